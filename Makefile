@@ -1,0 +1,52 @@
+# tessy: `make demo` and `make test` do everything on a fresh machine, install included.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+DEMO_OUT ?= runs/demo
+
+.PHONY: help install install-dev demo test check format clean
+
+help:
+	@echo "make demo     synthesis with two small real models, from questions to a data set"
+	@echo "make test     all tests"
+	@echo "make check    lint, format and types"
+	@echo "make format   mend lint and format"
+	@echo "make clean    remove $(VENV) and what tools left behind"
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "tessy needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) --upgrade pip
+
+$(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(INSTALL) --editable '.[hub]'
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(INSTALL) --editable '.[hub,train]' --group dev
+	@touch $@
+
+install: $(VENV)/installed
+
+install-dev: $(VENV)/installed-dev
+
+demo: install
+	$(BIN)/python examples/demo.py $(DEMO_OUT)
+
+test: install-dev
+	$(BIN)/python -m pytest -n 2 --cov=tessy --cov-report=term:skip-covered -q
+
+check: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov

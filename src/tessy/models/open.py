@@ -1,0 +1,172 @@
+"""Opening models: from their settings to something that can be asked.
+
+The only place that knows all of the rooms beside it: address, weights, local server, client,
+probe, codec and format of one model come together here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+
+from tessy.config import Config, ModelSettings
+from tessy.errors import ConfigError, ModelError
+from tessy.models import address, formats, local, weights
+from tessy.models.client import Client
+from tessy.models.formats import ChatFormat
+from tessy.models.probe import Abilities, probe
+from tessy.models.tokens import Codec, LocalCodec, ServerCodec, fetch_tokenizer
+from tessy.models.voice import Model
+from tessy.models.weights import Say
+from tessy.trajectory import Role
+
+_LOCAL_SLOTS = 4
+_LOCAL_CONTEXT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Both models, open.
+
+    Attributes:
+        models: By role.
+        abilities: What the probe found out, by role.
+        notes: What the user should know before the run starts.
+    """
+
+    models: dict[Role, Model]
+    abilities: dict[Role, Abilities]
+    notes: tuple[str, ...]
+
+
+def check(config: Config) -> None:
+    """Check what can be checked of both models without touching them.
+
+    Raises:
+        AddressError: A model's name means nothing.
+        ConfigError: A format or a tokenizer's folder does not exist.
+    """
+    for role in Role:
+        settings = config.of(role)
+        address.parse(settings.model)
+        if settings.tokenizer and settings.format:
+            raise ConfigError(
+                f"{role}.format and {role}.tokenizer are both given",
+                hint="the tokenizer brings its own format: leave one out",
+            )
+        if settings.format:
+            formats.named(settings.format, date=datetime.date.min, arguments=settings.template_args)
+
+
+@asynccontextmanager
+async def open_pair(
+    config: Config, *, date: datetime.date, say: Say = lambda _: None
+) -> AsyncIterator[Pair]:
+    """Open both models; local servers run while the context is open.
+
+    Args:
+        config: The run's settings.
+        date: The run's date, for chat templates that name it.
+        say: Told what is going on, in a line.
+
+    Raises:
+        TessyError: The leaf that says which model can't be used, and why.
+    """
+    async with AsyncExitStack() as stack:
+        parts = {}
+        for role in Role:  # one after the other: what goes wrong is said of one model
+            parts[role] = await open_one(config, role, date, stack, say)
+        ends = tuple(dict.fromkeys(e for part in parts.values() for e in part.format.family.ends))
+        models = {
+            role: Model(
+                role=role,
+                name=part.abilities.served_name,
+                client=part.client,
+                format=part.format,
+                codec=part.codec,
+                settings=config.of(role),
+                context_tokens=min(
+                    config.limits.context_tokens, part.abilities.context_tokens or 2**31
+                ),
+                ends=ends,
+            )
+            for role, part in parts.items()
+        }
+        abilities = {role: part.abilities for role, part in parts.items()}
+        yield Pair(models, abilities, tuple(n for part in parts.values() for n in part.notes))
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """One model, open: what its `Model` is made of, and notes for the user."""
+
+    client: Client
+    abilities: Abilities
+    codec: Codec | None
+    format: ChatFormat
+    notes: list[str]
+
+
+async def open_one(
+    config: Config, role: Role, date: datetime.date, stack: AsyncExitStack, say: Say
+) -> Opened:
+    """Open one role's model; what it needs is closed with `stack`."""
+    settings = config.of(role)
+    where = address.parse(settings.model)
+    base_url, name, label = where.place, where.served_name or "", None
+    if where.kind is not address.Kind.SERVER:
+        path = await asyncio.to_thread(weights.fetch, where, say)
+        say(f"starting a local server for the {role}, {path.name}")
+        slots = min(_LOCAL_SLOTS, config.concurrency)
+        context = min(config.limits.context_tokens, _LOCAL_CONTEXT)
+        base_url = await stack.enter_async_context(
+            local.serve(path, slots=slots, context_tokens=context)
+        )
+        label = path.stem
+    client = await stack.enter_async_context(Client(base_url, name, settings))
+    try:
+        abilities = await probe(client)
+    except ModelError as error:
+        error.args = (f"the {role} can't be used: {error}",)
+        raise
+    notes: list[str] = []
+    codec, format_ = await _codec_and_format(settings, role, date, client, abilities, notes)
+    if label:
+        abilities = replace(abilities, served_name=label)
+    return Opened(client, abilities, codec, format_, notes)
+
+
+async def _codec_and_format(
+    settings: ModelSettings,
+    role: Role,
+    date: datetime.date,
+    client: Client,
+    abilities: Abilities,
+    notes: list[str],
+) -> tuple[Codec | None, ChatFormat]:
+    codec: Codec | None = None
+    format_: ChatFormat | None = None
+    if settings.tokenizer:
+        folder = await asyncio.to_thread(fetch_tokenizer, settings.tokenizer)
+        format_ = formats.from_tokenizer(folder, arguments=settings.template_args, date=date)
+        if format_ is None:
+            notes.append(f"{role}: its tokenizer has no chat template: using the plain format")
+        codec = LocalCodec(folder)
+    elif settings.format:
+        format_ = formats.named(settings.format, date=date, arguments=settings.template_args)
+    else:
+        notes.append(
+            f"{role}: its chat format is not known: using the plain one "
+            f"(--{role}-tokenizer or --{role}-format says which)"
+        )
+    format_ = format_ or formats.named("plain", date=date, arguments={})
+    if not abilities.dialect.id_prompts:
+        return None, format_
+    if codec is None and abilities.tokenizes:
+        family = format_.family
+        codec = ServerCodec(client)
+        await codec.learn((*family.stop_tokens, *family.answer_stop_tokens))
+    return codec, format_

@@ -1,0 +1,131 @@
+"""What a server can do, found out by asking it, once, before any work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tessy.config import Sampling
+from tessy.errors import ModelError, Refused
+from tessy.models.client import Client
+from tessy.models.wire import Completion, Dialect, Request
+
+_PROMPT = "One, two, three, four,"
+_GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What was found out.
+
+    Attributes:
+        served_name: The model's name on the server.
+        dialect: What it understands.
+        context_tokens: Longest prompt and generation; None if it does not say.
+        streaming: It streams.
+        tokenizes: It has llama.cpp's `/tokenize`, which can take text without special tokens.
+        counts_cached: It reports prefix-cache hits.
+    """
+
+    served_name: str
+    dialect: Dialect
+    context_tokens: int | None
+    streaming: bool
+    tokenizes: bool
+    counts_cached: bool
+
+
+async def probe(client: Client) -> Abilities:
+    """Find out what a server can do; sets the client's dialect and served name.
+
+    Raises:
+        ModelError: It can't be reached, or can't complete a text at all.
+    """
+    listed = await client.get(_models_path(client))
+    name, context = _listed(listed, client.served_name)
+    client.served_name = name
+    dialect, _ = await _text(client)
+    tokenizes = await _tokenizes(client)
+    id_prompts = await _takes_ids(client, dialect)
+    dialect = replace(dialect, id_prompts=id_prompts)
+    if dialect.extensions:
+        dialect = replace(dialect, return_ids=await _returns_ids(client, dialect, tokenizes))
+    client.dialect = dialect
+    streaming, cached = await _streams(client)
+    return Abilities(name, dialect, context, streaming, tokenizes, cached)
+
+
+def _models_path(client: Client) -> str:
+    return "/v1/models" if client.base_url.endswith("/v1") else "/models"
+
+
+def _listed(listed: object, wanted: str) -> tuple[str, int | None]:
+    """The served name and the context length that `/v1/models` tells."""
+    entries = listed.get("data", []) if isinstance(listed, dict) else []
+    names = [entry["id"] for entry in entries if isinstance(entry, dict) and "id" in entry]
+    if wanted and names and wanted not in names:
+        raise Refused(
+            f"no model {wanted!r} is served there (only {', '.join(names)})",
+            hint="put one of these behind the # of the model's URL",
+        )
+    name = wanted or (names[0] if names else "default")
+    for entry in entries:
+        if entry.get("id") == name:
+            meta = entry.get("meta") or {}
+            length = entry.get("max_model_len") or meta.get("n_ctx") or meta.get("n_ctx_train")
+            return name, int(length) if length else None
+    return name, None
+
+
+async def _text(client: Client) -> tuple[Dialect, Completion]:
+    """Complete a text, with the extensions if the server takes them."""
+    request = Request(_PROMPT, max_tokens=1, sampling=_GREEDY, seed=0)
+    client.dialect = Dialect(extensions=True)
+    try:
+        return client.dialect, await client.complete(request)
+    except Refused:
+        client.dialect = Dialect()
+        return client.dialect, await client.complete(request)
+
+
+async def _tokenizes(client: Client) -> bool:
+    asked = {"content": _PROMPT, "add_special": False, "parse_special": False}
+    try:
+        answer = await client.post("/tokenize", asked)
+        tokens = answer["tokens"]
+    except (ModelError, KeyError, TypeError):
+        return False
+    return bool(tokens) and all(isinstance(token, int) for token in tokens)
+
+
+async def _takes_ids(client: Client, dialect: Dialect) -> bool:
+    client.dialect = dialect
+    request = Request([5, 6, 7, 8], max_tokens=1, sampling=_GREEDY, seed=0)
+    try:
+        await client.complete(request)
+    except Refused:
+        return False
+    return True
+
+
+async def _returns_ids(client: Client, dialect: Dialect, tokenizes: bool) -> dict[str, bool]:
+    request = Request(_PROMPT, max_tokens=4, sampling=_GREEDY, seed=0, return_ids=True)
+    candidates = [{"return_token_ids": True}]
+    if tokenizes:  # llama.cpp leaves ids out unless it is to be verbose
+        candidates.append({"return_tokens": True, "verbose": True})
+    for fields in candidates:
+        client.dialect = replace(dialect, return_ids=fields)
+        try:
+            if (await client.complete(request)).ids is not None:
+                return fields
+        except Refused:
+            continue
+    return {}
+
+
+async def _streams(client: Client) -> tuple[bool, bool]:
+    request = Request(_PROMPT, max_tokens=4, sampling=_GREEDY, seed=0)
+    try:
+        completion = await client.complete(request, stream=True)
+    except ModelError:
+        return False, False
+    return True, completion.cached_tokens is not None

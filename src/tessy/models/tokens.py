@@ -1,0 +1,262 @@
+"""Text to token ids and back, for prompts that are ids.
+
+Two kinds of text are told apart everywhere: *control*, which a chat format wrote and in which
+special tokens are what they say, and plain text (questions, thinking), in which `<|im_end|>` is
+eight characters and never a token.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tessy.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tessy.models.client import Client
+
+
+_BROKEN = "\ufffd"
+_REMEMBERED = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a prompt.
+
+    Attributes:
+        text: The characters.
+        control: Special tokens in it are control, not text.
+    """
+
+    text: str
+    control: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One or more ids that stand for whole characters.
+
+    Most characters are one id or part of one; a character whose UTF-8 bytes are spread over
+    several ids makes one `Token` of them, so that no seam can fall into it.
+    """
+
+    ids: tuple[int, ...]
+    text: str
+
+
+class Codec(Protocol):
+    """Encodes text for one model."""
+
+    async def encode(self, piece: Piece, *, begin: bool = False) -> list[int]:
+        """Ids of a piece alone; `begin`: with the model's begin marker, if it has one."""
+        ...
+
+    async def tokens(self, ids: Sequence[int]) -> list[Token]:
+        """The characters that generated ids stand for; special tokens have none."""
+        ...
+
+    def control_id(self, text: str) -> int | None:
+        """The id of a special token, or None if the model has none of that name."""
+        ...
+
+
+class LocalCodec:
+    """A codec made of a `tokenizer.json`.
+
+    Args:
+        folder: Where `tokenizer.json` and `tokenizer_config.json` are.
+
+    Raises:
+        ConfigError: There is no `tokenizer.json`, or it can't be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from tokenizers import Tokenizer
+
+        path = folder / "tokenizer.json"
+        if not path.exists():
+            raise ConfigError(
+                f"{folder} has no tokenizer.json",
+                hint="a fast tokenizer is needed; tokenizer.save_pretrained() writes one",
+            )
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            self._control = Tokenizer.from_str(json.dumps(_without_extras(raw)))
+            self._text = Tokenizer.from_str(json.dumps(_without_extras(raw, added=False)))
+        except Exception as error:  # tokenizers raises bare Exception
+            raise ConfigError(f"{path}: {error}") from None
+        self._begin = _begin_id(folder, self._control)
+
+    async def encode(self, piece: Piece, *, begin: bool = False) -> list[int]:
+        """See `Codec.encode`."""
+        tokenizer = self._control if piece.control else self._text
+        ids: list[int] = tokenizer.encode(piece.text, add_special_tokens=False).ids
+        return [self._begin, *ids] if begin and self._begin is not None else ids
+
+    async def tokens(self, ids: Sequence[int]) -> list[Token]:
+        """See `Codec.tokens`."""
+        from tokenizers.decoders import DecodeStream
+
+        stream = DecodeStream(skip_special_tokens=True)
+        # A sentinel before the first id keeps decoders that strip a leading blank from doing so.
+        for sentinel in self._sentinel:
+            stream.step(self._control, sentinel)
+        found: list[Token] = []
+        open_ids: list[int] = []
+        for token_id in ids:
+            open_ids.append(token_id)
+            text = stream.step(self._control, token_id)
+            if text:
+                found.append(Token(tuple(open_ids), text))
+                open_ids = []
+        return found
+
+    @property
+    def _sentinel(self) -> list[int]:
+        return list(self._text.encode("a", add_special_tokens=False).ids)
+
+    def control_id(self, text: str) -> int | None:
+        """See `Codec.control_id`."""
+        found: int | None = self._control.token_to_id(text)
+        return found
+
+
+def _without_extras(raw: dict[str, Any], *, added: bool = True) -> dict[str, Any]:
+    """A tokenizer that encodes any piece of text alone: nothing is put before or after it.
+
+    Without `added`, special tokens are text as well.
+    """
+    raw = {**raw, "post_processor": None, "truncation": None, "padding": None}
+    if not added:
+        raw["added_tokens"] = []
+    raw["normalizer"] = _no_prepend(raw.get("normalizer"))
+    raw["pre_tokenizer"] = _no_prepend(raw.get("pre_tokenizer"))
+    return raw
+
+
+def _no_prepend(node: Any) -> Any:
+    """Take out what puts a blank before a text (SentencePiece's dummy prefix)."""
+    if not isinstance(node, dict):
+        return node
+    if node.get("type") == "Prepend":
+        return None
+    node = dict(node)
+    if node.get("type") == "Metaspace":
+        node["prepend_scheme"] = "never"
+        node.pop("add_prefix_space", None)
+    if node.get("type") == "ByteLevel":
+        node["add_prefix_space"] = False
+    for key in ("normalizers", "pretokenizers"):
+        if key in node:
+            node[key] = [kept for child in node[key] if (kept := _no_prepend(child)) is not None]
+    return node
+
+
+def _begin_id(folder: Path, tokenizer: Any) -> int | None:
+    config = read_config(folder)
+    if not config.get("add_bos_token"):
+        return None
+    begin = config.get("bos_token")
+    begin = begin.get("content") if isinstance(begin, dict) else begin
+    found: int | None = tokenizer.token_to_id(begin) if begin else None
+    return found
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The `tokenizer_config.json` of a folder; empty if there is none."""
+    path = folder / "tokenizer_config.json"
+    if not path.exists():
+        return {}
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return config
+
+
+def fetch_tokenizer(name: str) -> Path:
+    """The folder of a tokenizer: a local one, or fetched from Hugging Face.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        return folder
+    if name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise ConfigError(f"{name}: no such folder", hint="a folder, or a Hugging Face id")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    wanted = ["tokenizer.json", "tokenizer_config.json", "chat_template*"]
+    try:
+        return Path(snapshot_download(name, allow_patterns=wanted))
+    except (HfHubHTTPError, OSError, ValueError) as error:
+        raise ConfigError(
+            f"{name}: no such folder, and it can't be fetched: {error}",
+            hint="name a folder that holds tokenizer.json",
+        ) from None
+
+
+class ServerCodec:
+    """A codec that asks llama.cpp's `/tokenize` (ENGINES: "when no tokenizer is at hand").
+
+    Its answers are kept for short texts, since the same markers come again and again.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._known: dict[tuple[str, bool, bool], list[int]] = {}
+        self._texts: dict[tuple[int, ...], str] = {}
+        self._controls: dict[str, int | None] = {}
+
+    async def learn(self, texts: Sequence[str]) -> None:
+        """Find out which of `texts` are special tokens of the model."""
+        for text in texts:
+            ids = await self.encode(Piece(text, control=True))
+            plain = await self.encode(Piece(text))
+            self._controls[text] = ids[0] if len(ids) == 1 and ids != plain else None
+
+    async def encode(self, piece: Piece, *, begin: bool = False) -> list[int]:
+        """See `Codec.encode`."""
+        if not piece.text and not begin:
+            return []
+        key = (piece.text, piece.control, begin)
+        if (known := self._known.get(key)) is not None:
+            return list(known)
+        answer = await self._client.post(
+            "/tokenize",
+            {"content": piece.text, "add_special": begin, "parse_special": piece.control},
+        )
+        ids = [int(token) for token in answer["tokens"]]
+        if len(piece.text) <= 64 and len(self._known) < _REMEMBERED:
+            self._known[key] = ids
+        return list(ids)
+
+    async def tokens(self, ids: Sequence[int]) -> list[Token]:
+        """See `Codec.tokens`."""
+        found: list[Token] = []
+        open_ids: list[int] = []
+        for token_id in ids:
+            open_ids.append(token_id)
+            text = await self._decode(tuple(open_ids))
+            if text and _BROKEN not in text:
+                found.append(Token(tuple(open_ids), text))
+                open_ids = []
+        return found
+
+    async def _decode(self, ids: tuple[int, ...]) -> str:
+        if ids not in self._texts:
+            answer = await self._client.post("/detokenize", {"tokens": list(ids)})
+            if len(self._texts) >= _REMEMBERED:
+                self._texts.clear()
+            self._texts[ids] = str(answer["content"])
+        return self._texts[ids]
+
+    def control_id(self, text: str) -> int | None:
+        """See `Codec.control_id`."""
+        return self._controls.get(text)

@@ -1,0 +1,163 @@
+"""Voice: one model in one trajectory. It continues the text that is there.
+
+A `Model` is what all trajectories share: client, chat format, codec, settings. `Model.join`
+makes the `Voice` of one trajectory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tessy.config import ModelSettings
+from tessy.errors import Refused
+from tessy.models.client import Client
+from tessy.models.formats import ChatFormat, Messages
+from tessy.models.prefix import IdPrefix, TextPrefix
+from tessy.models.tokens import Codec
+from tessy.models.wire import Completion, Request
+from tessy.trajectory import Part, Role, Trajectory, Turn
+from tessy.turns import Chunk, Finish
+
+_SMALLEST_ROOM = 8
+"""Tokens of context below which a model has no room to write."""
+
+
+class ContextFull(Exception):
+    """Prompt and response do not fit the model's context; a sample's failure, not a run's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One role's model, shared by all trajectories.
+
+    Attributes:
+        role: Whose model it is.
+        name: What the record calls it.
+        client: Calls its server.
+        format: Its chat format.
+        codec: Its tokenizer, if prompts are ids.
+        settings: As configured.
+        context_tokens: Prompt and generation together, at most.
+        ends: Texts that end the thinking; those of both models, so that no marker of either
+            gets into the canonical text.
+    """
+
+    role: Role
+    name: str
+    client: Client
+    format: ChatFormat
+    codec: Codec | None
+    settings: ModelSettings
+    context_tokens: int
+    ends: tuple[str, ...]
+
+    def join(self, messages: Messages) -> Voice:
+        """Begin to take part in a trajectory."""
+        if self.codec is None:
+            return Voice(self, TextPrefix(self.format, messages))
+        return Voice(self, IdPrefix(self.role, self.codec, self.format, messages))
+
+    def stop_ids(self, part: Part) -> tuple[int, ...]:
+        """The special tokens that end a part."""
+        if self.codec is None:
+            return ()
+        family = self.format.family
+        names = family.stop_tokens if part is Part.THINKING else family.answer_stop_tokens
+        ids = (self.codec.control_id(name) for name in names)
+        return tuple(i for i in ids if i is not None)
+
+
+class Voice:
+    """One model in one trajectory.
+
+    Args:
+        model: What it is made of.
+        prefix: What it has seen of the trajectory.
+    """
+
+    def __init__(self, model: Model, prefix: IdPrefix | TextPrefix) -> None:
+        self.model = model
+        self.requests = 0
+        self._prefix = prefix
+        self._used = 0  # tokens of context that the last call took, as its server counts them
+
+    async def continue_(self, trajectory: Trajectory, max_tokens: int, seed: int) -> Chunk:
+        """Continue the thinking.
+
+        Args:
+            trajectory: What is written so far, pending text included.
+            max_tokens: How much to write at most.
+            seed: For the server's random numbers.
+
+        Raises:
+            ContextFull: There is no room for more.
+            ModelError: The call failed for good.
+        """
+        answer = await self._call(trajectory, max_tokens, seed, Part.THINKING)
+        return self._chunk(answer, trajectory.pending, self.model.ends)
+
+    async def answer(self, trajectory: Trajectory, max_tokens: int, seed: int) -> Chunk:
+        """Write the answer, in one streamed call; arguments and errors as for `continue_`."""
+        answer = await self._call(trajectory, max_tokens, seed, Part.ANSWER)
+        return self._chunk(answer, "", self.model.format.family.answer_stops)
+
+    async def observe(self, before: str, turn: Turn, trajectory: Trajectory) -> None:
+        """Take a turn, of either model, into account; see `IdPrefix.observe`."""
+        await self._prefix.observe(before, turn, trajectory)
+
+    async def replay(self, turns: Iterable[Turn]) -> None:
+        """See again what was seen before a restart: afterwards the prefix is the same (*Replay*)."""
+        trajectory = Trajectory()
+        for turn in turns:
+            if turn.role is self.model.role:
+                await self._prefix.prompt(trajectory)
+            before = trajectory.pending
+            trajectory.apply(turn)
+            await self._prefix.observe(before, turn, trajectory)
+
+    async def _call(
+        self, trajectory: Trajectory, max_tokens: int, seed: int, part: Part
+    ) -> Completion:
+        model = self.model
+        prompt = await self._prefix.prompt(trajectory)
+        used = len(prompt) if model.codec is not None else self._used
+        room = model.context_tokens - used
+        if room < _SMALLEST_ROOM:
+            raise ContextFull(
+                f"{used} of {model.context_tokens} tokens of the {model.role}'s context are used"
+            )
+        thinking = part is Part.THINKING
+        family = model.format.family
+        stop_ids = model.stop_ids(part)
+        request = Request(
+            prompt=prompt,
+            max_tokens=min(max_tokens, room),
+            sampling=model.settings.sampling,
+            seed=seed,
+            stop=family.ends if thinking else (*family.answer_stops, *family.answer_stop_tokens),
+            stop_token_ids=stop_ids,
+            add_special_tokens=model.format.begin,
+            return_ids=thinking and model.codec is not None,
+            show_special=not stop_ids and bool(family.answer_stop_tokens),
+        )
+        self.requests += 1
+        completion = await model.client.complete(request, stream=not thinking)
+        if completion.finish == "content_filter":
+            raise Refused(f"the {model.role}'s server filtered its answer")
+        if completion.prompt_tokens is not None:
+            self._used = completion.prompt_tokens + completion.tokens
+        return completion
+
+    def _chunk(self, answer: Completion, before: str, ends: tuple[str, ...]) -> Chunk:
+        """Cut an answer at the first end marker, which may have begun in the pending text."""
+        joined = before + answer.text
+        found = [at for end in ends if (at := joined.find(end)) >= 0]
+        if found:
+            text = joined[: max(min(found), len(before))][len(before) :]
+            return Chunk(text, Finish.ENDED, answer.tokens, answer.ids)
+        if answer.finish == "length":
+            # The bytes of a character that is not whole yet show as U+FFFD: not text.
+            text = answer.text.rstrip("\ufffd")
+            return Chunk(text, Finish.LENGTH, answer.tokens, answer.ids)
+        return Chunk(answer.text, Finish.ENDED, answer.tokens, answer.ids)

@@ -1,0 +1,228 @@
+"""The bodies of `/v1/completions`: built and parsed here, and nowhere else. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from tessy.config import Sampling
+from tessy.errors import BadResponse
+
+Prompt = str | Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What a server understands beyond OpenAI's own parameters; found out by `models.probe`.
+
+    Attributes:
+        extensions: It takes `top_k`, `min_p` and `stop_token_ids`.
+        id_prompts: A prompt may be a list of token ids.
+        return_ids: Fields that make it return the ids of what it generated; empty if it can't.
+    """
+
+    extensions: bool = False
+    id_prompts: bool = False
+    return_ids: dict[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call.
+
+    Attributes:
+        prompt: Text, or token ids.
+        max_tokens: How many tokens to generate at most; always bounded.
+        sampling: How to draw them.
+        seed: For the server's random numbers.
+        stop: Texts at which to stop.
+        stop_token_ids: Tokens at which to stop.
+        add_special_tokens: For text prompts: let the server put its own begin marker first.
+        return_ids: Ask for the ids of what was generated, if the server can.
+        show_special: Let special tokens show in the text, so that `stop` can match them.
+    """
+
+    prompt: Prompt
+    max_tokens: int
+    sampling: Sampling
+    seed: int
+    stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    add_special_tokens: bool = True
+    return_ids: bool = False
+    show_special: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a server answered.
+
+    Attributes:
+        text: The generated text, possibly empty: that is an outcome, not an error.
+        finish: The server's `finish_reason`: `length`, `stop`, `content_filter`, …
+        tokens: How many were generated.
+        prompt_tokens: How many the prompt had, or None if the server does not say.
+        cached_tokens: How many of these its prefix cache had, or None.
+        ids: The generated ids, where the server returns them.
+    """
+
+    text: str
+    finish: str
+    tokens: int
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    ids: tuple[int, ...] | None = None
+
+
+def body(request: Request, model: str, dialect: Dialect, *, stream: bool) -> bytes:
+    """Build the body of a call."""
+    sampling = request.sampling
+    fields: dict[str, Any] = {
+        "model": model,
+        "prompt": request.prompt,
+        "max_tokens": request.max_tokens,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "seed": request.seed % 2**31,
+    }
+    if request.stop:
+        fields["stop"] = list(request.stop[:4])
+    if dialect.extensions:
+        fields |= {"top_k": sampling.top_k or -1, "min_p": sampling.min_p}
+        if request.stop_token_ids:
+            fields["stop_token_ids"] = list(request.stop_token_ids)
+        if isinstance(request.prompt, str):
+            fields["add_special_tokens"] = request.add_special_tokens
+        if request.show_special:
+            fields["skip_special_tokens"] = False
+    if request.return_ids:
+        fields |= dialect.return_ids
+    if stream:
+        fields |= {"stream": True, "stream_options": {"include_usage": True}}
+    return orjson.dumps(fields)
+
+
+def parse(raw: bytes) -> Completion:
+    """Parse the body of a plain answer.
+
+    Raises:
+        BadResponse: It is not JSON, or not a completion.
+    """
+    answer = _json(raw)
+    try:
+        choice = answer["choices"][0]
+        return _completion(choice["text"], choice, answer, _ids(choice, answer))
+    except (KeyError, IndexError, TypeError) as error:
+        raise BadResponse(f"no completion in the answer ({error!r}): {_shown(raw)}") from None
+
+
+class StreamParser:
+    """Puts the events of a streamed answer together, one `data:` line at a time."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._ids: list[int] = []
+        self._has_ids = True
+        self._finish: str | None = None
+        self._usage: dict[str, Any] = {}
+        self._events = 0
+        self._done = False
+
+    def feed(self, line: bytes) -> str:
+        """Take in one line of the stream.
+
+        Returns:
+            The text that it brought.
+
+        Raises:
+            BadResponse: It is not an event of a completion.
+        """
+        line = line.strip()
+        if not line.startswith(b"data:"):
+            if line and not line.startswith((b":", b"event:", b"id:", b"retry:")):
+                raise BadResponse(f"not an event: {_shown(line)}")
+            return ""
+        data = line[5:].strip()
+        if data == b"[DONE]":
+            self._done = True
+            return ""
+        event = _json(data)
+        if not isinstance(event, dict) or "error" in event:
+            raise BadResponse(f"the stream brought an error: {_shown(data)}")
+        self._usage = event.get("usage") or self._usage
+        if not event.get("choices"):
+            return ""
+        return self._choice(event, data)
+
+    def _choice(self, event: dict[str, Any], data: bytes) -> str:
+        try:
+            choice = event["choices"][0]
+            text = choice["text"] or ""
+            self._finish = choice.get("finish_reason") or self._finish
+        except (KeyError, IndexError, TypeError) as error:
+            raise BadResponse(f"no text in an event ({error!r}): {_shown(data)}") from None
+        if not isinstance(text, str):
+            raise BadResponse(f"text is no text: {_shown(data)}")
+        ids = _ids(choice, event)
+        if ids is None:
+            self._has_ids = self._has_ids and not text
+        else:
+            self._ids.extend(ids)
+        self._events += bool(text)
+        self._texts.append(text)
+        return text
+
+    def result(self) -> Completion:
+        """The whole answer, when the stream is over.
+
+        Raises:
+            BadResponse: The stream broke off.
+        """
+        if self._finish is None:
+            raise BadResponse("the stream broke off before its end")
+        ids = tuple(self._ids) if self._has_ids and self._ids else None
+        choice = {"finish_reason": self._finish}
+        answer = {"usage": self._usage or {"completion_tokens": self._events}}
+        return _completion("".join(self._texts), choice, answer, ids)
+
+
+def _completion(
+    text: Any, choice: dict[str, Any], answer: dict[str, Any], ids: tuple[int, ...] | None
+) -> Completion:
+    if not isinstance(text, str):
+        raise TypeError("text is no text")
+    usage = answer.get("usage") or {}
+    tokens = usage.get("completion_tokens")
+    if tokens is None:
+        tokens = len(ids) if ids is not None else max(1, len(text) // 4) if text else 0
+    return Completion(
+        text=text,
+        finish=str(choice.get("finish_reason") or "length"),
+        tokens=int(tokens),
+        prompt_tokens=usage.get("prompt_tokens"),
+        cached_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
+        ids=ids,
+    )
+
+
+def _ids(choice: dict[str, Any], answer: dict[str, Any]) -> tuple[int, ...] | None:
+    """The generated ids: vLLM puts them in the choice, llama.cpp in its verbose part."""
+    ids = choice.get("token_ids")
+    if ids is None and isinstance(verbose := answer.get("__verbose"), dict):
+        ids = verbose.get("tokens")
+    return tuple(ids) if isinstance(ids, list) else None
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise BadResponse(f"not JSON ({error}): {_shown(raw)}") from None
+
+
+def _shown(raw: bytes) -> str:
+    text = raw[:200].decode("utf-8", "backslashreplace")
+    return repr(text) + ("…" if len(raw) > 200 else "")

@@ -1,0 +1,128 @@
+r"""Records: what a finished or failed sample looks like in the data set.
+
+The assistant's content is `<think>\n` + thinking + `\n</think>\n\n` + answer, and `spans`
+covers it from the first character to the last (*Provenance*); the markers' author is `format`.
+A record holds nothing that depends on the clock or the network, so the same seed and the same
+model outputs give the same bytes (*Replay*); times and requests are kept in the journal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from itertools import pairwise
+from typing import Any
+
+from tessy.questions import BadLine, Question
+from tessy.trajectory import Failure, Outcome, Part, Role, Trajectory
+
+THINK_OPEN = "<think>\n"
+THINK_CLOSE = "\n</think>\n\n"
+
+
+def finished(
+    sample_id: str,
+    question: Question,
+    trajectory: Trajectory,
+    *,
+    method: str,
+    models: dict[str, str],
+    seed: int,
+) -> dict[str, Any]:
+    """The record of a finished sample.
+
+    Args:
+        sample_id: Unique in the run.
+        question: What was asked.
+        trajectory: What was written; it is done.
+        method: How it was written.
+        models: Names by role, and the predictors'.
+        seed: The run's seed.
+    """
+    content = THINK_OPEN + trajectory.thinking + THINK_CLOSE + trajectory.answer
+    answer = {"role": "assistant", "content": content}
+    return {
+        **question.extra,
+        "id": sample_id,
+        "messages": [*question.messages, answer],
+        "spans": spans(trajectory),
+        "stats": stats(trajectory),
+        "method": method,
+        "models": models,
+        "seed": seed,
+    }
+
+
+def failed(
+    sample_id: str,
+    question: Question | None,
+    trajectory: Trajectory,
+    failure: Failure,
+    detail: str,
+    *,
+    line: BadLine | None = None,
+) -> dict[str, Any]:
+    """The record of a failed sample, with what was written until then.
+
+    Args:
+        sample_id: Unique in the run.
+        question: What was asked; None if the line was bad.
+        trajectory: What was written.
+        failure: The documented reason.
+        detail: What exactly.
+        line: The bad line, if that is the reason.
+    """
+    return {
+        "id": sample_id,
+        "reason": failure.value,
+        "detail": detail,
+        "where": line.where if line else None,
+        "messages": list(question.messages) if question else [],
+        "thinking": trajectory.thinking,
+        "stats": stats(trajectory),
+    }
+
+
+def spans(trajectory: Trajectory) -> list[dict[str, Any]]:
+    """Who wrote which characters of the assistant's content; half-open offsets, no gaps."""
+    found: list[dict[str, Any]] = []
+    position = 0
+
+    def add(role: str, length: int, forced: bool = False) -> None:
+        nonlocal position
+        span = {"role": role, "start": position, "end": position + length, "forced": forced}
+        found.append(span)
+        position += length
+
+    add("format", len(THINK_OPEN))
+    for span in trajectory.spans[Part.THINKING]:
+        add(span.role.value, span.end - span.start, span.forced)
+    add("format", len(THINK_CLOSE))
+    for span in trajectory.spans[Part.ANSWER]:
+        add(span.role.value, span.end - span.start, span.forced)
+    return found
+
+
+def stats(trajectory: Trajectory) -> dict[str, Any]:
+    """Numbers of a sample, all derived from its turns; tokens are each model's own."""
+    kept = trajectory.tokens
+    return {
+        "student_tokens": kept[Role.STUDENT],
+        "teacher_tokens": kept[Role.TEACHER],
+        "thinking_tokens": trajectory.thinking_tokens,
+        "answer_tokens": trajectory.answer_tokens,
+        "student_thrown_tokens": trajectory.thrown[Role.STUDENT],
+        "teacher_thrown_tokens": trajectory.thrown[Role.TEACHER],
+        "turns": trajectory.turns,
+        "hand_overs": _hand_overs(trajectory),
+        "thinking_cut_off": trajectory.ended is Outcome.CUT_OFF,
+    }
+
+
+def _hand_overs(trajectory: Trajectory) -> int:
+    roles = [span.role for span in trajectory.spans[Part.THINKING]]
+    return sum(before is not after for before, after in pairwise(roles))
+
+
+def trace(trajectory: Trajectory) -> dict[str, Any]:
+    """What the record leaves out: text that was thrown away, and where it would have stood."""
+    return {"discards": [asdict(discard) for discard in trajectory.discards]}

@@ -1,0 +1,139 @@
+"""What a scripted server measures of itself, how slow it is, and its prefix cache."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tessy.testing.faults import Fault
+
+BLOCK_TOKENS = 16
+"""Tokens of a block of the prefix cache, as in vLLM on a GPU."""
+_SLACK_S = 0.02
+_BREATH_TOKENS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """How slow the model is, the same for every request.
+
+    Attributes:
+        first_token_s: Seconds until the first token.
+        token_s: Seconds for each token.
+    """
+
+    first_token_s: float = 0.0
+    token_s: float = 0.0
+
+
+@dataclass(slots=True)
+class ServerStats:
+    """Counts since the server was made. Completions only; other endpoints are not counted.
+
+    Attributes:
+        requests: Requests that came in, whatever became of them.
+        streamed: Those answered as a stream.
+        aborted: Those whose client left before the answer was complete.
+        generated_tokens: Tokens generated, those of aborted requests included.
+        prompt_tokens: Tokens of the prompts.
+        cached_tokens: Those of them that the prefix cache had.
+        in_flight: Requests being answered now, those that wait for a place included.
+        most_in_flight: The most at once.
+        running: Requests being generated now; never more than `max_sequences`.
+        most_running: The most at once.
+        faults: Faults injected.
+    """
+
+    requests: int = 0
+    streamed: int = 0
+    aborted: int = 0
+    generated_tokens: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    in_flight: int = 0
+    most_in_flight: int = 0
+    running: int = 0
+    most_running: int = 0
+    faults: Counter[Fault] = field(default_factory=Counter)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        counts = {name: getattr(self, name) for name in self.__slots__ if name != "faults"}
+        return counts | {"faults": {fault.value: n for fault, n in self.faults.items()}}
+
+    def arrive(self) -> None:
+        """A request came in."""
+        self.requests += 1
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+
+    def start(self) -> None:
+        """A request got its place."""
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+
+
+class PrefixCache:
+    """Remembers, as hashes of whole blocks, the beginnings of all texts seen; nothing expires."""
+
+    def __init__(self) -> None:
+        self._blocks: set[int] = set()
+
+    def hit(self, prompt: Sequence[Hashable]) -> int:
+        """How many tokens of a prompt are known, and remember it.
+
+        The last token is always computed anew, as in vLLM, so a block that ends with it is not
+        counted.
+        """
+        chain = self._chain(prompt)
+        usable = (len(prompt) - 1) // BLOCK_TOKENS
+        known = 0
+        while known < usable and chain[known] in self._blocks:
+            known += 1
+        self._blocks.update(chain)
+        return known * BLOCK_TOKENS
+
+    def add(self, tokens: Sequence[Hashable]) -> None:
+        """Remember a prompt and what was generated for it."""
+        self._blocks.update(self._chain(tokens))
+
+    @staticmethod
+    def _chain(tokens: Sequence[Hashable]) -> list[int]:
+        chain: list[int] = []
+        link = 0
+        for start in range(0, len(tokens) - BLOCK_TOKENS + 1, BLOCK_TOKENS):
+            link = hash((link, *tokens[start : start + BLOCK_TOKENS]))
+            chain.append(link)
+        return chain
+
+
+class Pace:
+    """Keeps one request to the server's latency, by the clock, so that errors do not add up.
+
+    Args:
+        latency: How slow to be.
+        every_token: Wait for each token by itself, as a stream needs it; else in larger steps.
+    """
+
+    def __init__(self, latency: Latency, *, every_token: bool) -> None:
+        self._latency = latency
+        self._slack_s = 0.0 if every_token else _SLACK_S
+        self._start_s = time.perf_counter()
+
+    async def reach(self, tokens: int, *, last: bool = False) -> None:
+        """Wait until `tokens` tokens would have been generated.
+
+        Args:
+            tokens: How many there are now.
+            last: There will be no more: leave nothing to be waited for.
+        """
+        due_s = self._start_s + self._latency.first_token_s + tokens * self._latency.token_s
+        wait_s = due_s - time.perf_counter()
+        if wait_s > (0 if last else self._slack_s):
+            await asyncio.sleep(wait_s)
+        elif tokens % _BREATH_TOKENS == 0:
+            await asyncio.sleep(0)  # let others work, and an abort come through

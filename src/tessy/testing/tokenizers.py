@@ -1,0 +1,204 @@
+"""Small tokenizers with the control tokens of real families, trained on the spot, offline."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+Flavour = Literal["qwen3", "gpt-oss", "deepseek-r1", "plain"]
+
+_SMALLEST = 300
+_LINES = (
+    "Okay, let's see. Wait, maybe we should check that again before going on.",
+    "Hmm, so the answer is x = 7, since 3 * 7 = 21 and 21 - 3 = 18.",
+    "Actually, note that n + 3 is even; hence n is odd. Therefore f(n) = 2 * n + 1.",
+    "Thus we recall the claim: the sum of the first n numbers is n * (n + 1) / 2.",
+    "def solve(n):\n    total = 0\n    for i in range(n):\n        total += i\n    return total\n",
+    "Alternatively, let us consider the following example, which is clearly simpler.",
+    "Alright, right, but perhaps the final result follows directly from this: 42.",
+    "Die Lösung ist größer als fünf. L'été, ça commence bientôt. ¿Qué pasa mañana?",
+    "因此我们可以得到答案。让我想想，显然这是对的。つまり、答えは三です。",
+    "∑ x² ≤ π · √2 ≈ 4.44, ∀ n ∈ ℕ: n ≥ 0 ⇒ n² ≥ 0",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """Tokens of a family: special ones, added ones that show in text, and its own names."""
+
+    special: tuple[str, ...]
+    shown: tuple[str, ...]
+    begin: str | None
+    end: str
+    pad: str
+    puts_begin: bool
+    template: str
+
+
+_FAMILIES: dict[Flavour, _Family] = {
+    "qwen3": _Family(
+        special=("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
+        shown=("<think>", "</think>"),
+        begin=None,
+        end="<|im_end|>",
+        pad="<|endoftext|>",
+        puts_begin=False,
+        template=(
+            "{% for message in messages %}"
+            "{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}"
+            "{% endfor %}"
+            "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}"
+            "{% if enable_thinking is defined and not enable_thinking %}"
+            "{{ '<think>\\n\\n</think>\\n\\n' }}{% endif %}{% endif %}"
+        ),
+    ),
+    "gpt-oss": _Family(
+        special=(
+            *("<|startoftext|>", "<|endoftext|>", "<|return|>", "<|constrain|>", "<|channel|>"),
+            *("<|start|>", "<|end|>", "<|message|>", "<|call|>"),
+        ),
+        shown=(),
+        begin="<|startoftext|>",
+        end="<|return|>",
+        pad="<|endoftext|>",
+        puts_begin=False,
+        template=(
+            "{{ '<|start|>system<|message|>Date: ' + strftime_now('%Y-%m-%d') }}"
+            "{{ '\\nReasoning: ' + (reasoning_effort or 'medium') + '<|end|>' }}"
+            "{% for message in messages %}"
+            "{{ '<|start|>' + {'system': 'developer'}.get(message.role, message.role) }}"
+            "{% if message.role == 'assistant' %}{{ '<|channel|>final' }}{% endif %}"
+            "{{ '<|message|>' + message.content + '<|end|>' }}"
+            "{% endfor %}"
+            "{% if add_generation_prompt %}{{ '<|start|>assistant' }}{% endif %}"
+        ),
+    ),
+    "deepseek-r1": _Family(
+        special=(
+            *("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>"),
+        ),
+        shown=("<think>", "</think>"),
+        begin="<｜begin▁of▁sentence｜>",
+        end="<｜end▁of▁sentence｜>",
+        pad="<｜end▁of▁sentence｜>",
+        puts_begin=True,
+        template=(
+            "{{ bos_token }}"
+            "{% for message in messages %}"
+            "{% if message.role == 'user' %}{{ '<｜User｜>' + message.content }}"
+            "{% elif message.role == 'assistant' %}"
+            "{{ '<｜Assistant｜>' + message.content + '<｜end▁of▁sentence｜>' }}"
+            "{% else %}{{ message.content }}{% endif %}"
+            "{% endfor %}"
+            "{% if add_generation_prompt %}{{ '<｜Assistant｜><think>\\n' }}{% endif %}"
+        ),
+    ),
+    "plain": _Family(
+        special=("<|endoftext|>",),
+        shown=(),
+        begin=None,
+        end="<|endoftext|>",
+        pad="<|endoftext|>",
+        puts_begin=False,
+        template=(
+            "{% for message in messages %}"
+            "{{ {'user': 'User', 'assistant': 'Assistant'}.get(message.role, 'System') }}"
+            "{{ ': ' + message.content + '\\n\\n' }}"
+            "{% endfor %}"
+            "{% if add_generation_prompt %}{{ 'Assistant:\\n' }}{% endif %}"
+        ),
+    ),
+}
+
+
+def build_tokenizer(
+    folder: Path, *, vocabulary: int = 600, flavour: Flavour = "qwen3", seed: int = 0
+) -> Path:
+    """Train a byte-level BPE and write it as a model's tokenizer folder.
+
+    Any text survives encoding and decoding (without the tokenizer's own begin marker, and with
+    special tokens shown). The ids of two seeds have nothing to do with each other, so ids that
+    reach the wrong model show as nonsense at once. The chat templates are short ones of our own.
+
+    Args:
+        folder: Where to write `tokenizer.json`, `tokenizer_config.json` and
+            `chat_template.jinja`; made if it is not there.
+        vocabulary: How many tokens, at least 300.
+        flavour: Whose control tokens and format to have.
+        seed: Another seed, other merges and other ids.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: The vocabulary is too small, or there is no such flavour.
+    """
+    if flavour not in _FAMILIES:
+        raise ValueError(f"{flavour!r} is no flavour; one of {', '.join(_FAMILIES)}")
+    if vocabulary < _SMALLEST:
+        raise ValueError(f"a vocabulary has at least {_SMALLEST} tokens, not {vocabulary}")
+    family = _FAMILIES[flavour]
+    tokenizer = _train(vocabulary - len(family.special) - len(family.shown), seed)
+    _add_control(tokenizer, family)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "add_bos_token": family.puts_begin,
+        "add_prefix_space": False,
+        "bos_token": family.begin,
+        "eos_token": family.end,
+        "pad_token": family.pad,
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": 131072,
+    }
+    text = json.dumps(config, ensure_ascii=False, indent=2)
+    (folder / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "chat_template.jinja").write_text(family.template, encoding="utf-8")
+    return folder
+
+
+def _train(size: int, seed: int) -> Any:
+    """A byte-level BPE of `size` tokens whose ids are shuffled."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    draw = random.Random(f"tokenizer\0{seed}")
+    tokenizer.train_from_iterator(_corpus(draw, size), trainer)
+    raw = json.loads(tokenizer.to_str())
+    ids = list(range(len(raw["model"]["vocab"])))
+    draw.shuffle(ids)
+    raw["model"]["vocab"] = dict(zip(sorted(raw["model"]["vocab"]), ids, strict=True))
+    return Tokenizer.from_str(json.dumps(raw))
+
+
+def _corpus(draw: random.Random, size: int) -> list[str]:
+    """The built-in lines, some more often than others, and invented words for large sizes."""
+    lines = [line for line in _LINES for _ in range(draw.randrange(1, 5))]
+    for _ in range(size):
+        syllables = ("".join(draw.choice(pair) for pair in ("bdfgklmnprstvz", "aeiou")),)
+        lines.append(" " + "".join(syllables * draw.randrange(1, 3)) + draw.choice("nrst"))
+    return lines
+
+
+def _add_control(tokenizer: Any, family: _Family) -> None:
+    from tokenizers import AddedToken, processors
+
+    tokenizer.add_special_tokens([AddedToken(t, special=True) for t in family.special])
+    if family.shown:
+        tokenizer.add_tokens([AddedToken(t, normalized=False) for t in family.shown])
+    if family.puts_begin and family.begin:
+        begin = (family.begin, tokenizer.token_to_id(family.begin))
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{family.begin} $A", pair=f"{family.begin} $A $B", special_tokens=[begin]
+        )

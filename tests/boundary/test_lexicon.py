@@ -1,0 +1,344 @@
+"""The `lexicon` predictor: what it calls style, and that its judgements are stable."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tessy.boundary import lexicon, verbatim
+from tessy.boundary.lexicon import LONGEST_PHRASE, LexiconPredictor, Place, read_phrases, spans
+from tessy.boundary.protocol import Judgement, Passage, Predictor
+from tessy.trajectory import Role
+from tessy.turns import LOOKAHEAD_WORDS
+from tessy.words import complete, units
+
+EXAMPLES = Path(__file__).with_name("lexicon_examples.txt")
+
+
+def examples() -> list[str]:
+    lines = EXAMPLES.read_text("utf-8").splitlines()
+    marked = [line for line in lines if line and not re.match(r"# |\[\w+\]$", line)]
+    return [re.sub(r"\\n(?!eq)", "\n", line) for line in marked]
+
+
+def mark(text: str) -> str:
+    """The text with its style between ⟦ and ⟧."""
+    marked, last = "", 0
+    for start, end in spans(text):
+        marked += f"{text[last:start]}⟦{text[start:end]}⟧"
+        last = end
+    return marked + text[last:]
+
+
+def judge(
+    text: str, *, context: str = "", role: Role = Role.TEACHER, final: bool = False
+) -> Judgement:
+    return LexiconPredictor().judge([Passage(role, context, text, final)])[0]
+
+
+# --- What is style ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("marked", examples())
+def test_style_is_what_was_marked_by_hand(marked: str) -> None:
+    assert mark(re.sub("[⟦⟧]", "", marked)) == marked
+
+
+def test_there_are_many_examples() -> None:
+    assert len(examples()) >= 60
+
+
+@pytest.mark.parametrize(
+    ("place", "elements", "punctuation"),
+    [pytest.param(*phrase, id=str(at)) for at, phrase in enumerate(read_phrases())],
+)
+def test_every_phrase_is_found_by_itself(place: Place, elements: list, punctuation: str) -> None:
+    choices = [
+        [" ".join(words) for words in alternatives] + [""] * optional
+        for alternatives, optional in elements
+    ]
+    for chosen in itertools.islice(itertools.product(*choices), 0, None, 1 + _size(choices) // 500):
+        phrase = " ".join(word for word in chosen if word) + punctuation
+        if not phrase.strip(",?"):
+            continue
+        lead = {Place.FOLLOWING: "Wait ", Place.ANYWHERE: "Numbers ", Place.INITIAL: ""}[place]
+        style_start = 0 if place is Place.FOLLOWING else len(lead)
+        text = f"{lead}{phrase} 42"
+        assert spans(text) == [(style_start, len(text) - 3)], text
+
+
+def _size(choices: list[list[str]]) -> int:
+    size = 1
+    for alternatives in choices:
+        size *= len(alternatives)
+    return size
+
+
+def test_phrases_are_short_enough_to_be_decided_in_time() -> None:
+    longest = max(
+        sum(max(len(words) for words in alternatives) for alternatives, _ in elements)
+        for _, elements, _ in read_phrases()
+    )
+    assert longest <= LONGEST_PHRASE <= LOOKAHEAD_WORDS
+
+
+def test_the_data_file_keeps_to_its_notation() -> None:
+    words = {
+        word
+        for _, elements, _ in read_phrases()
+        for alternatives, _ in elements
+        for words in alternatives
+        for word in words
+    }
+    assert [word for word in words if not re.fullmatch(r"[a-z]+(?:['.-][a-z]+)*", word)] == []
+
+
+def test_the_data_file_has_no_phrase_twice() -> None:
+    phrases = [str(phrase) for phrase in read_phrases()]
+    assert sorted(set(phrases)) == sorted(phrases)
+
+
+# --- Judgements ---------------------------------------------------------------------------------
+
+
+def test_it_is_a_predictor() -> None:
+    predictor = LexiconPredictor()
+    assert isinstance(predictor, Predictor)
+    assert (predictor.name, predictor.batched) == ("lexicon", False)
+
+
+def test_a_student_is_stopped_at_capability() -> None:
+    assert judge("Okay, so dogs bark", role=Role.STUDENT) == Judgement(9, 9)
+
+
+def test_a_teacher_is_stopped_at_style() -> None:
+    text = "The sum is 9. Wait, that"
+    assert judge(text, role=Role.TEACHER).boundary == text.index("Wait")
+
+
+def test_without_a_boundary_complete_words_are_settled() -> None:
+    assert judge("The sum of the dig") == Judgement(None, len("The sum of the"))
+    assert judge("Okay, hmm. Ma", role=Role.STUDENT) == Judgement(None, len("Okay, hmm."))
+
+
+def test_the_last_word_is_judged_only_if_nothing_follows() -> None:
+    assert judge("The sum maybe") == Judgement(None, len("The sum"))
+    assert judge("The sum maybe", final=True).boundary == len("The sum ")
+
+
+@pytest.mark.parametrize("role", Role)
+def test_the_start_of_a_longer_phrase_is_undecided(role: Role) -> None:
+    assert judge("let ", role=role) == Judgement(None, 0)
+    assert judge("let it ", role=role).boundary == (0 if role is Role.STUDENT else None)
+    assert judge("let me ", role=role).boundary == (0 if role is Role.TEACHER else None)
+    final = judge("let ", role=role, final=True)
+    assert final.boundary == (0 if role is Role.STUDENT else None)
+
+
+def test_what_is_decided_of_a_phrase_that_may_go_on_is_settled() -> None:
+    assert judge("Wait a ", role=Role.STUDENT) == Judgement(None, len("Wait"))
+    assert judge("Wait a moment ", role=Role.STUDENT) == Judgement(None, len("Wait a moment"))
+    assert judge("Wait a prime ", role=Role.STUDENT).boundary == len("Wait ")
+
+
+def test_neutral_words_never_make_a_boundary() -> None:
+    assert judge("— 🙂 … ", role=Role.TEACHER).boundary is None
+    assert judge("— 🙂 … ", role=Role.STUDENT).boundary is None
+    assert judge(" — maybe ", context="It is 9", role=Role.TEACHER).boundary == 3
+
+
+def test_the_context_says_whether_a_sentence_starts() -> None:
+    assert judge("so it", context="x is 4, ").boundary is None
+    assert judge("so it", context="x is 4. ").boundary == 0
+    assert judge("\nso it", context="x is 4").boundary == 1
+    assert judge(" so it", context="x is 4\n").boundary == 1
+
+
+def test_a_phrase_may_go_on_from_the_context() -> None:
+    assert judge(" second 7 ", context="Wait a", role=Role.STUDENT).boundary == len(" second ")
+
+
+def test_a_fence_far_back_in_the_context_counts() -> None:
+    code = "```python\n" + "x = 1\n" * 500
+    assert judge("# wait, maybe\n", context=code).boundary is None
+    assert judge("wait, maybe\n", context=code + "```\n").boundary == 0
+
+
+def test_an_endless_fence_ends() -> None:
+    context = "```\n" + "word " * verbatim.LONGEST_FENCE
+    assert judge("Hmm, ", context=context).boundary == 0
+
+
+def test_unclosed_marks_do_not_swallow_the_rest() -> None:
+    for opening in ('"', "“", "«", "`", "$x ", "\\("):
+        assert judge("Hmm, ", context=f"{opening}word \n").boundary == 0, opening
+        assert judge("Hmm, ", context=f"{opening}word " + "w " * 200).boundary == 0, opening
+    for opening in ("$$", "\\["):
+        assert judge("Hmm, ", context=f"{opening} x \n").boundary is None, opening
+        assert judge("Hmm, ", context=f"{opening} x \n\n").boundary == 0, opening
+
+
+@pytest.mark.parametrize(
+    "text", ["你好，我们先算一下。", "Итак, давайте подумаем.", "Alors, voyons."]
+)
+def test_other_languages_are_capability(text: str) -> None:
+    assert spans(text) == []
+
+
+# --- Stable judgement ---------------------------------------------------------------------------
+
+PIECES = [
+    "wait", "Wait,", "let", "let me", "Let me check", "so", "So", "but", "hmm", "maybe", "okay, so",
+    "for example", "for", "a second", "a", "second", "step by step", "step", "that's", "correct.",
+    "that makes sense", "i", "I need to", "if i recall", "correctly", "first,", "the", "sum", "42",
+    "x = 3", "is right?", "about", "this.", "Then", "now", "just to be", "sure,", "(wait)", "e.g.,",
+    "```", "~~~", "```python", "`so`", "`", "``", '"', '"so', 'maybe"', "“wait", "hmm”", "«", "»",
+    "$", "$$", "$x$", "$400", "\\(", "\\)", "\\[", "\\]", "\\", "—", "-", "**Wait**", "*", "1.",
+    "🙂", "👩‍👩‍👧", "你好", "。", "好wait", "wait—no", "e\u0301", "\u0301", "…", "...",
+    "w" * 205,
+]  # fmt: skip
+BLANKS = [" ", " ", " ", " ", " ", "\n", "\n\n", "  ", "", "\t", " \n ", "\u00a0"]
+
+
+@st.composite
+def texts(draw: st.DrawFn) -> str:
+    pieces = draw(
+        st.lists(st.tuples(st.sampled_from(PIECES), st.sampled_from(BLANKS)), max_size=40)
+    )
+    return "".join(itertools.chain.from_iterable(pieces))
+
+
+def kinds(text: str, *, context: str = "") -> list[tuple[int, int, bool]]:
+    """The words of a text that are judged when all of it is there, by judging it piece by piece.
+
+    Each is (start, end, style); the offsets count from the start of the context.
+    """
+    found, position = [], 0
+    words = complete(text, units(text), final=True)
+    for word in words:
+        if word.word_start == word.word_end:
+            continue
+        before, rest = context + text[:position], text[position:]
+        style = judge(rest, context=before, role=Role.TEACHER, final=True)
+        capability = judge(rest, context=before, role=Role.STUDENT, final=True)
+        at = word.word_start - position
+        if style.boundary == at or capability.boundary == at:
+            found.append((word.word_start, word.word_end, style.boundary == at))
+        position = word.word_end
+    return found
+
+
+@settings(max_examples=400, deadline=None)
+@given(texts(), st.data(), st.sampled_from(Role))
+def test_stable_judgement_of_a_prefix(text: str, data: st.DataObject, role: Role) -> None:
+    size = data.draw(st.integers(0, len(text)))
+    final = data.draw(st.booleans())
+    early, late = judge(text[:size], role=role), judge(text, role=role, final=final)
+    if early.boundary is not None:
+        assert late.boundary == early.boundary
+    else:
+        assert late.boundary is None or late.boundary >= early.settled
+        assert late.boundary is not None or late.settled >= early.settled
+
+
+@settings(max_examples=400, deadline=None)
+@given(texts(), texts(), st.sampled_from(Role))
+@example("wait", "好", Role.STUDENT)
+def test_stable_judgement_after_settled_words(first: str, second: str, role: Role) -> None:
+    text = first + second
+    settled = judge(first, role=role).settled
+    whole = judge(text, role=role)
+    rest = judge(text[settled:], context=text[:settled], role=role)
+    if whole.boundary is not None and whole.boundary < settled:
+        return  # cannot be: test_stable_judgement_of_a_prefix
+    if whole.boundary is not None:
+        assert rest.boundary == whole.boundary - settled
+    else:
+        assert rest.boundary is None
+        assert max(rest.settled, 0) == max(whole.settled - settled, 0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(texts())
+def test_stable_judgement_wherever_the_context_ends(text: str) -> None:
+    style = spans(text)
+    for start, end, is_style in kinds(text):
+        inside = any(a <= start and end <= b for a, b in style)
+        assert inside == is_style, (text[start:end], style)
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts(), texts(), st.sampled_from(Role))
+def test_few_words_are_left_undecided(context: str, text: str, role: Role) -> None:
+    judgement = judge(text, context=context, role=role)
+    if judgement.boundary is None:
+        undecided = [
+            word
+            for word in complete(text, units(text), final=False)
+            if word.word_end > max(judgement.settled, word.word_start)
+        ]
+        assert len(undecided) < LONGEST_PHRASE
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts(), st.sampled_from(Role))
+def test_if_nothing_follows_everything_is_judged(text: str, role: Role) -> None:
+    judgement = judge(text, role=role, final=True)
+    last = max(
+        (word.word_end for word in units(text) if word.word_end > word.word_start), default=0
+    )
+    assert judgement.boundary is not None or judgement.settled == last
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts())
+def test_spans_are_in_order_and_hold_whole_words(text: str) -> None:
+    found = spans(text)
+    words = units(text)
+    assert all(a < b for a, b in found)
+    assert all(b < a for (_, b), (a, _) in itertools.pairwise(found))
+    assert {a for a, _ in found} <= {word.word_start for word in words}
+    assert {b for _, b in found} <= {word.word_end for word in words}
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts(), st.data())
+def test_stretches_of_a_prefix_do_not_change(text: str, data: st.DataObject) -> None:
+    size = data.draw(st.integers(0, len(text)))
+    start = data.draw(st.integers(0, size))
+
+    def shown(stretches: list[tuple[int, int]]) -> set[int]:
+        return {at for a, b in stretches for at in range(max(a, start), min(b, size))}
+
+    whole = verbatim.stretches(text)
+    assert all(b <= c for (_, b), (c, _) in itertools.pairwise(whole))
+    assert shown(verbatim.stretches(text, start)) == shown(whole)
+
+
+# --- Speed --------------------------------------------------------------------------------------
+
+
+def test_judging_is_fast_after_a_long_context() -> None:
+    sentence = "So the sum of the digits is 9, and $x = 3$. Wait, maybe I should check `f(x)`.\n"
+    context = (sentence * 6 + "\n") * (60_000 // len(sentence) // 6)
+    passage = Passage(
+        Role.TEACHER, context, " the next digit of the number is 4 and then 7 times 9 is"
+    )
+    predictor = LexiconPredictor()
+    predictor.judge([passage])
+    seconds = []
+    for _ in range(50):
+        start = time.perf_counter()
+        predictor.judge([passage])
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 0.002  # about 0.1 ms on an idle core; a regression is far slower
+
+
+def test_the_data_file_is_compiled_once() -> None:
+    assert lexicon._lexicon() is lexicon._lexicon()
