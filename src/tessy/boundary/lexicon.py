@@ -267,6 +267,7 @@ _BEFORE_WORD = '([{"“«*…—–-'
 _BEHIND_WORD = '.,;:!?)]}"”»*…—–-'
 _PLAIN = str.maketrans({"’": "'", "‑": "-"})
 _ABBREVIATIONS = ("e.g", "i.e")  # without the last point, which ends no sentence
+_FACTORIAL = re.compile(r"\d$|^\w$")  # "3!" and "n!" end no sentence either
 _SHOWN = "`"
 """The key of a word in code, a quote or a formula."""
 
@@ -289,7 +290,10 @@ def _read(word: str) -> tuple[str, bool, _Glued]:
     core = rest.rstrip(_BEHIND_WORD)
     key = "" if _is_neutral(word) else core.lower().translate(_PLAIN) or _SHOWN
     opens = len(rest) < len(word) and not word.startswith("*")
-    return key, opens, _glued(rest[len(core) + (key in _ABBREVIATIONS) :])
+    behind = rest[len(core) :]
+    if key in _ABBREVIATIONS or (_FACTORIAL.search(core) and behind.startswith("!")):
+        behind = behind[1:]
+    return key, opens, _glued(behind)
 
 
 def _is_neutral(word: str) -> bool:
@@ -300,7 +304,7 @@ def _is_neutral(word: str) -> bool:
 
 
 def _glued(punctuation: str) -> _Glued:
-    if not punctuation.strip("*"):
+    if not punctuation.strip("*"):  # "**Wait** a moment"
         return _Glued.NONE
     if "?" in punctuation:
         return _Glued.QUESTION

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncGenerator, Hashable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -135,7 +135,7 @@ class Answer:
             return hang_up(self._request, response)
         return response
 
-    async def _steps(self, *, every_token: bool) -> AsyncIterator[tuple[str, Token | None]]:
+    async def _steps(self, *, every_token: bool) -> AsyncGenerator[tuple[str, Token | None], None]:
         """Generate: text that can be shown and the token that brought it, at the model's pace."""
         model, output = self._model, self._output
         pace = Pace(model.latency, every_token=every_token)

@@ -8,8 +8,11 @@ from typing import Any
 import orjson
 
 OPENAI_FIELDS = frozenset(
-    "model prompt best_of echo frequency_penalty logit_bias logprobs max_tokens n "
-    "presence_penalty seed stop stream stream_options suffix temperature top_p user".split()
+    {
+        *("model", "prompt", "max_tokens", "temperature", "top_p", "n", "best_of", "seed"),
+        *("stop", "stream", "stream_options", "echo", "suffix", "logprobs", "logit_bias"),
+        *("frequency_penalty", "presence_penalty", "user"),
+    }
 )
 """OpenAI's own parameters of a completion; anything else is an extension."""
 

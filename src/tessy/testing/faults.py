@@ -30,7 +30,7 @@ class Fault(StrEnum):
     """400."""
 
 
-ALL_RETRYABLE = (
+ALL_RETRYABLE: tuple[Fault, ...] = (
     Fault.SERVER_ERROR,
     Fault.RATE_LIMIT,
     Fault.DISCONNECT,

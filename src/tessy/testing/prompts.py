@@ -17,7 +17,7 @@ HARMONY_CLOSES = f"<|end|><|start|>assistant{HARMONY_FINAL}"
 
 _ASSISTANT = re.compile(
     r"<\|im_start\|>assistant\n|<\|start\|>assistant|<｜Assistant｜>"
-    r"|^(?:### )?(?:response|assistant|answer)(?::[ ]?|\n\n)",
+    r"|^(?:### )?(?:response|assistant|answer)(?::[ \n]?|\n\n)",
     re.IGNORECASE | re.MULTILINE,
 )
 # From the surest to the least sure: a question may itself begin with "Question:".

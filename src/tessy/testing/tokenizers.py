@@ -128,7 +128,7 @@ def build_tokenizer(
             `chat_template.jinja`; made if it is not there.
         vocabulary: How many tokens, at least 300.
         flavour: Whose control tokens and format to have.
-        seed: Another seed, other merges and other ids.
+        seed: Draws other merges and other ids.
 
     Returns:
         The folder.
@@ -185,9 +185,9 @@ def _train(size: int, seed: int) -> Any:
 def _corpus(draw: random.Random, size: int) -> list[str]:
     """The built-in lines, some more often than others, and invented words for large sizes."""
     lines = [line for line in _LINES for _ in range(draw.randrange(1, 5))]
-    for _ in range(size):
-        syllables = ("".join(draw.choice(pair) for pair in ("bdfgklmnprstvz", "aeiou")),)
-        lines.append(" " + "".join(syllables * draw.randrange(1, 3)) + draw.choice("nrst"))
+    syllables = [a + b + c for a in "bdfgklmnprstvz" for b in "aeiou" for c in ("", *"nrst")]
+    for _ in range(size // 8 + 2 * max(0, size - 700)):
+        lines.append(" " + "".join(draw.choices(syllables, k=draw.randrange(1, 5))))
     return lines
 
 

@@ -1,0 +1,105 @@
+import orjson
+import pytest
+
+from tessy.config import Sampling
+from tessy.errors import BadResponse
+from tessy.models.wire import Dialect, Request, StreamParser, body, parse
+
+ASK = Request(
+    [1, 2], 5, Sampling(top_k=0, min_p=0.1), seed=2**40 + 3, stop=("a", "b"), stop_token_ids=(9,),
+    return_ids=True,
+)  # fmt: skip
+FULL = Dialect(extensions=True, id_prompts=True, return_ids={"return_token_ids": True})
+
+
+def test_a_strict_server_gets_only_what_openai_has():
+    sent = orjson.loads(body(ASK, "m", Dialect(), stream=False))
+    allowed = {"model", "prompt", "max_tokens", "temperature", "top_p", "seed", "stop"}
+    assert set(sent) == allowed
+    assert 0 <= sent["seed"] < 2**31
+
+
+def test_extensions():
+    sent = orjson.loads(body(ASK, "m", FULL, stream=True))
+    assert sent["top_k"] == -1
+    assert sent["min_p"] == 0.1
+    assert sent["stop_token_ids"] == [9]
+    assert sent["return_token_ids"] is True
+    assert sent["stream_options"] == {"include_usage": True}
+    assert "add_special_tokens" not in sent
+
+
+def test_text_prompts_say_whether_a_begin_marker_is_wanted():
+    request = Request("x", 5, Sampling(), 0, add_special_tokens=False, show_special=True)
+    sent = orjson.loads(body(request, "m", FULL, stream=False))
+    assert sent["add_special_tokens"] is False
+    assert sent["skip_special_tokens"] is False
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"{", b"\xff\xfe", b"[]", b"{}", b'{"choices": []}', b'{"choices": [{"text": null}]}',
+     b'{"choices": [{"text": 3}]}', b'{"choices": 3}'],
+)  # fmt: skip
+def test_what_is_no_completion(raw):
+    with pytest.raises(BadResponse):
+        parse(raw)
+
+
+def test_ids_of_vllm_and_of_llama_cpp():
+    vllm = {"choices": [{"text": "a", "finish_reason": "length", "token_ids": [5, 6]}]}
+    llama = {"choices": [{"text": "a"}], "__verbose": {"tokens": [7]}}
+    assert parse(orjson.dumps(vllm)).ids == (5, 6)
+    assert parse(orjson.dumps(llama)).ids == (7,)
+    assert parse(orjson.dumps({"choices": [{"text": "a"}]})).ids is None
+
+
+def events(*choices, usage=None):
+    lines = [b"data: " + orjson.dumps({"choices": [c]}) for c in choices]
+    if usage:
+        lines.append(b"data: " + orjson.dumps({"choices": [], "usage": usage}))
+    return [*lines, b": ping", b"", b"data: [DONE]"]
+
+
+def feed(lines):
+    parser = StreamParser()
+    texts = [parser.feed(line) for line in lines]
+    return "".join(texts), parser.result()
+
+
+def test_a_stream_is_put_together():
+    usage = {"completion_tokens": 3, "prompt_tokens": 8, "prompt_tokens_details": {"cached_tokens": 4}}
+    text, result = feed(
+        events(
+            {"text": "a", "token_ids": [1]},
+            {"text": "bc", "token_ids": [2, 3]},
+            {"text": "", "finish_reason": "stop"},
+            usage=usage,
+        )
+    )
+    assert text == result.text == "abc"
+    assert result.ids == (1, 2, 3)
+    assert (result.finish, result.tokens, result.prompt_tokens, result.cached_tokens) == (
+        "stop", 3, 8, 4,
+    )  # fmt: skip
+
+
+def test_ids_are_given_up_when_an_event_lacks_them():
+    _, result = feed(events({"text": "a", "token_ids": [1]}, {"text": "b", "finish_reason": "stop"}))
+    assert result.ids is None
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b'data: {"choices": [{"text": "a"}]}'],  # breaks off
+        [b"data: {"],
+        [b"<html>"],
+        [b'data: {"error": {"message": "no"}}'],
+        [b'data: {"choices": [{"text": 5}]}'],
+        [b'data: {"choices": [3]}'],
+    ],
+)
+def test_a_broken_stream(lines):
+    with pytest.raises(BadResponse):
+        feed(lines)
