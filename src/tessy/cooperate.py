@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from tessy import turns
 from tessy.boundary.protocol import Judgement, Passage
-from tessy.config import Config, Limits, OnLimit
+from tessy.config import SMALLEST_CHUNK, Config, Limits, OnLimit
 from tessy.models.voice import Voice
 from tessy.repetition import RepetitionGuard
 from tessy.trajectory import Failure, Part, Role, Trajectory, Turn
@@ -85,7 +85,7 @@ async def think(session: Session) -> None:
     guard.feed(trajectory.thinking)
     while trajectory.part is Part.THINKING:
         budget = session.limits.thinking_tokens - trajectory.thinking_tokens
-        if budget <= 0:
+        if budget < SMALLEST_CHUNK:
             await at_the_limit(session)
             return
         chunk = await generate(session, budget)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -319,25 +318,6 @@ def test_stretches_of_a_prefix_do_not_change(text: str, data: st.DataObject) -> 
     whole = verbatim.stretches(text)
     assert all(b <= c for (_, b), (c, _) in itertools.pairwise(whole))
     assert shown(verbatim.stretches(text, start)) == shown(whole)
-
-
-# --- Speed --------------------------------------------------------------------------------------
-
-
-def test_judging_is_fast_after_a_long_context() -> None:
-    sentence = "So the sum of the digits is 9, and $x = 3$. Wait, maybe I should check `f(x)`.\n"
-    context = (sentence * 6 + "\n") * (60_000 // len(sentence) // 6)
-    passage = Passage(
-        Role.TEACHER, context, " the next digit of the number is 4 and then 7 times 9 is"
-    )
-    predictor = LexiconPredictor()
-    predictor.judge([passage])
-    seconds = []
-    for _ in range(50):
-        start = time.perf_counter()
-        predictor.judge([passage])
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.002  # about 0.1 ms on an idle core; a regression is far slower
 
 
 def test_the_data_file_is_compiled_once() -> None:

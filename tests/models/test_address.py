@@ -7,7 +7,10 @@ from tessy.models.address import Address, Kind, parse
 @pytest.mark.parametrize(
     ("text", "address"),
     [
-        ("http://h:8000/v1#Qwen/Qwen3-8B", Address(Kind.SERVER, "http://h:8000/v1", "Qwen/Qwen3-8B")),
+        (
+            "http://h:8000/v1#Qwen/Qwen3-8B",
+            Address(Kind.SERVER, "http://h:8000/v1", "Qwen/Qwen3-8B"),
+        ),
         ("http://h:8000", Address(Kind.SERVER, "http://h:8000/v1")),
         ("https://h/api/v1/", Address(Kind.SERVER, "https://h/api/v1")),
         ("http://h/v1/completions#m", Address(Kind.SERVER, "http://h/v1", "m")),

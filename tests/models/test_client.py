@@ -77,9 +77,9 @@ async def test_a_server_that_never_answers_times_out(stream):
 async def test_the_first_token_has_a_time_out_of_its_own():
     slow = Latency(first_token_s=0.0, token_s=0.05)
     patience = {"timeouts": Timeouts(first_token_s=0.3, total_s=30).model_dump()}
-    async with ScriptedServer(EchoScript(TEXT), latency=slow) as server:
-        async with client(server.url, **patience) as asking:
-            answer = await asking.complete(ASK, stream=True)
+    server = ScriptedServer(EchoScript(TEXT), latency=slow)
+    async with server, client(server.url, **patience) as asking:
+        answer = await asking.complete(ASK, stream=True)
     assert answer.text == TEXT  # it took longer than 0.3 s in all, but its first token did not
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from texts import any_text
 
 from tessy.errors import ConfigError
 from tessy.models.formats import NAMED, defuse, from_template, from_tokenizer, named
 from tessy.models.tokens import LocalCodec, Piece
 from tessy.testing.tokenizers import build_tokenizer
-from texts import any_text
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 DATE = datetime.date(2026, 11, 22)
@@ -87,7 +87,9 @@ def test_the_template_is_rendered_as_transformers_does(name):
 
 
 def test_template_arguments_are_passed():
-    assert "Reasoning: high" in joined(by_template("gpt-oss", reasoning_effort="high").opening(ASKED))
+    assert "Reasoning: high" in joined(
+        by_template("gpt-oss", reasoning_effort="high").opening(ASKED)
+    )
     high = named("gpt-oss", date=DATE, arguments={"reasoning_effort": "high"})
     assert "Reasoning: high" in joined(high.opening(ASKED))
     with pytest.raises(ConfigError, match="takes no argument zebra"):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulation import END, ScriptedVoice, WordPredictor, config, run, session
+from simulation import END, WordPredictor, config, run, session
 from texts import model_text
 
 from tessy.cooperate import SampleFailed
@@ -78,10 +79,8 @@ def cooperate(codecs, texts, chunks, returns_ids):
     }
     predictor = WordPredictor(lambda _, word: not any(c.isdigit() for c in word))
     made, turns = session(*voices.values(), predictor, config(*chunks))
-    try:
+    with suppress(SampleFailed):
         run(write(made))
-    except SampleFailed:
-        pass
     return voices, made.trajectory, turns
 
 

@@ -68,7 +68,11 @@ def feed(lines):
 
 
 def test_a_stream_is_put_together():
-    usage = {"completion_tokens": 3, "prompt_tokens": 8, "prompt_tokens_details": {"cached_tokens": 4}}
+    usage = {
+        "completion_tokens": 3,
+        "prompt_tokens": 8,
+        "prompt_tokens_details": {"cached_tokens": 4},
+    }
     text, result = feed(
         events(
             {"text": "a", "token_ids": [1]},
@@ -85,7 +89,9 @@ def test_a_stream_is_put_together():
 
 
 def test_ids_are_given_up_when_an_event_lacks_them():
-    _, result = feed(events({"text": "a", "token_ids": [1]}, {"text": "b", "finish_reason": "stop"}))
+    _, result = feed(
+        events({"text": "a", "token_ids": [1]}, {"text": "b", "finish_reason": "stop"})
+    )
     assert result.ids is None
 
 

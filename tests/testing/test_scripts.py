@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import islice, pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -114,10 +114,20 @@ def test_other_questions_have_other_plans_and_other_seeds_other_words():
     assert written(script, prompt) != written(CooperativeScript("student", seed=1), prompt)
 
 
+def test_a_plan_of_two_words_or_more_has_both_kinds():
+    for words in (2, 3, 20):
+        script = CooperativeScript("student", thinking_words=words)
+        for number in range(200):
+            plan = script.plan(f"question {number}")
+            assert len(plan) == words
+            assert plan[0].style
+            assert {slot.style for slot in plan} == {True, False}
+
+
 def test_span_lengths_have_the_means_asked_for():
     script = CooperativeScript("student", thinking_words=20_000, style_mean=3, capability_mean=12)
     plan = script.plan(QUESTION)
-    changes = sum(a.style != b.style for a, b in zip(plan, plan[1:], strict=False)) + 1
+    changes = sum(a.style != b.style for a, b in pairwise(plan)) + 1
     style = sum(slot.style for slot in plan)
     assert 2.5 < style / (changes / 2) < 3.8
     assert 10.5 < (len(plan) - style) / (changes / 2) < 13.5
@@ -168,6 +178,8 @@ def test_other_scripts():
         LoopScript("")
     with pytest.raises(ValueError, match="role"):
         CooperativeScript("pupil")
+    with pytest.raises(ValueError, match="means"):
+        CooperativeScript("student", style_mean=0)
 
 
 def test_predictors():

@@ -150,7 +150,9 @@ async def test_stream_and_plain_agree(session, folders, flavour):
             if folder:
                 ids = [i for choice in choices for i in choice["token_ids"]]
                 assert ids == whole["token_ids"]
-                assert any(choice["token_ids"] and not choice["text"] for choice in choices[:-1])
+                assert interval > 1 or any(
+                    choice["token_ids"] and not choice["text"] for choice in choices[:-1]
+                )
             assert [c["finish_reason"] for c in choices] == [None] * (len(choices) - 1) + ["stop"]
             assert len(events) >= usage["completion_tokens"] / interval
             assert server.stats.streamed == 1
@@ -254,7 +256,7 @@ async def test_bad_requests(session, folders):
         assert status == 404
         async with session.post(server.url + "/completions", data=b"{") as response:
             assert response.status == 400
-        choice, usage = await complete(session, server, [1] * 45, max_tokens=None)
+        choice, _ = await complete(session, server, [1] * 45, max_tokens=None)
         assert choice["text"] == "x"
         assert server.stats.in_flight == server.stats.running == 0
 

@@ -99,6 +99,6 @@ def _ask(predictor: Predictor, passages: Sequence[Passage]) -> Sequence[Judgemen
         length = len(passage.text)
         if not 0 <= judgement.settled <= length or not 0 <= (judgement.boundary or 0) <= length:
             raise PredictorError(
-                f"predictor {predictor.name}: {judgement} lies outside a text of {length} characters"
+                f"predictor {predictor.name}: {judgement} is outside a text of {length} characters"
             )
     return judgements

@@ -36,6 +36,7 @@ class Family:
         stop_tokens: Special tokens that end the thinking.
         answer_stops: Texts that end an answer, besides the model's own end of text.
         answer_stop_tokens: Special tokens that end an answer.
+        hidden: Its markers are special tokens, which servers leave out of the text.
     """
 
     opens: str
@@ -44,6 +45,7 @@ class Family:
     stop_tokens: tuple[str, ...] = ()
     answer_stops: tuple[str, ...] = ()
     answer_stop_tokens: tuple[str, ...] = ()
+    hidden: bool = False
 
 
 THINK = Family(
@@ -59,6 +61,7 @@ HARMONY = Family(
     ends=("<|end|>", "<|channel|>final"),
     stop_tokens=("<|end|>", "<|return|>"),
     answer_stop_tokens=("<|return|>", "<|end|>"),
+    hidden=True,
 )
 PLAIN = Family(
     opens="<think>\n",

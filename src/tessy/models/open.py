@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from tessy.config import Config, ModelSettings
 from tessy.errors import ConfigError, ModelError
 from tessy.models import address, formats, local, weights
-from tessy.models.client import Client
+from tessy.models.client import Client, Traffic
 from tessy.models.formats import ChatFormat
 from tessy.models.probe import Abilities, probe
 from tessy.models.tokens import Codec, LocalCodec, ServerCodec, fetch_tokenizer
@@ -132,11 +132,25 @@ async def open_one(
     except ModelError as error:
         error.args = (f"the {role} can't be used: {error}",)
         raise
+    client.traffic = Traffic()  # the probe's calls, some of them meant to fail, are not the run's
     notes: list[str] = []
     codec, format_ = await _codec_and_format(settings, role, date, client, abilities, notes)
+    _check_that_its_end_is_seen(role, format_, abilities)
     if label:
         abilities = replace(abilities, served_name=label)
     return Opened(client, abilities, codec, format_, notes)
+
+
+def _check_that_its_end_is_seen(role: Role, format_: ChatFormat, abilities: Abilities) -> None:
+    """Markers that a server leaves out of the text must show, or stop it, in another way."""
+    dialect = abilities.dialect
+    if format_.family.hidden and not dialect.extensions and not dialect.return_ids:
+        raise ConfigError(
+            f"the {role} can't be used: its format, {format_.name}, ends the thinking with a "
+            "special token, and its server takes none of stop_token_ids, skip_special_tokens and "
+            "return_token_ids, so nobody could tell where the thinking ends",
+            hint="serve it with vLLM, SGLang or llama.cpp",
+        )
 
 
 async def _codec_and_format(

@@ -7,7 +7,7 @@ makes the `Voice` of one trajectory.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tessy.config import ModelSettings
 from tessy.errors import Refused
@@ -95,6 +95,7 @@ class Voice:
             ModelError: The call failed for good.
         """
         answer = await self._call(trajectory, max_tokens, seed, Part.THINKING)
+        answer = await self._cut_at_stop_ids(answer)
         return self._chunk(answer, trajectory.pending, self.model.ends)
 
     async def answer(self, trajectory: Trajectory, max_tokens: int, seed: int) -> Chunk:
@@ -107,7 +108,7 @@ class Voice:
         await self._prefix.observe(before, turn, trajectory)
 
     async def replay(self, turns: Iterable[Turn]) -> None:
-        """See again what was seen before a restart: afterwards the prefix is the same (*Replay*)."""
+        """See again what was seen before a restart: the prefix is the same then (*Replay*)."""
         trajectory = Trajectory()
         for turn in turns:
             if turn.role is self.model.role:
@@ -139,7 +140,7 @@ class Voice:
             stop_token_ids=stop_ids,
             add_special_tokens=model.format.begin,
             return_ids=thinking and model.codec is not None,
-            show_special=not stop_ids and bool(family.answer_stop_tokens),
+            show_special=family.hidden and not stop_ids,
         )
         self.requests += 1
         completion = await model.client.complete(request, stream=not thinking)
@@ -148,6 +149,18 @@ class Voice:
         if completion.prompt_tokens is not None:
             self._used = completion.prompt_tokens + completion.tokens
         return completion
+
+    async def _cut_at_stop_ids(self, answer: Completion) -> Completion:
+        """Cut what follows a stop token, for servers that generate on behind it."""
+        stops = set(self.model.stop_ids(Part.THINKING))
+        codec = self.model.codec
+        if codec is None or answer.ids is None or stops.isdisjoint(answer.ids):
+            return answer
+        at = next(index for index, token_id in enumerate(answer.ids) if token_id in stops)
+        text = "".join(token.text for token in await codec.tokens(answer.ids[:at]))
+        if not answer.text.startswith(text):
+            return answer
+        return replace(answer, text=text, finish="stop", ids=answer.ids[:at])
 
     def _chunk(self, answer: Completion, before: str, ends: tuple[str, ...]) -> Chunk:
         """Cut an answer at the first end marker, which may have begun in the pending text."""

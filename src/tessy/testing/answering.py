@@ -79,7 +79,7 @@ class Answer:
         self._prompt = prompt
         self._output = Output(call, model.codec.end)
         self._tokens: list[Hashable] = []
-        self._cached = model.cache.hit(prompt)
+        self._cached, self._link = model.cache.hit(prompt)
         self._id = f"cmpl-{model.stats.requests}"
         self._created = int(time.time())
         model.stats.prompt_tokens += len(prompt)
@@ -153,7 +153,7 @@ class Answer:
                 yield output.end(), None
             await pace.reach(len(self._tokens), last=True)
         finally:
-            model.cache.add([*self._prompt, *self._tokens])
+            model.cache.add(self._prompt, self._link, self._tokens)
 
     async def _open(self) -> web.StreamResponse:
         response = web.StreamResponse(

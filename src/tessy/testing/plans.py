@@ -12,7 +12,7 @@ other role's whole word for a half-written one of its own.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -67,30 +67,46 @@ Words = tuple[tuple[str, str], ...]
 """Words to write, each with what follows it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the plans of a script look like.
+
+    Attributes:
+        words: Words of thinking.
+        style_mean: Mean number of words of a style span (exponential, at least 1).
+        capability_mean: Mean number of words of a capability span.
+    """
+
+    words: int
+    style_mean: float
+    capability_mean: float
+
+
 @lru_cache(maxsize=4096)
-def plan(key: str, words: int, style_mean: float, capability_mean: float) -> tuple[Slot, ...]:
+def plan(key: str, shape: Shape) -> tuple[Slot, ...]:
     """The structure of the thinking for one question, the same for both roles.
 
     Args:
         key: What stands for the question.
-        words: How many words.
-        style_mean: Mean number of words of a style span (exponential, at least 1).
-        capability_mean: Mean number of words of a capability span.
+        shape: What plans look like.
 
     Returns:
-        `words` slots: style and capability spans in turn, beginning with style.
+        A slot for each word: style and capability spans in turn, beginning with style.
+        The first span takes at most half of the words, so two words or more are of both kinds.
     """
     draw = random.Random(f"plan\0{key}")
     slots: list[Slot] = []
     style = True
-    while len(slots) < words:
-        mean = style_mean if style else capability_mean
+    while len(slots) < shape.words:
+        mean = shape.style_mean if style else shape.capability_mean
         length = max(1, round(draw.expovariate(1 / mean)))
+        if not slots:  # a short plan has both kinds as well
+            length = min(length, max(1, shape.words // 2))
         slots += _style_span(draw, length) if style else _capability_span(draw, length)
         style = not style
-    slots = slots[:words]
+    slots = slots[: shape.words]
     if slots:
-        slots[-1] = Slot(slots[-1].style, slots[-1].form, slots[-1].stem, "")
+        slots[-1] = replace(slots[-1], after="")
     return tuple(slots)
 
 
@@ -114,10 +130,10 @@ def _capability_span(draw: random.Random, length: int) -> list[Slot]:
 
 
 @lru_cache(maxsize=4096)
-def thinking(slots: tuple[Slot, ...], key: str, role: RoleName, seed: int, unicode: bool) -> Words:
+def thinking(key: str, shape: Shape, role: RoleName, seed: int, unicode: bool) -> Words:
     """The words that one role would write at each place of a plan."""
     draw = random.Random(f"words\0{key}\0{role}\0{seed}")
-    return tuple((_word(slot, draw, role, unicode), slot.after) for slot in slots)
+    return tuple((_word(slot, draw, role, unicode), slot.after) for slot in plan(key, shape))
 
 
 def _word(slot: Slot, draw: random.Random, role: RoleName, unicode: bool) -> str:

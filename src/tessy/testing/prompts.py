@@ -23,13 +23,17 @@ _ASSISTANT = re.compile(
 # From the surest to the least sure: a question may itself begin with "Question:".
 _USER = (
     re.compile(
-        r"<\|(?:im_start|start|start_header_id)\|>\s*user\s*(?:<\|\w+\|>)?|<[|｜]user[|｜]>", re.I
+        r"<\|im_start\|>user\s|<\|start\|>user<\|message\|>"
+        r"|<\|start_header_id\|>user<\|end_header_id\|>|<[|｜]user[|｜]>",
+        re.IGNORECASE,
     ),
-    re.compile(r"^### (?:question|user)\n\n", re.I | re.M),
-    re.compile(r"^(?:user|question|human):", re.I | re.M),
+    re.compile(r"^### (?:question|user)\n\n", re.IGNORECASE | re.MULTILINE),
+    re.compile(r"^(?:user|question|human):", re.IGNORECASE | re.MULTILINE),
 )
 _CONTROL = re.compile(r"<[|｜][^<>|｜\n]{1,64}[|｜]>")
-_HEADING = re.compile(r"^(?:### )?(?:response|assistant|answer):?\s*\Z", re.I | re.M)
+_HEADING = re.compile(
+    r"^(?:### )?(?:response|assistant|answer):?\s*\Z", re.IGNORECASE | re.MULTILINE
+)
 _TAG = re.compile(r"\[\[([\w.:/-]+)\]\]")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from tessy.testing.plans import RoleName, Slot, Words, answer, plan, thinking
+from tessy.testing.plans import RoleName, Shape, Slot, Words, answer, plan, thinking
 from tessy.testing.prompts import question_key, read
 
 
@@ -131,7 +131,7 @@ class CooperativeScript:
         if situation.answering:
             yield from _go_on(situation.written, answers)
             return
-        words = thinking(self._slots(key), key, self.role, self.seed, self.unicode)
+        words = thinking(key, self._shape, self.role, self.seed, self.unicode)
         yield from _go_on(situation.written, words)
         yield situation.closes
         yield from _go_on("", answers)
@@ -142,10 +142,11 @@ class CooperativeScript:
         Args:
             question: The user's text alone.
         """
-        return self._slots((self.key or question_key)(f"<|user|>{question}"))
+        return plan((self.key or question_key)(f"<|user|>{question}"), self._shape)
 
-    def _slots(self, key: str) -> tuple[Slot, ...]:
-        return plan(key, self.thinking_words, self.style_mean, self.capability_mean)
+    @property
+    def _shape(self) -> Shape:
+        return Shape(self.thinking_words, self.style_mean, self.capability_mean)
 
 
 def _go_on(written: str, words: Words) -> Iterator[str]:

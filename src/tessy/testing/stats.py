@@ -83,11 +83,14 @@ class PrefixCache:
     def __init__(self) -> None:
         self._blocks: set[int] = set()
 
-    def hit(self, prompt: Sequence[Hashable]) -> int:
+    def hit(self, prompt: Sequence[Hashable]) -> tuple[int, int]:
         """How many tokens of a prompt are known, and remember it.
 
         The last token is always computed anew, as in vLLM, so a block that ends with it is not
         counted.
+
+        Returns:
+            The number of tokens, and the link behind the prompt's last whole block, for `add`.
         """
         chain = self._chain(prompt)
         usable = (len(prompt) - 1) // BLOCK_TOKENS
@@ -95,16 +98,22 @@ class PrefixCache:
         while known < usable and chain[known] in self._blocks:
             known += 1
         self._blocks.update(chain)
-        return known * BLOCK_TOKENS
+        return known * BLOCK_TOKENS, chain[-1] if chain else 0
 
-    def add(self, tokens: Sequence[Hashable]) -> None:
-        """Remember a prompt and what was generated for it."""
-        self._blocks.update(self._chain(tokens))
+    def add(self, prompt: Sequence[Hashable], link: int, generated: Sequence[Hashable]) -> None:
+        """Remember what was generated for a prompt.
+
+        Args:
+            prompt: Its tokens.
+            link: What `hit` returned for it.
+            generated: The tokens generated.
+        """
+        rest = prompt[len(prompt) // BLOCK_TOKENS * BLOCK_TOKENS :]
+        self._blocks.update(self._chain([*rest, *generated], link))
 
     @staticmethod
-    def _chain(tokens: Sequence[Hashable]) -> list[int]:
+    def _chain(tokens: Sequence[Hashable], link: int = 0) -> list[int]:
         chain: list[int] = []
-        link = 0
         for start in range(0, len(tokens) - BLOCK_TOKENS + 1, BLOCK_TOKENS):
             link = hash((link, *tokens[start : start + BLOCK_TOKENS]))
             chain.append(link)

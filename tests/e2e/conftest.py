@@ -1,0 +1,98 @@
+"""The command line in processes of its own, against scripted servers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tessy.testing import CooperativeScript, Faults, ScriptedServer, build_tokenizer
+from tessy.testing.stats import Latency
+
+PREDICTOR = "python:tessy.testing.predictors:digits"
+
+
+@dataclass
+class Done:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def tokenizers(tmp_path_factory):
+    """Two tokenizers of different families and vocabularies."""
+    folder = tmp_path_factory.mktemp("tokenizers")
+    return {
+        "student": build_tokenizer(folder / "student", flavour="qwen3", vocabulary=500, seed=1),
+        "teacher": build_tokenizer(folder / "teacher", flavour="gpt-oss", vocabulary=900, seed=2),
+    }
+
+
+@pytest.fixture(scope="session")
+def think_tokenizers(tokenizers, tmp_path_factory):
+    """Two tokenizers whose end of thinking shows in the text."""
+    folder = tmp_path_factory.mktemp("think") / "teacher"
+    teacher = build_tokenizer(folder, flavour="deepseek-r1", vocabulary=700, seed=3)
+    return {**tokenizers, "teacher": teacher}
+
+
+def write_questions(path: Path, count: int) -> Path:
+    lines = [{"id": f"q{n}", "prompt": f"[[task {n}]] What is {n} + {n}?"} for n in range(count)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+@asynccontextmanager
+async def two_servers(tokenizers, *, faults=None, latency=None, words=60, **more):
+    """A student and a teacher; yields them and the options that name them."""
+    async with AsyncExitStack() as stack:
+        servers, options = {}, []
+        for seed, role in enumerate(("student", "teacher")):
+            script = CooperativeScript(role, seed=seed, thinking_words=words, unicode=True)
+            server = ScriptedServer(
+                script,
+                tokenizer=tokenizers[role] if tokenizers else None,
+                faults=faults(seed) if faults else None,
+                latency=latency or Latency(),
+                **more,
+            )
+            servers[role] = await stack.enter_async_context(server)
+            options += [f"--{role}", server.url]
+            if tokenizers:
+                options += [f"--{role}-tokenizer", str(tokenizers[role])]
+        yield servers, [*options, "--predictor", PREDICTOR]
+
+
+async def start(*args: str | Path, **more) -> asyncio.subprocess.Process:
+    """Start `tessy` with some arguments."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tessy.cli.main", *map(str, args)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "COLUMNS": "120", **more},
+    )
+
+
+async def tessy(*args: str | Path, **more) -> Done:
+    """Run `tessy` with some arguments to its end."""
+    process = await start(*args, **more)
+    async with asyncio.timeout(120):
+        out, err = await process.communicate()
+    return Done(process.returncode or 0, out.decode(), err.decode())
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def faulty(rate: float, **more):
+    return lambda seed: Faults(rate, seed=seed, **more)
