@@ -73,13 +73,17 @@ class WordPredictor:
 
 
 def config(student_chunk: int = 20, teacher_chunk: int = 20, **limits: object) -> Config:
-    return Config.model_validate(
+    made = Config.model_validate(
         {
-            "student": {"model": "http://s/v1", "chunk": student_chunk},
-            "teacher": {"model": "http://t/v1", "chunk": teacher_chunk},
+            "student": {"model": "http://s/v1"},
+            "teacher": {"model": "http://t/v1"},
             "limits": {"thinking_tokens": 4000, **limits},
         }
     )
+    # A copy is not validated: here a token is a character, so chunks may be of one.
+    sizes = {Role.STUDENT: student_chunk, Role.TEACHER: teacher_chunk}
+    update = {role.value: made.of(role).model_copy(update={"chunk": sizes[role]}) for role in Role}
+    return made.model_copy(update=update)
 
 
 def session(

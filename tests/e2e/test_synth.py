@@ -262,9 +262,9 @@ async def test_a_changed_setting_is_refused_with_what_differs(tmp_path, tokenize
         command = ["synth", questions, "--out", tmp_path / "run", *options]
         assert (await tessy(*command)).code == 0
         before = (tmp_path / "run" / "dataset.jsonl").read_bytes()
-        done = await tessy(*command, "--student-chunk", "3", "--seed", "9")
+        done = await tessy(*command, "--student-chunk", "5", "--seed", "9")
         assert done.code == 2
-        assert "student.chunk: 20 then, 3 now" in done.err
+        assert "student.chunk: 20 then, 5 now" in done.err
         assert "seed: 0 then, 9 now" in done.err
         assert "hint: start anew in another folder (--out)" in done.err
     assert (tmp_path / "run" / "dataset.jsonl").read_bytes() == before
