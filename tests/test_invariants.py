@@ -232,7 +232,7 @@ def test_nothing_is_lost_in_a_turn(pending, text, boundary, settled, ends):
     judgement = Judgement(boundary if boundary <= len(whole) else None, min(settled, len(whole)))
     turn = settle(trajectory, Chunk(text, finish, len(text)), judgement)
     assert turn.kept + turn.pending + turn.thrown == whole
-    assert 0 <= turn.thrown_tokens <= len(whole)
+    assert turn.pending_tokens + turn.thrown_tokens == len(turn.pending) + len(turn.thrown)
     if turn.outcome is Outcome.WENT_ON:
         words = [u for u in units(turn.pending) if u.word_end > u.word_start]
         assert len(words) <= LOOKAHEAD_WORDS + 1

@@ -66,6 +66,8 @@ class ModelSettings(_Settings):
     """Chat format where no tokenizer is given: `qwen3`, `deepseek-r1`, `gpt-oss` or `plain`."""
     template_args: dict[str, Any] = Field(default_factory=dict)
     """Arguments of the chat template, such as `enable_thinking` or `reasoning_effort`."""
+    system_prompt: str | None = None
+    """A system message for this model alone, put before questions that have none."""
     chunk: int = Field(default=20, ge=SMALLEST_CHUNK, le=4096)
     """Tokens asked for in one turn."""
     sampling: Sampling = Field(default_factory=Sampling)
@@ -129,8 +131,6 @@ class Config(_Settings):
     """Samples of each question; their ids get `#0`, `#1`, … when there are several."""
     concurrency: int = Field(default=64, ge=1)
     """Trajectories under way at once."""
-    system_prompt: str | None = None
-    """A system message for both models, before each question that has none."""
 
     def of(self, role: Role) -> ModelSettings:
         """The settings of one role's model."""

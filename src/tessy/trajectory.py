@@ -103,6 +103,7 @@ class Turn:
         thrown: Text rolled back.
         forced: `kept` is kept only for Progress.
         tokens: Tokens that the model generated in this turn.
+        pending_tokens: Tokens of `pending`.
         thrown_tokens: Tokens rolled back, counting those that were pending before.
         ids: The model's own token ids for what it generated, where its server returns them.
     """
@@ -115,6 +116,7 @@ class Turn:
     thrown: str = ""
     forced: bool = False
     tokens: int = 0
+    pending_tokens: int = 0
     thrown_tokens: int = 0
     ids: tuple[int, ...] | None = None
 
@@ -212,7 +214,7 @@ class Trajectory:
     def _move_on(self, turn: Turn) -> None:
         switches = turn.outcome in (Outcome.HANDED_OVER, Outcome.EMPTY)
         self.pending = turn.pending
-        self.pending_tokens = self.pending_tokens + turn.tokens if turn.pending else 0
+        self.pending_tokens = turn.pending_tokens
         if switches:
             self.idle = 0 if self.span_kept else self.idle + 1
             self.span_kept = 0

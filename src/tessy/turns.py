@@ -147,20 +147,21 @@ def _turn(
 ) -> Turn:
     """Build the turn that keeps `text[:kept]` and throws `text[thrown_from:]` away.
 
-    What lies between goes on pending.
+    What lies between goes on pending. Tokens are shared out by characters.
     """
-    thrown = text[thrown_from:]
-    tokens = trajectory.pending_tokens + chunk.tokens
+    pending, thrown = text[kept:thrown_from], text[thrown_from:]
+    each = (trajectory.pending_tokens + chunk.tokens) / max(len(text), 1)
     return Turn(
         role=trajectory.role,
         part=Part.THINKING,
         outcome=outcome,
         kept=text[:kept],
-        pending=text[kept:thrown_from],
+        pending=pending,
         thrown=thrown,
         forced=forced,
         tokens=chunk.tokens,
-        thrown_tokens=round(tokens * len(thrown) / len(text)) if thrown else 0,
+        pending_tokens=round(each * len(pending)),
+        thrown_tokens=round(each * len(thrown)),
         ids=chunk.ids,
     )
 

@@ -36,7 +36,7 @@ GOLDEN = {
     "gpt-oss": HARMONY_SYSTEM
     + "<|start|>user<|message|>What is 2+2?<|end|>"
     + "<|start|>assistant<|channel|>analysis<|message|>",
-    "plain": "### Question\n\nWhat is 2+2?\n\n### Response\n\n<think>\n",
+    "plain": "### Question\n\nWhat is 2+2?\n\n### Response\n\n<think>",
 }
 TEMPLATE_OF = {"qwen3": "qwen3", "deepseek-r1": "deepseek-r1-distill", "gpt-oss": "gpt-oss"}
 BOS = {"deepseek-r1": "<｜begin▁of▁sentence｜>"}

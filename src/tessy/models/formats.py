@@ -63,8 +63,10 @@ HARMONY = Family(
     answer_stop_tokens=("<|return|>", "<|end|>"),
     hidden=True,
 )
+# No new line after <think>: base models take a tag on a line of its own for the start of markup
+# (docs/log.md, 2026-11-22).
 PLAIN = Family(
-    opens="<think>\n",
+    opens="<think>",
     closes="\n</think>\n\n",
     ends=("</think>",),
     answer_stops=("\n### Question", "\n<think>"),

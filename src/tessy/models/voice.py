@@ -54,6 +54,9 @@ class Model:
 
     def join(self, messages: Messages) -> Voice:
         """Begin to take part in a trajectory."""
+        prompt = self.settings.system_prompt
+        if prompt and messages[0]["role"] != "system":
+            messages = [{"role": "system", "content": prompt}, *messages]
         if self.codec is None:
             return Voice(self, TextPrefix(self.format, messages))
         return Voice(self, IdPrefix(self.role, self.codec, self.format, messages))
