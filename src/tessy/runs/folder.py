@@ -1,0 +1,181 @@
+"""A run is a folder; this is what lies in it.
+
+run.toml         the settings it was started with, the questions and their digest
+journal.sqlite   what ended, and how; the turns of what is under way
+dataset.jsonl    finished samples, in the order of the questions
+failures.jsonl   failed ones, each with its reason
+lock             held by the process that works in it
+"""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import os
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from tessy.config import Config
+from tessy.errors import RunLocked, RunMismatch
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The paths of a run."""
+
+    path: Path
+
+    @property
+    def settings(self) -> Path:
+        """`run.toml`."""
+        return self.path / "run.toml"
+
+    @property
+    def journal(self) -> Path:
+        """`journal.sqlite`."""
+        return self.path / "journal.sqlite"
+
+    @property
+    def dataset(self) -> Path:
+        """`dataset.jsonl`."""
+        return self.path / "dataset.jsonl"
+
+    @property
+    def failures(self) -> Path:
+        """`failures.jsonl`."""
+        return self.path / "failures.jsonl"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out; the lock goes with the process, however it ends.
+
+        Raises:
+            RunLocked: Another process is working here.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise RunLocked(
+                    f"{self.path}: process {file.read().strip() or '?'} is working on this run",
+                    hint="wait for it, or give another --out",
+                ) from None
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+    def begin(self, config: Config, questions: str, digest: str, version: str) -> datetime.date:
+        """Start a run here, or make sure that this one may go on.
+
+        Args:
+            config: The settings.
+            questions: Where the questions come from.
+            digest: Their digest.
+            version: tessy's.
+
+        Returns:
+            The run's date: that of its first start.
+
+        Raises:
+            RunMismatch: Another run lies here; the message says what differs.
+        """
+        wanted = config.identity()
+        if not self.settings.exists():
+            self._refuse_strangers()
+            date = datetime.datetime.now(datetime.UTC).date()
+            run = {"questions": questions, "digest": digest, "date": date, "version": version}
+            text = tomli_w.dumps({"run": run, **_without_none(wanted)})
+            write_atomically(self.settings, text.encode())
+            return date
+        there = self._read()
+        run = there.pop("run", {})
+        different = differences(there, _without_none(wanted))
+        if run.get("digest") != digest:
+            different.append(f"the questions: {run.get('questions')} then, {questions} now")
+        if different:
+            raise RunMismatch(
+                f"{self.path} holds a run with other settings:\n  " + "\n  ".join(different),
+                hint="start anew in another folder (--out), or give the settings of that run",
+            )
+        date = run["date"]
+        assert isinstance(date, datetime.date)
+        return date
+
+    def same_models(self, names: dict[str, str]) -> None:
+        """Make sure that the models are those that the run was begun with.
+
+        Args:
+            names: What is served, by role.
+
+        Raises:
+            RunMismatch: Another model is served now.
+        """
+        there = self._read()
+        known = there["run"].setdefault("models", names)
+        if different := differences(known, names):
+            raise RunMismatch(
+                f"{self.path} holds a run with other models:\n  " + "\n  ".join(different),
+                hint="start anew in another folder (--out), or serve the models of that run",
+            )
+        write_atomically(self.settings, tomli_w.dumps(there).encode())
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            return tomllib.loads(self.settings.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunMismatch(
+                f"{self.settings} can't be read: {error}", hint="give another --out"
+            ) from None
+
+    def _refuse_strangers(self) -> None:
+        """Do not start a run in a folder that holds something else."""
+        there = [entry.name for entry in self.path.iterdir() if entry.name != "lock"]
+        if there:
+            raise RunMismatch(
+                f"{self.path} is no run, but holds {', '.join(sorted(there)[:5])}",
+                hint="give the path of a new or empty folder",
+            )
+
+
+def differences(there: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
+    """What differs between two trees of settings, a line each."""
+    found = []
+    for key in sorted({*there, *now}):
+        old, new = there.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            found.append(f"{prefix}{key}: {_shown(old)} then, {_shown(new)} now")
+    return found
+
+
+def _shown(value: Any) -> str:
+    return "not set" if value is None else repr(value)
+
+
+def _without_none(tree: dict[str, Any]) -> dict[str, Any]:
+    """TOML knows no null: a setting that is not set is left out."""
+    return {
+        key: _without_none(value) if isinstance(value, dict) else value
+        for key, value in tree.items()
+        if value is not None
+    }
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a crash leaves the old one or the new one, never half of it."""
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

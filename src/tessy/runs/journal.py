@@ -1,0 +1,378 @@
+"""The journal: the truth about a run, in SQLite (WAL).
+
+*Exactly once* is kept here: a sample ends by one transaction that writes its record or its
+failure and removes its turns, and `samples.id` is unique; nothing is reported as finished before
+that transaction is on disk. What is under way is kept as turns, written every few seconds; a
+trajectory is the fold of its turns, so after `kill -9` it goes on from the last of them.
+
+All writing happens in one thread, in groups: whatever ended while the last transaction was being
+written goes into the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+
+from tessy.errors import JournalError
+from tessy.runs.folder import RunFolder
+from tessy.trajectory import Failure, Outcome, Part, Role, Turn
+
+_VERSION = 1
+_SCHEMA = """
+create table if not exists samples (
+    position integer primary key,   -- in the order of the questions
+    id       text not null unique,
+    reason   text,                  -- of a failure; null if finished
+    record   blob not null,         -- JSON, as in dataset.jsonl or failures.jsonl
+    trace    blob not null,         -- compressed JSON: what was thrown away
+    seconds  real not null,         -- from its first call to its end, over all starts
+    requests integer not null       -- calls to both models
+);
+create table if not exists turns (
+    id       text not null,
+    batch    integer not null,
+    turns    blob not null,         -- compressed JSON
+    seconds  real not null,
+    requests integer not null,
+    primary key (id, batch)
+) without rowid;
+create index if not exists reasons on samples (reason);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a sample ended.
+
+    Attributes:
+        position: Its place in the order of the questions.
+        id: Unique in the run.
+        failure: The reason, or None if it finished.
+        record: For dataset.jsonl or failures.jsonl.
+        trace: What the record leaves out.
+        seconds: Time spent on it.
+        requests: Calls to both models.
+    """
+
+    position: int
+    id: str
+    failure: Failure | None
+    record: dict[str, Any]
+    trace: dict[str, Any]
+    seconds: float
+    requests: int
+
+
+@dataclass(slots=True)
+class Unfinished:
+    """What is known of a sample that was under way."""
+
+    turns: list[Turn]
+    seconds: float = 0.0
+    requests: int = 0
+
+
+class Journal:
+    """A run's journal, open for writing.
+
+    Raises:
+        JournalError: It can't be opened, or is of another version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._notes: dict[str, list[Turn]] = {}
+        self._spent: dict[str, tuple[float, int]] = {}
+        self._batches: dict[str, int] = {}
+        self._endings: list[tuple[Ending, asyncio.Future[None]]] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._connection = self._thread.submit(self._open).result()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            connection = sqlite3.connect(self.path, isolation_level=None)
+            connection.execute("pragma journal_mode = wal")
+            connection.execute("pragma synchronous = full")
+            version = connection.execute("pragma user_version").fetchone()[0]
+            if version not in (0, _VERSION):
+                raise JournalError(f"{self.path}: journal of version {version}, not {_VERSION}")
+            connection.executescript(_SCHEMA)
+            connection.execute(f"pragma user_version = {_VERSION}")
+        except sqlite3.Error as error:
+            raise JournalError(f"{self.path}: {error}") from None
+        return connection
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if self._writing is not None:
+                await asyncio.wait([self._writing])
+            await self.checkpoint()
+        finally:
+            self._thread.submit(self._connection.close).result()
+            self._thread.shutdown()
+
+    async def ended(self) -> dict[str, Failure | None]:
+        """Every sample that ended, with its reason if it failed."""
+        rows = await self._ask("select id, reason from samples")
+        return {row[0]: Failure(row[1]) if row[1] else None for row in rows}
+
+    async def unfinished(self) -> set[str]:
+        """Samples that were under way."""
+        return {row[0] for row in await self._ask("select distinct id from turns")}
+
+    async def take_up(self, sample_id: str) -> Unfinished:
+        """What is known of a sample that was under way; empty if nothing is."""
+        rows = await self._ask(
+            "select turns, seconds, requests, batch from turns where id = ? order by batch",
+            (sample_id,),
+        )
+        found = Unfinished([])
+        for blob, seconds, requests, batch in rows:
+            found.turns += [turn_from_json(item) for item in orjson.loads(zlib.decompress(blob))]
+            found.seconds, found.requests = seconds, requests
+            self._batches[sample_id] = batch + 1
+        return found
+
+    async def forget_failures(self) -> int:
+        """Remove failures, so that their samples are written anew; returns how many."""
+        bad = Failure.BAD_QUESTION.value
+        rows = await self._ask(
+            "delete from samples where reason is not null and reason != ? returning id", (bad,)
+        )
+        return len(rows)
+
+    async def totals(self) -> tuple[float, int]:
+        """Seconds and requests that all ended samples took together."""
+        rows = await self._ask(
+            "select coalesce(sum(seconds), 0), coalesce(sum(requests), 0) from samples"
+        )
+        return rows[0][0], rows[0][1]
+
+    def note(self, sample_id: str, turn: Turn, seconds: float, requests: int) -> None:
+        """Take down a turn; it is written with the next checkpoint."""
+        self._notes.setdefault(sample_id, []).append(turn)
+        self._spent[sample_id] = (seconds, requests)
+
+    async def checkpoint(self) -> None:
+        """Write all turns that were taken down.
+
+        Raises:
+            JournalError: The disk is full, or the like.
+        """
+        notes, self._notes = self._notes, {}
+        spent, self._spent = self._spent, {}
+        if not notes:
+            return
+        rows = []
+        for sample_id, turns in notes.items():
+            batch = self._batches.get(sample_id, 0)
+            self._batches[sample_id] = batch + 1
+            rows.append((sample_id, batch, turns, *spent[sample_id]))
+        await self._run(self._write_turns, rows)
+
+    async def end(self, ending: Ending) -> None:
+        """End a sample; when this returns, it is on disk.
+
+        Raises:
+            JournalError: It could not be written.
+        """
+        self._notes.pop(ending.id, None)
+        self._spent.pop(ending.id, None)
+        self._batches.pop(ending.id, None)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._endings.append((ending, future))
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write_groups())
+        await asyncio.shield(future)
+
+    async def _write_groups(self) -> None:
+        while self._endings:
+            group, self._endings = self._endings, []
+            try:
+                await self._run(self._write_endings, [ending for ending, _ in group])
+            except JournalError as error:
+                for _, future in group:
+                    if not future.done():
+                        future.set_exception(error)
+                continue
+            for _, future in group:
+                if not future.done():
+                    future.set_result(None)
+
+    def _write_turns(self, rows: list[tuple[str, int, list[Turn], float, int]]) -> None:
+        packed = [
+            (sample_id, batch, _pack([turn_to_json(turn) for turn in turns]), seconds, requests)
+            for sample_id, batch, turns, seconds, requests in rows
+        ]
+        self._transaction("insert into turns values (?, ?, ?, ?, ?)", packed)
+
+    def _write_endings(self, endings: list[Ending]) -> None:
+        rows = [
+            (
+                ending.position,
+                ending.id,
+                ending.failure.value if ending.failure else None,
+                orjson.dumps(ending.record, default=str),
+                _pack(ending.trace),
+                ending.seconds,
+                ending.requests,
+            )
+            for ending in endings
+        ]
+        done = [(ending.id,) for ending in endings]
+        self._transaction(
+            "insert into samples values (?, ?, ?, ?, ?, ?, ?)",
+            rows,
+            "delete from turns where id = ?",
+            done,
+        )
+
+    def _transaction(self, *statements: Any) -> None:
+        connection = self._connection
+        connection.execute("begin immediate")
+        try:
+            for statement, rows in zip(statements[::2], statements[1::2], strict=True):
+                connection.executemany(statement, rows)
+            connection.execute("commit")
+        except BaseException:
+            connection.execute("rollback")
+            raise
+
+    async def _ask(self, statement: str, values: Iterable[Any] = ()) -> list[Any]:
+        rows: list[Any] = await self._run(
+            lambda: self._connection.execute(statement, tuple(values)).fetchall()
+        )
+        return rows
+
+    async def _run(self, function: Any, *args: Any) -> Any:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+        except sqlite3.Error as error:
+            raise JournalError(f"{self.path}: {error}") from error
+
+
+def _pack(value: Any) -> bytes:
+    return zlib.compress(orjson.dumps(value), 1)
+
+
+def turn_to_json(turn: Turn) -> list[Any]:
+    """A turn as a list of its fields, in order."""
+    return [
+        *(turn.role, turn.part, turn.outcome, turn.kept, turn.pending, turn.thrown),
+        *(turn.forced, turn.tokens, turn.pending_tokens, turn.thrown_tokens),
+        list(turn.ids) if turn.ids is not None else None,
+    ]
+
+
+def turn_from_json(fields: list[Any]) -> Turn:
+    """The turn that `turn_to_json` wrote."""
+    role, part, outcome, kept, pending, thrown, forced, *counts, ids = fields
+    tokens, pending_tokens, thrown_tokens = counts
+    return Turn(
+        role=Role(role),
+        part=Part(part),
+        outcome=Outcome(outcome),
+        kept=kept,
+        pending=pending,
+        thrown=thrown,
+        forced=forced,
+        tokens=tokens,
+        pending_tokens=pending_tokens,
+        thrown_tokens=thrown_tokens,
+        ids=None if ids is None else tuple(ids),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A sample that ended, as read back."""
+
+    id: str
+    failure: Failure | None
+    record: bytes
+    trace: dict[str, Any]
+    seconds: float
+    requests: int
+
+
+class Reader:
+    """A run's journal, open for reading; also while a run goes on.
+
+    Raises:
+        JournalError: There is no journal there.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        if not folder.journal.exists():
+            raise JournalError(f"{folder.path} is no run: it has no {folder.journal.name}")
+        try:
+            self._connection = sqlite3.connect(f"file:{folder.journal}?mode=ro", uri=True)
+            self._connection.execute("select 1 from samples limit 1")
+        except sqlite3.Error as error:
+            raise JournalError(f"{folder.journal}: {error}") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def entries(self, *, failed: bool | None = None) -> Iterator[Entry]:
+        """All that ended, in the order of the questions; only failed or finished ones if asked."""
+        where = {None: "", True: "where reason is not null", False: "where reason is null"}[failed]
+        for row in self._connection.execute(f"{_ENTRY} {where} order by position"):
+            yield _entry(row)
+
+    def entry(self, sample_id: str) -> Entry | None:
+        """One sample that ended."""
+        row = self._connection.execute(f"{_ENTRY} where id = ?", (sample_id,)).fetchone()
+        return _entry(row) if row else None
+
+    def turns(self, sample_id: str) -> list[Turn]:
+        """The turns of a sample that is under way."""
+        rows = self._connection.execute(
+            "select turns from turns where id = ? order by batch", (sample_id,)
+        )
+        return [
+            turn_from_json(item) for row in rows for item in orjson.loads(zlib.decompress(row[0]))
+        ]
+
+    def ids(self, limit: int) -> list[tuple[str, str | None]]:
+        """The first samples that ended, with the reason of those that failed."""
+        rows = self._connection.execute(
+            "select id, reason from samples order by position limit ?", (limit,)
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    def running(self) -> list[str]:
+        """Samples that are, or were, under way."""
+        return [row[0] for row in self._connection.execute("select distinct id from turns")]
+
+
+_ENTRY = "select id, reason, record, trace, seconds, requests from samples"
+
+
+def _entry(row: Any) -> Entry:
+    sample_id, reason, record, trace, seconds, requests = row
+    failure = Failure(reason) if reason else None
+    unpacked = orjson.loads(zlib.decompress(trace))
+    return Entry(sample_id, failure, bytes(record), unpacked, seconds, requests)

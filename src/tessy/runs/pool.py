@@ -1,0 +1,187 @@
+"""The pool: so many trajectories at once, each a task of its own, so no call stalls another.
+
+*Exactly once*: every job given to it ends as one record or one failure with a reason, or is left
+as it is when the run stops. A failure is classified here, once: what a voice or a predictor
+raised becomes a `Failure`; anything that is not one sample's (a server that is gone, a journal
+that can't be written, a mistake of ours) stops the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from tessy import record
+from tessy.boundary.judge import Judge
+from tessy.config import Config
+from tessy.cooperate import SampleFailed, Session
+from tessy.errors import ModelError, Outage, PredictorError, Refused, Unreachable
+from tessy.methods import METHODS
+from tessy.models.voice import ContextFull, Model
+from tessy.questions import Question
+from tessy.runs.journal import Ending, Journal
+from tessy.runs.tally import Tally
+from tessy.trajectory import Failure, Role, Trajectory, Turn
+
+CHECKPOINT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One sample to be written.
+
+    Attributes:
+        position: Its place in the order of the questions.
+        id: Unique in the run.
+        question: What to ask.
+    """
+
+    position: int
+    id: str
+    question: Question
+
+
+class Pool:
+    """Writes samples.
+
+    Args:
+        config: The run's settings.
+        models: By role.
+        judge: Judges passages.
+        journal: Keeps what is written.
+        tally: Counts it.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        models: dict[Role, Model],
+        judge: Judge,
+        journal: Journal,
+        tally: Tally,
+    ) -> None:
+        self._config = config
+        self._models = models
+        self._judge = judge
+        self._journal = journal
+        self._tally = tally
+        self._method = METHODS[config.method]
+        self._names = {role.value: model.name for role, model in models.items()}
+        self._names["predictor"] = config.predictor
+
+    async def run(self, jobs: Iterable[Job], begun: set[str]) -> None:
+        """Write all samples.
+
+        Args:
+            jobs: What to write.
+            begun: Those of which the journal has turns.
+
+        Raises:
+            Outage, JournalError: The run has to stop; what is under way stays in the journal.
+        """
+        waiting = iter(jobs)
+        try:
+            async with asyncio.TaskGroup() as group:
+                checkpoints = group.create_task(self._checkpoints())
+                async with asyncio.TaskGroup() as workers:
+                    for _ in range(self._config.concurrency):
+                        workers.create_task(self._work(waiting, begun))
+                checkpoints.cancel()
+        except BaseExceptionGroup as errors:
+            raise _first(errors) from None
+
+    async def _checkpoints(self) -> None:
+        while True:
+            await asyncio.sleep(CHECKPOINT_S)
+            await self._journal.checkpoint()
+
+    async def _work(self, waiting: Iterator[Job], begun: set[str]) -> None:
+        for job in waiting:
+            self._tally.running += 1
+            try:
+                await self._write(job, job.id in begun)
+            finally:
+                self._tally.running -= 1
+
+    async def _write(self, job: Job, begun: bool) -> None:
+        started = time.monotonic()
+        voices = {role: model.join(job.question.messages) for role, model in self._models.items()}
+        trajectory, earlier_s, earlier_requests = Trajectory(), 0.0, 0
+        if begun:
+            unfinished = await self._journal.take_up(job.id)
+            earlier_s, earlier_requests = unfinished.seconds, unfinished.requests
+            trajectory = Trajectory.replay(unfinished.turns)
+            self._tally.resumed += 1
+
+        def spent() -> tuple[float, int]:
+            requests = sum(voice.requests for voice in voices.values())
+            return earlier_s + time.monotonic() - started, earlier_requests + requests
+
+        def note(turn: Turn) -> None:
+            self._tally.turn(turn)
+            self._tally.requests = sum(m.client.traffic.requests for m in self._models.values())
+            self._journal.note(job.id, turn, *spent())
+
+        session = Session(job.id, self._config, voices, self._judge.judge, note, trajectory)
+        try:
+            if begun:
+                for voice in voices.values():
+                    await voice.replay(unfinished.turns)
+            await self._method(session)
+            failure, detail = None, ""
+        except SampleFailed as failed:
+            failure, detail = failed.failure, failed.detail
+        except ContextFull as error:
+            failure, detail = Failure.CONTEXT_LIMIT, str(error)
+        except Refused as error:
+            failure, detail = Failure.REFUSED, str(error)
+        except PredictorError as error:
+            failure, detail = Failure.PREDICTOR_ERROR, str(error)
+        except ModelError as error:
+            await self._stop_if_gone(error)
+            failure, detail = Failure.MODEL_ERROR, f"{type(error).__name__}: {error}"
+        await self._journal.end(self._ending(job, session, failure, detail, *spent()))
+        self._tally.end(failure)
+
+    async def _stop_if_gone(self, error: ModelError) -> None:
+        """A server that is gone is no sample's fault: the run stops instead of failing them all."""
+        if not isinstance(error, Unreachable):
+            return
+        for role, model in self._models.items():
+            if not await model.client.is_alive():
+                raise Outage(
+                    f"the {role}'s server {model.client.base_url} is gone: {error}",
+                    hint="start it again, then the same command: the run goes on where it was",
+                )
+
+    def _ending(
+        self,
+        job: Job,
+        session: Session,
+        failure: Failure | None,
+        detail: str,
+        seconds: float,
+        requests: int,
+    ) -> Ending:
+        trajectory = session.trajectory
+        if failure is None:
+            made = record.finished(
+                job.id,
+                job.question,
+                trajectory,
+                method=self._config.method,
+                models=self._names,
+                seed=self._config.seed,
+            )
+        else:
+            made = record.failed(job.id, job.question, trajectory, failure, detail)
+        trace = record.trace(trajectory)
+        return Ending(job.position, job.id, failure, made, trace, seconds, requests)
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error in nested groups: what went wrong first is what the user should read."""
+    inner = errors.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner

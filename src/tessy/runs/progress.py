@@ -1,0 +1,182 @@
+"""Showing a run while it goes on: a live table on a terminal, else a line now and then."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from enum import StrEnum
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from tessy.runs.tally import RunResult, Tally
+from tessy.trajectory import Role
+
+STYLES = {Role.STUDENT: "#e69f00", Role.TEACHER: "#56b4e9"}
+"""Colours of the roles: Okabe and Ito's orange and sky blue, told apart by the colour-blind."""
+
+
+class Show(StrEnum):
+    """How much a run says of itself."""
+
+    AUTO = "auto"
+    """Live on a terminal, else a plain line every so often."""
+    PLAIN = "plain"
+    """A plain line every so often."""
+    QUIET = "quiet"
+    """Nothing but errors."""
+
+
+class Progress:
+    """Shows a tally.
+
+    Args:
+        show: How.
+        console: Where; standard error by default.
+        every_s: Seconds between two plain lines.
+    """
+
+    def __init__(
+        self, show: Show = Show.AUTO, console: Console | None = None, every_s: float = 15.0
+    ) -> None:
+        self.console = console or Console(stderr=True)
+        self._show = show
+        self._every_s = every_s
+
+    def say(self, line: str) -> None:
+        """Say something once."""
+        if self._show is not Show.QUIET:
+            self.console.print(Text(line), style="dim", soft_wrap=True)
+
+    @asynccontextmanager
+    async def watching(self, tally: Tally) -> AsyncIterator[None]:
+        """Show a tally while the context is open."""
+        if self._show is Show.QUIET:
+            yield
+        elif self._show is Show.AUTO and self.console.is_terminal:
+            with Live(_Panel(tally), console=self.console, refresh_per_second=4):
+                yield
+        else:
+            task = asyncio.create_task(self._lines(tally))
+            try:
+                yield
+            finally:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+                self.say(plain_line(tally))
+
+    async def _lines(self, tally: Tally) -> None:
+        while True:
+            await asyncio.sleep(self._every_s)
+            self.say(plain_line(tally))
+
+    def summarise(self, result: RunResult) -> None:
+        """Show what a run came to, and where it lies."""
+        if self._show is not Show.QUIET:
+            self.console.print(summary(result))
+
+
+class _Panel:
+    """What the live display draws anew each time."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def __rich__(self) -> RenderableType:
+        tally = self._tally
+        table = Table.grid(padding=(0, 2))
+        table.add_row(
+            ProgressBar(total=max(tally.total, 1), completed=tally.ended, width=30),
+            f"{tally.ended:,} of {tally.total:,}",
+            f"{tally.failed.total():,} failed",
+            f"{tally.running:,} running",
+            f"{duration(tally.seconds)} gone, {duration(tally.eta_s)} to go",
+        )
+        speeds = Table.grid(padding=(0, 2))
+        speeds.add_row(
+            *(
+                Text(f"{role} {tally.tokens_a_second(role):,.0f} tokens/s", style=STYLES[role])
+                for role in Role
+            ),
+            *_shares(tally),
+        )
+        outer = Table.grid()
+        outer.add_row(table)
+        outer.add_row(speeds)
+        return outer
+
+
+def _shares(tally: Tally) -> list[str]:
+    return [
+        f"teacher share {percent(tally.teacher_share)}",
+        f"thrown away {percent(tally.thrown_share)}",
+        f"{number(tally.tokens_a_request)} tokens a request",
+    ]
+
+
+def plain_line(tally: Tally) -> str:
+    """The state of a run in one line, for logs."""
+    speeds = ", ".join(f"{role} {tally.tokens_a_second(role):,.0f} tokens/s" for role in Role)
+    parts = [
+        f"{tally.ended:,} of {tally.total:,} done",
+        f"{tally.failed.total():,} failed",
+        f"{tally.running:,} running",
+        speeds,
+        *_shares(tally),
+        f"{duration(tally.eta_s)} to go",
+    ]
+    return ", ".join(parts)
+
+
+def summary(result: RunResult) -> Table:
+    """The table at the end of a run."""
+    tally = result.tally
+    table = Table(title="stopped: the same command goes on" if result.stopped else None, box=None)
+    table.add_column(style="dim")
+    table.add_column()
+    accounts = f"{result.total:,} = {result.finished:,} finished"
+    accounts += f" + {sum(result.failed.values()):,} failed"
+    if result.remaining:
+        accounts += f" + {result.remaining:,} to do"
+    table.add_row("samples", accounts, end_section=True)
+    for failure, count in sorted(result.failed.items()):
+        table.add_row("", f"{count:,} {failure}")
+    for role in Role:
+        line = f"{tally.kept[role]:,} tokens kept, {tally.thrown[role]:,} thrown away"
+        table.add_row(str(role), Text(line, style=STYLES[role]))
+    table.add_row("", ", ".join(_shares(tally)))
+    for name, faults in result.faults.items():
+        met = ", ".join(f"{count:,} {kind}" for kind, count in sorted(faults.items()))
+        if met:
+            table.add_row(f"{name}'s server", f"faults met: {met}")
+    table.add_row("time", duration(result.seconds))
+    table.add_row("data set", str(result.folder / "dataset.jsonl"))
+    if result.failed:
+        table.add_row("failures", str(result.folder / "failures.jsonl"))
+    return table
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage."""
+    return "–" if share is None else f"{100 * share:.1f}%"
+
+
+def number(value: float | None) -> str:
+    """A number with one digit behind the point."""
+    return "–" if value is None else f"{value:.1f}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

@@ -1,0 +1,193 @@
+"""*Exactly once*: however a run is stopped, every sample ends once, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tessy.errors import JournalError
+from tessy.runs.folder import RunFolder
+from tessy.runs.journal import Ending, Journal, Reader, turn_from_json, turn_to_json
+from tessy.trajectory import Failure, Outcome, Part, Role, Turn
+from texts import any_text
+
+turns = st.builds(
+    Turn,
+    role=st.sampled_from(Role),
+    part=st.sampled_from(Part),
+    outcome=st.sampled_from(Outcome),
+    kept=any_text,
+    pending=any_text,
+    thrown=any_text,
+    forced=st.booleans(),
+    tokens=st.integers(0, 99),
+    pending_tokens=st.integers(0, 99),
+    thrown_tokens=st.integers(0, 99),
+    ids=st.none() | st.lists(st.integers(0, 2**20), max_size=9).map(tuple),
+)
+
+
+@given(turns)
+def test_replay_a_turn_comes_back_as_it_was(turn):
+    import orjson
+
+    assert turn_from_json(orjson.loads(orjson.dumps(turn_to_json(turn)))) == turn
+
+
+def ending(number: int, failure: Failure | None = None) -> Ending:
+    record = {"id": f"s{number}", "text": "é🤔" * number}
+    return Ending(number, f"s{number}", failure, record, {"discards": []}, 1.5, 3)
+
+
+ADVANCE = st.lists(
+    st.tuples(
+        st.sampled_from(["note", "note", "end", "fail", "checkpoint", "reopen"]),
+        st.integers(0, 5),
+        turns,
+    ),
+    max_size=30,
+)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ADVANCE)
+def test_exactly_once_over_any_order_of_notes_ends_and_restarts(tmp_path_factory, steps):
+    folder = RunFolder(tmp_path_factory.mktemp("run"))
+    noted: dict[str, list[Turn]] = {}
+    ended: dict[str, Failure | None] = {}
+
+    async def work():
+        journal = Journal(folder.journal)
+        for action, number, turn in steps:
+            name = f"s{number}"
+            if action == "reopen":
+                await journal.__aexit__(None, None, None)
+                journal = Journal(folder.journal)
+                for unfinished in noted:
+                    found = await journal.take_up(unfinished)
+                    assert found.turns == noted[unfinished]
+            elif action == "checkpoint":
+                await journal.checkpoint()
+            elif name in ended:
+                continue
+            elif action == "note":
+                journal.note(name, turn, 1.0, 1)
+                noted.setdefault(name, []).append(turn)
+            else:
+                failure = Failure.REPETITION if action == "fail" else None
+                await journal.end(ending(number, failure))
+                ended[name] = failure
+                noted.pop(name, None)
+        await journal.__aexit__(None, None, None)
+
+    asyncio.run(work())
+    with Reader(folder) as reader:
+        assert {entry.id: entry.failure for entry in reader.entries()} == ended
+        assert set(reader.running()) == {name for name, found in noted.items() if found}
+        for name, found in noted.items():
+            assert reader.turns(name) == found
+        assert [e.id for e in reader.entries()] == sorted(ended)
+
+
+async def test_a_second_end_of_the_same_sample_is_an_error(tmp_path):
+    async with Journal(tmp_path / "journal.sqlite") as journal:
+        await journal.end(ending(1))
+        with pytest.raises(JournalError, match="UNIQUE"):
+            await journal.end(ending(1))
+        assert await journal.ended() == {"s1": None}
+
+
+async def test_many_ends_at_once_share_transactions_and_all_are_there(tmp_path):
+    async with Journal(tmp_path / "journal.sqlite") as journal:
+        await asyncio.gather(*(journal.end(ending(n)) for n in range(500)))
+        assert len(await journal.ended()) == 500
+
+
+CHILD = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from runs.test_journal import ending
+from tessy.runs.journal import Journal
+async def main():
+    journal = Journal(Path(sys.argv[1]))
+    for number in range(100000):
+        await journal.end(ending(number))
+        print(number, flush=True)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("reported", [1, 17, 60])
+def test_what_was_reported_as_finished_is_there_after_kill_9(tmp_path, reported):
+    path = tmp_path / "journal.sqlite"
+    tests = str(Path(__file__).parent.parent)
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD.format(tests=tests), str(path)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    last = -1
+    for line in child.stdout:
+        last = int(line)
+        if last >= reported:
+            break
+    child.kill()
+    rest = child.stdout.read().split()
+    child.wait()
+    last = int(rest[-1]) if rest else last
+    with Reader(RunFolder(tmp_path)) as reader:
+        found = [entry.id for entry in reader.entries()]
+    assert len(found) >= last + 1
+    assert found == [f"s{n}" for n in range(len(found))]
+
+
+async def test_failures_can_be_forgotten_but_bad_lines_stay(tmp_path):
+    async with Journal(tmp_path / "journal.sqlite") as journal:
+        await journal.end(ending(1))
+        await journal.end(ending(2, Failure.REPETITION))
+        await journal.end(ending(3, Failure.BAD_QUESTION))
+        assert await journal.forget_failures() == 1
+        assert set(await journal.ended()) == {"s1", "s3"}
+
+
+def test_what_is_no_journal_is_named(tmp_path):
+    (tmp_path / "journal.sqlite").write_text("hello, I am no data base at all, sorry" * 50)
+    with pytest.raises(JournalError, match=r"journal\.sqlite"):
+        Journal(tmp_path / "journal.sqlite")
+    with pytest.raises(JournalError, match="is no run"):
+        Reader(RunFolder(tmp_path / "nothing"))
+
+
+def test_a_journal_of_a_later_version_is_refused(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("pragma user_version = 99")
+    connection.close()
+    with pytest.raises(JournalError, match="version 99"):
+        Journal(path)
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(JournalError, match="unable to open"):
+        Journal(tmp_path / "nowhere" / "journal.sqlite")
+
+
+async def test_a_full_disk_is_an_error_and_loses_nothing_that_was_reported(tmp_path):
+    path = tmp_path / "journal.sqlite"
+    async with Journal(path) as journal:
+        await journal.end(ending(1))
+        await journal._ask("pragma max_page_count = 12")  # SQLite then says that the disk is full
+        with pytest.raises(JournalError, match="full"):
+            for number in range(2, 10_000):
+                await journal.end(ending(number, None))
+    with Reader(RunFolder(tmp_path)) as reader:
+        found = [entry.id for entry in reader.entries()]
+    assert found == [f"s{n}" for n in range(1, len(found) + 1)]
