@@ -12,14 +12,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
 TESSY = [sys.executable, "-m", "tessy.cli.main"]
 
 
 def main(out: Path) -> int:
     """Synthesize, show a trajectory, and load the data set back."""
     say("1. tessy synth: five problems, thinking written in turns")
-    command = ["synth", HERE / "problems.jsonl", "--config", HERE / "demo.toml", "--out", out]
+    here = HERE.relative_to(Path.cwd()) if HERE.is_relative_to(Path.cwd()) else HERE
+    command = ["synth", here / "problems.jsonl", "--config", here / "demo.toml", "--out", out]
     print(f"   $ tessy {' '.join(map(str, command))}\n", flush=True)
     code = subprocess.run([*TESSY, *map(str, command)], check=False).returncode
     if code:
@@ -36,8 +37,9 @@ def main(out: Path) -> int:
         subprocess.run([*TESSY, "show", str(out), best["id"], "--thrown"], check=True)
         say("3. the data set, loaded back with datasets.load_dataset")
         print(data)
-    say("The text is poor: these models have 135 and 270 million parameters and never learned")
-    say("to reason. For data worth training on, serve a real pair and name it instead:")
+    say("4. what to put in their place")
+    print("The text is poor: these models have 135 and 270 million parameters and never learned")
+    print("to reason. For data worth training on, serve a real pair and name it instead:\n")
     print("   $ tessy synth QUESTIONS --out DIR \\")
     print("       --student http://HOST:8000/v1 --student-tokenizer Qwen/Qwen3-8B \\")
     print("       --teacher http://HOST:8001/v1 --teacher-tokenizer openai/gpt-oss-120b")

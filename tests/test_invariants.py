@@ -10,9 +10,8 @@ from zlib import crc32
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from simulation import END, ScriptedVoice, WordPredictor, config, run, session
-from texts import BLANKS, PIECES, any_text, model_text
 
+from simulation import END, ScriptedVoice, WordPredictor, config, run, session
 from tessy import record
 from tessy.cooperate import SampleFailed
 from tessy.methods.tessy import write
@@ -20,6 +19,7 @@ from tessy.questions import Question
 from tessy.trajectory import Failure, Outcome, Part, Role, Trajectory, Turn
 from tessy.turns import LOOKAHEAD_WORDS
 from tessy.words import units
+from texts import BLANKS, PIECES, any_text, model_text
 
 WRONG = {
     "always style": lambda before, word: True,

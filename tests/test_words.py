@@ -2,9 +2,9 @@ import unicodedata
 
 import pytest
 from hypothesis import given
-from texts import any_text, model_text
 
 from tessy.words import LONGEST_WORD, complete, units
+from texts import any_text, model_text
 
 
 @given(any_text)

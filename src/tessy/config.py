@@ -74,8 +74,8 @@ class ModelSettings(_Settings):
     """How this model draws tokens."""
     timeouts: Timeouts = Field(default_factory=Timeouts)
     """Patience with this model's server."""
-    concurrency: int = Field(default=256, ge=1)
-    """Calls under way at once, at most."""
+    concurrency: int | None = Field(default=None, ge=1)
+    """Calls under way at once, at most; by default as many as there are trajectories."""
     retries: int = Field(default=8, ge=0, le=100)
     """Attempts after the first, for faults that may pass."""
     api_key_env: str | None = None

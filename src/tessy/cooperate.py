@@ -30,12 +30,14 @@ class SampleFailed(Exception):
     Args:
         failure: The documented reason.
         detail: What exactly, in a sentence.
+        answer: What was written of an answer.
     """
 
-    def __init__(self, failure: Failure, detail: str) -> None:
+    def __init__(self, failure: Failure, detail: str, answer: str = "") -> None:
         super().__init__(f"{failure}: {detail}")
         self.failure = failure
         self.detail = detail
+        self.answer = answer
 
 
 @dataclass(slots=True)
@@ -48,6 +50,7 @@ class Session:
         voices: The two models, by role.
         judge: Judges a passage.
         record: Takes down a turn.
+        attempt: How often the sample failed before; another attempt has other seeds.
         trajectory: What is written so far; not empty when a run goes on.
     """
 
@@ -56,6 +59,7 @@ class Session:
     voices: Mapping[Role, Voice]
     judge: Callable[[Passage], Awaitable[Judgement]]
     record: Callable[[Turn], None]
+    attempt: int = 0
     trajectory: Trajectory = field(default_factory=Trajectory)
 
     @property
@@ -65,8 +69,8 @@ class Session:
 
     @property
     def seed(self) -> int:
-        """The seed of the next call: the same for the same run, sample and turn (*Replay*)."""
-        key = f"{self.config.seed}/{self.sample_id}/{self.trajectory.turns}"
+        """The seed of the next call: a function of run, sample, attempt and turn (*Replay*)."""
+        key = f"{self.config.seed}/{self.sample_id}/{self.attempt}/{self.trajectory.turns}"
         return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=4).digest())
 
     async def commit(self, turn: Turn) -> None:
@@ -122,9 +126,11 @@ async def answer(session: Session, role: Role = Role.STUDENT) -> None:
     limit = session.limits.answer_tokens
     chunk = await session.voices[role].answer(session.trajectory, limit, session.seed)
     if chunk.finish is not Finish.ENDED:
-        raise SampleFailed(Failure.ANSWER_LIMIT, f"no end within {chunk.tokens} tokens of answer")
+        detail = f"no end within {chunk.tokens} tokens of answer"
+        raise SampleFailed(Failure.ANSWER_LIMIT, detail, chunk.text)
     if not chunk.text.strip():
         raise SampleFailed(Failure.EMPTY_ANSWER, f"the {role} wrote no answer")
     if circle := RepetitionGuard().feed(chunk.text):
-        raise SampleFailed(Failure.REPETITION, f"again and again in the answer: {circle!r}")
+        detail = f"again and again in the answer: {circle!r}"
+        raise SampleFailed(Failure.REPETITION, detail, chunk.text)
     await session.commit(turns.answer_turn(chunk, role))

@@ -100,7 +100,13 @@ class ServerFailure(ModelError):
 
 
 class Refused(ModelError):
-    """The server refuses this request (a 4xx that no retry would change)."""
+    """The server refuses this request (a 4xx that no retry would change).
+
+    Attributes:
+        status: The HTTP status, or 0.
+    """
+
+    status: int = 0
 
 
 class PredictorError(TessyError):

@@ -59,6 +59,7 @@ def failed(
     failure: Failure,
     detail: str,
     *,
+    answer: str = "",
     line: BadLine | None = None,
 ) -> dict[str, Any]:
     """The record of a failed sample, with what was written until then.
@@ -69,6 +70,7 @@ def failed(
         trajectory: What was written.
         failure: The documented reason.
         detail: What exactly.
+        answer: What was written of an answer.
         line: The bad line, if that is the reason.
     """
     return {
@@ -78,6 +80,7 @@ def failed(
         "where": line.where if line else None,
         "messages": list(question.messages) if question else [],
         "thinking": trajectory.thinking,
+        "answer": answer,
         "stats": stats(trajectory),
     }
 

@@ -8,10 +8,28 @@ import random
 import signal
 
 import pytest
-from conftest import PREDICTOR, faulty, lines, start, tessy, two_servers, write_questions
 
+from conftest import PREDICTOR, faulty, lines, start, tessy, two_servers, write_questions
+from tessy.errors import JournalError
+from tessy.runs.folder import RunFolder
+from tessy.runs.journal import Reader
 from tessy.testing import Faults, Latency, LoopScript, ScriptedServer, SilentScript
 from tessy.testing.faults import Fault
+
+
+async def until(condition):
+    """Wait until something is so, but not for ever."""
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+def turns_on_disk(folder: RunFolder, sample_id: str) -> int:
+    try:
+        with Reader(folder) as reader:
+            return len(reader.turns(sample_id))
+    except JournalError:
+        return 0
 
 
 def check_records(records):
@@ -153,7 +171,8 @@ async def test_a_killed_run_goes_on_from_its_turns_and_not_from_the_start(tmp_pa
         assert (await tessy(*command, tmp_path / "undisturbed")).code == 0
         whole = servers["teacher"].stats.generated_tokens
         process = await start(*command, tmp_path / "killed")
-        await asyncio.sleep(4.5)  # two checkpoints are written by then
+        folder = RunFolder(tmp_path / "killed")
+        await until(lambda: turns_on_disk(folder, "q0") >= 10)
         process.kill()
         await process.wait()
         before = servers["teacher"].stats.generated_tokens
@@ -217,10 +236,10 @@ async def test_500_trajectories_at_once(tmp_path, tokenizers):
 async def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tmp_path, tokenizers):
     questions = write_questions(tmp_path / "q.jsonl", 6)
     slow = Latency(first_token_s=0.01, token_s=0.002)
-    async with two_servers(tokenizers, latency=slow) as (_, options):
+    async with two_servers(tokenizers, latency=slow) as (servers, options):
         command = ["synth", questions, "--out", tmp_path / "run", *options, "--concurrency", "2"]
         process = await start(*command)
-        await asyncio.sleep(2.5)
+        await until(lambda: servers["teacher"].stats.requests > 30)
         process.send_signal(signal.SIGINT)
         async with asyncio.timeout(5):
             _, err = await process.communicate()
@@ -240,9 +259,7 @@ async def test_a_server_that_dies_stops_the_run_and_fails_no_sample(tmp_path, to
     async with two_servers(tokenizers, latency=slow) as (servers, options):
         command = [*("synth", questions, "--out", tmp_path / "run", *options, "--config", settings)]
         process = await start(*command)
-        async with asyncio.timeout(20):
-            while servers["teacher"].stats.requests < 30:
-                await asyncio.sleep(0.01)
+        await until(lambda: servers["teacher"].stats.requests > 30)
         await servers["teacher"].__aexit__(None, None, None)
         _, err = await process.communicate()
     assert process.returncode == 3, err.decode()
@@ -252,6 +269,29 @@ async def test_a_server_that_dies_stops_the_run_and_fails_no_sample(tmp_path, to
     async with two_servers(tokenizers) as (_, options):
         command[4 : 4 + len(options)] = options
         done = await tessy(*command)
+    assert done.code == 0, done.err
+    assert len(lines(tmp_path / "run" / "dataset.jsonl")) == 4
+
+
+async def test_a_key_that_is_not_taken_any_more_stops_the_run_and_fails_no_sample(
+    tmp_path, tokenizers
+):
+    questions = write_questions(tmp_path / "q.jsonl", 4)
+    settings = tmp_path / "run.toml"
+    keys = 'api_key_env = "TESSY_TEST_KEY"'
+    settings.write_text(f"[student]\n{keys}\n[teacher]\n{keys}\n")
+    slow = Latency(first_token_s=0.01, token_s=0.002)
+    async with two_servers(tokenizers, latency=slow, api_key="old") as (servers, options):
+        command = ["synth", questions, "--out", tmp_path / "run", *options, "--config", settings]
+        process = await start(*command, TESSY_TEST_KEY="old")
+        await until(lambda: servers["teacher"].stats.requests > 30)
+        servers["teacher"]._api_key = "new"
+        _, err = await process.communicate()
+        assert process.returncode == 3, err.decode()
+        assert "401" in err.decode()
+        assert lines(tmp_path / "run" / "failures.jsonl") == []
+        servers["student"]._api_key = "new"
+        done = await tessy(*command, TESSY_TEST_KEY="new")
     assert done.code == 0, done.err
     assert len(lines(tmp_path / "run" / "dataset.jsonl")) == 4
 

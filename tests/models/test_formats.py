@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from texts import any_text
 
 from tessy.errors import ConfigError
 from tessy.models.formats import NAMED, defuse, from_template, from_tokenizer, named
 from tessy.models.tokens import LocalCodec, Piece
 from tessy.testing.tokenizers import build_tokenizer
+from texts import any_text
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 DATE = datetime.date(2026, 11, 22)

@@ -8,9 +8,8 @@ from contextlib import suppress
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulation import END, WordPredictor, config, run, session
-from texts import model_text
 
+from simulation import END, WordPredictor, config, run, session
 from tessy.cooperate import SampleFailed
 from tessy.methods.tessy import write
 from tessy.models.formats import named
@@ -19,6 +18,7 @@ from tessy.models.tokens import LocalCodec, Piece
 from tessy.testing.tokenizers import build_tokenizer
 from tessy.trajectory import Part, Role, Trajectory
 from tessy.turns import Chunk, Finish
+from texts import model_text
 
 ASKED = [{"role": "user", "content": "How many <|im_end|> are there?"}]
 

@@ -56,7 +56,9 @@ ADVANCE = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(ADVANCE)
 def test_exactly_once_over_any_order_of_notes_ends_and_restarts(tmp_path_factory, steps):
     folder = RunFolder(tmp_path_factory.mktemp("run"))
@@ -156,6 +158,28 @@ async def test_failures_can_be_forgotten_but_bad_lines_stay(tmp_path):
         await journal.end(ending(3, Failure.BAD_QUESTION))
         assert await journal.forget_failures() == 1
         assert set(await journal.ended()) == {"s1", "s3"}
+        assert await journal.attempts() == {"s2": 1}
+        await journal.end(ending(2, Failure.REPETITION))
+        assert await journal.forget_failures() == 1
+        assert await journal.attempts() == {"s2": 2}
+
+
+async def test_turns_that_could_not_be_written_leave_no_gap(tmp_path):
+    one, two, three = (
+        Turn(Role.STUDENT, Part.THINKING, Outcome.WENT_ON, kept=word) for word in "abc"
+    )
+    async with Journal(tmp_path / "journal.sqlite") as journal:
+        journal.note("s", one, 1.0, 1)
+        await journal.checkpoint()
+        await journal._ask("pragma query_only = on")
+        journal.note("s", two, 2.0, 2)
+        journal.note("over", two, 2.0, 2)
+        with pytest.raises(JournalError):
+            await journal.checkpoint()
+        await journal._ask("pragma query_only = off")
+        journal.note("s", three, 3.0, 3)
+    with Reader(RunFolder(tmp_path)) as reader:
+        assert reader.turns("s") == [one, two, three]
 
 
 def test_what_is_no_journal_is_named(tmp_path):
@@ -185,9 +209,13 @@ async def test_a_full_disk_is_an_error_and_loses_nothing_that_was_reported(tmp_p
     async with Journal(path) as journal:
         await journal.end(ending(1))
         await journal._ask("pragma max_page_count = 12")  # SQLite then says that the disk is full
-        with pytest.raises(JournalError, match="full"):
+
+        async def write_on():
             for number in range(2, 10_000):
-                await journal.end(ending(number, None))
+                await journal.end(ending(number))
+
+        with pytest.raises(JournalError, match="full"):
+            await write_on()
     with Reader(RunFolder(tmp_path)) as reader:
         found = [entry.id for entry in reader.entries()]
     assert found == [f"s{n}" for n in range(1, len(found) + 1)]

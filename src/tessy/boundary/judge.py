@@ -89,8 +89,17 @@ def _ask(predictor: Predictor, passages: Sequence[Passage]) -> Sequence[Judgemen
     """Ask a predictor and check what it says."""
     try:
         judgements = predictor.judge(passages)
+        _check(predictor, passages, judgements)
+    except PredictorError:
+        raise
     except Exception as error:
         raise PredictorError(f"predictor {predictor.name}: {error!r}") from error
+    return judgements
+
+
+def _check(
+    predictor: Predictor, passages: Sequence[Passage], judgements: Sequence[Judgement]
+) -> None:
     if len(judgements) != len(passages):
         raise PredictorError(
             f"predictor {predictor.name}: {len(judgements)} judgements of {len(passages)} passages"
@@ -101,4 +110,3 @@ def _ask(predictor: Predictor, passages: Sequence[Passage]) -> Sequence[Judgemen
             raise PredictorError(
                 f"predictor {predictor.name}: {judgement} is outside a text of {length} characters"
             )
-    return judgements

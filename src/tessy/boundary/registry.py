@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 
 from tessy.boundary.protocol import Predictor
-from tessy.errors import AddressError, PredictorError
+from tessy.errors import AddressError, PredictorError, TessyError
 
 _HINT = "a predictor is lexicon, transformers:FOLDER-OR-HUB-ID or python:package.module:factory"
 
@@ -51,9 +51,14 @@ def _python(rest: str) -> Predictor:
         raise AddressError(f"python:{rest}", hint="python:package.module:factory")
     try:
         factory = getattr(importlib.import_module(module_name), factory_name)
-    except (ImportError, AttributeError) as error:
-        raise AddressError(f"python:{rest} can't be imported: {error}") from None
-    predictor = factory()
+    except Exception as error:  # it is the user's code: anything may happen
+        raise AddressError(f"python:{rest} can't be imported: {error!r}") from error
+    try:
+        predictor = factory()
+    except TessyError:
+        raise
+    except Exception as error:
+        raise PredictorError(f"python:{rest} made no predictor: {error!r}") from error
     if not isinstance(predictor, Predictor):
         raise PredictorError(
             f"python:{rest} made a {type(predictor).__name__}, which is no predictor",

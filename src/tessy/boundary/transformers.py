@@ -6,6 +6,7 @@ token i+1 will be; `?shift=1` reads them so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,7 +45,7 @@ class TransformersPredictor:
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(place)
             self._model: Any = AutoModelForTokenClassification.from_pretrained(place)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # whatever a broken file makes of itself
             raise ConfigError(f"transformers:{place}: {error}") from None
         if not self._tokenizer.is_fast:
             raise ConfigError(f"transformers:{place}: it has no fast tokenizer")
@@ -53,8 +54,9 @@ class TransformersPredictor:
         self._shift = shift
         self._model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
         self._tokenizer.padding_side = "right"
-        if self._tokenizer.pad_token is None:
-            self._tokenizer.pad_token = self._tokenizer.eos_token
+        if self._tokenizer.pad_token is None:  # any token will do: it is masked
+            any_token = self._tokenizer.convert_ids_to_tokens(0)
+            self._tokenizer.pad_token = self._tokenizer.eos_token or any_token
         self.name = f"transformers:{place}" + ("?shift=1" if shift else "")
 
     def judge(self, passages: Sequence[Passage]) -> list[Judgement]:
@@ -68,9 +70,12 @@ class TransformersPredictor:
             add_special_tokens=False,
         )
         offsets = batch.pop("offset_mapping").tolist()
-        with self._torch.inference_mode():
-            logits = self._model(**batch.to(self._model.device)).logits
-        style = logits.argmax(-1).eq(self._style).tolist()
+        if batch["input_ids"].numel():
+            with self._torch.inference_mode():
+                logits = self._model(**batch.to(self._model.device)).logits
+            style = logits.argmax(-1).eq(self._style).tolist()
+        else:  # not a single token: models fail at that
+            style = [[] for _ in passages]
         masks = batch["attention_mask"].tolist()
         return [
             self._judgement(passage, len(context), labels, spans, mask)
@@ -119,13 +124,26 @@ class TransformersPredictor:
 
 
 def _style_label(place: str, labels: dict[int, str]) -> int:
-    """Which label is style: one that says so, else 1 of two (0 is capability)."""
+    """Which label is style: what their names say, else 1 of two (0 is capability)."""
     if len(labels) != 2:
         raise ConfigError(f"transformers:{place} has {len(labels)} labels, not two")
-    named = [index for index, label in labels.items() if "style" in label.lower()]
-    negated = [index for index, label in labels.items() if "non" in label.lower()]
-    if len(named) == 1:
-        return named[0]
-    if named and len(negated) == 1:
-        return next(index for index in labels if index not in negated)
-    return 1
+    says = {index: _says_style(label.lower()) for index, label in labels.items()}
+    style = [index for index in labels if says[index] is True]
+    other = [index for index in labels if says[index] is False]
+    if len(style) > 1 or len(other) > 1:
+        names = " or ".join(repr(label) for label in labels.values())
+        raise ConfigError(
+            f"transformers:{place}: which of its labels is style, {names}?",
+            hint="name them capability and style in its config.json",
+        )
+    if style:
+        return style[0]
+    return next(index for index in labels if index not in other) if other else 1
+
+
+def _says_style(label: str) -> bool | None:
+    """Whether a label's name means style or capability; None if it tells neither."""
+    negated = re.search(r"(^|[-_ ])(no|non|not)([-_ ]|style|capability)", label) is not None
+    if "style" in label:
+        return not negated
+    return negated if "capability" in label else None

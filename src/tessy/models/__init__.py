@@ -1,15 +1,18 @@
 """Models: one protocol to every one of them, `/v1/completions`.
 
-    address    what a model is called: a URL, or weights that start a server of our own
-    weights    fetching weights once: `pkg:`, `hf:`, `gguf:`
-    local      llama.cpp's server in a process of its own
-    wire       the protocol's bodies, built and parsed; no I/O
-    client     calls, with retries, time-outs and a limit on how many at once
-    probe      what a server can do
-    tokens     text to ids and back
-    formats    chat formats: how a question and its thinking are shown to a model
-    prefix     what one model has seen of one trajectory, append-only
-    voice      one model in one trajectory: it continues the text
+    address      what a model is called: a URL, or weights that start a server of our own
+    weights      fetching weights once: `pkg:`, `hf:`, `gguf:`
+    llama_child  llama.cpp's server: the program of a process of its own
+    local        starting that process, and stopping it
+    wire         the protocol's bodies, built and parsed; no I/O
+    client       calls, with retries, time-outs and a limit on how many at once
+    probe        what a server can do
+    tokens       text to ids and back
+    formats      chat formats: how a question and its thinking are shown to a model
+    prefix       what one model has seen of one trajectory, append-only
+    voice        one model in one trajectory: it continues the text
+    open         both models: from their settings to something that can be asked
+    examine      what `tessy doctor` finds out about them
 
 Each imports only from those above it.
 """

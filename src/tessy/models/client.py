@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -74,7 +75,7 @@ class Client:
         self.settings = settings
         self.dialect = dialect or Dialect()
         self.traffic = Traffic()
-        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._slots = asyncio.Semaphore(settings.concurrency) if settings.concurrency else None
         self._headers = {"Content-Type": "application/json"}
         if settings.api_key_env:
             key = os.environ.get(settings.api_key_env)
@@ -190,7 +191,7 @@ class Client:
             with trial:
                 self.traffic.attempts += 1
                 try:
-                    async with self._slots:
+                    async with self._slots or nullcontext():
                         return await attempt(*args)
                 except ModelError as error:
                     name = type(error).__name__
@@ -232,7 +233,9 @@ class Client:
             failure.retry_after_s = _retry_after_s(answer.headers.get("Retry-After"))
             raise failure
         if 300 <= answer.status < 500:
-            raise Refused(message)
+            refusal = Refused(message)
+            refusal.status = answer.status
+            raise refusal
         raise BadResponse(message)
 
     def _classified(self) -> _Classified:

@@ -26,6 +26,7 @@ def main() -> None:
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads
     params.cache_ram_mib = 0
+    params.swa_full = True  # else models with sliding windows (Gemma) lose their prefix cache
     params.ui = False
     params.verbosity = 1
     server = xllamacpp.Server(params)

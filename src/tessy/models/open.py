@@ -132,10 +132,10 @@ async def open_one(
     except ModelError as error:
         error.args = (f"the {role} can't be used: {error}",)
         raise
-    client.traffic = Traffic()  # the probe's calls, some of them meant to fail, are not the run's
     notes: list[str] = []
     codec, format_ = await _codec_and_format(settings, role, date, client, abilities, notes)
     _check_that_its_end_is_seen(role, format_, abilities)
+    client.traffic = Traffic()  # the probe's calls, some of them meant to fail, are not the run's
     if label:
         abilities = replace(abilities, served_name=label)
     return Opened(client, abilities, codec, format_, notes)

@@ -46,6 +46,10 @@ create table if not exists turns (
     requests integer not null,
     primary key (id, batch)
 ) without rowid;
+create table if not exists attempts (
+    id       text primary key,
+    failed   integer not null       -- how often it failed and was to be written anew
+) without rowid;
 create index if not exists reasons on samples (reason);
 """
 
@@ -95,6 +99,7 @@ class Journal:
         self._notes: dict[str, list[Turn]] = {}
         self._spent: dict[str, tuple[float, int]] = {}
         self._batches: dict[str, int] = {}
+        self._ended: set[str] = set()  # since the last checkpoint began
         self._endings: list[tuple[Ending, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
         self._connection = self._thread.submit(self._open).result()
@@ -154,11 +159,21 @@ class Journal:
 
     async def forget_failures(self) -> int:
         """Remove failures, so that their samples are written anew; returns how many."""
-        bad = Failure.BAD_QUESTION.value
-        rows = await self._ask(
-            "delete from samples where reason is not null and reason != ? returning id", (bad,)
+        forgotten: int = await self._run(self._forget_failures)
+        return forgotten
+
+    def _forget_failures(self) -> int:
+        failed = f"samples where reason is not null and reason != '{Failure.BAD_QUESTION}'"
+        self._transaction(
+            f"insert into attempts select id, 1 from {failed} "
+            "on conflict (id) do update set failed = failed + 1",
+            [()],
         )
-        return len(rows)
+        return self._connection.execute(f"delete from {failed}").rowcount
+
+    async def attempts(self) -> dict[str, int]:
+        """How often samples failed that are to be written anew."""
+        return dict(await self._ask("select id, failed from attempts"))
 
     async def totals(self) -> tuple[float, int]:
         """Seconds and requests that all ended samples took together."""
@@ -182,12 +197,25 @@ class Journal:
         spent, self._spent = self._spent, {}
         if not notes:
             return
-        rows = []
-        for sample_id, turns in notes.items():
-            batch = self._batches.get(sample_id, 0)
+        self._ended.clear()
+        rows = [
+            (sample_id, self._batches.get(sample_id, 0), turns, *spent[sample_id])
+            for sample_id, turns in notes.items()
+        ]
+        for sample_id, batch, *_ in rows:
             self._batches[sample_id] = batch + 1
-            rows.append((sample_id, batch, turns, *spent[sample_id]))
-        await self._run(self._write_turns, rows)
+        try:
+            await self._run(self._write_turns, rows)
+        except JournalError:
+            self._put_back(notes, spent)
+            raise
+
+    def _put_back(self, notes: dict[str, list[Turn]], spent: dict[str, tuple[float, int]]) -> None:
+        """Turns that could not be written come before later ones: a gap would be worse than all."""
+        for sample_id in notes.keys() - self._ended:
+            self._notes[sample_id] = notes[sample_id] + self._notes.get(sample_id, [])
+            self._spent.setdefault(sample_id, spent[sample_id])
+            self._batches[sample_id] -= 1
 
     async def end(self, ending: Ending) -> None:
         """End a sample; when this returns, it is on disk.
@@ -198,6 +226,7 @@ class Journal:
         self._notes.pop(ending.id, None)
         self._spent.pop(ending.id, None)
         self._batches.pop(ending.id, None)
+        self._ended.add(ending.id)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._endings.append((ending, future))
         if self._writing is None or self._writing.done():

@@ -12,12 +12,21 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from tessy import record
 from tessy.boundary.judge import Judge
 from tessy.config import Config
 from tessy.cooperate import SampleFailed, Session
-from tessy.errors import ModelError, Outage, PredictorError, Refused, Unreachable
+from tessy.errors import (
+    ModelError,
+    Outage,
+    PredictorError,
+    Refused,
+    ServerFailure,
+    TimedOut,
+    Unreachable,
+)
 from tessy.methods import METHODS
 from tessy.models.voice import ContextFull, Model
 from tessy.questions import Question
@@ -36,11 +45,13 @@ class Job:
         position: Its place in the order of the questions.
         id: Unique in the run.
         question: What to ask.
+        attempt: How often it failed before.
     """
 
     position: int
     id: str
     question: Question
+    attempt: int = 0
 
 
 class Pool:
@@ -124,7 +135,9 @@ class Pool:
             self._tally.requests = sum(m.client.traffic.requests for m in self._models.values())
             self._journal.note(job.id, turn, *spent())
 
-        session = Session(job.id, self._config, voices, self._judge.judge, note, trajectory)
+        judge = self._judge.judge
+        session = Session(job.id, self._config, voices, judge, note, job.attempt, trajectory)
+        answer = ""
         try:
             if begun:
                 for voice in voices.values():
@@ -132,22 +145,26 @@ class Pool:
             await self._method(session)
             failure, detail = None, ""
         except SampleFailed as failed:
-            failure, detail = failed.failure, failed.detail
+            failure, detail, answer = failed.failure, failed.detail, failed.answer
         except ContextFull as error:
             failure, detail = Failure.CONTEXT_LIMIT, str(error)
         except Refused as error:
+            self._stop_if_shut_out(error)
             failure, detail = Failure.REFUSED, str(error)
         except PredictorError as error:
             failure, detail = Failure.PREDICTOR_ERROR, str(error)
         except ModelError as error:
             await self._stop_if_gone(error)
             failure, detail = Failure.MODEL_ERROR, f"{type(error).__name__}: {error}"
-        await self._journal.end(self._ending(job, session, failure, detail, *spent()))
+        trace = record.trace(trajectory)
+        made = self._record(job, trajectory, failure, detail, answer)
+        ending = Ending(job.position, job.id, failure, made, trace, *spent())
+        await self._journal.end(ending)
         self._tally.end(failure)
 
     async def _stop_if_gone(self, error: ModelError) -> None:
         """A server that is gone is no sample's fault: the run stops instead of failing them all."""
-        if not isinstance(error, Unreachable):
+        if not isinstance(error, Unreachable | ServerFailure | TimedOut):
             return
         for role, model in self._models.items():
             if not await model.client.is_alive():
@@ -156,29 +173,30 @@ class Pool:
                     hint="start it again, then the same command: the run goes on where it was",
                 )
 
-    def _ending(
+    @staticmethod
+    def _stop_if_shut_out(error: Refused) -> None:
+        """Nor is a key that is not taken any more, or a model that is not served any more."""
+        if error.status in (401, 403, 404):
+            raise Outage(str(error), hint="mend it, then the same command: the run goes on")
+
+    def _record(
         self,
         job: Job,
-        session: Session,
+        trajectory: Trajectory,
         failure: Failure | None,
         detail: str,
-        seconds: float,
-        requests: int,
-    ) -> Ending:
-        trajectory = session.trajectory
-        if failure is None:
-            made = record.finished(
-                job.id,
-                job.question,
-                trajectory,
-                method=self._config.method,
-                models=self._names,
-                seed=self._config.seed,
-            )
-        else:
-            made = record.failed(job.id, job.question, trajectory, failure, detail)
-        trace = record.trace(trajectory)
-        return Ending(job.position, job.id, failure, made, trace, seconds, requests)
+        answer: str,
+    ) -> dict[str, Any]:
+        if failure is not None:
+            return record.failed(job.id, job.question, trajectory, failure, detail, answer=answer)
+        return record.finished(
+            job.id,
+            job.question,
+            trajectory,
+            method=self._config.method,
+            models=self._names,
+            seed=self._config.seed,
+        )
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

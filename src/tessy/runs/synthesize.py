@@ -14,9 +14,10 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tessy import __version__, questions, record
@@ -106,7 +107,8 @@ async def asynthesize(
                 again = await journal.forget_failures()
                 progress.say(f"{again:,} failed samples are written anew")
             ended = await journal.ended()
-            jobs = [job for job in _jobs(read, chosen) if job.id not in ended]
+            attempts = await journal.attempts()
+            jobs = [job for job in _jobs(read, chosen, attempts) if job.id not in ended]
             tally = _tally(read, chosen, ended)
             await _record_bad_lines(read, chosen, journal, ended, tally)
             try:
@@ -146,13 +148,16 @@ def _settings(config: Config | str | Path | None, settings: dict[str, Any]) -> C
     return load(Path(config) if config is not None else None, overrides)
 
 
-def _jobs(read: Questions, config: Config) -> Iterator[Job]:
+def _jobs(
+    read: Questions, config: Config, attempts: Mapping[str, int] = MappingProxyType({})
+) -> Iterator[Job]:
     """Every sample that the run should end, in the order of the questions."""
     several = config.samples_per_question
     for question in read.good:
         for index in range(several):
             sample_id = f"{question.id}#{index}" if several > 1 else question.id
-            yield Job(question.number * several + index, sample_id, question)
+            position = question.number * several + index
+            yield Job(position, sample_id, question, attempts.get(sample_id, 0))
 
 
 def _tally(read: Questions, config: Config, ended: dict[str, Failure | None]) -> Tally:

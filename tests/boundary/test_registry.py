@@ -1,0 +1,176 @@
+"""Predictors by name."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tessy.boundary.lexicon import LexiconPredictor
+from tessy.boundary.protocol import Predictor
+from tessy.boundary.registry import load
+from tessy.errors import AddressError, MissingExtra, PredictorError
+from tessy.testing.predictors import DigitPredictor
+
+MODULE = """
+class Fine:
+    name = "fine"
+    batched = False
+    def judge(self, passages):
+        return []
+
+class Nameless:
+    batched = False
+    def judge(self, passages):
+        return []
+
+class Mute:
+    name = "mute"
+    batched = False
+
+def nothing():
+    pass
+
+def raises():
+    raise KeyError("oops")
+
+def demands():
+    from tessy.errors import MissingExtra
+    raise MissingExtra("it needs a snark", hint="hunt one")
+
+def needs(argument):
+    return Fine()
+
+fine = Fine()
+"""
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """A module of the user's, in the folder where he is."""
+    name = f"predictors_of_{tmp_path.name}"
+    (tmp_path / f"{name}.py").write_text(MODULE)
+    (tmp_path / f"{name}_broken.py").write_text("import tessy.nothing_of_the_kind")
+    (tmp_path / f"{name}_garbled.py").write_text("def :")
+    (tmp_path / f"{name}_raising.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return name
+
+
+def test_the_built_in_one():
+    assert isinstance(load("lexicon"), LexiconPredictor)
+
+
+def test_a_factory_of_a_module(module):
+    assert isinstance(load("python:tessy.testing.predictors:digits"), DigitPredictor)
+    assert load(f"python:{module}:Fine").name == "fine"
+    assert isinstance(load(f"python:{module}:Fine"), Predictor)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", ":", "lexikon", "Lexicon", "lexicon:", "lexicon:en", "python", "python:"),
+        *("transformers", "transformers:", "digits", "tessy.testing.predictors:digits"),
+        "hf:owner/name",
+    ],
+)
+def test_names_that_mean_nothing(name):
+    with pytest.raises(AddressError, match="is no predictor") as error:
+        load(name)
+    assert repr(name) in str(error.value)
+    for kind in ("lexicon", "transformers:", "python:"):
+        assert kind in error.value.hint
+
+
+@pytest.mark.parametrize("rest", ["module", ":factory", "module:", "::", ":"])
+def test_a_python_name_of_another_form(rest):
+    with pytest.raises(AddressError) as error:
+        load(f"python:{rest}")
+    assert error.value.hint == "python:package.module:factory"
+
+
+@pytest.mark.parametrize(
+    ("tail", "said"),
+    [
+        ("_nothing:Fine", "No module named"),
+        (":Nothing", "has no attribute"),
+        ("_broken:Fine", "tessy.nothing_of_the_kind"),
+        ("_garbled:Fine", "invalid syntax"),
+        ("_raising:Fine", "division by zero"),
+    ],
+)
+def test_what_cannot_be_imported(module, tail, said):
+    with pytest.raises(AddressError, match="can't be imported") as error:
+        load(f"python:{module}{tail}")
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize("relative", [".module:factory", "..:factory", "a..b:factory"])
+def test_a_module_named_relatively(relative):
+    with pytest.raises(AddressError, match="can't be imported"):
+        load(f"python:{relative}")
+
+
+@pytest.mark.parametrize(
+    ("factory", "made"), [("Nameless", "Nameless"), ("Mute", "Mute"), ("nothing", "NoneType")]
+)
+def test_a_factory_that_makes_no_predictor(module, factory, made):
+    with pytest.raises(PredictorError, match=f"made a {made}, which is no predictor") as error:
+        load(f"python:{module}:{factory}")
+    assert "name, batched and judge(passages)" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("factory", "said"),
+    [("raises", "oops"), ("needs", "argument"), ("fine", "not callable")],
+)
+def test_a_factory_that_fails(module, factory, said):
+    with pytest.raises(PredictorError, match=f"python:{module}:{factory}") as error:
+        load(f"python:{module}:{factory}")
+    assert said in str(error.value)
+
+
+def test_a_factory_that_says_what_it_needs(module):
+    with pytest.raises(MissingExtra, match="it needs a snark"):
+        load(f"python:{module}:demands")
+
+
+@pytest.mark.parametrize("missing", ["torch", "transformers"])
+def test_what_is_missing_is_said_with_how_to_get_it(tmp_path, missing):
+    """In a process where one of the two can't be imported, as without the extra."""
+    code = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "from tessy.boundary.registry import load\n"
+        "from tessy.errors import MissingExtra\n"
+        "load('lexicon')\n"
+        "try:\n    load('transformers:x')\n"
+        "except MissingExtra as error:\n    print(error, '/', error.hint)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    said = "transformers:x needs torch and transformers / pip install 'tessy[train]'\n"
+    assert done.stdout == said
+
+
+def test_the_command_line_says_so_too(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['torch'] = None")
+    questions = tmp_path / "q.jsonl"
+    questions.write_text('{"prompt": "What?"}\n')
+    models = ["--student", "http://127.0.0.1:9/v1", "--teacher", "http://127.0.0.1:9/v1"]
+    command = ["synth", questions, "--out", tmp_path / "run", "--predictor", "transformers:x"]
+    done = subprocess.run(
+        [sys.executable, "-m", "tessy.cli.main", *command, *models],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == 1
+    assert "error: transformers:x needs torch and transformers" in done.stderr
+    assert "hint: pip install 'tessy[train]'" in done.stderr
+    assert "Traceback" not in done.stderr

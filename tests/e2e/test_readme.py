@@ -1,0 +1,124 @@
+"""What README and the examples say is run, so that it stays true."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+
+from conftest import PREDICTOR, lines, tessy, two_servers, write_questions
+
+ROOT = Path(__file__).parent.parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    """The `tessy` commands of the README, with their continuation lines."""
+    joined = README.replace("\\\n", " ")
+    return [shlex.split(m) for m in re.findall(r"^    (tessy .*)$", joined, re.MULTILINE)]
+
+
+def with_servers(command: list[str], servers, tokenizers) -> list[str]:
+    """The command with the test's servers and tokenizers in place of the named ones."""
+    roles = {"--student": "student", "--teacher": "teacher"}
+    changed = list(command)
+    for at, word in enumerate(command):
+        if word in roles:
+            changed[at + 1] = servers[roles[word]].url
+        elif word.removesuffix("-tokenizer") in roles:
+            changed[at + 1] = str(tokenizers[roles[word.removesuffix("-tokenizer")]])
+    return changed[1:]
+
+
+async def test_every_tessy_command_of_the_readme_runs(tmp_path, tokenizers, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_questions(tmp_path / "questions.jsonl", 2)
+    found = commands()
+    assert [command[1] for command in found] == ["doctor", "synth"]
+    async with two_servers(tokenizers) as (servers, _):
+        for command in found:
+            done = await tessy(*with_servers(command, servers, tokenizers))
+            assert done.code == 0, (command, done.err, done.out)
+    assert len(lines(tmp_path / "runs" / "first" / "dataset.jsonl")) == 2
+
+
+async def test_the_python_of_the_readme_runs(tmp_path, tokenizers, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_questions(tmp_path / "questions.jsonl", 2)
+    (block,) = blocks("python")
+    async with two_servers(tokenizers) as (servers, _):
+        (tmp_path / "examples").mkdir()
+        sections = [f'predictor = "{PREDICTOR}"']
+        for role, server in servers.items():
+            sections.append(f'[{role}]\nmodel = "{server.url}"\ntokenizer = "{tokenizers[role]}"')
+        (tmp_path / "examples" / "cluster.toml").write_text("\n".join(sections))
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", block),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    assert out.decode().split()[0] == "2"
+
+
+def test_every_make_target_of_the_readme_exists():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"^    make (\w+)", README, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+async def test_the_record_of_the_readme_has_the_fields_of_a_record(tmp_path, tokenizers):
+    (block,) = blocks("json")
+    shown = json.loads(block)
+    questions = write_questions(tmp_path / "q.jsonl", 1)
+    async with two_servers(tokenizers) as (_, options):
+        await tessy("synth", questions, "--out", tmp_path / "run", *options)
+    (record,) = lines(tmp_path / "run" / "dataset.jsonl")
+    assert set(shown) <= set(record)
+    assert set(shown["stats"]) - {"…"} <= set(record["stats"])
+    assert set(shown["spans"][0]) == set(record["spans"][0])
+
+
+def test_the_file_tree_of_the_readme_is_the_real_one():
+    tree = README.split("## The files")[1].split("\nRead first")[0]
+    listed = set(re.findall(r"^      (\S+)  ", tree, re.MULTILINE))
+    there = {
+        entry.name + ("/" if entry.is_dir() else "")
+        for entry in (ROOT / "src" / "tessy").iterdir()
+        if not entry.name.startswith("_") and entry.name != "py.typed"
+    }
+    assert listed == there
+    for path in re.findall(r"`((?:examples|models|runs)/[\w/.]+)`", README):
+        assert (ROOT / path).exists() or (ROOT / "src" / "tessy" / path).exists(), path
+
+
+def test_links_of_the_readme_and_docs_lead_somewhere():
+    pages = [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")]
+    for page in pages:
+        for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if "://" not in link:
+                assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+async def test_the_flat_script_runs(tmp_path):
+    async with two_servers(None) as (servers, _):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, str(ROOT / "examples" / "flat.py")),
+            *(servers["student"].url, servers["teacher"].url, "What is 2 + 2?"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+    assert process.returncode == 0, err.decode()
+    text = out.decode()
+    assert "</think>" in text
+    assert "\033[33m" in text
+    assert "\033[36m" in text

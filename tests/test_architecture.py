@@ -1,0 +1,320 @@
+"""The shape of the package: who imports whom, how soon `--help` comes, what is promised."""
+
+from __future__ import annotations
+
+import ast
+import enum
+import inspect
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import tessy
+from tessy import errors
+from tessy.errors import TessyError
+from tessy.trajectory import Failure
+
+PACKAGE = Path(tessy.__file__).parent
+ROOT = PACKAGE.parent.parent
+
+LAYERS = """
+words errors
+trajectory
+boundary.protocol
+turns repetition
+boundary.verbatim
+boundary.lexicon boundary.transformers
+boundary.registry boundary.judge
+questions config
+record
+models.address
+models.weights
+models.llama_child
+models.local
+models.wire
+models.client
+models.probe
+models.tokens
+models.formats
+models.prefix
+models.voice
+models.open
+models.examine
+cooperate
+methods.tessy
+methods
+runs.folder
+runs.journal
+runs.tally
+runs.progress
+runs.pool
+runs.synthesize
+boundary.annotate boundary.train boundary.evaluate
+sft evaluation analysis serve lab
+cli.options cli.paint
+cli.show cli.doctor cli.synth
+cli
+cli.main
+"""
+"""A line imports only from the lines above it; a room without modules of its own here is one.
+
+Empty rooms' names are DESIGN's. `tessy` itself, the front door, names all and imports none.
+"""
+
+RANKS = {name: rank for rank, line in enumerate(LAYERS.splitlines()) for name in line.split()}
+PURE = ("turns", "words", "trajectory", "repetition", "boundary.protocol")
+DOORS = {"boundary", "models", "runs"}
+"""Rooms whose own `__init__` is a docstring and no more."""
+EFFECTS = {
+    *("asyncio", "threading", "subprocess", "socket", "concurrent", "sqlite3", "aiohttp", "time"),
+    *("torch", "transformers", "tokenizers", "random", "os", "io", "pathlib", "logging", "rich"),
+}
+HEAVY = (
+    *("torch", "transformers", "aiohttp", "tokenizers", "pyarrow", "xllamacpp", "jinja2"),
+    *("datasets", "pydantic", "huggingface_hub", "sqlite3", "asyncio"),
+)
+
+
+def modules() -> dict[str, Path]:
+    """Every module, by its name below `tessy`; the front door is the empty name."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(part for part in parts if part != "__init__")] = path
+    return found
+
+
+MODULES = modules()
+OWN = sorted(name for name in MODULES if name and not name.startswith("testing"))
+
+
+def imports(name: str) -> set[str]:
+    """What a module imports, anywhere in it: `tessy.…` of ours, first names of others'."""
+    tree = ast.parse(MODULES[name].read_text("utf-8"))
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{name} imports relatively"
+            module = node.module or ""
+            for alias in node.names:
+                whole = f"{module}.{alias.name}"
+                is_module = whole.removeprefix("tessy.") in MODULES
+                found.add(whole if module.startswith("tessy") and is_module else module)
+    return {item if item.split(".")[0] == "tessy" else item.split(".")[0] for item in found}
+
+
+def ours(name: str) -> set[str]:
+    """Modules of tessy that a module imports, the front door left out."""
+    found = {item for item in imports(name) if item.split(".")[0] == "tessy"}
+    return {item.removeprefix("tessy.") for item in found} - {"tessy", name}
+
+
+def rank(name: str) -> int:
+    """A module's line; a module of a room that stands as a whole has the room's."""
+    room = name.split(".")[0]
+    if name in RANKS:
+        return RANKS[name]
+    split = any(other.startswith(room + ".") for other in RANKS)
+    assert room in RANKS, f"tessy.{name} has no place in LAYERS: put it where it belongs"
+    assert not split, f"tessy.{name} has no place in LAYERS: put it where it belongs"
+    return RANKS[room]
+
+
+# --- Who imports whom ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name in OWN if name not in DOORS])
+def test_imports_go_one_way(name):
+    room = name.split(".")[0]
+    for other in sorted(ours(name) - DOORS):
+        whole_room = room in RANKS and other.split(".")[0] == room and name not in RANKS
+        assert rank(other) < rank(name) or whole_room, f"tessy.{name} imports tessy.{other}"
+
+
+@pytest.mark.parametrize("name", sorted(DOORS))
+def test_a_room_is_entered_without_its_furniture(name):
+    assert not imports(name)
+
+
+def test_the_front_door_imports_nothing_when_it_opens():
+    code = "import sys, tessy; print([m for m in sys.modules if m.startswith('tessy.')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_nobody_imports_the_testing_room(name):
+    assert not {other for other in ours(name) if other.split(".")[0] == "testing"}
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_decisions_are_pure(name):
+    """Nor do they reach the world through somebody they import."""
+    seen, waiting = set(), [name]
+    while waiting:
+        module = waiting.pop()
+        seen.add(module)
+        assert not imports(module) & EFFECTS, f"tessy.{module}"
+        waiting += ours(module) - seen
+    assert seen <= {*PURE, "boundary", "config", "errors"}
+
+
+@pytest.mark.parametrize("room", ["models", "runs"])
+def test_a_room_lists_its_modules_in_order(room):
+    """Their docstrings say "Each imports only from those above it"."""
+    listed = re.findall(r"^ {4}(\w+) {2,}\S", import_module(f"tessy.{room}").__doc__ or "", re.M)
+    there = {name.removeprefix(f"{room}.") for name in OWN if name.startswith(f"{room}.")}
+    assert set(listed) == there
+    for index, name in enumerate(listed):
+        above = {f"{room}.{other}" for other in listed[:index]}
+        in_room = {other for other in ours(f"{room}.{name}") if other.startswith(f"{room}.")}
+        assert in_room <= above, f"tessy.{room}.{name}"
+
+
+def test_the_guards_would_notice(tmp_path, monkeypatch):
+    """The import reader sees every way to write an import."""
+    module = tmp_path / "sinner.py"
+    module.write_text(
+        "import asyncio.tasks\nfrom tessy import record, __version__\n"
+        "def late():\n    from tessy.runs import journal\n    import tessy.testing.faults\n"
+        "from tessy.config import Config\n"
+    )
+    monkeypatch.setitem(MODULES, "sinner", module)
+    assert imports("sinner") >= {"asyncio", "tessy"}
+    assert ours("sinner") == {"record", "runs.journal", "testing.faults", "config"}
+    with pytest.raises(AssertionError, match="no place in LAYERS"):
+        rank("sinner")
+    with pytest.raises(AssertionError, match="no place in LAYERS"):
+        rank("runs.sinner")
+
+
+# --- Instant help -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [[], ["synth"], ["doctor"], ["show"]])
+def test_help_imports_nothing_heavy(command):
+    code = (
+        "import sys\nfrom tessy.cli.main import main\n"
+        "try:\n    main()\n"
+        "except SystemExit as end:\n"
+        "    print('\\nimported', end.code, *sorted({name.split('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command, "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    _, code, *imported = done.stdout.splitlines()[-1].split()
+    assert code == "0"
+    assert "Usage" in done.stdout
+    assert "tessy" in imported
+    assert not set(imported) & set(HEAVY)
+
+
+# --- What is promised ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", tessy.__all__)
+def test_what_is_exported_is_there_and_documented(name):
+    thing = getattr(tessy, name)
+    if name == "__version__":
+        assert re.fullmatch(r"\d+\.\d+\.\d+\S*", thing)
+        return
+    assert (thing.__doc__ or "").strip()
+    assert thing.__name__ == name
+    assert thing.__module__.startswith("tessy.")
+
+
+def test_what_is_exported_is_all_that_has_a_home():
+    assert sorted(tessy.__all__) == list(tessy.__all__)
+    assert set(tessy.__all__) == {*tessy._HOMES, "__version__"}
+    with pytest.raises(AttributeError, match="has no attribute 'synthesise'"):
+        _ = tessy.synthesise
+
+
+EXCEPTIONS = {
+    name: thing
+    for name, thing in vars(errors).items()
+    if inspect.isclass(thing) and issubclass(thing, BaseException)
+}
+
+
+def drawn() -> dict[str, tuple[str | None, str | None]]:
+    """The tree in the docstring: the parent and the standard kin of every name."""
+    tree: dict[str, tuple[str | None, str | None]] = {}
+    path: list[str] = []
+    for line in (errors.__doc__ or "").splitlines():
+        found = re.match(r"^ {4}([│├└─ ]*)([A-Z]\w+)(?: +\(also (\w+)\))?", line)
+        if not found or (not found[1] and found[2] != "TessyError"):
+            continue
+        depth = len(found[1]) // 4
+        path[depth:] = [found[2]]
+        tree[found[2]] = (path[depth - 1] if depth else None, found[3])
+    return tree
+
+
+def test_the_tree_of_exceptions_is_all_of_them():
+    assert set(drawn()) == set(EXCEPTIONS)
+
+
+@pytest.mark.parametrize("name", EXCEPTIONS)
+def test_an_exception_stands_where_it_is_drawn(name):
+    thing = EXCEPTIONS[name]
+    assert issubclass(thing, TessyError)
+    assert (thing.__doc__ or "").strip()
+    parent, kin = drawn()[name]
+    expected = [item for item in (parent, kin) if item] or ["Exception"]
+    assert [base.__name__ for base in thing.__bases__] == expected
+
+
+@pytest.mark.parametrize("name", EXCEPTIONS)
+def test_an_exception_carries_its_message_and_its_hint(name):
+    error = EXCEPTIONS[name]("what is wrong", hint="what to do")
+    assert str(error) == error.message == "what is wrong"
+    assert error.hint == "what to do"
+    assert EXCEPTIONS[name]("what is wrong").hint is None
+
+
+def members(of: type[enum.Enum]) -> dict[str, str | None]:
+    """The members of an enum, with the string that stands below each."""
+    tree = ast.parse(inspect.getsource(of))
+    (body,) = [node.body for node in tree.body if isinstance(node, ast.ClassDef)]
+    found: dict[str, str | None] = {}
+    for node, after in zip(body, [*body[1:], None], strict=True):
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            found[node.targets[0].id] = after.value.value if is_text else None
+    return found
+
+
+def enums() -> list[type[enum.Enum]]:
+    found = {}
+    for name in OWN:
+        if name.startswith(("cli.", "models.llama_child")):
+            continue
+        for thing in vars(import_module(f"tessy.{name}")).values():
+            is_enum = inspect.isclass(thing) and issubclass(thing, enum.Enum)
+            if is_enum and thing.__module__ == f"tessy.{name}":
+                found[thing.__qualname__] = thing
+    return list(found.values())
+
+
+@pytest.mark.parametrize("outcome", [e for e in enums() if e.__name__ in ("Failure", "Outcome")])
+def test_every_outcome_is_documented(outcome):
+    documented = members(outcome)
+    assert set(documented) == {member.name for member in outcome}
+    assert [name for name, text in documented.items() if not text] == []
+
+
+@pytest.mark.parametrize("failure", Failure)
+def test_every_failure_is_described_in_the_docs(failure):
+    text = (ROOT / "docs" / "failures.md").read_text("utf-8")
+    assert f"`{failure.value}`" in text
