@@ -247,6 +247,34 @@ def test_both_models_silent_is_no_progress():
     assert [t.role for t in turns] == [Role.STUDENT, Role.TEACHER]
 
 
+@pytest.mark.parametrize(
+    ("answer", "failure"),
+    [
+        ("fine", None),
+        ("  \n", Failure.EMPTY_ANSWER),
+        ("so </think> it is", Failure.MARKER),
+        ("<think> again", Failure.MARKER),
+        ("one two three " * 9, Failure.REPETITION),
+    ],
+)
+def test_an_answer_that_cannot_be_kept_is_thrown_away_whole_and_counted(answer, failure):
+    student = ScriptedVoice(lambda so_far: "okay" + END if not so_far else END, answers=answer)
+    made, _ = session(student, student, WordPredictor(WRONG["by digits"]), config())
+    found = None
+    try:
+        run(write(made))
+    except SampleFailed as failed:
+        found = failed.failure
+    assert found is failure
+    trajectory = made.trajectory
+    assert trajectory.generated[Role.STUDENT] == 5 + len(answer)
+    assert trajectory.thrown[Role.STUDENT] == (len(answer) if failure else 0)
+    assert trajectory.answer == ("" if failure else answer)
+    assert trajectory.done is (failure is None)
+    kept = record.failed("s", None, trajectory, failure or Failure.MARKER, "")["answer"]
+    assert kept == (answer if failure and answer.strip() else "")
+
+
 def test_the_end_marker_behind_text_of_the_other_kind_does_not_count():
     student = ScriptedVoice(lambda so_far: "okay x=1 done" + END if not so_far else "" + END)
     teacher = ScriptedVoice(lambda so_far: " x=2" + END if "x=2" not in so_far else END)

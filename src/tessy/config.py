@@ -98,7 +98,7 @@ class OnLimit(StrEnum):
 class Limits(_Settings):
     """Bounds of one sample, in tokens. Defaults are the published code's (METHOD)."""
 
-    thinking_tokens: int = Field(default=32_000, ge=1)
+    thinking_tokens: int = Field(default=32_000, ge=SMALLEST_CHUNK)
     """Thinking of both models together."""
     answer_tokens: int = Field(default=6_000, ge=1)
     """The answer."""
@@ -201,8 +201,14 @@ def validate(tree: dict[str, Any], where: str) -> Config:
 
 
 def _put(tree: dict[str, Any], keys: list[str], value: object) -> None:
-    for key in keys[:-1]:
+    for depth, key in enumerate(keys[:-1], 1):
         tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            name = ".".join(keys[:depth])
+            raise ConfigError(
+                f"{name} = {tree!r} is no table of settings: {'.'.join(keys)} has no place",
+                hint=f"[{name}] with settings below it, such as {name}.model",
+            )
     tree[keys[-1]] = value
 
 

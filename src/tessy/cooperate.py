@@ -19,6 +19,7 @@ from tessy import turns
 from tessy.boundary.protocol import Judgement, Passage
 from tessy.config import SMALLEST_CHUNK, Config, Limits, OnLimit
 from tessy.models.voice import Voice
+from tessy.record import MARKERS
 from tessy.repetition import RepetitionGuard
 from tessy.trajectory import Failure, Part, Role, Trajectory, Turn
 from tessy.turns import Chunk, Finish
@@ -30,14 +31,12 @@ class SampleFailed(Exception):
     Args:
         failure: The documented reason.
         detail: What exactly, in a sentence.
-        answer: What was written of an answer.
     """
 
-    def __init__(self, failure: Failure, detail: str, answer: str = "") -> None:
+    def __init__(self, failure: Failure, detail: str) -> None:
         super().__init__(f"{failure}: {detail}")
         self.failure = failure
         self.detail = detail
-        self.answer = answer
 
 
 @dataclass(slots=True)
@@ -125,12 +124,22 @@ async def answer(session: Session, role: Role = Role.STUDENT) -> None:
         return
     limit = session.limits.answer_tokens
     chunk = await session.voices[role].answer(session.trajectory, limit, session.seed)
+    if wrong := fault_of_answer(chunk, role):
+        await session.commit(turns.rejected_answer(chunk, role))
+        raise wrong
+    await session.commit(turns.answer_turn(chunk, role))
+
+
+def fault_of_answer(chunk: Chunk, role: Role) -> SampleFailed | None:
+    """Why an answer can't be kept, if it can't."""
     if chunk.finish is not Finish.ENDED:
         detail = f"no end within {chunk.tokens} tokens of answer"
-        raise SampleFailed(Failure.ANSWER_LIMIT, detail, chunk.text)
+        return SampleFailed(Failure.ANSWER_LIMIT, detail)
     if not chunk.text.strip():
-        raise SampleFailed(Failure.EMPTY_ANSWER, f"the {role} wrote no answer")
+        return SampleFailed(Failure.EMPTY_ANSWER, f"the {role} wrote no answer")
+    for marker in MARKERS:
+        if marker in chunk.text:
+            return SampleFailed(Failure.MARKER, f"{marker} stands in the answer")
     if circle := RepetitionGuard().feed(chunk.text):
-        detail = f"again and again in the answer: {circle!r}"
-        raise SampleFailed(Failure.REPETITION, detail, chunk.text)
-    await session.commit(turns.answer_turn(chunk, role))
+        return SampleFailed(Failure.REPETITION, f"again and again in the answer: {circle!r}")
+    return None

@@ -17,6 +17,8 @@ from tessy.trajectory import Failure, Outcome, Part, Role, Trajectory
 
 THINK_OPEN = "<think>\n"
 THINK_CLOSE = "\n</think>\n\n"
+MARKERS = ("<think>", "</think>")
+"""What tells thinking from answer in a record; neither may stand in an answer."""
 
 
 def finished(
@@ -59,7 +61,6 @@ def failed(
     failure: Failure,
     detail: str,
     *,
-    answer: str = "",
     line: BadLine | None = None,
 ) -> dict[str, Any]:
     """The record of a failed sample, with what was written until then.
@@ -70,7 +71,6 @@ def failed(
         trajectory: What was written.
         failure: The documented reason.
         detail: What exactly.
-        answer: What was written of an answer.
         line: The bad line, if that is the reason.
     """
     return {
@@ -80,9 +80,14 @@ def failed(
         "where": line.where if line else None,
         "messages": list(question.messages) if question else [],
         "thinking": trajectory.thinking,
-        "answer": answer,
+        "answer": _thrown_answer(trajectory),
         "stats": stats(trajectory),
     }
+
+
+def _thrown_answer(trajectory: Trajectory) -> str:
+    answers = [discard.text for discard in trajectory.discards if discard.part is Part.ANSWER]
+    return answers[-1] if answers else ""
 
 
 def spans(trajectory: Trajectory) -> list[dict[str, Any]]:

@@ -65,6 +65,8 @@ class Failure(StrEnum):
     """Neither model writes anything."""
     EMPTY_ANSWER = "empty_answer"
     """The student ended the answer without writing one."""
+    MARKER = "marker"
+    """The answer holds a marker of thinking, so nobody could tell it from the thinking."""
     REFUSED = "refused"
     """A server refused the request (4xx, or its content filter)."""
     MODEL_ERROR = "model_error"

@@ -178,6 +178,18 @@ def answer_turn(chunk: Chunk, role: Role = Role.STUDENT) -> Turn:
     )
 
 
+def rejected_answer(chunk: Chunk, role: Role = Role.STUDENT) -> Turn:
+    """The turn that throws a whole answer away, since the sample fails with it."""
+    return Turn(
+        role=role,
+        part=Part.ANSWER,
+        outcome=Outcome.EMPTY,
+        thrown=chunk.text,
+        tokens=chunk.tokens,
+        thrown_tokens=chunk.tokens,
+    )
+
+
 def close_thinking(trajectory: Trajectory) -> Turn:
     """The turn that ends the thinking at its limit (`limits.on_thinking_limit = "answer"`).
 

@@ -319,7 +319,7 @@ async def test_a_run_with_a_classifier_for_each_role(tmp_path, digits):
     assert len(records) == 6
     written = {"student": "", "teacher": ""}
     for record in records:
-        assert record["models"]["predictor"] == f"transformers:{digits}"
+        assert record["models"]["student_predictor"] == f"transformers:{digits}"
         content = record["messages"][-1]["content"]
         for span in record["spans"]:
             if span["role"] != "format" and not span["forced"]:

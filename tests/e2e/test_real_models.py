@@ -92,7 +92,12 @@ async def test_synthesis_with_two_vocabularies(tmp_path):
     failed = lines(tmp_path / "run" / "failures.jsonl")
     assert sorted(r["id"] for r in records + failed) == ["a", "b"], done.err
     # What so small models write is theirs, but it must end in a documented way.
-    assert {f["reason"] for f in failed} <= {"answer_limit", "repetition", "context_limit"}
+    assert {f["reason"] for f in failed} <= {
+        "answer_limit",
+        "repetition",
+        "context_limit",
+        "marker",
+    }
     for record in records:
         content = record["messages"][-1]["content"]
         assert content.startswith("<think>\n")

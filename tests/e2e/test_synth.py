@@ -12,8 +12,15 @@ import pytest
 from conftest import PREDICTOR, faulty, lines, start, tessy, two_servers, write_questions
 from tessy.errors import JournalError
 from tessy.runs.folder import RunFolder
-from tessy.runs.journal import Reader
-from tessy.testing import Faults, Latency, LoopScript, ScriptedServer, SilentScript
+from tessy.runs.reader import Reader
+from tessy.testing import (
+    Faults,
+    Latency,
+    LoopScript,
+    ScriptedServer,
+    SilentScript,
+    build_tokenizer,
+)
 from tessy.testing.faults import Fault
 
 
@@ -336,6 +343,75 @@ async def test_bad_lines_can_be_recorded_as_failures(tmp_path, tokenizers):
         ("bad_question", f"{questions}:1"),
         ("bad_question", f"{questions}:3"),
     ]
+
+
+async def test_a_server_that_does_not_stream_is_asked_for_whole_answers(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 2)
+    contents = []
+    for streams in (True, False):
+        out = tmp_path / f"run{streams}"
+        async with two_servers(tokenizers, streams=streams) as (servers, options):
+            done = await tessy("synth", questions, "--out", out, *options)
+            assert bool(servers["student"].stats.streamed) == streams
+        assert done.code == 0, done.err
+        contents.append((out / "dataset.jsonl").read_bytes())
+    assert contents[0] == contents[1]
+
+
+async def test_a_conversation_that_a_template_refuses_is_named_before_any_work(
+    tmp_path, tokenizers, tmp_path_factory
+):
+    folder = tmp_path_factory.mktemp("picky") / "teacher"
+    build_tokenizer(folder, flavour="deepseek-r1")
+    template = "{% if messages[0].role == 'system' %}{{ raise_exception('no system!') }}{% endif %}"
+    path = folder / "chat_template.jinja"
+    path.write_text(template + path.read_text(encoding="utf-8"), encoding="utf-8")
+    questions = tmp_path / "q.jsonl"
+    asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
+    lines_ = [{"prompt": "What?"}, {"id": "strict", "messages": asked}]
+    questions.write_text("".join(json.dumps(line) + "\n" for line in lines_))
+    async with two_servers({**tokenizers, "teacher": folder}) as (servers, options):
+        done = await tessy("synth", questions, "--out", tmp_path / "run", *options)
+        assert servers["teacher"].stats.requests < 10, "only probed"
+    assert done.code == 2
+    assert "question strict, teacher" in done.err
+    assert "no system!" in done.err
+
+
+async def test_an_out_that_can_be_no_folder(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 1)
+    options = ["--student", "http://127.0.0.1:9/v1", "--teacher", "http://127.0.0.1:9/v1"]
+    for out in (questions, questions / "run"):
+        done = await tessy("synth", questions, "--out", out, *options)
+        assert done.code == 2
+        assert f"{out} can't be a run's folder" in done.err
+
+
+async def test_retried_failures_are_another_attempt_and_end_once(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 3)
+    settings = tmp_path / "run.toml"
+    settings.write_text("[student]\nretries = 0\n[teacher]\nretries = 0\n")
+    out = tmp_path / "run"
+
+    def always(seed):
+        return Faults(0.5, (Fault.GARBAGE,), seed=seed + 5)
+
+    async with two_servers(tokenizers) as (servers, options):
+        command = ["synth", questions, "--out", out, *options, "--config", settings]
+        process = await start(*command)
+        await until(lambda: servers["student"].stats.requests > 12)
+        servers["student"]._faults = always(1)
+        await process.communicate()
+        failed = lines(out / "failures.jsonl")
+        assert {f["reason"] for f in failed} == {"model_error"}
+        servers["student"]._faults = None
+        done = await tessy(*command)
+        assert lines(out / "failures.jsonl") == failed, "a failure stays one until it is retried"
+        done = await tessy(*command, "--retry-failed")
+        assert done.code == 0, done.err
+        assert f"{len(failed)} failed samples are written anew" in done.err
+    assert lines(out / "failures.jsonl") == []
+    assert [r["id"] for r in lines(out / "dataset.jsonl")] == ["q0", "q1", "q2"]
 
 
 async def test_the_limit_can_be_raised_later(tmp_path, tokenizers):

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from tessy.errors import JournalError
 from tessy.runs.folder import RunFolder
-from tessy.runs.journal import Ending, Journal, Reader, turn_from_json, turn_to_json
+from tessy.runs.journal import Ending, Journal
+from tessy.runs.packing import turn_from_json, turn_to_json
+from tessy.runs.reader import Reader
 from tessy.trajectory import Failure, Outcome, Part, Role, Turn
 from texts import any_text
 
@@ -156,11 +158,11 @@ async def test_failures_can_be_forgotten_but_bad_lines_stay(tmp_path):
         await journal.end(ending(1))
         await journal.end(ending(2, Failure.REPETITION))
         await journal.end(ending(3, Failure.BAD_QUESTION))
-        assert await journal.forget_failures() == 1
+        await journal.forget(["s2"])
         assert set(await journal.ended()) == {"s1", "s3"}
         assert await journal.attempts() == {"s2": 1}
         await journal.end(ending(2, Failure.REPETITION))
-        assert await journal.forget_failures() == 1
+        await journal.forget(["s2"])
         assert await journal.attempts() == {"s2": 2}
 
 

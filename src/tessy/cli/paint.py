@@ -13,22 +13,32 @@ from rich.text import Text
 from tessy import record
 from tessy.errors import InputError
 from tessy.runs.folder import RunFolder
-from tessy.runs.journal import Entry, Reader
 from tessy.runs.progress import STYLES
-from tessy.trajectory import Role, Trajectory
+from tessy.runs.reader import Entry, Reader
+from tessy.trajectory import Part, Role, Trajectory
 
 _FORMAT = "dim"
 _THROWN = "strike dim"
+_PICTURES = {
+    **{code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"},
+    0x7F: "␡",
+    **dict.fromkeys(range(0x80, 0xA0), "\ufffd"),
+}
 
 
-def legend() -> Text:
-    """Which colour is whose."""
+def visible(text: str) -> str:
+    """Text whose control characters are pictures, one for one: a terminal obeys the others."""
+    return text.translate(_PICTURES)
+
+
+def legend(*, tagged: bool) -> Text:
+    """Which colour, or tag where there are no colours, is whose."""
     text = Text()
     for role in Role:
-        text.append(f" {role} ", style=f"reverse {STYLES[role]}")
+        text.append(f"⟨{role}⟩" if tagged else f" {role} ", style=f"reverse {STYLES[role]}")
         text.append(" ")
-    text.append(" thrown away ", style=_THROWN)
-    text.append(" forced (Progress)", style="underline")
+    text.append("⟦thrown away⟧", style=_THROWN)
+    text.append(" ⟨…, forced⟩" if tagged else " forced (Progress)", style="underline")
     return text
 
 
@@ -39,11 +49,12 @@ def paint_list(console: Console, run: Path, limit: int) -> None:
         JournalError: There is no run.
     """
     with Reader(RunFolder(run)) as reader:
-        for sample_id, reason in reader.ids(limit):
+        ended = reader.ids(limit)
+        for sample_id, reason in ended:
             end = Text(reason or "finished", style="red" if reason else "green")
-            console.print(Text.assemble(sample_id, "  ", end))
-        for sample_id in reader.running()[:limit]:
-            console.print(Text.assemble(sample_id, "  ", ("under way", "yellow")))
+            console.print(Text.assemble(visible(sample_id), "  ", end))
+        for sample_id in reader.running()[: limit - len(ended)]:
+            console.print(Text.assemble(visible(sample_id), "  ", ("under way", "yellow")))
 
 
 def paint_sample(console: Console, run: Path, sample_id: str, *, thrown: bool) -> None:
@@ -56,9 +67,12 @@ def paint_sample(console: Console, run: Path, sample_id: str, *, thrown: bool) -
     with Reader(RunFolder(run)) as reader:
         entry = reader.entry(sample_id)
         turns = reader.turns(sample_id) if entry is None else []
-        some = ", ".join(name for name, _ in reader.ids(5))
+        some = [name for name, _ in reader.ids(5)] + reader.running()[:5]
     if entry is None and not turns:
-        raise InputError(f"{run} has no sample {sample_id!r}", hint=f"it has {some}, …")
+        has = (
+            f"it has {', '.join(map(visible, some[:5]))}, …" if some else "nothing ended in it yet"
+        )
+        raise InputError(f"{run} has no sample {sample_id!r}", hint=has)
     if entry is None:
         _paint_running(console, Trajectory.replay(turns))
     else:
@@ -69,49 +83,65 @@ def _paint_entry(console: Console, entry: Entry, *, thrown: bool) -> None:
     made = orjson.loads(entry.record)
     question = [m["content"] for m in made["messages"] if m["role"] == "user"]
     if question:
-        console.print(Panel(Text(question[-1]), title="question", border_style="dim"))
-    console.print(legend())
+        console.print(Panel(Text(visible(question[-1])), title="question", border_style="dim"))
+    tagged = console.color_system is None
+    console.print(legend(tagged=tagged))
     console.print()
     discards = entry.trace["discards"] if thrown else []
     if entry.failure is None:
-        console.print(painted(made["messages"][-1]["content"], made["spans"], discards))
+        content, spans = made["messages"][-1]["content"], made["spans"]
+        console.print(painted(content, spans, discards, tagged=tagged))
     else:
-        console.print(Text(made["thinking"]))
-        console.print(Text(f"\nfailed: {entry.failure}: {made['detail']}", style="red"))
+        console.print(Text(visible(made["thinking"])))
+        why = f"\nfailed: {entry.failure}: {made['detail']}"
+        console.print(Text(visible(why), style="red"))
     console.print()
     console.print(Text(_numbers(made["stats"], entry), style="dim"))
 
 
 def _paint_running(console: Console, trajectory: Trajectory) -> None:
     content = record.THINK_OPEN + trajectory.thinking + record.THINK_CLOSE + trajectory.answer
-    console.print(legend())
-    console.print(painted(content, record.spans(trajectory), []))
+    tagged = console.color_system is None
+    console.print(legend(tagged=tagged))
+    console.print(painted(content, record.spans(trajectory), [], tagged=tagged))
     console.print(Text("(under way)", style="yellow"))
 
 
-def painted(content: str, spans: list[dict[str, Any]], discards: list[dict[str, Any]]) -> Text:
+def painted(
+    content: str, spans: list[dict[str, Any]], discards: list[dict[str, Any]], *, tagged: bool
+) -> Text:
     """An assistant's content in colours.
 
     Args:
         content: The content.
         spans: Who wrote which characters of it.
         discards: What was thrown away, by offset into the thinking.
+        tagged: Say each span's author in words as well, for where there are no colours.
     """
     text = Text()
+    content = visible(content)  # as long as before, so offsets stay right
     fallen: dict[int, list[dict[str, Any]]] = {}
     for discard in discards:
-        fallen.setdefault(len(record.THINK_OPEN) + discard["at"], []).append(discard)
+        if discard["part"] == Part.THINKING:
+            fallen.setdefault(len(record.THINK_OPEN) + discard["at"], []).append(discard)
     for span in spans:
-        style = _FORMAT if span["role"] == "format" else STYLES[Role(span["role"])]
-        style += " underline" if span["forced"] else ""
+        style = _style(span)
+        if tagged and span["role"] != "format":
+            text.append(f"⟨{span['role']}{', forced' if span['forced'] else ''}⟩")
         start = span["start"]
         for at in sorted(point for point in fallen if start <= point < span["end"]):
             text.append(content[start:at], style=style)
             for discard in fallen.pop(at):
-                text.append(discard["text"], style=f"{_THROWN} {STYLES[Role(discard['role'])]}")
+                gone = f"⟦{visible(discard['text'])}⟧"
+                text.append(gone, style=f"{_THROWN} {STYLES[Role(discard['role'])]}")
             start = at
         text.append(content[start : span["end"]], style=style)
     return text
+
+
+def _style(span: dict[str, Any]) -> str:
+    style = _FORMAT if span["role"] == "format" else STYLES[Role(span["role"])]
+    return style + (" underline" if span["forced"] else "")
 
 
 def _numbers(stats: dict[str, Any], entry: Entry) -> str:
@@ -119,7 +149,8 @@ def _numbers(stats: dict[str, Any], entry: Entry) -> str:
     share = f"{100 * stats['teacher_tokens'] / kept:.0f}%" if kept else "–"
     gone = stats["student_thrown_tokens"] + stats["teacher_thrown_tokens"]
     return (
-        f"{entry.id}: {stats['student_tokens']} student + {stats['teacher_tokens']} teacher tokens "
-        f"(teacher share {share}), {gone} thrown away, {stats['hand_overs']} hand-overs in "
-        f"{stats['turns']} turns, {entry.requests} requests, {entry.seconds:.1f} s"
+        f"{visible(entry.id)}: {stats['student_tokens']} student + "
+        f"{stats['teacher_tokens']} teacher tokens (teacher share {share}), "
+        f"{gone} thrown away, {stats['hand_overs']} hand-overs in {stats['turns']} turns, "
+        f"{entry.requests} requests, {entry.seconds:.1f} s"
     )

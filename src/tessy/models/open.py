@@ -21,6 +21,7 @@ from tessy.models.probe import Abilities, probe
 from tessy.models.tokens import Codec, LocalCodec, ServerCodec, fetch_tokenizer
 from tessy.models.voice import Model
 from tessy.models.weights import Say
+from tessy.record import THINK_CLOSE
 from tessy.trajectory import Role
 
 _LOCAL_SLOTS = 4
@@ -79,7 +80,8 @@ async def open_pair(
         parts = {}
         for role in Role:  # one after the other: what goes wrong is said of one model
             parts[role] = await open_one(config, role, date, stack, say)
-        ends = tuple(dict.fromkeys(e for part in parts.values() for e in part.format.family.ends))
+        markers = (e for part in parts.values() for e in part.format.family.ends)
+        ends = tuple(dict.fromkeys((*markers, THINK_CLOSE.strip())))
         models = {
             role: Model(
                 role=role,

@@ -51,6 +51,7 @@ async def probe(client: Client) -> Abilities:
         dialect = replace(dialect, return_ids=await _returns_ids(client, dialect, tokenizes))
     client.dialect = dialect
     streaming, cached = await _streams(client)
+    client.dialect = dialect = replace(dialect, streams=streaming)
     return Abilities(name, dialect, context, streaming, tokenizes, cached)
 
 

@@ -39,8 +39,8 @@ class Model:
         codec: Its tokenizer, if prompts are ids.
         settings: As configured.
         context_tokens: Prompt and generation together, at most.
-        ends: Texts that end the thinking; those of both models, so that no marker of either
-            gets into the canonical text.
+        ends: Texts that end the thinking; those of both models and of the record, so that no
+            such marker gets into the canonical text.
     """
 
     role: Role
@@ -54,12 +54,17 @@ class Model:
 
     def join(self, messages: Messages) -> Voice:
         """Begin to take part in a trajectory."""
-        prompt = self.settings.system_prompt
-        if prompt and messages[0]["role"] != "system":
-            messages = [{"role": "system", "content": prompt}, *messages]
+        messages = self.conversation(messages)
         if self.codec is None:
             return Voice(self, TextPrefix(self.format, messages))
         return Voice(self, IdPrefix(self.role, self.codec, self.format, messages))
+
+    def conversation(self, messages: Messages) -> Messages:
+        """The conversation as this model sees it: with its own system message, if it has one."""
+        prompt = self.settings.system_prompt
+        if prompt and messages[0]["role"] != "system":
+            return [{"role": "system", "content": prompt}, *messages]
+        return messages
 
     def stop_ids(self, part: Part) -> tuple[int, ...]:
         """The special tokens that end a part."""
@@ -146,7 +151,9 @@ class Voice:
             show_special=family.hidden and not stop_ids,
         )
         self.requests += 1
-        completion = await model.client.complete(request, stream=not thinking)
+        completion = await model.client.complete(
+            request, stream=model.client.dialect.streams and not thinking
+        )
         if completion.finish == "content_filter":
             raise Refused(f"the {model.role}'s server filtered its answer")
         if completion.prompt_tokens is not None:

@@ -22,11 +22,13 @@ class Dialect:
         extensions: It takes `top_k`, `min_p` and `stop_token_ids`.
         id_prompts: A prompt may be a list of token ids.
         return_ids: Fields that make it return the ids of what it generated; empty if it can't.
+        streams: It streams.
     """
 
     extensions: bool = False
     id_prompts: bool = False
     return_ids: dict[str, bool] = field(default_factory=dict)
+    streams: bool = True
 
 
 @dataclass(frozen=True, slots=True)

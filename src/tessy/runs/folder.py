@@ -22,7 +22,7 @@ from typing import Any
 import tomli_w
 
 from tessy.config import Config
-from tessy.errors import RunLocked, RunMismatch
+from tessy.errors import ConfigError, RunLocked, RunMismatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,16 @@ class RunFolder:
 
         Raises:
             RunLocked: Another process is working here.
+            ConfigError: There can be no folder here.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("a+") as file:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            opened = (self.path / "lock").open("a+")
+        except OSError as error:
+            raise ConfigError(
+                f"{self.path} can't be a run's folder: {error.strerror}", hint="give another --out"
+            ) from None
+        with opened as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

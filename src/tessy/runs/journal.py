@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +23,8 @@ from typing import Any, Self
 import orjson
 
 from tessy.errors import JournalError
-from tessy.runs.folder import RunFolder
-from tessy.trajectory import Failure, Outcome, Part, Role, Turn
+from tessy.runs.packing import pack, turn_from_json, turn_to_json, unpack
+from tessy.trajectory import Failure, Turn
 
 _VERSION = 1
 _SCHEMA = """
@@ -112,7 +111,8 @@ class Journal:
             version = connection.execute("pragma user_version").fetchone()[0]
             if version not in (0, _VERSION):
                 raise JournalError(f"{self.path}: journal of version {version}, not {_VERSION}")
-            connection.executescript(_SCHEMA)
+            # All tables at once: whoever reads meanwhile finds the journal whole, or none.
+            connection.executescript(f"begin; {_SCHEMA} commit;")
             connection.execute(f"pragma user_version = {_VERSION}")
         except sqlite3.Error as error:
             raise JournalError(f"{self.path}: {error}") from None
@@ -152,24 +152,21 @@ class Journal:
         )
         found = Unfinished([])
         for blob, seconds, requests, batch in rows:
-            found.turns += [turn_from_json(item) for item in orjson.loads(zlib.decompress(blob))]
+            found.turns += [turn_from_json(item) for item in unpack(blob)]
             found.seconds, found.requests = seconds, requests
             self._batches[sample_id] = batch + 1
         return found
 
-    async def forget_failures(self) -> int:
-        """Remove failures, so that their samples are written anew; returns how many."""
-        forgotten: int = await self._run(self._forget_failures)
-        return forgotten
-
-    def _forget_failures(self) -> int:
-        failed = f"samples where reason is not null and reason != '{Failure.BAD_QUESTION}'"
-        self._transaction(
-            f"insert into attempts select id, 1 from {failed} "
-            "on conflict (id) do update set failed = failed + 1",
-            [()],
+    async def forget(self, sample_ids: Iterable[str]) -> None:
+        """Remove failures, so that their samples are written anew, as another attempt."""
+        rows = [(sample_id,) for sample_id in sample_ids]
+        await self._run(
+            self._transaction,
+            "insert into attempts values (?, 1) on conflict (id) do update set failed = failed + 1",
+            rows,
+            "delete from samples where id = ? and reason is not null",
+            rows,
         )
-        return self._connection.execute(f"delete from {failed}").rowcount
 
     async def attempts(self) -> dict[str, int]:
         """How often samples failed that are to be written anew."""
@@ -249,7 +246,7 @@ class Journal:
 
     def _write_turns(self, rows: list[tuple[str, int, list[Turn], float, int]]) -> None:
         packed = [
-            (sample_id, batch, _pack([turn_to_json(turn) for turn in turns]), seconds, requests)
+            (sample_id, batch, pack([turn_to_json(turn) for turn in turns]), seconds, requests)
             for sample_id, batch, turns, seconds, requests in rows
         ]
         self._transaction("insert into turns values (?, ?, ?, ?, ?)", packed)
@@ -261,7 +258,7 @@ class Journal:
                 ending.id,
                 ending.failure.value if ending.failure else None,
                 orjson.dumps(ending.record, default=str),
-                _pack(ending.trace),
+                pack(ending.trace),
                 ending.seconds,
                 ending.requests,
             )
@@ -283,7 +280,8 @@ class Journal:
                 connection.executemany(statement, rows)
             connection.execute("commit")
         except BaseException:
-            connection.execute("rollback")
+            if connection.in_transaction:  # SQLite has rolled back by itself if the disk is full
+                connection.execute("rollback")
             raise
 
     async def _ask(self, statement: str, values: Iterable[Any] = ()) -> list[Any]:
@@ -297,111 +295,3 @@ class Journal:
             return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
         except sqlite3.Error as error:
             raise JournalError(f"{self.path}: {error}") from error
-
-
-def _pack(value: Any) -> bytes:
-    return zlib.compress(orjson.dumps(value), 1)
-
-
-def turn_to_json(turn: Turn) -> list[Any]:
-    """A turn as a list of its fields, in order."""
-    return [
-        *(turn.role, turn.part, turn.outcome, turn.kept, turn.pending, turn.thrown),
-        *(turn.forced, turn.tokens, turn.pending_tokens, turn.thrown_tokens),
-        list(turn.ids) if turn.ids is not None else None,
-    ]
-
-
-def turn_from_json(fields: list[Any]) -> Turn:
-    """The turn that `turn_to_json` wrote."""
-    role, part, outcome, kept, pending, thrown, forced, *counts, ids = fields
-    tokens, pending_tokens, thrown_tokens = counts
-    return Turn(
-        role=Role(role),
-        part=Part(part),
-        outcome=Outcome(outcome),
-        kept=kept,
-        pending=pending,
-        thrown=thrown,
-        forced=forced,
-        tokens=tokens,
-        pending_tokens=pending_tokens,
-        thrown_tokens=thrown_tokens,
-        ids=None if ids is None else tuple(ids),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A sample that ended, as read back."""
-
-    id: str
-    failure: Failure | None
-    record: bytes
-    trace: dict[str, Any]
-    seconds: float
-    requests: int
-
-
-class Reader:
-    """A run's journal, open for reading; also while a run goes on.
-
-    Raises:
-        JournalError: There is no journal there.
-    """
-
-    def __init__(self, folder: RunFolder) -> None:
-        if not folder.journal.exists():
-            raise JournalError(f"{folder.path} is no run: it has no {folder.journal.name}")
-        try:
-            self._connection = sqlite3.connect(f"file:{folder.journal}?mode=ro", uri=True)
-            self._connection.execute("select 1 from samples limit 1")
-        except sqlite3.Error as error:
-            raise JournalError(f"{folder.journal}: {error}") from None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.close()
-
-    def entries(self, *, failed: bool | None = None) -> Iterator[Entry]:
-        """All that ended, in the order of the questions; only failed or finished ones if asked."""
-        where = {None: "", True: "where reason is not null", False: "where reason is null"}[failed]
-        for row in self._connection.execute(f"{_ENTRY} {where} order by position"):
-            yield _entry(row)
-
-    def entry(self, sample_id: str) -> Entry | None:
-        """One sample that ended."""
-        row = self._connection.execute(f"{_ENTRY} where id = ?", (sample_id,)).fetchone()
-        return _entry(row) if row else None
-
-    def turns(self, sample_id: str) -> list[Turn]:
-        """The turns of a sample that is under way."""
-        rows = self._connection.execute(
-            "select turns from turns where id = ? order by batch", (sample_id,)
-        )
-        return [
-            turn_from_json(item) for row in rows for item in orjson.loads(zlib.decompress(row[0]))
-        ]
-
-    def ids(self, limit: int) -> list[tuple[str, str | None]]:
-        """The first samples that ended, with the reason of those that failed."""
-        rows = self._connection.execute(
-            "select id, reason from samples order by position limit ?", (limit,)
-        )
-        return [(row[0], row[1]) for row in rows]
-
-    def running(self) -> list[str]:
-        """Samples that are, or were, under way."""
-        return [row[0] for row in self._connection.execute("select distinct id from turns")]
-
-
-_ENTRY = "select id, reason, record, trace, seconds, requests from samples"
-
-
-def _entry(row: Any) -> Entry:
-    sample_id, reason, record, trace, seconds, requests = row
-    failure = Failure(reason) if reason else None
-    unpacked = orjson.loads(zlib.decompress(trace))
-    return Entry(sample_id, failure, bytes(record), unpacked, seconds, requests)

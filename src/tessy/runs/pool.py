@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from tessy import record
@@ -29,29 +28,12 @@ from tessy.errors import (
 )
 from tessy.methods import METHODS
 from tessy.models.voice import ContextFull, Model
-from tessy.questions import Question
 from tessy.runs.journal import Ending, Journal
+from tessy.runs.plan import Job
 from tessy.runs.tally import Tally
 from tessy.trajectory import Failure, Role, Trajectory, Turn
 
 CHECKPOINT_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One sample to be written.
-
-    Attributes:
-        position: Its place in the order of the questions.
-        id: Unique in the run.
-        question: What to ask.
-        attempt: How often it failed before.
-    """
-
-    position: int
-    id: str
-    question: Question
-    attempt: int = 0
 
 
 class Pool:
@@ -80,7 +62,7 @@ class Pool:
         self._tally = tally
         self._method = METHODS[config.method]
         self._names = {role.value: model.name for role, model in models.items()}
-        self._names["predictor"] = config.predictor
+        self._names |= {f"{role}_predictor": config.predictor_of(role) for role in Role}
 
     async def run(self, jobs: Iterable[Job], begun: set[str]) -> None:
         """Write all samples.
@@ -137,7 +119,6 @@ class Pool:
 
         judge = self._judge.judge
         session = Session(job.id, self._config, voices, judge, note, job.attempt, trajectory)
-        answer = ""
         try:
             if begun:
                 for voice in voices.values():
@@ -145,7 +126,7 @@ class Pool:
             await self._method(session)
             failure, detail = None, ""
         except SampleFailed as failed:
-            failure, detail, answer = failed.failure, failed.detail, failed.answer
+            failure, detail = failed.failure, failed.detail
         except ContextFull as error:
             failure, detail = Failure.CONTEXT_LIMIT, str(error)
         except Refused as error:
@@ -157,7 +138,7 @@ class Pool:
             await self._stop_if_gone(error)
             failure, detail = Failure.MODEL_ERROR, f"{type(error).__name__}: {error}"
         trace = record.trace(trajectory)
-        made = self._record(job, trajectory, failure, detail, answer)
+        made = self._record(job, trajectory, failure, detail)
         ending = Ending(job.position, job.id, failure, made, trace, *spent())
         await self._journal.end(ending)
         self._tally.end(failure)
@@ -185,10 +166,9 @@ class Pool:
         trajectory: Trajectory,
         failure: Failure | None,
         detail: str,
-        answer: str,
     ) -> dict[str, Any]:
         if failure is not None:
-            return record.failed(job.id, job.question, trajectory, failure, detail, answer=answer)
+            return record.failed(job.id, job.question, trajectory, failure, detail)
         return record.finished(
             job.id,
             job.question,

@@ -155,9 +155,9 @@ def summary(result: RunResult) -> Table:
         if met:
             table.add_row(f"{name}'s server", f"faults met: {met}")
     table.add_row("time", duration(result.seconds))
-    table.add_row("data set", str(result.folder / "dataset.jsonl"))
+    table.add_row("data set", Text(str(result.folder / "dataset.jsonl")))
     if result.failed:
-        table.add_row("failures", str(result.folder / "failures.jsonl"))
+        table.add_row("failures", Text(str(result.folder / "failures.jsonl")))
     return table
 
 
@@ -175,7 +175,7 @@ def duration(seconds: float | None) -> str:
     """Seconds as people say them."""
     if seconds is None:
         return "–"
-    if seconds < 60:
+    if round(seconds) < 60:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -14,25 +14,27 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-from tessy import __version__, questions, record
+from tessy import questions, record
+from tessy._version import __version__
 from tessy.boundary.judge import Judge
+from tessy.boundary.protocol import Predictor
 from tessy.boundary.registry import load as load_predictor
 from tessy.config import Config, load
-from tessy.errors import ConfigError
+from tessy.errors import ConfigError, InputError
 from tessy.methods import METHODS
 from tessy.models.open import Pair, check, open_pair
-from tessy.questions import Questions
 from tessy.runs.folder import RunFolder
-from tessy.runs.journal import Ending, Journal, Reader
-from tessy.runs.pool import Job, Pool
+from tessy.runs.journal import Ending, Journal
+from tessy.runs.plan import Plan, plan
+from tessy.runs.pool import Pool
 from tessy.runs.progress import Progress, Show
-from tessy.runs.tally import RunResult, Tally
+from tessy.runs.reader import export
+from tessy.runs.tally import RunResult
 from tessy.trajectory import Failure, Role, Trajectory
 
 
@@ -66,6 +68,12 @@ def synthesize(
         InputError: Something that was given can't be used; no model was called.
         TessyError: The leaf that says why the run could not start, or had to stop.
     """
+    with suppress(RuntimeError):
+        asyncio.get_running_loop()
+        raise InputError(
+            "tessy.synthesize was called where an event loop is running, as in a notebook",
+            hint="await tessy.asynthesize(…), with the same arguments",
+        )
     return asyncio.run(
         asynthesize(
             source,
@@ -98,31 +106,30 @@ async def asynthesize(
         raise ConfigError(f"method = {chosen.method!r}", hint=f"one of {', '.join(METHODS)}")
     check(chosen)
     read = await asyncio.to_thread(questions.read, source, limit=limit, skip_bad=skip_bad)
-    predictors = {role: load_predictor(chosen.predictor_of(role)) for role in Role}
+    predictors = _load_predictors(chosen)
     folder = RunFolder(Path(out))
     with folder.locked():
         date = folder.begin(chosen, str(source), read.digest, __version__)
         async with Journal(folder.journal) as journal:
-            if retry_failed:
-                again = await journal.forget_failures()
-                progress.say(f"{again:,} failed samples are written anew")
-            ended = await journal.ended()
-            attempts = await journal.attempts()
-            jobs = [job for job in _jobs(read, chosen, attempts) if job.id not in ended]
-            tally = _tally(read, chosen, ended)
-            await _record_bad_lines(read, chosen, journal, ended, tally)
+            todo = plan(
+                read,
+                chosen,
+                await journal.ended(),
+                await journal.attempts(),
+                retry_failed=retry_failed,
+            )
+            await _record_bad_lines(todo, chosen, journal)
             try:
                 stopped, pair = False, None
-                if jobs:
-                    begun = await journal.unfinished()
+                if todo.jobs:
                     async with open_pair(chosen, date=date, say=progress.say) as pair:
                         folder.same_models({r.value: m.name for r, m in pair.models.items()})
-                        stopped = await _write(
-                            chosen, pair, predictors, journal, tally, jobs, begun, progress
-                        )
+                        _check_conversations(todo, pair)
+                        stopped = await _write(chosen, pair, predictors, journal, todo, progress)
             finally:
                 await asyncio.to_thread(export, folder)
             reasons = Counter((await journal.ended()).values())
+    tally = todo.tally
     finished = reasons.pop(None, 0)
     return RunResult(
         folder=folder.path,
@@ -148,61 +155,55 @@ def _settings(config: Config | str | Path | None, settings: dict[str, Any]) -> C
     return load(Path(config) if config is not None else None, overrides)
 
 
-def _jobs(
-    read: Questions, config: Config, attempts: Mapping[str, int] = MappingProxyType({})
-) -> Iterator[Job]:
-    """Every sample that the run should end, in the order of the questions."""
-    several = config.samples_per_question
-    for question in read.good:
-        for index in range(several):
-            sample_id = f"{question.id}#{index}" if several > 1 else question.id
-            position = question.number * several + index
-            yield Job(position, sample_id, question, attempts.get(sample_id, 0))
+def _load_predictors(config: Config) -> dict[Role, Predictor]:
+    """The predictors by role; one that serves both is loaded once."""
+    names = {role: config.predictor_of(role) for role in Role}
+    loaded = {name: load_predictor(name) for name in dict.fromkeys(names.values())}
+    return {role: loaded[name] for role, name in names.items()}
 
 
-def _tally(read: Questions, config: Config, ended: dict[str, Failure | None]) -> Tally:
-    failed = Counter(reason for reason in ended.values() if reason is not None)
-    total = len(read.good) * config.samples_per_question + len(read.bad)
-    wanted = {job.id for job in _jobs(read, config)} | {line.id for line in read.bad}
-    total += len(ended.keys() - wanted)  # of an earlier start with a larger --limit
-    finished = len(ended) - failed.total()
-    return Tally(total, finished=finished, failed=failed, ended_before=len(ended))
-
-
-async def _record_bad_lines(
-    read: Questions,
-    config: Config,
-    journal: Journal,
-    ended: dict[str, Failure | None],
-    tally: Tally,
-) -> None:
-    for line in read.bad:
-        if line.id in ended:
-            continue
+async def _record_bad_lines(todo: Plan, config: Config, journal: Journal) -> None:
+    for line in todo.bad:
         reason = Failure.BAD_QUESTION
         made = record.failed(line.id, None, Trajectory(), reason, line.reason, line=line)
         position = line.number * config.samples_per_question
         await journal.end(Ending(position, line.id, reason, made, {"discards": []}, 0.0, 0))
-        tally.end(reason)
-        tally.ended_before += 1
+        todo.tally.end(reason)
+
+
+def _check_conversations(todo: Plan, pair: Pair) -> None:
+    """Make sure that both chat formats take every kind of conversation, before any work.
+
+    Raises:
+        ConfigError: A chat template refuses a question's messages.
+    """
+    kinds = {tuple(m["role"] for m in job.question.messages): job for job in todo.jobs}
+    for job in kinds.values():
+        for role, model in pair.models.items():
+            try:
+                model.format.opening(model.conversation(job.question.messages))
+            except ConfigError as error:
+                raise ConfigError(f"question {job.question.id}, {role}: {error}") from None
 
 
 async def _write(
     config: Config,
     pair: Pair,
-    predictors: dict[Role, Any],
+    predictors: dict[Role, Predictor],
     journal: Journal,
-    tally: Tally,
-    jobs: list[Job],
-    begun: set[str],
+    todo: Plan,
     progress: Progress,
 ) -> bool:
     """Write the samples; returns whether the user stopped it."""
+    if todo.again:
+        await journal.forget(todo.again)
+        progress.say(f"{len(todo.again):,} failed samples are written anew")
+    begun = await journal.unfinished()
     for note in pair.notes:
         progress.say(note)
-    async with Judge(predictors) as judge, progress.watching(tally):
-        pool = Pool(config, pair.models, judge, journal, tally)
-        writing = asyncio.create_task(pool.run(jobs, begun))
+    async with Judge(predictors) as judge, progress.watching(todo.tally):
+        pool = Pool(config, pair.models, judge, journal, todo.tally)
+        writing = asyncio.create_task(pool.run(todo.jobs, begun))
         with _stopping(writing) as asked:
             try:
                 await writing
@@ -239,18 +240,3 @@ def _faults(pair: Pair | None) -> dict[str, dict[str, int]]:
     if pair is None:
         return {}
     return {role.value: dict(model.client.traffic.faults) for role, model in pair.models.items()}
-
-
-def export(folder: RunFolder) -> None:
-    """Write dataset.jsonl and failures.jsonl from the journal, in the order of the questions.
-
-    Raises:
-        TessyError: There is no journal.
-    """
-    with Reader(folder) as reader:
-        for path, failed in ((folder.dataset, False), (folder.failures, True)):
-            temporary = path.with_name(path.name + ".part")
-            with temporary.open("wb") as file:
-                for entry in reader.entries(failed=failed):
-                    file.write(entry.record + b"\n")
-            temporary.replace(path)

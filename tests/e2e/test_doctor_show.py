@@ -1,0 +1,448 @@
+"""`tessy doctor` before a run, `tessy show` after it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from contextlib import asynccontextmanager
+
+import pytest
+
+from conftest import PREDICTOR, faulty, lines, start, tessy, two_servers, write_questions
+from tessy.cli.paint import visible
+from tessy.errors import JournalError
+from tessy.runs.folder import RunFolder
+from tessy.runs.progress import STYLES
+from tessy.runs.reader import Reader
+from tessy.testing import EchoScript, Latency, LoopScript, ScriptedServer
+from tessy.testing.faults import Fault
+from tessy.trajectory import Role
+
+AGREEABLE = "python:tessy.testing.predictors:agreeable"
+WIDE = {"COLUMNS": "20000"}
+"""So that nothing is wrapped."""
+
+
+def cells(out: str) -> dict[str, list[str]]:
+    """The rows of doctor's table, by label; a row of several lines is joined with blanks."""
+    rows: dict[str, list[str]] = {}
+    label = ""
+    for line in out.splitlines():
+        if "│" not in line:
+            continue
+        first, *rest = (cell.strip() for cell in line.strip("│ ").split("│"))
+        label = first or label
+        if first:
+            rows[label] = rest
+        else:
+            rows[label] = [f"{a} {b}".strip() for a, b in zip(rows[label], rest, strict=True)]
+    return rows
+
+
+def models(options: list) -> list:
+    """The options without the predictor, which doctor has no use for."""
+    return options[:-2]
+
+
+# --- doctor -------------------------------------------------------------------------------------
+
+
+async def test_doctor_of_two_models_that_work(tokenizers):
+    async with two_servers(tokenizers, context_length=4321) as (servers, options):
+        done = await tessy("doctor", *models(options), **WIDE)
+    assert done.code == 0, done.err
+    rows = cells(done.out)
+    assert rows["model"] == [servers["student"].url, servers["teacher"].url]
+    assert rows["works"] == ["yes", "yes"]
+    assert rows["served name"] == ["scripted", "scripted"]
+    assert rows["chat format"] == ["student", "teacher"]  # by the tokenizer that brings it
+    assert rows["prompts sent as"] == ["token ids", "token ids"]
+    assert rows["takes id prompts"] == ["yes", "yes"]
+    assert rows["returns ids"] == ["yes", "yes"]
+    assert rows["top_k, min_p, stop ids"] == ["yes", "yes"]
+    assert rows["streams"] == ["yes", "yes"]
+    assert rows["stops when closed"] == ["not known", "not known"]
+    assert rows["context"] == ["4,321 tokens", "4,321 tokens"]
+    assert rows["notes"] == ["–", "–"]
+    for cell in rows["prefix cache hit"]:
+        assert int(cell.removesuffix("%")) > 80
+    for cell in rows["one token, cached"]:
+        assert re.fullmatch(r"\d+ ms", cell)
+
+
+async def test_doctor_of_servers_that_can_do_little(think_tokenizers):
+    less = {"accept_ids": False, "accept_extensions": False, "streams": False}
+    async with two_servers(think_tokenizers, **less) as (_, options):
+        done = await tessy("doctor", *models(options), **WIDE)
+    assert done.code == 0, done.err
+    rows = cells(done.out)
+    assert rows["works"] == ["yes", "yes"]
+    assert rows["prompts sent as"] == ["text", "text"]
+    for label in ("takes id prompts", "returns ids", "top_k, min_p, stop ids", "streams"):
+        assert rows[label] == ["no", "no"], label
+
+
+async def test_doctor_without_a_tokenizer_says_that_the_format_is_not_known():
+    async with two_servers(None) as (_, options):
+        done = await tessy("doctor", *models(options), **WIDE)
+    assert done.code == 0, done.err
+    rows = cells(done.out)
+    assert rows["chat format"] == ["plain", "plain"]
+    for role, note in zip(Role, rows["notes"], strict=True):
+        assert f"{role}: its chat format is not known" in note
+        assert f"--{role}-tokenizer" in note
+
+
+@pytest.mark.parametrize("dead", ["student", "teacher"])
+async def test_doctor_says_which_server_is_dead_and_examines_the_other(tokenizers, dead):
+    async with two_servers(tokenizers) as (servers, options):
+        options[options.index(f"--{dead}") + 1] = "http://127.0.0.1:9/v1"
+        done = await tessy("doctor", *models(options), **WIDE)
+        alive = "teacher" if dead == "student" else "student"
+        assert servers[alive].stats.requests
+    assert done.code == 1
+    works = dict(zip(("student", "teacher"), cells(done.out)["works"], strict=True))
+    assert works[alive] == "yes"
+    assert f"the {dead} can't be used" in works[dead]
+    assert "127.0.0.1:9" in works[dead]
+    assert "Traceback" not in done.err
+
+
+async def test_doctor_of_a_name_that_is_not_served(tokenizers):
+    async with two_servers(tokenizers) as (servers, options):
+        options[options.index("--teacher") + 1] = servers["teacher"].url + "#gpt-5"
+        done = await tessy("doctor", *models(options), **WIDE)
+    assert done.code == 1
+    student, teacher = cells(done.out)["works"]
+    assert student == "yes"
+    assert "no model 'gpt-5' is served there (only scripted)" in teacher
+
+
+async def test_doctor_of_a_server_that_hides_the_end_of_thinking(tokenizers):
+    async with two_servers(tokenizers, accept_extensions=False) as (_, options):
+        done = await tessy("doctor", *models(options), **WIDE)
+    assert done.code == 1
+    student, teacher = cells(done.out)["works"]
+    assert student == "yes"
+    assert "nobody could tell where the thinking ends" in teacher
+
+
+async def test_doctor_of_a_server_that_speaks_nonsense(tokenizers):
+    garbage = faulty(1.0, kinds=(Fault.GARBAGE,))
+    async with two_servers(tokenizers, faults=garbage) as (_, options):
+        done = await tessy("doctor", *models(options), **WIDE)
+    assert done.code == 1
+    assert all("can't be used" in cell for cell in cells(done.out)["works"])
+
+
+async def test_doctor_shows_names_as_they_are(tokenizers):
+    name = "[red]my[/red]/[/bold]model"
+    async with two_servers(tokenizers, served_name=name) as (_, options):
+        done = await tessy("doctor", *models(options), **WIDE)
+    assert done.code == 0, done.err
+    assert cells(done.out)["served name"] == [name, name]
+
+
+async def test_doctor_of_a_model_that_means_nothing():
+    done = await tessy("doctor", "--student", "gpt", "--teacher", "gpt")
+    assert done.code == 2
+    assert done.err.startswith("error: ")
+    assert "'gpt'" in done.err
+    assert "hint: " in done.err
+
+
+# --- show ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, tokenizers):
+    """A run of four samples, made once."""
+    folder = tmp_path_factory.mktemp("made")
+    questions = write_questions(folder / "q.jsonl", 4)
+
+    async def make():
+        async with two_servers(tokenizers) as (_, options):
+            return await tessy("synth", questions, "--out", folder / "run", *options)
+
+    done = asyncio.run(make())
+    assert done.code == 0, done.err
+    return folder / "run"
+
+
+def squeezed(text: str) -> str:
+    """Without blanks at the ends of lines, which nobody sees."""
+    return re.sub(r"[ \t]+(\n|$)", r"\1", text)
+
+
+TAG = re.compile(r"⟨(student|teacher)(, forced)?⟩")
+"""What says who wrote a span where there are no colours."""
+
+
+def untagged(out: str) -> str:
+    return squeezed(TAG.sub("", out))
+
+
+def ansi(colour: str) -> str:
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"38;2;{red};{green};{blue}"
+
+
+async def test_show_lists_a_run(made):
+    done = await tessy("show", made)
+    assert done.code == 0, done.err
+    assert done.out.splitlines() == [f"q{n}  finished" for n in range(4)]
+    done = await tessy("show", made, "--limit", "2")
+    assert done.out.splitlines() == ["q0  finished", "q1  finished"]
+
+
+async def test_show_prints_a_sample_as_it_is_in_the_data_set(made):
+    for record in lines(made / "dataset.jsonl"):
+        done = await tessy("show", made, record["id"], **WIDE)
+        assert done.code == 0, done.err
+        assert "\x1b" not in done.out
+        assert record["messages"][0]["content"] in done.out
+        assert squeezed(record["messages"][-1]["content"]) in untagged(done.out)
+        stats = record["stats"]
+        assert f"{stats['student_tokens']} student + {stats['teacher_tokens']} teacher" in done.out
+        assert f"{stats['hand_overs']} hand-overs in {stats['turns']} turns" in done.out
+
+
+async def test_show_tags_each_span_with_who_wrote_it_where_there_are_no_colours(made):
+    record = lines(made / "dataset.jsonl")[0]
+    content = record["messages"][-1]["content"]
+    expected = ""
+    for span in record["spans"]:
+        forced = ", forced" if span["forced"] else ""
+        expected += "" if span["role"] == "format" else f"⟨{span['role']}{forced}⟩"
+        expected += content[span["start"] : span["end"]]
+    done = await tessy("show", made, record["id"], **WIDE)
+    assert {match[1] for match in TAG.finditer(expected)} == {"student", "teacher"}
+    assert squeezed(expected) in squeezed(done.out)
+
+
+async def test_show_paints_each_word_in_the_colour_of_who_wrote_it(made):
+    record = lines(made / "dataset.jsonl")[0]
+    colours = {"FORCE_COLOR": "1", "COLORTERM": "truecolor", "TERM": "xterm-256color"}
+    done = await tessy("show", made, "q0", **WIDE, **colours)
+    assert done.code == 0, done.err
+    content = record["messages"][-1]["content"]
+    painted = re.findall(r"\x1b\[([\d;]*)m([^\x1b]*)", done.out)
+    for role in Role:
+        code = ansi(STYLES[role])
+        text = "".join(t for codes, t in painted if code in codes and not codes.startswith("7"))
+        spans = [s for s in record["spans"] if s["role"] == role.value]
+        written = "".join(content[span["start"] : span["end"]] for span in spans)
+        assert written.strip()
+        assert "".join(text.split()) == "".join(written.split())
+    plain = re.sub(r"\x1b\[[\d;]*m", "", done.out)
+    assert squeezed(content) in squeezed(plain)
+
+
+async def test_show_adds_what_was_thrown_away_where_it_fell(made):
+    colours = {"FORCE_COLOR": "1", "COLORTERM": "truecolor", "TERM": "xterm-256color"}
+    with Reader(RunFolder(made)) as reader:
+        entry = reader.entry("q0")
+    discards = entry.trace["discards"]
+    assert len(discards) > 1
+    without = await tessy("show", made, "q0", **WIDE, **colours)
+    with_ = await tessy("show", made, "q0", "--thrown", **WIDE, **colours)
+    struck = r"\x1b\[2;9;38[\d;]*m([^\x1b]*)\x1b\[0m"
+    assert not re.search(struck, without.out)
+    thrown = "".join(re.findall(struck, with_.out))
+    bracketed = "".join(f"⟦{discard['text']}⟧" for discard in discards)
+    assert "".join(thrown.split()) == "".join(bracketed.split())
+    rest = re.sub(r"\x1b\[[\d;]*m", "", re.sub(struck, "", with_.out))
+    content = lines(made / "dataset.jsonl")[0]["messages"][-1]["content"]
+    assert "".join(content.split()) in "".join(rest.split())
+
+
+@asynccontextmanager
+async def failed_run(folder, *limits):
+    questions = write_questions(folder / "q.jsonl", 2)
+    async with ScriptedServer(LoopScript(" okay wait hmm so")) as server:
+        options = ["--student", server.url, "--teacher", server.url, "--predictor", PREDICTOR]
+        done = await tessy("synth", questions, "--out", folder / "run", *options, *limits)
+    assert done.code == 1
+    yield folder / "run"
+
+
+async def test_show_says_why_a_sample_failed(tmp_path):
+    async with failed_run(tmp_path) as run:
+        listed = await tessy("show", run)
+        done = await tessy("show", run, "q1", **WIDE)
+    assert listed.out.splitlines() == ["q0  repetition", "q1  repetition"]
+    assert done.code == 0, done.err
+    assert "failed: repetition: again and again: 'okay wait hmm so'" in done.out
+    assert lines(run / "failures.jsonl")[1]["thinking"] in done.out
+
+
+async def test_show_of_a_bad_line(tmp_path, tokenizers):
+    questions = tmp_path / "q.jsonl"
+    questions.write_text('{"prompt": 3}\n{"id": "good", "prompt": "[[t]] What?"}\n')
+    async with two_servers(tokenizers) as (_, options):
+        command = ["synth", questions, "--out", tmp_path / "run", *options, "--skip-bad"]
+        assert (await tessy(*command)).code == 0
+    listed = await tessy("show", tmp_path / "run")
+    assert listed.out.splitlines() == ["bad-line:1  bad_question", "good  finished"]
+    done = await tessy("show", tmp_path / "run", "bad-line:1")
+    assert done.code == 0, done.err
+    assert "failed: bad_question: prompt must be text, not int" in done.out
+
+
+async def test_show_of_an_unknown_sample(made):
+    done = await tessy("show", made, "q17")
+    assert done.code == 2
+    assert "has no sample 'q17'" in done.err
+    assert "hint: it has q0, q1, q2, q3" in done.err
+
+
+async def test_show_where_there_is_no_run(tmp_path):
+    for arguments in ([tmp_path], [tmp_path, "q0"], [tmp_path / "nothing"]):
+        done = await tessy("show", *arguments, **WIDE)
+        assert done.code == 1
+        assert "is no run: it has no journal.sqlite" in done.err
+        assert "Traceback" not in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"this is no database at all, " * 100])
+async def test_show_of_a_journal_that_is_broken(tmp_path, content):
+    (tmp_path / "journal.sqlite").write_bytes(content)
+    done = await tessy("show", tmp_path, **WIDE)
+    assert done.code == 1
+    assert done.err.startswith(f"error: {tmp_path}")
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("arguments", [[], ["q0"]])
+async def test_show_of_a_journal_that_was_overwritten(tmp_path, made, arguments):
+    """Its first page is fine, so it opens."""
+    whole = (made / "journal.sqlite").read_bytes()
+    (tmp_path / "journal.sqlite").write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    done = await tessy("show", tmp_path, *arguments, **WIDE)
+    assert done.code == 1
+    assert done.err.startswith(f"error: {tmp_path}")
+    assert "Traceback" not in done.err
+
+
+def under_way(run) -> list[str]:
+    """What the journal's checkpoints know to be under way; empty before there is a journal."""
+    try:
+        with Reader(RunFolder(run)) as reader:
+            return reader.running()
+    except JournalError:
+        return []
+
+
+async def test_show_of_a_run_that_was_killed(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 3)
+    run = tmp_path / "run"
+    slow = Latency(first_token_s=0.02, token_s=0.002)
+    async with two_servers(tokenizers, latency=slow, words=2000) as (_, options):
+        process = await start("synth", questions, "--out", run, *options, "--concurrency", "2")
+        try:
+            async with asyncio.timeout(60):
+                while len(under_way(run)) < 2:
+                    await asyncio.sleep(0.05)
+            alive = await tessy("show", run)
+        finally:
+            process.kill()
+            await process.communicate()
+    assert alive.code == 0, alive.err
+    listed = await tessy("show", run)
+    assert listed.out.splitlines() == ["q0  under way", "q1  under way"]
+    assert (await tessy("show", run, "--limit", "1")).out.splitlines() == ["q0  under way"]
+    done = await tessy("show", run, "q0", **WIDE)
+    assert done.code == 0, done.err
+    assert "(under way)" in done.out
+    with Reader(RunFolder(run)) as reader:
+        kept = "".join(turn.kept for turn in reader.turns("q0"))
+    assert kept.strip()
+    assert squeezed(kept).strip() in untagged(done.out)
+    done = await tessy("show", run, "q2")
+    assert done.code == 2
+    assert "hint: it has q0, q1, …" in done.err
+
+
+async def test_show_of_a_run_in_which_nothing_has_happened(tmp_path, tokenizers):
+    """It was begun, and its journal made; then a server was missing."""
+    questions = write_questions(tmp_path / "q.jsonl", 1)
+    nowhere = ["--student", "http://127.0.0.1:9/v1", "--teacher", "http://127.0.0.1:9/v1"]
+    settings = tmp_path / "run.toml"
+    settings.write_text('[student]\nmodel="x"\nretries = 0\n')
+    run = tmp_path / "run"
+    await tessy("synth", questions, "--out", run, *nowhere, "--config", settings)
+    listed = await tessy("show", run)
+    assert (listed.code, listed.out) == (0, "")
+    done = await tessy("show", run, "q0")
+    assert done.code == 2
+    assert "has no sample 'q0'" in done.err
+    assert "it has ," not in done.err
+
+
+# --- Hostile text -------------------------------------------------------------------------------
+
+HOSTILE = (
+    "[bold]x[/bold] [/red] [link=http://x]y[/link] :smile: \\[ [@click=a]b \x1b[2J\x1b]0;gone\x07"
+    " \x9b31m \x7f \x00 \x08\x0b\x0c\r end"
+)
+SHOWN = (
+    "[bold]x[/bold] [/red] [link=http://x]y[/link] :smile: \\[ [@click=a]b ␛[2J␛]0;gone␇"
+    " \ufffd31m ␡ ␀ ␈␋␌␍ end"
+)
+
+
+def test_control_characters_are_pictures_one_for_one():
+    every = "".join(map(chr, range(0x100)))
+    seen = visible(every)
+    assert len(seen) == len(every)
+    assert [c for c in seen if ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0] == ["\t", "\n"]
+    assert visible("añ🤔\u200d計") == "añ🤔\u200d計"
+    assert visible(HOSTILE) == SHOWN
+
+
+@pytest.mark.parametrize("failing", [False, True])
+@pytest.mark.parametrize("colour", [{}, {"FORCE_COLOR": "1", "TERM": "xterm-256color"}])
+async def test_hostile_text_is_shown_and_not_obeyed(tmp_path, colour, failing):
+    """In the question, its id, the thinking, the answer and what was thrown away."""
+    questions = tmp_path / "q.jsonl"
+    sample = "[/red]\x1b[2J"
+    questions.write_text(json.dumps({"id": sample, "prompt": HOSTILE}) + "\n")
+    run = tmp_path / "run"
+    text = f" okay {HOSTILE} 7 "
+    script = LoopScript(text) if failing else EchoScript(text)
+    async with ScriptedServer(script) as server:
+        models = ["--student", server.url, "--teacher", server.url]
+        more = ["--thinking-tokens", "600" if failing else "40"]
+        more += ["--student-chunk", "200", "--teacher-chunk", "200"]
+        more += ["--on-thinking-limit", "fail" if failing else "answer"]
+        predictor = ["--predictor", AGREEABLE if failing else PREDICTOR]
+        made = await tessy("synth", questions, "--out", run, *models, *more, *predictor)
+    ended = lines(run / ("failures.jsonl" if failing else "dataset.jsonl"))
+    assert len(ended) == 1, made.err
+    thinking = ended[0]["thinking"] if failing else ended[0]["messages"][-1]["content"]
+    assert "[/red]" in thinking
+    assert "\x1b[2J" in thinking
+    listed = await tessy("show", run, **WIDE, **colour)
+    done = await tessy("show", run, sample, "--thrown", **WIDE, **colour)
+    assert done.code == listed.code == 0, done.err + listed.err
+    for out in (done.out, listed.out):
+        bare = re.sub(r"\x1b\[[\d;]*m", "", out)  # what tessy paints with
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", bare)
+        assert "[/red]␛[2J" in bare
+    bare = re.sub(r"\x1b\[[\d;]*m", "", done.out)
+    assert SHOWN in bare.splitlines()[1]
+    assert "[bold]x[/bold]" in bare.split("\n\n", 1)[1]
+    unknown = await tessy("show", run, "\x1b[2J", **WIDE)
+    assert unknown.code == 2
+    assert "\x1b" not in unknown.err
+
+
+async def test_the_scripts_words_are_shown_on_a_narrow_terminal(made):
+    """Wrapping changes white space and nothing else."""
+    record = lines(made / "dataset.jsonl")[0]
+    done = await tessy("show", made, "q0", COLUMNS="30")
+    assert done.code == 0, done.err
+    content = record["messages"][-1]["content"]
+    assert "".join(content.split()) in TAG.sub("", "".join(done.out.split()).replace(",f", ", f"))

@@ -1,0 +1,54 @@
+"""What a run has to do: every sample once, and what failed only if it is asked for."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tessy.config import load
+from tessy.questions import BadLine, Question, Questions
+from tessy.runs.plan import plan
+from tessy.trajectory import Failure
+
+ENDS = st.sampled_from([None, Failure.REPETITION, Failure.MODEL_ERROR])
+
+
+def questions(count: int, bad: int) -> Questions:
+    asked = ({"role": "user", "content": "?"},)
+    good = tuple(Question(n, f"q{n}", asked) for n in range(count))
+    lines = tuple(BadLine(count + n, f"bad-line:{n}", "f:1", "why") for n in range(bad))
+    return Questions(good, lines, "digest")
+
+
+@given(
+    st.integers(0, 6),
+    st.integers(0, 3),
+    st.integers(1, 3),
+    st.dictionaries(st.integers(0, 20), ENDS),
+    st.booleans(),
+)
+def test_exactly_once_what_is_to_do_and_what_is_over_add_up(count, bad, several, over, retry):
+    read = questions(count, bad)
+    config = load(overrides={"samples_per_question": several})
+    ids = [f"q{n}#{k}" if several > 1 else f"q{n}" for n in range(count) for k in range(several)]
+    ended = {ids[n % len(ids)]: end for n, end in over.items()} if ids else {}
+    ended |= {line.id: Failure.BAD_QUESTION for line in read.bad[:1]}
+    todo = plan(read, config, ended, {"q0": 2}, retry_failed=retry)
+    written = [job.id for job in todo.jobs]
+    assert len(set(written)) == len(written)
+    finished = {sample_id for sample_id, end in ended.items() if end is None}
+    failed = {sample_id for sample_id, end in ended.items() if end is not None} & set(ids)
+    assert set(written) == set(ids) - finished - (set() if retry else failed)
+    assert set(todo.again) == (failed if retry else set())
+    assert [line.id for line in todo.bad] == [line.id for line in read.bad[1:]]
+    assert todo.tally.total == len(ids) + bad
+    assert todo.tally.ended + len(written) + len(todo.bad) == todo.tally.total
+    assert [job.position for job in todo.jobs] == sorted(job.position for job in todo.jobs)
+    for job in todo.jobs:
+        assert job.attempt == (2 if job.id == "q0" else 0) + (job.id in failed)
+
+
+def test_samples_of_an_earlier_start_with_a_larger_limit_stay():
+    todo = plan(questions(1, 0), load(), {"q0": None, "q7": None}, {}, retry_failed=True)
+    assert not todo.jobs
+    assert todo.tally.finished == todo.tally.total == 2

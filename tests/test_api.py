@@ -1,0 +1,216 @@
+"""`tessy` from Python."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+
+import pytest
+
+import tessy
+from e2e.conftest import PREDICTOR, lines, two_servers, write_questions
+from tessy.config import load
+from tessy.errors import (
+    AddressError,
+    ConfigError,
+    InputError,
+    QuestionsError,
+    RunMismatch,
+    Unreachable,
+)
+from tessy.runs.progress import Progress, Show
+from tessy.testing import build_tokenizer
+
+NOWHERE = "http://127.0.0.1:9/v1"
+
+
+@pytest.fixture(scope="module")
+def tokenizers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tokenizers")
+    return {
+        "student": build_tokenizer(folder / "student", flavour="qwen3", vocabulary=500, seed=1),
+        "teacher": build_tokenizer(folder / "teacher", flavour="gpt-oss", vocabulary=900, seed=2),
+    }
+
+
+@contextlib.contextmanager
+def models(tokenizers, **more):
+    """Two servers in a thread of their own; yields the settings that name them."""
+    ready, done = threading.Event(), threading.Event()
+    named = {}
+
+    async def serve():
+        async with two_servers(tokenizers, **more) as (servers, _):
+            named.update(settings(servers, tokenizers))
+            ready.set()
+            await asyncio.to_thread(done.wait, 120)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        assert ready.wait(60)
+        yield named
+    finally:
+        done.set()
+        thread.join(60)
+
+
+def settings(servers, tokenizers):
+    named = {f"{role}__model": server.url for role, server in servers.items()}
+    own = {f"{role}__tokenizer": str(folder) for role, folder in tokenizers.items()}
+    return {**named, **own, "predictor": PREDICTOR}
+
+
+def nowhere(**more):
+    return {"student__model": NOWHERE, "teacher__model": NOWHERE, **more}
+
+
+# --- What comes out -----------------------------------------------------------------------------
+
+
+def test_synthesize(tmp_path, tokenizers, capfd):
+    questions = write_questions(tmp_path / "q.jsonl", 4)
+    with models(tokenizers) as named:
+        result = tessy.synthesize(questions, out=tmp_path / "run", **named, seed=3)
+        again = tessy.synthesize(str(questions), out=str(tmp_path / "run"), **named, seed=3)
+    assert isinstance(result, tessy.RunResult)
+    assert (result.total, result.finished, result.failed, result.remaining) == (4, 4, {}, 0)
+    assert not result.stopped
+    assert result.folder == tmp_path / "run"
+    records = lines(result.folder / "dataset.jsonl")
+    assert [record["id"] for record in records] == ["q0", "q1", "q2", "q3"]
+    assert {record["seed"] for record in records} == {3}
+    kept = {role.value: count for role, count in result.tally.kept.items()}
+    for role in ("student", "teacher"):
+        assert kept[role] == sum(record["stats"][f"{role}_tokens"] for record in records) > 0
+    assert again.finished == 4
+    assert again.tally.requests == 0
+    assert capfd.readouterr() == ("", "")
+
+
+async def test_asynthesize_in_a_loop_that_runs(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 3)
+    async with two_servers(tokenizers) as (servers, _):
+        named = settings(servers, tokenizers)
+        first, second = await asyncio.gather(
+            tessy.asynthesize(questions, out=tmp_path / "one", **named),
+            tessy.asynthesize(questions, out=tmp_path / "two", **named, limit=2),
+        )
+    assert (first.finished, second.finished) == (3, 2)
+    one, two = (lines(tmp_path / name / "dataset.jsonl") for name in ("one", "two"))
+    assert one[:2] == two
+
+
+async def test_synthesize_in_a_loop_that_runs_says_what_to_call(tmp_path):
+    questions = write_questions(tmp_path / "q.jsonl", 1)
+    with pytest.raises(InputError, match="an event loop is running") as error:
+        tessy.synthesize(questions, out=tmp_path / "run", **nowhere())
+    assert "await tessy.asynthesize" in error.value.hint
+
+
+async def test_a_task_that_is_cancelled_can_be_gone_on_with(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 6)
+    async with two_servers(tokenizers) as (servers, _):
+        named = {**settings(servers, tokenizers), "concurrency": 1}
+        task = asyncio.create_task(tessy.asynthesize(questions, out=tmp_path / "run", **named))
+        async with asyncio.timeout(60):
+            while not servers["teacher"].stats.generated_tokens:
+                await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        result = await tessy.asynthesize(questions, out=tmp_path / "run", **named)
+    assert result.finished == 6
+
+
+async def test_a_config_object_and_a_config_file(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 2)
+    async with two_servers(tokenizers) as (servers, _):
+        named = settings(servers, tokenizers)
+        tree = {key.replace("__", "."): value for key, value in named.items()}
+        config = load(overrides=tree)
+        assert isinstance(config, tessy.Config)
+        one = await tessy.asynthesize(questions, out=tmp_path / "one", config=config)
+        file = tmp_path / "run.toml"
+        file.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in tree.items()))
+        two = await tessy.asynthesize(questions, out=tmp_path / "two", config=file, seed=5)
+        three = await tessy.asynthesize(questions, out=tmp_path / "three", config=str(file))
+    assert one.finished == two.finished == three.finished == 2
+    data = [lines(result.folder / "dataset.jsonl") for result in (one, two, three)]
+    assert [records[0]["seed"] for records in data] == [0, 5, 0]
+    assert data[0] == data[2]
+
+
+async def test_what_goes_on_is_shown_if_asked(tmp_path, tokenizers):
+    import io
+
+    from rich.console import Console
+
+    questions = write_questions(tmp_path / "q.jsonl", 1)
+    progress = Progress(Show.PLAIN, Console(file=io.StringIO(), width=200))
+    async with two_servers(tokenizers) as (servers, _):
+        named = settings(servers, tokenizers)
+        await tessy.asynthesize(questions, out=tmp_path / "run", progress=progress, **named)
+    assert "1 of 1 done" in progress.console.file.getvalue()
+
+
+# --- What cannot be done ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "said", "hint"),
+    [
+        ({"config": load(), "seed": 3}, "both a Config and single settings", "model_copy"),
+        ({"sed": 3}, "sed: there is no such setting", "did you mean seed?"),
+        ({"student__chunks": 3}, "student.chunks: there is no such", "did you mean student.chunk?"),
+        ({"student__chunk__size": 3}, "student.chunk = {'size': 3}", None),
+        ({"seed": "many"}, "seed = 'many'", None),
+        ({"student__chunk": 1}, "student.chunk = 1", None),
+        ({"student": NOWHERE}, f"student = '{NOWHERE}'", None),
+        ({"student": NOWHERE, "student__chunk": 9}, f"student = '{NOWHERE}'", None),
+        ({"method": "guess"}, "method = 'guess'", "one of tessy"),
+        ({"config": "nothing.toml"}, "nothing.toml: no such configuration file", None),
+    ],
+)
+def test_settings_that_cannot_be_used(tmp_path, given, said, hint):
+    questions = write_questions(tmp_path / "q.jsonl", 1)
+    more = {} if "config" in given or "student" in given else nowhere()
+    with pytest.raises(ConfigError) as error:
+        tessy.synthesize(questions, out=tmp_path / "run", **more, **given)
+    assert said in str(error.value)
+    assert hint is None or hint in error.value.hint
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("given", [{"student__model": "gpt"}, {"predictor": "guess"}])
+def test_names_that_mean_nothing(tmp_path, given):
+    questions = write_questions(tmp_path / "q.jsonl", 1)
+    with pytest.raises(AddressError, match=next(iter(given.values()))):
+        tessy.synthesize(questions, out=tmp_path / "run", **{**nowhere(), **given})
+    assert not (tmp_path / "run").exists()
+
+
+def test_questions_that_are_not_there(tmp_path):
+    with pytest.raises(QuestionsError, match="no such file"):
+        tessy.synthesize(tmp_path / "q.jsonl", out=tmp_path / "run", **nowhere())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_server_that_is_not_there(tmp_path):
+    questions = write_questions(tmp_path / "q.jsonl", 1)
+    with pytest.raises(Unreachable, match="the student can't be used") as error:
+        tessy.synthesize(
+            *(questions,), out=tmp_path / "run", **nowhere(student__retries=0, teacher__retries=0)
+        )
+    assert isinstance(error.value, tessy.TessyError | ConnectionError)
+
+
+async def test_other_settings_for_the_same_run(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 1)
+    async with two_servers(tokenizers) as (servers, _):
+        named = settings(servers, tokenizers)
+        await tessy.asynthesize(questions, out=tmp_path / "run", **named)
+        with pytest.raises(RunMismatch, match="seed: 0 then, 1 now"):
+            await tessy.asynthesize(questions, out=tmp_path / "run", **named, seed=1)
