@@ -23,7 +23,7 @@ ROOT = PACKAGE.parent.parent
 
 LAYERS = """
 _version
-words errors
+words errors printable
 trajectory
 boundary.protocol
 turns repetition

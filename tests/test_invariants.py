@@ -98,6 +98,10 @@ def test_provenance_every_character_has_one_author(case):
             if span.role is role
         ]
         assert "".join(spans) == kept[role]
+    partial = record.content(trajectory)
+    ends = [span["end"] for span in record.spans(trajectory)]
+    assert ends == sorted(ends)
+    assert ends[-1] == len(partial)
     if failure is None:
         question = Question(0, "q", ({"role": "user", "content": "?"},))
         made = record.finished("q", question, trajectory, method="tessy", models={}, seed=0)

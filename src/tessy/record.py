@@ -40,8 +40,7 @@ def finished(
         models: Names by role, and the predictors'.
         seed: The run's seed.
     """
-    content = THINK_OPEN + trajectory.thinking + THINK_CLOSE + trajectory.answer
-    answer = {"role": "assistant", "content": content}
+    answer = {"role": "assistant", "content": content(trajectory)}
     return {
         **question.extra,
         "id": sample_id,
@@ -79,7 +78,8 @@ def failed(
         "detail": detail,
         "where": line.where if line else None,
         "messages": list(question.messages) if question else [],
-        "thinking": trajectory.thinking,
+        "content": content(trajectory),
+        "spans": spans(trajectory),
         "answer": _thrown_answer(trajectory),
         "stats": stats(trajectory),
     }
@@ -88,6 +88,13 @@ def failed(
 def _thrown_answer(trajectory: Trajectory) -> str:
     answers = [discard.text for discard in trajectory.discards if discard.part is Part.ANSWER]
     return answers[-1] if answers else ""
+
+
+def content(trajectory: Trajectory) -> str:
+    """The assistant's content; without closing marker and answer while the thinking is open."""
+    if trajectory.part is Part.THINKING:
+        return THINK_OPEN + trajectory.thinking
+    return THINK_OPEN + trajectory.thinking + THINK_CLOSE + trajectory.answer
 
 
 def spans(trajectory: Trajectory) -> list[dict[str, Any]]:
@@ -104,7 +111,8 @@ def spans(trajectory: Trajectory) -> list[dict[str, Any]]:
     add("format", len(THINK_OPEN))
     for span in trajectory.spans[Part.THINKING]:
         add(span.role.value, span.end - span.start, span.forced)
-    add("format", len(THINK_CLOSE))
+    if trajectory.part is Part.ANSWER:
+        add("format", len(THINK_CLOSE))
     for span in trajectory.spans[Part.ANSWER]:
         add(span.role.value, span.end - span.start, span.forced)
     return found

@@ -274,7 +274,10 @@ async def test_show_says_why_a_sample_failed(tmp_path):
     assert listed.out.splitlines() == ["q0  repetition", "q1  repetition"]
     assert done.code == 0, done.err
     assert "failed: repetition: again and again: 'okay wait hmm so'" in done.out
-    assert lines(run / "failures.jsonl")[1]["thinking"] in done.out
+    content = lines(run / "failures.jsonl")[1]["content"]
+    assert content.startswith("<think>\n okay wait hmm so")
+    assert "</think>" not in content, "its thinking was still open"
+    assert squeezed(content) in untagged(done.out)
 
 
 async def test_show_of_a_bad_line(tmp_path, tokenizers):
@@ -421,7 +424,7 @@ async def test_hostile_text_is_shown_and_not_obeyed(tmp_path, colour, failing):
         made = await tessy("synth", questions, "--out", run, *models, *more, *predictor)
     ended = lines(run / ("failures.jsonl" if failing else "dataset.jsonl"))
     assert len(ended) == 1, made.err
-    thinking = ended[0]["thinking"] if failing else ended[0]["messages"][-1]["content"]
+    thinking = ended[0]["content"] if failing else ended[0]["messages"][-1]["content"]
     assert "[/red]" in thinking
     assert "\x1b[2J" in thinking
     listed = await tessy("show", run, **WIDE, **colour)

@@ -10,6 +10,7 @@ import typer
 import tessy
 from tessy.cli import doctor, show, synth
 from tessy.errors import InputError, Outage, TessyError
+from tessy.printable import visible
 
 EXIT_FAILED = 1
 EXIT_INPUT = 2
@@ -59,10 +60,10 @@ def main() -> None:
 def complain(error: TessyError) -> None:
     """Say what is wrong, and what to do."""
     typer.secho("error: ", fg="red", err=True, nl=False)
-    typer.echo(str(error), err=True)
+    typer.echo(visible(str(error)), err=True)
     if error.hint:
         typer.secho("hint: ", fg="cyan", err=True, nl=False)
-        typer.echo(error.hint, err=True)
+        typer.echo(visible(error.hint), err=True)
 
 
 def _exit_code(error: TessyError) -> int:

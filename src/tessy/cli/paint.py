@@ -12,6 +12,7 @@ from rich.text import Text
 
 from tessy import record
 from tessy.errors import InputError
+from tessy.printable import visible
 from tessy.runs.folder import RunFolder
 from tessy.runs.progress import STYLES
 from tessy.runs.reader import Entry, Reader
@@ -19,16 +20,6 @@ from tessy.trajectory import Part, Role, Trajectory
 
 _FORMAT = "dim"
 _THROWN = "strike dim"
-_PICTURES = {
-    **{code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"},
-    0x7F: "␡",
-    **dict.fromkeys(range(0x80, 0xA0), "\ufffd"),
-}
-
-
-def visible(text: str) -> str:
-    """Text whose control characters are pictures, one for one: a terminal obeys the others."""
-    return text.translate(_PICTURES)
 
 
 def legend(*, tagged: bool) -> Text:
@@ -88,11 +79,10 @@ def _paint_entry(console: Console, entry: Entry, *, thrown: bool) -> None:
     console.print(legend(tagged=tagged))
     console.print()
     discards = entry.trace["discards"] if thrown else []
-    if entry.failure is None:
-        content, spans = made["messages"][-1]["content"], made["spans"]
-        console.print(painted(content, spans, discards, tagged=tagged))
-    else:
-        console.print(Text(visible(made["thinking"])))
+    if made.get("spans"):
+        content = made["content"] if entry.failure else made["messages"][-1]["content"]
+        console.print(painted(content, made["spans"], discards, tagged=tagged))
+    if entry.failure is not None:
         why = f"\nfailed: {entry.failure}: {made['detail']}"
         console.print(Text(visible(why), style="red"))
     console.print()
@@ -100,7 +90,7 @@ def _paint_entry(console: Console, entry: Entry, *, thrown: bool) -> None:
 
 
 def _paint_running(console: Console, trajectory: Trajectory) -> None:
-    content = record.THINK_OPEN + trajectory.thinking + record.THINK_CLOSE + trajectory.answer
+    content = record.content(trajectory)
     tagged = console.color_system is None
     console.print(legend(tagged=tagged))
     console.print(painted(content, record.spans(trajectory), [], tagged=tagged))

@@ -17,6 +17,7 @@ from tessy.models.client import Client
 from tessy.models.open import check, open_one
 from tessy.models.probe import Abilities
 from tessy.models.wire import Request
+from tessy.printable import visible
 from tessy.trajectory import Role
 
 _GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0)
@@ -165,9 +166,9 @@ def _column(finding: Finding) -> dict[str, Text]:
     cached = "–" if finding.cached_share is None else f"{100 * finding.cached_share:.0f}%"
     seconds = "–" if finding.first_token_s is None else f"{1000 * finding.first_token_s:.0f} ms"
     return {
-        "model": Text(finding.address),
+        "model": Text(visible(finding.address)),
         "works": _yes(finding.error is None, finding.error),
-        "served name": Text(abilities.served_name if abilities else "–"),
+        "served name": Text(visible(abilities.served_name) if abilities else "–"),
         "chat format": Text(finding.format_name or "–"),
         "prompts sent as": Text(finding.prompts or "–"),
         "takes id prompts": _yes(dialect.id_prompts if dialect else None),
@@ -185,4 +186,4 @@ def _column(finding: Finding) -> dict[str, Text]:
 def _yes(value: bool | None, otherwise: str | None = None) -> Text:
     if value is None:
         return Text("not known", style="dim")
-    return Text("yes", style="green") if value else Text(otherwise or "no", style="red")
+    return Text("yes", style="green") if value else Text(visible(otherwise or "no"), style="red")

@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from tessy.printable import visible
 from tessy.runs.tally import RunResult, Tally
 from tessy.trajectory import Role
 
@@ -50,7 +51,7 @@ class Progress:
     def say(self, line: str) -> None:
         """Say something once."""
         if self._show is not Show.QUIET:
-            self.console.print(Text(line), style="dim", soft_wrap=True)
+            self.console.print(Text(visible(line)), style="dim", soft_wrap=True)
 
     @asynccontextmanager
     async def watching(self, tally: Tally) -> AsyncIterator[None]:
