@@ -317,6 +317,21 @@ async def test_a_changed_setting_is_refused_with_what_differs(tmp_path, tokenize
     assert (tmp_path / "run" / "dataset.jsonl").read_bytes() == before
 
 
+async def test_a_first_start_that_failed_over_a_typo_can_be_mended(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 1)
+    dead = ["--student", "http://127.0.0.1:9/v1", "--teacher", "http://127.0.0.1:9/v1"]
+    command = ["synth", questions, "--out", tmp_path / "run", "--seed", "1"]
+    done = await tessy(*command, *dead)
+    assert done.code == 1
+    assert "hint: is it running, and its URL right?" in done.err
+    async with two_servers(tokenizers) as (_, options):
+        done = await tessy(*command[:-1], "2", *options)
+        assert done.code == 0, done.err
+        done = await tessy(*command, *options)
+        assert done.code == 2
+        assert "seed: 2 then, 1 now" in done.err
+
+
 async def test_bad_lines_are_refused_before_any_model_is_called(tmp_path):
     questions = tmp_path / "q.jsonl"
     questions.write_text('{"prompt": "fine"}\n{"prompt": 3}\n{"promt": "typo"}\n')

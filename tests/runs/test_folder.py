@@ -8,10 +8,11 @@ from tessy.errors import RunLocked, RunMismatch
 from tessy.runs.folder import RunFolder, differences
 
 
-def begin(path, digest="d", **overrides):
+def begin(path, digest="d", begun=True, **overrides):
     settings = {key.replace("__", "."): value for key, value in overrides.items()}
     path.mkdir(exist_ok=True)
-    return RunFolder(path).begin(load(overrides=settings), "q.jsonl", digest, "0.1")
+    begun = begun and (path / "run.toml").exists()
+    return RunFolder(path).begin(load(overrides=settings), "q.jsonl", digest, "0.1", begun=begun)
 
 
 def test_the_same_settings_go_on_with_the_date_of_the_first_start(tmp_path):
@@ -53,7 +54,14 @@ def test_changed_settings_are_refused_by_name(tmp_path, changed, message):
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(RunMismatch, match=r"is no run, but holds thesis\.tex"):
-        begin(tmp_path)
+        RunFolder(tmp_path).locked().__enter__()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_settings_may_change_as_long_as_nothing_was_written(tmp_path):
+    begin(tmp_path / "run", student__format="plain")
+    begin(tmp_path / "run", begun=False, student__format="qwen3")
+    assert 'format = "qwen3"' in (tmp_path / "run" / "run.toml").read_text()
 
 
 def test_a_run_file_that_is_broken_is_named(tmp_path):

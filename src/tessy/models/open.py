@@ -133,6 +133,7 @@ async def open_one(
         abilities = await probe(client)
     except ModelError as error:
         error.args = (f"the {role} can't be used: {error}",)
+        error.hint = error.hint or "is it running, and its URL right? `tessy doctor` asks it"
         raise
     notes: list[str] = []
     codec, format_ = await _codec_and_format(settings, role, date, client, abilities, notes)

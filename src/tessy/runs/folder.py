@@ -57,8 +57,10 @@ class RunFolder:
 
         Raises:
             RunLocked: Another process is working here.
+            RunMismatch: The folder holds something else.
             ConfigError: There can be no folder here.
         """
+        self._refuse_strangers()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             opened = (self.path / "lock").open("a+")
@@ -80,7 +82,9 @@ class RunFolder:
             file.flush()
             yield
 
-    def begin(self, config: Config, questions: str, digest: str, version: str) -> datetime.date:
+    def begin(
+        self, config: Config, questions: str, digest: str, version: str, *, begun: bool
+    ) -> datetime.date:
         """Start a run here, or make sure that this one may go on.
 
         Args:
@@ -88,6 +92,8 @@ class RunFolder:
             questions: Where the questions come from.
             digest: Their digest.
             version: tessy's.
+            begun: Something was written already. Otherwise settings may still change: nothing
+                hangs on them when a first start failed over a typo.
 
         Returns:
             The run's date: that of its first start.
@@ -96,8 +102,7 @@ class RunFolder:
             RunMismatch: Another run lies here; the message says what differs.
         """
         wanted = config.identity()
-        if not self.settings.exists():
-            self._refuse_strangers()
+        if not begun:
             date = datetime.datetime.now(datetime.UTC).date()
             run = {"questions": questions, "digest": digest, "date": date, "version": version}
             text = tomli_w.dumps({"run": run, **_without_none(wanted)})
@@ -145,8 +150,11 @@ class RunFolder:
 
     def _refuse_strangers(self) -> None:
         """Do not start a run in a folder that holds something else."""
-        there = [entry.name for entry in self.path.iterdir() if entry.name != "lock"]
-        if there:
+        if not self.path.is_dir():
+            return
+        own = {"lock", self.journal.name, f"{self.journal.name}-wal", f"{self.journal.name}-shm"}
+        there = {entry.name for entry in self.path.iterdir()} - own
+        if there and not self.settings.exists():
             raise RunMismatch(
                 f"{self.path} is no run, but holds {', '.join(sorted(there)[:5])}",
                 hint="give the path of a new or empty folder",

@@ -140,6 +140,19 @@ class Journal:
         rows = await self._ask("select id, reason from samples")
         return {row[0]: Failure(row[1]) if row[1] else None for row in rows}
 
+    async def is_begun(self) -> bool:
+        """Whether anything was written that depends on a model."""
+        rows = await self._ask(
+            "select exists (select 1 from turns) or "
+            "exists (select 1 from samples where reason is null or reason != ?)",
+            (Failure.BAD_QUESTION.value,),
+        )
+        return bool(rows[0][0])
+
+    async def clear(self) -> None:
+        """Forget the bad lines of a start that wrote nothing else: the file may be mended now."""
+        await self._ask("delete from samples")
+
     async def unfinished(self) -> set[str]:
         """Samples that were under way."""
         return {row[0] for row in await self._ask("select distinct id from turns")}

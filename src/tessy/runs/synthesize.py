@@ -109,8 +109,11 @@ async def asynthesize(
     predictors = _load_predictors(chosen)
     folder = RunFolder(Path(out))
     with folder.locked():
-        date = folder.begin(chosen, str(source), read.digest, __version__)
         async with Journal(folder.journal) as journal:
+            begun = await journal.is_begun()
+            date = folder.begin(chosen, str(source), read.digest, __version__, begun=begun)
+            if not begun:
+                await journal.clear()
             todo = plan(
                 read,
                 chosen,
