@@ -332,6 +332,15 @@ async def test_a_first_start_that_failed_over_a_typo_can_be_mended(tmp_path, tok
         assert "seed: 2 then, 1 now" in done.err
 
 
+async def test_a_data_set_that_cannot_be_had_is_named(tmp_path):
+    done = await tessy(
+        "synth", "nobody/nothing:train", "--out", tmp_path / "run", HF_HUB_OFFLINE="1"
+    )
+    assert done.code == 2
+    assert "nobody/nothing:train: no such file, and no data set" in done.err
+    assert "Traceback" not in done.err
+
+
 async def test_bad_lines_are_refused_before_any_model_is_called(tmp_path):
     questions = tmp_path / "q.jsonl"
     questions.write_text('{"prompt": "fine"}\n{"prompt": 3}\n{"promt": "typo"}\n')
