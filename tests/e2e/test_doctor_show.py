@@ -56,7 +56,7 @@ async def test_doctor_of_two_models_that_work(tokenizers):
     assert rows["model"] == [servers["student"].url, servers["teacher"].url]
     assert rows["works"] == ["yes", "yes"]
     assert rows["served name"] == ["scripted", "scripted"]
-    assert rows["chat format"] == ["student", "teacher"]  # by the tokenizer that brings it
+    assert rows["chat format"] == [f"that of {folder}" for folder in tokenizers.values()]
     assert rows["prompts sent as"] == ["token ids", "token ids"]
     assert rows["takes id prompts"] == ["yes", "yes"]
     assert rows["returns ids"] == ["yes", "yes"]

@@ -129,7 +129,7 @@ async def test_control_tokens_in_a_question_get_no_control_ids(folder):
 
 
 async def test_a_tokenizers_own_template_is_used(folder):
-    format_ = from_tokenizer(folder, arguments={}, date=DATE)
+    format_ = from_tokenizer(folder, name="x", arguments={}, date=DATE)
     if format_ is None:
         assert not (folder / "chat_template.jinja").exists()
         return
@@ -152,7 +152,7 @@ def test_defused_text_holds_no_control_token_and_reads_the_same(text):
 
 
 def test_a_template_with_a_mistake_or_a_refusal_is_named():
-    with pytest.raises(ConfigError, match="chat template of x"):
+    with pytest.raises(ConfigError, match="chat template, x"):
         from_template("{% if %}", special={}, arguments={}, date=DATE, name="x")
     refusing = from_template(
         "{{ raise_exception('only one turn') }}", special={}, arguments={}, date=DATE, name="x"

@@ -141,7 +141,7 @@ def from_template(
                 messages=shown, add_generation_prompt=True, **special, **arguments
             )
         except Exception as error:  # a template may raise anything
-            raise ConfigError(f"chat template of {name}: {error}") from None
+            raise ConfigError(f"chat template, {name}: {error}") from None
         contents = {mark: message["content"] for mark, message in zip(marks, messages, strict=True)}
         return _split(_up_to_assistant(text, family), contents)
 
@@ -165,7 +165,7 @@ def _compile(template: str, date: datetime.date, name: str) -> Any:
     try:
         return environment.from_string(template)
     except jinja2.TemplateError as error:
-        raise ConfigError(f"chat template of {name}: {error}") from None
+        raise ConfigError(f"chat template, {name}: {error}") from None
 
 
 def _up_to_assistant(text: str, family: Family) -> str:
@@ -273,9 +273,16 @@ def named(name: str, *, date: datetime.date, arguments: Mapping[str, Any]) -> Ch
 
 
 def from_tokenizer(
-    folder: Path, *, arguments: Mapping[str, Any], date: datetime.date
+    folder: Path, *, name: str, arguments: Mapping[str, Any], date: datetime.date
 ) -> ChatFormat | None:
-    """The format of a tokenizer's own chat template; None if it has none."""
+    """The format of a tokenizer's own chat template; None if it has none.
+
+    Args:
+        folder: Where the tokenizer is.
+        name: What the user calls it.
+        arguments: The template's own arguments.
+        date: The run's date; see `from_template`.
+    """
     config = read_config(folder)
     template = config.get("chat_template")
     path = folder / "chat_template.jinja"
@@ -292,7 +299,7 @@ def from_tokenizer(
         if value:
             special[key] = value["content"] if isinstance(value, dict) else value
     return from_template(
-        template, special=special, arguments=arguments, date=date, name=folder.name
+        template, special=special, arguments=arguments, date=date, name=f"that of {name}"
     )
 
 

@@ -168,7 +168,9 @@ async def _codec_and_format(
     format_: ChatFormat | None = None
     if settings.tokenizer:
         folder = await asyncio.to_thread(fetch_tokenizer, settings.tokenizer)
-        format_ = formats.from_tokenizer(folder, arguments=settings.template_args, date=date)
+        format_ = formats.from_tokenizer(
+            folder, name=settings.tokenizer, arguments=settings.template_args, date=date
+        )
         if format_ is None:
             notes.append(f"{role}: its tokenizer has no chat template: using the plain format")
         codec = LocalCodec(folder)
