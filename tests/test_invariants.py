@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from simulation import END, ScriptedVoice, WordPredictor, config, run, session
 from tessy import record
+from tessy.boundary.protocol import Judgement
 from tessy.cooperate import SampleFailed
 from tessy.methods.tessy import write
 from tessy.questions import Question
 from tessy.trajectory import Failure, Outcome, Part, Role, Trajectory, Turn
-from tessy.turns import LOOKAHEAD_WORDS
+from tessy.turns import LOOKAHEAD_WORDS, Chunk, Finish, settle
 from tessy.words import units
 from texts import BLANKS, PIECES, any_text, model_text
 
@@ -153,8 +154,6 @@ def test_progress_with_a_predictor_that_is_always_wrong_for_one_of_them(rule, ch
 def test_progress_both_models_are_always_called_wrong():
     class Contrary(WordPredictor):
         def _judge(self, passage):
-            from tessy.boundary.protocol import Judgement
-
             return Judgement(0 if passage.text.strip() else None, 0)
 
     words = [f"word{i}" for i in range(50)]
@@ -227,9 +226,6 @@ def test_replay_a_sample_that_goes_on_from_any_turn_ends_the_same(case, data):
 
 @given(any_text, any_text, st.integers(0, 400), st.integers(0, 400), st.booleans())
 def test_nothing_is_lost_in_a_turn(pending, text, boundary, settled, ends):
-    from tessy.boundary.protocol import Judgement
-    from tessy.turns import Chunk, Finish, settle
-
     trajectory = Trajectory(pending=pending, pending_tokens=len(pending))
     whole = pending + text
     finish = Finish.ENDED if ends else Finish.LENGTH
@@ -240,6 +236,21 @@ def test_nothing_is_lost_in_a_turn(pending, text, boundary, settled, ends):
     if turn.outcome is Outcome.WENT_ON:
         words = [u for u in units(turn.pending) if u.word_end > u.word_start]
         assert len(words) <= LOOKAHEAD_WORDS + 1
+
+
+@given(st.integers(1, 30), st.data())
+def test_purity_a_word_that_is_not_settled_waits(count, data):
+    """A predictor may want to see more: what it has not settled is not committed yet."""
+    words = [f"w{n}" for n in range(count)]
+    text = " ".join(words) + " "
+    settled = data.draw(st.integers(0, len(text)))
+    chunk = Chunk(text, Finish.LENGTH, count)
+    turn = settle(Trajectory(), chunk, Judgement(None, settled))
+    ends = [len(" ".join(words[: n + 1])) for n in range(count)]
+    decided = max((end for end in ends if end <= settled), default=0)
+    oldest = ends[-LOOKAHEAD_WORDS - 1] if count > LOOKAHEAD_WORDS else 0
+    assert turn.kept == text[: max(decided, oldest)]
+    assert turn.pending == text[len(turn.kept) :]
 
 
 def test_both_models_silent_is_no_progress():

@@ -1,7 +1,8 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tessy.words import LONGEST_WORD, complete, units
 from texts import any_text, model_text
@@ -35,7 +36,9 @@ def test_no_seam_falls_before_a_combining_mark_or_joiner(text):
             assert text[unit.start] not in "\u200d\u200c\ufe0f"
 
 
-@given(model_text, model_text)
+@given(st.one_of(model_text, any_text), st.one_of(model_text, any_text))
+@example("half a wor", "d")
+@example("e", "\u0301")
 def test_complete_words_do_not_change_when_more_text_arrives(text, more):
     before = complete(text, units(text), final=False)
     after = units(text + more)

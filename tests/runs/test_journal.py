@@ -100,6 +100,18 @@ def test_exactly_once_over_any_order_of_notes_ends_and_restarts(tmp_path_factory
         assert [e.id for e in reader.entries()] == sorted(ended)
 
 
+async def test_the_turns_of_a_sample_go_when_it_ends(tmp_path):
+    turn = Turn(Role.STUDENT, Part.THINKING, Outcome.WENT_ON, kept="a")
+    async with Journal(tmp_path / "journal.sqlite") as journal:
+        for name in ("s1", "s2"):
+            journal.note(name, turn, 1.0, 1)
+        await journal.checkpoint()
+        assert await journal.unfinished() == {"s1", "s2"}
+        await journal.end(ending(1))
+        assert await journal.unfinished() == {"s2"}
+        assert (await journal.take_up("s2")).turns == [turn]
+
+
 async def test_a_second_end_of_the_same_sample_is_an_error(tmp_path):
     async with Journal(tmp_path / "journal.sqlite") as journal:
         await journal.end(ending(1))
