@@ -102,7 +102,7 @@ def test_chat_templates_render_in_their_family(folders):
     }
     for flavour, ending in endings.items():
         date = datetime.date(2026, 1, 1)
-        chat = from_tokenizer(folders[flavour], arguments={}, date=date)
+        chat = from_tokenizer(folders[flavour], name="x", arguments={}, date=date)
         text = "".join(piece.text for piece in chat.opening(messages))
         assert text.endswith(ending)
         assert "Be kind." in text
