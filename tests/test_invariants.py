@@ -18,7 +18,7 @@ from tessy.cooperate import SampleFailed
 from tessy.methods.tessy import write
 from tessy.questions import Question
 from tessy.trajectory import Failure, Outcome, Part, Role, Trajectory, Turn
-from tessy.turns import LOOKAHEAD_WORDS, Chunk, Finish, settle
+from tessy.turns import LOOKAHEAD_WORDS, Chunk, Finish, passage, settle
 from tessy.words import units
 from texts import BLANKS, PIECES, any_text, model_text
 
@@ -251,6 +251,18 @@ def test_purity_a_word_that_is_not_settled_waits(count, data):
     oldest = ends[-LOOKAHEAD_WORDS - 1] if count > LOOKAHEAD_WORDS else 0
     assert turn.kept == text[: max(decided, oldest)]
     assert turn.pending == text[len(turn.kept) :]
+
+
+@given(model_text, st.integers(0, 7))
+def test_an_end_marker_that_began_in_pending_text_is_no_text(text, begun):
+    marker = "</think>"
+    trajectory = Trajectory(pending=text + marker[:begun], pending_tokens=5)
+    chunk = Chunk("", Finish.ENDED, 1, retracted=begun)
+    judged = passage(trajectory, chunk)
+    assert judged.text == text
+    turn = settle(trajectory, chunk, Judgement(None, len(text)))
+    assert turn.kept + turn.thrown == text
+    assert turn.kept == text.rstrip()
 
 
 def test_both_models_silent_is_no_progress():

@@ -51,12 +51,15 @@ class Chunk:
         finish: Why it stopped.
         tokens: How many tokens it generated, as its server counts them.
         ids: Their ids, where the server returns them.
+        retracted: Characters at the end of the pending text that the chunk shows to have been
+            the beginning of an end marker, and so no text.
     """
 
     text: str
     finish: Finish
     tokens: int
     ids: tuple[int, ...] | None = None
+    retracted: int = 0
 
 
 def passage(trajectory: Trajectory, chunk: Chunk) -> Passage:
@@ -64,7 +67,7 @@ def passage(trajectory: Trajectory, chunk: Chunk) -> Passage:
     return Passage(
         role=trajectory.role,
         context=trajectory.thinking,
-        text=trajectory.pending + chunk.text,
+        text=_written(trajectory, chunk),
         final=chunk.finish is Finish.ENDED,
     )
 
@@ -80,7 +83,7 @@ def settle(trajectory: Trajectory, chunk: Chunk, judgement: Judgement) -> Turn:
     Returns:
         The turn to apply.
     """
-    text = trajectory.pending + chunk.text
+    text = _written(trajectory, chunk)
     final = chunk.finish is Finish.ENDED
     words = complete(text, units(text), final=final)
     boundary = _snap(words, judgement.boundary, text)
@@ -90,6 +93,11 @@ def settle(trajectory: Trajectory, chunk: Chunk, judgement: Judgement) -> Turn:
     if boundary == _first_word_start(words) and trajectory.span_kept == 0:
         return _nothing_of_its_kind(trajectory, chunk, text, words)
     return _turn(trajectory, chunk, Outcome.HANDED_OVER, text, kept=boundary, thrown_from=boundary)
+
+
+def _written(trajectory: Trajectory, chunk: Chunk) -> str:
+    pending = trajectory.pending
+    return pending[: len(pending) - chunk.retracted] + chunk.text
 
 
 def _no_boundary(

@@ -130,6 +130,20 @@ async def test_the_same_data_whatever_the_chunk_size(tmp_path, tokenizers):
     assert contents[0] == contents[1] == contents[2]
 
 
+async def test_an_end_marker_that_is_split_between_two_chunks_leaves_nothing_behind(tmp_path):
+    """Without a tokenizer `</think>` is text of several tokens, and a chunk may end in it."""
+    questions = write_questions(tmp_path / "q.jsonl", 12)
+    contents = []
+    async with two_servers(None) as (_, options):
+        for size in (4, 5, 7, 500):
+            out = tmp_path / f"run{size}"
+            chunks = ["--student-chunk", str(size), "--teacher-chunk", str(size)]
+            done = await tessy("synth", questions, "--out", out, *options, *chunks)
+            assert done.code == 0, done.err
+            contents.append([r["messages"][-1]["content"] for r in lines(out / "dataset.jsonl")])
+    assert contents[0] == contents[1] == contents[2] == contents[3]
+
+
 async def test_without_a_tokenizer_the_format_is_plain_and_said_so(tmp_path):
     questions = write_questions(tmp_path / "q.jsonl", 2)
     async with two_servers(None) as (_, options):

@@ -112,6 +112,16 @@ async def test_the_turns_of_a_sample_go_when_it_ends(tmp_path):
         assert (await journal.take_up("s2")).turns == [turn]
 
 
+async def test_a_record_that_cannot_be_written_is_an_error_and_nobody_waits_for_ever(tmp_path):
+    bad = Ending(1, "s1", None, {"column": {1: "a key that is no text"}}, {}, 1.0, 1)
+    async with Journal(tmp_path / "journal.sqlite") as journal:
+        async with asyncio.timeout(20):
+            with pytest.raises(TypeError, match="str"):
+                await journal.end(bad)
+            await journal.end(ending(2))
+        assert await journal.ended() == {"s2": None}
+
+
 async def test_a_second_end_of_the_same_sample_is_an_error(tmp_path):
     async with Journal(tmp_path / "journal.sqlite") as journal:
         await journal.end(ending(1))

@@ -177,8 +177,10 @@ class Voice:
         joined = before + answer.text
         found = [at for end in ends if (at := joined.find(end)) >= 0]
         if found:
-            text = joined[: max(min(found), len(before))][len(before) :]
-            return Chunk(text, Finish.ENDED, answer.tokens, answer.ids)
+            end = min(found)
+            retracted = max(0, len(before) - end)
+            text = joined[len(before) : end]
+            return Chunk(text, Finish.ENDED, answer.tokens, answer.ids, retracted)
         if answer.finish == "length":
             # The bytes of a character that is not whole yet show as U+FFFD: not text.
             text = answer.text.rstrip("\ufffd")

@@ -185,13 +185,6 @@ class Journal:
         """How often samples failed that are to be written anew."""
         return dict(await self._ask("select id, failed from attempts"))
 
-    async def totals(self) -> tuple[float, int]:
-        """Seconds and requests that all ended samples took together."""
-        rows = await self._ask(
-            "select coalesce(sum(seconds), 0), coalesce(sum(requests), 0) from samples"
-        )
-        return rows[0][0], rows[0][1]
-
     def note(self, sample_id: str, turn: Turn, seconds: float, requests: int) -> None:
         """Take down a turn; it is written with the next checkpoint."""
         self._notes.setdefault(sample_id, []).append(turn)
@@ -248,7 +241,7 @@ class Journal:
             group, self._endings = self._endings, []
             try:
                 await self._run(self._write_endings, [ending for ending, _ in group])
-            except JournalError as error:
+            except Exception as error:  # whatever it is, nobody may wait for ever
                 for _, future in group:
                     if not future.done():
                         future.set_exception(error)

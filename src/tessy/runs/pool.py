@@ -106,7 +106,6 @@ class Pool:
             unfinished = await self._journal.take_up(job.id)
             earlier_s, earlier_requests = unfinished.seconds, unfinished.requests
             trajectory = Trajectory.replay(unfinished.turns)
-            self._tally.resumed += 1
 
         def spent() -> tuple[float, int]:
             requests = sum(voice.requests for voice in voices.values())

@@ -20,7 +20,6 @@ class Tally:
         finished: Those that have an answer, earlier starts included.
         failed: Those that failed, by reason, earlier starts included.
         running: Under way now.
-        resumed: Of these, how many an earlier start had begun.
         generated: Tokens generated since this start, by role.
         thrown: Tokens thrown away since this start, by role.
         requests: Calls to the models since this start.
@@ -30,7 +29,6 @@ class Tally:
     finished: int = 0
     failed: Counter[Failure] = field(default_factory=Counter)
     running: int = 0
-    resumed: int = 0
     generated: dict[Role, int] = field(default_factory=lambda: dict.fromkeys(Role, 0))
     thrown: dict[Role, int] = field(default_factory=lambda: dict.fromkeys(Role, 0))
     requests: int = 0
