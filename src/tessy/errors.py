@@ -4,6 +4,7 @@
     ├── InputError            what the user gave cannot be used; nothing was done
     │   ├── ConfigError           (also ValueError)  a setting
     │   ├── QuestionsError        (also ValueError)  lines of a questions file
+    │   ├── SegmentsError         (also ValueError)  traces, or lines of a segment file
     │   ├── AddressError          (also ValueError)  the name of a model or predictor
     │   └── RunMismatch           (also ValueError)  a run folder made with other settings
     ├── WeightsError          weights could not be fetched or do not match their checksum
@@ -51,6 +52,10 @@ class ConfigError(InputError, ValueError):
 
 class QuestionsError(InputError, ValueError):
     """A questions file cannot be read, or lines of it are bad."""
+
+
+class SegmentsError(InputError, ValueError):
+    """Traces hold no thinking, or lines of a segment file are bad."""
 
 
 class AddressError(InputError, ValueError):

@@ -8,14 +8,14 @@ to the record. Two questions with the same text are two questions.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from tessy.errors import MissingExtra, QuestionsError
+from tessy.errors import QuestionsError
+from tessy.rows import rows
 
 _TEXT_COLUMNS = ("prompt", "question")
 _CHAT_COLUMNS = ("messages", "dialogs")
@@ -89,7 +89,7 @@ def read(source: str | Path, *, limit: int | None = None, skip_bad: bool = False
     bad: list[BadLine] = []
     digest = hashlib.sha256()
     seen: dict[str, str] = {}
-    for number, (where, row) in enumerate(_rows(source)):
+    for number, (where, row) in enumerate(rows(source, QuestionsError, what="questions")):
         digest.update(orjson.dumps(row if isinstance(row, dict) else str(row), str, _STABLE))
         if limit is not None and number >= limit:
             continue
@@ -118,70 +118,6 @@ def _list(bad: list[BadLine]) -> str:
     if len(bad) > _SHOWN:
         lines.append(f"  … and {len(bad) - _SHOWN} more")
     return "\n".join(lines)
-
-
-def _rows(source: str | Path) -> Iterator[tuple[str, Any]]:
-    path = Path(source)
-    if path.is_dir():
-        raise QuestionsError(f"{path} is a folder", hint="name a .jsonl or .parquet file in it")
-    if path.exists():
-        if path.suffix in (".parquet", ".pq"):
-            yield from _parquet(path)
-        elif path.suffix in (".jsonl", ".ndjson", ".json"):
-            yield from _jsonl(path)
-        else:
-            raise QuestionsError(f"{path}: {path.suffix or 'no suffix'} is not known", hint=_KINDS)
-    elif path.suffix or str(source).count("/") != 1 or str(source).startswith((".", "/")):
-        raise QuestionsError(f"{source}: no such file", hint=_KINDS)
-    else:
-        yield from _hub(str(source))
-
-
-_KINDS = "questions are a .jsonl or .parquet file, or a Hugging Face data set: owner/name:split"
-
-
-def _jsonl(path: Path) -> Iterator[tuple[str, Any]]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            where = f"{path}:{number}"
-            try:
-                yield where, orjson.loads(line.removeprefix(b"\xef\xbb\xbf"))
-            except orjson.JSONDecodeError as error:
-                yield where, ValueError(f"not JSON: {error}")
-
-
-def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        file = pyarrow.parquet.ParquetFile(path)
-        number = 0
-        for batch in file.iter_batches(batch_size=1000):
-            for row in batch.to_pylist():
-                number += 1
-                yield f"{path}: row {number}", row
-    except (pyarrow.ArrowException, OSError) as error:
-        raise QuestionsError(f"{path}: {error}") from None
-
-
-def _hub(name: str) -> Iterator[tuple[str, Any]]:
-    repository, _, split = name.partition(":")
-    try:
-        import datasets
-    except ImportError:
-        raise MissingExtra(
-            f"{name}: no such file, and reading a Hugging Face data set needs `datasets`",
-            hint="pip install 'tessy[hub]'",
-        ) from None
-    try:
-        rows: Iterable[Any] = datasets.load_dataset(repository, split=split or "train")
-    except Exception as error:
-        raise QuestionsError(f"{name}: no such file, and no data set: {error}") from None
-    for number, row in enumerate(rows, 1):
-        yield f"{name}: row {number}", dict(row)
 
 
 def _question(row: Any, number: int) -> Question:

@@ -11,6 +11,7 @@ always ends; a split never falls before a combining mark, a joiner or a variatio
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 LONGEST_WORD = 200
@@ -87,3 +88,11 @@ def complete(text: str, found: list[Unit], *, final: bool) -> list[Unit]:
     if final or not found or found[-1].word_end < len(text):
         return found
     return found[:-1]
+
+
+def is_neutral(word: str) -> bool:
+    """Whether a word is punctuation or emoji only, neither letters, digits, code nor formula."""
+    return not any(
+        char.isalnum() or char in "`$\\" or unicodedata.category(char) in ("Sm", "Sc")
+        for char in word
+    )

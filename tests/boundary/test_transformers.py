@@ -24,11 +24,12 @@ from transformers import (
 from e2e.conftest import lines, tessy, two_servers, write_questions
 from tessy.boundary.protocol import Passage, Predictor
 from tessy.boundary.registry import load
-from tessy.boundary.transformers import WINDOW_TOKENS
+from tessy.boundary.settings import ClassifierSettings
 from tessy.errors import AddressError, ConfigError
 from tessy.testing import build_tokenizer
 from tessy.trajectory import Role
 
+WINDOW_TOKENS = ClassifierSettings().window
 CAPABILITY_STYLE = ("capability", "style")
 
 

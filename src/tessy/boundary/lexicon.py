@@ -26,7 +26,6 @@ from __future__ import annotations
 import itertools
 import re
 import tomllib
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -37,7 +36,7 @@ from typing import NamedTuple
 from tessy.boundary.protocol import Judgement, Passage
 from tessy.boundary.verbatim import stretches
 from tessy.trajectory import Role
-from tessy.words import Unit, complete, units
+from tessy.words import Unit, complete, is_neutral, units
 
 LONGEST_PHRASE = 8
 """Words of the longest phrase; at most one less is left undecided (`turns.LOOKAHEAD_WORDS`)."""
@@ -288,19 +287,12 @@ def _read(word: str) -> tuple[str, bool, _Glued]:
     """The key of a word, whether it opens with punctuation, and what it ends with."""
     rest = word.lstrip(_BEFORE_WORD)
     core = rest.rstrip(_BEHIND_WORD)
-    key = "" if _is_neutral(word) else core.lower().translate(_PLAIN) or _SHOWN
+    key = "" if is_neutral(word) else core.lower().translate(_PLAIN) or _SHOWN
     opens = len(rest) < len(word) and not word.startswith("*")
     behind = rest[len(core) :]
     if key in _ABBREVIATIONS or (_FACTORIAL.search(core) and behind.startswith("!")):
         behind = behind[1:]
     return key, opens, _glued(behind)
-
-
-def _is_neutral(word: str) -> bool:
-    return not any(
-        char.isalnum() or char in "`$\\" or unicodedata.category(char) in ("Sm", "Sc")
-        for char in word
-    )
 
 
 def _glued(punctuation: str) -> _Glued:

@@ -63,3 +63,15 @@ class Predictor(Protocol):
     def judge(self, passages: Sequence[Passage]) -> Sequence[Judgement]:
         """Judge passages of unrelated trajectories; one judgement each, in order."""
         ...
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """A predictor that can say how sure it is: for figures of calibration, not for synthesis."""
+
+    def style(self, passages: Sequence[Passage]) -> Sequence[Sequence[float]]:
+        """P(style) of each word of each text, whoever wrote it: one for each of `words.units`.
+
+        It is nan for a word of which nothing is known.
+        """
+        ...

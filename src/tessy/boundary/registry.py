@@ -1,4 +1,12 @@
-"""Predictors by name: `lexicon`, `transformers:FOLDER-OR-ID`, `python:MODULE:FACTORY`."""
+"""Predictors by name.
+
+english-1                  the one that ships: a small classifier for English reasoning
+lexicon                    discourse markers, fillers and hedges
+onnx:FOLDER                a classifier run by onnxruntime
+transformers:FOLDER-OR-ID  a classifier run by torch; `?shift=1`: labels of the next token
+http://HOST:PORT?…#NAME    a classifier on a vLLM server; see `tessy.boundary.served`
+python:MODULE:FACTORY      one's own
+"""
 
 from __future__ import annotations
 
@@ -8,41 +16,72 @@ from collections.abc import Callable
 from tessy.boundary.protocol import Predictor
 from tessy.errors import AddressError, PredictorError, TessyError
 
-_HINT = "a predictor is lexicon, transformers:FOLDER-OR-HUB-ID or python:package.module:factory"
+SHIPPED = "english-1"
+"""The predictor that ships; another one will have another name."""
+_HINT = (
+    f"a predictor is {SHIPPED}, lexicon, onnx:FOLDER, transformers:FOLDER-OR-HUB-ID, "
+    "http://HOST:PORT?tokenizer=FOLDER or python:package.module:factory"
+)
+
+
+def is_predictor(name: str) -> bool:
+    """Whether a name is a predictor's rather than a model's; `http` names both and is a model's."""
+    scheme, colon, _ = name.partition(":")
+    return name in _BUILT_IN or (bool(colon) and scheme in ("onnx", "transformers", "python"))
 
 
 def load(name: str) -> Predictor:
     """Load a predictor.
 
     Args:
-        name: Its name; `transformers:ID?shift=1` says that its labels are shifted by one token.
+        name: Its name.
 
     Raises:
         AddressError: There is none of that name, or it can't be imported.
+        ConfigError: Its files are missing, broken, or don't match each other.
         PredictorError: What was loaded is no predictor.
         MissingExtra: It needs an optional dependency.
     """
+    if name in _BUILT_IN:
+        return _BUILT_IN[name]()
     scheme, _, rest = name.partition(":")
-    loaders: dict[str, Callable[[str], Predictor]] = {
-        "transformers": _transformers,
-        "python": _python,
-    }
-    if name == "lexicon":
-        from tessy.boundary.lexicon import LexiconPredictor
-
-        return LexiconPredictor()
-    if scheme not in loaders or not rest:
+    if scheme not in _SCHEMES or not rest:
         raise AddressError(f"{name!r} is no predictor", hint=_HINT)
-    return loaders[scheme](rest)
+    return _SCHEMES[scheme](name if scheme.startswith("http") else rest)
+
+
+def _shipped() -> Predictor:
+    from tessy.boundary import onnx
+
+    return onnx.shipped(SHIPPED)
+
+
+def _lexicon() -> Predictor:
+    from tessy.boundary.lexicon import LexiconPredictor
+
+    return LexiconPredictor()
+
+
+def _onnx(rest: str) -> Predictor:
+    from tessy.boundary import onnx
+
+    return onnx.load(rest)
 
 
 def _transformers(rest: str) -> Predictor:
-    from tessy.boundary.transformers import TransformersPredictor
+    from tessy.boundary import transformers
 
     place, _, options = rest.partition("?")
-    if options not in ("", "shift=0", "shift=1"):
+    shifts = {"": None, "shift=0": False, "shift=1": True}
+    if options not in shifts:
         raise AddressError(f"transformers:{rest}: {options!r} is no option", hint="?shift=1")
-    return TransformersPredictor(place, shift=options == "shift=1")
+    return transformers.load(place, shift=shifts[options])
+
+
+def _served(url: str) -> Predictor:
+    from tessy.boundary import served
+
+    return served.load(url)
 
 
 def _python(rest: str) -> Predictor:
@@ -65,3 +104,13 @@ def _python(rest: str) -> Predictor:
             hint="it needs name, batched and judge(passages): see tessy.boundary.protocol",
         )
     return predictor
+
+
+_BUILT_IN: dict[str, Callable[[], Predictor]] = {SHIPPED: _shipped, "lexicon": _lexicon}
+_SCHEMES: dict[str, Callable[[str], Predictor]] = {
+    "onnx": _onnx,
+    "transformers": _transformers,
+    "http": _served,
+    "https": _served,
+    "python": _python,
+}

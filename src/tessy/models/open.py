@@ -20,7 +20,7 @@ from tessy.models.formats import ChatFormat
 from tessy.models.probe import Abilities, probe
 from tessy.models.tokens import Codec, LocalCodec, ServerCodec, fetch_tokenizer
 from tessy.models.voice import Model
-from tessy.models.weights import Say
+from tessy.printable import Say
 from tessy.record import THINK_CLOSE
 from tessy.trajectory import Role
 

@@ -55,6 +55,19 @@ async def probe(client: Client) -> Abilities:
     return Abilities(name, dialect, context, streaming, tokenizes, cached)
 
 
+async def takes_schemas(client: Client) -> bool:
+    """Whether a server can be asked to follow a JSON schema; sets the client's dialect if so."""
+    before = client.dialect
+    client.dialect = replace(before, schemas=True)
+    request = Request(_PROMPT, max_tokens=8, sampling=_GREEDY, seed=0, schema={"type": "array"})
+    try:
+        await client.complete(request)
+    except Refused:
+        client.dialect = before
+        return False
+    return True
+
+
 def _models_path(client: Client) -> str:
     return "/v1/models" if client.base_url.endswith("/v1") else "/models"
 

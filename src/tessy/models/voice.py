@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tessy.config import ModelSettings
 from tessy.errors import Refused
@@ -106,9 +107,18 @@ class Voice:
         answer = await self._cut_at_stop_ids(answer)
         return self._chunk(answer, trajectory.pending, self.model.ends)
 
-    async def answer(self, trajectory: Trajectory, max_tokens: int, seed: int) -> Chunk:
-        """Write the answer, in one streamed call; arguments and errors as for `continue_`."""
-        answer = await self._call(trajectory, max_tokens, seed, Part.ANSWER)
+    async def answer(
+        self,
+        trajectory: Trajectory,
+        max_tokens: int,
+        seed: int,
+        schema: dict[str, Any] | None = None,
+    ) -> Chunk:
+        """Write the answer, in one streamed call; other arguments and errors as for `continue_`.
+
+        `schema` is a JSON schema that the answer has to follow, if the server can.
+        """
+        answer = await self._call(trajectory, max_tokens, seed, Part.ANSWER, schema)
         return self._chunk(answer, "", self.model.format.family.answer_stops)
 
     async def observe(self, before: str, turn: Turn, trajectory: Trajectory) -> None:
@@ -126,7 +136,12 @@ class Voice:
             await self._prefix.observe(before, turn, trajectory)
 
     async def _call(
-        self, trajectory: Trajectory, max_tokens: int, seed: int, part: Part
+        self,
+        trajectory: Trajectory,
+        max_tokens: int,
+        seed: int,
+        part: Part,
+        schema: dict[str, Any] | None = None,
     ) -> Completion:
         model = self.model
         prompt = await self._prefix.prompt(trajectory)
@@ -149,6 +164,7 @@ class Voice:
             add_special_tokens=model.format.begin,
             return_ids=thinking and model.codec is not None,
             show_special=family.hidden and not stop_ids,
+            schema=schema,
         )
         self.requests += 1
         completion = await model.client.complete(

@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -25,8 +24,7 @@ from packaging.utils import canonicalize_name
 
 from tessy.errors import WeightsError
 from tessy.models.address import Address, Kind
-
-Say = Callable[[str], None]
+from tessy.printable import Say
 
 
 def cache_folder() -> Path:

@@ -23,12 +23,14 @@ class Dialect:
         id_prompts: A prompt may be a list of token ids.
         return_ids: Fields that make it return the ids of what it generated; empty if it can't.
         streams: It streams.
+        schemas: It takes a JSON schema that its answer has to follow.
     """
 
     extensions: bool = False
     id_prompts: bool = False
     return_ids: dict[str, bool] = field(default_factory=dict)
     streams: bool = True
+    schemas: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Request:
         add_special_tokens: For text prompts: let the server put its own begin marker first.
         return_ids: Ask for the ids of what was generated, if the server can.
         show_special: Let special tokens show in the text, so that `stop` can match them.
+        schema: A JSON schema for the answer, if the server can.
     """
 
     prompt: Prompt
@@ -56,6 +59,7 @@ class Request:
     add_special_tokens: bool = True
     return_ids: bool = False
     show_special: bool = False
+    schema: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,10 @@ def body(request: Request, model: str, dialect: Dialect, *, stream: bool) -> byt
             fields["skip_special_tokens"] = False
     if request.return_ids:
         fields |= dialect.return_ids
+    if request.schema and dialect.schemas:  # vLLM and SGLang know the first, llama.cpp the second
+        schema = {"name": "answer", "schema": request.schema}
+        fields["response_format"] = {"type": "json_schema", "json_schema": schema}
+        fields["json_schema"] = request.schema
     if stream:
         fields |= {"stream": True, "stream_options": {"include_usage": True}}
     return orjson.dumps(fields)

@@ -1,0 +1,153 @@
+"""Predictors made of a token classifier: from P(style) of tokens to the judgement of a passage.
+
+Whatever runs the network (`onnx`, `transformers`, `served`) is a `Network`: token ids in, log-odds
+of style out. All the rest is here, once:
+
+    window      the last tokens of context and text that the network sees
+    words       a word's P(style) is the mean over its tokens; a word of punctuation only has that
+                of the word before it, and never makes a boundary
+    thresholds  one for each writer: above it a teacher's word counts as style; below it a
+                student's counts as capability
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+from tokenizers import Tokenizer
+
+from tessy.boundary.protocol import Judgement, Passage
+from tessy.boundary.settings import ClassifierSettings
+from tessy.trajectory import Role
+from tessy.words import Unit, complete, is_neutral, units
+
+_CHARACTERS_A_TOKEN = 8
+"""Of the context, more than this for each token of the window is never looked at."""
+
+
+class Network(Protocol):
+    """Runs a token classifier."""
+
+    def __call__(self, ids: Sequence[Sequence[int]]) -> Sequence[Sequence[float]]:
+        """The log-odds of style for each token of each sequence; sequences may be empty."""
+        ...
+
+
+class ClassifierPredictor:
+    """A predictor and scorer; see `tessy.boundary.protocol`.
+
+    Args:
+        name: What the record says judged the text.
+        tokenizer: That of the network.
+        network: Runs it.
+        settings: How to read it.
+    """
+
+    batched = True
+
+    def __init__(
+        self, name: str, tokenizer: Tokenizer, network: Network, settings: ClassifierSettings
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self._tokenizer = tokenizer
+        self._network = network
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+
+    def judge(self, passages: Sequence[Passage]) -> list[Judgement]:
+        """Judge passages in one batch; see `Predictor.judge`."""
+        scores = self.style(passages)
+        return [self._judgement(*pair) for pair in zip(passages, scores, strict=True)]
+
+    def style(self, passages: Sequence[Passage]) -> list[list[float]]:
+        """P(style) of each unit of each text; see `Scorer.style`."""
+        window = self.settings.window
+        contexts = [_tail(passage.context, _CHARACTERS_A_TOKEN * window) for passage in passages]
+        encodings = self._tokenizer.encode_batch(
+            [context + passage.text for context, passage in zip(contexts, passages, strict=True)],
+            add_special_tokens=False,
+        )
+        firsts = [
+            self._first(encoding.offsets, len(context))
+            for encoding, context in zip(encodings, contexts, strict=True)
+        ]
+        rows = self._network(
+            [encoding.ids[first:] for encoding, first in zip(encodings, firsts, strict=True)]
+        )
+        scores = []
+        for number, passage in enumerate(passages):
+            begin = len(contexts[number])
+            offsets = [
+                (start - begin, end - begin)
+                for start, end in encodings[number].offsets[firsts[number] :]
+            ]
+            scores.append(self._words(passage.text, offsets, rows[number]))
+        return scores
+
+    def _first(self, offsets: Sequence[tuple[int, int]], begin: int) -> int:
+        """The first token that the network sees: the window's, but all of the text is seen."""
+        first = max(0, len(offsets) - self.settings.window)
+        while first > 0 and offsets[first][0] >= begin:
+            first -= 1
+        return first
+
+    def _words(
+        self, text: str, offsets: Sequence[tuple[int, int]], odds: Sequence[float]
+    ) -> list[float]:
+        """The mean over the tokens of each word; nan for a first word that no label speaks of.
+
+        Args:
+            text: The passage's.
+            offsets: Of the window's tokens into `text`; negative in the context.
+            odds: One for each token.
+        """
+        shift, scores = self.settings.shift, []
+        token, score = 0, math.nan
+        for word in units(text):
+            while token < len(offsets) and offsets[token][1] <= word.word_start:
+                token += 1
+            found, inside = [], token
+            while inside < len(offsets) and offsets[inside][0] < word.word_end:
+                if inside >= shift and offsets[inside][1] > offsets[inside][0]:
+                    found.append(self._probability(odds[inside - shift]))
+                inside += 1
+            if found and not is_neutral(text[word.word_start : word.word_end]):
+                score = sum(found) / len(found)
+            scores.append(score)
+        return scores
+
+    def _probability(self, odds: float) -> float:
+        scaled = odds / self.settings.temperature + self.settings.bias
+        return 1 / (1 + math.exp(-max(scaled, -700.0)))
+
+    def _judgement(self, passage: Passage, scores: Sequence[float]) -> Judgement:
+        """The first word of the other kind."""
+        found = units(passage.text)
+        words = complete(passage.text, found, final=passage.final)
+        if not passage.final:
+            words = words[: max(0, len(words) - self.settings.lookahead)]
+        threshold = self.settings.thresholds.of(passage.role)
+        wants_style = passage.role is Role.STUDENT
+        for word, score in zip(words, scores, strict=False):
+            if math.isnan(score) or not _counts(passage.text, word):
+                continue
+            if (score > threshold) != wants_style:
+                return Judgement(word.word_start, word.word_start)
+        return Judgement(None, words[-1].word_end if words else 0)
+
+
+def _counts(text: str, word: Unit) -> bool:
+    return not is_neutral(text[word.word_start : word.word_end])
+
+
+def _tail(context: str, characters: int) -> str:
+    """The end of a context, from the start of a word."""
+    if len(context) <= characters:
+        return context
+    at = len(context) - characters
+    while at < len(context) and not context[at].isspace():
+        at += 1
+    return context[at:]

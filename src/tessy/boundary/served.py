@@ -1,0 +1,146 @@
+"""`http://HOST:PORT…`: a token classifier on a vLLM server, asked in batches.
+
+    http://host:8000?tokenizer=FOLDER#served-name
+
+The server is vLLM with a token classifier (`vllm serve DIR --runner pooling`), asked at `/pooling`
+with token ids; so the same tokenizer must be here, in FOLDER, with the `predictor.json` that `tessy
+predictor train` wrote, if it was trained by it. More options: `shift=1` (labels speak of the next
+token), `api_key_env=VARIABLE`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
+from tokenizers import Tokenizer
+
+from tessy.boundary.classifier import ClassifierPredictor
+from tessy.boundary.settings import ClassifierSettings, read_settings
+from tessy.boundary.transformers import style_label
+from tessy.config import ModelSettings
+from tessy.errors import AddressError, ConfigError, ModelError, PredictorError
+from tessy.models.client import Client
+
+_OPTIONS = {"tokenizer", "shift", "api_key_env"}
+_HINT = "http://host:8000?tokenizer=FOLDER#served-name, of vLLM with a token classifier"
+_EDGE = 1e-7
+
+
+class ServedNetwork:
+    """Asks a server's pooling endpoint; used in one thread, which runs an event loop for it.
+
+    Args:
+        base_url: With `/v1`.
+        served_name: The model's name there; "" if it serves only one.
+        style: Which of its two labels is style.
+        settings: Time-outs, retries and the key's variable.
+    """
+
+    def __init__(
+        self, base_url: str, served_name: str, *, style: int, settings: ModelSettings
+    ) -> None:
+        self._where = (base_url, served_name)
+        self._settings = settings
+        self._style = style
+        Client(base_url, served_name, settings)  # the key is missing now, not in the first batch
+
+    def __call__(self, ids: Sequence[Sequence[int]]) -> list[list[float]]:
+        """See `Network`.
+
+        Raises:
+            PredictorError: The server can't be asked, or doesn't answer with two labels a token.
+        """
+        asked = [row for row in ids if row]
+        if not asked:
+            return [[] for _ in ids]
+        try:
+            answers = iter(asyncio.run(self._ask(asked)))
+        except ModelError as error:
+            raise PredictorError(f"{self._where[0]}: {error}", hint=error.hint) from None
+        return [self._odds(next(answers), len(row)) if row else [] for row in ids]
+
+    async def _ask(self, ids: Sequence[Sequence[int]]) -> list[Any]:
+        base_url, name = self._where
+        payload = {"input": ids, "task": "token_classify", "use_activation": True}
+        if name:
+            payload["model"] = name
+        async with Client(base_url, name, self._settings) as client:
+            answer = await client.post("/pooling", payload)
+        rows = answer.get("data") if isinstance(answer, dict) else None
+        if not isinstance(rows, list) or len(rows) != len(ids):
+            raise PredictorError(
+                f"{base_url}: its answer is not one row for each of {len(ids)} texts",
+                hint=_HINT,
+            )
+        with suppress(KeyError, TypeError):
+            rows = sorted(rows, key=lambda row: row["index"])
+        return rows
+
+    def _odds(self, row: Any, tokens: int) -> list[float]:
+        """Log-odds of style from the two probabilities of each token."""
+        try:
+            pairs = [
+                (float(pair[self._style]), float(pair[1 - self._style])) for pair in row["data"]
+            ]
+            two = all(len(pair) == 2 for pair in row["data"])
+        except (KeyError, TypeError, IndexError, ValueError):
+            two, pairs = False, []
+        if not two or len(pairs) != tokens:
+            raise PredictorError(
+                f"{self._where[0]}: its answer is not two numbers for each of {tokens} tokens",
+                hint="it must serve a token classifier with two labels, without prefix caching",
+            )
+        return [math.log(max(p, _EDGE)) - math.log(max(q, _EDGE)) for p, q in pairs]
+
+
+def load(url: str) -> ClassifierPredictor:
+    """Load a predictor; nothing is asked of the server yet.
+
+    Args:
+        url: See the module.
+
+    Raises:
+        AddressError: The URL lacks something.
+        ConfigError: The tokenizer's folder has no fast tokenizer, or settings that can't be read.
+    """
+    parts = urlsplit(url)
+    options = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+    unknown = set(options) - _OPTIONS
+    if not parts.netloc or unknown or options.get("shift", "0") not in ("0", "1"):
+        what = f": {', '.join(sorted(unknown))} is no option" if unknown else ""
+        raise AddressError(f"{url} is no predictor{what}", hint=_HINT)
+    if not options.get("tokenizer"):
+        raise AddressError(
+            f"{url}: which tokenizer has its classifier? The server is asked with token ids",
+            hint=_HINT,
+        )
+    folder = Path(options["tokenizer"])
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        raise ConfigError(f"{url}: there is no {file}", hint="name the folder of its tokenizer")
+    settings = read_settings(folder) or ClassifierSettings(style=_style(folder))
+    if "shift" in options:
+        settings = settings.model_copy(update={"shift": int(options["shift"])})
+    path = parts.path.rstrip("/").removesuffix("/pooling").removesuffix("/v1")
+    network = ServedNetwork(
+        f"{parts.scheme}://{parts.netloc}{path}/v1",
+        parts.fragment,
+        style=settings.style,
+        settings=ModelSettings(model=url, api_key_env=options.get("api_key_env")),
+    )
+    return ClassifierPredictor(url, Tokenizer.from_file(str(file)), network, settings)
+
+
+def _style(folder: Path) -> int:
+    """Which label is style, by the names in the model's `config.json`, if that is there too."""
+    with suppress(OSError, orjson.JSONDecodeError, KeyError, ValueError, AttributeError):
+        labels = orjson.loads((folder / "config.json").read_bytes())["id2label"]
+        return style_label(str(folder), {int(index): name for index, name in labels.items()})
+    return 1

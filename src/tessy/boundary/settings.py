@@ -1,0 +1,118 @@
+"""Settings of classifiers: how one is read, and how one is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tessy.errors import ConfigError
+from tessy.trajectory import Role
+
+SETTINGS_FILE = "predictor.json"
+"""How the network beside it is to be read: `ClassifierSettings`."""
+LABELS = ("capability", "style")
+
+
+class Thresholds(BaseModel):
+    """P(style) from which a word counts as style, by the writer of the text.
+
+    Attributes:
+        teacher: High: less of the teacher's reasoning is cut short; low: less of its style stays.
+        student: Low: the student keeps more; high: it hands over sooner.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    teacher: float = Field(default=0.5, gt=0, lt=1)
+    student: float = Field(default=0.5, gt=0, lt=1)
+
+    def of(self, role: Role) -> float:
+        """The threshold for a writer's text."""
+        return self.student if role is Role.STUDENT else self.teacher
+
+
+class ClassifierSettings(BaseModel):
+    """How a network's output is to be read.
+
+    Attributes:
+        shift: 1 if the label at a token speaks of the next one (METHOD, "Published code").
+        window: Tokens that the network sees at most, cut from the left.
+        temperature: Log-odds of style are divided by it (fitted on held-out segments),
+        bias: and this is added.
+        thresholds: See there.
+        lookahead: Words at the end of a text that stay undecided until more text is there.
+        style: Which of the two labels is style.
+        vocabulary: Tokens of the tokenizer it was trained with; None if not known.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shift: int = Field(default=0, ge=0, le=1)
+    window: int = Field(default=200, ge=16)
+    temperature: float = Field(default=1.0, gt=0)
+    bias: float = 0.0
+    thresholds: Thresholds = Thresholds()
+    lookahead: int = Field(default=0, ge=0, le=8)
+    style: int = Field(default=1, ge=0, le=1)
+    vocabulary: int | None = Field(default=None, gt=0)
+
+
+def read_settings(folder: Path) -> ClassifierSettings | None:
+    """Read a folder's `predictor.json`; None if there is none.
+
+    Raises:
+        ConfigError: It is not what it should be.
+    """
+    path = folder / SETTINGS_FILE
+    if not path.is_file():
+        return None
+    try:
+        return ClassifierSettings.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        found = error.errors()[0]
+        place = ".".join(str(part) for part in found["loc"])
+        raise ConfigError(f"{path}: {place}: {found['msg']}") from None
+
+
+class TrainSettings(BaseModel):
+    """How to train.
+
+    Attributes:
+        base: `small`, a folder, or a Hugging Face id.
+        shift: Labels speak of the next token, as the published predictors' do.
+        window: Tokens that the network sees.
+        epochs: At most.
+        patience: Epochs without a better one, after which training ends.
+        batch: Segments a step.
+        learning_rate: At its highest; None for the base's default.
+        balance: How far the rarer kind is weighted up: 0 not at all, 1 until both weigh the same.
+        cut_share: Share of segments that end at a random word.
+        held_out: Share of segments to choose the epoch and to calibrate with.
+        cost: What a word of style let through weighs against a word of reasoning cut short.
+        seed: Of the split, the order, the cuts and the weights.
+        hidden: Size of the small base.
+        vocabulary: Tokens of the small base.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base: str = "small"
+    shift: bool = False
+    window: int = Field(default=200, ge=16)
+    epochs: int = Field(default=30, ge=1)
+    patience: int = Field(default=4, ge=1)
+    batch: int = Field(default=32, ge=1)
+    learning_rate: float | None = Field(default=None, gt=0)
+    balance: float = Field(default=0.0, ge=0, le=1)
+    cut_share: float = Field(default=0.5, ge=0, le=1)
+    held_out: float = Field(default=0.1, gt=0, lt=1)
+    cost: float = Field(default=1.0, gt=0)
+    seed: int = 0
+    hidden: int = Field(default=128, ge=8)
+    vocabulary: int = Field(default=8000, ge=300)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate: small networks made anew learn faster than trained ones."""
+        return self.learning_rate or (2e-3 if self.base == "small" else 5e-5)

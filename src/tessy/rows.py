@@ -1,0 +1,94 @@
+"""Rows of a data set: from JSONL, Parquet, or Hugging Face."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tessy.errors import InputError, MissingExtra
+
+
+def rows(source: str | Path, error: type[InputError], *, what: str) -> Iterator[tuple[str, Any]]:
+    """Read rows; one that is not JSON comes as a `ValueError` that says why.
+
+    Args:
+        source: A `.jsonl` (also `.jsonl.gz`) or `.parquet` file, or a data set on Hugging Face
+            (`owner/name`, `owner/name:split`; needs the `hub` extra).
+        error: What to raise.
+        what: What the rows are, for messages.
+
+    Yields:
+        Where it stands (file and line), and the row.
+
+    Raises:
+        InputError: As `error`: there is no such source, or it can't be read.
+        MissingExtra: `datasets` is needed.
+    """
+    path = Path(source)
+    kinds = f"{what} are a .jsonl or .parquet file, or a Hugging Face data set: owner/name:split"
+    if path.is_dir():
+        raise error(f"{path} is a folder", hint="name a .jsonl or .parquet file in it")
+    if path.exists():
+        name = path.name.removesuffix(".gz")
+        if name.endswith((".parquet", ".pq")):
+            yield from _parquet(path, error)
+        elif name.endswith((".jsonl", ".ndjson", ".json")):
+            yield from _jsonl(path, error)
+        else:
+            raise error(f"{path}: {path.suffix or 'no suffix'} is not known", hint=kinds)
+    elif path.suffix or str(source).count("/") != 1 or str(source).startswith((".", "/")):
+        raise error(f"{source}: no such file", hint=kinds)
+    else:
+        yield from _hub(str(source), error)
+
+
+def _jsonl(path: Path, problem: type[InputError]) -> Iterator[tuple[str, Any]]:
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                where = f"{path}:{number}"
+                try:
+                    yield where, orjson.loads(line.removeprefix(b"\xef\xbb\xbf"))
+                except orjson.JSONDecodeError as error:
+                    yield where, ValueError(f"not JSON: {error}")
+    except (OSError, EOFError, zlib.error) as error:
+        raise problem(f"{path}: {error}") from None
+
+
+def _parquet(path: Path, problem: type[InputError]) -> Iterator[tuple[str, Any]]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+        number = 0
+        for batch in file.iter_batches(batch_size=1000):
+            for row in batch.to_pylist():
+                number += 1
+                yield f"{path}: row {number}", row
+    except (pyarrow.ArrowException, OSError) as error:
+        raise problem(f"{path}: {error}") from None
+
+
+def _hub(name: str, problem: type[InputError]) -> Iterator[tuple[str, Any]]:
+    repository, _, split = name.partition(":")
+    try:
+        import datasets
+    except ImportError:
+        raise MissingExtra(
+            f"{name}: no such file, and reading a Hugging Face data set needs `datasets`",
+            hint="pip install 'tessy[hub]'",
+        ) from None
+    try:
+        found: Iterable[Any] = datasets.load_dataset(repository, split=split or "train")
+    except Exception as error:
+        raise problem(f"{name}: no such file, and no data set: {error}") from None
+    for number, row in enumerate(found, 1):
+        yield f"{name}: row {number}", dict(row)
