@@ -24,20 +24,21 @@ ROOT = PACKAGE.parent.parent
 LAYERS = """
 _version
 words errors printable
-trajectory
-boundary.protocol
+trajectory rows
+boundary.protocol boundary.settings
 turns repetition
-boundary.verbatim
-boundary.lexicon boundary.transformers
-boundary.registry boundary.judge
-questions config
-record
+boundary.segments boundary.metrics boundary.locate boundary.verbatim
+boundary.traces boundary.lexicon boundary.classifier boundary.walk boundary.tagger
+boundary.transformers boundary.onnx boundary.judge
+questions config record
 models.address
 models.weights
 models.llama_child
 models.local
 models.wire
 models.client
+boundary.served
+boundary.registry
 models.probe
 models.tokens
 models.formats
@@ -55,10 +56,16 @@ runs.tally
 runs.plan runs.progress
 runs.pool
 runs.synthesize
-boundary.annotate boundary.train boundary.evaluate
+boundary.annotate
+boundary.encode boundary.calibrate boundary.card boundary.export
+boundary.fit
+boundary.train
+boundary.evaluate
+boundary.report
 sft evaluation analysis serve lab
+cli.work
 cli.options cli.paint
-cli.show cli.doctor cli.synth
+cli.show cli.doctor cli.synth cli.predictor
 cli
 cli.main
 """
@@ -77,7 +84,7 @@ EFFECTS = {
 }
 HEAVY = (
     *("torch", "transformers", "aiohttp", "tokenizers", "pyarrow", "xllamacpp", "jinja2"),
-    *("datasets", "pydantic", "huggingface_hub", "sqlite3", "asyncio"),
+    *("datasets", "pydantic", "huggingface_hub", "sqlite3", "asyncio", "numpy", "onnxruntime"),
 )
 
 
@@ -167,7 +174,7 @@ def test_decisions_are_pure(name):
     assert seen <= {*PURE, "boundary", "config", "errors"}
 
 
-@pytest.mark.parametrize("room", ["models", "runs"])
+@pytest.mark.parametrize("room", ["boundary", "models", "runs"])
 def test_a_room_lists_its_modules_in_order(room):
     """Their docstrings say "Each imports only from those above it"."""
     listed = re.findall(r"^ {4}(\w+) {2,}\S", import_module(f"tessy.{room}").__doc__ or "", re.M)
@@ -199,7 +206,13 @@ def test_the_guards_would_notice(tmp_path, monkeypatch):
 # --- Instant help -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [[], ["synth"], ["doctor"], ["show"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *([], ["synth"], ["doctor"], ["show"], ["predictor"]),
+        *(["predictor", name] for name in ("annotate", "train", "evaluate")),
+    ],
+)
 def test_help_imports_nothing_heavy(command):
     code = (
         "import sys\nfrom tessy.cli.main import main\n"

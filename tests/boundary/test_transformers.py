@@ -42,8 +42,19 @@ def is_no_prose(token: str) -> bool:
     return not re.search("[a-z]{2}", re.sub("mod?|od", "", token))
 
 
-def make(folder, *, capability=has_digit, labels=CAPABILITY_STYLE, remembers=False, style=1):
-    """Save a classifier that calls those tokens capability of which `capability` says so."""
+def make(
+    folder,
+    *,
+    capability=has_digit,
+    labels=CAPABILITY_STYLE,
+    remembers=False,
+    style=1,
+    decides="capability",
+):
+    """Save a classifier that calls those tokens capability of which `capability` says so.
+
+    Of a word with tokens of both kinds, the kind that `decides` is surer of itself.
+    """
     build_tokenizer(folder, flavour="qwen3", vocabulary=500, seed=4)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     config = Qwen2Config(
@@ -67,8 +78,9 @@ def make(folder, *, capability=has_digit, labels=CAPABILITY_STYLE, remembers=Fal
         attention = model.model.layers[0].self_attn
         attention.v_proj.weight[1, 1] = 1.0
         attention.o_proj.weight[2, 1] = 1.0
-        model.score.weight[1 - style, 2 if remembers else 1] = 1.0
-        model.score.weight[style, 0] = 1e-4
+        sure, slight = 1.0, 1e-4
+        model.score.weight[1 - style, 2 if remembers else 1] = sure + slight
+        model.score.weight[style, 0] = slight if decides == "capability" else sure
     model.save_pretrained(folder)
     return folder
 
@@ -174,11 +186,7 @@ def test_labels_that_do_not_tell_which_is_style_are_refused(tmp_path, labels):
 
 
 def test_a_shifted_label_speaks_of_the_next_token(digits):
-    """So the word behind the digits is the one that is called capability."""
-    text = "so 42 is it "
-    tokens = AutoTokenizer.from_pretrained(digits)(text, return_offsets_mapping=True)
-    (last,) = [end for start, end in tokens["offset_mapping"] if end == len("so 42")]
-    assert judge(digits, text, options="?shift=1").boundary in (last - 1, last + 1)
+    """So the word behind the digit is the one that is called capability."""
     assert judge(digits, "so 4 is it ").boundary == 3
     assert judge(digits, "so 4 is it ", options="?shift=1").boundary == 5
     assert judge(digits, "4 ", role=Role.STUDENT, options="?shift=1").boundary is None
@@ -303,7 +311,7 @@ def test_a_tokenizer_without_a_padding_token(tmp_path, digits, keys):
 
 
 async def test_a_run_with_a_classifier_for_each_role(tmp_path, digits):
-    prose = make(tmp_path / "prose", capability=is_no_prose)
+    prose = make(tmp_path / "prose", capability=is_no_prose, decides="style")
     settings = tmp_path / "run.toml"
     settings.write_text(f'teacher_predictor = "transformers:{prose}"\n')
     tokenizers = {

@@ -52,6 +52,7 @@ def calibrated(
         pair
         for segment, found in zip(held, labellings(raw, held), strict=True)
         for pair in zip(truth(segment).kinds, found.scores or (), strict=True)
+        if not math.isnan(pair[1])
     ]
     style = np.array([kind for kind, _ in known], float)
     odds = logit(np.array([score for _, score in known]))

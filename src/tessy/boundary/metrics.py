@@ -101,6 +101,8 @@ def count(truth: Labelling, found: Labelling, length: int) -> Counts:
         )
     _count_cuts(true, said, counts.cuts)
     for score, style in zip(found.scores or (), truth.kinds, strict=False):
+        if np.isnan(score):  # a first word that no label speaks of
+            continue
         counts.bins[min(int(score * BINS), BINS - 1)] += 1, score, style
     return counts
 
