@@ -30,7 +30,8 @@ turns repetition
 boundary.segments boundary.metrics boundary.locate boundary.verbatim
 boundary.traces boundary.lexicon boundary.classifier boundary.walk boundary.tagger
 boundary.transformers boundary.onnx boundary.judge
-questions config record
+questions config
+record
 models.address
 models.weights
 models.llama_child
