@@ -15,7 +15,7 @@ from traces import traces
 
 from tessy.boundary.segments import Segment, Trace, draw, split, write_segments
 
-GOLD = {"mathematics": 110, "code": 90, "science": 90, "word problems": 110, "other": 60}
+GOLD = {"mathematics": 122, "code": 90, "science": 102, "word problems": 122, "other": 62}
 POOL = {"mathematics": 900, "code": 700, "science": 800, "word problems": 900, "other": 300}
 
 
