@@ -22,6 +22,7 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils import logging
 
 from tessy.boundary.encode import IGNORED, Example, examples
 from tessy.boundary.segments import Segment
@@ -57,6 +58,7 @@ def fit(
     Raises:
         ConfigError: The base can't be used.
     """
+    logging.disable_progress_bar()
     torch.manual_seed(settings.seed)
     model, tokenizer = _small(learned, settings) if settings.base == "small" else _base(settings)
     backend = tokenizer.backend_tokenizer

@@ -63,12 +63,14 @@ def load(place: str, *, shift: bool | None = None) -> ClassifierPredictor:
     """
     try:
         from transformers import AutoModelForTokenClassification, AutoTokenizer
+        from transformers.utils import logging
 
         from tessy.boundary import tagger  # noqa: F401  its network becomes known
     except ImportError:
         raise MissingExtra(
             f"transformers:{place} needs torch and transformers", hint="pip install 'tessy[train]'"
         ) from None
+    logging.disable_progress_bar()
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(place)
         model: Any = AutoModelForTokenClassification.from_pretrained(place)

@@ -1,0 +1,310 @@
+"""Training and exporting a predictor, and every way in which that can't be done."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+from tokenizers import Tokenizer
+from transformers import (
+    CanineConfig,
+    CanineForTokenClassification,
+    CanineTokenizer,
+    Qwen2Config,
+    Qwen2Model,
+)
+
+from boundary.test_transformers import make
+from tessy.boundary.calibrate import cheapest, platt
+from tessy.boundary.encode import IGNORED, examples
+from tessy.boundary.metrics import FIGURES, Counts, count
+from tessy.boundary.protocol import Passage
+from tessy.boundary.registry import load
+from tessy.boundary.segments import Segment, spans_of
+from tessy.boundary.settings import TrainSettings
+from tessy.boundary.train import train
+from tessy.boundary.walk import labellings, truth
+from tessy.errors import ConfigError, SegmentsError
+from tessy.testing import build_tokenizer
+from tessy.trajectory import Role
+from tessy.words import units
+
+STYLE = ["okay,", "wait,", "so", "let", "me", "think"]
+CAPABILITY = ["x=3", "seven", "sum", "is", "even", "f(2)"]
+TINY = {
+    **{"hidden": 16, "vocabulary": 300, "epochs": 8, "batch": 4, "held_out": 0.2},
+    "learning_rate": 1e-2,
+}
+
+
+def segments(number=60, seed=0):
+    """Segments whose words tell their kind."""
+    chance = random.Random(seed)
+    made = []
+    for n in range(number):
+        kinds = [kind for _ in range(6) for kind in [chance.random() < 0.5] * chance.randint(1, 4)]
+        words = [chance.choice(STYLE if kind else CAPABILITY) for kind in kinds]
+        text = " ".join(words)
+        spans = spans_of(units(text), kinds)
+        made.append(Segment(id=str(n), text=text, spans=spans, question=f"q{n}", annotator="me"))
+    return made
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    out = tmp_path_factory.mktemp("trained") / "out"
+    said = []
+    result = train(segments(), out, TrainSettings(**TINY), onnx=True, say=said.append)
+    return result, said
+
+
+def f1(predictor, found):
+    counts = [
+        count(truth(segment), labelling, len(segment.text))
+        for segment, labelling in zip(found, labellings(predictor, found), strict=True)
+    ]
+    return FIGURES["word_f1"](Counts.of_row(np.sum([each.flat() for each in counts], axis=0)))
+
+
+# --- What comes out -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["transformers", "onnx"])
+def test_what_was_trained_tells_style_from_capability_in_new_segments(trained, scheme):
+    assert f1(load(f"{scheme}:{trained[0].folder}"), segments(20, seed=9)) > 0.95
+
+
+def test_the_exported_network_judges_as_the_trained_one(trained):
+    passages = [
+        Passage(role, before, segment.text, final)
+        for segment in segments(12, seed=5)
+        for role in Role
+        for before in ("", "so x=3 wait, ")
+        for final in (False, True)
+    ]
+    made = [load(f"{scheme}:{trained[0].folder}") for scheme in ("transformers", "onnx")]
+    assert made[0].judge(passages) == made[1].judge(passages)
+    for one, other in zip(*(p.style(passages) for p in made), strict=True):
+        assert one == pytest.approx(other, abs=1e-4, nan_ok=True)
+
+
+def test_the_folder_holds_all_that_was_promised(trained):
+    folder = trained[0].folder
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {
+        *("model.safetensors", "config.json", "tokenizer.json", "predictor.json", "model.onnx"),
+        *("metrics.json", "training.json", "README.md"),
+    }
+    assert "checkpoints" not in names
+    labels = json.loads((folder / "config.json").read_text())["id2label"]
+    assert list(labels.values()) == ["capability", "style"]
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert set(metrics) == set(FIGURES)
+    card = (folder / "README.md").read_text()
+    assert "60" in card
+    assert f"{metrics['word_f1'][0]:.3f}" in card
+
+
+def test_it_says_how_it_goes(trained):
+    assert any("epoch 1 of at most 8" in line for line in trained[1])
+
+
+def test_the_same_seed_trains_the_same(trained, tmp_path):
+    again = train(segments(), tmp_path / "again", TrainSettings(**TINY))
+    weights = "model.safetensors"
+    assert (again.folder / weights).read_bytes() == (trained[0].folder / weights).read_bytes()
+
+
+def test_a_finished_folder_is_a_base_of_its_own(trained, tmp_path):
+    settings = TrainSettings(**{**TINY, "epochs": 1}, base=str(trained[0].folder))
+    result = train(segments(30, seed=3), tmp_path / "further", settings)
+    assert result.figures["word_f1"].value > 0.95
+
+
+@pytest.mark.parametrize("shift", [False, True])
+def test_a_base_of_hugging_face(tmp_path, shift):
+    base = tmp_path / "base"
+    build_tokenizer(base, flavour="qwen3", vocabulary=400, seed=1)
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=1000, num_attention_heads=2, num_key_value_heads=2, pad_token_id=0, **sizes
+    )
+    Qwen2Model(config).save_pretrained(base)
+    settings = TrainSettings(
+        base=str(base), shift=shift, epochs=12, batch=4, held_out=0.2, learning_rate=5e-3
+    )
+    result = train(segments(), tmp_path / "out", settings)
+    predictor = load(f"transformers:{tmp_path / 'out'}")
+    assert predictor.settings.shift == shift
+    # with the shift, a word is judged before it is read: no better than chance here
+    assert (f1(predictor, segments(20, seed=9)) > 0.95) is not shift
+    assert result.epochs <= 12
+
+
+def test_training_goes_on_where_it_was_stopped(tmp_path):
+    out, said = tmp_path / "out", []
+
+    def stop(line):
+        if "epoch 2" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(segments(), out, TrainSettings(**TINY), say=stop)
+    assert (out / "checkpoints").is_dir()
+    train(segments(), out, TrainSettings(**TINY), say=said.append)
+    assert any(line.startswith("going on from checkpoint-") for line in said)
+    assert not any("epoch 1 of" in line for line in said)
+    assert (out / "predictor.json").is_file()
+
+
+# --- Labels in tokens ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shift", [False, True])
+def test_tokens_have_the_labels_of_their_words(trained, shift):
+    tokenizer = Tokenizer.from_file(str(trained[0].folder / "tokenizer.json"))
+    segment = Segment(id="x", before="is even ", text="so x=3 — me", spans=((0, 2), (9, 11)))
+    (example,) = examples([segment], tokenizer, window=200, shift=shift)
+    whole = segment.before + segment.text
+    kinds = {}
+    for (start, end), label in zip(tokenizer.encode(whole).offsets, example.labels, strict=True):
+        kinds.setdefault(whole[start:end].strip(), []).append(label)
+    if not shift:
+        assert {*kinds["is"], *kinds["even"]} == {IGNORED}
+        assert kinds["so"] == [1]
+        assert kinds["3"] == [0]
+        assert kinds["me"] == [1]
+    else:
+        assert kinds["even"] == [1]
+        assert kinds["me"] == [IGNORED]
+
+
+# --- Calibration --------------------------------------------------------------------------------
+
+
+def test_platt_finds_the_temperature_and_bias_that_were_put_in():
+    chance = np.random.default_rng(0)
+    odds = chance.normal(0, 3, 40_000)
+    style = chance.random(len(odds)) < 1 / (1 + np.exp(-(odds / 2.5 - 0.7)))
+    temperature, bias = platt(odds, style.astype(float))
+    assert temperature == pytest.approx(2.5, rel=0.05)
+    assert bias == pytest.approx(-0.7, abs=0.05)
+
+
+def test_the_threshold_follows_the_cost():
+    chance = np.random.default_rng(1)
+    scores = chance.random(20_000)
+    style = (chance.random(len(scores)) < scores).astype(float)
+    even = cheapest(scores, style, through=1, short=1)
+    careful = cheapest(scores, style, through=1, short=4)
+    assert even == pytest.approx(0.5, abs=0.05)
+    assert careful == pytest.approx(0.8, abs=0.05)
+
+
+# --- What can't be trained ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ([], "are none"),
+        (segments(1), "are none"),
+        ([s.model_copy(update={"spans": ()}) for s in segments(9)], "are all capability"),
+        ([s.model_copy(update={"spans": ((0, len(s.text)),)}) for s in segments(9)], "all style"),
+    ],
+)
+def test_segments_that_teach_nothing(tmp_path, made, said):
+    with pytest.raises(SegmentsError, match=said):
+        train(made, tmp_path / "out", TrainSettings(**TINY))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_holds_something_else(tmp_path, trained):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="is there already, and no training"):
+        train(segments(), tmp_path, TrainSettings(**TINY))
+    with pytest.raises(ConfigError, match="trained with other settings or segments"):
+        train(segments(61), trained[0].folder, TrainSettings(**TINY))
+    assert {path.name for path in tmp_path.iterdir()} == {"notes.txt"}
+
+
+def no_fast_tokenizer(folder):
+    """CANINE reads characters: transformers has only a Python tokenizer for it."""
+    small = {"hidden_size": 4, "intermediate_size": 4, "num_attention_heads": 1}
+    sizes = {"num_hidden_layers": 1, "num_hash_buckets": 16, "max_position_embeddings": 64}
+    model = CanineForTokenClassification(CanineConfig(**small, **sizes, num_labels=2))
+    model.save_pretrained(folder)
+    CanineTokenizer().save_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (lambda folder: None, "base"),
+        (no_fast_tokenizer, "no fast tokenizer"),
+        (lambda folder: make(folder, labels=("a", "b", "c")), "3 labels, not of 2"),
+        (lambda folder: build_tokenizer(folder), "base"),
+    ],
+)
+def test_bases_that_cannot_be_used(tmp_path, build, said):
+    build(tmp_path / "base")
+    with pytest.raises(ConfigError, match=said):
+        train(segments(), tmp_path / "out", TrainSettings(**TINY, base=str(tmp_path / "base")))
+
+
+# --- ONNX files ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path, trained):
+    shutil.copytree(trained[0].folder, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "predictor.json"])
+def test_a_file_that_is_missing(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(ConfigError, match=f"there is no {name}"):
+        load(f"onnx:{folder}")
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "predictor.json"])
+def test_a_file_that_is_broken(folder, name):
+    (folder / name).write_bytes((folder / name).read_bytes()[:40])
+    with pytest.raises(ConfigError, match=name):
+        load(f"onnx:{folder}")
+
+
+def test_a_tokenizer_of_another_network(folder):
+    build_tokenizer(folder, vocabulary=500, seed=3)
+    with pytest.raises(ConfigError, match=r"they don't belong together"):
+        load(f"onnx:{folder}")
+
+
+def test_a_network_that_is_no_token_classifier(folder):
+    ids = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3])
+    out = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 3])
+    node = helper.make_node("Identity", ["image"], ["logits"])
+    graph = helper.make_graph([node], "g", [ids], [out])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(made, folder / "model.onnx")
+    with pytest.raises(ConfigError, match=r"takes image and gives .*takes input_ids"):
+        load(f"onnx:{folder}")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"window": 3}, "window"), ({"shift": 2}, "shift"), ({"colour": 1}, "colour")],
+)
+def test_settings_that_are_wrong(folder, change, said):
+    path = folder / "predictor.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(ConfigError, match=rf"predictor\.json: {said}"):
+        load(f"onnx:{folder}")
