@@ -117,8 +117,9 @@ class Config(_Settings):
     """The model to learn from."""
     limits: Limits = Field(default_factory=Limits)
     """Bounds of one sample."""
-    predictor: str = "lexicon"
-    """Boundary predictor: `lexicon`, `transformers:FOLDER-OR-ID`, `python:MODULE:FACTORY`."""
+    predictor: str = "english-1"
+    """Boundary predictor: `english-1`, `lexicon`, `onnx:FOLDER`, `transformers:FOLDER-OR-ID`,
+    `http://…`, `python:MODULE:FACTORY`."""
     student_predictor: str | None = None
     """Predictor for the student's text, if another than `predictor`."""
     teacher_predictor: str | None = None

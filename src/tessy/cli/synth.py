@@ -27,7 +27,8 @@ def synth(
     predictor: Annotated[
         str | None,
         typer.Option(
-            help="Boundary predictor: lexicon, transformers:FOLDER-OR-ID, python:MODULE:FACTORY.",
+            help="Boundary predictor: english-1, lexicon, onnx:FOLDER, transformers:FOLDER-OR-ID, "
+            "http://…, python:MODULE:FACTORY.",
         ),
     ] = None,
     student_chunk: Annotated[

@@ -1,0 +1,109 @@
+"""The table of docs/boundary.md: `python recipes/boundary/table.py [SHIFTED]`, about two minutes.
+
+SHIFTED is a folder with a predictor trained as the shipped one is, with `--shift`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from tessy.boundary.classifier import ClassifierPredictor
+from tessy.boundary.evaluate import Evaluation, evaluate
+from tessy.boundary.protocol import Judgement, Passage, Predictor
+from tessy.boundary.registry import SHIPPED, load
+from tessy.boundary.report import shown
+from tessy.boundary.segments import gold_file
+from tessy.words import units
+
+COLUMNS = ("word_f1", "boundary_f1_near", "cut_near", "ece")
+WINDOWS = (32, 64, 100, 200)
+RIGHT = (0, 1, 2, 4)
+
+
+class Narrow:
+    """A classifier that sees only some words to the right of the word that it judges.
+
+    Args:
+        predictor: Judges.
+        words: How many it sees.
+    """
+
+    batched = True
+
+    def __init__(self, predictor: ClassifierPredictor, words: int) -> None:
+        self.name = f"{predictor.name}, {words} words to the right"
+        self._predictor, self._words = predictor, words
+
+    def style(self, passages: Sequence[Passage]) -> list[list[float]]:
+        """P(style) of each word, of the text up to a few words behind it."""
+        found = []
+        for passage in passages:
+            words = units(passage.text)
+            ends = [words[min(at + self._words, len(words) - 1)].end for at in range(len(words))]
+            cut = [
+                Passage(passage.role, passage.context, passage.text[:end].rstrip(), True)
+                for end in ends
+            ]
+            scores = self._predictor.style(cut)
+            found.append([row[at] for at, row in enumerate(scores)])
+        return found
+
+    def judge(self, passages: Sequence[Passage]) -> list[Judgement]:
+        """The first word whose score is on the other side."""
+        scores = self.style(passages)
+        made = self._predictor
+        return [made._judgement(*pair) for pair in zip(passages, scores, strict=True)]
+
+
+def classifier(**changes: Any) -> ClassifierPredictor:
+    """The shipped predictor, read otherwise."""
+    made = load(SHIPPED)
+    assert isinstance(made, ClassifierPredictor)
+    made.settings = made.settings.model_copy(update=changes)
+    return made
+
+
+def row(name: str, evaluation: Evaluation) -> str:
+    """A row of the table."""
+    figures = [shown(evaluation.whole.figures[column]) for column in COLUMNS]
+    speed = f"{evaluation.speed.milliseconds:.2f}" if evaluation.speed else "–"
+    return f"| {name} | {' | '.join(figures)} | {speed} |"
+
+
+def main(shifted: str | None) -> None:
+    """Print the tables."""
+    gold = gold_file()
+    print(f"{len(gold)} gold segments\n")
+    print(
+        "| predictor | style F1, words | boundary F1, within a word | cuts within a word "
+        "| ECE | ms |"
+    )
+    print("|---|---|---|---|---|---|")
+    made: list[tuple[str, Predictor, bool]] = [
+        ("`lexicon`", load("lexicon"), True),
+        (f"`{SHIPPED}`", load(SHIPPED), True),
+    ]
+    made += [(f"window of {tokens} tokens", classifier(window=tokens), True) for tokens in WINDOWS]
+    made += [(f"{words} words to the right", Narrow(classifier(), words), False) for words in RIGHT]
+    if shifted:
+        made.append(("labels shifted by one token", load(f"onnx:{shifted}"), False))
+    whole: dict[str, Evaluation] = {}
+    for name, predictor, timed in made:
+        whole[name] = evaluate(predictor, gold, timed=timed)
+        print(row(name, whole[name]), flush=True)
+    lexicon, ours = whole["`lexicon`"], whole[f"`{SHIPPED}`"]
+    for group in ("subject", "model", "position"):
+        print(f"\n| {group} | segments | `lexicon` | `{SHIPPED}` |\n|---|---|---|---|")
+        for value, members in ours.groups[group].items():
+            cells = [
+                f"{e.groups[group][value].figures['word_f1'].value:.3f}, "
+                f"{e.groups[group][value].figures['boundary_f1_near'].value:.3f}"
+                for e in (lexicon, ours)
+            ]
+            print(f"| {value} | {members.segments} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else None)
