@@ -258,8 +258,9 @@ async def test_annotators_are_measured_as_predictors_are(tmp_path):
     gold, said = tmp_path / "gold.jsonl", tmp_path / "said.jsonl"
     async with ScriptedServer(Annotator()) as server:
         assert (await annotate(traces, gold, server.url, "--count", 20)).code == 0
-    args = ["predictor", "annotate", traces, "--annotator", "lexicon", "--out", said]
-    assert (await tessy(*args, "--words", 30, "--count", 20)).code == 0
+    args = ["predictor", "annotate", gold, "--annotator", "lexicon", "--out", said]
+    assert (await tessy(*args)).code == 0
+    assert [row["id"] for row in lines(said)] == [row["id"] for row in lines(gold)]
     done = await tessy("predictor", "evaluate", said, "--gold", gold, "--samples", 20)
     assert done.code == 0, done.err
     assert "said.jsonl" in done.out

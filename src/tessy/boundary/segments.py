@@ -231,6 +231,18 @@ def read_segments(path: Path, *, labelled: bool = True) -> list[Segment]:
     return segments
 
 
+def is_segment_file(path: Path) -> bool:
+    """Whether a file holds segments, by its first line, and not traces to draw them from."""
+    if path.suffix != ".jsonl" or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        first = next((line for line in file if line.strip()), b"")
+    try:
+        return "<think>" not in Segment.model_validate(orjson.loads(first)).text
+    except ValueError:  # both libraries' errors are of this kind
+        return False
+
+
 def gold_file() -> list[Segment]:
     """The gold set that ships: labelled by reading, for evaluation only."""
     with resources.as_file(resources.files("tessy.boundary").joinpath("gold.jsonl")) as path:

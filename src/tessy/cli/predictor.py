@@ -23,7 +23,7 @@ def annotate(
         str,
         typer.Argument(
             help="Thinking: a .jsonl, .jsonl.gz or .parquet file, a Hugging Face data set, or a "
-            "run's folder."
+            "run's folder. Or a segment file, to label its segments anew."
         ),
     ],
     annotator: Annotated[

@@ -19,7 +19,13 @@ from tessy.boundary import report
 from tessy.boundary.evaluate import Evaluation, evaluate_labels
 from tessy.boundary.evaluate import evaluate as evaluate_predictor
 from tessy.boundary.registry import is_predictor, load
-from tessy.boundary.segments import Segment, draw, gold_file, read_segments
+from tessy.boundary.segments import (
+    Segment,
+    draw,
+    gold_file,
+    is_segment_file,
+    read_segments,
+)
 from tessy.boundary.settings import TrainSettings
 from tessy.boundary.traces import read_traces
 from tessy.boundary.train import train as train_predictor
@@ -60,13 +66,14 @@ def annotate(
     chosen = load_config(config, {**overrides, "student.model": None if predictor else annotator})
     if not out.parent.is_dir():
         raise ConfigError(f"{out}: there is no folder {out.parent}", hint="make it first")
-    read = read_traces(traces)
-    if read.without:
-        say(f"{read.without} rows without thinking are left out")
-    segments = draw(read.traces, count, words=words, before=before, seed=seed)
-    say(f"{len(segments)} segments of {len(read.traces)} traces")
-    if len(segments) < count:
-        say(f"there is no text for {count}")
+    if is_segment_file(Path(traces)):
+        segments = [
+            segment.model_copy(update={"spans": None, "annotator": ""})
+            for segment in read_segments(Path(traces), labelled=False)[:count]
+        ]
+        say(f"{len(segments)} segments of {traces}, to be labelled anew")
+    else:
+        segments = _drawn(traces, count, words, before, seed, say)
     store = annotating.Store(out, segments, annotator)
     if store.tally.done:
         say(f"{store.tally.done} of them are done already")
@@ -79,6 +86,17 @@ def annotate(
     finally:
         store.close()
     _summarise(store.tally, out, say)
+
+
+def _drawn(source: str, count: int, words: int, before: int, seed: int, say: Say) -> list[Segment]:
+    read = read_traces(source)
+    if read.without:
+        say(f"{read.without} rows without thinking are left out")
+    segments = draw(read.traces, count, words=words, before=before, seed=seed)
+    say(f"{len(segments)} segments of {len(read.traces)} traces")
+    if len(segments) < count:
+        say(f"there is no text for {count}")
+    return segments
 
 
 def _progress(say: Say) -> Callable[[annotating.Tally], None]:
