@@ -53,7 +53,7 @@ TEACHER_WEAK = {"epochs": 1, "held_out": 0.05, "learning_rate": 2e-4}
 TEACHER_READ = {
     **{"epochs": 16, "patience": 4, "batch": 8, "learning_rate": 1e-4, "held_out": 0.15},
 }
-SMALL_BETTER = {"epochs": 12, "patience": 4, "held_out": 0.05}
+SMALL_BETTER = {"epochs": 8, "patience": 4, "held_out": 0.05}
 SMALL_READ = {
     **{"epochs": 12, "patience": 12, "batch": 16, "learning_rate": 3e-4, "held_out": 0.15},
 }

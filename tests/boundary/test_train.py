@@ -198,6 +198,16 @@ def test_platt_finds_the_temperature_and_bias_that_were_put_in():
     assert bias == pytest.approx(-0.7, abs=0.05)
 
 
+def test_platt_is_not_carried_away_by_a_network_that_is_too_sure():
+    chance = np.random.default_rng(0)
+    odds = np.where(chance.random(5000) < 0.2, 13.0, -13.0)
+    style = (odds > 0) ^ (chance.random(len(odds)) < 0.03)
+    temperature, bias = platt(odds, style.astype(float))
+    scores = 1 / (1 + np.exp(-(odds / temperature + bias)))
+    assert scores.max() == pytest.approx(0.97, abs=0.02)
+    assert scores.min() == pytest.approx(0.03, abs=0.01)
+
+
 def test_the_threshold_follows_the_cost():
     chance = np.random.default_rng(1)
     scores = chance.random(20_000)

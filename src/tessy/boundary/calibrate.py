@@ -26,6 +26,8 @@ Array = NDArray[np.float64]
 _STEPS = 200
 _GRID = np.linspace(0.1, 0.9, 81)
 _EDGE = 1e-6
+_PRIOR = 1e-2
+_SMALLEST = 1e-8
 
 
 def calibrated(
@@ -87,18 +89,30 @@ def platt(odds: Array, style: Array) -> tuple[float, float]:
     Returns:
         Temperature (> 0) and bias.
     """
-    slope, bias = 1.0, 0.0
     design = np.stack([odds, np.ones_like(odds)], axis=1)
+    at = np.array([1.0, 0.0])
     for _ in range(_STEPS):
-        chance = 1 / (1 + np.exp(-np.clip(slope * odds + bias, -50, 50)))
-        gradient = design.T @ (chance - style) + np.array([slope - 1, bias]) * 1e-2
-        weight = chance * (1 - chance)
-        curve = (design * weight[:, None]).T @ design + np.eye(2) * 1e-2
+        chance = 1 / (1 + np.exp(-np.clip(design @ at, -50, 50)))
+        gradient = design.T @ (chance - style) + _PRIOR * (at - (1.0, 0.0))
+        curve = (design * (chance * (1 - chance))[:, None]).T @ design + _PRIOR * np.eye(2)
         step = np.linalg.solve(curve, gradient)
-        slope, bias = max(slope - step[0], 0.05), bias - step[1]
-        if np.abs(step).max() < 1e-8:
+        # A whole step may overshoot where the network is sure of itself: the curve is flat there.
+        while _loss(design, style, at - step) > _loss(design, style, at):
+            step /= 2
+            if np.abs(step).max() < _SMALLEST:
+                break
+        at = at - step
+        if np.abs(step).max() < _SMALLEST:
             break
+    slope, bias = max(at[0], 1e-3), at[1]
     return 1 / float(slope), float(bias)
+
+
+def _loss(design: Array, style: Array, at: Array) -> float:
+    """What the labels are unlikely by, and how far slope and bias are from doing nothing."""
+    odds = design @ at
+    unlikely = np.logaddexp(0, odds) - style * odds
+    return float(unlikely.sum() + _PRIOR / 2 * ((at - (1.0, 0.0)) ** 2).sum())
 
 
 def cheapest(scores: Array, style: Array, *, through: float, short: float) -> float:
