@@ -1,11 +1,11 @@
-"""Segments of reasoning about code that are not ours to ship: draws them from a clone, and labels them.
+"""Labelled segments of reasoning about code, whose text is not ours to ship, from a clone.
 
     git clone https://github.com/ReasoningPattern/dummyrepo CLONE
     python recipes/boundary/code.py CLONE OUT.jsonl
     tessy predictor evaluate english-1 --gold OUT.jsonl
 
-The repository (of "How Do Large Reasoning Models Think? A First Look at Reasoning Behaviors in Code
-Generation") has no licence. So only where the style is stands here (`code.jsonl`), without the text.
+The repository (of "How Do Large Reasoning Models Think? A First Look at Reasoning Behaviors in
+Code Generation") has no licence. So `code.jsonl` has no text, only where the style is in it.
 """
 
 from __future__ import annotations
