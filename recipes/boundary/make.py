@@ -134,7 +134,13 @@ def trained(
     """A folder with a trained predictor; trained now, or further, if it isn't finished."""
     if not (out / "predictor.json").exists():
         chosen = TrainSettings.model_validate({**settings, "base": base})
-        train(segments, out, chosen, onnx=onnx, say=lambda line: print(f"{out.name}: {line}"))
+        train(
+            segments,
+            out,
+            chosen,
+            onnx=onnx,
+            say=lambda line: print(f"{out.name}: {line}", flush=True),
+        )
     return out
 
 
