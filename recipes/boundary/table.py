@@ -35,20 +35,26 @@ class Narrow:
     def __init__(self, predictor: ClassifierPredictor, words: int) -> None:
         self.name = f"{predictor.name}, {words} words to the right"
         self._predictor, self._words = predictor, words
+        self._known: dict[tuple[str, int], float] = {}
 
     def style(self, passages: Sequence[Passage]) -> list[list[float]]:
         """P(style) of each word, of the text up to a few words behind it."""
-        found = []
-        for passage in passages:
-            words = units(passage.text)
-            ends = [words[min(at + self._words, len(words) - 1)].end for at in range(len(words))]
-            cut = [
-                Passage(passage.role, passage.context, passage.text[:end].rstrip(), True)
-                for end in ends
-            ]
-            scores = self._predictor.style(cut)
-            found.append([row[at] for at, row in enumerate(scores)])
-        return found
+        return [self._one(passage) for passage in passages]
+
+    def _one(self, passage: Passage) -> list[float]:
+        words, begin = units(passage.text), len(passage.context)
+        keys, new = [], []
+        for at, word in enumerate(words):
+            end = words[min(at + self._words, len(words) - 1)].word_end
+            cut = Passage(passage.role, passage.context, passage.text[:end], True)
+            keys.append((cut.context + cut.text, begin + word.word_start))
+            if keys[-1] not in self._known:
+                new.append((keys[-1], cut, at))
+        for (key, _, at), row in zip(
+            new, self._predictor.style([cut for _, cut, _ in new]), strict=True
+        ):
+            self._known[key] = row[at]
+        return [self._known[key] for key in keys]
 
     def judge(self, passages: Sequence[Passage]) -> list[Judgement]:
         """The first word whose score is on the other side."""

@@ -94,6 +94,23 @@ def test_the_exported_network_judges_as_the_trained_one(trained):
         assert one == pytest.approx(other, abs=1e-4, nan_ok=True)
 
 
+def test_context_beyond_the_networks_reach_changes_nothing_but_the_time(trained):
+    """So a long window costs no more than the text and a few tokens."""
+    near, far = (load(f"onnx:{trained[0].folder}") for _ in range(2))
+    assert near.settings.reach == 12
+    far.settings = far.settings.model_copy(update={"reach": None})
+    passages = [
+        Passage(role, before, segment.text[:cut], True)
+        for segment in segments(12, seed=5)
+        for role in Role
+        for before in ("", "so ", "so x=3 wait, " * 9, "f(2) is even\n\n" * 60)
+        for cut in (None, 9, 30)
+    ]
+    assert near.judge(passages) == far.judge(passages)
+    for one, other in zip(near.style(passages), far.style(passages), strict=True):
+        assert one == pytest.approx(other, abs=1e-4, nan_ok=True)
+
+
 def test_the_folder_holds_all_that_was_promised(trained):
     folder = trained[0].folder
     names = {path.name for path in folder.iterdir()}

@@ -153,7 +153,7 @@ async def test_annotating_goes_on_where_it_was_stopped(tmp_path):
     """Killed by Ctrl-C in the middle, then called again: the same segments, each asked for once."""
     traces, out = write_traces(tmp_path / "t.jsonl"), tmp_path / "s.jsonl"
     enough = asyncio.Event()
-    asked, slow = [], Latency(token_s=0.002)
+    asked, slow = [], Latency(token_s=0.01)
 
     def count(text, answer):
         asked.append(text)
@@ -162,7 +162,7 @@ async def test_annotating_goes_on_where_it_was_stopped(tmp_path):
         return answer
 
     async with ScriptedServer(Annotator(count), max_sequences=2, latency=slow) as server:
-        named = ["--annotator", server.url, "--format", "qwen3", "--words", 30, "--count", 60]
+        named = ["--annotator", server.url, "--format", "qwen3", "--words", 30, "--count", 24]
         process = await start("predictor", "annotate", traces, "--out", out, *named)
         async with asyncio.timeout(60):
             await enough.wait()
@@ -170,13 +170,13 @@ async def test_annotating_goes_on_where_it_was_stopped(tmp_path):
         await process.communicate()
         before = lines(out) if out.exists() else []
         first = len(asked)
-        done = await annotate(traces, out, server.url, "--count", 60)
+        done = await annotate(traces, out, server.url, "--count", 24)
     assert process.returncode in (0, 130)
     assert done.code == 0, done.err
     found = lines(out)
     assert found[: len(before)] == before
-    assert len({segment["id"] for segment in found}) == len(found) == 60
-    assert 0 < len(before) < 60
+    assert len({segment["id"] for segment in found}) == len(found) == 24
+    assert 0 < len(before) < 24
     assert not {segment["text"] for segment in before} & set(asked[first:])
 
 

@@ -3,7 +3,8 @@
 Whatever runs the network (`onnx`, `transformers`, `served`) is a `Network`: token ids in, log-odds
 of style out. All the rest is here, once:
 
-    window      the last tokens of context and text that the network sees
+    window      the last tokens of context and text that the network sees; of the context, only
+                what its judgement can depend on
     words       a word's P(style) is the mean over its tokens; a word of punctuation only has that
                 of the word before it, and never makes a boundary
     thresholds  one for each writer: above it a teacher's word counts as style; below it a
@@ -13,6 +14,7 @@ of style out. All the rest is here, once:
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -64,8 +66,8 @@ class ClassifierPredictor:
 
     def style(self, passages: Sequence[Passage]) -> list[list[float]]:
         """P(style) of each unit of each text; see `Scorer.style`."""
-        window = self.settings.window
-        contexts = [_tail(passage.context, _CHARACTERS_A_TOKEN * window) for passage in passages]
+        seen = _CHARACTERS_A_TOKEN * min(self.settings.window, self.settings.reach or sys.maxsize)
+        contexts = [_tail(passage.context, seen) for passage in passages]
         encodings = self._tokenizer.encode_batch(
             [context + passage.text for context, passage in zip(contexts, passages, strict=True)],
             add_special_tokens=False,
@@ -92,7 +94,10 @@ class ClassifierPredictor:
         first = max(0, len(offsets) - self.settings.window)
         while first > 0 and offsets[first][0] >= begin:
             first -= 1
-        return first
+        if self.settings.reach is None:
+            return first
+        own = next((at for at in range(first, len(offsets)) if offsets[at][1] > begin), first)
+        return max(first, own - self.settings.reach - self.settings.shift)
 
     def _words(
         self, text: str, offsets: Sequence[tuple[int, int]], odds: Sequence[float]

@@ -38,6 +38,7 @@ class ClassifierSettings(BaseModel):
     Attributes:
         shift: 1 if the label at a token speaks of the next one (METHOD, "Published code").
         window: Tokens that the network sees at most, cut from the left.
+        reach: Tokens of context that a judgement can depend on, if that is fewer; None: all.
         temperature: Log-odds of style are divided by it (fitted on held-out segments),
         bias: and this is added.
         thresholds: See there.
@@ -50,6 +51,7 @@ class ClassifierSettings(BaseModel):
 
     shift: int = Field(default=0, ge=0, le=1)
     window: int = Field(default=200, ge=16)
+    reach: int | None = Field(default=None, ge=1)
     temperature: float = Field(default=1.0, gt=0)
     bias: float = 0.0
     thresholds: Thresholds = Thresholds()

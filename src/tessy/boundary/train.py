@@ -91,7 +91,10 @@ def train(
 
     network, tokenizer, epochs = fit.fit(learned, held, out, settings, say)
     shape = ClassifierSettings(
-        shift=int(settings.shift), window=settings.window, vocabulary=tokenizer.get_vocab_size()
+        shift=int(settings.shift),
+        window=settings.window,
+        reach=getattr(network.model.config, "reach", None),
+        vocabulary=tokenizer.get_vocab_size(),
     )
     say("calibrating")
     name = f"transformers:{out}"
