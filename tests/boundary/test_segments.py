@@ -6,7 +6,7 @@ from collections import Counter
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tessy.boundary.segments import (
@@ -87,6 +87,7 @@ def test_a_rare_model_is_drawn_as_often_as_a_frequent_one():
     assert counts == {"many": 12, "few": 12}
 
 
+@settings(deadline=None)
 @given(st.integers(5, 70), st.integers(0, 150), st.integers(0, 9))
 def test_segments_are_whole_words_that_do_not_overlap(words, before, seed):
     found = {trace.id: trace for trace in traces(each=2, words=150)}

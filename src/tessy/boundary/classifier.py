@@ -90,7 +90,7 @@ class ClassifierPredictor:
         return scores
 
     def _first(self, offsets: Sequence[tuple[int, int]], begin: int) -> int:
-        """The first token that the network sees: the window's, but all text and a token before it."""
+        """The first token that is seen: the window's, but all of the text and a token before."""
         first = max(0, len(offsets) - self.settings.window)
         while first > 0 and offsets[first][0] >= begin:
             first -= 1
