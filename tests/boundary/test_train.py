@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -22,7 +23,7 @@ from transformers import (
 
 from boundary.test_transformers import make
 from tessy.boundary.calibrate import cheapest, platt
-from tessy.boundary.encode import IGNORED, examples
+from tessy.boundary.encode import IGNORED, Example, examples
 from tessy.boundary.metrics import FIGURES, Counts, count
 from tessy.boundary.protocol import Passage
 from tessy.boundary.registry import load
@@ -142,6 +143,9 @@ def test_a_finished_folder_is_a_base_of_its_own(trained, tmp_path):
     settings = TrainSettings(**{**TINY, "epochs": 1}, base=str(trained[0].folder))
     result = train(segments(30, seed=3), tmp_path / "further", settings)
     assert result.figures["word_f1"].value > 0.95
+    card = (result.folder / "README.md").read_text()
+    assert "| base | out |" in card
+    assert str(trained[0].folder) not in card
 
 
 @pytest.mark.parametrize("shift", [False, True])
@@ -201,6 +205,54 @@ def test_tokens_have_the_labels_of_their_words(trained, shift):
     else:
         assert kinds["even"] == [1]
         assert kinds["me"] == [IGNORED]
+
+
+def test_examples_are_cut_behind_whole_words(trained):
+    """So that the network learns to judge a chunk's end, where nothing follows."""
+    tokenizer = Tokenizer.from_file(str(trained[0].folder / "tokenizer.json"))
+    segment = Segment(id="x", before="is even ", text="so x=3 let me", spans=((0, 2), (7, 13)))
+    (example,) = examples([segment], tokenizer, window=200, shift=False)
+    chance, seen = random.Random(0), set()
+    for _ in range(60):
+        cut = example.cut(chance)
+        assert cut.labels == example.labels[: len(cut.labels)]
+        assert len(cut.ids) == len(cut.labels)
+        seen.add(tokenizer.decode(cut.ids).removeprefix(segment.before))
+    assert seen == {"so", "so x=3", "so x=3 let", "so x=3 let me"}
+
+
+def test_which_examples_are_cut_depends_on_the_epoch_and_the_share(trained):
+    from tessy.boundary.fit import _Examples
+
+    tokenizer = Tokenizer.from_file(str(trained[0].folder / "tokenizer.json"))
+    made = list(examples(segments(60), tokenizer, window=200, shift=False))
+
+    def lengths(share, epoch):
+        seen = _Examples(made, share, seed=0)
+        seen.epoch = epoch
+        return [len(seen[number].ids) for number in range(len(seen))]
+
+    whole = [len(example.ids) for example in made]
+    assert lengths(0.0, 0) == whole
+    assert lengths(0.5, 0) == lengths(0.5, 0) != lengths(0.5, 1)
+    shorter = sum(a < b for a, b in zip(lengths(0.5, 0), whole, strict=True))
+    assert 15 <= shorter <= 40
+
+
+@pytest.mark.parametrize(("balance", "ratio"), [(0.0, 1.0), (1.0, 4.0), (0.5, 2.0)])
+def test_the_rarer_kind_is_weighted_up(balance, ratio):
+    from tessy.boundary.fit import _Loss
+
+    labels = torch.tensor([[0, 0, 0, 0, 1, IGNORED]])
+    loss = _Loss([Example(list(range(6)), labels[0].tolist(), ())], balance)
+
+    def share(kind):
+        """How much of the loss the tokens of one kind make, each as wrong as the other."""
+        logits = torch.zeros(1, 6, 2, requires_grad=True)
+        loss(SimpleNamespace(logits=logits), labels).backward()
+        return logits.grad[0][labels[0] == kind].abs().mean()
+
+    assert share(1) / share(0) == pytest.approx(ratio)
 
 
 # --- Calibration --------------------------------------------------------------------------------

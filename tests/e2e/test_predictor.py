@@ -149,8 +149,18 @@ async def test_a_model_that_answers_prose_only_is_told(tmp_path):
     assert "not one annotation was accepted" in done.err
 
 
-async def test_annotating_goes_on_where_it_was_stopped(tmp_path):
-    """Killed in the middle, then called again: the same segments, each asked for once."""
+@pytest.fixture
+def interruptible():
+    """Processes start with Ctrl-C as a terminal would have it, not ignored as behind a `&`."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+async def test_annotating_goes_on_where_it_was_stopped(tmp_path, how, code):
+    """Stopped in the middle, then called again: the same segments, each asked for once."""
     traces, out = write_traces(tmp_path / "t.jsonl"), tmp_path / "s.jsonl"
     enough, stopped = asyncio.Event(), asyncio.Event()
     asked, slow = [], Latency(token_s=0.01)
@@ -167,13 +177,13 @@ async def test_annotating_goes_on_where_it_was_stopped(tmp_path):
         process = await start("predictor", "annotate", traces, "--out", out, *named)
         async with asyncio.timeout(60):
             await enough.wait()
-        process.kill()
+        process.send_signal(how)
         await process.communicate()
         stopped.set()
         before = lines(out) if out.exists() else []
         first = len(asked)
         done = await annotate(traces, out, server.url, "--count", 24)
-    assert process.returncode == -signal.SIGKILL
+    assert process.returncode == code
     assert done.code == 0, done.err
     found = lines(out)
     assert found[: len(before)] == before

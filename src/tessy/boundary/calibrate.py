@@ -132,4 +132,4 @@ def cheapest(scores: Array, style: Array, *, through: float, short: float) -> fl
         ]
     )
     best = _GRID[costs == costs.min()]
-    return round(float(best[len(best) // 2]), 3) if not math.isnan(best[0]) else 0.5
+    return round(float(best[len(best) // 2]), 3)

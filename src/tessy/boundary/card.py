@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tessy.boundary.metrics import Figure
@@ -50,7 +51,7 @@ def card(
             "",
             "| setting | |",
             "|---|---|",
-            *(f"| {name} | {value} |" for name, value in settings.items()),
+            *(f"| {name} | {_shown(name, value)} |" for name, value in settings.items()),
             f"| temperature, bias | {reading.temperature:.3f}, {reading.bias:.3f} |",
             f"| threshold for the teacher's text | {reading.thresholds.teacher} |",
             f"| threshold for the student's text | {reading.thresholds.student} |",
@@ -61,6 +62,11 @@ def card(
             *_sources("From", [segment.source for segment in segments]),
         ]
     )
+
+
+def _shown(name: str, value: Any) -> Any:
+    """A setting; of a base that is a folder only its name: a card is read elsewhere."""
+    return Path(value).name if name == "base" and Path(value).is_dir() else value
 
 
 def _sources(title: str, values: Sequence[str]) -> list[str]:

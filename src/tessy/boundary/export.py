@@ -16,16 +16,13 @@ _TOLERANCE = 0.05
 """Log-odds by which the exported network may differ."""
 
 
-def export(
-    model: Any, folder: Path, sample: Sequence[Sequence[int]], *, int8: bool = False
-) -> float:
+def export(model: Any, folder: Path, sample: Sequence[Sequence[int]]) -> float:
     """Write `model.onnx` beside a trained model.
 
     Args:
         model: A token classifier of transformers, on the CPU.
         folder: Where to write.
         sample: Token ids of some texts, to compare both networks with.
-        int8: Store weights of matrices in 8 bits: a quarter of the size.
 
     Returns:
         The largest difference of the log-odds between both.
@@ -57,27 +54,14 @@ def export(
             opset_version=17,
             dynamo=False,
         )
-    if int8:
-        _quantize(path)
     before, after = TorchNetwork(model, 0, 1)(sample), OnnxNetwork(path)(sample)
     apart = max(
         float(np.abs(np.array(a) - np.array(b)).max(initial=0.0))
         for a, b in zip(before, after, strict=True)
     )
-    if apart > _TOLERANCE and not int8:
+    if apart > _TOLERANCE:
         raise PredictorError(f"{path}: its log-odds differ from the trained ones by {apart:.3f}")
     return apart
-
-
-def _quantize(path: Path) -> None:
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    whole = path.with_suffix(".float.onnx")
-    path.rename(whole)
-    try:
-        quantize_dynamic(whole, path, weight_type=QuantType.QInt8)
-    finally:
-        whole.unlink()
 
 
 def _Logits(model: Any) -> Any:
