@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 from types import SimpleNamespace
 
@@ -23,13 +24,16 @@ from transformers import (
 
 from boundary.test_transformers import make
 from tessy.boundary.calibrate import cheapest, platt
+from tessy.boundary.classifier import ClassifierPredictor
 from tessy.boundary.encode import IGNORED, Example, examples
 from tessy.boundary.metrics import FIGURES, Counts, count
 from tessy.boundary.protocol import Passage
 from tessy.boundary.registry import load
-from tessy.boundary.segments import Segment, spans_of
-from tessy.boundary.settings import TrainSettings
+from tessy.boundary.segments import Segment, is_style, spans_of, split
+from tessy.boundary.settings import ClassifierSettings, TrainSettings
+from tessy.boundary.tagger import Tagger, TaggerConfig
 from tessy.boundary.train import train
+from tessy.boundary.transformers import TorchNetwork
 from tessy.boundary.walk import labellings, truth
 from tessy.errors import ConfigError, SegmentsError
 from tessy.testing import build_tokenizer
@@ -54,6 +58,17 @@ def segments(number=60, seed=0):
         text = " ".join(words)
         spans = spans_of(units(text), kinds)
         made.append(Segment(id=str(n), text=text, spans=spans, question=f"q{n}", annotator="me"))
+    return made
+
+
+def blurred(found):
+    """The same segments with every third word labelled at random: nothing to be sure of."""
+    chance, made = random.Random(0), []
+    for segment in found:
+        words = units(segment.text)
+        kinds = is_style(segment, words)
+        kinds = [chance.random() < 0.5 if at % 3 == 0 else kind for at, kind in enumerate(kinds)]
+        made.append(segment.model_copy(update={"spans": spans_of(words, kinds)}))
     return made
 
 
@@ -97,19 +112,25 @@ def test_the_exported_network_judges_as_the_trained_one(trained):
 
 def test_context_beyond_the_networks_reach_changes_nothing_but_the_time(trained):
     """So a long window costs no more than the text and a few tokens."""
-    near, far = (load(f"onnx:{trained[0].folder}") for _ in range(2))
-    assert near.settings.reach == 12
-    far.settings = far.settings.model_copy(update={"reach": None})
-    passages = [
-        Passage(role, before, segment.text[:cut], True)
-        for segment in segments(12, seed=5)
-        for role in Role
-        for before in ("", "so ", "so x=3 wait, " * 9, "f(2) is even\n\n" * 60)
-        for cut in (None, 9, 30)
-    ]
-    assert near.judge(passages) == far.judge(passages)
-    for one, other in zip(near.style(passages), far.style(passages), strict=True):
-        assert one == pytest.approx(other, abs=1e-4, nan_ok=True)
+    assert load(f"onnx:{trained[0].folder}").settings.reach == TaggerConfig().reach == 12
+    torch.manual_seed(3)
+    network = Tagger(TaggerConfig(vocab_size=300, hidden_size=16))
+    for weight in network.parameters():
+        torch.nn.init.normal_(weight)
+    texts = [(before, s.text) for s in segments(4) for before in ("", "so ", "so x=3 wait, " * 9)]
+
+    def odds(reach):
+        tokenizer = Tokenizer.from_file(str(trained[0].folder / "tokenizer.json"))
+        settings = ClassifierSettings(reach=reach, temperature=5.0)
+        made = ClassifierPredictor("x", tokenizer, TorchNetwork(network, 0, 1), settings)
+        return made.style([Passage(Role.TEACHER, *text, True) for text in texts])
+
+    def apart(reach):
+        pairs = zip(odds(reach), odds(None), strict=True)
+        return max(abs(a - b) for one, other in pairs for a, b in zip(one, other, strict=True))
+
+    assert apart(12) < 1e-6
+    assert apart(11) > 1e-5
 
 
 def test_the_folder_holds_all_that_was_promised(trained):
@@ -146,6 +167,27 @@ def test_a_finished_folder_is_a_base_of_its_own(trained, tmp_path):
     card = (result.folder / "README.md").read_text()
     assert "| base | out |" in card
     assert str(trained[0].folder) not in card
+
+
+def test_the_best_epoch_is_kept_and_not_the_last(tmp_path):
+    said = []
+    settings = TrainSettings(**{**TINY, "learning_rate": 0.2, "epochs": 7})
+    unclear = blurred(segments())
+    train(unclear, tmp_path / "out", settings, say=said.append)
+    scores = [float(found[1]) for line in said if (found := re.search(r"F1 (\d\.\d+)", line))]
+    assert scores[-1] < max(scores)  # so that keeping the last one would show
+    _, held = split(unclear, settings.held_out, settings.seed)
+    tokenizer = Tokenizer.from_file(str(tmp_path / "out" / "tokenizer.json"))
+    network = load(f"transformers:{tmp_path / 'out'}")._network
+    found = [
+        (label, odds > 0)
+        for example in examples(held, tokenizer, window=200, shift=False)
+        for label, odds in zip(example.labels, network([example.ids])[0], strict=True)
+        if label != IGNORED
+    ]
+    hits = sum(label and style for label, style in found)
+    f1 = 2 * hits / sum(label + style for label, style in found)
+    assert f1 == pytest.approx(max(scores), abs=1e-3)
 
 
 @pytest.mark.parametrize("shift", [False, True])

@@ -47,7 +47,8 @@ def shown(figure: Figure) -> str:
         return "–"
     if math.isnan(figure.low):
         return f"{figure.value:.3f}"
-    return f"{figure.value:.3f}  {figure.low:.3f}–{figure.high:.3f}"
+    to = " to " if figure.low < 0 else "–"
+    return f"{figure.value:.3f}  {figure.low:.3f}{to}{figure.high:.3f}"
 
 
 def numbers(found: Sequence[Evaluation]) -> list[dict[str, Any]]:
