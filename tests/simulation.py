@@ -7,15 +7,17 @@ next depends on what is written and pending, not on how it was cut into chunks.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from tessy.boundary.judge import Tell
 from tessy.boundary.protocol import Judgement, Passage
 from tessy.config import Config
 from tessy.cooperate import Session
 from tessy.trajectory import Role, Trajectory, Turn
 from tessy.turns import Chunk, Finish
-from tessy.words import complete, units
+from tessy.words import Unit, complete, units
 
 END = "\x00end"
 
@@ -27,6 +29,27 @@ class ScriptedVoice:
     next_text: Callable[[str], str]
     answers: str = "the answer"
     requests: int = 0
+    events: Sequence[int] = (1,)
+    """Characters of the events of a stream, over and over."""
+
+    async def follow(self, trajectory: Trajectory, max_tokens: int, seed: int, new_reader):
+        """As `continue_`, but in pieces, until the reader has enough of them."""
+        whole = await self.continue_(trajectory, max_tokens, seed)
+        reader, found = new_reader(), []
+        reader.begin(lambda event, error: found.append((event, error)))
+        ends, at = [], 0
+        for size in itertools.cycle(self.events):
+            if at >= len(whole.text):
+                return whole, reader
+            piece = whole.text[at : at + size]
+            at += len(piece)
+            ends.append(at)
+            reader.read(piece, len(ends))
+            if found:
+                ((event, error),) = found
+                if error:
+                    raise error
+                return Chunk(whole.text[: ends[event - 1]], Finish.LENGTH, ends[event - 1]), reader
 
     async def continue_(self, trajectory: Trajectory, max_tokens: int, seed: int) -> Chunk:
         self.requests += 1
@@ -61,14 +84,35 @@ class WordPredictor:
         words = complete(passage.text, units(passage.text), final=passage.final)
         judgement = Judgement(None, words[-1].word_end if words else 0)
         for word in words:
-            if word.word_start == word.word_end:
+            if word.word_start == word.word_end or word.end <= passage.judged:
                 continue
-            before = passage.context + passage.text[: word.word_start]
-            kind = self.is_style(before, passage.text[word.word_start : word.word_end])
-            if kind != (passage.role is Role.STUDENT):
+            if self._differs(passage, word):
                 judgement = Judgement(word.word_start, word.word_start)
                 break
         self.judged.append((passage, judgement))
+        return judgement
+
+    def _differs(self, passage: Passage, word: Unit) -> bool:
+        before = passage.context + passage.text[: word.word_start]
+        kind = self.is_style(before, passage.text[word.word_start : word.word_end])
+        return kind != (passage.role is Role.STUDENT)
+
+
+class EagerPredictor(WordPredictor):
+    """Judges a word by its first character, so it is sure of words that are not complete."""
+
+    eager = True
+
+    def __init__(self) -> None:
+        super().__init__(lambda before, word: not word[0].isdigit() and word[0] != "W")
+
+    def _judge(self, passage: Passage) -> Judgement:
+        judgement = super()._judge(passage)
+        if judgement.boundary is not None:
+            return judgement._replace(sure=True)
+        last = [word for word in units(passage.text) if word.word_end > word.word_start][-1:]
+        if last and last[0].end > passage.judged and self._differs(passage, last[0]):
+            return Judgement(last[0].word_start, last[0].word_start, sure=True)
         return judgement
 
 
@@ -82,20 +126,38 @@ def config(student_chunk: int = 20, teacher_chunk: int = 20, **limits: object) -
     )
     # A copy is not validated: here a token is a character, so chunks may be of one.
     sizes = {Role.STUDENT: student_chunk, Role.TEACHER: teacher_chunk}
-    update = {role.value: made.of(role).model_copy(update={"chunk": sizes[role]}) for role in Role}
+    update = {
+        role.value: made.of(role).model_copy(update={"chunk": size, "span_tokens": size})
+        for role, size in sizes.items()
+    }
     return made.model_copy(update=update)
 
 
 def session(
-    student: ScriptedVoice, teacher: ScriptedVoice, predictor: WordPredictor, settings: Config
+    student: ScriptedVoice,
+    teacher: ScriptedVoice,
+    predictor: WordPredictor,
+    settings: Config,
+    *,
+    streamed: bool = False,
 ) -> tuple[Session, list[Turn]]:
     turns: list[Turn] = []
 
-    async def judge(passage: Passage) -> Judgement:
-        return predictor.judge([passage])[0]
+    def ask(passage: Passage, tell: Tell) -> None:
+        tell(predictor.judge([passage])[0])
 
     voices = {Role.STUDENT: student, Role.TEACHER: teacher}
-    return Session("s", settings, voices, judge, turns.append), turns  # type: ignore[arg-type]
+    roles = frozenset(Role)
+    made = Session(
+        sample_id="s",
+        config=settings,
+        voices=voices,  # type: ignore[arg-type]
+        ask=ask,
+        record=turns.append,
+        streamed=roles if streamed else frozenset(),
+        eager=roles if getattr(predictor, "eager", False) else frozenset(),
+    )
+    return made, turns
 
 
 def run(coroutine):

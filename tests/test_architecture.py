@@ -23,10 +23,11 @@ ROOT = PACKAGE.parent.parent
 
 LAYERS = """
 _version
-words errors printable
+words errors printable loop
 trajectory rows
 boundary.protocol boundary.settings
 turns repetition
+reading
 boundary.segments boundary.metrics boundary.locate boundary.verbatim
 boundary.traces boundary.lexicon boundary.classifier boundary.walk boundary.tagger
 boundary.transformers boundary.onnx boundary.judge
@@ -36,7 +37,7 @@ models.address
 models.weights
 models.llama_child
 models.local
-models.wire
+models.wire models.stream
 models.client
 boundary.served
 boundary.registry
@@ -76,7 +77,7 @@ Empty rooms' names are DESIGN's. `tessy` itself, the front door, names all and i
 """
 
 RANKS = {name: rank for rank, line in enumerate(LAYERS.splitlines()) for name in line.split()}
-PURE = ("turns", "words", "trajectory", "repetition", "boundary.protocol")
+PURE = ("turns", "reading", "words", "trajectory", "repetition", "boundary.protocol")
 DOORS = {"boundary", "models", "runs"}
 """Rooms whose own `__init__` is a docstring and no more."""
 EFFECTS = {

@@ -11,7 +11,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from simulation import END, ScriptedVoice, WordPredictor, config, run, session
+from simulation import (
+    END,
+    EagerPredictor,
+    ScriptedVoice,
+    WordPredictor,
+    config,
+    run,
+    session,
+)
 from tessy import record
 from tessy.boundary.protocol import Judgement
 from tessy.cooperate import SampleFailed
@@ -29,6 +37,8 @@ WRONG = {
     "by place": lambda before, word: (len(before) // 7) % 2 == 0,
     "by digits": lambda before, word: not any(c.isdigit() for c in word),
 }
+
+EAGER = "by the first character"
 
 
 @st.composite
@@ -59,18 +69,30 @@ def models(draw: st.DrawFn, *, may_be_silent: bool = True) -> ScriptedVoice:
 
 def cooperations(**kind: bool) -> st.SearchStrategy[tuple]:
     return st.tuples(
-        *(models(**kind), models(**kind), st.sampled_from(sorted(WRONG))),
-        *(st.integers(1, 60), st.integers(1, 60)),
+        *(models(**kind), models(**kind), st.sampled_from([*sorted(WRONG), EAGER])),
+        *(st.integers(1, 60), st.integers(1, 60), readings),
     )
+
+
+readings = st.one_of(st.none(), st.lists(st.integers(1, 9), min_size=1, max_size=4))
+"""Chunks, or streams whose events bring so many characters."""
 
 
 cooperation = cooperations()
 
 
+def begin(case):
+    student, teacher, rule, student_chunk, teacher_chunk, events = case
+    predictor = EagerPredictor() if rule == EAGER else WordPredictor(WRONG[rule])
+    for voice in (student, teacher):
+        voice.events = events or (1,)
+    settings_ = config(student_chunk, teacher_chunk)
+    made, turns = session(student, teacher, predictor, settings_, streamed=events is not None)
+    return made, turns, predictor
+
+
 def attempt(case):
-    student, teacher, rule, student_chunk, teacher_chunk = case
-    predictor = WordPredictor(WRONG[rule])
-    made, turns = session(student, teacher, predictor, config(student_chunk, teacher_chunk))
+    made, turns, predictor = begin(case)
     failure = None
     try:
         run(write(made))
@@ -192,12 +214,28 @@ def test_purity_a_committed_word_was_judged_its_authors_kind_or_is_marked(case):
 @settings(deadline=None, max_examples=200)
 @given(cooperations(may_be_silent=False), st.integers(1, 80), st.integers(1, 80))
 def test_the_text_does_not_depend_on_the_size_of_the_chunks(case, student_chunk, teacher_chunk):
-    student, teacher, rule, *_ = case
+    student, teacher, rule, _, _, events = case
     first, _, failure, _ = attempt(case)
-    second, _, other, _ = attempt((student, teacher, rule, student_chunk, teacher_chunk))
+    second, _, other, _ = attempt((student, teacher, rule, student_chunk, teacher_chunk, events))
     assume(failure is None and other is None)
     assert first.thinking == second.thinking
     assert first.spans == second.spans
+
+
+@settings(deadline=None, max_examples=300)
+@given(cooperations(may_be_silent=False), readings)
+def test_the_text_does_not_depend_on_whether_it_is_streamed(case, reading):
+    same = case[:-1]
+    first, _, failure, _ = attempt(case)
+    second, turns, other, _ = attempt((*same, reading))
+    assume(failure is None and other is None)
+    assert first.thinking == second.thinking
+    assert first.spans == second.spans
+    if reading is not None and 1 in same[3:]:
+        return  # a span may be longer than what is asked for
+    if reading == [1]:
+        behind = [len(units(t.thrown)) for t in turns if t.outcome is Outcome.HANDED_OVER]
+        assert max(behind, default=0) <= 2, "a stream was read farther than the word that decides"
 
 
 @settings(deadline=None)
@@ -215,8 +253,7 @@ def test_replay_a_trajectory_is_the_fold_of_its_turns(case):
 def test_replay_a_sample_that_goes_on_from_any_turn_ends_the_same(case, data):
     trajectory, turns, failure, _ = attempt(case)
     assume(turns and failure is None)
-    student, teacher, rule, *chunks = case
-    made, more = session(student, teacher, WordPredictor(WRONG[rule]), config(*chunks))
+    made, more, _ = begin(case)
     cut = data.draw(st.integers(0, len(turns) - 1))
     made.trajectory = Trajectory.replay(turns[:cut])
     run(write(made))

@@ -15,6 +15,8 @@ from tessy.boundary.protocol import Judgement, Passage, Predictor
 from tessy.boundary.registry import SHIPPED, load
 from tessy.boundary.report import shown
 from tessy.boundary.segments import gold_file
+from tessy.reading import Reading
+from tessy.trajectory import Trajectory
 from tessy.words import units
 
 COLUMNS = ("word_f1", "boundary_f1_near", "cut_near", "ece")
@@ -63,6 +65,36 @@ class Narrow:
         return [made._judgement(*pair) for pair in zip(passages, scores, strict=True)]
 
 
+class Streamed:
+    """A predictor as it judges a stream: each word as it comes, and never again.
+
+    Args:
+        predictor: Judges.
+    """
+
+    batched = True
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.name = f"{predictor.name}, streamed"
+        self._predictor = predictor
+        self.waited: list[int] = []
+
+    def judge(self, passages: Sequence[Passage]) -> list[Judgement]:
+        """The first boundary that is seen while the text grows."""
+        return [self._one(passage) for passage in passages]
+
+    def _one(self, passage: Passage) -> Judgement:
+        written = Trajectory(thinking=passage.context, role=passage.role)
+        reading = Reading(written)
+        for end in reading.grow(passage.text):
+            reading.take(self._predictor.judge([reading.view(end)])[0])
+            if reading.boundary is not None:
+                behind = passage.text[reading.boundary.boundary : end - 1]
+                self.waited.append(len(behind.split()) - 1)
+                return reading.boundary
+        return self._predictor.judge([passage._replace(judged=reading.judged)])[0]
+
+
 def classifier(**changes: Any) -> ClassifierPredictor:
     """The shipped predictor, read otherwise."""
     made = load(SHIPPED)
@@ -93,12 +125,15 @@ def main(shifted: str | None) -> None:
     ]
     made += [(f"window of {tokens} tokens", classifier(window=tokens), True) for tokens in WINDOWS]
     made += [(f"{words} words to the right", Narrow(classifier(), words), False) for words in RIGHT]
+    streamed = Streamed(load(SHIPPED))
+    made.append((streamed.name, streamed, False))
     if shifted:
         made.append(("labels shifted by one token", load(f"onnx:{shifted}"), False))
     whole: dict[str, Evaluation] = {}
     for name, predictor, timed in made:
         whole[name] = evaluate(predictor, gold, timed=timed)
         print(row(name, whole[name]), flush=True)
+    print(f"\nstreamed, it waits for {sum(streamed.waited) / len(streamed.waited):.2f} words")
     lexicon, ours = whole["`lexicon`"], whole[f"`{SHIPPED}`"]
     for group in ("subject", "model", "position"):
         print(f"\n| {group} | segments | `lexicon` | `{SHIPPED}` |\n|---|---|---|---|")

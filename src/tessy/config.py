@@ -26,6 +26,12 @@ DEFAULT_MODELS = {
 """The embedded pair: two small real models with different vocabularies, to try things out."""
 
 
+_FOR_SPEED = (
+    *("timeouts", "concurrency", "retries", "api_key_env", "span_tokens", "event_tokens"),
+)
+"""Settings of a model that may change from one start of a run to the next."""
+
+
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -69,7 +75,13 @@ class ModelSettings(_Settings):
     system_prompt: str | None = None
     """A system message for this model alone, put before questions that have none."""
     chunk: int = Field(default=20, ge=SMALLEST_CHUNK, le=4096)
-    """Tokens asked for in one turn."""
+    """Tokens asked for in one turn, where thinking is written in chunks."""
+    span_tokens: int = Field(default=512, ge=SMALLEST_CHUNK, le=16_384)
+    """Tokens asked for in one turn, where thinking is streamed: a bound, should the server go on
+    writing behind a span's end."""
+    event_tokens: int = Field(default=1, ge=1, le=64)
+    """Tokens an event of a stream, where the server lets a call choose: more cost less of this
+    machine, and more of the model's, since a boundary is seen later."""
     sampling: Sampling = Field(default_factory=Sampling)
     """How this model draws tokens."""
     timeouts: Timeouts = Field(default_factory=Timeouts)
@@ -93,6 +105,17 @@ class OnLimit(StrEnum):
     """The sample fails with `thinking_limit`."""
     ANSWER = "answer"
     """The thinking is closed and the student answers."""
+
+
+class Mode(StrEnum):
+    """How thinking is asked for."""
+
+    AUTO = "auto"
+    """`stream` where the server streams and stops when it is left, else `chunks`."""
+    STREAM = "stream"
+    """One streamed request a span, left at the boundary."""
+    CHUNKS = "chunks"
+    """Requests of `chunk` tokens, of which what lies behind the boundary is thrown away."""
 
 
 class Limits(_Settings):
@@ -124,6 +147,8 @@ class Config(_Settings):
     """Predictor for the student's text, if another than `predictor`."""
     teacher_predictor: str | None = None
     """Predictor for the teacher's text, if another than `predictor`."""
+    mode: Mode = Mode.AUTO
+    """How thinking is asked for: `stream`, `chunks`, or `auto` for what each server can."""
     method: str = "tessy"
     """How samples are written."""
     seed: int = Field(default=0, ge=0, lt=2**63)
@@ -145,15 +170,16 @@ class Config(_Settings):
     def identity(self) -> dict[str, Any]:
         """The settings that decide *what* is written; a resumed run must not change them.
 
-        Concurrency, patience and keys may differ from one start to the next, and so may the
+        Concurrency, mode, patience and keys may differ from one start to the next, and so may the
         URL of a model: a server moves. What it serves may not; that is checked when it is asked
         (`RunFolder.same_models`).
         """
         settings = self.model_dump(mode="json")
-        settings.pop("concurrency")
+        for key in ("concurrency", "mode"):
+            settings.pop(key)
         for role in Role:
             model = settings[role.value]
-            for key in ("timeouts", "concurrency", "retries", "api_key_env"):
+            for key in _FOR_SPEED:
                 model.pop(key)
             if model["model"].startswith(("http://", "https://")):
                 model["model"] = "a server"

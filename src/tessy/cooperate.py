@@ -1,6 +1,7 @@
 """Cooperation: one trajectory, from question to answer.
 
     turns       decides, without I/O: what to keep of a chunk, who goes next
+    reading     decides, without I/O: what of a streamed span is to be judged when
     voices      continue the text: `models.voice`
     judge       finds where the kind of text changes: `boundary.judge`
     guard       notices that the text goes round in circles: `repetition`
@@ -11,14 +12,20 @@ None of them imports this module.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tessy import turns
+from tessy.boundary.judge import Tell, judged
 from tessy.boundary.protocol import Judgement, Passage
 from tessy.config import SMALLEST_CHUNK, Config, Limits, OnLimit
+from tessy.errors import PredictorError
+from tessy.models.client import Enough
 from tessy.models.voice import Voice
+from tessy.reading import Reading
 from tessy.record import MARKERS
 from tessy.repetition import RepetitionGuard
 from tessy.trajectory import Failure, Part, Role, Trajectory, Turn
@@ -47,8 +54,10 @@ class Session:
         sample_id: Unique in the run.
         config: The run's settings.
         voices: The two models, by role.
-        judge: Judges a passage.
+        ask: Has a passage judged; see `Judge.ask`.
         record: Takes down a turn.
+        streamed: Roles whose thinking is read as a stream, a span a request; others write chunks.
+        eager: Roles whose predictor may be sure of words that are not complete.
         attempt: How often the sample failed before; another attempt has other seeds.
         trajectory: What is written so far; not empty when a run goes on.
     """
@@ -56,8 +65,10 @@ class Session:
     sample_id: str
     config: Config
     voices: Mapping[Role, Voice]
-    judge: Callable[[Passage], Awaitable[Judgement]]
+    ask: Callable[[Passage, Tell], None]
     record: Callable[[Turn], None]
+    streamed: frozenset[Role] = frozenset()
+    eager: frozenset[Role] = frozenset()
     attempt: int = 0
     trajectory: Trajectory = field(default_factory=Trajectory)
 
@@ -71,6 +82,14 @@ class Session:
         """The seed of the next call: a function of run, sample, attempt and turn (*Replay*)."""
         key = f"{self.config.seed}/{self.sample_id}/{self.attempt}/{self.trajectory.turns}"
         return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=4).digest())
+
+    async def judge(self, passage: Passage) -> Judgement:
+        """The judgement of a passage.
+
+        Raises:
+            PredictorError: There is none.
+        """
+        return await judged(self.ask, passage)
 
     async def commit(self, turn: Turn) -> None:
         """Add a turn to the trajectory and show it to both models and the journal."""
@@ -91,8 +110,7 @@ async def think(session: Session) -> None:
         if budget < SMALLEST_CHUNK:
             await at_the_limit(session)
             return
-        chunk = await generate(session, budget)
-        judgement = await session.judge(turns.passage(trajectory, chunk))
+        chunk, judgement = await generate(session, budget)
         turn = turns.settle(trajectory, chunk, judgement)
         await session.commit(turn)
         if trajectory.idle > 1:
@@ -101,11 +119,93 @@ async def think(session: Session) -> None:
             raise SampleFailed(Failure.REPETITION, f"again and again: {circle!r}")
 
 
-async def generate(session: Session, budget: int) -> Chunk:
-    """Let the model whose turn it is continue the text by at most its chunk size."""
+async def generate(session: Session, budget: int) -> tuple[Chunk, Judgement]:
+    """Let the model whose turn it is go on, and judge what it writes."""
     role = session.trajectory.role
+    if role in session.streamed:
+        return await read(session, role, budget)
     size = min(session.config.of(role).chunk, budget)
-    return await session.voices[role].continue_(session.trajectory, size, session.seed)
+    chunk = await session.voices[role].continue_(session.trajectory, size, session.seed)
+    return chunk, await session.judge(turns.passage(session.trajectory, chunk))
+
+
+async def read(session: Session, role: Role, budget: int) -> tuple[Chunk, Judgement]:
+    """Read a span while it is being written, and stop its writer where the kind changes."""
+    trajectory = session.trajectory
+    size = min(session.config.of(role).span_tokens, budget)
+    chunk, reader = await session.voices[role].follow(
+        trajectory,
+        size,
+        session.seed,
+        lambda: SpanReader(Reading(trajectory, eager=role in session.eager), session.ask),
+    )
+    reading = reader.reading
+    if reading.boundary is not None and chunk.finish is Finish.LENGTH:
+        return chunk, reading.boundary
+    return chunk, await session.judge(turns.passage(trajectory, chunk, reading.judged))
+
+
+class SpanReader:
+    """Reads a streamed span up to its boundary: a `models.client.Reader`.
+
+    Views are judged one after the other, each as soon as the one before it is, so a slow
+    predictor holds up nobody and sees the same as a quick one.
+
+    Args:
+        reading: What is read.
+        ask: Has a passage judged.
+    """
+
+    def __init__(self, reading: Reading, ask: Callable[[Passage, Tell], None]) -> None:
+        self.reading = reading
+        self._ask = ask
+        self._enough: Enough | None = None
+        self._views: deque[tuple[int, int]] = deque()  # where each ends, and its event
+        self._event = 0
+        self._waits = False
+        self._steps = False
+        self._ended = False
+        self._done: asyncio.Future[None] | None = None
+
+    def begin(self, enough: Enough) -> None:
+        """See `Reader.begin`."""
+        self._enough = enough
+
+    def read(self, text: str, event: int) -> None:
+        """See `Reader.read`."""
+        if not self._ended:
+            self._views.extend((end, event) for end in self.reading.grow(text))
+            self._step()
+
+    async def finish(self) -> None:
+        """See `Reader.finish`."""
+        if self._waits:
+            self._done = asyncio.get_running_loop().create_future()
+            await self._done
+
+    def _step(self) -> None:
+        """Have views judged for as long as that takes no time."""
+        if self._steps:
+            return
+        self._steps = True
+        while self._views and not self._waits and not self._ended:
+            end, self._event = self._views.popleft()
+            self._waits = True
+            self._ask(self.reading.view(end), self._told)
+        self._steps = False
+        if not self._waits and self._done is not None and not self._done.done():
+            self._done.set_result(None)
+
+    def _told(self, told: Judgement | PredictorError) -> None:
+        self._waits = False
+        error = told if isinstance(told, PredictorError) else None
+        if not isinstance(told, PredictorError):
+            self.reading.take(told)
+        if error or self.reading.boundary is not None:
+            self._ended = True
+            assert self._enough is not None
+            self._enough(self._event, error)
+        self._step()
 
 
 async def at_the_limit(session: Session) -> None:

@@ -62,13 +62,21 @@ class Chunk:
     retracted: int = 0
 
 
-def passage(trajectory: Trajectory, chunk: Chunk) -> Passage:
-    """What the predictor has to judge: pending and new text, after the committed text."""
+def passage(trajectory: Trajectory, chunk: Chunk, judged: int = 0) -> Passage:
+    """What the predictor has to judge: pending and new text, after the committed text.
+
+    Args:
+        trajectory: The state before the turn.
+        chunk: What the model wrote.
+        judged: Characters of it that were judged already, while it was being written.
+    """
+    text = _written(trajectory, chunk)
     return Passage(
         role=trajectory.role,
         context=trajectory.thinking,
-        text=_written(trajectory, chunk),
+        text=text,
         final=chunk.finish is Finish.ENDED,
+        judged=min(judged, len(text)),
     )
 
 
@@ -85,12 +93,15 @@ def settle(trajectory: Trajectory, chunk: Chunk, judgement: Judgement) -> Turn:
     """
     text = _written(trajectory, chunk)
     final = chunk.finish is Finish.ENDED
-    words = complete(text, units(text), final=final)
-    boundary = _snap(words, judgement.boundary, text)
+    found = units(text)
+    words = complete(text, found, final=final)
+    boundary = _snap(words, judgement.boundary)
+    if boundary is None and judgement.sure and not _is_needed(trajectory, words):
+        boundary = _snap(found, judgement.boundary)
     if boundary is None:
         settled = max(judgement.settled, judgement.boundary or 0)
         return _no_boundary(trajectory, chunk, text, words, settled)
-    if boundary == _first_word_start(words) and trajectory.span_kept == 0:
+    if boundary == _first_word_start(found) and trajectory.span_kept == 0:
         return _nothing_of_its_kind(trajectory, chunk, text, words)
     return _turn(trajectory, chunk, Outcome.HANDED_OVER, text, kept=boundary, thrown_from=boundary)
 
@@ -129,8 +140,14 @@ def _nothing_of_its_kind(
     )
 
 
-def _snap(words: list[Unit], boundary: int | None, text: str) -> int | None:
-    """Move a boundary back to the start of the word it falls into; None if that is incomplete."""
+def _is_needed(trajectory: Trajectory, words: list[Unit]) -> bool:
+    """Whether Progress wants the first word, whatever its kind, and it is not complete yet."""
+    first = any(word.word_end > word.word_start for word in words)
+    return trajectory.idle > 0 and trajectory.span_kept == 0 and not first
+
+
+def _snap(words: list[Unit], boundary: int | None) -> int | None:
+    """Move a boundary back to the start of the word it falls into; None if that is not there."""
     if boundary is None:
         return None
     for word in words:

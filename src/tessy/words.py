@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LONGEST_WORD = 200
 """Characters after which a run without blanks counts as a word by itself."""
@@ -39,8 +39,7 @@ _UNIT = re.compile(rf"(?P<blanks>\s*?)(?P<word>{_WORD})(?P<after>(?:\s*\n)?)")
 _LEADING = re.compile(r"\s*\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """One word of a text, by half-open character offsets into it.
 
     `start <= word_start <= word_end <= end`: blanks, the word, and the new lines after it.

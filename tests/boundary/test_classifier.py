@@ -84,18 +84,32 @@ def test_odds_beyond_all_measure_are_certainties(odds):
 
 
 @pytest.mark.parametrize(
-    ("lookahead", "final", "boundary", "settled"),
+    ("text", "lookahead", "unsure", "final", "boundary", "settled"),
     [
-        (0, False, 3, 3),
-        (1, False, None, 2),
-        (1, True, 3, 3),
-        (2, False, None, 0),
-        (8, False, None, 0),
+        ("ab 12 ", 3, 0.3, False, 3, 3),  # sure of both
+        ("ab a1 12 ", 1, 0.3, False, 6, 6),  # unsure of "a1", but there is a word behind it
+        ("ab a1 12 ", 2, 0.3, False, None, 2),
+        ("ab a1 12 ", 2, 0.3, True, 6, 6),
+        ("ab a1 12 ", 8, 0.0, False, 6, 6),
+        ("ab 12 ", 2, 1.0, False, None, 0),  # it never is sure enough
     ],
 )
-def test_words_at_the_end_wait_for_more_text(lookahead, final, boundary, settled):
-    found = judge("ab 12 ", final=final, lookahead=lookahead)
+def test_an_unsure_word_waits_for_words_behind_it(
+    text, lookahead, unsure, final, boundary, settled
+):
+    thresholds = Thresholds(student=0.49)  # "a1" is style by a hair
+    found = judge(text, final=final, lookahead=lookahead, unsure=unsure, thresholds=thresholds)
     assert (found.boundary, found.settled) == (boundary, settled)
+
+
+def test_a_window_that_was_judged_is_not_judged_again():
+    network = Spoken()
+    made = predictor(network)
+    passage = Passage(STUDENT, "a ", "ab 12 ")
+    other = passage._replace(text="ab 13 ")
+    first = made.judge([passage, other, passage])
+    assert made.judge([other, passage]) == [first[1], first[0]]
+    assert len(network.asked) == 2
 
 
 def test_a_label_that_is_shifted_speaks_of_the_next_token():
@@ -132,6 +146,17 @@ def test_a_boundary_is_the_first_word_whose_score_is_on_the_other_side(
     for word, score in zip(words[:at], scores[:at], strict=True):
         punctuation = not any(map(str.isalnum, text[word.word_start : word.word_end]))
         assert punctuation or math.isnan(score) or (score > 0.5) is (role is STUDENT)
+
+
+@given(TEXTS, TEXTS, st.sampled_from(Role), st.integers(0, 3), st.data())
+def test_what_was_judged_need_not_be_judged_again(context, text, role, lookahead, data):
+    """Judging from where an earlier look had settled comes to the same as judging all of it."""
+    made = predictor(lookahead=lookahead)
+    earlier = Passage(role, context, text[: data.draw(st.integers(0, len(text)))])
+    (first,) = made.judge([earlier])
+    whole = Passage(role, context, text)
+    if first.boundary is None:
+        assert made.judge([whole._replace(judged=first.settled)]) == made.judge([whole])
 
 
 @example("1", "1" * 16, 16)

@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tessy.config import Sampling
 from tessy.errors import BadResponse
-from tessy.models.wire import Dialect, Request, StreamParser, body, parse
+from tessy.models.wire import Dialect, Encoded, Request, StreamParser, body, parse
 
 ASK = Request(
     [1, 2], 5, Sampling(top_k=0, min_p=0.1), seed=2**40 + 3, stop=("a", "b"), stop_token_ids=(9,),
@@ -63,7 +67,7 @@ def events(*choices, usage=None):
 
 def feed(lines):
     parser = StreamParser()
-    texts = [parser.feed(line) for line in lines]
+    texts = [text for line in lines for text in parser.feed(line + b"\n")]
     return "".join(texts), parser.result()
 
 
@@ -86,6 +90,46 @@ def test_a_stream_is_put_together():
     assert (result.finish, result.tokens, result.prompt_tokens, result.cached_tokens) == (
         "stop", 3, 8, 4,
     )  # fmt: skip
+
+
+STREAM = b"\n\n".join(
+    events(
+        *({"text": f" w{n} é🤔", "token_ids": [n, n + 1]} for n in range(6)),
+        {"text": "", "finish_reason": "length"},
+        usage={"completion_tokens": 12, "prompt_tokens": 3},
+    )
+)
+
+
+@given(st.lists(st.integers(0, len(STREAM)), max_size=12))
+def test_a_stream_may_come_cut_anywhere(cuts):
+    parser = StreamParser()
+    texts, at = [], 0
+    for cut in [*sorted(cuts), len(STREAM)]:
+        texts += parser.feed(STREAM[at:cut])
+        at = cut
+    assert texts == [f" w{n} é🤔" for n in range(6)]
+    assert parser.result().text == "".join(texts)
+
+
+def test_what_a_stream_has_brought_when_it_is_left():
+    parser = StreamParser()
+    for text in parser.feed(STREAM):
+        if text.startswith(" w2"):
+            break
+    left = parser.first(3)
+    assert (left.text, left.ids, left.tokens) == (" w0 é🤔 w1 é🤔 w2 é🤔", (0, 1, 1, 2, 2, 3), 6)
+    assert left.finish == "length"
+    assert left.prompt_tokens is None
+
+
+def test_a_prompt_that_is_json_already_makes_the_same_body():
+    encoded = Encoded((bytearray(b"[1"), b",", b"2]"), 2)
+    for dialect in (Dialect(), FULL):
+        plain = body(ASK, "m", dialect, stream=True)
+        assert body(replace(ASK, prompt=encoded), "m", dialect, stream=True) == plain
+    text = replace(ASK, prompt=Encoded((b'"a', b'b"')))
+    assert orjson.loads(body(text, "m", FULL, stream=False))["add_special_tokens"] is True
 
 
 def test_ids_are_given_up_when_an_event_lacks_them():

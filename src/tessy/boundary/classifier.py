@@ -9,6 +9,8 @@ of style out. All the rest is here, once:
                 of the word before it, and never makes a boundary
     thresholds  one for each writer: above it a teacher's word counts as style; below it a
                 student's counts as capability
+    lookahead   a word near its threshold waits for some words behind it, which tell it better
+    memory      a window that was judged before is not judged again
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from tessy.boundary.settings import ClassifierSettings
 from tessy.trajectory import Role
 from tessy.words import Unit, complete, is_neutral, units
 
+_REMEMBERED = 16_384
 _CHARACTERS_A_TOKEN = 8
 """Of the context, more than this for each token of the window is never looked at."""
 
@@ -56,17 +59,34 @@ class ClassifierPredictor:
         self.settings = settings
         self._tokenizer = tokenizer
         self._network = network
+        self._known: dict[tuple[int, ...], Sequence[float]] = {}
         tokenizer.no_padding()
         tokenizer.no_truncation()
 
     def judge(self, passages: Sequence[Passage]) -> list[Judgement]:
         """Judge passages in one batch; see `Predictor.judge`."""
-        scores = self.style(passages)
-        return [self._judgement(*pair) for pair in zip(passages, scores, strict=True)]
+        open_ = [self._unjudged(passage) for passage in passages]
+        judgements = [self._judgement(*pair) for pair in zip(open_, self.style(open_), strict=True)]
+        return [
+            judgement if not passage.judged else _moved(judgement, passage.judged)
+            for passage, judgement in zip(passages, judgements, strict=True)
+        ]
+
+    def _unjudged(self, passage: Passage) -> Passage:
+        """What of a passage is still to be judged; the rest becomes context."""
+        if not (at := passage.judged):
+            return passage
+        context = _tail(passage.context, self._seen) + passage.text[:at]
+        return passage._replace(context=context, text=passage.text[at:], judged=0)
+
+    @property
+    def _seen(self) -> int:
+        """Characters of a context beyond which it is never looked at."""
+        return _CHARACTERS_A_TOKEN * min(self.settings.window, self.settings.reach or sys.maxsize)
 
     def style(self, passages: Sequence[Passage]) -> list[list[float]]:
         """P(style) of each unit of each text; see `Scorer.style`."""
-        seen = _CHARACTERS_A_TOKEN * min(self.settings.window, self.settings.reach or sys.maxsize)
+        seen = self._seen
         contexts = [_tail(passage.context, seen) for passage in passages]
         encodings = self._tokenizer.encode_batch(
             [context + passage.text for context, passage in zip(contexts, passages, strict=True)],
@@ -76,8 +96,8 @@ class ClassifierPredictor:
             self._first(encoding.offsets, len(context))
             for encoding, context in zip(encodings, contexts, strict=True)
         ]
-        rows = self._network(
-            [encoding.ids[first:] for encoding, first in zip(encodings, firsts, strict=True)]
+        rows = self._odds(
+            [tuple(made.ids[first:]) for made, first in zip(encodings, firsts, strict=True)]
         )
         scores = []
         for number, passage in enumerate(passages):
@@ -88,6 +108,16 @@ class ClassifierPredictor:
             ]
             scores.append(self._words(passage.text, offsets, rows[number]))
         return scores
+
+    def _odds(self, windows: Sequence[tuple[int, ...]]) -> list[Sequence[float]]:
+        """The log-odds of windows; only those that are not known are shown to the network."""
+        new = [window for window in dict.fromkeys(windows) if window not in self._known]
+        found = dict(zip(new, self._network(new), strict=True)) if new else {}
+        if len(self._known) + len(found) > _REMEMBERED:
+            self._known.clear()
+        rows = [found[w] if w in found else self._known[w] for w in windows]
+        self._known |= found
+        return rows
 
     def _first(self, offsets: Sequence[tuple[int, int]], begin: int) -> int:
         """The first token that is seen: the window's, but all of the text and a token before."""
@@ -130,18 +160,25 @@ class ClassifierPredictor:
 
     def _judgement(self, passage: Passage, scores: Sequence[float]) -> Judgement:
         """The first word of the other kind."""
-        found = units(passage.text)
-        words = complete(passage.text, found, final=passage.final)
-        if not passage.final:
-            words = words[: max(0, len(words) - self.settings.lookahead)]
-        threshold = self.settings.thresholds.of(passage.role)
+        settings = self.settings
+        words = complete(passage.text, units(passage.text), final=passage.final)
+        early = len(words) if passage.final else len(words) - settings.lookahead
+        threshold = settings.thresholds.of(passage.role)
         wants_style = passage.role is Role.STUDENT
-        for word, score in zip(words, scores, strict=False):
-            if math.isnan(score) or not _counts(passage.text, word):
-                continue
-            if (score > threshold) != wants_style:
-                return Judgement(word.word_start, word.word_start)
-        return Judgement(None, words[-1].word_end if words else 0)
+        settled = 0
+        for number, (word, score) in enumerate(zip(words, scores, strict=False)):
+            if not math.isnan(score) and _counts(passage.text, word):
+                if number >= early and abs(score - threshold) < settings.unsure:
+                    return Judgement(None, settled)
+                if (score > threshold) != wants_style:
+                    return Judgement(word.word_start, word.word_start)
+            settled = word.word_end
+        return Judgement(None, settled)
+
+
+def _moved(judgement: Judgement, by: int) -> Judgement:
+    boundary = None if judgement.boundary is None else judgement.boundary + by
+    return Judgement(boundary, judgement.settled + by, judgement.sure)
 
 
 def _counts(text: str, word: Unit) -> bool:

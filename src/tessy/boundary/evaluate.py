@@ -32,6 +32,7 @@ CHUNK_WORDS = 15
 """Words of a passage when time is taken; a chunk of 20 tokens has about as many."""
 _CONTEXT_WORDS = 400
 _TIMED_S = 1.0
+_TIMED_SEGMENTS = 400
 _GROUPS: dict[str, Callable[[Segment], str]] = {
     "model": lambda segment: segment.model,
     "subject": lambda segment: segment.subject,
@@ -180,25 +181,33 @@ def speed(predictor: Predictor, segments: Sequence[Segment]) -> Speed:
         predictor: What to measure; a classifier on a server is timed as it answers.
         segments: Their text makes contexts and chunks.
     """
-    text = "\n\n".join(segment.text for segment in islice(cycle(segments), 60))
-    words = units(text)
-    passages = []
-    for number in range(BATCH):
-        start = number * 7
-        end = min(start + _CONTEXT_WORDS, len(words) - CHUNK_WORDS - 1)
-        context = text[words[start].start : words[end].start]
-        chunk = text[words[end].start : words[end + CHUNK_WORDS].start]
-        passages.append(Passage(Role.TEACHER, context, chunk))
+    batches = _timed_batches("\n\n".join(s.text for s in islice(cycle(segments), _TIMED_SEGMENTS)))
     took: list[float] = []
     with _one_core():
-        predictor.judge(passages)
+        predictor.judge(next(batches))
         began = time.perf_counter()
         while time.perf_counter() - began < _TIMED_S or len(took) < 3:
+            passages = next(batches)
             at = time.perf_counter()
             predictor.judge(passages)
             took.append(time.perf_counter() - at)
     each = sorted(took)[len(took) // 2] / BATCH
     return Speed(BATCH, 1000 * each, 1 / each if each else math.inf)
+
+
+def _timed_batches(text: str) -> Iterator[list[Passage]]:
+    """Batches of passages; none comes twice soon, for a predictor may remember what it judged."""
+    words = units(text)
+    last = len(words) - _CONTEXT_WORDS - CHUNK_WORDS - 1
+    starts = cycle(range(0, max(last, 1), 3))
+    while True:
+        batch = []
+        for start in islice(starts, BATCH):
+            end = min(start + _CONTEXT_WORDS, len(words) - CHUNK_WORDS - 1)
+            context = text[words[start].start : words[end].start]
+            chunk = text[words[end].start : words[end + CHUNK_WORDS].start]
+            batch.append(Passage(Role.TEACHER, context, chunk))
+        yield batch
 
 
 @contextmanager

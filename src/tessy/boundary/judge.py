@@ -8,7 +8,7 @@ loop never waits for it, and a busy run makes large batches by itself.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
@@ -18,6 +18,12 @@ from tessy.errors import PredictorError
 from tessy.trajectory import Role
 
 _LARGEST_BATCH = 64
+_GATHERING_S = 0.001
+"""How long an idle predictor waits for more before it judges the first."""
+
+
+Tell = Callable[[Judgement | PredictorError], None]
+"""Is given a judgement, or why there is none."""
 
 
 class Judge:
@@ -29,9 +35,7 @@ class Judge:
 
     def __init__(self, predictors: Mapping[Role, Predictor]) -> None:
         self._predictors = dict(predictors)
-        self._waiting: dict[Role, list[tuple[Passage, asyncio.Future[Judgement]]]] = {
-            role: [] for role in Role
-        }
+        self._waiting: dict[Role, list[tuple[Passage, Tell]]] = {role: [] for role in Role}
         self._tasks: dict[Role, asyncio.Task[None]] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="predictor")
 
@@ -48,65 +52,82 @@ class Judge:
             task.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def judge(self, passage: Passage) -> Judgement:
-        """Judge one passage.
+    def is_eager(self, role: Role) -> bool:
+        """Whether the predictor of a role may be sure of words that are not complete."""
+        return bool(getattr(self._predictors[role], "eager", False))
 
-        Raises:
-            PredictorError: The predictor raised, or its judgement makes no sense.
+    def ask(self, passage: Passage, tell: Tell) -> None:
+        """Have one passage judged.
+
+        Args:
+            passage: What to judge.
+            tell: Is given the judgement, or a `PredictorError`: the predictor raised, or its
+                judgement makes no sense. A quick predictor's is told before this returns.
         """
         predictor = self._predictors[passage.role]
         if not predictor.batched:
-            return _ask(predictor, [passage])[0]
-        future: asyncio.Future[Judgement] = asyncio.get_running_loop().create_future()
-        self._waiting[passage.role].append((passage, future))
+            tell(_ask(predictor, (passage,))[0])
+            return
+        self._waiting[passage.role].append((passage, tell))
         task = self._tasks.get(passage.role)
         if task is None or task.done():
             self._tasks[passage.role] = asyncio.create_task(self._work(passage.role))
-        return await future
+
+    async def judge(self, passage: Passage) -> Judgement:
+        """The judgement of one passage.
+
+        Raises:
+            PredictorError: As `ask` tells it.
+        """
+        return await judged(self.ask, passage)
 
     async def _work(self, role: Role) -> None:
         waiting = self._waiting[role]
-        await asyncio.sleep(0)  # let all that is ready come in
+        await asyncio.sleep(_GATHERING_S)
         while waiting:
             batch, waiting[:] = waiting[:_LARGEST_BATCH], waiting[_LARGEST_BATCH:]
             passages = [passage for passage, _ in batch]
             loop = asyncio.get_running_loop()
-            try:
-                judgements = await loop.run_in_executor(
-                    self._thread, _ask, self._predictors[role], passages
-                )
-            except PredictorError as error:
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
-                continue
-            for (_, future), judgement in zip(batch, judgements, strict=True):
-                if not future.done():
-                    future.set_result(judgement)
+            told = await loop.run_in_executor(self._thread, _ask, self._predictors[role], passages)
+            for (_, tell), judgement in zip(batch, told, strict=True):
+                tell(judgement)
 
 
-def _ask(predictor: Predictor, passages: Sequence[Passage]) -> Sequence[Judgement]:
-    """Ask a predictor and check what it says."""
+async def judged(ask: Callable[[Passage, Tell], None], passage: Passage) -> Judgement:
+    """Ask for one judgement, and wait for it.
+
+    Raises:
+        PredictorError: That was told.
+    """
+    future: asyncio.Future[Judgement | PredictorError] = asyncio.get_running_loop().create_future()
+    ask(passage, lambda told: None if future.done() else future.set_result(told))
+    told = await future
+    if isinstance(told, PredictorError):
+        raise told
+    return told
+
+
+def _ask(predictor: Predictor, passages: Sequence[Passage]) -> Sequence[Judgement | PredictorError]:
+    """Ask a predictor and check what it says; one that raises says that of all passages."""
     try:
         judgements = predictor.judge(passages)
-        _check(predictor, passages, judgements)
-    except PredictorError:
-        raise
-    except Exception as error:
-        raise PredictorError(f"predictor {predictor.name}: {error!r}") from error
-    return judgements
-
-
-def _check(
-    predictor: Predictor, passages: Sequence[Passage], judgements: Sequence[Judgement]
-) -> None:
-    if len(judgements) != len(passages):
-        raise PredictorError(
-            f"predictor {predictor.name}: {len(judgements)} judgements of {len(passages)} passages"
-        )
-    for judgement, passage in zip(judgements, passages, strict=True):
-        length = len(passage.text)
-        if not 0 <= judgement.settled <= length or not 0 <= (judgement.boundary or 0) <= length:
+        if len(judgements) != len(passages):
             raise PredictorError(
-                f"predictor {predictor.name}: {judgement} is outside a text of {length} characters"
+                f"predictor {predictor.name}: {len(judgements)} judgements of {len(passages)} "
+                "passages"
             )
+        for judgement, passage in zip(judgements, passages, strict=True):
+            length = len(passage.text)
+            boundary = judgement.boundary
+            if not 0 <= judgement.settled <= length or not 0 <= (boundary or 0) <= length:
+                raise PredictorError(
+                    f"predictor {predictor.name}: {judgement} is outside a text of {length} "
+                    "characters"
+                )
+    except PredictorError as error:
+        return [error] * len(passages)
+    except Exception as error:
+        wrapped = PredictorError(f"predictor {predictor.name}: {error!r}")
+        wrapped.__cause__ = error
+        return [wrapped] * len(passages)
+    return judgements

@@ -8,14 +8,12 @@ teacher capability; text of the other kind than its writer's is rolled back from
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from tessy.trajectory import Role
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
+class Passage(NamedTuple):
     """Text to be judged.
 
     Attributes:
@@ -24,16 +22,18 @@ class Passage:
             as much of its end as it needs).
         text: What to judge. Its last word may be incomplete, unless `final`.
         final: Nothing will follow: everything has to be decided.
+        judged: Characters of `text` that an earlier look at the same text found to be the writer's
+            kind; a predictor may begin there. One that looks at all of it again is only slower.
     """
 
     role: Role
     context: str
     text: str
     final: bool = False
+    judged: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """A judgement of a passage, in half-open character offsets into `Passage.text`.
 
     Attributes:
@@ -41,10 +41,13 @@ class Judgement:
             It is moved back to the start of its word.
         settled: Without a boundary: text before it is the writer's kind for certain; later text
             is judged again when more of it is there.
+        sure: The boundary holds however the text goes on, so it may lie at a word that is not
+            complete yet.
     """
 
     boundary: int | None
     settled: int
+    sure: bool = False
 
 
 @runtime_checkable
@@ -55,6 +58,10 @@ class Predictor(Protocol):
         name: What the record says judged the text.
         batched: Judging many passages at once is cheaper than one by one, and slow enough that
             it must not happen on the event loop: calls are gathered and run in a thread.
+
+    One that judges each word by what precedes it, and is `sure` of some before they are complete,
+    may have `eager = True`: it is then asked whenever a stream brings text, and not only when a
+    word is complete.
     """
 
     name: str

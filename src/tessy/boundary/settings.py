@@ -42,7 +42,9 @@ class ClassifierSettings(BaseModel):
         temperature: Log-odds of style are divided by it (fitted on held-out segments),
         bias: and this is added.
         thresholds: See there.
-        lookahead: Words at the end of a text that stay undecided until more text is there.
+        lookahead: A word that the network is unsure of stays undecided until so many words are
+            there behind it,
+        unsure: and it is unsure of one whose P(style) is as near as this to the threshold.
         style: Which of the two labels is style.
         vocabulary: Tokens of the tokenizer it was trained with; None if not known.
     """
@@ -56,6 +58,7 @@ class ClassifierSettings(BaseModel):
     bias: float = 0.0
     thresholds: Thresholds = Thresholds()
     lookahead: int = Field(default=0, ge=0, le=8)
+    unsure: float = Field(default=0.35, ge=0, le=1)
     style: int = Field(default=1, ge=0, le=1)
     vocabulary: int | None = Field(default=None, gt=0)
 

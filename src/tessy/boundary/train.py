@@ -22,9 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
+from tokenizers import Tokenizer
 
 from tessy.boundary.calibrate import calibrated
 from tessy.boundary.card import card
+from tessy.boundary.classifier import Network
 from tessy.boundary.metrics import Figure, count, figures
 from tessy.boundary.segments import Segment, dump, is_style, split
 from tessy.boundary.settings import SETTINGS_FILE, ClassifierSettings, TrainSettings
@@ -35,6 +37,9 @@ from tessy.words import units
 
 TRAINING_FILE = "training.json"
 METRICS_FILE = "metrics.json"
+_LOOKAHEAD = 3
+"""Words that a predictor waits for when it is unsure (docs/boundary.md measures others)."""
+_NOISE = 1e-2
 _COMPARED = 16
 """Held-out segments by which an exported network is compared with the trained one."""
 
@@ -94,6 +99,7 @@ def train(
         shift=int(settings.shift),
         window=settings.window,
         reach=getattr(network.model.config, "reach", None),
+        lookahead=_LOOKAHEAD if looks_ahead(network, tokenizer, held) else 0,
         vocabulary=tokenizer.get_vocab_size(),
     )
     say("calibrating")
@@ -136,6 +142,14 @@ def check(
                 hint="annotate more segments, of more questions",
             )
     return learned, held
+
+
+def looks_ahead(network: Network, tokenizer: Tokenizer, segments: Sequence[Segment]) -> bool:
+    """Whether what a network says of a token depends on those behind it; not if it is causal."""
+    ids = tokenizer.encode(segments[0].text, add_special_tokens=False).ids
+    half = len(ids) // 2
+    whole, first = network([ids, ids[:half]])
+    return any(abs(a - b) > _NOISE for a, b in zip(first, whole, strict=False))
 
 
 def _digest(segments: Sequence[Segment]) -> str:

@@ -17,11 +17,10 @@ def doctor(
     config: options.ConfigFile = None,
 ) -> None:
     """Ask both models what they can do, and say whether synthesis will work with them."""
-    import asyncio
-
     from rich.console import Console
 
     from tessy.config import load
+    from tessy.loop import run_loop
     from tessy.models.examine import examine, table
 
     overrides = {
@@ -32,7 +31,7 @@ def doctor(
         "teacher.tokenizer": teacher_tokenizer,
         "teacher.format": teacher_format,
     }
-    findings = asyncio.run(examine(load(config, overrides)))
+    findings = run_loop(examine(load(config, overrides)))
     Console().print(table(findings))
     if any(finding.error for finding in findings):
         raise typer.Exit(1)

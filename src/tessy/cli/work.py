@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 from collections.abc import Callable
@@ -31,6 +30,7 @@ from tessy.boundary.traces import read_traces
 from tessy.boundary.train import train as train_predictor
 from tessy.config import load as load_config
 from tessy.errors import ConfigError, SegmentsError
+from tessy.loop import run_loop
 from tessy.printable import Say, visible
 
 _EVERY_S = 2.0
@@ -82,7 +82,7 @@ def annotate(
         if predictor:
             annotating.by_predictor(predictor, store, progress)
         elif store.todo:
-            asyncio.run(annotating.by_model(chosen, store, progress, say))
+            run_loop(annotating.by_model(chosen, store, progress, say))
     finally:
         store.close()
     _summarise(store.tally, out, say)

@@ -9,17 +9,20 @@ an empty completion is none of them.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+import random
 import time
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import aiohttp
 import orjson
-import tenacity
 
 from tessy.config import ModelSettings
 from tessy.errors import (
@@ -31,8 +34,11 @@ from tessy.errors import (
     TimedOut,
     Unreachable,
 )
+from tessy.models.stream import BrokenOff, Place, Stream
 from tessy.models.wire import Completion, Dialect, Request, StreamParser, body, parse
 
+_LOOKED_UP_S = 60.0
+"""How long a server's address is believed."""
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 30.0
 _LONGEST_RETRY_AFTER_S = 300.0
@@ -48,6 +54,55 @@ class Traffic:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     faults: dict[str, int] = field(default_factory=dict)
+
+
+Enough = Callable[[int, Exception | None], None]
+"""Says that no more is wanted than the first events of an answer, or that reading failed."""
+
+
+class Reader(Protocol):
+    """Reads a streamed answer while it is being made."""
+
+    def begin(self, enough: Enough) -> None:
+        """Reading begins; `enough` may be called once, from within `read` or at any time later."""
+        ...
+
+    def read(self, text: str, event: int) -> None:
+        """Take in the text of an event, and how many events there were with it."""
+        ...
+
+    async def finish(self) -> None:
+        """Nothing more will come: return when all of it is read, or `enough` was called."""
+        ...
+
+
+R = TypeVar("R", bound=Reader)
+T = TypeVar("T")
+
+
+class ReadAll:
+    """A reader that wants all of an answer."""
+
+    def begin(self, enough: Enough) -> None:
+        """See `Reader.begin`."""
+
+    def read(self, text: str, event: int) -> None:
+        """See `Reader.read`."""
+
+    async def finish(self) -> None:
+        """See `Reader.finish`."""
+
+
+class ReadNothing(ReadAll):
+    """A reader that leaves at the first text."""
+
+    def begin(self, enough: Enough) -> None:
+        """See `Reader.begin`."""
+        self._enough = enough
+
+    def read(self, text: str, event: int) -> None:
+        """See `Reader.read`."""
+        self._enough(event, None)
 
 
 class Client:
@@ -86,6 +141,8 @@ class Client:
                 )
             self._headers["Authorization"] = f"Bearer {key}"
         self._session: aiohttp.ClientSession | None = None
+        self._place: Place | None = None
+        self._placed_until = 0.0
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -120,10 +177,34 @@ class Client:
         Raises:
             ModelError: The leaf that says why it failed for good.
         """
-        payload = body(request, self.served_name, self.dialect, stream=stream)
-        attempt = self._stream if stream else self._plain
+        if stream:
+            completion, _ = await self.follow(request, ReadAll)
+            return completion
+        payload = body(request, self.served_name, self.dialect, stream=False)
+        completion = await self._retrying(self._plain, payload)
+        return self._counted(completion)
+
+    async def follow(self, request: Request, new_reader: Callable[[], R]) -> tuple[Completion, R]:
+        """Make one call and read its answer while it is being made, with retries.
+
+        The connection is closed when the reader wants no more, at which a good server stops.
+
+        Args:
+            request: What to ask.
+            new_reader: Makes a reader; one for each attempt, which begins at the beginning.
+
+        Returns:
+            What was read, and the reader that read it.
+
+        Raises:
+            ModelError: The leaf that says why it failed for good.
+        """
+        payload = body(request, self.served_name, self.dialect, stream=True)
+        completion, reader = await self._retrying(self._read, payload, new_reader)
+        return self._counted(completion), reader
+
+    def _counted(self, completion: Completion) -> Completion:
         self.traffic.requests += 1
-        completion: Completion = await self._retrying(attempt, payload)
         self.traffic.generated_tokens += completion.tokens
         self.traffic.prompt_tokens += completion.prompt_tokens or 0
         self.traffic.cached_tokens += completion.cached_tokens or 0
@@ -150,17 +231,6 @@ class Client:
         async with self._classified(), self._connected().get(self._root() + path) as answer:
             return (await self._checked(answer)).decode("utf-8", "replace")
 
-    async def open_and_close(self, request: Request) -> None:
-        """Begin a streamed call and leave at its first text: does the server stop then?"""
-        payload = body(request, self.served_name, self.dialect, stream=True)
-        parser = StreamParser()
-        url = f"{self.base_url}/completions"
-        async with self._classified(), self._connected().post(url, data=payload) as answer:
-            async for line in answer.content:
-                if parser.feed(line):
-                    break
-            answer.close()
-
     async def is_alive(self) -> bool:
         """Whether the server answers at all."""
         try:
@@ -180,24 +250,20 @@ class Client:
     def _root(self) -> str:
         return self.base_url.removesuffix("/v1")
 
-    async def _retrying(self, attempt: Any, *args: Any) -> Any:
-        retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception(_may_pass),
-            stop=tenacity.stop_after_attempt(self.settings.retries + 1),
-            wait=_wait,
-            reraise=True,
-        )
-        async for trial in retrying:
-            with trial:
-                self.traffic.attempts += 1
-                try:
-                    async with self._slots or nullcontext():
-                        return await attempt(*args)
-                except ModelError as error:
-                    name = type(error).__name__
-                    self.traffic.faults[name] = self.traffic.faults.get(name, 0) + 1
+    async def _retrying(self, attempt: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """Try, and try again what may pass (full jitter: Brooker, AWS, 2015)."""
+        for number in itertools.count(1):
+            self.traffic.attempts += 1
+            try:
+                async with self._slots or nullcontext():
+                    return await attempt(*args)
+            except ModelError as error:
+                name = type(error).__name__
+                self.traffic.faults[name] = self.traffic.faults.get(name, 0) + 1
+                if isinstance(error, Refused) or number > self.settings.retries:
                     raise
-        raise AssertionError("tenacity returns or raises")
+                await asyncio.sleep(_wait_s(number, error))
+        raise AssertionError("it returns or raises")
 
     async def _plain(self, payload: bytes) -> Completion:
         return parse(await self._other(payload, "/v1/completions"))
@@ -208,42 +274,115 @@ class Client:
             raw = await self._checked(answer)
         return raw if path == "/v1/completions" else _json(raw)
 
-    async def _stream(self, payload: bytes) -> Completion:
-        parser = StreamParser()
-        patience = self.settings.timeouts.first_token_s
-        url = f"{self.base_url}/completions"
+    async def _read(self, payload: bytes, new_reader: Callable[[], R]) -> tuple[Completion, R]:
+        reader, times = new_reader(), self.settings.timeouts
         async with self._classified():
-            async with asyncio.timeout(patience) as first:
-                async with self._connected().post(url, data=payload) as answer:
-                    if answer.status != 200:
-                        await self._checked(answer)
-                    async for line in answer.content:
-                        if parser.feed(line):
-                            first.reschedule(None)
-        return parser.result()
+            following = _Following(await self._placed(), payload, reader)
+            stream = following.stream
+            try:
+                following.wait(times.first_token_s, times.total_s)
+                await stream.open(times.connect_s)
+                await stream.over
+                if following.error is None and stream.status == HTTPStatus.OK:
+                    await reader.finish()
+            finally:
+                following.close()
+        if following.error is not None:
+            raise following.error
+        if stream.status != HTTPStatus.OK:
+            raise self._failure(stream.status, stream.headers, bytes(stream.rest))
+        return following.result(), reader
+
+    async def _placed(self) -> Place:
+        now = time.monotonic()
+        if self._place is None or now > self._placed_until:
+            self._place = await Place.find(f"{self.base_url}/completions", self._headers)
+            self._placed_until = now + _LOOKED_UP_S
+        return self._place
 
     async def _checked(self, answer: aiohttp.ClientResponse) -> bytes:
         raw = await answer.read()
         if answer.status == 200:
             return raw
+        raise self._failure(answer.status, answer.headers, raw, answer.reason or "")
+
+    def _failure(
+        self, status: int, headers: Mapping[str, str], raw: bytes, reason: str = ""
+    ) -> ModelError:
         said = raw[:500].decode("utf-8", "backslashreplace").strip()
-        message = f"{self.base_url} answered {answer.status}: {said or answer.reason}"
-        if answer.status in (408, 429) or answer.status >= 500:
+        message = f"{self.base_url} answered {status}: {said or reason}"
+        if status in (408, 429) or status >= 500:
             failure = ServerFailure(message)
-            failure.retry_after_s = _retry_after_s(answer.headers.get("Retry-After"))
-            raise failure
-        if 300 <= answer.status < 500:
+            failure.retry_after_s = _retry_after_s(
+                headers.get("Retry-After") or headers.get("retry-after")
+            )
+            return failure
+        if 300 <= status < 500:
             refusal = Refused(message)
-            refusal.status = answer.status
-            raise refusal
-        raise BadResponse(message)
+            refusal.status = status
+            return refusal
+        return BadResponse(message)
 
     def _classified(self) -> _Classified:
         return _Classified(self.base_url)
 
 
+class _Following:
+    """One attempt to read a stream: what comes goes through the parser to the reader."""
+
+    def __init__(self, place: Place, payload: bytes, reader: Reader) -> None:
+        self.stream = Stream(place, payload, self._take)
+        self.error: Exception | None = None
+        self._parser = StreamParser()
+        self._reader = reader
+        self._wanted: int | None = None
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._later_s = 0.0
+        reader.begin(self._enough)
+
+    def wait(self, first_token_s: float, total_s: float) -> None:
+        """Let time run: so long for the first text, and so long for all of it."""
+        self._later_s = self._loop.time() + total_s
+        self._timer = self._loop.call_later(first_token_s, self.stream.fail, TimeoutError())
+
+    def _take(self, block: bytes) -> None:
+        parser, stream = self._parser, self.stream
+        try:
+            for text in parser.feed(block):
+                if parser.events == 1:
+                    self._wait_on()
+                self._reader.read(text, parser.events)
+                if stream.over.done():
+                    return
+        except Exception as error:
+            self.error = self.error or error
+            stream.leave()
+
+    def _wait_on(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = self._loop.call_at(self._later_s, self.stream.fail, TimeoutError())
+
+    def _enough(self, events: int, error: Exception | None) -> None:
+        self._wanted, self.error = events, self.error or error
+        self.stream.leave()
+
+    def close(self) -> None:
+        """Leave the stream, however far it is."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.stream.close()
+
+    def result(self) -> Completion:
+        """What was wanted of the answer."""
+        if self._wanted is None:
+            return self._parser.result()
+        return self._parser.first(self._wanted)
+
+
 class _Classified:
-    """Turns what aiohttp raises into leaves of `ModelError`: the one place that does."""
+    """Turns what aiohttp and a stream raise into leaves of `ModelError`; the one place for it."""
 
     def __init__(self, base_url: str) -> None:
         self._base_url = base_url
@@ -258,6 +397,8 @@ class _Classified:
         trace: TracebackType | None,
     ) -> None:
         match error:
+            case BrokenOff() if error.begun:
+                raise BadResponse(f"{self._base_url}: the answer broke off") from error
             case aiohttp.ClientPayloadError():
                 raise BadResponse(f"{self._base_url}: the answer broke off") from error
             case aiohttp.ServerDisconnectedError():
@@ -270,18 +411,11 @@ class _Classified:
                 raise BadResponse(f"{self._base_url}: {error}") from error
 
 
-def _may_pass(error: BaseException) -> bool:
-    return isinstance(error, ModelError) and not isinstance(error, Refused)
-
-
-_backoff = tenacity.wait_random_exponential(multiplier=_FIRST_WAIT_S, max=_LONGEST_WAIT_S)
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    """Seconds to wait: exponential with full jitter, but never less than the server asks for."""
-    error = state.outcome.exception() if state.outcome else None
+def _wait_s(attempt: int, error: ModelError) -> float:
+    """Seconds to wait after an attempt; never less than the server asks for."""
+    longest = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(attempt, 16))
     asked = error.retry_after_s if isinstance(error, ServerFailure) else 0.0
-    return max(float(_backoff(state)), min(asked, _LONGEST_RETRY_AFTER_S))
+    return max(random.uniform(0, longest), min(asked, _LONGEST_RETRY_AFTER_S))
 
 
 def _retry_after_s(header: str | None) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import time
 from contextlib import AsyncExitStack
@@ -12,17 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from tessy.config import Config, Sampling
-from tessy.errors import ModelError, TessyError
+from tessy.errors import TessyError
 from tessy.models.client import Client
 from tessy.models.open import check, open_one
-from tessy.models.probe import Abilities
+from tessy.models.probe import LONG_PROMPT, Abilities, stops_early
 from tessy.models.wire import Request
 from tessy.printable import visible
 from tessy.trajectory import Role
 
 _GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0)
-_LONG = "The numbers from one to a thousand are: " + " ".join(str(n) for n in range(1, 120)) + " "
-_QUIET_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +91,7 @@ async def _examine(config: Config, role: Role) -> Finding:
 
 async def _cache(client: Client) -> tuple[float | None, float]:
     """Send a long prompt twice: how much of it had the prefix cache, and how soon came a token."""
-    request = Request(_LONG, max_tokens=1, sampling=_GREEDY, seed=0)
+    request = Request(LONG_PROMPT, max_tokens=1, sampling=_GREEDY, seed=0)
     await client.complete(request)
     started = time.monotonic()
     again = await client.complete(request)
@@ -102,48 +99,6 @@ async def _cache(client: Client) -> tuple[float | None, float]:
     if again.cached_tokens is None or not again.prompt_tokens:
         return None, seconds
     return again.cached_tokens / again.prompt_tokens, seconds
-
-
-async def stops_early(client: Client) -> bool | None:
-    """Whether the server stops generating when a stream is closed.
-
-    Told from the server's own count of what is running: vLLM's and llama.cpp's metrics or slots.
-
-    Returns:
-        True or False, or None if the server does not tell what is running.
-    """
-    if await _running(client) is None:
-        return None
-    request = Request(_LONG, max_tokens=2000, sampling=_GREEDY, seed=0)
-    await client.open_and_close(request)
-    deadline = time.monotonic() + _QUIET_S
-    while time.monotonic() < deadline:
-        if not await _running(client):
-            return True
-        await asyncio.sleep(0.05)
-    return False
-
-
-async def _running(client: Client) -> int | None:
-    """Sequences that the server is generating now; None if it does not tell."""
-    for count in (_slots, _metrics):
-        try:
-            return await count(client)
-        except (ModelError, KeyError, TypeError, ValueError):
-            continue
-    return None
-
-
-async def _slots(client: Client) -> int:
-    slots = await client.get("/slots")
-    return sum(bool(slot["is_processing"]) for slot in slots)
-
-
-async def _metrics(client: Client) -> int:
-    for line in (await client.get_text("/metrics")).splitlines():
-        if line.startswith("vllm:num_requests_running"):
-            return int(float(line.rsplit(" ", 1)[1]))
-    raise KeyError("vllm:num_requests_running")
 
 
 def table(findings: list[Finding]) -> Table:

@@ -303,6 +303,8 @@ def from_tokenizer(
     )
 
 
+LONGEST_CONTROL = 80
+"""Characters that anything which looks like a control token has at most."""
 _CONTROL = re.compile(
     r"<(?=\|[^<>|\s]{1,64}\|>"  # <|im_end|>, <|channel|>
     r"|｜[^<>｜\s]{1,64}｜>"  # <｜User｜>

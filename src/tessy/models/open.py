@@ -12,12 +12,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
-from tessy.config import Config, ModelSettings
+from tessy.config import Config, Mode, ModelSettings
 from tessy.errors import ConfigError, ModelError
 from tessy.models import address, formats, local, weights
 from tessy.models.client import Client, Traffic
 from tessy.models.formats import ChatFormat
-from tessy.models.probe import Abilities, probe
+from tessy.models.probe import Abilities, probe, stops_early
 from tessy.models.tokens import Codec, LocalCodec, ServerCodec, fetch_tokenizer
 from tessy.models.voice import Model
 from tessy.printable import Say
@@ -35,11 +35,13 @@ class Pair:
     Attributes:
         models: By role.
         abilities: What the probe found out, by role.
+        streamed: Roles whose thinking is read as a stream.
         notes: What the user should know before the run starts.
     """
 
     models: dict[Role, Model]
     abilities: dict[Role, Abilities]
+    streamed: frozenset[Role]
     notes: tuple[str, ...]
 
 
@@ -98,7 +100,32 @@ async def open_pair(
             for role, part in parts.items()
         }
         abilities = {role: part.abilities for role, part in parts.items()}
-        yield Pair(models, abilities, tuple(n for part in parts.values() for n in part.notes))
+        streamed = [role for role, part in parts.items() if await _is_read(part, role, config.mode)]
+        notes = tuple(note for part in parts.values() for note in part.notes)
+        yield Pair(models, abilities, frozenset(streamed), notes)
+
+
+async def _is_read(part: Opened, role: Role, mode: Mode) -> bool:
+    """Whether a role's thinking is read as a stream.
+
+    Raises:
+        ConfigError: It was to be, but its server does not stream.
+    """
+    if mode is Mode.CHUNKS:
+        return False
+    if mode is Mode.STREAM:
+        if not part.abilities.streaming:
+            raise ConfigError(
+                f"mode = 'stream', but the {role}'s server does not stream",
+                hint="mode = 'auto', or 'chunks'",
+            )
+        return True
+    if not part.abilities.streaming:
+        return False
+    if await stops_early(part.client) is False:
+        part.notes.append(f"{role}: its server goes on when a stream is left: asking for chunks")
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,9 @@ generated itself keeps its ids; text of the other model, and what a cut left of 
 tokenised alone when the model is next asked, and appended. So prompts are byte-stable from turn
 to turn and the server's prefix cache hits.
 
+A prefix is kept as the JSON that a body needs, and appended to: what a call costs here does not
+grow with what was written before, but for the copying of its bytes.
+
 Where a server takes no ids, a `TextPrefix` sends text.
 """
 
@@ -12,8 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tessy.models.formats import ChatFormat, Messages, defuse
+import orjson
+
+from tessy.models.formats import LONGEST_CONTROL, ChatFormat, Messages, defuse
 from tessy.models.tokens import Codec, Piece, Token
+from tessy.models.wire import Encoded
 from tessy.trajectory import Outcome, Part, Role, Trajectory, Turn
 
 
@@ -21,30 +27,48 @@ class IdPrefix:
     """The ids of one model for one trajectory.
 
     Attributes:
-        ids: Of the prompt and of committed text; they only grow.
         covered: How many characters of the current part's committed text they stand for.
     """
 
     def __init__(self, role: Role, codec: Codec, format_: ChatFormat, messages: Messages) -> None:
         self.role = role
-        self.ids: list[int] = []
         self.covered = 0
+        self._json = bytearray(b"[")
+        self._count = 0
         self._codec = codec
         self._format = format_
         self._messages = messages
         self._part = Part.THINKING
         self._tail: list[Token] = []  # own tokens behind `ids`, not wholly committed yet
 
-    async def prompt(self, trajectory: Trajectory) -> list[int]:
+    @property
+    def ids(self) -> list[int]:
+        """Those of the prompt and of committed text; they only grow."""
+        found: list[int] = orjson.loads(bytes(self._json) + b"]")
+        return found
+
+    async def prompt(self, trajectory: Trajectory) -> Encoded:
         """The ids of everything up to here, pending text included."""
-        if not self.ids:
+        if not self._count:
             await self._open()
         if self._part is not trajectory.part:
             await self._next_part(trajectory)
         if self._tail:
-            return [*self.ids, *(i for token in self._tail for i in token.ids)]
-        await self._catch_up(trajectory.text)
-        return [*self.ids, *await self._codec.encode(Piece(trajectory.pending))]
+            pending = [i for token in self._tail for i in token.ids]
+        else:
+            await self._catch_up(trajectory.text)
+            piece = Piece(trajectory.pending)
+            pending = await self._codec.encode(piece) if piece.text else []
+        end = orjson.dumps(pending)
+        comma = b"," if self._count and pending else b""
+        return Encoded((self._json, comma, end[1:]), self._count + len(pending))
+
+    def _append(self, ids: Sequence[int]) -> None:
+        if ids:
+            if self._count:
+                self._json += b","
+            self._json += orjson.dumps(ids)[1:-1]
+            self._count += len(ids)
 
     async def observe(self, before: str, turn: Turn, trajectory: Trajectory) -> None:
         """Take a turn into account.
@@ -65,17 +89,17 @@ class IdPrefix:
     async def _open(self) -> None:
         for index, piece in enumerate(self._format.opening(self._messages)):
             begin = index == 0 and self._format.begin
-            self.ids += await self._codec.encode(piece, begin=begin)
+            self._append(await self._codec.encode(piece, begin=begin))
 
     async def _next_part(self, trajectory: Trajectory) -> None:
         self._tail = []
         await self._catch_up(trajectory.thinking)
-        self.ids += await self._codec.encode(self._format.closing())
+        self._append(await self._codec.encode(self._format.closing()))
         self._part, self.covered = trajectory.part, 0
 
     async def _catch_up(self, committed: str) -> None:
         if self.covered < len(committed):
-            self.ids += await self._codec.encode(Piece(committed[self.covered :]))
+            self._append(await self._codec.encode(Piece(committed[self.covered :])))
             self.covered = len(committed)
 
     async def _extend(self, before: str, turn: Turn) -> None:
@@ -89,7 +113,7 @@ class IdPrefix:
             self._tail += tokens
 
     def _was_asked(self, turn: Turn) -> bool:
-        return bool(self.ids) and self._part is turn.part
+        return bool(self._count) and self._part is turn.part
 
     def _commit(self, trajectory: Trajectory) -> None:
         """Move the tokens that lie wholly in committed text to `ids`."""
@@ -99,9 +123,9 @@ class IdPrefix:
             end = self.covered + len(token.text)
             if end > committed:
                 break
-            self.ids.extend(token.ids)
             self.covered = end
             taken += 1
+        self._append([i for token in self._tail[:taken] for i in token.ids])
         self._tail = self._tail[taken:]
 
 
@@ -127,17 +151,34 @@ class TextPrefix:
 
     def __init__(self, format_: ChatFormat, messages: Messages) -> None:
         self._closing = format_.closing().text
-        self._opening = "".join(
-            piece.text if piece.control else defuse(piece.text)
-            for piece in format_.opening(messages)
-        )
+        self._json = bytearray(b'"')
+        self._covered = 0
+        self._part = Part.THINKING
+        for piece in format_.opening(messages):
+            self._append(piece.text if piece.control else defuse(piece.text))
 
-    async def prompt(self, trajectory: Trajectory) -> str:
+    async def prompt(self, trajectory: Trajectory) -> Encoded:
         """The text of everything up to here, pending text included."""
-        text = self._opening + defuse(trajectory.thinking)
-        if trajectory.part is Part.ANSWER:
-            text += self._closing + defuse(trajectory.answer)
-        return text + defuse(trajectory.pending)
+        if self._part is not trajectory.part:
+            self._append(defuse(trajectory.thinking[self._covered :]) + self._closing)
+            self._part, self._covered = trajectory.part, 0
+        text = trajectory.text
+        # What looks like a control token is told only when all of it is there.
+        seam = max(self._covered, _seam(text, len(text) - LONGEST_CONTROL))
+        self._append(defuse(text[self._covered : seam]))
+        self._covered = seam
+        rest = orjson.dumps(defuse(text[seam:]) + defuse(trajectory.pending))
+        return Encoded((self._json, rest[1:]))
+
+    def _append(self, text: str) -> None:
+        self._json += orjson.dumps(text)[1:-1]
 
     async def observe(self, before: str, turn: Turn, trajectory: Trajectory) -> None:
         """Nothing to do: the text is the trajectory's."""
+
+
+def _seam(text: str, at: int) -> int:
+    """The last place up to `at` that lies behind white space, which is in no control token."""
+    while at > 0 and not text[at - 1].isspace():
+        at -= 1
+    return max(at, 0)

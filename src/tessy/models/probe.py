@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import dataclass, replace
 
 from tessy.config import Sampling
 from tessy.errors import ModelError, Refused
-from tessy.models.client import Client
+from tessy.models.client import Client, ReadAll, ReadNothing
 from tessy.models.wire import Completion, Dialect, Request
 
+_INTERVAL = 8
+LONG_PROMPT = f"The numbers from one to a thousand are: {' '.join(map(str, range(1, 120)))} "
+_QUIET_S = 10.0
 _PROMPT = "One, two, three, four,"
 _GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0)
 
@@ -51,7 +56,8 @@ async def probe(client: Client) -> Abilities:
         dialect = replace(dialect, return_ids=await _returns_ids(client, dialect, tokenizes))
     client.dialect = dialect
     streaming, cached = await _streams(client)
-    client.dialect = dialect = replace(dialect, streams=streaming)
+    intervals = streaming and await _takes_intervals(client)
+    client.dialect = dialect = replace(dialect, streams=streaming, intervals=intervals)
     return Abilities(name, dialect, context, streaming, tokenizes, cached)
 
 
@@ -143,3 +149,69 @@ async def _streams(client: Client) -> tuple[bool, bool]:
     except ModelError:
         return False, False
     return True, completion.cached_tokens is not None
+
+
+async def _takes_intervals(client: Client) -> bool:
+    """Whether a call may say how many tokens an event has (vLLM's `stream_interval`)."""
+    client.dialect = replace(client.dialect, intervals=True)
+    request = Request(
+        _PROMPT, max_tokens=_INTERVAL, sampling=_GREEDY, seed=0, event_tokens=_INTERVAL
+    )
+    try:
+        completion, counted = await client.follow(request, _Events)
+    except ModelError:
+        return False
+    return counted.events < min(completion.tokens, _INTERVAL) - 1
+
+
+class _Events(ReadAll):
+    """Counts the events of a stream."""
+
+    def __init__(self) -> None:
+        self.events = 0
+
+    def read(self, text: str, event: int) -> None:
+        """See `Reader.read`."""
+        self.events = event
+
+
+async def stops_early(client: Client) -> bool | None:
+    """Whether the server stops generating when a stream is closed.
+
+    Told from the server's own count of what is running: vLLM's and llama.cpp's metrics or slots.
+
+    Returns:
+        True or False, or None if the server does not tell what is running, or works for others.
+    """
+    if await _running(client) != 0:
+        return None
+    request = Request(LONG_PROMPT, max_tokens=2000, sampling=_GREEDY, seed=0)
+    await client.follow(request, ReadNothing)
+    deadline = time.monotonic() + _QUIET_S
+    while time.monotonic() < deadline:
+        if not await _running(client):
+            return True
+        await asyncio.sleep(0.05)
+    return False
+
+
+async def _running(client: Client) -> int | None:
+    """Sequences that the server is generating now; None if it does not tell."""
+    for count in (_slots, _metrics):
+        try:
+            return await count(client)
+        except (ModelError, KeyError, TypeError, ValueError):
+            continue
+    return None
+
+
+async def _slots(client: Client) -> int:
+    slots = await client.get("/slots")
+    return sum(bool(slot["is_processing"]) for slot in slots)
+
+
+async def _metrics(client: Client) -> int:
+    for line in (await client.get_text("/metrics")).splitlines():
+        if line.startswith("vllm:num_requests_running"):
+            return int(float(line.rsplit(" ", 1)[1]))
+    raise KeyError("vllm:num_requests_running")

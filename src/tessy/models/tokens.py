@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tessy.errors import ConfigError
 
@@ -36,8 +36,7 @@ class Piece:
     control: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One or more ids that stand for whole characters.
 
     Most characters are one id or part of one; a character whose UTF-8 bytes are spread over
@@ -90,6 +89,7 @@ class LocalCodec:
         except Exception as error:  # tokenizers raises bare Exception
             raise ConfigError(f"{path}: {error}") from None
         self._begin = _begin_id(folder, self._control)
+        self._sentinel: list[int] = self._text.encode("a", add_special_tokens=False).ids
 
     async def encode(self, piece: Piece, *, begin: bool = False) -> list[int]:
         """See `Codec.encode`."""
@@ -114,10 +114,6 @@ class LocalCodec:
                 found.append(Token(tuple(open_ids), text))
                 open_ids = []
         return found
-
-    @property
-    def _sentinel(self) -> list[int]:
-        return list(self._text.encode("a", add_special_tokens=False).ids)
 
     def control_id(self, text: str) -> int | None:
         """See `Codec.control_id`."""

@@ -6,13 +6,13 @@ makes the `Voice` of one trajectory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from tessy.config import ModelSettings
 from tessy.errors import Refused
-from tessy.models.client import Client
+from tessy.models.client import Client, Enough, Reader
 from tessy.models.formats import ChatFormat, Messages
 from tessy.models.prefix import IdPrefix, TextPrefix
 from tessy.models.tokens import Codec
@@ -22,6 +22,9 @@ from tessy.turns import Chunk, Finish
 
 _SMALLEST_ROOM = 8
 """Tokens of context below which a model has no room to write."""
+
+
+R = TypeVar("R", bound=Reader)
 
 
 class ContextFull(Exception):
@@ -103,9 +106,39 @@ class Voice:
             ContextFull: There is no room for more.
             ModelError: The call failed for good.
         """
-        answer = await self._call(trajectory, max_tokens, seed, Part.THINKING)
+        request = await self._request(trajectory, max_tokens, seed, Part.THINKING)
+        answer = self._noted(await self.model.client.complete(request))
         answer = await self._cut_at_stop_ids(answer)
         return self._chunk(answer, trajectory.pending, self.model.ends)
+
+    async def follow(
+        self, trajectory: Trajectory, max_tokens: int, seed: int, new_reader: Callable[[], R]
+    ) -> tuple[Chunk, R]:
+        """Continue the thinking, in one streamed call that ends when its reader has enough.
+
+        Args:
+            trajectory: What is written so far, pending text included; it must not change.
+            max_tokens: How much to write at most.
+            seed: For the server's random numbers.
+            new_reader: Makes a reader of the new text, for each attempt to make the call; it is
+                shown no end marker, nor what may be the beginning of one.
+
+        Returns:
+            What was written up to the event that was enough, and the reader.
+
+        Raises:
+            ContextFull: There is no room for more.
+            ModelError: The call failed for good.
+        """
+        ends = self.model.ends
+        request = await self._request(trajectory, max_tokens, seed, Part.THINKING)
+        # Servers hold back as much text as a stop text is long; the gate sees it all the same.
+        request = replace(request, stop=(), event_tokens=self.model.settings.event_tokens)
+        answer, gate = await self.model.client.follow(
+            request, lambda: _Gate(ends, trajectory.pending, new_reader())
+        )
+        answer = await self._cut_at_stop_ids(self._noted(answer))
+        return self._chunk(answer, trajectory.pending, ends), gate.reader
 
     async def answer(
         self,
@@ -118,7 +151,9 @@ class Voice:
 
         `schema` is a JSON schema that the answer has to follow, if the server can.
         """
-        answer = await self._call(trajectory, max_tokens, seed, Part.ANSWER, schema)
+        client = self.model.client
+        request = await self._request(trajectory, max_tokens, seed, Part.ANSWER, schema)
+        answer = self._noted(await client.complete(request, stream=client.dialect.streams))
         return self._chunk(answer, "", self.model.format.family.answer_stops)
 
     async def observe(self, before: str, turn: Turn, trajectory: Trajectory) -> None:
@@ -135,17 +170,17 @@ class Voice:
             trajectory.apply(turn)
             await self._prefix.observe(before, turn, trajectory)
 
-    async def _call(
+    async def _request(
         self,
         trajectory: Trajectory,
         max_tokens: int,
         seed: int,
         part: Part,
         schema: dict[str, Any] | None = None,
-    ) -> Completion:
+    ) -> Request:
         model = self.model
         prompt = await self._prefix.prompt(trajectory)
-        used = len(prompt) if model.codec is not None else self._used
+        used = self._used if prompt.tokens is None else prompt.tokens
         room = model.context_tokens - used
         if room < _SMALLEST_ROOM:
             raise ContextFull(
@@ -154,7 +189,8 @@ class Voice:
         thinking = part is Part.THINKING
         family = model.format.family
         stop_ids = model.stop_ids(part)
-        request = Request(
+        self.requests += 1
+        return Request(
             prompt=prompt,
             max_tokens=min(max_tokens, room),
             sampling=model.settings.sampling,
@@ -166,14 +202,13 @@ class Voice:
             show_special=family.hidden and not stop_ids,
             schema=schema,
         )
-        self.requests += 1
-        completion = await model.client.complete(
-            request, stream=model.client.dialect.streams and not thinking
-        )
+
+    def _noted(self, completion: Completion) -> Completion:
         if completion.finish == "content_filter":
-            raise Refused(f"the {model.role}'s server filtered its answer")
-        if completion.prompt_tokens is not None:
-            self._used = completion.prompt_tokens + completion.tokens
+            raise Refused(f"the {self.model.role}'s server filtered its answer")
+        # A stream that is left does not say how long its prompt was.
+        before = self._used if completion.prompt_tokens is None else completion.prompt_tokens
+        self._used = before + completion.tokens
         return completion
 
     async def _cut_at_stop_ids(self, answer: Completion) -> Completion:
@@ -202,3 +237,61 @@ class Voice:
             text = answer.text.rstrip("\ufffd")
             return Chunk(text, Finish.LENGTH, answer.tokens, answer.ids)
         return Chunk(answer.text, Finish.ENDED, answer.tokens, answer.ids)
+
+
+class _Gate:
+    """Lets text through to a reader, but for end markers and what may be the beginning of one.
+
+    Args:
+        ends: The markers.
+        before: Pending text, at whose end one may have begun.
+        reader: Reads what comes through.
+    """
+
+    def __init__(self, ends: tuple[str, ...], before: str, reader: Any) -> None:
+        self.reader = reader
+        self._ends = ends
+        self._firsts = {end[0] for end in ends}
+        self._longest = max(map(len, ends), default=1)
+        tail = before[-self._longest :]
+        self._tail = tail if any(first in tail for first in self._firsts) else ""
+        """The end of what came, let through or not, if a marker may have begun in it."""
+        self._held = 0  # characters at its end that came and were not let through
+
+    def begin(self, enough: Enough) -> None:
+        """See `Reader.begin`."""
+        self._enough = enough
+        self.reader.begin(enough)
+
+    def read(self, text: str, event: int) -> None:
+        """See `Reader.read`; an end marker is the end of the reading."""
+        begins = any(first in text for first in self._firsts)
+        if not begins and not self._tail:  # no marker, nor the beginning of one
+            self.reader.read(text, event)
+            return
+        joined = self._tail + text
+        new = self._held + len(text)
+        if any(end in joined for end in self._ends):
+            self._enough(event, None)
+            return
+        self._held = min(new, self._beginning(joined))
+        self._tail = joined[-self._longest :]
+        if not any(first in self._tail for first in self._firsts):
+            self._tail = ""
+        passed = joined[len(joined) - new : len(joined) - self._held]
+        if passed:
+            self.reader.read(passed, event)
+
+    async def finish(self) -> None:
+        """See `Reader.finish`."""
+        await self.reader.finish()
+
+    def _beginning(self, text: str) -> int:
+        """How many characters at the end of a text are the beginning of an end marker."""
+        lengths = (
+            length
+            for end in self._ends
+            for length in range(1, len(end))
+            if text.endswith(end[:length])
+        )
+        return max(lengths, default=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,21 @@ import orjson
 from tessy.config import Sampling
 from tessy.errors import BadResponse
 
-Prompt = str | Sequence[int]
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A prompt that is JSON already, so that a long one is not encoded anew for each call.
+
+    Attributes:
+        parts: Joined, they are the JSON value. They are read at once, when the body is built.
+        tokens: How many token ids it holds; None for text.
+    """
+
+    parts: tuple[bytes | bytearray, ...]
+    tokens: int | None = None
+
+
+Prompt = str | Sequence[int] | Encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +37,7 @@ class Dialect:
         id_prompts: A prompt may be a list of token ids.
         return_ids: Fields that make it return the ids of what it generated; empty if it can't.
         streams: It streams.
+        intervals: It lets a call say how many tokens an event of its stream has.
         schemas: It takes a JSON schema that its answer has to follow.
     """
 
@@ -30,6 +45,7 @@ class Dialect:
     id_prompts: bool = False
     return_ids: dict[str, bool] = field(default_factory=dict)
     streams: bool = True
+    intervals: bool = False
     schemas: bool = False
 
 
@@ -47,6 +63,7 @@ class Request:
         add_special_tokens: For text prompts: let the server put its own begin marker first.
         return_ids: Ask for the ids of what was generated, if the server can.
         show_special: Let special tokens show in the text, so that `stop` can match them.
+        event_tokens: Tokens an event of a stream, if the server can.
         schema: A JSON schema for the answer, if the server can.
     """
 
@@ -59,6 +76,7 @@ class Request:
     add_special_tokens: bool = True
     return_ids: bool = False
     show_special: bool = False
+    event_tokens: int = 1
     schema: dict[str, Any] | None = None
 
 
@@ -88,7 +106,6 @@ def body(request: Request, model: str, dialect: Dialect, *, stream: bool) -> byt
     sampling = request.sampling
     fields: dict[str, Any] = {
         "model": model,
-        "prompt": request.prompt,
         "max_tokens": request.max_tokens,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -100,7 +117,7 @@ def body(request: Request, model: str, dialect: Dialect, *, stream: bool) -> byt
         fields |= {"top_k": sampling.top_k or -1, "min_p": sampling.min_p}
         if request.stop_token_ids:
             fields["stop_token_ids"] = list(request.stop_token_ids)
-        if isinstance(request.prompt, str):
+        if _is_text(request.prompt):
             fields["add_special_tokens"] = request.add_special_tokens
         if request.show_special:
             fields["skip_special_tokens"] = False
@@ -112,7 +129,15 @@ def body(request: Request, model: str, dialect: Dialect, *, stream: bool) -> byt
         fields["json_schema"] = request.schema
     if stream:
         fields |= {"stream": True, "stream_options": {"include_usage": True}}
-    return orjson.dumps(fields)
+        if dialect.intervals and request.event_tokens > 1:
+            fields["stream_interval"] = request.event_tokens
+    prompt = request.prompt
+    parts = prompt.parts if isinstance(prompt, Encoded) else (orjson.dumps(prompt),)
+    return b"".join((b'{"prompt":', *parts, b",", orjson.dumps(fields)[1:]))
+
+
+def _is_text(prompt: Prompt) -> bool:
+    return prompt.tokens is None if isinstance(prompt, Encoded) else isinstance(prompt, str)
 
 
 def parse(raw: bytes) -> Completion:
@@ -130,7 +155,11 @@ def parse(raw: bytes) -> Completion:
 
 
 class StreamParser:
-    """Puts the events of a streamed answer together, one `data:` line at a time."""
+    """Puts the events of a streamed answer together (WHATWG's event streams, as servers use them).
+
+    Attributes:
+        events: How many have brought text.
+    """
 
     def __init__(self) -> None:
         self._texts: list[str] = []
@@ -138,52 +167,62 @@ class StreamParser:
         self._has_ids = True
         self._finish: str | None = None
         self._usage: dict[str, Any] = {}
-        self._events = 0
-        self._done = False
+        self._rest = b""
+        self._marks: list[int] = []  # ids up to and with each event that brought text
+        self.events = 0
 
-    def feed(self, line: bytes) -> str:
-        """Take in one line of the stream.
+    def feed(self, data: bytes) -> Iterator[str]:
+        """Take in more of the body, cut anywhere.
 
-        Returns:
-            The text that it brought.
+        Yields:
+            The text of each event that brings some.
 
         Raises:
-            BadResponse: It is not an event of a completion.
+            BadResponse: A line is not an event of a completion.
         """
-        line = line.strip()
-        if not line.startswith(b"data:"):
-            if line and not line.startswith((b":", b"event:", b"id:", b"retry:")):
-                raise BadResponse(f"not an event: {_shown(line)}")
-            return ""
-        data = line[5:].strip()
+        lines = (self._rest + data).split(b"\n") if self._rest else data.split(b"\n")
+        self._rest = lines.pop()
+        for line in lines:
+            if line.startswith(b"data:"):
+                if text := self._data(line[5:].strip()):
+                    yield text
+            elif line.strip() and not line.startswith((b":", b"event:", b"id:", b"retry:")):
+                raise BadResponse(f"not an event: {_shown(line.strip())}")
+
+    def _data(self, data: bytes) -> str:
         if data == b"[DONE]":
-            self._done = True
             return ""
         event = _json(data)
-        if not isinstance(event, dict) or "error" in event:
-            raise BadResponse(f"the stream brought an error: {_shown(data)}")
-        self._usage = event.get("usage") or self._usage
-        if not event.get("choices"):
-            return ""
-        return self._choice(event, data)
-
-    def _choice(self, event: dict[str, Any], data: bytes) -> str:
         try:
-            choice = event["choices"][0]
+            self._usage = event.get("usage") or self._usage
+            choices = event.get("choices")
+            if not choices and "error" not in event:
+                return ""
+            choice = choices[0]
             text = choice["text"] or ""
             self._finish = choice.get("finish_reason") or self._finish
-        except (KeyError, IndexError, TypeError) as error:
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise BadResponse(f"no text in an event ({error!r}): {_shown(data)}") from None
         if not isinstance(text, str):
             raise BadResponse(f"text is no text: {_shown(data)}")
-        ids = _ids(choice, event)
-        if ids is None:
-            self._has_ids = self._has_ids and not text
-        else:
-            self._ids.extend(ids)
-        self._events += bool(text)
-        self._texts.append(text)
+        if (ids := choice.get("token_ids")) is None:
+            ids = _ids(choice, event)
+        if ids is not None:
+            self._ids += ids
+        elif text:
+            self._has_ids = False
+        if text:
+            self.events += 1
+            self._texts.append(text)
+            self._marks.append(len(self._ids))
         return text
+
+    def first(self, events: int) -> Completion:
+        """The answer up to an event, of a stream that is not read to its end."""
+        ids = tuple(self._ids[: self._marks[events - 1]]) if self._has_ids and self._ids else None
+        tokens = events if ids is None else len(ids)
+        answer = {"usage": {"completion_tokens": tokens}}
+        return _completion("".join(self._texts[:events]), {}, answer, ids)
 
     def result(self) -> Completion:
         """The whole answer, when the stream is over.
@@ -194,8 +233,9 @@ class StreamParser:
         if self._finish is None:
             raise BadResponse("the stream broke off before its end")
         ids = tuple(self._ids) if self._has_ids and self._ids else None
+        tokens = self.events if ids is None else len(ids)
         choice = {"finish_reason": self._finish}
-        answer = {"usage": self._usage or {"completion_tokens": self._events}}
+        answer = {"usage": self._usage or {"completion_tokens": tokens}}
         return _completion("".join(self._texts), choice, answer, ids)
 
 

@@ -42,6 +42,7 @@ class Pool:
     Args:
         config: The run's settings.
         models: By role.
+        streamed: Roles whose thinking is read as a stream.
         judge: Judges passages.
         journal: Keeps what is written.
         tally: Counts it.
@@ -51,12 +52,15 @@ class Pool:
         self,
         config: Config,
         models: dict[Role, Model],
+        streamed: frozenset[Role],
         judge: Judge,
         journal: Journal,
         tally: Tally,
     ) -> None:
         self._config = config
         self._models = models
+        self._streamed = streamed
+        self._eager = frozenset(role for role in Role if judge.is_eager(role))
         self._judge = judge
         self._journal = journal
         self._tally = tally
@@ -116,8 +120,17 @@ class Pool:
             self._tally.requests = sum(m.client.traffic.requests for m in self._models.values())
             self._journal.note(job.id, turn, *spent())
 
-        judge = self._judge.judge
-        session = Session(job.id, self._config, voices, judge, note, job.attempt, trajectory)
+        session = Session(
+            sample_id=job.id,
+            config=self._config,
+            voices=voices,
+            ask=self._judge.ask,
+            record=note,
+            streamed=self._streamed,
+            eager=self._eager,
+            attempt=job.attempt,
+            trajectory=trajectory,
+        )
         try:
             if begun:
                 for voice in voices.values():

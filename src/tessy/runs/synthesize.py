@@ -26,6 +26,7 @@ from tessy.boundary.protocol import Predictor
 from tessy.boundary.registry import load as load_predictor
 from tessy.config import Config, load
 from tessy.errors import ConfigError, InputError
+from tessy.loop import run_loop
 from tessy.methods import METHODS
 from tessy.models.open import Pair, check, open_pair
 from tessy.runs.folder import RunFolder
@@ -74,7 +75,7 @@ def synthesize(
             "tessy.synthesize was called where an event loop is running, as in a notebook",
             hint="await tessy.asynthesize(…), with the same arguments",
         )
-    return asyncio.run(
+    return run_loop(
         asynthesize(
             source,
             out=out,
@@ -205,7 +206,7 @@ async def _write(
     for note in pair.notes:
         progress.say(note)
     async with Judge(predictors) as judge, progress.watching(todo.tally):
-        pool = Pool(config, pair.models, judge, journal, todo.tally)
+        pool = Pool(config, pair.models, pair.streamed, judge, journal, todo.tally)
         writing = asyncio.create_task(pool.run(todo.jobs, begun))
         with _stopping(writing) as asked:
             try:

@@ -119,10 +119,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0, or 2 if an argument is wrong.
     """
     from tessy.errors import InputError
+    from tessy.loop import run_loop
 
     args = _parser().parse_args(argv)
     try:
-        asyncio.run(serve(args))
+        run_loop(serve(args))
     except (InputError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

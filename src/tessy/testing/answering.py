@@ -114,6 +114,8 @@ class Answer:
         """Answer in events."""
         self._model.stats.streamed += 1
         left = int(injected.place * _FAULTY_EVENTS) if injected else -1
+        interval = max(self._model.stream_interval, self._call.stream_interval)
+        wanted = 1  # the first token goes out alone
         response = await self._open()
         texts: list[str] = []
         ids: list[Hashable] = []
@@ -123,7 +125,8 @@ class Answer:
                 ids += [token.key] if token else []
                 if self._output.finish is not None:
                     break
-                if len(ids) >= self._model.stream_interval:
+                if len(ids) >= wanted:
+                    wanted = interval
                     if left == 0:
                         break
                     await self._event(response, "".join(texts), ids)

@@ -55,6 +55,7 @@ class Call:
         stop: Texts at which to stop; they are not shown.
         stop_token_ids: Tokens at which to stop; they are not shown, but their ids are.
         stream: Answer in events.
+        stream_interval: Tokens an event, at least; the first goes out alone.
         include_usage: End a stream with an event that tells the usage.
         return_token_ids: Tell the ids of what was generated.
         add_special_tokens: Put before a text prompt what the tokenizer puts there.
@@ -66,6 +67,7 @@ class Call:
     stop: tuple[str, ...]
     stop_token_ids: frozenset[int]
     stream: bool
+    stream_interval: int
     include_usage: bool
     return_token_ids: bool
     add_special_tokens: bool
@@ -110,10 +112,11 @@ def parse_call(body: dict[str, Any], *, extensions: bool) -> Call:
         raise BadCall("stream_options is an object, and only allowed with stream=true")
     return Call(
         prompt=_prompt(body.get("prompt")),
-        max_tokens=-1 if max_tokens is None else _positive(max_tokens),
+        max_tokens=-1 if max_tokens is None else _positive(max_tokens, "max_tokens"),
         stop=_stop(body.get("stop")),
         stop_token_ids=frozenset(_ids(body.get("stop_token_ids") or [], "stop_token_ids")),
         stream=bool(body.get("stream")),
+        stream_interval=_positive(body.get("stream_interval") or 1, "stream_interval"),
         include_usage=bool((options or {}).get("include_usage")),
         return_token_ids=bool(body.get("return_token_ids")),
         add_special_tokens=body.get("add_special_tokens") is not False,
@@ -137,9 +140,9 @@ def _check_types(body: dict[str, Any]) -> None:
         raise BadCall("temperature is at least 0")
 
 
-def _positive(value: object) -> int:
+def _positive(value: object, name: str) -> int:
     if type(value) is not int or value < 1:
-        raise BadCall(f"max_tokens is an integer of at least 1, not {value!r}")
+        raise BadCall(f"{name} is an integer of at least 1, not {value!r}")
     return value
 
 

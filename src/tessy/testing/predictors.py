@@ -28,13 +28,44 @@ class DigitPredictor:
         return [self._one(passage) for passage in passages]
 
     def _one(self, passage: Passage) -> Judgement:
-        text = passage.text
+        begin, text = passage.judged, passage.text[passage.judged :]
         words = complete(text, units(text), final=passage.final)
         for word in words:
             kind = writer_of(text[word.word_start : word.word_end])
             if kind is not None and kind is not passage.role:
-                return Judgement(boundary=word.start, settled=word.start)
-        return Judgement(boundary=None, settled=words[-1].end if words else 0)
+                start = begin + word.start
+                return Judgement(boundary=start, settled=start)
+        return Judgement(boundary=None, settled=begin + (words[-1].end if words else 0))
+
+
+@dataclass(slots=True)
+class InitialPredictor:
+    """Tells words apart by their first character: a digit is capability, anything else style.
+
+    So it is sure of a word as soon as that begins, as hardly any real predictor is.
+    """
+
+    name: str = "initials"
+    batched: bool = False
+    eager: bool = True
+
+    def judge(self, passages: Sequence[Passage]) -> Sequence[Judgement]:
+        """See `tessy.boundary.protocol.Predictor.judge`."""
+        return [self._one(passage) for passage in passages]
+
+    @staticmethod
+    def _one(passage: Passage) -> Judgement:
+        text, wants_digits = passage.text, passage.role is Role.TEACHER
+        words = units(text[passage.judged :])
+        for word in words:
+            if word.word_start == word.word_end:
+                continue
+            if text[passage.judged + word.word_start].isdigit() != wants_digits:
+                start = passage.judged + word.start
+                return Judgement(boundary=start, settled=start, sure=True)
+        whole = complete(text[passage.judged :], words, final=passage.final)
+        settled = whole[-1].end if whole else 0
+        return Judgement(boundary=None, settled=passage.judged + settled)
 
 
 @dataclass(slots=True)
@@ -74,6 +105,11 @@ def writer_of(word: str) -> Role | None:
 def digits() -> DigitPredictor:
     """Make a `DigitPredictor`."""
     return DigitPredictor()
+
+
+def initials() -> InitialPredictor:
+    """Make an `InitialPredictor`."""
+    return InitialPredictor()
 
 
 def contrary() -> ContraryPredictor:

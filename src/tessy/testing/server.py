@@ -192,10 +192,12 @@ class ScriptedServer:
                 return await self._generate(request, call, prompt, injected)
             async with self._places:
                 return await self._generate(request, call, prompt, injected)
-        except (asyncio.CancelledError, ConnectionError):
+        except (asyncio.CancelledError, ConnectionError) as gone:
             # A connection that the server itself broke is a fault and not an abort.
             self.stats.aborted += injected is None or injected.fault is not Fault.DISCONNECT
-            raise
+            if isinstance(gone, asyncio.CancelledError):
+                raise
+            return web.Response()  # nobody will see it
 
     async def _generate(
         self, request: web.Request, call: Call, prompt: list[Hashable], injected: Injected | None

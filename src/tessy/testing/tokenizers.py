@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -115,7 +117,12 @@ _FAMILIES: dict[Flavour, _Family] = {
 
 
 def build_tokenizer(
-    folder: Path, *, vocabulary: int = 600, flavour: Flavour = "qwen3", seed: int = 0
+    folder: Path,
+    *,
+    vocabulary: int = 600,
+    flavour: Flavour = "qwen3",
+    seed: int = 0,
+    words: Sequence[str] = (),
 ) -> Path:
     """Train a byte-level BPE and write it as a model's tokenizer folder.
 
@@ -129,6 +136,8 @@ def build_tokenizer(
         vocabulary: How many tokens, at least 300.
         flavour: Whose control tokens and format to have.
         seed: Draws other merges and other ids.
+        words: Words of letters or of digits that are to be one token each, with a blank before
+            them; they come on top of `vocabulary`.
 
     Returns:
         The folder.
@@ -141,7 +150,7 @@ def build_tokenizer(
     if vocabulary < _SMALLEST:
         raise ValueError(f"a vocabulary has at least {_SMALLEST} tokens, not {vocabulary}")
     family = _FAMILIES[flavour]
-    tokenizer = _train(vocabulary - len(family.special) - len(family.shown), seed)
+    tokenizer = _train(vocabulary - len(family.special) - len(family.shown), seed, words)
     _add_control(tokenizer, family)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
@@ -161,8 +170,8 @@ def build_tokenizer(
     return folder
 
 
-def _train(size: int, seed: int) -> Any:
-    """A byte-level BPE of `size` tokens whose ids are shuffled."""
+def _train(size: int, seed: int, words: Sequence[str]) -> Any:
+    """A byte-level BPE of `size` tokens, and of some words, whose ids are shuffled."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
@@ -176,10 +185,26 @@ def _train(size: int, seed: int) -> Any:
     draw = random.Random(f"tokenizer\0{seed}")
     tokenizer.train_from_iterator(_corpus(draw, size), trainer)
     raw = json.loads(tokenizer.to_str())
+    for word in words:
+        _add_word(raw["model"], [chr(288), *word])  # byte-level tokenizers' blank
     ids = list(range(len(raw["model"]["vocab"])))
     draw.shuffle(ids)
     raw["model"]["vocab"] = dict(zip(sorted(raw["model"]["vocab"]), ids, strict=True))
     return Tokenizer.from_str(json.dumps(raw))
+
+
+def _add_word(model: Any, symbols: list[str]) -> None:
+    """Add the merges by which a word becomes one token, from its first character on."""
+    ranks = {tuple(pair): rank for rank, pair in enumerate(model["merges"])}
+    while len(symbols) > 1:
+        pairs = list(pairwise(symbols))
+        known = [pair for pair in pairs if pair in ranks]
+        pair = min(known, key=ranks.__getitem__) if known else pairs[0]
+        if not known:
+            model["merges"].append(list(pair))
+            model["vocab"].setdefault("".join(pair), len(model["vocab"]))
+        at = pairs.index(pair)
+        symbols[at : at + 2] = ["".join(pair)]
 
 
 def _corpus(draw: random.Random, size: int) -> list[str]:
