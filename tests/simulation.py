@@ -15,6 +15,7 @@ from tessy.boundary.judge import Tell
 from tessy.boundary.protocol import Judgement, Passage
 from tessy.config import Config
 from tessy.cooperate import Session
+from tessy.sizes import ChunkSizes
 from tessy.trajectory import Role, Trajectory, Turn
 from tessy.turns import Chunk, Finish
 from tessy.words import Unit, complete, units
@@ -156,6 +157,7 @@ def session(
         record=turns.append,
         streamed=roles if streamed else frozenset(),
         eager=roles if getattr(predictor, "eager", False) else frozenset(),
+        sizes=ChunkSizes({role: settings.of(role).chunk for role in Role}),
     )
     return made, turns
 

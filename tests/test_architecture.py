@@ -26,7 +26,7 @@ _version
 words errors printable loop
 trajectory rows
 boundary.protocol boundary.settings
-turns repetition
+turns repetition sizes
 reading
 boundary.segments boundary.metrics boundary.locate boundary.verbatim
 boundary.traces boundary.lexicon boundary.classifier boundary.walk boundary.tagger
@@ -39,6 +39,7 @@ models.llama_child
 models.local
 models.wire models.stream
 models.client
+models.replicas
 boundary.served
 boundary.registry
 models.probe
@@ -56,7 +57,9 @@ runs.packing
 runs.journal runs.reader
 runs.tally
 runs.plan runs.progress
+runs.talk
 runs.pool
+runs.worker runs.crew
 runs.synthesize
 boundary.annotate
 boundary.encode boundary.calibrate boundary.card boundary.export
@@ -77,7 +80,7 @@ Empty rooms' names are DESIGN's. `tessy` itself, the front door, names all and i
 """
 
 RANKS = {name: rank for rank, line in enumerate(LAYERS.splitlines()) for name in line.split()}
-PURE = ("turns", "reading", "words", "trajectory", "repetition", "boundary.protocol")
+PURE = ("turns", "reading", "sizes", "words", "trajectory", "repetition", "boundary.protocol")
 DOORS = {"boundary", "models", "runs"}
 """Rooms whose own `__init__` is a docstring and no more."""
 EFFECTS = {

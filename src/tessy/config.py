@@ -74,8 +74,9 @@ class ModelSettings(_Settings):
     """Arguments of the chat template, such as `enable_thinking` or `reasoning_effort`."""
     system_prompt: str | None = None
     """A system message for this model alone, put before questions that have none."""
-    chunk: int = Field(default=20, ge=SMALLEST_CHUNK, le=4096)
-    """Tokens asked for in one turn, where thinking is written in chunks."""
+    chunk: int | None = Field(default=None, ge=SMALLEST_CHUNK, le=4096)
+    """Tokens asked for in one turn, where thinking is written in chunks; by default what turns
+    out to be quickest."""
     span_tokens: int = Field(default=512, ge=SMALLEST_CHUNK, le=16_384)
     """Tokens asked for in one turn, where thinking is streamed: a bound, should the server go on
     writing behind a span's end."""
@@ -156,7 +157,9 @@ class Config(_Settings):
     samples_per_question: int = Field(default=1, ge=1)
     """Samples of each question; their ids get `#0`, `#1`, … when there are several."""
     concurrency: int = Field(default=64, ge=1)
-    """Trajectories under way at once."""
+    """Trajectories under way at once, of all workers together."""
+    workers: int = Field(default=1, ge=1, le=256)
+    """Processes that write them; one is enough until it uses up a core."""
 
     def of(self, role: Role) -> ModelSettings:
         """The settings of one role's model."""
@@ -175,7 +178,7 @@ class Config(_Settings):
         (`RunFolder.same_models`).
         """
         settings = self.model_dump(mode="json")
-        for key in ("concurrency", "mode"):
+        for key in ("concurrency", "workers", "mode"):
             settings.pop(key)
         for role in Role:
             model = settings[role.value]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,7 +29,8 @@ from tessy.models.voice import Voice
 from tessy.reading import Reading
 from tessy.record import MARKERS
 from tessy.repetition import RepetitionGuard
-from tessy.trajectory import Failure, Part, Role, Trajectory, Turn
+from tessy.sizes import ChunkSizes
+from tessy.trajectory import Failure, Outcome, Part, Role, Trajectory, Turn
 from tessy.turns import Chunk, Finish
 
 
@@ -58,6 +60,7 @@ class Session:
         record: Takes down a turn.
         streamed: Roles whose thinking is read as a stream, a span a request; others write chunks.
         eager: Roles whose predictor may be sure of words that are not complete.
+        sizes: How much to ask for where chunks are written.
         attempt: How often the sample failed before; another attempt has other seeds.
         trajectory: What is written so far; not empty when a run goes on.
     """
@@ -69,8 +72,10 @@ class Session:
     record: Callable[[Turn], None]
     streamed: frozenset[Role] = frozenset()
     eager: frozenset[Role] = frozenset()
+    sizes: ChunkSizes = field(default_factory=lambda: ChunkSizes({}))
     attempt: int = 0
     trajectory: Trajectory = field(default_factory=Trajectory)
+    _span_tokens: int = 0
 
     @property
     def limits(self) -> Limits:
@@ -95,6 +100,10 @@ class Session:
         """Add a turn to the trajectory and show it to both models and the journal."""
         before = self.trajectory.pending
         self.trajectory.apply(turn)
+        self._span_tokens += turn.tokens - turn.thrown_tokens
+        if turn.outcome is Outcome.HANDED_OVER:
+            self.sizes.handed_over(turn.role, self._span_tokens)
+            self._span_tokens = 0
         for voice in self.voices.values():
             await voice.observe(before, turn, self.trajectory)
         self.record(turn)
@@ -124,8 +133,10 @@ async def generate(session: Session, budget: int) -> tuple[Chunk, Judgement]:
     role = session.trajectory.role
     if role in session.streamed:
         return await read(session, role, budget)
-    size = min(session.config.of(role).chunk, budget)
+    size = min(session.sizes.of(role), budget)
+    began = time.monotonic()
     chunk = await session.voices[role].continue_(session.trajectory, size, session.seed)
+    session.sizes.called(role, chunk.tokens, time.monotonic() - began)
     return chunk, await session.judge(turns.passage(session.trajectory, chunk))
 
 

@@ -108,6 +108,7 @@ class Turn:
         pending_tokens: Tokens of `pending`.
         thrown_tokens: Tokens rolled back, counting those that were pending before.
         ids: The model's own token ids for what it generated, where its server returns them.
+        asked: Tokens that it was asked for at most.
     """
 
     role: Role
@@ -121,6 +122,7 @@ class Turn:
     pending_tokens: int = 0
     thrown_tokens: int = 0
     ids: tuple[int, ...] | None = None
+    asked: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ class Chunk:
         finish: Why it stopped.
         tokens: How many tokens it generated, as its server counts them.
         ids: Their ids, where the server returns them.
+        asked: How many it was asked for at most.
         retracted: Characters at the end of the pending text that the chunk shows to have been
             the beginning of an end marker, and so no text.
     """
@@ -59,6 +60,7 @@ class Chunk:
     finish: Finish
     tokens: int
     ids: tuple[int, ...] | None = None
+    asked: int = 0
     retracted: int = 0
 
 
@@ -188,6 +190,7 @@ def _turn(
         pending_tokens=round(each * len(pending)),
         thrown_tokens=round(each * len(thrown)),
         ids=chunk.ids,
+        asked=chunk.asked,
     )
 
 
@@ -200,6 +203,7 @@ def answer_turn(chunk: Chunk, role: Role = Role.STUDENT) -> Turn:
         kept=chunk.text.strip(),
         tokens=chunk.tokens,
         ids=None,
+        asked=chunk.asked,
     )
 
 

@@ -30,6 +30,7 @@ from tessy.config import Config
 from tessy.errors import ConfigError, ModelError, Outage, Refused, Unreachable
 from tessy.models.open import open_one
 from tessy.models.probe import takes_schemas
+from tessy.models.replicas import Replicas
 from tessy.models.voice import ContextFull, Model
 from tessy.printable import Say
 from tessy.trajectory import Outcome, Part, Role, Trajectory, Turn
@@ -195,7 +196,7 @@ async def by_model(config: Config, store: Store, progress: Progress, say: Say) -
         model = Model(
             role=Role.STUDENT,
             name=opened.abilities.served_name,
-            client=opened.client,
+            servers=Replicas([opened.client]),
             format=opened.format,
             codec=opened.codec,
             settings=config.student,
@@ -240,5 +241,7 @@ async def ask(model: Model, text: str, seed: int) -> str:
     voice = model.join([{"role": "user", "content": PROMPT + text}])
     trajectory = Trajectory()
     trajectory.apply(Turn(Role.STUDENT, Part.THINKING, Outcome.CUT_OFF))
-    chunk = await voice.answer(trajectory, _ANSWER_TOKENS, seed, _SCHEMA)
-    return chunk.text
+    try:
+        return (await voice.answer(trajectory, _ANSWER_TOKENS, seed, _SCHEMA)).text
+    finally:
+        voice.leave()

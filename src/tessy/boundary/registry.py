@@ -11,10 +11,11 @@ python:MODULE:FACTORY      one's own
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tessy.boundary.protocol import Predictor
 from tessy.errors import AddressError, PredictorError, TessyError
+from tessy.trajectory import Role
 
 SHIPPED = "english-1"
 """The predictor that ships; another one will have another name."""
@@ -48,6 +49,12 @@ def load(name: str) -> Predictor:
     if scheme not in _SCHEMES or not rest:
         raise AddressError(f"{name!r} is no predictor", hint=_HINT)
     return _SCHEMES[scheme](name if scheme.startswith("http") else rest)
+
+
+def load_all(names: Mapping[Role, str]) -> dict[Role, Predictor]:
+    """Load the predictors of both roles; one that serves both is loaded once."""
+    loaded = {name: load(name) for name in dict.fromkeys(names.values())}
+    return {role: loaded[name] for role, name in names.items()}
 
 
 def _shipped() -> Predictor:

@@ -32,10 +32,10 @@ def synth(
         ),
     ] = None,
     student_chunk: Annotated[
-        int | None, typer.Option(help="Tokens that the student writes in one turn.")
+        int | None, typer.Option(help="Tokens of a chunk of the student's, if chunks are written.")
     ] = None,
     teacher_chunk: Annotated[
-        int | None, typer.Option(help="Tokens that the teacher writes in one turn.")
+        int | None, typer.Option(help="Tokens of a chunk of the teacher's, if chunks are written.")
     ] = None,
     thinking_tokens: Annotated[
         int | None, typer.Option(help="Longest thinking of both together, in tokens.")
@@ -45,7 +45,11 @@ def synth(
         str | None, typer.Option(help="At the longest thinking: fail, or answer.")
     ] = None,
     samples_per_question: Annotated[int | None, typer.Option(help="Samples of each.")] = None,
+    mode: Annotated[
+        str | None, typer.Option(help="How thinking is asked for: auto, stream or chunks.")
+    ] = None,
     concurrency: Annotated[int | None, typer.Option(help="Samples under way at once.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that write them.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first questions.")] = None,
     skip_bad: Annotated[
@@ -79,7 +83,9 @@ def synth(
         "method": method,
         "predictor": predictor,
         "samples_per_question": samples_per_question,
+        "mode": mode,
         "concurrency": concurrency,
+        "workers": workers,
         "seed": seed,
     }
     progress = Progress(Show.QUIET if quiet else Show.AUTO)

@@ -5,7 +5,9 @@
     llama_child  llama.cpp's server: the program of a process of its own
     local        starting that process, and stopping it
     wire         the protocol's bodies, built and parsed; no I/O
+    stream       one streamed answer, read as it comes
     client       calls, with retries, time-outs and a limit on how many at once
+    replicas     several servers of one model: which of them a trajectory has
     probe        what a server can do
     tokens       text to ids and back
     formats      chat formats: how a question and its thinking are shown to a model

@@ -39,6 +39,23 @@ class Address:
     served_name: str | None = None
 
 
+def parse_all(text: str) -> list[Address]:
+    """Parse a model's name that may be several servers' URLs with commas between them.
+
+    Raises:
+        AddressError: One is of no known form, or several are not servers' with one name.
+    """
+    found = [parse(part.strip()) for part in text.split(",")]
+    if len(found) > 1:
+        if any(one.kind is not Kind.SERVER for one in found):
+            raise AddressError(f"{text!r}: only servers can be several", hint="URL,URL,…")
+        if len({one.place for one in found}) < len(found):
+            raise AddressError(f"{text!r} names a server twice", hint="name each replica once")
+        if len({one.served_name for one in found if one.served_name}) > 1:
+            raise AddressError(f"{text!r} names several models", hint="replicas serve the same one")
+    return found
+
+
 def parse(text: str) -> Address:
     """Parse a model's name.
 

@@ -114,6 +114,10 @@ class Client:
         settings: Time-outs, retries, the limit on concurrent calls, and the key's variable.
         dialect: What the server understands; `models.probe` finds it out.
 
+    Attributes:
+        traffic: What went over the wire.
+        first_token_s: How long the last stream took to its first text.
+
     Raises:
         ConfigError: The variable for the API key is not set.
     """
@@ -130,6 +134,7 @@ class Client:
         self.settings = settings
         self.dialect = dialect or Dialect()
         self.traffic = Traffic()
+        self.first_token_s = 0.0
         self._slots = asyncio.Semaphore(settings.concurrency) if settings.concurrency else None
         self._headers = {"Content-Type": "application/json"}
         if settings.api_key_env:
@@ -166,25 +171,30 @@ class Client:
             await self._session.close()
             self._session = None
 
-    async def complete(self, request: Request, *, stream: bool = False) -> Completion:
+    async def complete(
+        self, request: Request, *, stream: bool = False, retries: int | None = None
+    ) -> Completion:
         """Make one call, with retries.
 
         Args:
             request: What to ask.
             stream: Read the answer as it is made: a long answer then has a time-out for its
                 first token, and needs no connection that is silent for minutes.
+            retries: Attempts after the first, if others than the settings'.
 
         Raises:
             ModelError: The leaf that says why it failed for good.
         """
         if stream:
-            completion, _ = await self.follow(request, ReadAll)
+            completion, _ = await self.follow(request, ReadAll, retries=retries)
             return completion
         payload = body(request, self.served_name, self.dialect, stream=False)
-        completion = await self._retrying(self._plain, payload)
+        completion = await self._retrying(retries, self._plain, payload)
         return self._counted(completion)
 
-    async def follow(self, request: Request, new_reader: Callable[[], R]) -> tuple[Completion, R]:
+    async def follow(
+        self, request: Request, new_reader: Callable[[], R], *, retries: int | None = None
+    ) -> tuple[Completion, R]:
         """Make one call and read its answer while it is being made, with retries.
 
         The connection is closed when the reader wants no more, at which a good server stops.
@@ -192,6 +202,7 @@ class Client:
         Args:
             request: What to ask.
             new_reader: Makes a reader; one for each attempt, which begins at the beginning.
+            retries: Attempts after the first, if others than the settings'.
 
         Returns:
             What was read, and the reader that read it.
@@ -200,7 +211,7 @@ class Client:
             ModelError: The leaf that says why it failed for good.
         """
         payload = body(request, self.served_name, self.dialect, stream=True)
-        completion, reader = await self._retrying(self._read, payload, new_reader)
+        completion, reader = await self._retrying(retries, self._read, payload, new_reader)
         return self._counted(completion), reader
 
     def _counted(self, completion: Completion) -> Completion:
@@ -217,7 +228,7 @@ class Client:
             path: From the server's root, such as `/tokenize`.
             payload: The body.
         """
-        return await self._retrying(self._other, orjson.dumps(payload), path)
+        return await self._retrying(None, self._other, orjson.dumps(payload), path)
 
     async def get(self, path: str) -> Any:
         """Fetch an endpoint's JSON once, without retries; `path` as for `post`."""
@@ -250,8 +261,11 @@ class Client:
     def _root(self) -> str:
         return self.base_url.removesuffix("/v1")
 
-    async def _retrying(self, attempt: Callable[..., Awaitable[T]], *args: Any) -> T:
+    async def _retrying(
+        self, retries: int | None, attempt: Callable[..., Awaitable[T]], *args: Any
+    ) -> T:
         """Try, and try again what may pass (full jitter: Brooker, AWS, 2015)."""
+        most = self.settings.retries if retries is None else min(retries, self.settings.retries)
         for number in itertools.count(1):
             self.traffic.attempts += 1
             try:
@@ -260,7 +274,7 @@ class Client:
             except ModelError as error:
                 name = type(error).__name__
                 self.traffic.faults[name] = self.traffic.faults.get(name, 0) + 1
-                if isinstance(error, Refused) or number > self.settings.retries:
+                if isinstance(error, Refused) or number > most:
                     raise
                 await asyncio.sleep(_wait_s(number, error))
         raise AssertionError("it returns or raises")
@@ -289,6 +303,7 @@ class Client:
                 following.close()
         if following.error is not None:
             raise following.error
+        self.first_token_s = following.first_s
         if stream.status != HTTPStatus.OK:
             raise self._failure(stream.status, stream.headers, bytes(stream.rest))
         return following.result(), reader
@@ -338,12 +353,13 @@ class _Following:
         self._wanted: int | None = None
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._later_s = 0.0
+        self._later_s = self._began_s = self.first_s = 0.0
         reader.begin(self._enough)
 
     def wait(self, first_token_s: float, total_s: float) -> None:
         """Let time run: so long for the first text, and so long for all of it."""
-        self._later_s = self._loop.time() + total_s
+        self._began_s = self._loop.time()
+        self._later_s = self._began_s + total_s
         self._timer = self._loop.call_later(first_token_s, self.stream.fail, TimeoutError())
 
     def _take(self, block: bytes) -> None:
@@ -360,6 +376,7 @@ class _Following:
             stream.leave()
 
     def _wait_on(self) -> None:
+        self.first_s = self._loop.time() - self._began_s
         if self._timer is not None:
             self._timer.cancel()
             self._timer = self._loop.call_at(self._later_s, self.stream.fail, TimeoutError())

@@ -13,17 +13,19 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
 from tessy.config import Config, Mode, ModelSettings
-from tessy.errors import ConfigError, ModelError
+from tessy.errors import ConfigError, ModelError, ServerFailure, TimedOut, Unreachable
 from tessy.models import address, formats, local, weights
 from tessy.models.client import Client, Traffic
 from tessy.models.formats import ChatFormat
 from tessy.models.probe import Abilities, probe, stops_early
+from tessy.models.replicas import Replicas
 from tessy.models.tokens import Codec, LocalCodec, ServerCodec, fetch_tokenizer
 from tessy.models.voice import Model
 from tessy.printable import Say
 from tessy.record import THINK_CLOSE
 from tessy.trajectory import Role
 
+_GONE = (Unreachable, ServerFailure, TimedOut)
 _LOCAL_SLOTS = 4
 _LOCAL_CONTEXT = 4096
 
@@ -54,7 +56,7 @@ def check(config: Config) -> None:
     """
     for role in Role:
         settings = config.of(role)
-        address.parse(settings.model)
+        address.parse_all(settings.model)
         if settings.tokenizer and settings.format:
             raise ConfigError(
                 f"{role}.format and {role}.tokenizer are both given",
@@ -79,16 +81,21 @@ async def open_pair(
         TessyError: The leaf that says which model can't be used, and why.
     """
     async with AsyncExitStack() as stack:
-        parts = {}
-        for role in Role:  # one after the other: what goes wrong is said of one model
-            parts[role] = await open_one(config, role, date, stack, say)
+        found = await asyncio.gather(
+            *(open_one(config, role, date, stack, say) for role in Role), return_exceptions=True
+        )
+        parts: dict[Role, Opened] = {}
+        for role, part in zip(Role, found, strict=True):  # what goes wrong is said of one model
+            if isinstance(part, BaseException):
+                raise part
+            parts[role] = part
         markers = (e for part in parts.values() for e in part.format.family.ends)
         ends = tuple(dict.fromkeys((*markers, THINK_CLOSE.strip())))
         models = {
             role: Model(
                 role=role,
                 name=part.abilities.served_name,
-                client=part.client,
+                servers=part.servers,
                 format=part.format,
                 codec=part.codec,
                 settings=config.of(role),
@@ -130,9 +137,19 @@ async def _is_read(part: Opened, role: Role, mode: Mode) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """One model, open: what its `Model` is made of, and notes for the user."""
+    """One model, open: what its `Model` is made of, and notes for the user.
+
+    Attributes:
+        client: Its server's; the first one's, if it has several.
+        servers: All of them.
+        abilities: What they can do.
+        codec: Its tokenizer.
+        format: Its chat format.
+        notes: What the user should know.
+    """
 
     client: Client
+    servers: Replicas
     abilities: Abilities
     codec: Codec | None
     format: ChatFormat
@@ -144,7 +161,7 @@ async def open_one(
 ) -> Opened:
     """Open one role's model; what it needs is closed with `stack`."""
     settings = config.of(role)
-    where = address.parse(settings.model)
+    where, *others = address.parse_all(settings.model)
     base_url, name, label = where.place, where.served_name or "", None
     if where.kind is not address.Kind.SERVER:
         path = await asyncio.to_thread(weights.fetch, where, say)
@@ -155,20 +172,54 @@ async def open_one(
             local.serve(path, slots=slots, context_tokens=context)
         )
         label = path.stem
-    client = await stack.enter_async_context(Client(base_url, name, settings))
-    try:
-        abilities = await probe(client)
-    except ModelError as error:
-        error.args = (f"the {role} can't be used: {error}",)
-        error.hint = error.hint or "is it running, and its URL right? `tessy doctor` asks it"
-        raise
+    clients = [
+        await stack.enter_async_context(Client(url, name, settings))
+        for url in (base_url, *(other.place for other in others))
+    ]
     notes: list[str] = []
+    servers = await stack.enter_async_context(Replicas(clients))
+    abilities = await _probed(servers, role, notes)
+    client = next(replica.client for replica in servers.replicas if replica.up)
     codec, format_ = await _codec_and_format(settings, role, date, client, abilities, notes)
     _check_that_its_end_is_seen(role, format_, abilities)
-    client.traffic = Traffic()  # the probe's calls, some of them meant to fail, are not the run's
+    for each in clients:
+        each.traffic = Traffic()  # the probe's calls, some meant to fail, are not the run's
     if label:
         abilities = replace(abilities, served_name=label)
-    return Opened(client, abilities, codec, format_, notes)
+    return Opened(client, servers, abilities, codec, format_, notes)
+
+
+async def _probed(servers: Replicas, role: Role, notes: list[str]) -> Abilities:
+    """Probe all servers of a model, which have to be alike.
+
+    Raises:
+        ModelError: None can be used.
+        ConfigError: Two differ.
+    """
+    clients = [replica.client for replica in servers.replicas]
+    found = await asyncio.gather(*map(probe, clients), return_exceptions=True)
+    known = [(client, able) for client, able in zip(clients, found, strict=True)
+             if isinstance(able, Abilities)]  # fmt: skip
+    for client, able in zip(clients, found, strict=True):
+        if isinstance(able, ModelError) and known and isinstance(able, _GONE):
+            notes.append(f"{role}: {client.base_url} does not answer; it is used when it does")
+            servers.lose(client, known[0][0])
+        elif isinstance(able, ModelError):
+            able.args = (f"the {role} can't be used: {able}",)
+            able.hint = able.hint or "is it running, and its URL right? `tessy doctor` asks it"
+            raise able
+        elif isinstance(able, BaseException):
+            raise able
+    (first, abilities), *rest = known
+    for client, able in rest:
+        if (able.served_name, able.dialect) != (abilities.served_name, abilities.dialect):
+            raise ConfigError(
+                f"the {role}'s servers differ: {first.base_url} serves {abilities.served_name} "
+                f"({abilities.dialect}), {client.base_url} {able.served_name} ({able.dialect})",
+                hint="replicas are servers of one kind and version with one model",
+            )
+    lengths = [able.context_tokens for _, able in known if able.context_tokens]
+    return replace(abilities, context_tokens=min(lengths, default=None))
 
 
 def _check_that_its_end_is_seen(role: Role, format_: ChatFormat, abilities: Abilities) -> None:

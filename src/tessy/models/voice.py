@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 from tessy.config import ModelSettings
 from tessy.errors import Refused
-from tessy.models.client import Client, Enough, Reader
+from tessy.models.client import Enough, Reader
 from tessy.models.formats import ChatFormat, Messages
 from tessy.models.prefix import IdPrefix, TextPrefix
+from tessy.models.replicas import Replicas
 from tessy.models.tokens import Codec
 from tessy.models.wire import Completion, Request
 from tessy.trajectory import Part, Role, Trajectory, Turn
@@ -38,7 +39,7 @@ class Model:
     Attributes:
         role: Whose model it is.
         name: What the record calls it.
-        client: Calls its server.
+        servers: Call it.
         format: Its chat format.
         codec: Its tokenizer, if prompts are ids.
         settings: As configured.
@@ -49,19 +50,24 @@ class Model:
 
     role: Role
     name: str
-    client: Client
+    servers: Replicas
     format: ChatFormat
     codec: Codec | None
     settings: ModelSettings
     context_tokens: int
     ends: tuple[str, ...]
 
-    def join(self, messages: Messages) -> Voice:
-        """Begin to take part in a trajectory."""
+    def join(self, messages: Messages, key: str = "") -> Voice:
+        """Begin to take part in a trajectory; `Voice.leave` ends it.
+
+        Args:
+            messages: The conversation that it answers.
+            key: The trajectory's id, which decides on its replica.
+        """
         messages = self.conversation(messages)
         if self.codec is None:
-            return Voice(self, TextPrefix(self.format, messages))
-        return Voice(self, IdPrefix(self.role, self.codec, self.format, messages))
+            return Voice(self, TextPrefix(self.format, messages), key)
+        return Voice(self, IdPrefix(self.role, self.codec, self.format, messages), key)
 
     def conversation(self, messages: Messages) -> Messages:
         """The conversation as this model sees it: with its own system message, if it has one."""
@@ -86,10 +92,12 @@ class Voice:
     Args:
         model: What it is made of.
         prefix: What it has seen of the trajectory.
+        key: The trajectory's id.
     """
 
-    def __init__(self, model: Model, prefix: IdPrefix | TextPrefix) -> None:
+    def __init__(self, model: Model, prefix: IdPrefix | TextPrefix, key: str) -> None:
         self.model = model
+        self._seat = model.servers.sit(key)
         self.requests = 0
         self._prefix = prefix
         self._used = 0  # tokens of context that the last call took, as its server counts them
@@ -107,9 +115,9 @@ class Voice:
             ModelError: The call failed for good.
         """
         request = await self._request(trajectory, max_tokens, seed, Part.THINKING)
-        answer = self._noted(await self.model.client.complete(request))
+        answer = self._noted(await self.model.servers.complete(self._seat, request))
         answer = await self._cut_at_stop_ids(answer)
-        return self._chunk(answer, trajectory.pending, self.model.ends)
+        return self._chunk(request, answer, trajectory.pending, self.model.ends)
 
     async def follow(
         self, trajectory: Trajectory, max_tokens: int, seed: int, new_reader: Callable[[], R]
@@ -134,11 +142,11 @@ class Voice:
         request = await self._request(trajectory, max_tokens, seed, Part.THINKING)
         # Servers hold back as much text as a stop text is long; the gate sees it all the same.
         request = replace(request, stop=(), event_tokens=self.model.settings.event_tokens)
-        answer, gate = await self.model.client.follow(
-            request, lambda: _Gate(ends, trajectory.pending, new_reader())
+        answer, gate = await self.model.servers.follow(
+            self._seat, request, lambda: _Gate(ends, trajectory.pending, new_reader())
         )
         answer = await self._cut_at_stop_ids(self._noted(answer))
-        return self._chunk(answer, trajectory.pending, ends), gate.reader
+        return self._chunk(request, answer, trajectory.pending, ends), gate.reader
 
     async def answer(
         self,
@@ -151,10 +159,15 @@ class Voice:
 
         `schema` is a JSON schema that the answer has to follow, if the server can.
         """
-        client = self.model.client
+        servers = self.model.servers
         request = await self._request(trajectory, max_tokens, seed, Part.ANSWER, schema)
-        answer = self._noted(await client.complete(request, stream=client.dialect.streams))
-        return self._chunk(answer, "", self.model.format.family.answer_stops)
+        streams = servers.dialect.streams
+        answer = self._noted(await servers.complete(self._seat, request, stream=streams))
+        return self._chunk(request, answer, "", self.model.format.family.answer_stops)
+
+    def leave(self) -> None:
+        """The trajectory is over, or stopped."""
+        self.model.servers.rise(self._seat)
 
     async def observe(self, before: str, turn: Turn, trajectory: Trajectory) -> None:
         """Take a turn, of either model, into account; see `IdPrefix.observe`."""
@@ -223,20 +236,21 @@ class Voice:
             return answer
         return replace(answer, text=text, finish="stop", ids=answer.ids[:at])
 
-    def _chunk(self, answer: Completion, before: str, ends: tuple[str, ...]) -> Chunk:
+    @staticmethod
+    def _chunk(request: Request, answer: Completion, before: str, ends: tuple[str, ...]) -> Chunk:
         """Cut an answer at the first end marker, which may have begun in the pending text."""
-        joined = before + answer.text
+        joined, asked = before + answer.text, request.max_tokens
         found = [at for end in ends if (at := joined.find(end)) >= 0]
         if found:
             end = min(found)
             retracted = max(0, len(before) - end)
             text = joined[len(before) : end]
-            return Chunk(text, Finish.ENDED, answer.tokens, answer.ids, retracted)
+            return Chunk(text, Finish.ENDED, answer.tokens, answer.ids, asked, retracted)
         if answer.finish == "length":
             # The bytes of a character that is not whole yet show as U+FFFD: not text.
             text = answer.text.rstrip("\ufffd")
-            return Chunk(text, Finish.LENGTH, answer.tokens, answer.ids)
-        return Chunk(answer.text, Finish.ENDED, answer.tokens, answer.ids)
+            return Chunk(text, Finish.LENGTH, answer.tokens, answer.ids, asked)
+        return Chunk(answer.text, Finish.ENDED, answer.tokens, answer.ids, asked)
 
 
 class _Gate:

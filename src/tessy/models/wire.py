@@ -79,6 +79,13 @@ class Request:
     event_tokens: int = 1
     schema: dict[str, Any] | None = None
 
+    @property
+    def prompt_tokens(self) -> int | None:
+        """How many ids the prompt has; None if it is text."""
+        if isinstance(self.prompt, Encoded):
+            return self.prompt.tokens
+        return None if isinstance(self.prompt, str) else len(self.prompt)
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:
@@ -117,7 +124,7 @@ def body(request: Request, model: str, dialect: Dialect, *, stream: bool) -> byt
         fields |= {"top_k": sampling.top_k or -1, "min_p": sampling.min_p}
         if request.stop_token_ids:
             fields["stop_token_ids"] = list(request.stop_token_ids)
-        if _is_text(request.prompt):
+        if request.prompt_tokens is None:
             fields["add_special_tokens"] = request.add_special_tokens
         if request.show_special:
             fields["skip_special_tokens"] = False
@@ -134,10 +141,6 @@ def body(request: Request, model: str, dialect: Dialect, *, stream: bool) -> byt
     prompt = request.prompt
     parts = prompt.parts if isinstance(prompt, Encoded) else (orjson.dumps(prompt),)
     return b"".join((b'{"prompt":', *parts, b",", orjson.dumps(fields)[1:]))
-
-
-def _is_text(prompt: Prompt) -> bool:
-    return prompt.tokens is None if isinstance(prompt, Encoded) else isinstance(prompt, str)
 
 
 def parse(raw: bytes) -> Completion:

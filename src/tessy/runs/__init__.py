@@ -8,6 +8,9 @@
     plan        what is to be done, and what of it is done
     progress    shows them
     pool        writes samples, so many at once
+    talk        what processes that share a run say to each other
+    worker      a process that writes samples for another
+    crew        the other one: it keeps the journal, and has workers
     synthesize  the whole job, from questions to data set
 
 Each imports only from those above it.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tessy.config import Config
 from tessy.questions import BadLine, Question, Questions
 from tessy.runs.tally import Tally
-from tessy.trajectory import Failure
+from tessy.trajectory import Failure, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,23 @@ class Job:
     id: str
     question: Question
     attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """A sample that is given to be written.
+
+    Attributes:
+        job: The sample.
+        turns: Those that an earlier start wrote of it; None if none did.
+        seconds: Spent on them,
+        requests: and calls.
+    """
+
+    job: Job
+    turns: Sequence[Turn] | None = None
+    seconds: float = 0.0
+    requests: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 from tessy import record
 from tessy.boundary.judge import Judge
@@ -27,13 +27,91 @@ from tessy.errors import (
     Unreachable,
 )
 from tessy.methods import METHODS
-from tessy.models.voice import ContextFull, Model
+from tessy.models.voice import ContextFull, Model, Voice
 from tessy.runs.journal import Ending, Journal
-from tessy.runs.plan import Job
+from tessy.runs.plan import Assigned, Job
 from tessy.runs.tally import Tally
+from tessy.sizes import ChunkSizes
 from tessy.trajectory import Failure, Role, Trajectory, Turn
 
 CHECKPOINT_S = 2.0
+
+
+class Desk(Protocol):
+    """Where samples come from, and where what is written of them goes."""
+
+    async def next(self) -> Assigned | None:
+        """A sample to write; None if there is none any more."""
+        ...
+
+    def note(self, sample_id: str, turn: Turn, seconds: float, requests: int) -> None:
+        """Take down a turn of a sample, and what was spent on it so far."""
+        ...
+
+    async def end(self, ending: Ending) -> None:
+        """Take in how a sample ended; see `Journal.end`."""
+        ...
+
+    async def checkpoint(self) -> None:
+        """Keep what was noted."""
+        ...
+
+
+class OwnDesk:
+    """The desk of a run that is written by one process: the plan's jobs, and the journal.
+
+    Args:
+        jobs: What to write.
+        begun: Of them, those of which the journal has turns.
+        journal: Keeps what is written.
+        tally: Counts it.
+        requests: How many calls were made.
+    """
+
+    def __init__(
+        self,
+        jobs: Iterable[Job],
+        begun: set[str],
+        journal: Journal,
+        tally: Tally,
+        requests: Callable[[], int],
+    ) -> None:
+        self._jobs = iter(jobs)
+        self._begun = begun
+        self._journal = journal
+        self._tally = tally
+        self._requests = requests
+
+    async def next(self) -> Assigned | None:
+        """See `Desk.next`."""
+        if (job := next(self._jobs, None)) is None:
+            return None
+        self._tally.running += 1
+        return await assigned(job, self._begun, self._journal)
+
+    def note(self, sample_id: str, turn: Turn, seconds: float, requests: int) -> None:
+        """See `Desk.note`."""
+        self._tally.turn(turn)
+        self._tally.requests = self._requests()
+        self._journal.note(sample_id, turn, seconds, requests)
+
+    async def end(self, ending: Ending) -> None:
+        """See `Desk.end`."""
+        await self._journal.end(ending)
+        self._tally.running -= 1
+        self._tally.end(ending.failure)
+
+    async def checkpoint(self) -> None:
+        """See `Desk.checkpoint`."""
+        await self._journal.checkpoint()
+
+
+async def assigned(job: Job, begun: set[str], journal: Journal) -> Assigned:
+    """A job, with what an earlier start wrote of it."""
+    if job.id not in begun:
+        return Assigned(job)
+    there = await journal.take_up(job.id)
+    return Assigned(job, there.turns, there.seconds, there.requests)
 
 
 class Pool:
@@ -44,8 +122,7 @@ class Pool:
         models: By role.
         streamed: Roles whose thinking is read as a stream.
         judge: Judges passages.
-        journal: Keeps what is written.
-        tally: Counts it.
+        desk: Gives samples, and takes what is written of them.
     """
 
     def __init__(
@@ -54,71 +131,68 @@ class Pool:
         models: dict[Role, Model],
         streamed: frozenset[Role],
         judge: Judge,
-        journal: Journal,
-        tally: Tally,
+        desk: Desk,
     ) -> None:
         self._config = config
         self._models = models
         self._streamed = streamed
         self._eager = frozenset(role for role in Role if judge.is_eager(role))
         self._judge = judge
-        self._journal = journal
-        self._tally = tally
+        self._desk = desk
+        self._sizes = ChunkSizes({role: config.of(role).chunk for role in Role})
         self._method = METHODS[config.method]
         self._names = {role.value: model.name for role, model in models.items()}
         self._names |= {f"{role}_predictor": config.predictor_of(role) for role in Role}
 
-    async def run(self, jobs: Iterable[Job], begun: set[str]) -> None:
-        """Write all samples.
+    async def run(self, checkpoint_s: float = CHECKPOINT_S) -> None:
+        """Write samples for as long as the desk gives some.
 
         Args:
-            jobs: What to write.
-            begun: Those of which the journal has turns.
+            checkpoint_s: Seconds between two checkpoints.
 
         Raises:
-            Outage, JournalError: The run has to stop; what is under way stays in the journal.
+            Outage, JournalError: The run has to stop; what is under way stays at the desk.
         """
-        waiting = iter(jobs)
         try:
             async with asyncio.TaskGroup() as group:
-                checkpoints = group.create_task(self._checkpoints())
+                checkpoints = group.create_task(self._checkpoints(checkpoint_s))
                 async with asyncio.TaskGroup() as workers:
                     for _ in range(self._config.concurrency):
-                        workers.create_task(self._work(waiting, begun))
+                        workers.create_task(self._work())
                 checkpoints.cancel()
         except BaseExceptionGroup as errors:
             raise _first(errors) from None
 
-    async def _checkpoints(self) -> None:
+    async def _checkpoints(self, every_s: float) -> None:
         while True:
-            await asyncio.sleep(CHECKPOINT_S)
-            await self._journal.checkpoint()
+            await asyncio.sleep(every_s)
+            await self._desk.checkpoint()
 
-    async def _work(self, waiting: Iterator[Job], begun: set[str]) -> None:
-        for job in waiting:
-            self._tally.running += 1
-            try:
-                await self._write(job, job.id in begun)
-            finally:
-                self._tally.running -= 1
+    async def _work(self) -> None:
+        while given := await self._desk.next():
+            await self._write(given)
 
-    async def _write(self, job: Job, begun: bool) -> None:
-        started = time.monotonic()
-        voices = {role: model.join(job.question.messages) for role, model in self._models.items()}
-        trajectory, earlier_s, earlier_requests = Trajectory(), 0.0, 0
-        if begun:
-            unfinished = await self._journal.take_up(job.id)
-            earlier_s, earlier_requests = unfinished.seconds, unfinished.requests
-            trajectory = Trajectory.replay(unfinished.turns)
+    async def _write(self, given: Assigned) -> None:
+        job = given.job
+        voices = {
+            role: model.join(job.question.messages, job.id) for role, model in self._models.items()
+        }
+        try:
+            await self._write_with(given, voices)
+        finally:
+            for voice in voices.values():
+                voice.leave()
+
+    async def _write_with(self, given: Assigned, voices: dict[Role, Voice]) -> None:
+        job, started = given.job, time.monotonic()
+        trajectory = Trajectory.replay(given.turns or ())
 
         def spent() -> tuple[float, int]:
             requests = sum(voice.requests for voice in voices.values())
-            return earlier_s + time.monotonic() - started, earlier_requests + requests
+            return given.seconds + time.monotonic() - started, given.requests + requests
 
         def note(turn: Turn) -> None:
-            self._tally.turn(turn)
-            self._tally.requests = sum(m.client.traffic.requests for m in self._models.values())
-            self._journal.note(job.id, turn, *spent())
+            self._desk.note(job.id, turn, *spent())
 
         session = Session(
             sample_id=job.id,
@@ -128,13 +202,14 @@ class Pool:
             record=note,
             streamed=self._streamed,
             eager=self._eager,
+            sizes=self._sizes,
             attempt=job.attempt,
             trajectory=trajectory,
         )
         try:
-            if begun:
+            if given.turns:
                 for voice in voices.values():
-                    await voice.replay(unfinished.turns)
+                    await voice.replay(given.turns)
             await self._method(session)
             failure, detail = None, ""
         except SampleFailed as failed:
@@ -151,18 +226,16 @@ class Pool:
             failure, detail = Failure.MODEL_ERROR, f"{type(error).__name__}: {error}"
         trace = record.trace(trajectory)
         made = self._record(job, trajectory, failure, detail)
-        ending = Ending(job.position, job.id, failure, made, trace, *spent())
-        await self._journal.end(ending)
-        self._tally.end(failure)
+        await self._desk.end(Ending(job.position, job.id, failure, made, trace, *spent()))
 
     async def _stop_if_gone(self, error: ModelError) -> None:
         """A server that is gone is no sample's fault: the run stops instead of failing them all."""
         if not isinstance(error, Unreachable | ServerFailure | TimedOut):
             return
         for role, model in self._models.items():
-            if not await model.client.is_alive():
+            if not await model.servers.is_alive():
                 raise Outage(
-                    f"the {role}'s server {model.client.base_url} is gone: {error}",
+                    f"the {role}'s server {model.servers.base_url} is gone: {error}",
                     hint="start it again, then the same command: the run goes on where it was",
                 )
 

@@ -4,6 +4,7 @@
     folder       locked, and begun or gone on with
     models.open  both models, probed
     pool         writes what has not ended yet
+    crew         has several processes write it, with `workers`
     journal      keeps it; dataset.jsonl and failures.jsonl are written from it at every stop
 
 None of them imports this module.
@@ -12,9 +13,10 @@ None of them imports this module.
 from __future__ import annotations
 
 import asyncio
+import datetime
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,18 +25,20 @@ from tessy import questions, record
 from tessy._version import __version__
 from tessy.boundary.judge import Judge
 from tessy.boundary.protocol import Predictor
-from tessy.boundary.registry import load as load_predictor
+from tessy.boundary.registry import load_all
 from tessy.config import Config, load
 from tessy.errors import ConfigError, InputError
 from tessy.loop import run_loop
 from tessy.methods import METHODS
 from tessy.models.open import Pair, check, open_pair
+from tessy.runs.crew import Crew, share
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Ending, Journal
 from tessy.runs.plan import Plan, plan
-from tessy.runs.pool import Pool
+from tessy.runs.pool import OwnDesk, Pool
 from tessy.runs.progress import Progress, Show
 from tessy.runs.reader import export
+from tessy.runs.talk import Begin
 from tessy.runs.tally import RunResult
 from tessy.trajectory import Failure, Role, Trajectory
 
@@ -107,7 +111,7 @@ async def asynthesize(
         raise ConfigError(f"method = {chosen.method!r}", hint=f"one of {', '.join(METHODS)}")
     check(chosen)
     read = await asyncio.to_thread(questions.read, source, limit=limit, skip_bad=skip_bad)
-    predictors = _load_predictors(chosen)
+    predictors = load_all({role: chosen.predictor_of(role) for role in Role})
     folder = RunFolder(Path(out))
     with folder.locked():
         async with Journal(folder.journal) as journal:
@@ -124,12 +128,21 @@ async def asynthesize(
             )
             await _record_bad_lines(todo, chosen, journal)
             try:
-                stopped, pair = False, None
+                stopped = False
+                faults: Faults = {}
                 if todo.jobs:
                     async with open_pair(chosen, date=date, say=progress.say) as pair:
                         folder.same_models({r.value: m.name for r, m in pair.models.items()})
                         _check_conversations(todo, pair)
-                        stopped = await _write(chosen, pair, predictors, journal, todo, progress)
+                        await _begin(pair, journal, todo, progress)
+                        if chosen.workers > 1:
+                            stopped, faults = await _by_crew(
+                                chosen, pair, date, journal, todo, progress
+                            )
+                        else:
+                            stopped, faults = await _by_itself(
+                                chosen, pair, predictors, journal, todo, progress
+                            )
             finally:
                 await asyncio.to_thread(export, folder)
             reasons = Counter((await journal.ended()).values())
@@ -143,7 +156,7 @@ async def asynthesize(
         stopped=stopped,
         seconds=tally.seconds,
         tally=tally,
-        faults=_faults(pair),
+        faults=faults,
     )
 
 
@@ -157,13 +170,6 @@ def _settings(config: Config | str | Path | None, settings: dict[str, Any]) -> C
             )
         return config
     return load(Path(config) if config is not None else None, overrides)
-
-
-def _load_predictors(config: Config) -> dict[Role, Predictor]:
-    """The predictors by role; one that serves both is loaded once."""
-    names = {role: config.predictor_of(role) for role in Role}
-    loaded = {name: load_predictor(name) for name in dict.fromkeys(names.values())}
-    return {role: loaded[name] for role, name in names.items()}
 
 
 async def _record_bad_lines(todo: Plan, config: Config, journal: Journal) -> None:
@@ -190,31 +196,84 @@ def _check_conversations(todo: Plan, pair: Pair) -> None:
                 raise ConfigError(f"question {job.question.id}, {role}: {error}") from None
 
 
-async def _write(
+async def _begin(pair: Pair, journal: Journal, todo: Plan, progress: Progress) -> None:
+    """What has to be done and said before the first sample."""
+    if todo.again:
+        await journal.forget(todo.again)
+        progress.say(f"{len(todo.again):,} failed samples are written anew")
+    for note in pair.notes:
+        progress.say(note)
+
+
+Faults = dict[str, dict[str, int]]
+"""What was met on the way, by role and kind."""
+
+
+async def _by_itself(
     config: Config,
     pair: Pair,
     predictors: dict[Role, Predictor],
     journal: Journal,
     todo: Plan,
     progress: Progress,
-) -> bool:
-    """Write the samples; returns whether the user stopped it."""
-    if todo.again:
-        await journal.forget(todo.again)
-        progress.say(f"{len(todo.again):,} failed samples are written anew")
-    begun = await journal.unfinished()
-    for note in pair.notes:
-        progress.say(note)
+) -> tuple[bool, Faults]:
+    """Write the samples in this process; returns whether the user stopped it."""
+    servers = {role: model.servers for role, model in pair.models.items()}
+    desk = OwnDesk(
+        todo.jobs,
+        await journal.unfinished(),
+        journal,
+        todo.tally,
+        lambda: sum(each.requests for each in servers.values()),
+    )
     async with Judge(predictors) as judge, progress.watching(todo.tally):
-        pool = Pool(config, pair.models, pair.streamed, judge, journal, todo.tally)
-        writing = asyncio.create_task(pool.run(todo.jobs, begun))
-        with _stopping(writing) as asked:
-            try:
-                await writing
-            except asyncio.CancelledError:
-                if not asked:
-                    raise
-                return True
+        pool = Pool(config, pair.models, pair.streamed, judge, desk)
+        stopped = await _until_stopped(pool.run())
+    return stopped, {role.value: each.traffic.faults for role, each in servers.items()}
+
+
+async def _by_crew(
+    config: Config,
+    pair: Pair,
+    date: datetime.date,
+    journal: Journal,
+    todo: Plan,
+    progress: Progress,
+) -> tuple[bool, Faults]:
+    """Write the samples in several processes; returns as `_by_itself` does."""
+    models = {
+        role.value: config.of(role).model_copy(
+            update={
+                "model": ",".join(
+                    f"{replica.client.base_url}#{replica.client.served_name}"
+                    for replica in model.servers.replicas
+                )
+            }
+        )
+        for role, model in pair.models.items()
+    }
+    begin = Begin(
+        config=share(config.model_copy(update=models), config.workers).model_dump_json(),
+        date=date.isoformat(),
+        names={role.value: model.name for role, model in pair.models.items()},
+        streamed=pair.streamed,
+    )
+    crew = Crew(begin, todo.jobs, await journal.unfinished(), journal, todo.tally)
+    async with progress.watching(todo.tally):
+        stopped = await _until_stopped(crew.run(config.workers))
+    return stopped, crew.faults
+
+
+async def _until_stopped(work: Coroutine[Any, Any, None]) -> bool:
+    """Do something until it is done or the user stops it; returns whether that was so."""
+    writing = asyncio.create_task(work)
+    with _stopping(writing) as asked:
+        try:
+            await writing
+        except asyncio.CancelledError:
+            if not asked:
+                raise
+            return True
     return False
 
 
@@ -238,9 +297,3 @@ def _stopping(task: asyncio.Task[None]) -> Iterator[list[int]]:
     finally:
         for number in caught:
             loop.remove_signal_handler(number)
-
-
-def _faults(pair: Pair | None) -> dict[str, dict[str, int]]:
-    if pair is None:
-        return {}
-    return {role.value: dict(model.client.traffic.faults) for role, model in pair.models.items()}

@@ -1,0 +1,211 @@
+"""A crew: several processes that write the samples of one run (`--workers N`).
+
+    this process   keeps the journal, the plan and the tally, and shows how it goes
+    workers        have the calls, the predictors and everything else that costs time
+
+*Exactly once* still holds: there is one journal, and one process that writes to it; a sample is
+given to one worker at a time, and to another only when the first is gone. What a worker that died
+had under way goes on from the turns that it had reported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+import sys
+import tempfile
+from collections import Counter, deque
+from collections.abc import Iterable
+from typing import IO
+
+from tessy.config import Config
+from tessy.errors import Outage
+from tessy.runs.journal import Ending, Journal
+from tessy.runs.plan import Job
+from tessy.runs.pool import CHECKPOINT_S, assigned
+from tessy.runs.talk import Begin, Ended, Failed, Line, NoMore, Stop, Wanted, Written
+from tessy.runs.tally import Tally
+
+_MOST_DEATHS = 3
+"""Workers that may die without having ended a sample before the run stops."""
+_STOP_S = 5.0
+_LOG_TAIL = 2000
+
+
+class Crew:
+    """Writes samples with several processes.
+
+    Args:
+        begin: What each worker is told first.
+        jobs: What to write.
+        begun: Of them, those of which the journal has turns.
+        journal: Keeps what is written.
+        tally: Counts it.
+
+    Attributes:
+        faults: What the workers met, by role and kind.
+    """
+
+    def __init__(
+        self, begin: Begin, jobs: Iterable[Job], begun: set[str], journal: Journal, tally: Tally
+    ) -> None:
+        self._begin = begin
+        self._jobs = deque(jobs)
+        self._begun = set(begun)
+        self._journal = journal
+        self._tally = tally
+        self._requests: Counter[int] = Counter()
+        self._faults: dict[int, dict[str, dict[str, int]]] = {}
+        self._number = 0
+        self._deaths = 0
+
+    @property
+    def faults(self) -> dict[str, dict[str, int]]:
+        """Faults that all workers met, by role and kind."""
+        total: dict[str, Counter[str]] = {}
+        for by_role in self._faults.values():
+            for role, kinds in by_role.items():
+                total.setdefault(role, Counter()).update(kinds)
+        return {role: dict(kinds) for role, kinds in total.items()}
+
+    async def run(self, workers: int) -> None:
+        """Write all samples.
+
+        Args:
+            workers: Processes at once.
+
+        Raises:
+            Outage: A model is gone, or workers die again and again.
+            TessyError: What a worker raised.
+        """
+        checkpoints = asyncio.create_task(self._checkpoints())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(workers):
+                    group.create_task(self._employ())
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            checkpoints.cancel()
+
+    async def _checkpoints(self) -> None:
+        while True:
+            await asyncio.sleep(CHECKPOINT_S)
+            await self._journal.checkpoint()
+
+    async def _employ(self) -> None:
+        """Have a worker, and another when it dies, until there is nothing left for it."""
+        while not await self._worker():
+            self._deaths += 1
+
+    async def _worker(self) -> bool:
+        """Have one worker until it ends; returns whether it ended as it should."""
+        ours, theirs = socket.socketpair()
+        with tempfile.TemporaryFile() as log:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "tessy.runs.worker", str(theirs.fileno())),
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for us; workers are told to stop
+            )
+            theirs.close()
+            worker = _Worker(self._number, await Line.open(ours))
+            self._number += 1
+            try:
+                worker.line.say(self._begin)
+                await self._serve(worker)
+            except asyncio.CancelledError:
+                await self._stop(worker, process)
+                raise
+            finally:
+                if process.returncode is None and worker.failed:
+                    process.kill()
+                code = await process.wait()
+                await asyncio.gather(*worker.endings)
+                self._take_back(worker)
+            if code == 0 and not worker.jobs:
+                return True
+            self._check_deaths(worker, log)
+            return False
+
+    async def _serve(self, worker: _Worker) -> None:
+        while (message := await worker.line.hear()) is not None:
+            await self._take(worker, message)
+
+    async def _take(self, worker: _Worker, message: object) -> None:
+        match message:
+            case Wanted():
+                if self._jobs:
+                    job = self._jobs.popleft()
+                    worker.jobs[job.id] = job
+                    self._tally.running += 1
+                    worker.line.say(await assigned(job, self._begun, self._journal))
+                else:
+                    worker.line.say(NoMore())
+            case Written(turns, requests, faults):
+                for sample_id, (new, seconds, calls) in turns.items():
+                    for turn in new:
+                        self._tally.turn(turn)
+                        self._journal.note(sample_id, turn, seconds, calls)
+                self._requests[worker.number] = requests
+                self._tally.requests = self._requests.total()
+                self._faults[worker.number] = faults
+            case Ended(ending):
+                del worker.jobs[ending.id]
+                worker.ended += 1
+                task = asyncio.create_task(self._end(ending))
+                worker.endings.append(task)
+            case Failed(error):
+                worker.failed = True
+                raise error
+
+    async def _end(self, ending: Ending) -> None:
+        await self._journal.end(ending)
+        self._tally.running -= 1
+        self._tally.end(ending.failure)
+
+    async def _stop(self, worker: _Worker, process: asyncio.subprocess.Process) -> None:
+        """Have a worker say what it has, and end."""
+        worker.line.say(Stop())
+        try:
+            async with asyncio.timeout(_STOP_S):
+                await self._serve(worker)
+        except Exception:
+            process.kill()
+
+    def _take_back(self, worker: _Worker) -> None:
+        """What a worker did not end goes to another, with the turns that it reported."""
+        self._tally.running -= len(worker.jobs)
+        self._jobs.extendleft(reversed(worker.jobs.values()))
+        self._begun |= worker.jobs.keys()
+
+    def _check_deaths(self, worker: _Worker, log: IO[bytes]) -> None:
+        if worker.ended:
+            self._deaths = 0
+        if self._deaths >= _MOST_DEATHS:
+            log.seek(0)
+            said = log.read()[-_LOG_TAIL:].decode("utf-8", "replace").strip()
+            raise Outage(
+                f"workers die again and again: {said or 'no word'}",
+                hint="--workers 1 shows what happens; the same command goes on",
+            )
+
+
+class _Worker:
+    """What is known of a worker."""
+
+    def __init__(self, number: int, line: Line) -> None:
+        self.number = number
+        self.line = line
+        self.jobs: dict[str, Job] = {}
+        self.endings: list[asyncio.Task[None]] = []
+        self.ended = 0
+        self.failed = False
+
+
+def share(config: Config, workers: int) -> Config:
+    """A worker's settings: its share of what goes on at once."""
+    return config.model_copy(update={"concurrency": math.ceil(config.concurrency / workers)})
