@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO_OUT ?= runs/demo
 
-.PHONY: help install install-dev demo test check format clean
+.PHONY: help install install-dev demo test check bench format clean
 
 help:
 	@echo "make demo     synthesis with two small real models, from questions to a data set"
 	@echo "make test     all tests"
 	@echo "make check    lint, format and types"
+	@echo "make bench    how fast it is, against the bound (docs/performance.md)"
 	@echo "make format   mend lint and format"
 	@echo "make clean    remove $(VENV) and what tools left behind"
 
@@ -43,6 +44,9 @@ check: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: install-dev
+	$(BIN)/python benchmarks/bench.py
 
 format: install-dev
 	$(BIN)/ruff check --fix .

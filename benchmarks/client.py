@@ -68,7 +68,6 @@ async def main(asked: Asked) -> dict[str, float]:
         content = record["messages"][-1]["content"]
         world.check(content, record["id"], asked.words, asked.answer_words)
     kept = asked.questions * (asked.words + asked.answer_words)
-    print(resource.getrusage(resource.RUSAGE_SELF), file=sys.stderr)
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
         "wall_s": wall,

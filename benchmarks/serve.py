@@ -1,8 +1,9 @@
 """A model server of the benchmarks, in a process of its own.
 
-python benchmarks/serve.py ROLE TOKENIZER WORDS ANSWER_WORDS [MOST_AT_ONCE [FAST]]
+python benchmarks/serve.py ROLE TOKENIZER WORDS ANSWER_WORDS SLOWNESS MOST_AT_ONCE
 
-It prints its URL, and stops when its standard input ends. FAST: without any latency.
+It prints its URL, and stops when its standard input ends. SLOWNESS multiplies all latencies;
+MOST_AT_ONCE 0 means no limit.
 """
 
 from __future__ import annotations
@@ -11,21 +12,24 @@ import asyncio
 import sys
 from pathlib import Path
 
-import uvloop
 from world import LATENCY, Script
 
+from tessy.loop import run_loop
 from tessy.testing import Latency, ScriptedServer
 from tessy.trajectory import Role
 
 
-async def main(role: str, tokenizer: str, words: str, answer_words: str, *more: str) -> None:
+async def main(
+    role: str, tokenizer: str, words: str, answer_words: str, slowness: str, most: str
+) -> None:
     """Serve until standard input ends."""
-    most = int(more[0]) if more and more[0] != "0" else None
+    usual = LATENCY[Role(role)]
+    factor = float(slowness)
     server = ScriptedServer(
         Script(int(words), int(answer_words)),
         tokenizer=Path(tokenizer),
-        latency=Latency() if more[1:] else LATENCY[Role(role)],
-        max_sequences=most,
+        latency=Latency(usual.first_token_s * factor, usual.token_s * factor),
+        max_sequences=int(most) or None,
         context_length=200_000,
     )
     async with server:
@@ -34,5 +38,4 @@ async def main(role: str, tokenizer: str, words: str, answer_words: str, *more: 
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main(*sys.argv[1:]))
+    run_loop(main(*sys.argv[1:]))
