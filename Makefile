@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO_OUT ?= runs/demo
 
-.PHONY: help install install-dev demo test check bench format clean
+.PHONY: help install install-dev demo test test-vllm check bench format clean
 
 help:
 	@echo "make demo     synthesis with two small real models, from questions to a data set"
 	@echo "make test     all tests"
+	@echo "make test-vllm  the tests against the real vLLM, which it installs (2.5 GB)"
 	@echo "make check    lint, format and types"
 	@echo "make bench    how fast it is, against the bound (docs/performance.md)"
 	@echo "make format   mend lint and format"
@@ -39,6 +40,10 @@ demo: install
 
 test: install-dev
 	$(BIN)/python -m pytest -n 2 --cov=tessy --cov-report=term:skip-covered -q
+
+test-vllm: install-dev
+	$(BIN)/python tests/e2e/install_vllm.py .venv-vllm
+	TESSY_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python $(BIN)/python -m pytest -q -s -rA tests/e2e/test_vllm.py
 
 check: install-dev
 	$(BIN)/ruff check .

@@ -20,7 +20,8 @@ OPTIONS = {
     "": ["--version"],
     "synth": [
         *("QUESTIONS", "--out", *_MODELS),
-        *("--method", "--predictor", "--student-chunk", "--teacher-chunk"),
+        *("--method", "--predictor", "--student-predictor", "--teacher-predictor"),
+        *("--mode", "--student-chunk", "--teacher-chunk", "--workers"),
         *("--thinking-tokens", "--answer-tokens", "--on-thinking-limit"),
         *("--samples-per-question", "--concurrency", "--seed"),
         *("--limit", "--skip-bad", "--retry-failed", "--quiet"),

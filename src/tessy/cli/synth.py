@@ -31,6 +31,12 @@ def synth(
             "http://…, python:MODULE:FACTORY.",
         ),
     ] = None,
+    student_predictor: Annotated[
+        str | None, typer.Option(help="Predictor for the student's text, if another.")
+    ] = None,
+    teacher_predictor: Annotated[
+        str | None, typer.Option(help="Predictor for the teacher's text, if another.")
+    ] = None,
     student_chunk: Annotated[
         int | None, typer.Option(help="Tokens of a chunk of the student's, if chunks are written.")
     ] = None,
@@ -82,6 +88,8 @@ def synth(
         "limits.on_thinking_limit": on_thinking_limit,
         "method": method,
         "predictor": predictor,
+        "student_predictor": student_predictor,
+        "teacher_predictor": teacher_predictor,
         "samples_per_question": samples_per_question,
         "mode": mode,
         "concurrency": concurrency,

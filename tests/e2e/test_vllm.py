@@ -1,0 +1,206 @@
+"""The real vLLM, with tiny models of random weights: `make test-vllm`, not part of `make test`.
+
+The models write words and numbers at random, but always the same for the same text: their output
+layer is made so that no piece of a character and no control token is ever the likeliest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from conftest import tessy
+from engine_checks import asked, check_events, check_modes, check_streams
+from tessy.config import ModelSettings
+from tessy.models.client import Client, ReadNothing
+from tessy.models.probe import probe
+from tessy.models.tokens import LocalCodec, Piece
+from tessy.testing import build_tokenizer
+
+PYTHON = os.environ.get("TESSY_VLLM_PYTHON", "")
+pytestmark = [
+    pytest.mark.vllm,
+    pytest.mark.skipif(not PYTHON, reason="make test-vllm installs vLLM and runs these"),
+]
+BLOCK = 32
+START_S = 300
+FLAVOURS = {"student": "qwen3", "teacher": "gpt-oss"}
+
+
+def write_model(folder: Path, flavour: str, seed: int) -> Path:
+    """A Llama of two layers that writes whole characters only."""
+    import torch
+    from tokenizers import Tokenizer
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    build_tokenizer(folder, flavour=flavour, vocabulary=900, seed=seed)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    size = tokenizer.get_vocab_size()
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=size, hidden_size=64, intermediate_size=128, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=4096,
+        tie_word_embeddings=False, initializer_range=0.4,
+    )  # fmt: skip
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        # The first number of a token is the same for all of them, and no layer changes it.
+        model.model.embed_tokens.weight[:, 0] = 4.0
+        for layer in model.model.layers:
+            layer.self_attn.o_proj.weight[0] = 0
+            layer.mlp.down_proj.weight[0] = 0
+        for token in range(size):
+            text = tokenizer.decode([token], skip_special_tokens=False)
+            plain = re.fullmatch(r" ?[A-Za-z0-9.,]+", text) is not None
+            model.lm_head.weight[token, 0] = 0.0 if plain else -100.0
+    model.save_pretrained(folder)
+    return folder
+
+
+@contextmanager
+def served(folder: Path):
+    """A vLLM server of a model; yields its URL."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = (folder / "log.txt").open("w")
+    command = [PYTHON, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
+    command += ["--served-model-name", folder.name]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--enforce-eager"]
+    command += ["--dtype", "float32", "--max-model-len", "4096", "--block-size", str(BLOCK)]
+    command += ["--enable-prompt-tokens-details"]
+    environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
+    environment.pop("PYTHONPATH", None)
+    process = subprocess.Popen(
+        command, stdout=log, stderr=log, env=environment, start_new_session=True
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_for(f"{url}/health", process, folder / "log.txt")
+        yield f"{url}/v1"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(60)
+        log.close()
+
+
+def wait_for(url: str, process: subprocess.Popen, log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except OSError:
+            assert process.poll() is None, log.read_text()[-3000:]
+            time.sleep(0.5)
+    raise AssertionError(f"vLLM did not start: {log.read_text()[-3000:]}")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    return {
+        role: write_model(folder / role, flavour, seed)
+        for seed, (role, flavour) in enumerate(FLAVOURS.items(), 1)
+    }
+
+
+@pytest.fixture(scope="module")
+def urls(models):
+    with served(models["student"]) as student, served(models["teacher"]) as teacher:
+        yield {"student": student, "teacher": teacher}
+
+
+def counts(url: str) -> dict[str, float]:
+    """The server's own counts: prompt tokens looked up in the prefix cache, and found there."""
+    with urllib.request.urlopen(url.removesuffix("/v1") + "/metrics") as answer:
+        text = answer.read().decode()
+    found = {}
+    for name in (
+        "prefix_cache_queries_total",
+        "prefix_cache_hits_total",
+        "generation_tokens_total",
+    ):
+        (value,) = re.findall(rf"^vllm:{name}{{.*}} (\S+)$", text, re.MULTILINE)
+        found[name] = float(value)
+    return found
+
+
+@pytest.mark.parametrize("role", ["student", "teacher"])
+async def test_streams_of_ids_that_are_left(urls, models, role):
+    settings = ModelSettings(model="http://x/v1", retries=2)
+    codec = LocalCodec(models[role])
+    prompt = await codec.encode(Piece("One, two, three, four,"))
+    async with Client(urls[role], "", settings) as client:
+        await check_streams(client, prompt)
+        assert client.dialect.intervals, "it lets a call say how many tokens an event has"
+        await check_events(client, prompt)
+
+
+async def test_a_stream_that_is_left_generates_no_more(urls, models):
+    codec = LocalCodec(models["student"])
+    prompt = await codec.encode(Piece("One, two, three, four,"))
+    settings = ModelSettings(model="http://x/v1", retries=2)
+    async with Client(urls["student"], "", settings) as client:
+        await probe(client)
+        before = counts(urls["student"])["generation_tokens_total"]
+        await client.follow(asked(prompt, 3000), ReadNothing)
+        await asyncio.sleep(3)  # for a server that goes on, time to be seen doing so
+        after = counts(urls["student"])["generation_tokens_total"]
+    assert after - before < 300
+
+
+def options(urls, models, tmp_path: Path, thinking: int) -> list[str]:
+    settings = tmp_path / f"greedy{thinking}.toml"
+    greedy = "temperature = 0.0\ntop_p = 1.0\ntop_k = 0\n"
+    settings.write_text(
+        'predictor = "python:tessy.testing.predictors:digits"\n'
+        f"[student.sampling]\n{greedy}[teacher.sampling]\n{greedy}"
+        f"[limits]\nthinking_tokens = {thinking}\nanswer_tokens = 8\n"
+        'on_thinking_limit = "answer"\n'
+    )
+    found = ["--config", str(settings)]
+    for role, url in urls.items():
+        found += [f"--{role}", url, f"--{role}-tokenizer", str(models[role])]
+    return found
+
+
+def write(path: Path, count: int) -> Path:
+    rows = ({"id": f"q{n}", "prompt": f"What is {n} + {n}? And {7 * n}?"} for n in range(count))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+async def test_streams_and_chunks_make_the_same_text(tmp_path, urls, models):
+    questions = write(tmp_path / "q.jsonl", 4)
+    await check_modes(tmp_path, questions, options(urls, models, tmp_path, 150))
+
+
+async def test_a_trajectory_hits_the_prefix_cache(tmp_path, urls, models):
+    """At least nine of ten prompt tokens, as far as whole blocks allow it."""
+    questions = write(tmp_path / "q.jsonl", 1)
+    before = {role: counts(url) for role, url in urls.items()}
+    done = await tessy(
+        *("synth", questions, "--out", tmp_path / "run", "--mode", "stream"),
+        *options(urls, models, tmp_path, 1500),
+    )
+    assert done.code in (0, 1), done.err
+    for role, url in urls.items():
+        after = counts(url)
+        asked, hit = (
+            after[name] - before[role][name]
+            for name in ("prefix_cache_queries_total", "prefix_cache_hits_total")
+        )
+        print(f"{role}: {hit:,.0f} of {asked:,.0f} prompt tokens were cached: {hit / asked:.1%}")
+        assert hit > 0.9 * asked
