@@ -62,9 +62,21 @@ def test_it_keeps_its_size_while_it_knows_too_little(tokens):
     assert SMALLEST <= sizes.of(TEACHER) <= LARGEST
 
 
+def test_calls_of_one_length_do_not_mislead_it():
+    """They can't tell what a call costs from what a token costs; so now and then one is longer."""
+    sizes = ChunkSizes({})
+    for _ in range(200):
+        sizes.called(TEACHER, 10, 0.125)
+        sizes.handed_over(TEACHER, 3)
+    assert sizes.of(TEACHER) == FIRST[TEACHER]
+    asked = [sizes.next(TEACHER) for _ in range(64)]
+    assert asked.count(2 * FIRST[TEACHER]) == 4
+    assert set(asked) == {FIRST[TEACHER], 2 * FIRST[TEACHER]}
+
+
 def test_a_size_that_the_user_chose_stays():
     sizes = ChunkSizes({TEACHER: 33})
     for _ in range(100):
         sizes.called(TEACHER, 10, 0.1)
         sizes.handed_over(TEACHER, 5)
-    assert sizes.of(TEACHER) == 33
+    assert {sizes.next(TEACHER) for _ in range(20)} == {sizes.of(TEACHER)} == {33}

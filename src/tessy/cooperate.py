@@ -133,7 +133,7 @@ async def generate(session: Session, budget: int) -> tuple[Chunk, Judgement]:
     role = session.trajectory.role
     if role in session.streamed:
         return await read(session, role, budget)
-    size = min(session.sizes.of(role), budget)
+    size = min(session.sizes.next(role), budget)
     began = time.monotonic()
     chunk = await session.voices[role].continue_(session.trajectory, size, session.seed)
     session.sizes.called(role, chunk.tokens, time.monotonic() - began)

@@ -4,7 +4,8 @@ A chunk of k tokens takes a + b·k seconds: a until its first token (network, qu
 cache lacks), b for each. A span of n tokens takes as many chunks as it needs to see the word
 behind it. Small chunks pay a too often, large ones throw away what lies behind the boundary. So
 for each role k is the one that would have taken the least time for the spans seen so far, with a
-and b as measured (least squares, older calls fading).
+and b as measured (least squares, older calls fading). Calls of one length can't tell a from b, so
+every sixteenth one asks for twice as much.
 
 Pure: it is told what happened and never looks at a clock.
 """
@@ -24,6 +25,7 @@ _LONGEST = 512
 """Spans that are longer count as this long."""
 _FEW = 32
 """Spans, and calls, that have to be seen before a size is chosen, and before it is chosen anew."""
+_LARGER_EVERY = 16
 _FADING = 0.995
 """What an older call counts, relative to the next."""
 
@@ -47,11 +49,16 @@ class _Line:
         self.squares = self.squares * _FADING + tokens * tokens
         self.products = self.products * _FADING + tokens * seconds
 
-    def fit(self) -> tuple[float, float]:
-        """Seconds to the first token, and for each; neither is below zero."""
+    def fit(self) -> tuple[float, float] | None:
+        """Seconds to the first token, and for each; neither is below zero.
+
+        None if all calls are of about one length.
+        """
         x, y = self.tokens / self.weight, self.seconds / self.weight
         variance = self.squares / self.weight - x * x
-        slope = (self.products / self.weight - x * y) / variance if variance > 1e-9 else y / x
+        if variance < 1:
+            return None
+        slope = (self.products / self.weight - x * y) / variance
         slope = min(max(slope, 0.0), y / x)
         return y - slope * x, slope
 
@@ -64,6 +71,7 @@ class _Learned:
     line: _Line = field(default_factory=_Line)
     spans: np.ndarray = field(default_factory=lambda: np.zeros(_LONGEST + 1))
     new: int = 0
+    asked: int = 0
 
 
 class ChunkSizes:
@@ -78,8 +86,16 @@ class ChunkSizes:
         self._learned = {role: _Learned(FIRST[role]) for role in Role}
 
     def of(self, role: Role) -> int:
-        """How many tokens to ask for now."""
+        """The size that is thought to be the quickest."""
         return self._fixed.get(role) or self._learned[role].size
+
+    def next(self, role: Role) -> int:
+        """How many tokens to ask for now."""
+        if fixed := self._fixed.get(role):
+            return fixed
+        known = self._learned[role]
+        known.asked += 1
+        return known.size if known.asked % _LARGER_EVERY else min(2 * known.size, LARGEST)
 
     def called(self, role: Role, tokens: int, seconds: float) -> None:
         """A call brought so many tokens and took so long."""
@@ -91,8 +107,8 @@ class ChunkSizes:
         known = self._learned[role]
         known.spans[min(tokens, _LONGEST)] += 1
         known.new += 1
-        if known.new >= _FEW and known.line.calls >= _FEW:
-            known.size = best(known.spans, *known.line.fit())
+        if known.new >= _FEW and known.line.calls >= _FEW and (line := known.line.fit()):
+            known.size = best(known.spans, *line)
             known.new = 0
 
 
