@@ -21,9 +21,9 @@ OPTIONS = {
     "synth": [
         *("QUESTIONS", "--out", *_MODELS),
         *("--method", "--predictor", "--student-predictor", "--teacher-predictor"),
-        *("--mode", "--student-chunk", "--teacher-chunk", "--workers"),
+        *("--student-chunk", "--teacher-chunk"),
         *("--thinking-tokens", "--answer-tokens", "--on-thinking-limit"),
-        *("--samples-per-question", "--concurrency", "--seed"),
+        *("--samples-per-question", "--mode", "--concurrency", "--workers", "--seed"),
         *("--limit", "--skip-bad", "--retry-failed", "--quiet"),
     ],
     "doctor": _MODELS,
