@@ -322,3 +322,57 @@ def test_stretches_of_a_prefix_do_not_change(text: str, data: st.DataObject) -> 
 
 def test_the_data_file_is_compiled_once() -> None:
     assert lexicon._lexicon() is lexicon._lexicon()
+
+
+# --- What is remembered -------------------------------------------------------------------------
+
+FAR = ["", "", "x " * 3000 + "\n", "word\n```py\n" + "x = 1\n" * 700, "so, \n```\n" * 600, "\\[\n"]
+"""What contexts begin with, so that some are long enough to be remembered."""
+
+
+def plain(passage: Passage) -> Judgement:
+    """The judgement as it was defined before anything was remembered: all is looked at again."""
+    context, text, final = passage.context, passage.text, passage.final
+    found = complete(text, units(text), final=final)
+    if not found:
+        return Judgement(None, 0)
+    past, state = lexicon._past(context)
+    if found[0].word_start == found[0].word_end:
+        if past:
+            past[-1] = past[-1]._replace(new_line=True)
+        else:
+            state.break_line()
+    words = past + lexicon._words(text, len(context), found)
+    words = lexicon._without_shown(verbatim.stretches(context + text), words)
+    kinds = list(lexicon._kinds(words, state, final=final))
+    other = lexicon.Kind.CAPABILITY if passage.role is Role.STUDENT else lexicon.Kind.STYLE
+    settled = 0
+    for word, kind in list(zip(words, kinds, strict=False))[len(past) :]:
+        start = word.start - len(context)
+        if kind is other and word.key:
+            return Judgement(start, start)
+        settled = word.end - len(context)
+    return Judgement(None, settled)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(FAR), texts(), texts(), st.sampled_from(Role)), max_size=3),
+    st.data(),
+)
+def test_what_is_remembered_changes_no_judgement(
+    trajectories: list[tuple[str, str, str, Role]], data: st.DataObject
+) -> None:
+    predictor = LexiconPredictor()
+    contexts = [far + context for far, context, _, _ in trajectories]
+    for _ in range(3):
+        for at, (_, _, text, role) in enumerate(trajectories):
+            ends = data.draw(st.lists(st.integers(0, len(text)), max_size=6).map(sorted))
+            judged = 0
+            for end in ends:
+                passage = Passage(role, contexts[at], text[:end], data.draw(st.booleans()), judged)
+                judgement = predictor.judge([passage])[0]
+                assert judgement[:2] == plain(passage)[:2]
+                settled = judgement.settled if judgement.boundary is None else judgement.boundary
+                judged = max(judged, min(settled, end)) if not passage.final else judged
+            contexts[at] += text[:judged]
