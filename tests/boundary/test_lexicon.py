@@ -109,11 +109,11 @@ def test_the_data_file_has_no_phrase_twice() -> None:
 def test_it_is_a_predictor() -> None:
     predictor = LexiconPredictor()
     assert isinstance(predictor, Predictor)
-    assert (predictor.name, predictor.batched) == ("lexicon", False)
+    assert (predictor.name, predictor.batched, predictor.eager) == ("lexicon", False, True)
 
 
 def test_a_student_is_stopped_at_capability() -> None:
-    assert judge("Okay, so dogs bark", role=Role.STUDENT) == Judgement(9, 9)
+    assert judge("Okay, so dogs bark", role=Role.STUDENT) == Judgement(9, 9, sure=True)
 
 
 def test_a_teacher_is_stopped_at_style() -> None:
@@ -372,7 +372,65 @@ def test_what_is_remembered_changes_no_judgement(
             for end in ends:
                 passage = Passage(role, contexts[at], text[:end], data.draw(st.booleans()), judged)
                 judgement = predictor.judge([passage])[0]
-                assert judgement[:2] == plain(passage)[:2]
+                expected = plain(passage)
+                if expected.boundary is not None or judgement.boundary is None:
+                    assert judgement[:2] == expected[:2]
+                else:  # sure of a word that is not complete, or of one before it
+                    more = passage._replace(text=text[:end] + "x y ")
+                    assert judgement.sure
+                    assert plain(more).boundary == judgement.boundary
                 settled = judgement.settled if judgement.boundary is None else judgement.boundary
                 judged = max(judged, min(settled, end)) if not passage.final else judged
             contexts[at] += text[:judged]
+
+
+# --- Sure of words that are not complete --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "boundary"),
+    [
+        ("Okay, x", 6),
+        ("Okay, (zeb", 6),
+        ("Okay, 4", 6),
+        ("Okay, $", 6),
+        ("wait, let xq", 6),  # "let" alone is no phrase
+        ("Okay, mayq", 6),
+        ("Okay, may", None),  # "maybe"
+        ("Okay, let", None),  # "let's"
+        ("Okay, (", None),
+        ("Okay, —", None),
+        ("Okay, ", None),
+        ("```\nso", 0),
+    ],
+)
+def test_a_student_is_stopped_at_letters_that_begin_no_known_word(
+    text: str, boundary: int | None
+) -> None:
+    assert judge(text, role=Role.STUDENT).boundary == boundary
+    assert judge(text, role=Role.STUDENT).sure is (boundary is not None)
+
+
+def test_a_student_is_stopped_at_once_in_code() -> None:
+    code = "x\n```\ny = 2\n"
+    assert judge("ma", context=code, role=Role.STUDENT) == Judgement(0, 0, sure=True)
+    assert judge("ma", context=code + "```\n", role=Role.STUDENT) == Judgement(None, 0)
+
+
+def test_a_teacher_is_not_stopped_before_a_word_is_complete() -> None:
+    assert judge("It is 4. Wait", role=Role.TEACHER) == Judgement(None, len("It is 4."))
+    assert judge("It is 4. Wait", role=Role.TEACHER, final=True).sure is False
+
+
+@settings(max_examples=1000, deadline=None)
+@given(texts(), texts(), st.data(), st.sampled_from(Role), st.text(max_size=6), st.booleans())
+def test_what_it_is_sure_of_stays_whatever_follows(
+    context: str, text: str, data: st.DataObject, role: Role, more: str, final: bool
+) -> None:
+    end = data.draw(st.integers(0, len(text)))
+    early = judge(text[:end], context=context, role=role)
+    assert early.sure is (early.boundary is not None)
+    if early.sure:
+        for longer in (text, text[:end] + more, text[:end] + more + text[end:]):
+            late = judge(longer, context=context, role=role, final=final)
+            assert late.boundary == early.boundary

@@ -16,6 +16,8 @@ A phrase never crosses punctuation or a new line, so a comma decides at once.
 most `LONGEST_PHRASE - 1` complete words after it. While a phrase may still go on (a "let" that
 may become "let me see") its undecided words are not judged, so what was judged once never
 changes when more text comes, nor with the place where text is split into context and passage.
+So every boundary is `sure` while text may follow, and a student's may lie at a word that is still
+growing: letters that begin no word of the vocabulary are capability whatever they become.
 
 Not covered: languages other than English (all capability), markers glued to other words by a
 dash without blanks ("no—wait"), and style that is not made of known phrases.
@@ -55,6 +57,7 @@ class LexiconPredictor:
 
     name = "lexicon"
     batched = False
+    eager = True
 
     def __init__(self) -> None:
         self._memory = _Memory()
@@ -200,11 +203,9 @@ class _Bookmark(NamedTuple):
 def _judge(passage: Passage, memory: _Memory) -> Judgement:
     """Judge a passage, from where the last look at the same text has ended if that is known."""
     mark = memory.recall(passage) or _begin(passage.context, memory)
-    new = passage.text[mark.end :]
-    found = complete(new, units(new), final=passage.final)
-    if not found and not passage.final:
-        return Judgement(None, mark.settled)
-    offset = len(passage.context)
+    new, offset = passage.text[mark.end :], len(passage.context)
+    cut = units(new)
+    found = complete(new, cut, final=passage.final)
     known, state = list(mark.words), replace(mark.state)
     if found and found[0].word_start == found[0].word_end:  # it goes on with a new line
         if known:
@@ -214,22 +215,57 @@ def _judge(passage: Passage, memory: _Memory) -> Judgement:
     fresh = _words(new, offset + mark.end, found)
     shown = _shown_from(passage.context, passage.text, mark.outside) if fresh else []
     words = known + _without_shown(shown, fresh)
-    other = Kind.CAPABILITY if passage.role is Role.STUDENT else Kind.STYLE
-    settled = mark.settled
-    for kind, word in zip(_kinds(words, state, final=passage.final), words, strict=False):
-        if word.start < offset:
-            continue
-        if kind is other and word.key:
-            return Judgement(word.start - offset, word.start - offset)
-        settled = word.end - offset
+    boundary, settled = _first_other(passage, words, state)
+    if boundary is not None:
+        return Judgement(boundary, boundary, sure=not passage.final)
+    settled = max(settled, mark.settled)
+    rest, state = words[state.at :], replace(state, at=0)
+    outside = mark.outside
     if fresh and not passage.final:
         end = fresh[-1].end - offset
-        outside = _move(passage, end, shown, mark.outside)
-        rest, state = words[state.at :], replace(state, at=0)
+        outside = _move(passage, end, shown, outside)
         memory.keep(
-            passage, _Bookmark(passage.context, passage.text, end, settled, rest, state, outside)
+            passage,
+            _Bookmark(passage.context, passage.text, end, settled, rest, replace(state), outside),
         )
-    return Judgement(None, settled)
+    if len(found) < len(cut) and passage.role is Role.STUDENT:
+        growing = _growing(passage, mark.end + cut[-1].word_start, outside)
+        boundary, _ = _first_other(passage, [*rest, *growing], state)
+    return Judgement(boundary, settled if boundary is None else boundary, boundary is not None)
+
+
+def _first_other(passage: Passage, words: Sequence[_Word], state: _State) -> tuple[int | None, int]:
+    """The boundary among some words, of which the first may be the context's, or how far it is not.
+
+    Both count from the start of the text. The state moves as `_kinds` says.
+    """
+    other = Kind.CAPABILITY if passage.role is Role.STUDENT else Kind.STYLE
+    offset, settled = len(passage.context), 0
+    for kind, word in zip(_kinds(words, state, final=passage.final), words, strict=False):
+        if word.start >= offset:
+            if kind is other and word.key:
+                return word.start - offset, settled
+            settled = word.end - offset
+    return None, settled
+
+
+def _growing(passage: Passage, start: int, outside: int) -> list[_Word]:
+    """The word at the end of a text that is not complete, if it is capability whatever it becomes.
+
+    It is if its letters begin no word of any phrase, or if it lies in code, a quote or a formula
+    that began before it. A word that is only punctuation so far may stay neutral.
+    """
+    word, at = passage.text[start:], len(passage.context) + start
+    if is_neutral(word):
+        return []
+    rest = word.lstrip(_BEFORE_WORD)
+    core = rest.rstrip(_BEHIND_WORD).lower().translate(_PLAIN)
+    if not core or core in _lexicon().beginnings:
+        shown = _shown_from(passage.context, passage.text, outside)
+        if not any(first < at < end for first, end in shown):
+            return []
+    opens = _read(word)[1]
+    return [_Word(at, at + len(word), _SHOWN, opens, _Glued.NONE, new_line=False)]
 
 
 def _begin(context: str, memory: _Memory) -> _Bookmark:
@@ -509,6 +545,8 @@ class _Lexicon:
 
     roots: dict[Place, _Node]
     vocabulary: frozenset[str]
+    beginnings: frozenset[str]
+    """What a word of the vocabulary may begin with, all of it included."""
 
     def starts(self, state: _State) -> list[_Node]:
         nodes = [self.roots[Place.ANYWHERE]]
@@ -561,7 +599,8 @@ def _lexicon() -> _Lexicon:
     for place, elements, mark in read_phrases():
         roots[place].absorb(_automaton(elements, _Node(ends=_ENDS[mark])))
         vocabulary.update(word for choices, _ in elements for words in choices for word in words)
-    return _Lexicon(roots, frozenset(vocabulary))
+    beginnings = (word[:size] for word in vocabulary for size in range(1, len(word) + 1))
+    return _Lexicon(roots, frozenset(vocabulary), frozenset(beginnings))
 
 
 def _automaton(elements: Sequence[Element], end: _Node) -> _Node:
