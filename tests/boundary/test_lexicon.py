@@ -384,6 +384,39 @@ def test_what_is_remembered_changes_no_judgement(
             contexts[at] += text[:judged]
 
 
+def test_contexts_that_end_alike_are_told_apart() -> None:
+    predictor = LexiconPredictor()
+    tail = "value " * 1500
+    prose, code = "x.\n\n" + tail, "```\n" + tail  # of one length and with one end
+    assert len(prose) == len(code)
+    first = Passage(Role.TEACHER, prose, "It is 4")
+    assert predictor.judge([first])[0] == Judgement(None, len("It is"))
+    later = first._replace(text="It is 4 Wait, so ", judged=len("It is"))
+    assert predictor.judge([later._replace(context=code)])[0].boundary is None
+    assert predictor.judge([later])[0].boundary == len("It is 4 ")
+
+
+def test_a_context_that_grew_is_told_from_another() -> None:
+    predictor = LexiconPredictor()
+    code, prose = "```\n" + "value " * 1200, "x\n\n\n" + "value " * 1200
+    for context, boundary in ((code, None), (prose + "4 ", 0), (code + "4 ", None)):
+        passage = Passage(Role.TEACHER, context, "Wait, so ")
+        assert predictor.judge([passage])[0].boundary == boundary
+
+
+def test_a_bounded_number_of_texts_and_contexts_is_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lexicon, "_REMEMBERED", 3)
+    predictor = LexiconPredictor()
+    for at in range(10):
+        for text, judged in (("It is 4 ", 0), ("It is 4 and 5 ", len("It is 4"))):
+            context = f"{at} " * 3000
+            predictor.judge([Passage(Role.TEACHER, context, f"{at}{text}", judged=judged)])
+    memory = predictor._memory
+    assert (len(memory._texts), len(memory._contexts)) == (3, 3)
+
+
 # --- Sure of words that are not complete --------------------------------------------------------
 
 
