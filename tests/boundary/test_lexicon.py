@@ -109,11 +109,11 @@ def test_the_data_file_has_no_phrase_twice() -> None:
 def test_it_is_a_predictor() -> None:
     predictor = LexiconPredictor()
     assert isinstance(predictor, Predictor)
-    assert (predictor.name, predictor.batched) == ("lexicon", False)
+    assert (predictor.name, predictor.batched, predictor.eager) == ("lexicon", False, True)
 
 
 def test_a_student_is_stopped_at_capability() -> None:
-    assert judge("Okay, so dogs bark", role=Role.STUDENT) == Judgement(9, 9)
+    assert judge("Okay, so dogs bark", role=Role.STUDENT) == Judgement(9, 9, sure=True)
 
 
 def test_a_teacher_is_stopped_at_style() -> None:
@@ -322,3 +322,148 @@ def test_stretches_of_a_prefix_do_not_change(text: str, data: st.DataObject) -> 
 
 def test_the_data_file_is_compiled_once() -> None:
     assert lexicon._lexicon() is lexicon._lexicon()
+
+
+# --- What is remembered -------------------------------------------------------------------------
+
+FAR = ["", "", "x " * 3000 + "\n", "word\n```py\n" + "x = 1\n" * 700, "so, \n```\n" * 600, "\\[\n"]
+"""What contexts begin with, so that some are long enough to be remembered."""
+
+
+def plain(passage: Passage) -> Judgement:
+    """The judgement as it was defined before anything was remembered: all is looked at again."""
+    context, text, final = passage.context, passage.text, passage.final
+    found = complete(text, units(text), final=final)
+    if not found:
+        return Judgement(None, 0)
+    past, state = lexicon._past(context)
+    if found[0].word_start == found[0].word_end:
+        if past:
+            past[-1] = past[-1]._replace(new_line=True)
+        else:
+            state.break_line()
+    words = past + lexicon._words(text, len(context), found)
+    words = lexicon._without_shown(verbatim.stretches(context + text), words)
+    kinds = list(lexicon._kinds(words, state, final=final))
+    other = lexicon.Kind.CAPABILITY if passage.role is Role.STUDENT else lexicon.Kind.STYLE
+    settled = 0
+    for word, kind in list(zip(words, kinds, strict=False))[len(past) :]:
+        start = word.start - len(context)
+        if kind is other and word.key:
+            return Judgement(start, start)
+        settled = word.end - len(context)
+    return Judgement(None, settled)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(FAR), texts(), texts(), st.sampled_from(Role)), max_size=3),
+    st.data(),
+)
+def test_what_is_remembered_changes_no_judgement(
+    trajectories: list[tuple[str, str, str, Role]], data: st.DataObject
+) -> None:
+    predictor = LexiconPredictor()
+    contexts = [far + context for far, context, _, _ in trajectories]
+    for _ in range(3):
+        for at, (_, _, text, role) in enumerate(trajectories):
+            ends = data.draw(st.lists(st.integers(0, len(text)), max_size=6).map(sorted))
+            judged = 0
+            for end in ends:
+                passage = Passage(role, contexts[at], text[:end], data.draw(st.booleans()), judged)
+                judgement = predictor.judge([passage])[0]
+                expected = plain(passage)
+                if expected.boundary is not None or judgement.boundary is None:
+                    assert judgement[:2] == expected[:2]
+                else:  # sure of a word that is not complete, or of one before it
+                    more = passage._replace(text=text[:end] + "x y ")
+                    assert judgement.sure
+                    assert plain(more).boundary == judgement.boundary
+                settled = judgement.settled if judgement.boundary is None else judgement.boundary
+                judged = max(judged, min(settled, end)) if not passage.final else judged
+            contexts[at] += text[:judged]
+
+
+def test_contexts_that_end_alike_are_told_apart() -> None:
+    predictor = LexiconPredictor()
+    tail = "value " * 1500
+    prose, code = "x.\n\n" + tail, "```\n" + tail  # of one length and with one end
+    assert len(prose) == len(code)
+    first = Passage(Role.TEACHER, prose, "It is 4")
+    assert predictor.judge([first])[0] == Judgement(None, len("It is"))
+    later = first._replace(text="It is 4 Wait, so ", judged=len("It is"))
+    assert predictor.judge([later._replace(context=code)])[0].boundary is None
+    assert predictor.judge([later])[0].boundary == len("It is 4 ")
+
+
+def test_a_context_that_grew_is_told_from_another() -> None:
+    predictor = LexiconPredictor()
+    code, prose = "```\n" + "value " * 1200, "x\n\n\n" + "value " * 1200
+    for context, boundary in ((code, None), (prose + "4 ", 0), (code + "4 ", None)):
+        passage = Passage(Role.TEACHER, context, "Wait, so ")
+        assert predictor.judge([passage])[0].boundary == boundary
+
+
+def test_a_bounded_number_of_texts_and_contexts_is_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lexicon, "_REMEMBERED", 3)
+    predictor = LexiconPredictor()
+    for at in range(10):
+        for text, judged in (("It is 4 ", 0), ("It is 4 and 5 ", len("It is 4"))):
+            context = f"{at} " * 3000
+            predictor.judge([Passage(Role.TEACHER, context, f"{at}{text}", judged=judged)])
+    memory = predictor._memory
+    assert (len(memory._texts), len(memory._contexts)) == (3, 3)
+
+
+# --- Sure of words that are not complete --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "boundary"),
+    [
+        ("Okay, x", 6),
+        ("Okay, (zeb", 6),
+        ("Okay, 4", 6),
+        ("Okay, $", 6),
+        ("wait, let xq", 6),  # "let" alone is no phrase
+        ("Okay, mayq", 6),
+        ("Okay, may", None),  # "maybe"
+        ("Okay, let", None),  # "let's"
+        ("Okay, (", None),
+        ("Okay, —", None),
+        ("Okay, ", None),
+        ("```\nso", 0),
+    ],
+)
+def test_a_student_is_stopped_at_letters_that_begin_no_known_word(
+    text: str, boundary: int | None
+) -> None:
+    assert judge(text, role=Role.STUDENT).boundary == boundary
+    assert judge(text, role=Role.STUDENT).sure is (boundary is not None)
+
+
+def test_a_student_is_stopped_at_once_in_code() -> None:
+    code = "x\n```\ny = 2\n"
+    assert judge("ma", context=code, role=Role.STUDENT) == Judgement(0, 0, sure=True)
+    assert judge("ma", context=code + "```\n", role=Role.STUDENT) == Judgement(None, 0)
+
+
+def test_a_teacher_is_not_stopped_before_a_word_is_complete() -> None:
+    assert judge("It is 4. Wait", role=Role.TEACHER) == Judgement(None, len("It is 4."))
+    assert judge("It is 4. Wait", role=Role.TEACHER, final=True).sure is False
+
+
+@settings(max_examples=1000, deadline=None)
+@given(texts(), texts(), st.data(), st.sampled_from(Role), st.text(max_size=6), st.booleans())
+def test_what_it_is_sure_of_stays_whatever_follows(
+    context: str, text: str, data: st.DataObject, role: Role, more: str, final: bool
+) -> None:
+    end = data.draw(st.integers(0, len(text)))
+    early = judge(text[:end], context=context, role=role)
+    assert early.sure is (early.boundary is not None)
+    if early.sure:
+        for longer in (text, text[:end] + more, text[:end] + more + text[end:]):
+            late = judge(longer, context=context, role=role, final=final)
+            assert late.boundary == early.boundary

@@ -42,9 +42,26 @@ def stretches(text: str, start: int = 0) -> list[tuple[int, int]]:
         Half-open character offsets, in order and without overlap. One that is still open
         reaches as far as its limit, which may lie behind the end of the text.
     """
+    paragraph = text.rfind("\n\n", 0, start) + 1 if start else 0
+    return _scan(text, 0, paragraph)
+
+
+def stretches_from(text: str, outside: int) -> list[tuple[int, int]]:
+    """The stretches behind a place that is in none, without a look at what is before it.
+
+    Args:
+        text: A part of a text: of what is before `outside` only the last character is needed, and
+            that must not be blank.
+        outside: 0 at the start of the whole text; else an offset that is in no stretch of the
+            whole text and has a blank or an ideograph at it, so that no mark lies across it.
+    """
+    return _scan(text, outside, outside)
+
+
+def _scan(text: str, fences_from: int, scan_from: int) -> list[tuple[int, int]]:
+    """The stretches, given an offset behind the fences known and one behind all that is known."""
     found: list[tuple[int, int]] = []
-    scan_from = text.rfind("\n\n", 0, start) + 1 if start else 0
-    fence = _next_fence(text, 0)
+    fence = _next_fence(text, fences_from)
     while fence:
         fence_start, fence_end = fence
         if fence_start >= scan_from:
