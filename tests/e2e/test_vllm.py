@@ -139,7 +139,7 @@ def counts(url: str) -> dict[str, float]:
 
 @pytest.mark.parametrize("role", ["student", "teacher"])
 async def test_streams_of_ids_that_are_left(urls, models, role):
-    settings = ModelSettings(model="http://x/v1", retries=2)
+    settings = ModelSettings(model="http://x/v1", retries=2, event_tokens=6)
     codec = LocalCodec(models[role])
     prompt = await codec.encode(Piece("One, two, three, four,"))
     async with Client(urls[role], "", settings) as client:

@@ -56,7 +56,8 @@ async def probe(client: Client) -> Abilities:
         dialect = replace(dialect, return_ids=await _returns_ids(client, dialect, tokenizes))
     client.dialect = dialect
     streaming, cached = await _streams(client)
-    intervals = streaming and await _takes_intervals(client)
+    wanted = client.settings.event_tokens > 1  # else nobody will ask
+    intervals = wanted and streaming and await _takes_intervals(client)
     client.dialect = dialect = replace(dialect, streams=streaming, intervals=intervals)
     return Abilities(name, dialect, context, streaming, tokenizes, cached)
 
@@ -128,7 +129,7 @@ async def _takes_ids(client: Client, dialect: Dialect) -> bool:
 
 
 async def _returns_ids(client: Client, dialect: Dialect, tokenizes: bool) -> dict[str, bool]:
-    request = Request(_PROMPT, max_tokens=4, sampling=_GREEDY, seed=0, return_ids=True)
+    request = Request(_PROMPT, max_tokens=1, sampling=_GREEDY, seed=0, return_ids=True)
     candidates = [{"return_token_ids": True}]
     if tokenizes:  # llama.cpp leaves ids out unless it is to be verbose
         candidates.append({"return_tokens": True, "verbose": True})
@@ -143,7 +144,7 @@ async def _returns_ids(client: Client, dialect: Dialect, tokenizes: bool) -> dic
 
 
 async def _streams(client: Client) -> tuple[bool, bool]:
-    request = Request(_PROMPT, max_tokens=4, sampling=_GREEDY, seed=0)
+    request = Request(_PROMPT, max_tokens=1, sampling=_GREEDY, seed=0)
     try:
         completion = await client.complete(request, stream=True)
     except ModelError:
