@@ -140,6 +140,17 @@ async def test_an_array_in_a_code_fence_is_taken(tmp_path):
     assert all(map(is_right, lines(out)))
 
 
+async def test_annotations_without_any_style_are_counted(tmp_path):
+    """A model that does nothing answers [], which is always accepted: it has to show."""
+    traces, out = write_traces(tmp_path / "t.jsonl"), tmp_path / "s.jsonl"
+    async with ScriptedServer(Annotator(lambda *_: "[]")) as server:
+        for _ in range(2):  # and it shows again when there is nothing left to do
+            done = await annotate(traces, out, server.url, "--count", 5)
+            assert done.code == 0, done.err
+            assert "5 of 5 accepted (100.0%)" in done.err
+            assert "5 accepted without any style in them" in done.err
+
+
 async def test_a_model_that_answers_prose_only_is_told(tmp_path):
     traces, out = write_traces(tmp_path / "t.jsonl"), tmp_path / "s.jsonl"
     async with ScriptedServer(Annotator(lambda *_: "Certainly!")) as server:

@@ -73,11 +73,13 @@ class Tally:
     Attributes:
         total: Segments drawn.
         accepted: Of them, those whose spans were all located.
+        bare: Of these, those without any span: the answer of a model that does nothing.
         rejected: The others, by reason.
     """
 
     total: int
     accepted: int = 0
+    bare: int = 0
     rejected: Counter[Rejection] = field(default_factory=Counter)
 
     @property
@@ -124,6 +126,7 @@ class Store:
                         hint="name another file, or the count, seed and annotator that made it",
                     )
                 done.add(segment.id)
+                self.tally.bare += not segment.spans
             self.tally.accepted = len(done)
         if rejected_file(out).exists():
             for line in rejected_file(out).read_bytes().splitlines():
@@ -141,6 +144,7 @@ class Store:
         self._good.write(dump(labelled))
         self._good.flush()
         self.tally.accepted += 1
+        self.tally.bare += not spans
 
     def reject(self, segment: Segment, reason: Rejection, detail: str, answer: str) -> None:
         """Write why a segment was not accepted."""

@@ -113,6 +113,8 @@ def _progress(say: Say) -> Callable[[annotating.Tally], None]:
 
 def _summarise(tally: annotating.Tally, out: Path, say: Say) -> None:
     say(f"{tally.accepted} of {tally.total} accepted ({tally.rate:.1%}): {out}")
+    if tally.bare:
+        say(f"  {tally.bare} accepted without any style in them")
     for reason, number in tally.rejected.most_common():
         say(f"  {number} rejected: {reason}")
     if tally.rejected:

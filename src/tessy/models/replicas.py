@@ -249,10 +249,10 @@ class Replicas:
 
     def _note(self, seat: Seat, request: Request) -> None:
         seat.calls += 1
-        tokens = request.prompt_tokens
-        if tokens is not None:
+        tokens, first_s = request.prompt_tokens, seat.replica.client.first_token_s
+        if tokens is not None and first_s:
             new = tokens - seat.seen if not seat.seen else 0
-            seat.replica.took(seat.replica.client.first_token_s, new)
+            seat.replica.took(first_s, new)
             seat.seen = tokens
 
     def _lose(self, replica: Replica) -> None:
