@@ -10,7 +10,7 @@ import asyncio
 import datetime
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from tessy.config import Config, Mode, ModelSettings
 from tessy.errors import ConfigError, ModelError, ServerFailure, TimedOut, Unreachable
@@ -212,14 +212,25 @@ async def _probed(servers: Replicas, role: Role, notes: list[str]) -> Abilities:
             raise able
     (first, abilities), *rest = known
     for client, able in rest:
-        if (able.served_name, able.dialect) != (abilities.served_name, abilities.dialect):
+        if apart := _apart(abilities, able):
             raise ConfigError(
-                f"the {role}'s servers differ: {first.base_url} serves {abilities.served_name} "
-                f"({abilities.dialect}), {client.base_url} {able.served_name} ({able.dialect})",
+                f"the {role}'s servers differ: {first.base_url} and {client.base_url} in {apart}",
                 hint="replicas are servers of one kind and version with one model",
             )
     lengths = [able.context_tokens for _, able in known if able.context_tokens]
     return replace(abilities, context_tokens=min(lengths, default=None))
+
+
+def _apart(one: Abilities, other: Abilities) -> str:
+    """What two servers differ in, in words; empty if in nothing that counts."""
+    found = []
+    if one.served_name != other.served_name:
+        found.append(f"their model ({one.served_name}, {other.served_name})")
+    for field in fields(one.dialect):
+        mine, theirs = (getattr(each.dialect, field.name) for each in (one, other))
+        if mine != theirs:
+            found.append(f"{field.name} ({mine}, {theirs})")
+    return ", ".join(found)
 
 
 def _check_that_its_end_is_seen(role: Role, format_: ChatFormat, abilities: Abilities) -> None:
