@@ -140,5 +140,9 @@ def _hand_overs(trajectory: Trajectory) -> int:
 
 
 def trace(trajectory: Trajectory) -> dict[str, Any]:
-    """What the record leaves out: text that was thrown away, and where it would have stood."""
-    return {"discards": [asdict(discard) for discard in trajectory.discards]}
+    """What the record leaves out: text that was thrown away and where it would have stood.
+
+    And the tokens that each turn asked for, since sizes that are learned differ from run to run.
+    """
+    discards = [asdict(discard) for discard in trajectory.discards]
+    return {"discards": discards, "asked": trajectory.asked}

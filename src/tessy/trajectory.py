@@ -149,6 +149,8 @@ class Trajectory:
         default_factory=lambda: {Part.THINKING: [], Part.ANSWER: []}
     )
     discards: list[Discard] = field(default_factory=list)
+    asked: list[int] = field(default_factory=list)
+    """Tokens that each turn asked for at most, in order."""
     part: Part = Part.THINKING
     done: bool = False
     role: Role = Role.STUDENT
@@ -187,6 +189,7 @@ class Trajectory:
     def apply(self, turn: Turn) -> None:
         """Add a turn: its kept text with its author, and the state it leads to."""
         self.turns += 1
+        self.asked.append(turn.asked)
         self.generated[turn.role] += turn.tokens
         self.thrown[turn.role] += turn.thrown_tokens
         self._commit(turn)

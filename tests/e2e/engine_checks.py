@@ -103,3 +103,16 @@ def authors(spans: list[dict], length: int) -> list[tuple[str, int, int]]:
         else:
             joined.append((role, start, end))
     return joined
+
+
+def greedy(folder: Path, thinking: int) -> list[str]:
+    """Options for short samples that are the same each time."""
+    settings = folder / f"greedy{thinking}.toml"
+    sampling = "temperature = 0.0\ntop_p = 1.0\ntop_k = 0\n"
+    settings.write_text(
+        'predictor = "python:tessy.testing.predictors:digits"\n'
+        f"[student.sampling]\n{sampling}[teacher.sampling]\n{sampling}"
+        f"[limits]\nthinking_tokens = {thinking}\nanswer_tokens = 8\n"
+        'on_thinking_limit = "answer"\n'
+    )
+    return ["--config", str(settings)]

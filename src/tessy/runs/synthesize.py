@@ -177,7 +177,9 @@ async def _record_bad_lines(todo: Plan, config: Config, journal: Journal) -> Non
         reason = Failure.BAD_QUESTION
         made = record.failed(line.id, None, Trajectory(), reason, line.reason, line=line)
         position = line.number * config.samples_per_question
-        await journal.end(Ending(position, line.id, reason, made, {"discards": []}, 0.0, 0))
+        await journal.end(
+            Ending(position, line.id, reason, made, record.trace(Trajectory()), 0.0, 0)
+        )
         todo.tally.end(reason)
 
 
