@@ -11,6 +11,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,9 +21,11 @@ from pathlib import Path
 import world
 
 from tessy.boundary.evaluate import speed
+from tessy.boundary.protocol import Passage
 from tessy.boundary.registry import load
 from tessy.boundary.segments import gold_file
 from tessy.trajectory import Role
+from tessy.words import units
 
 HERE = Path(__file__).parent
 
@@ -188,10 +191,27 @@ def replicas() -> str:
 
 
 def predictors() -> str:
-    """Milliseconds a decision, in batches, on one core."""
+    """Milliseconds a decision, in batches, on one core; and of a word that comes in a stream."""
     gold = gold_file()
     took = {name: speed(load(name), gold).milliseconds for name in ("lexicon", "english-1")}
-    return ", ".join(f"{name}: {each:.2f} ms a decision" for name, each in took.items())
+    made = [f"{name}: {each:.2f} ms a decision" for name, each in took.items()]
+    return ", ".join([*made, f"english-1: {streamed_ms():.2f} ms a streamed word"])
+
+
+def streamed_ms(batch: int = 32, batches: int = 100) -> float:
+    """Milliseconds for each word of a stream: all before it was judged, three words are open."""
+    text = " ".join(segment.text for segment in gold_file())
+    words, predictor = units(text), load("english-1")
+    passages = []
+    for at in range(200, 200 + batch * batches):
+        context, start = text[words[at - 200].start : words[at].start], words[at].start
+        span = text[start : words[at + 3].word_end + 1]
+        judged = words[at + 1].word_end - start
+        passages.append(Passage(Role.TEACHER, context, span, judged=judged))
+    began = time.perf_counter()
+    for first in range(0, len(passages), batch):
+        predictor.judge(passages[first : first + batch])
+    return 1000 * (time.perf_counter() - began) / len(passages)
 
 
 HEAD = (
