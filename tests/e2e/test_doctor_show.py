@@ -62,7 +62,7 @@ async def test_doctor_of_two_models_that_work(tokenizers):
     assert rows["returns ids"] == ["yes", "yes"]
     assert rows["top_k, min_p, stop ids"] == ["yes", "yes"]
     assert rows["streams"] == ["yes", "yes"]
-    assert rows["stops when closed"] == ["not known", "not known"]
+    assert rows["stops when closed"] == ["yes", "yes"]
     assert rows["context"] == ["4,321 tokens", "4,321 tokens"]
     assert rows["notes"] == ["–", "–"]
     for cell in rows["prefix cache hit"]:

@@ -54,6 +54,8 @@ class ScriptedServer:
         accept_ids: Take prompts of token ids.
         accept_extensions: Take parameters beyond OpenAI's; else they get a 400.
         streams: Take `stream=true`.
+        aborts: Stop generating when a client leaves; else `/metrics` shows its request as running
+            until all that it asked for would have been generated.
         stream_interval: Tokens an event (vLLM's `--stream-interval`).
         host: Address to listen on.
         port: Port to listen on; 0 for any that is free.
@@ -79,6 +81,7 @@ class ScriptedServer:
         accept_ids: bool = True,
         accept_extensions: bool = True,
         streams: bool = True,
+        aborts: bool = True,
         stream_interval: int = 1,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -94,6 +97,8 @@ class ScriptedServer:
         )
         self._places = asyncio.Semaphore(max_sequences) if max_sequences else None
         self._faults = faults
+        self._aborts = aborts
+        self._token_s = latency.token_s
         self._host, self._port = host, port
         self._api_key = api_key
         self._runner: web.AppRunner | None = None
@@ -111,6 +116,7 @@ class ScriptedServer:
             [
                 web.get("/health", self._health),
                 web.get("/stats", self._show_stats),
+                web.get("/metrics", self._metrics),
                 web.get("/v1/models", self._models),
                 web.post("/v1/completions", self._completions),
                 web.post("/tokenize", self._tokenize),
@@ -155,6 +161,10 @@ class ScriptedServer:
 
     async def _show_stats(self, request: web.Request) -> web.StreamResponse:
         return reply(self.stats.as_dict())
+
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        """One of vLLM's metrics: what is being generated now."""
+        return web.Response(text=f"vllm:num_requests_running {self.stats.running:.1f}\n")
 
     async def _models(self, request: web.Request) -> web.StreamResponse:
         entry = {
@@ -208,8 +218,17 @@ class ScriptedServer:
             if injected is not None and injected.fault is Fault.EMPTY:
                 return await answer.empty()
             return await (answer.stream(injected) if call.stream else answer.whole(injected))
+        except (asyncio.CancelledError, ConnectionError):
+            if not self._aborts:  # it goes on for as long as it was asked to
+                self.stats.running += 1
+                rest_s = call.max_tokens * self._token_s
+                asyncio.get_running_loop().call_later(rest_s, self._end_of_rest)
+            raise
         finally:
             self.stats.running -= 1
+
+    def _end_of_rest(self) -> None:
+        self.stats.running -= 1
 
     def _draw(self) -> Injected | None:
         fault = self._faults.draw() if self._faults else None

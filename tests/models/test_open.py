@@ -1,0 +1,55 @@
+"""How thinking is asked for: what a server can, and what the user wants."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+
+from tessy.config import load
+from tessy.errors import ConfigError
+from tessy.models import probe
+from tessy.models.open import open_pair
+from tessy.testing import CooperativeScript, Latency, ScriptedServer
+from tessy.trajectory import Role
+
+SLOW = Latency(token_s=0.005)
+BOTH = frozenset(Role)
+
+
+async def read_as(mode: str, **teacher) -> tuple[frozenset[Role], tuple[str, ...]]:
+    """The roles whose thinking is streamed, and what the user is told."""
+    async with (
+        ScriptedServer(CooperativeScript("student"), latency=SLOW) as student,
+        ScriptedServer(CooperativeScript("teacher"), latency=SLOW, **teacher) as other,
+    ):
+        config = load(
+            None, {"student.model": student.url, "teacher.model": other.url, "mode": mode}
+        )
+        async with open_pair(config, date=datetime.date(2026, 1, 1)) as pair:
+            return pair.streamed, pair.notes
+
+
+async def test_servers_that_stream_and_stop_are_read_as_streams():
+    streamed, notes = await read_as("auto")
+    assert streamed == BOTH
+    assert not any("asking for chunks" in note for note in notes)
+
+
+async def test_a_server_that_goes_on_when_it_is_left_is_asked_for_chunks(monkeypatch):
+    monkeypatch.setattr(probe, "_QUIET_S", 0.3)
+    streamed, notes = await read_as("auto", aborts=False)
+    assert streamed == {Role.STUDENT}
+    assert "teacher: its server goes on when a stream is left: asking for chunks" in notes
+
+
+async def test_a_server_that_does_not_stream_is_asked_for_chunks():
+    streamed, _ = await read_as("auto", streams=False)
+    assert streamed == {Role.STUDENT}
+
+
+async def test_the_user_decides():
+    assert (await read_as("chunks"))[0] == frozenset()
+    assert (await read_as("stream", aborts=False))[0] == BOTH
+    with pytest.raises(ConfigError, match="the teacher's server does not stream"):
+        await read_as("stream", streams=False)
