@@ -48,6 +48,12 @@ async def test_a_server_that_does_not_stream_is_asked_for_chunks():
     assert streamed == {Role.STUDENT}
 
 
+@pytest.mark.parametrize("context", [70, 300, 3000])
+async def test_a_short_context_is_no_reason_to_refuse_to_start(context):
+    streamed, _ = await read_as("auto", context_length=context)
+    assert streamed == BOTH
+
+
 async def test_the_user_decides():
     assert (await read_as("chunks"))[0] == frozenset()
     assert (await read_as("stream", aborts=False))[0] == BOTH

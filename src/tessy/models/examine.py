@@ -83,7 +83,9 @@ async def _examine(config: Config, role: Role) -> Finding:
                 notes=tuple(opened.notes),
             )
             cached, first_token_s = await _cache(opened.client)
-            early = await stops_early(opened.client) if opened.abilities.streaming else None
+            context = opened.abilities.context_tokens
+            streams = opened.abilities.streaming
+            early = await stops_early(opened.client, context) if streams else None
         except TessyError as error:
             return replace(finding, error=str(error))
     return replace(finding, cached_share=cached, first_token_s=first_token_s, early_stop=early)

@@ -129,7 +129,7 @@ async def _is_read(part: Opened, role: Role, mode: Mode) -> bool:
         return True
     if not part.abilities.streaming:
         return False
-    if await stops_early(part.client) is False:
+    if await stops_early(part.client, part.abilities.context_tokens) is False:
         part.notes.append(f"{role}: its server goes on when a stream is left: asking for chunks")
         return False
     return True

@@ -14,6 +14,8 @@ from tessy.models.wire import Completion, Dialect, Request
 _INTERVAL = 8
 LONG_PROMPT = f"The numbers from one to a thousand are: {' '.join(map(str, range(1, 120)))} "
 _QUIET_S = 10.0
+_SHORT = 64
+"""Tokens that a short prompt has at most, in any vocabulary."""
 _PROMPT = "One, two, three, four,"
 _GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0)
 
@@ -176,18 +178,26 @@ class _Events(ReadAll):
         self.events = event
 
 
-async def stops_early(client: Client) -> bool | None:
+async def stops_early(client: Client, context_tokens: int | None = None) -> bool | None:
     """Whether the server stops generating when a stream is closed.
 
     Told from the server's own count of what is running: vLLM's and llama.cpp's metrics or slots.
+
+    Args:
+        client: Asks it.
+        context_tokens: The most that prompt and generation may have, if that is known.
 
     Returns:
         True or False, or None if the server does not tell what is running, or works for others.
     """
     if await _running(client) != 0:
         return None
-    request = Request(LONG_PROMPT, max_tokens=2000, sampling=_GREEDY, seed=0)
-    await client.follow(request, ReadNothing)
+    room = (context_tokens or 4096) - _SHORT
+    request = Request(_PROMPT, max_tokens=max(1, min(2000, room)), sampling=_GREEDY, seed=0)
+    try:
+        await client.follow(request, ReadNothing)
+    except Refused:  # what it takes is not known then: it can't be told
+        return None
     deadline = time.monotonic() + _QUIET_S
     while time.monotonic() < deadline:
         if not await _running(client):
