@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -18,12 +19,18 @@ _COLLECT_AT = 50_000
 
 
 def run_loop(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, as `asyncio.run` does."""
+    """Run a coroutine to its end, as `asyncio.run` does; then the collector is as it was."""
+    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    with suppress(ImportError):  # Windows has none
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    usual = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(_COLLECT_AT, 50, 100)
     try:
-        from uvloop import new_event_loop
-    except ImportError:  # Windows
-        return asyncio.run(main)
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(main)
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(main)
+    finally:
+        gc.set_threshold(*usual)
+        gc.unfreeze()

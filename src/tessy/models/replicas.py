@@ -251,8 +251,7 @@ class Replicas:
         seat.calls += 1
         tokens, first_s = request.prompt_tokens, seat.replica.client.first_token_s
         if tokens is not None and first_s:
-            new = tokens - seat.seen if not seat.seen else 0
-            seat.replica.took(first_s, new)
+            seat.replica.took(first_s, 0 if seat.seen else tokens)
             seat.seen = tokens
 
     def _lose(self, replica: Replica) -> None:
