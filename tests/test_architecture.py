@@ -31,6 +31,8 @@ reading
 boundary.segments boundary.metrics boundary.locate boundary.verbatim
 boundary.traces boundary.lexicon boundary.classifier boundary.walk boundary.tagger
 boundary.transformers boundary.onnx boundary.judge
+verify.protocol
+verify.registry
 questions config
 record
 models.address
@@ -50,13 +52,17 @@ models.voice
 models.open
 models.examine
 cooperate
-methods.tessy
+sample
+methods.method methods.prompts
+methods.tessy methods.student_only methods.teacher_only methods.teacher_think
+methods.teacher_answer methods.teacher_reference methods.teacher_score methods.attempts
+methods.teacher_mix
 methods
 runs.folder
 runs.packing
 runs.journal runs.reader
 runs.tally
-runs.plan runs.progress
+runs.plan runs.progress runs.tools
 runs.talk
 runs.pool
 runs.worker runs.crew
@@ -67,10 +73,14 @@ boundary.fit
 boundary.train
 boundary.evaluate
 boundary.report
-sft evaluation analysis serve lab
+evaluation.estimate
+evaluation.measure
+evaluation.collect
+evaluation.evaluate
+sft analysis serve lab
 cli.work
-cli.options cli.paint
-cli.show cli.doctor cli.synth cli.predictor
+cli.options cli.paint cli.scores
+cli.show cli.doctor cli.synth cli.evaluate cli.predictor
 cli
 cli.main
 """

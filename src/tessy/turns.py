@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tessy.boundary.protocol import Judgement, Passage
-from tessy.trajectory import Outcome, Part, Role, Trajectory, Turn
+from tessy.trajectory import Failure, Outcome, Part, Role, Trajectory, Turn
 from tessy.words import Unit, complete, units
 
 LOOKAHEAD_WORDS = 8
@@ -231,3 +231,26 @@ def close_thinking(trajectory: Trajectory) -> Turn:
         thrown=trajectory.pending,
         thrown_tokens=trajectory.pending_tokens,
     )
+
+
+def set_aside(trajectory: Trajectory, why: str, failure: Failure | None = None) -> list[Turn]:
+    """The turns, one of each author, that make a draft one which is not the sample's response.
+
+    Args:
+        trajectory: The draft.
+        why: In words.
+        failure: The reason, if it failed.
+    """
+    kept = trajectory.tokens
+    authors = [role for role in Role if kept[role]] or [trajectory.role]
+    return [
+        Turn(
+            role=role,
+            part=trajectory.part,
+            outcome=Outcome.SET_ASIDE,
+            thrown_tokens=kept[role],
+            why=why,
+            failure=failure,
+        )
+        for role in authors
+    ]

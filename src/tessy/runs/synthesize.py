@@ -25,11 +25,10 @@ from tessy import questions, record
 from tessy._version import __version__
 from tessy.boundary.judge import Judge
 from tessy.boundary.protocol import Predictor
-from tessy.boundary.registry import load_all
 from tessy.config import Config, load
-from tessy.errors import ConfigError, InputError
+from tessy.errors import ConfigError, InputError, QuestionsError
 from tessy.loop import run_loop
-from tessy.methods import METHODS
+from tessy.methods import method_of
 from tessy.models.open import Pair, check, open_pair
 from tessy.runs.crew import Crew, share
 from tessy.runs.folder import RunFolder
@@ -40,7 +39,11 @@ from tessy.runs.progress import Progress, Show
 from tessy.runs.reader import export
 from tessy.runs.talk import Begin
 from tessy.runs.tally import RunResult
+from tessy.runs.tools import predictors_of, verifier_of
 from tessy.trajectory import Failure, Role, Trajectory
+from tessy.verify.protocol import Verifier
+
+_SHOWN = 5
 
 
 def synthesize(
@@ -107,11 +110,14 @@ async def asynthesize(
     """As `synthesize`, for code that has an event loop already."""
     chosen = _settings(config, settings)
     progress = progress or Progress(Show.QUIET)
-    if chosen.method not in METHODS:
-        raise ConfigError(f"method = {chosen.method!r}", hint=f"one of {', '.join(METHODS)}")
-    check(chosen)
+    method = method_of(chosen)
+    roles = method.needs(chosen)
+    check(chosen, roles)
+    verifier = verifier_of(chosen)
     read = await asyncio.to_thread(questions.read, source, limit=limit, skip_bad=skip_bad)
-    predictors = load_all({role: chosen.predictor_of(role) for role in Role})
+    if verifier is not None:
+        check_columns(verifier, read)
+    predictors = predictors_of(chosen, method)
     folder = RunFolder(Path(out))
     with folder.locked():
         async with Journal(folder.journal) as journal:
@@ -131,7 +137,9 @@ async def asynthesize(
                 stopped = False
                 faults: Faults = {}
                 if todo.jobs:
-                    async with open_pair(chosen, date=date, say=progress.say) as pair:
+                    async with open_pair(
+                        chosen, date=date, say=progress.say, roles=roles, judged=method.judged
+                    ) as pair:
                         folder.same_models({r.value: m.name for r, m in pair.models.items()})
                         _check_conversations(todo, pair)
                         await _begin(pair, journal, todo, progress)
@@ -141,7 +149,7 @@ async def asynthesize(
                             )
                         else:
                             stopped, faults = await _by_itself(
-                                chosen, pair, predictors, journal, todo, progress
+                                chosen, pair, predictors, verifier, journal, todo, progress
                             )
             finally:
                 await asyncio.to_thread(export, folder)
@@ -158,6 +166,27 @@ async def asynthesize(
         tally=tally,
         faults=faults,
     )
+
+
+def check_columns(verifier: Verifier, read: questions.Questions) -> None:
+    """Make sure that every question has what its verifier needs, before any work.
+
+    Raises:
+        QuestionsError: Some have not; the first ones are named.
+    """
+    bad = []
+    for question in read.good:
+        try:
+            verifier.check(question.row)
+        except InputError as error:
+            bad.append(f"  {question.id}: {error}")
+    if bad:
+        shown = "\n".join(bad[:_SHOWN]) + ("\n  …" if len(bad) > _SHOWN else "")
+        raise QuestionsError(
+            f"{len(bad)} of {len(read.good)} questions can't be verified by {verifier.name}:\n"
+            + shown,
+            hint="docs/verifiers.md says which columns each verifier needs",
+        )
 
 
 def _settings(config: Config | str | Path | None, settings: dict[str, Any]) -> Config:
@@ -215,6 +244,7 @@ async def _by_itself(
     config: Config,
     pair: Pair,
     predictors: dict[Role, Predictor],
+    verifier: Verifier | None,
     journal: Journal,
     todo: Plan,
     progress: Progress,
@@ -229,7 +259,7 @@ async def _by_itself(
         lambda: sum(each.requests for each in servers.values()),
     )
     async with Judge(predictors) as judge, progress.watching(todo.tally):
-        pool = Pool(config, pair.models, pair.streamed, judge, desk)
+        pool = Pool(config, pair.models, pair.streamed, judge, desk, verifier)
         stopped = await _until_stopped(pool.run())
     return stopped, {role.value: each.traffic.faults for role, each in servers.items()}
 
