@@ -5,7 +5,7 @@
     │   ├── ConfigError           (also ValueError)  a setting
     │   ├── QuestionsError        (also ValueError)  lines of a questions file
     │   ├── SegmentsError         (also ValueError)  traces, or lines of a segment file
-    │   ├── AddressError          (also ValueError)  the name of a model or predictor
+    │   ├── AddressError          (also ValueError)  the name of a model, predictor or verifier
     │   └── RunMismatch           (also ValueError)  a run folder made with other settings
     ├── WeightsError          weights could not be fetched or do not match their checksum
     ├── LocalServerError      the embedded model server did not start, or died
@@ -17,6 +17,7 @@
     │   ├── ServerFailure         5xx or 429, after retries
     │   └── Refused               4xx: the server will not do it; never retried
     ├── PredictorError        a boundary predictor failed or broke its protocol
+    ├── SandboxError          programs can't be run in isolation here
     ├── JournalError          (also OSError)  the run's journal could not be written or read
     ├── RunLocked             another process is working in this run folder
     └── Outage                a model is gone; the run stopped and can be resumed
@@ -59,7 +60,7 @@ class SegmentsError(InputError, ValueError):
 
 
 class AddressError(InputError, ValueError):
-    """A model or predictor is named in a way that means nothing."""
+    """A model, predictor or verifier is named in a way that means nothing."""
 
 
 class RunMismatch(InputError, ValueError):
@@ -116,6 +117,10 @@ class Refused(ModelError):
 
 class PredictorError(TessyError):
     """A boundary predictor failed, or its judgement makes no sense."""
+
+
+class SandboxError(TessyError):
+    """Programs can't be run in isolation here, and nobody asked to run them without."""
 
 
 class JournalError(TessyError, OSError):
