@@ -31,8 +31,6 @@ reading
 boundary.segments boundary.metrics boundary.locate boundary.verbatim
 boundary.traces boundary.lexicon boundary.classifier boundary.walk boundary.tagger
 boundary.transformers boundary.onnx boundary.judge
-verify.protocol
-verify.registry
 questions config
 record
 verify.protocol verify.extract verify.numbers verify.limits

@@ -86,9 +86,9 @@ async def _work(line: Line, begin: Begin) -> None:
     config = Config.model_validate_json(begin.config).model_copy(update={"mode": Mode.CHUNKS})
     date = datetime.date.fromisoformat(begin.date)
     method = method_of(config)
-    predictors, verifier = predictors_of(config, method), verifier_of(config)
-    opened = open_pair(config, date=date, roles=method.needs(config), judged=method.judged)
-    async with opened as pair, Judge(predictors) as judge:
+    predictors, roles = predictors_of(config, method), method.needs(config)
+    opened = open_pair(config, date=date, roles=roles, judged=method.judged)
+    async with verifier_of(config) as verifier, opened as pair, Judge(predictors) as judge:
         models = {role: replace(m, name=begin.names[role.value]) for role, m in pair.models.items()}
         desk = FarDesk(line, models)
         pool = Pool(config, models, begin.streamed, judge, desk, verifier)
