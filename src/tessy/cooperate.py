@@ -30,7 +30,7 @@ from tessy.reading import Reading
 from tessy.record import MARKERS
 from tessy.repetition import RepetitionGuard
 from tessy.sizes import ChunkSizes
-from tessy.trajectory import Failure, Outcome, Part, Role, SampleFailed, Trajectory, Turn
+from tessy.trajectory import Failure, Outcome, Part, Role, SampleFailed, SetAside, Trajectory, Turn
 from tessy.turns import Chunk, Finish
 
 
@@ -105,11 +105,11 @@ class Session:
             why: In words.
             failure: The reason, if it failed.
         """
-        if self.trajectory.set_aside is None:
-            for turn in turns.set_aside(self.trajectory, why, failure):
-                turn = replace(turn, draft=self.draft)
-                self.trajectory.apply(turn)
-                self.record(turn)
+        reason = self.trajectory.set_aside or SetAside(why, failure)
+        for turn in turns.set_aside(self.trajectory, reason):
+            turn = replace(turn, draft=self.draft)
+            self.trajectory.apply(turn)
+            self.record(turn)
 
 
 Writer = Callable[[Session, int], Awaitable[tuple[Chunk, Judgement]]]

@@ -18,12 +18,13 @@ from tessy.boundary.judge import Tell
 from tessy.boundary.protocol import Passage
 from tessy.config import Config
 from tessy.cooperate import Session
+from tessy.errors import TessyError
 from tessy.models.formats import Messages
 from tessy.models.voice import Model, Voice
 from tessy.questions import Question
 from tessy.sizes import ChunkSizes
 from tessy.trajectory import Role, SampleFailed, Trajectory, Turn, drafts
-from tessy.verify.protocol import Verdict, Verifier
+from tessy.verify.protocol import Outcome, Verdict, Verifier
 
 DRAFTS_A_TRY = 1000
 """Numbers of drafts set apart for each try, so that a later one's do not depend on how many an
@@ -128,10 +129,19 @@ class Sample:
         return list(self.question.messages)
 
     async def verify(self, session: Session) -> Verdict | None:
-        """Have a draft's answer checked; None if the run has no verifier."""
+        """Have a draft's answer checked; None if the run has no verifier.
+
+        Raises:
+            TessyError: The verifier can't go on, so no sample can be verified any more.
+        """
         if self.verifier is None:
             return None
-        return await self.verifier.verify(self.question.row, session.trajectory.answer)
+        try:
+            return await self.verifier.verify(self.question.row, session.trajectory.answer)
+        except TessyError:
+            raise
+        except Exception as error:  # it may be the user's code: anything may happen
+            return Verdict(Outcome.ERROR, detail=f"verifier {self.verifier.name}: {error!r}")
 
     def choose(self, session: Session, why: Callable[[Session], str]) -> Session:
         """Make one draft the response: the others of this try are set aside.
@@ -151,6 +161,13 @@ class Sample:
             session.set_aside(failed.detail, failed.failure)
         self._begin_next()
 
+    def fail(self, failed: SampleFailed) -> None:
+        """Set all drafts of the last try aside but the one that stands for the sample."""
+        shown = self.shown
+        for session in self.sessions:
+            if session.trajectory is not shown:
+                session.set_aside(failed.detail, failed.failure)
+
     def skip_given_up(self) -> bool:
         """If an earlier start gave this try up and began another, pass it over; whether it did."""
         first = (self._try + 1) * DRAFTS_A_TRY
@@ -166,6 +183,7 @@ class Sample:
         self._leave()
         self._try += 1
         self.sessions = []
+        self.verdict = None
 
     def _leave(self) -> None:
         for voice in self._voices:
@@ -175,10 +193,11 @@ class Sample:
 
     @property
     def shown(self) -> Trajectory:
-        """The draft that stands for the sample: its response, or else the latest try at one."""
-        tries = [draft for number, draft in self._drafts.items() if number not in self._asides]
+        """The draft that stands for the sample: its response, or else the last try's latest."""
+        drafts = [session.trajectory for session in self.sessions]
+        tries = [s.trajectory for s in self.sessions if s.draft not in self._asides]
         left = [draft for draft in tries if draft.set_aside is None]
-        found = left or tries or list(self._drafts.values())
+        found = left or tries or drafts
         return found[-1] if found else Trajectory()
 
     @property

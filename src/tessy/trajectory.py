@@ -285,3 +285,9 @@ def drafts(turns: Iterable[Turn]) -> Mapping[int, list[Turn]]:
     for turn in turns:
         found.setdefault(turn.draft, []).append(turn)
     return found
+
+
+def latest(turns: Iterable[Turn]) -> list[Turn]:
+    """The turns of the draft that is being written: the last one's."""
+    found = drafts(turns)
+    return found[max(found)] if found else []

@@ -26,6 +26,7 @@ async def write(sample: Sample, method: Method) -> None:
             await _try(sample, method, last=number == tries)
         except SampleFailed as failed:
             if number == tries:
+                sample.fail(failed)
                 raise
             sample.give_up(failed)
         else:
