@@ -126,6 +126,7 @@ async def test_what_the_verifier_rejects_is_a_failure_and_the_rest_has_its_verdi
     assert {(r["id"], r["reason"]) for r in failed} == {(f"q{n}", "rejected") for n in (1, 3, 5, 7)}
     assert all(r["stats"]["drafts"] == 2 for r in failed)
     assert all(r["stats"]["drafts"] == 1 for r in finished)
+    assert "verified  4 right: 100.0% right" in done.err
     shown = await tessy("show", tmp_path / "run", "q1", "--thrown")
     assert "set aside (rejected): wrong: 1 is odd" in shown.out
 
@@ -181,6 +182,8 @@ async def test_eval_counts_what_is_right_and_goes_on(tmp_path, tokenizers):
     assert found["groups"]["b"]["pass_at"]["2"]["value"] == 0.0
     assert found["right"]["q0"] == [2, 2]
     assert "50.0% (" in done.out
+    assert "12 of 12 done" in done.err
+    assert "teacher" not in done.err
 
 
 async def test_eval_counts_truncations_and_says_what_was_not_measured(tmp_path, tokenizers):

@@ -163,6 +163,7 @@ async def _run(
         await asyncio.to_thread(export, folder)
     reasons = Counter((await journal.ended()).values())
     finished = reasons.pop(None, 0)
+    verdicts = await journal.verdicts() if means.verifier is not None else {}
     return RunResult(
         folder=folder.path,
         total=todo.tally.total,
@@ -172,6 +173,7 @@ async def _run(
         seconds=todo.tally.seconds,
         tally=todo.tally,
         faults=faults,
+        verdicts=verdicts,
     )
 
 

@@ -53,9 +53,7 @@ def _begin(settings: Path, out: Path) -> None:
     own = out / SETTINGS
     if own.is_file():
         if load(own) != load(settings):
-            raise ConfigError(
-                f"{out} holds a study with other settings", hint="give another --out"
-            )
+            raise ConfigError(f"{out} holds a study with other settings", hint="give another --out")
         return
     if out.exists() and any(out.iterdir()):
         raise ConfigError(f"{out} holds something else", hint="give a new folder")

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from tessy.lab.families import FAMILIES
+from tessy.lab.questions import Split, questions
 
 from tessy.config import Config, Limits, ModelSettings, OnWrong, Prompts, Sampling
 from tessy.evaluation.evaluate import as_json, evaluate
 from tessy.evaluation.evaluate import settings as evaluating
-from tessy.lab.families import FAMILIES
-from tessy.lab.questions import Split, questions
 from tessy.lab.study import plan
 from tessy.lab.study.plan import Train, Untouched, Write
 from tessy.lab.study.settings import StudySettings, load

@@ -35,9 +35,7 @@ def draw(results: Results, folder: Path) -> list[Path]:
     try:
         import matplotlib
     except ImportError:
-        raise MissingExtra(
-            "pictures need matplotlib", hint="pip install 'tessy[train]'"
-        ) from None
+        raise MissingExtra("pictures need matplotlib", hint="pip install 'tessy[train]'") from None
     matplotlib.use("Agg")
     folder.mkdir(parents=True, exist_ok=True)
     pictures: dict[str, Callable[[Results], Any]] = {"curves": _curves, "losses": _losses}
