@@ -18,6 +18,7 @@
     │   └── Refused               4xx: the server will not do it; never retried
     ├── PredictorError        a boundary predictor failed or broke its protocol
     ├── SandboxError          programs can't be run in isolation here
+    ├── StudyError            a job of a study failed, or is missing
     ├── JournalError          (also OSError)  the run's journal could not be written or read
     ├── RunLocked             another process is working in this run folder
     └── Outage                a model is gone; the run stopped and can be resumed
@@ -121,6 +122,10 @@ class PredictorError(TessyError):
 
 class SandboxError(TessyError):
     """Programs can't be run in isolation here, and nobody asked to run them without."""
+
+
+class StudyError(TessyError):
+    """A job of a study failed, or is missing."""
 
 
 class JournalError(TessyError, OSError):
