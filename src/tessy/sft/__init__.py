@@ -2,5 +2,6 @@
 
 Each imports only from those above it.
 
+    masks       which tokens carry loss: from spans to labels; pure
     gguf        a trained Llama as a GGUF file for llama.cpp
 """
