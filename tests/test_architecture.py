@@ -69,10 +69,28 @@ boundary.evaluate
 boundary.report
 sft.masks sft.gguf
 sft
+export.sample
+export.drops
+export.counts export.split export.portable
+export.limits
+export.tokenizer export.contamination
+export.duplicates
+export.settings
+export.filters
+export.schema
+export.source
+export.jsonl
+export.trl export.sharegpt
+export.alpaca export.parquet
+export.card
+export.hf
+export.hub export.formats
+export.staging
+export.job
 evaluation analysis serve lab
-cli.work
+cli.work cli.shipping
 cli.options cli.paint
-cli.show cli.doctor cli.synth cli.predictor
+cli.show cli.doctor cli.synth cli.predictor cli.export
 cli
 cli.main
 """
@@ -83,16 +101,11 @@ Empty rooms' names are DESIGN's. `tessy` itself, the front door, names all and i
 
 RANKS = {name: rank for rank, line in enumerate(LAYERS.splitlines()) for name in line.split()}
 PURE = (
-    "turns",
-    "reading",
-    "sizes",
-    "words",
-    "trajectory",
-    "repetition",
-    "boundary.protocol",
-    "sft.masks",
+    *("turns", "reading", "sizes", "words", "trajectory", "repetition", "boundary.protocol"),
+    *("sft.masks", "export.sample", "export.drops", "export.counts", "export.split"),
+    *("export.portable", "export.limits", "export.contamination"),
 )
-DOORS = {"boundary", "models", "runs", "sft"}
+DOORS = {"boundary", "export", "models", "runs", "sft"}
 """Rooms whose own `__init__` is a docstring and no more."""
 EFFECTS = {
     *("asyncio", "threading", "subprocess", "socket", "concurrent", "sqlite3", "aiohttp", "time"),
@@ -190,7 +203,7 @@ def test_decisions_are_pure(name):
     assert seen <= {*PURE, "boundary", "config", "errors", "sft"}
 
 
-@pytest.mark.parametrize("room", ["boundary", "models", "runs", "sft"])
+@pytest.mark.parametrize("room", sorted(DOORS))
 def test_a_room_lists_its_modules_in_order(room):
     """Their docstrings say "Each imports only from those above it"."""
     listed = re.findall(r"^ {4}(\w+) {2,}\S", import_module(f"tessy.{room}").__doc__ or "", re.M)
@@ -225,7 +238,7 @@ def test_the_guards_would_notice(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "command",
     [
-        *([], ["synth"], ["doctor"], ["show"], ["predictor"]),
+        *([], ["synth"], ["doctor"], ["show"], ["export"], ["predictor"]),
         *(["predictor", name] for name in ("annotate", "train", "evaluate")),
     ],
 )
@@ -339,7 +352,9 @@ def enums() -> list[type[enum.Enum]]:
     return list(found.values())
 
 
-@pytest.mark.parametrize("outcome", [e for e in enums() if e.__name__ in ("Failure", "Outcome")])
+@pytest.mark.parametrize(
+    "outcome", [e for e in enums() if e.__name__ in ("Failure", "Outcome", "Reason")]
+)
 def test_every_outcome_is_documented(outcome):
     documented = members(outcome)
     assert set(documented) == {member.name for member in outcome}

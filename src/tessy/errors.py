@@ -5,6 +5,7 @@
     │   ├── ConfigError           (also ValueError)  a setting
     │   ├── QuestionsError        (also ValueError)  lines of a questions file
     │   ├── SegmentsError         (also ValueError)  traces, or lines of a segment file
+    │   ├── ExportError           (also ValueError)  a data set to export, or what is left of it
     │   ├── AddressError          (also ValueError)  the name of a model or predictor
     │   └── RunMismatch           (also ValueError)  a run folder made with other settings
     ├── WeightsError          weights could not be fetched or do not match their checksum
@@ -18,6 +19,7 @@
     │   └── Refused               4xx: the server will not do it; never retried
     ├── PredictorError        a boundary predictor failed or broke its protocol
     ├── JournalError          (also OSError)  the run's journal could not be written or read
+    ├── HubError              (also OSError)  Hugging Face did not take an upload
     ├── RunLocked             another process is working in this run folder
     └── Outage                a model is gone; the run stopped and can be resumed
 
@@ -56,6 +58,10 @@ class QuestionsError(InputError, ValueError):
 
 class SegmentsError(InputError, ValueError):
     """Traces hold no thinking, or lines of a segment file are bad."""
+
+
+class ExportError(InputError, ValueError):
+    """What is to be exported can't be read, is no record, or nothing of it is kept."""
 
 
 class AddressError(InputError, ValueError):
@@ -120,6 +126,10 @@ class PredictorError(TessyError):
 
 class JournalError(TessyError, OSError):
     """The journal of a run cannot be written or read."""
+
+
+class HubError(TessyError, OSError):
+    """Hugging Face can't be reached, or did not take an upload."""
 
 
 class RunLocked(TessyError):
