@@ -20,10 +20,9 @@ NGRAM = 13
 """Words in a row that make a sample contaminated."""
 
 
-def ngrams(found: list[str], size: int) -> Iterator[str]:
+def ngrams(found: list[str], size: int) -> Iterator[tuple[str, ...]]:
     """All runs of `size` words."""
-    for start in range(len(found) - size + 1):
-        yield " ".join(found[start : start + size])
+    return zip(*(found[start:] for start in range(size)), strict=False)
 
 
 class Contamination:
@@ -36,8 +35,8 @@ class Contamination:
 
     def __init__(self, questions: Iterable[tuple[str, str]], size: int = NGRAM) -> None:
         self._size = size
-        self._runs: dict[str, str] = {}
-        self._short: dict[str, str] = {}
+        self._runs: dict[tuple[str, ...], str] = {}
+        self._short: dict[tuple[str, ...], str] = {}
         self.questions = 0
         self.short = 0
         """Questions with fewer words than count, compared as a whole."""
@@ -46,7 +45,7 @@ class Contamination:
             self.questions += 1
             if len(found) < size:
                 self.short += 1
-                self._short.setdefault(" ".join(found), name)
+                self._short.setdefault(tuple(found), name)
             for run in ngrams(found, size):
                 self._runs.setdefault(run, name)
 
@@ -54,13 +53,14 @@ class Contamination:
         """Drop a sample that shares words with a test question."""
         for message in sample.messages:
             found = plain(message["content"])
-            whole = " ".join(found)
+            whole = tuple(found)
             if message["role"] == "user" and found and whole in self._short:
                 return self._drop(self._short[whole], whole)
-            for run in ngrams(found, self._size):
-                if run in self._runs:
-                    return self._drop(self._runs[run], run)
+            if self._runs.keys().isdisjoint(ngrams(found, self._size)):
+                continue
+            run = next(run for run in ngrams(found, self._size) if run in self._runs)
+            return self._drop(self._runs[run], run)
         return None
 
-    def _drop(self, name: str, run: str) -> Drop:
-        return Drop(Reason.CONTAMINATED, f"shares with test question {name}: {run}")
+    def _drop(self, name: str, run: tuple[str, ...]) -> Drop:
+        return Drop(Reason.CONTAMINATED, f"shares with test question {name}: {' '.join(run)}")

@@ -49,9 +49,9 @@ class NearDuplicates:
     def __call__(self, sample: Sample) -> Drop | None:
         """Drop a sample that is like one that passed; else remember it."""
         found = plain(sample.content)
-        shingles = {shingle.encode() for shingle in ngrams(found, min(SHINGLE, len(found)) or 1)}
+        runs = ngrams(found, min(SHINGLE, len(found)) or 1)
         sketch = self._empty.copy()
-        sketch.update_batch(sorted(shingles))
+        sketch.update_batch({" ".join(run).encode() for run in runs})
         for number in sorted(self._index.query(sketch)):
             sample_id, other = self._kept[number]
             if (likeness := sketch.jaccard(other)) >= self._threshold:
