@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,7 @@ def first(filters: Sequence[Filter], sample: Sample) -> Drop | None:
 
 
 def _write(
-    samples: Any,
+    samples: Iterable[Sample],
     decide: Callable[[Sample], dict[str, Any] | Drop],
     format_: Format,
     folder: Path,

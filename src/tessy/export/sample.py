@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tessy.sft.masks import check_spans
+
 ROLES = ("system", "user", "assistant")
 """Who may speak in a conversation."""
-AUTHORS = ("student", "teacher", "format")
-"""Who may have written a span."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def check(row: Any) -> Sample:
     if not isinstance(row["id"], str) or not row["id"]:
         raise ValueError(f"id must be text, not {row['id']!r}")
     content = _conversation(row["messages"])
-    _provenance(row["spans"], len(content))
+    check_spans(content, row["spans"])
     _counts(row["stats"])
     return Sample(row)
 
@@ -99,22 +99,6 @@ def _conversation(messages: Any) -> str:
     if messages[-1]["role"] != "assistant":
         raise ValueError(f"messages must end with the assistant, not the {messages[-1]['role']}")
     return str(messages[-1]["content"])
-
-
-def _provenance(spans: Any, length: int) -> None:
-    """Spans must cover the response from its first character to its last."""
-    if not isinstance(spans, list):
-        raise ValueError("spans must be a list")
-    position = 0
-    for index, span in enumerate(spans):
-        if not isinstance(span, dict) or span.get("role") not in AUTHORS:
-            raise ValueError(f"spans[{index}].role must be one of {', '.join(AUTHORS)}")
-        start, end = span.get("start"), span.get("end")
-        if not isinstance(end, int) or start != position or end <= position:
-            raise ValueError(f"spans[{index}] is {start} to {end}, not {position} to more")
-        position = end
-    if position != length:
-        raise ValueError(f"spans end at {position}, but the response at {length}")
 
 
 def _counts(stats: Any) -> None:
