@@ -54,8 +54,11 @@ def card(name: str, settings: ExportSettings, sources: Sequence[Source], counts:
 
 
 def _cell(value: Any) -> str:
-    """A value in a line of Markdown: it must not end its cell, its line, or become markup."""
-    text = " ".join(str(value).split())
+    """A value in a line of Markdown: it must not end its cell, its line, or become markup.
+
+    Nor may it name a folder of this machine: models and predictors may be files.
+    """
+    text = " ".join(str(portable(value)).split())
     return "".join(f"\\{char}" if char in "\\|`*_[]<>#" else char for char in text)
 
 
