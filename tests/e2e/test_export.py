@@ -29,13 +29,19 @@ async def until(condition):
             await asyncio.sleep(0.01)
 
 
-@pytest.fixture
-async def run(tmp_path, tokenizers):
-    questions = write_questions(tmp_path / "q.jsonl", 6)
-    async with two_servers(tokenizers) as (_, options):
-        done = await tessy("synth", questions, "--out", tmp_path / "run", *options)
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, tokenizers):
+    """A finished run, which no test changes."""
+    folder = tmp_path_factory.mktemp("finished")
+
+    async def synth():
+        questions = write_questions(folder / "q.jsonl", 6)
+        async with two_servers(tokenizers) as (_, options):
+            done = await tessy("synth", questions, "--out", folder / "run", *options)
         assert done.code == 0, done.err
-    return tmp_path / "run"
+
+    asyncio.run(synth())
+    return folder / "run"
 
 
 def loaded(path, tmp_path):
@@ -86,7 +92,7 @@ async def test_filters_on_a_real_run(run, tmp_path):
         shares[record["id"]] = stats["teacher_tokens"] / whole
     bound = sorted(shares.values())[3]
     out = tmp_path / "out"
-    filters = ["--min-teacher-share", str(bound), "--decontaminate", tmp_path / "q.jsonl"]
+    filters = ["--min-teacher-share", str(bound), "--decontaminate", run.parent / "q.jsonl"]
     done = await tessy("export", run, "--to", "trl", "--out", out, *filters)
     assert done.code == 2
     assert "no sample is kept" in done.err, "they were made of these very questions"
@@ -101,7 +107,7 @@ async def test_filters_on_a_real_run(run, tmp_path):
 async def test_a_run_that_goes_on_is_exported_as_far_as_it_is(tmp_path, tokenizers):
     questions = write_questions(tmp_path / "q.jsonl", 40)
     folder, out = RunFolder(tmp_path / "run"), tmp_path / "out"
-    latency = Latency(first_token_s=0.01, per_token_s=0.002)
+    latency = Latency(first_token_s=0.01, token_s=0.001)
 
     def ended():
         if not folder.journal.exists():
@@ -137,7 +143,7 @@ def big(run, path, copies):
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
 async def test_a_stopped_export_leaves_nothing_under_its_name(run, tmp_path, how, code):
-    data, out = big(run, tmp_path / "big.jsonl", 3000), tmp_path / "out"
+    data, out = big(run, tmp_path / "big.jsonl", 2000), tmp_path / "out"
     command = ["export", data, "--to", "parquet", "--near-duplicates", "0.9", "--out", out]
     process = await start(*command)
     hidden = tmp_path / ".out.part"

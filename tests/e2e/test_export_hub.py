@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from conftest import Done, tessy
+from export_samples import record, write_records
 
 TOKEN = "hf_of_a_test"
 LICENCE = ["--licence", "cc-by-4.0"]
@@ -82,22 +83,7 @@ async def hub():
 
 @pytest.fixture
 def records(tmp_path):
-    content = "<think>\nokay, x=7\n</think>\n\nIt is 7."
-    spans = [("format", 0, 8), ("student", 8, 14), ("teacher", 14, 17), ("format", 17, 28)]
-    spans = [*spans, ("student", 28, len(content))]
-    made = {
-        "id": "q0",
-        "messages": [
-            {"role": "user", "content": "What is x?"},
-            {"role": "assistant", "content": content},
-        ],
-        "spans": [{"role": role, "start": start, "end": end} for role, start, end in spans],
-        "stats": {"student_tokens": 6, "teacher_tokens": 4},
-        "method": "tessy",
-    }
-    path = tmp_path / "dataset.jsonl"
-    path.write_text(f"{json.dumps(made)}\n{json.dumps({**made, 'id': 'q1'})}\n")
-    return path
+    return write_records(tmp_path / "dataset.jsonl", [record("q0"), record("q1")])
 
 
 async def push(hub, records, out, *more, token=TOKEN, to="hf", name="me/data") -> Done:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from export_samples import CLOSE, OPEN, record, write_records
 
+from export_samples import CLOSE, OPEN, record, write_records
 from tessy.export.job import export
 from tessy.export.settings import validated
 from tessy.sft.masks import IGNORED, Run, labels, token_weights
