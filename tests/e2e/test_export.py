@@ -9,6 +9,7 @@ import signal
 import pytest
 
 from conftest import lines, start, tessy, two_servers, write_questions
+from tessy.errors import JournalError
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import Reader
 from tessy.testing import Latency
@@ -110,10 +111,11 @@ async def test_a_run_that_goes_on_is_exported_as_far_as_it_is(tmp_path, tokenize
     latency = Latency(first_token_s=0.01, token_s=0.001)
 
     def ended():
-        if not folder.journal.exists():
+        try:
+            with Reader(folder) as reader:
+                return len(reader.ids(99))
+        except JournalError:  # it is only just being made
             return 0
-        with Reader(folder) as reader:
-            return len(reader.ids(99))
 
     async with two_servers(tokenizers, latency=latency) as (_, options):
         more = [*options, "--concurrency", "2"]
@@ -141,6 +143,15 @@ def big(run, path, copies):
     return path
 
 
+@pytest.fixture
+def interruptible():
+    """A shell's background jobs ignore Ctrl-C, and so would what the tests start in one."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
 async def test_a_stopped_export_leaves_nothing_under_its_name(run, tmp_path, how, code):
     data, out = big(run, tmp_path / "big.jsonl", 2000), tmp_path / "out"
