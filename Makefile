@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO_OUT ?= runs/demo
 
-.PHONY: help install install-dev demo demo-llm study study-smoke test test-vllm check bench format clean
+.PHONY: help install install-dev demo demo-llm study study-smoke test test-vllm test-trainers
+.PHONY: check bench format clean
 
 help:
 	@echo "make demo     two small models, alone and together, on questions with known answers"
@@ -15,6 +16,7 @@ help:
 	@echo "make study-smoke  the same in minutes, to see that it works"
 	@echo "make test     all tests"
 	@echo "make test-vllm  the tests against the real vLLM, which it installs (2.5 GB)"
+	@echo "make test-trainers  exports, with LLaMA-Factory and Axolotl, which it installs (11 GB)"
 	@echo "make check    lint, format and types"
 	@echo "make bench    how fast it is, against the bound (docs/performance.md)"
 	@echo "make format   mend lint and format"
@@ -56,6 +58,12 @@ test: install-dev
 test-vllm: install-dev
 	$(BIN)/python tests/e2e/install_vllm.py .venv-vllm
 	TESSY_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python $(BIN)/python -m pytest -q -s -rA tests/e2e/test_vllm.py
+
+test-trainers: install-dev
+	test -x .venv-llamafactory/bin/llamafactory-cli || { $(PYTHON) -m venv .venv-llamafactory && .venv-llamafactory/bin/pip install --quiet llamafactory==0.9.5; }
+	test -x .venv-axolotl/bin/axolotl || { $(PYTHON) -m venv .venv-axolotl && .venv-axolotl/bin/pip install --quiet axolotl==0.19.0; }
+	TESSY_LLAMAFACTORY=$(CURDIR)/.venv-llamafactory/bin TESSY_AXOLOTL=$(CURDIR)/.venv-axolotl/bin \
+	  $(BIN)/python -m pytest -q -rA tests/e2e/test_export_trainers.py
 
 check: install-dev
 	$(BIN)/ruff check .

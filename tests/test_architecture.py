@@ -79,10 +79,30 @@ evaluation.estimate
 evaluation.measure
 evaluation.collect
 evaluation.evaluate
-sft analysis serve lab
-cli.work
+sft.masks sft.gguf
+sft
+export.sample
+export.drops
+export.counts export.split export.portable
+export.limits
+export.tokenizer export.contamination
+export.duplicates
+export.settings
+export.filters
+export.schema
+export.source
+export.jsonl
+export.trl export.sharegpt
+export.alpaca export.parquet
+export.card
+export.hf
+export.hub export.formats
+export.staging
+export.job
+analysis serve lab
+cli.work cli.shipping
 cli.options cli.paint cli.scores
-cli.show cli.doctor cli.synth cli.evaluate cli.predictor
+cli.show cli.doctor cli.synth cli.evaluate cli.predictor cli.export
 cli
 cli.main
 """
@@ -95,8 +115,11 @@ RANKS = {name: rank for rank, line in enumerate(LAYERS.splitlines()) for name in
 PURE = (
     *("turns", "reading", "sizes", "words", "trajectory", "repetition", "boundary.protocol"),
     *("verify.protocol", "verify.extract", "verify.numbers"),
+    *("sft.masks", "export.sample", "export.drops", "export.counts", "export.split"),
+    *("export.portable", "export.limits", "export.contamination"),
+    *("evaluation.estimate", "evaluation.measure"),
 )
-DOORS = {"boundary", "models", "runs", "verify"}
+DOORS = {"boundary", "evaluation", "export", "models", "runs", "sft", "verify"}
 """Rooms whose own `__init__` is a docstring and no more."""
 EFFECTS = {
     *("asyncio", "threading", "subprocess", "socket", "concurrent", "sqlite3", "aiohttp", "time"),
@@ -191,7 +214,8 @@ def test_decisions_are_pure(name):
         seen.add(module)
         assert not imports(module) & EFFECTS, f"tessy.{module}"
         waiting += ours(module) - seen
-    assert seen <= {*PURE, "boundary", "verify", "config", "errors"}
+    rooms = {"boundary", "evaluation", "sft", "verify"}
+    assert seen <= {*PURE, *rooms, "config", "errors"}
 
 
 @pytest.mark.parametrize("room", sorted(DOORS))
@@ -229,7 +253,7 @@ def test_the_guards_would_notice(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "command",
     [
-        *([], ["synth"], ["doctor"], ["show"], ["predictor"]),
+        *([], ["synth"], ["doctor"], ["show"], ["export"], ["predictor"]),
         *(["predictor", name] for name in ("annotate", "train", "evaluate")),
     ],
 )
@@ -343,7 +367,9 @@ def enums() -> list[type[enum.Enum]]:
     return list(found.values())
 
 
-@pytest.mark.parametrize("outcome", [e for e in enums() if e.__name__ in ("Failure", "Outcome")])
+@pytest.mark.parametrize(
+    "outcome", [e for e in enums() if e.__name__ in ("Failure", "Outcome", "Reason")]
+)
 def test_every_outcome_is_documented(outcome):
     documented = members(outcome)
     assert set(documented) == {member.name for member in outcome}

@@ -36,6 +36,12 @@ OPTIONS = {
     ],
     "doctor": _MODELS,
     "show": ["RUN", "SAMPLE", "--thrown", "--limit"],
+    "export": [
+        *("RUNS", "--to", "--out", "--mask", "--validation", "--seed"),
+        *("--min-teacher-share", "--max-teacher-share", "--max-tokens", "--tokenizer"),
+        *("--drop-forced", "--near-duplicates", "--decontaminate", "--ngram"),
+        *("--licence", "--push", "--public", "--force", "--quiet"),
+    ],
     "predictor": [],
     "predictor annotate": [
         *("TRACES", "--annotator", "--out", "--count", "--words", "--before", "--seed"),

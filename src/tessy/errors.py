@@ -6,6 +6,7 @@
     │   ├── QuestionsError        (also ValueError)  lines of a questions file
     │   ├── SegmentsError         (also ValueError)  traces, or lines of a segment file
     │   ├── AddressError          (also ValueError)  the name of a model, predictor or verifier
+    │   ├── ExportError           (also ValueError)  a data set to export, or what is left of it
     │   └── RunMismatch           (also ValueError)  a run folder made with other settings
     ├── WeightsError          weights could not be fetched or do not match their checksum
     ├── LocalServerError      the embedded model server did not start, or died
@@ -20,6 +21,7 @@
     ├── SandboxError          programs can't be run in isolation here
     ├── StudyError            a job of a study failed, or is missing
     ├── JournalError          (also OSError)  the run's journal could not be written or read
+    ├── HubError              (also OSError)  Hugging Face did not take an upload
     ├── RunLocked             another process is working in this run folder
     └── Outage                a model is gone; the run stopped and can be resumed
 
@@ -58,6 +60,10 @@ class QuestionsError(InputError, ValueError):
 
 class SegmentsError(InputError, ValueError):
     """Traces hold no thinking, or lines of a segment file are bad."""
+
+
+class ExportError(InputError, ValueError):
+    """What is to be exported can't be read, is no record, or nothing of it is kept."""
 
 
 class AddressError(InputError, ValueError):
@@ -130,6 +136,10 @@ class StudyError(TessyError):
 
 class JournalError(TessyError, OSError):
     """The journal of a run cannot be written or read."""
+
+
+class HubError(TessyError, OSError):
+    """Hugging Face can't be reached, or did not take an upload."""
 
 
 class RunLocked(TessyError):
