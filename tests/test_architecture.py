@@ -68,7 +68,14 @@ boundary.train
 boundary.evaluate
 boundary.report
 sft.masks sft.gguf
-sft
+sft.settings sft.losses
+sft.folder sft.data
+sft.render
+sft.prepare
+sft.epochs
+sft.card sft.quiet sft.student
+sft.fit
+sft.train
 evaluation analysis serve lab
 cli.work
 cli.options cli.paint

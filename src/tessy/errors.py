@@ -5,6 +5,7 @@
     │   ├── ConfigError           (also ValueError)  a setting
     │   ├── QuestionsError        (also ValueError)  lines of a questions file
     │   ├── SegmentsError         (also ValueError)  traces, or lines of a segment file
+    │   ├── DatasetError          (also ValueError)  rows of a data set to train on
     │   ├── AddressError          (also ValueError)  the name of a model or predictor
     │   └── RunMismatch           (also ValueError)  a run folder made with other settings
     ├── WeightsError          weights could not be fetched or do not match their checksum
@@ -56,6 +57,10 @@ class QuestionsError(InputError, ValueError):
 
 class SegmentsError(InputError, ValueError):
     """Traces hold no thinking, or lines of a segment file are bad."""
+
+
+class DatasetError(InputError, ValueError):
+    """A data set to train on cannot be read, or rows of it are bad."""
 
 
 class AddressError(InputError, ValueError):

@@ -13,7 +13,11 @@ from typing import Any, Literal
 
 from tessy.errors import ConfigError, MissingExtra
 
-DType = Literal["f32", "f16"]
+DType = Literal["f32", "f16", "bf16", "q8_0"]
+
+
+def check_gguf(config: Any, tokenizer: Any) -> None:
+    """Refuse what can't be written, before any work."""
 
 
 def write_gguf(model_folder: Path, out: Path, *, dtype: DType = "f16") -> Path:
