@@ -67,7 +67,8 @@ boundary.fit
 boundary.train
 boundary.evaluate
 boundary.report
-sft.masks sft.gguf
+sft.masks sft.vocabulary
+sft.gguf
 sft.settings sft.losses
 sft.folder sft.data
 sft.render

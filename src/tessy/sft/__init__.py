@@ -3,6 +3,7 @@
 Each imports only from those above it.
 
     masks       which tokens carry loss: from spans to labels; pure
+    vocabulary  a tokenizer as llama.cpp keeps it
     gguf        a trained Llama as a GGUF file for llama.cpp
     settings    how to train
     losses      loss curves, and what a checkpoint says of its steps
