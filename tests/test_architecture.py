@@ -80,7 +80,7 @@ sft.train
 evaluation analysis serve lab
 cli.work
 cli.options cli.paint
-cli.show cli.doctor cli.synth cli.predictor
+cli.show cli.doctor cli.synth cli.predictor cli.sft
 cli
 cli.main
 """
@@ -233,7 +233,7 @@ def test_the_guards_would_notice(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "command",
     [
-        *([], ["synth"], ["doctor"], ["show"], ["predictor"]),
+        *([], ["synth"], ["doctor"], ["show"], ["sft"], ["predictor"]),
         *(["predictor", name] for name in ("annotate", "train", "evaluate")),
     ],
 )

@@ -157,7 +157,14 @@ def load_settings(path: Path | None, overrides: dict[str, Any]) -> SFTSettings:
             raise ConfigError(f"{path}: no such configuration file") from None
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{path}: {error}") from None
-    tree |= {key: value for key, value in overrides.items() if value is not None}
+    for key, value in overrides.items():
+        there = tree.get(key)
+        if isinstance(there, dict) and isinstance(value, dict):
+            value = {**there, **value}
+        if value is not None:
+            tree[key] = value
+    if "model" not in tree:
+        raise ConfigError("no model to train is named", hint="--model FOLDER-OR-ID")
     try:
         return SFTSettings.model_validate(tree)
     except ValidationError as error:
