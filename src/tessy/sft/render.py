@@ -97,13 +97,13 @@ class Renderer:
         """
         text = self._apply(sample.messages)
         prompt = self._apply(sample.messages[:-1], add_generation_prompt=True)
+        begin = text.rfind(sample.content)
+        if begin < 0:
+            raise ValueError("the chat template does not keep the response as it is")
         if not text.startswith(prompt):
             raise ValueError(
                 f"the model is asked with …{prompt[-_SHOWN:]!r}, and the sample goes on otherwise"
             )
-        begin = text.rfind(sample.content)
-        if begin < 0:
-            raise ValueError("the chat template does not keep the response as it is")
         text = self._ended(text, begin + len(sample.content))
         return Rendered(text, begin, tuple(self._literal(text, sample.messages)))
 
