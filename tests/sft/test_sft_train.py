@@ -189,6 +189,36 @@ def test_a_training_that_is_done_is_not_done_again(trained, model, data):
     assert said == []
 
 
+class Crash(Exception):
+    """Whatever ends a process."""
+
+
+def crash(*_, **__):
+    raise Crash
+
+
+@pytest.mark.parametrize(
+    "where", ["keep", "SFTFolder.seal", "curves.write", "on_epoch", "_Work.finish"]
+)
+def test_resumed_after_a_crash_anywhere_is_as_if_there_was_none(
+    trained, model, data, tmp_path, monkeypatch, where
+):
+    """Between any two things that are done at the end of an epoch, and what is told comes out."""
+    chosen, seen = settings(model, epochs=3), []
+    with monkeypatch.context() as patch:
+        if where != "on_epoch":
+            patch.setattr(f"tessy.sft.train.{where}", crash)
+        with pytest.raises(Crash):
+            train(
+                data, chosen, tmp_path / "out",
+                on_epoch=crash if where == "on_epoch" else seen.append,
+            )  # fmt: skip
+    again = train(data, chosen, tmp_path / "out", on_epoch=seen.append)
+    assert again.losses == trained[0].losses
+    assert same(again.epochs[-1].folder, trained[0].epochs[-1].folder)
+    assert tuple(seen[-3:]) == again.epochs
+
+
 def test_micro_batches_change_no_more_than_rounding(trained, model, data, tmp_path):
     small = train(data, settings(model, epochs=3, max_steps=3, micro_batch=2), tmp_path / "small")
     for one, other in zip(small.losses.steps[:2], trained[0].losses.steps, strict=False):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from tessy.config import did_you_mean, explain
 from tessy.errors import ConfigError
@@ -123,7 +124,10 @@ class SFTSettings(_Settings):
     @field_validator("loss")
     @classmethod
     def _loss(cls, value: str) -> str:
-        parse_loss(value)
+        try:
+            parse_loss(value)
+        except ConfigError as error:
+            raise PydanticCustomError("loss", "{why}", {"why": str(error)}) from None
         return value
 
     @property
