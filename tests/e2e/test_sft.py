@@ -65,7 +65,7 @@ async def test_it_says_what_there_is_to_know(given):
     _, whole, done = given
     assert "12 of 12 samples" in done.err
     assert "epoch 4 of 4: loss" in done.err
-    assert f"the model: {whole / 'epoch-4'}" in done.err
+    assert done.err.endswith(f": {whole / 'epoch-4'}\n")
     assert "Warning" not in done.err
     assert not done.out
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pytest
 import torch
@@ -217,6 +218,14 @@ def test_resumed_after_a_crash_anywhere_is_as_if_there_was_none(
     assert again.losses == trained[0].losses
     assert same(again.epochs[-1].folder, trained[0].epochs[-1].folder)
     assert tuple(seen[-3:]) == again.epochs
+
+
+def test_an_epoch_that_was_removed_is_not_missed(model, data, tmp_path):
+    first = train(data, settings(model), tmp_path / "out")
+    shutil.rmtree(first.epochs[0].folder)
+    seen = []
+    train(data, settings(model), tmp_path / "out", on_epoch=seen.append)
+    assert seen == [first.epochs[1]]
 
 
 def test_micro_batches_change_no_more_than_rounding(trained, model, data, tmp_path):

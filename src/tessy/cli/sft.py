@@ -115,8 +115,9 @@ def sft(
             print(visible(line), file=sys.stderr, flush=True)
 
     trained = train(dataset, settings, out, say=say)
-    last = trained.epochs[-1]
-    say(f"first step's loss {trained.losses.first:.4f}, last epoch's {last.loss:.4f}")
-    say(f"the model: {last.folder}; its card: {out / 'README.md'}; losses: {out / 'loss.png'}")
-    if last.gguf:
-        say(f"serve it: tessy synth … --student gguf:{last.gguf} --student-tokenizer {last.folder}")
+    say(f"first step's loss {trained.losses.first:.4f}; card and losses: {out}")
+    for last in trained.epochs[-1:]:
+        say(f"the model, whose last epoch had a loss of {last.loss:.4f}: {last.folder}")
+        if last.gguf:
+            folder = last.folder
+            say(f"serve it: tessy synth … --student gguf:{last.gguf} --student-tokenizer {folder}")

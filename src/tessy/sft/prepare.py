@@ -113,6 +113,11 @@ def prepare(
     return counts
 
 
+def is_prepared(folder: Path) -> bool:
+    """Whether `prepare` came to its end here."""
+    return (folder / TOKENS_FILE).is_file() and (folder / COUNTS_FILE).is_file()
+
+
 def read_counts(folder: Path) -> Counts:
     """What `prepare` counted."""
     return Counts(**orjson.loads((folder / COUNTS_FILE).read_bytes()))

@@ -26,7 +26,7 @@ from tessy.sft.card import CARD_FILE, card
 from tessy.sft.data import digest_of
 from tessy.sft.epochs import Epoch, OnEpoch, keep, kept
 from tessy.sft.folder import SFTFolder
-from tessy.sft.prepare import Counts, prepare, read_counts
+from tessy.sft.prepare import Counts, is_prepared, prepare, read_counts
 from tessy.sft.settings import SFTSettings
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Trained:
 
     Attributes:
         folder: Where it lies.
-        epochs: One each; the last one's folder is the result.
+        epochs: Those whose folder is there; the last one's is the result.
         counts: What became of the rows.
         losses: At each step.
     """
@@ -128,7 +128,7 @@ def _prepare(
     dataset: str | Path, folder: SFTFolder, student: Student, settings: SFTSettings, say: Say
 ) -> None:
     """Have tokens and settings in the folder, or make sure that those there are the same."""
-    if folder.checkpoint():
+    if folder.checkpoint() and is_prepared(folder.path):
         digest = digest_of(dataset)
     else:
         renderer, limit = student.renderer(settings), student.limit(settings)
@@ -182,7 +182,8 @@ class _Work:
             state = curves.read_state(checkpoint)
             self.losses = state.losses
             for number in range(1, state.epochs + 1):
-                self._add(number)
+                if self._folder.epoch(number).is_dir():  # else its user had no more need of it
+                    self._add(number)
             if state.is_done:
                 return
             self._say(f"going on behind step {state.step} of {state.steps}")
@@ -210,7 +211,7 @@ class _Work:
         curves.write(self.losses, self._folder.path)
         curves.draw(self.losses, self._folder.path)
         text = card(self._settings, dataset, counts, self.losses, self.epochs)
-        for folder in (self._folder.path, self.epochs[-1].folder):
+        for folder in (self._folder.path, *(epoch.folder for epoch in self.epochs[-1:])):
             (folder / CARD_FILE).write_text(text, "utf-8")
         self._folder.finish()
 
