@@ -185,6 +185,7 @@ class Progress(TrainerCallback):
         if float(state.epoch).is_integer() or state.global_step >= state.max_steps:
             return  # the epoch's end will be saved
         if self.stopping:
+            self._say(f"stopping behind step {state.global_step}, whose state is saved")
             control.should_save = control.should_training_stop = True
         elif every and state.global_step % every == 0:
             control.should_save = True
@@ -224,8 +225,7 @@ class Progress(TrainerCallback):
         """
 
         def stop(number: int, frame: Any) -> None:
-            self.stopping = True
-            self._say("stopping behind this step")
+            self.stopping = True  # no more: a handler may have come into the middle of a print
             for each in before:
                 signal.signal(each, signal.default_int_handler)
 
