@@ -79,8 +79,16 @@ evaluation.estimate
 evaluation.measure
 evaluation.collect
 evaluation.evaluate
-sft.masks sft.gguf
-sft
+sft.masks sft.vocabulary
+sft.gguf
+sft.settings sft.losses
+sft.folder sft.data
+sft.render
+sft.prepare
+sft.epochs
+sft.card sft.quiet sft.student
+sft.fit
+sft.train
 export.sample
 export.drops
 export.counts export.split export.portable
@@ -102,7 +110,7 @@ export.job
 analysis serve lab
 cli.work cli.shipping
 cli.options cli.paint cli.scores
-cli.show cli.doctor cli.synth cli.evaluate cli.predictor cli.export
+cli.show cli.doctor cli.synth cli.evaluate cli.predictor cli.export cli.sft
 cli
 cli.main
 """
@@ -253,7 +261,7 @@ def test_the_guards_would_notice(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "command",
     [
-        *([], ["synth"], ["doctor"], ["show"], ["export"], ["predictor"]),
+        *([], ["synth"], ["eval"], ["doctor"], ["show"], ["export"], ["sft"], ["predictor"]),
         *(["predictor", name] for name in ("annotate", "train", "evaluate")),
     ],
 )

@@ -42,6 +42,12 @@ OPTIONS = {
         *("--drop-forced", "--near-duplicates", "--decontaminate", "--ngram"),
         *("--licence", "--push", "--public", "--force", "--quiet"),
     ],
+    "sft": [
+        *("DATASET", "--out", "--model", "--config", "--loss", "--epochs", "--max-steps"),
+        *("--batch", "--micro-batch", "--lr", "--warmup", "--schedule"),
+        *("--max-length", "--over-length", "--lora", "--lora-rank", "--lora-alpha", "--dtype"),
+        *("--chat-template", "--save-steps", "--export", "--export-dtype", "--seed", "--quiet"),
+    ],
     "predictor": [],
     "predictor annotate": [
         *("TRACES", "--annotator", "--out", "--count", "--words", "--before", "--seed"),

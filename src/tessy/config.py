@@ -277,7 +277,7 @@ def validate(tree: dict[str, Any], where: str) -> Config:
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {_explain(error)}", hint=_hint(error)) from None
+        raise ConfigError(f"{where}: {explain(error)}", hint=did_you_mean(error, Config)) from None
 
 
 def _put(tree: dict[str, Any], keys: list[str], value: object) -> None:
@@ -292,7 +292,8 @@ def _put(tree: dict[str, Any], keys: list[str], value: object) -> None:
     tree[keys[-1]] = value
 
 
-def _explain(error: ValidationError) -> str:
+def explain(error: ValidationError) -> str:
+    """What is wrong with settings, each by its dotted name."""
     parts = []
     for item in error.errors():
         name = ".".join(str(key) for key in item["loc"])
@@ -303,10 +304,11 @@ def _explain(error: ValidationError) -> str:
     return "; ".join(parts)
 
 
-def _hint(error: ValidationError) -> str | None:
+def did_you_mean(error: ValidationError, settings: type[BaseModel]) -> str | None:
+    """The setting that was meant by one that is not there, if there is a likely one."""
     import difflib
 
-    names = sorted(_names(Config))
+    names = sorted(_names(settings))
     for item in error.errors():
         if item["type"] == "extra_forbidden":
             wrong = ".".join(str(key) for key in item["loc"])

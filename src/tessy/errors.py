@@ -7,6 +7,7 @@
     │   ├── SegmentsError         (also ValueError)  traces, or lines of a segment file
     │   ├── AddressError          (also ValueError)  the name of a model, predictor or verifier
     │   ├── ExportError           (also ValueError)  a data set to export, or what is left of it
+    │   ├── DatasetError          (also ValueError)  rows of a data set to train on
     │   └── RunMismatch           (also ValueError)  a run folder made with other settings
     ├── WeightsError          weights could not be fetched or do not match their checksum
     ├── LocalServerError      the embedded model server did not start, or died
@@ -64,6 +65,10 @@ class SegmentsError(InputError, ValueError):
 
 class ExportError(InputError, ValueError):
     """What is to be exported can't be read, is no record, or nothing of it is kept."""
+
+
+class DatasetError(InputError, ValueError):
+    """A data set to train on cannot be read, or rows of it are bad."""
 
 
 class AddressError(InputError, ValueError):

@@ -8,10 +8,10 @@ import subprocess
 import sys
 
 import pytest
-from export_samples import any_record, record
 from hypothesis import given
 from hypothesis import strategies as st
 
+from export_samples import any_record, record
 from tessy.errors import ConfigError
 from tessy.export import limits
 from tessy.export.contamination import Contamination

@@ -6,9 +6,9 @@ import json
 
 import orjson
 import pytest
-from export_samples import CLOSE, OPEN, any_record, record, write_records
 from hypothesis import given
 
+from export_samples import CLOSE, OPEN, any_record, record, write_records
 from tessy.errors import ExportError
 from tessy.export.card import card
 from tessy.export.counts import Counts

@@ -9,10 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from export_samples import any_record, many_records, record, write_records
 from hypothesis import given
 from hypothesis import strategies as st
 
+from export_samples import any_record, many_records, record, write_records
 from tessy.errors import ConfigError, ExportError, QuestionsError, RunLocked
 from tessy.export.drops import Reason
 from tessy.export.job import export

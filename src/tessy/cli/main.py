@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import tessy
-from tessy.cli import doctor, evaluate, export, predictor, show, synth
+from tessy.cli import doctor, evaluate, export, predictor, sft, show, synth
 from tessy.errors import InputError, Outage, TessyError
 from tessy.printable import visible
 
@@ -30,6 +30,7 @@ app.command("eval")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
 app.command("show")(show.show)
 app.command("export")(export.export)
+app.command("sft")(sft.sft)
 app.add_typer(predictor.app, name="predictor")
 
 

@@ -61,25 +61,7 @@ class RunFolder:
             ConfigError: There can be no folder here.
         """
         self._refuse_strangers()
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            opened = (self.path / "lock").open("a+")
-        except OSError as error:
-            raise ConfigError(
-                f"{self.path} can't be a run's folder: {error.strerror}", hint="give another --out"
-            ) from None
-        with opened as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                raise RunLocked(
-                    f"{self.path}: process {file.read().strip() or '?'} is working on this run",
-                    hint="wait for it, or give another --out",
-                ) from None
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+        with held(self.path):
             yield
 
     def begin(
@@ -168,6 +150,36 @@ class RunFolder:
                 f"{self.path} is no run, but holds {', '.join(sorted(there)[:5])}",
                 hint="give the path of a new or empty folder",
             )
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Make a folder and keep other processes out of it; the lock goes with the process.
+
+    Raises:
+        RunLocked: Another process is working here.
+        ConfigError: There can be no folder here.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = (folder / "lock").open("a+")
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} can't be a run's folder: {error.strerror}", hint="give another --out"
+        ) from None
+    with opened as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise RunLocked(
+                f"{folder}: process {file.read().strip() or '?'} is working on this run",
+                hint="wait for it, or give another --out",
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
 
 
 def differences(there: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:

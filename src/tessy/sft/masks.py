@@ -76,8 +76,8 @@ def parse_loss(text: str) -> frozenset[Loss]:
             found.add(Loss(name.strip()))
         except ValueError:
             raise ConfigError(
-                f"loss = {text!r}: {name.strip()!r} is no part of a response",
-                hint=f"one or several of {', '.join(Loss)}, joined by +",
+                f"{name.strip()!r} is no part of a response, which are {', '.join(Loss)}",
+                hint="one of them, or several joined by +",
             ) from None
     return frozenset(found)
 

@@ -1,0 +1,410 @@
+"""Training small students: what TRL's trainer sees, what comes out, and what can't be."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from sft.made import sample, settings, student, write
+from sft.test_gguf import gaps
+from tessy.errors import ConfigError, DatasetError, RunLocked, RunMismatch
+from tessy.sft import fit
+from tessy.sft.epochs import kept
+from tessy.sft.folder import SFTFolder
+from tessy.sft.losses import Losses, Step, from_log
+from tessy.sft.masks import IGNORED
+from tessy.sft.prepare import prepare
+from tessy.sft.settings import load_settings
+from tessy.sft.student import find_student, load_weights
+from tessy.sft.train import train
+
+ROWS = [sample(number) for number in range(20)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return student(tmp_path_factory.mktemp("student") / "base")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("data") / "d.jsonl", ROWS)
+
+
+@pytest.fixture(scope="module")
+def trained(model, data, tmp_path_factory):
+    """Three epochs, each as GGUF, too; with what was said and handed over."""
+    said, epochs = [], []
+    result = train(
+        data,
+        settings(model, epochs=3, export="gguf", export_dtype="f32"),
+        tmp_path_factory.mktemp("trained") / "out",
+        on_epoch=lambda epoch: epochs.append((epoch, sorted(epoch.folder.iterdir()))),
+        say=said.append,
+    )
+    return result, said, epochs
+
+
+def weights(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def same(one, other):
+    first, second = weights(one), weights(other)
+    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+# --- What the trainer sees ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("loss", "kept_text"),
+    [
+        (
+            "response",
+            r"<think>\nOkay, \d+\+\d+ is \d+, so, wait\n</think>\n\nIt is \d+.<\|im_end\|>",
+        ),
+        ("capability", r" \d+\+\d+ is \d+,"),
+        ("style", r"<think>\nOkay, so, wait\n</think>\n\nIt is \d+.<\|im_end\|>"),
+        ("answer", r"It is \d+.<\|im_end\|>"),
+    ],
+)
+def test_the_trainers_own_batches_have_our_labels(model, data, tmp_path, loss, kept_text):
+    chosen = settings(model, loss=loss, batch=6)
+    found, folder = find_student(chosen), SFTFolder(tmp_path)
+    counts = prepare(data, tmp_path, found.renderer(chosen), chosen.trained, found.limit(chosen))
+    trainer = fit.trainer(
+        load_weights(chosen), found.tokenizer, folder, chosen, longest=counts.longest
+    )
+    seen = 0
+    for batch in trainer.get_train_dataloader():
+        for ids, labels, mask in zip(*(batch[key].tolist() for key in KEYS), strict=True):
+            real = sum(mask)
+            assert set(labels[real:]) <= {IGNORED}  # padding
+            assert all(label in (IGNORED, token) for token, label in zip(ids, labels, strict=True))
+            text = found.tokenizer.decode([label for label in labels if label != IGNORED])
+            assert re.fullmatch(kept_text, text), text
+            seen += 1
+    assert seen == counts.kept == len(ROWS)
+
+
+KEYS = ("input_ids", "labels", "attention_mask")
+
+
+def test_the_first_loss_is_that_of_the_untrained_model_on_trained_tokens(model, tmp_path):
+    """Computed by hand, from logits, for one batch that holds all samples."""
+    data = write(tmp_path / "d.jsonl", ROWS[:4])
+    result = train(data, settings(model, loss="capability", batch=4, epochs=1), tmp_path / "out")
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
+    losses = []
+    for row in ROWS[:4]:
+        text = tokenizer.apply_chat_template(row["messages"], tokenize=False)
+        ids, offsets = (
+            tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)[key]
+            for key in ("input_ids", "offset_mapping")
+        )
+        begin = text.rindex(row["messages"][1]["content"])
+        inside = [(s["start"], s["end"]) for s in row["spans"] if s["role"] == "teacher"]
+        with torch.no_grad():
+            logs = base(torch.tensor([ids])).logits[0].log_softmax(-1)
+        for at, (start, _) in enumerate(offsets):
+            if any(a <= start - begin < b for a, b in inside):
+                losses.append(-float(logs[at - 1, ids[at]]))
+    assert result.losses.first == pytest.approx(sum(losses) / len(losses), rel=1e-4)
+
+
+# --- What comes out -----------------------------------------------------------------------------
+
+
+def test_the_loss_falls(trained):
+    epochs = trained[0].losses.epochs()
+    assert epochs[3] < epochs[2] < epochs[1] < trained[0].losses.first
+
+
+def test_every_epoch_is_a_whole_model_and_is_handed_over_at_once(trained, model):
+    result, said, epochs = trained
+    assert [epoch.number for epoch, _ in epochs] == [1, 2, 3]
+    assert tuple(epoch for epoch, _ in epochs) == result.epochs
+    for epoch, files in epochs:
+        names = {path.name for path in files}
+        assert {"model.safetensors", "config.json", "tokenizer.json", "model.gguf"} <= names
+        assert epoch.gguf == epoch.folder / "model.gguf"
+        AutoModelForCausalLM.from_pretrained(epoch.folder)
+        assert f"epoch {epoch.number} of 3: loss {epoch.loss:.4f}" in said
+    assert not same(result.epochs[0].folder, result.epochs[1].folder)
+    tokenizers = [AutoTokenizer.from_pretrained(path) for path in (model, epochs[-1][0].folder)]
+    assert tokenizers[0].chat_template == tokenizers[1].chat_template
+    assert tokenizers[0].get_vocab() == tokenizers[1].get_vocab()
+
+
+async def test_the_gguf_of_an_epoch_writes_as_transformers_does(trained):
+    last = trained[0].epochs[-1]
+    found = await gaps(last.folder, last.gguf)
+    assert set(found) == {0.0}
+
+
+def test_losses_card_and_settings_are_written(trained):
+    folder, losses = trained[0].folder, trained[0].losses
+    tree = json.loads((folder / "loss.json").read_text())
+    assert tree["first_step_loss"] == losses.first
+    assert [step["step"] for step in tree["steps"]] == list(range(1, 10))
+    assert [epoch["loss"] for epoch in tree["epochs"]] == list(losses.epochs().values())
+    assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
+    card = (folder / "README.md").read_text()
+    for part in ("# base, trained on d.jsonl", "license:", "| trained on | 20 |", "tessy (20)"):
+        assert part in card
+    assert str(folder.parent) not in card
+    assert (trained[0].epochs[-1].folder / "README.md").read_text() == card
+    assert not list(folder.rglob("*.pt")), "what only a resumption needs goes at the end"
+
+
+def test_the_same_seed_gives_the_same_and_another_gives_another(trained, model, data, tmp_path):
+    again = train(data, settings(model, epochs=3), tmp_path / "again")
+    assert again.losses == trained[0].losses
+    assert same(again.epochs[-1].folder, trained[0].epochs[-1].folder)
+    other = train(data, settings(model, epochs=3, max_steps=2, seed=1), tmp_path / "other")
+    assert other.losses.steps[1] != again.losses.steps[1]
+
+
+def test_a_training_that_is_done_is_not_done_again(trained, model, data):
+    said, epochs = [], []
+    chosen = settings(model, epochs=3, export="gguf", export_dtype="f32")
+    again = train(data, chosen, trained[0].folder, on_epoch=epochs.append, say=said.append)
+    assert again == trained[0]
+    assert tuple(epochs) == again.epochs
+    assert said == []
+
+
+class Crash(Exception):
+    """Whatever ends a process."""
+
+
+def crash(*_, **__):
+    raise Crash
+
+
+@pytest.mark.parametrize(
+    "where", ["keep", "SFTFolder.seal", "curves.write", "on_epoch", "_Work.finish"]
+)
+def test_resumed_after_a_crash_anywhere_is_as_if_there_was_none(
+    trained, model, data, tmp_path, monkeypatch, where
+):
+    """Between any two things that are done at the end of an epoch, and what is told comes out."""
+    chosen, seen = settings(model, epochs=3), []
+    with monkeypatch.context() as patch:
+        if where != "on_epoch":
+            patch.setattr(f"tessy.sft.train.{where}", crash)
+        with pytest.raises(Crash):
+            train(
+                data, chosen, tmp_path / "out",
+                on_epoch=crash if where == "on_epoch" else seen.append,
+            )  # fmt: skip
+    again = train(data, chosen, tmp_path / "out", on_epoch=seen.append)
+    assert again.losses == trained[0].losses
+    assert same(again.epochs[-1].folder, trained[0].epochs[-1].folder)
+    assert tuple(seen[-3:]) == again.epochs
+
+
+def test_an_epoch_that_was_removed_is_not_missed(model, data, tmp_path):
+    first = train(data, settings(model), tmp_path / "out")
+    shutil.rmtree(first.epochs[0].folder)
+    seen = []
+    train(data, settings(model), tmp_path / "out", on_epoch=seen.append)
+    assert seen == [first.epochs[1]]
+
+
+def test_micro_batches_change_no_more_than_rounding(trained, model, data, tmp_path):
+    small = train(data, settings(model, epochs=3, max_steps=3, micro_batch=2), tmp_path / "small")
+    for one, other in zip(small.losses.steps[:2], trained[0].losses.steps, strict=False):
+        assert one.loss == pytest.approx(other.loss, rel=1e-3)
+
+
+def test_steps_may_end_it_within_an_epoch(model, data, tmp_path):
+    result = train(data, settings(model, batch=4, max_steps=7), tmp_path / "out")
+    assert [epoch.number for epoch in result.epochs] == [1, 2]
+    assert result.losses.steps[-1].step == 7
+    assert train(data, settings(model, batch=4, max_steps=7), tmp_path / "out") == result
+
+
+def test_lora_trains_adapters_and_keeps_a_whole_model(model, data, tmp_path):
+    chosen = settings(model, epochs=1, learning_rate=1e-2, lora={"rank": 4}, dtype="float32")
+    result = train(data, chosen, tmp_path / "out")
+    folder = result.epochs[0].folder
+    base, merged = weights(model), weights(folder)
+    changed = {name for name in base if not torch.equal(base[name], merged[name])}
+    assert changed == {name for name in base if "_proj" in name}
+    adapter = load_file(folder / "adapter" / "adapter_model.safetensors")
+    assert {tensor.shape[0] for name, tensor in adapter.items() if "lora_A" in name} == {4}
+    assert json.loads((folder / "adapter" / "adapter_config.json").read_text())["lora_alpha"] == 16
+    assert "lora.rank | 4" in (result.folder / "README.md").read_text()
+
+
+# --- What can't be ------------------------------------------------------------------------------
+
+
+def test_another_training_in_the_folder_is_refused(trained, model, data, tmp_path):
+    folder = trained[0].folder
+    with pytest.raises(RunMismatch, match=r"learning_rate: 0\.005 then, 0\.1 now"):
+        train(data, settings(model, epochs=3, learning_rate=0.1), folder)
+    other = write(tmp_path / "other.jsonl", ROWS[1:])
+    with pytest.raises(RunMismatch, match=r"the data set: .*d\.jsonl then, .*other\.jsonl now"):
+        train(other, settings(model, epochs=3), folder)
+
+
+def test_a_folder_of_something_else_is_refused(model, data):
+    with pytest.raises(RunMismatch, match="is no training, but holds"):
+        train(data, settings(model), model)
+
+
+def test_a_folder_in_which_another_process_works_is_refused(model, data, tmp_path):
+    with SFTFolder(tmp_path / "out").locked(), pytest.raises(RunLocked):
+        train(data, settings(model), tmp_path / "out")
+
+
+def test_a_start_that_failed_leaves_the_folder_free_for_another(model, data, tmp_path):
+    with pytest.raises(DatasetError, match="none of 20 samples is left"):
+        train(data, settings(model, max_length=10), tmp_path / "out")
+    assert train(data, settings(model, epochs=1), tmp_path / "out").counts.kept == 20
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model": "./nowhere"}, "nowhere"),
+        ({"max_length": 10_000}, "has a context of 4096"),
+        ({"micro_batch": 3}, "micro_batch = 3 does not divide 8"),
+        ({"chat_template": "nothing.jinja"}, "nothing.jinja"),
+    ],
+)
+def test_settings_that_do_not_fit_are_named(model, data, tmp_path, change, said):
+    with pytest.raises(ConfigError, match=said) as caught:
+        train(data, settings(**{"model": model, **change}), tmp_path / "out")
+    assert caught.value.hint
+
+
+def test_a_tokenizer_larger_than_the_model_is_refused(model, data, tmp_path):
+    folder = student(tmp_path / "base")
+    LlamaForCausalLM(
+        LlamaConfig(vocab_size=100, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+                    num_attention_heads=1, num_key_value_heads=1)
+    ).save_pretrained(folder)  # fmt: skip
+    with pytest.raises(ConfigError, match="the model only 100"):
+        train(data, settings(folder), tmp_path / "out")
+
+
+def test_what_can_not_be_exported_is_said_before_training(model, data, tmp_path):
+    folder = student(tmp_path / "base")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "hidden_act": "gelu"}))
+    with pytest.raises(ConfigError, match="no GGUF can be made"):
+        train(data, settings(folder, export="gguf"), tmp_path / "out")
+    assert not (tmp_path / "out" / "state").exists()
+
+
+# --- Pieces -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("batch", "micro", "processes", "longest", "shared"),
+    [
+        (128, None, 1, 40_000, (1, 128)),
+        (128, None, 8, 2_000, (16, 1)),
+        (128, None, 1, 1_000, (32, 4)),
+        (7, None, 1, 10_000, (1, 7)),
+        (8, 2, 2, 100, (2, 2)),
+    ],
+)
+def test_a_batch_is_shared_out(batch, micro, processes, longest, shared):
+    chosen = settings("m", batch=batch, micro_batch=micro)
+    assert fit.shared_out(chosen, processes, longest) == shared
+
+
+def test_a_batch_that_processes_can_not_share_is_refused():
+    with pytest.raises(ConfigError, match="shared out to 3 processes") as caught:
+        fit.shared_out(settings("m", batch=128), 3, 100)
+    assert caught.value.hint == "--batch 129"
+
+
+def test_a_checkpoint_that_a_crash_left_unfinished_does_not_count(tmp_path):
+    folder = SFTFolder(tmp_path)
+    for step in (9, 10, 11):
+        (folder.state / f"checkpoint-{step}").mkdir(parents=True)
+    assert folder.checkpoint() is None
+    folder.seal(folder.state / "checkpoint-10")
+    assert folder.checkpoint() == folder.state / "checkpoint-10"
+    assert [path.name for path in folder.state.iterdir()] == ["checkpoint-10"]
+
+
+def test_the_newest_checkpoint_counts_by_number_and_not_by_name(tmp_path):
+    folder = SFTFolder(tmp_path)
+    for step in (9, 10):
+        (folder.state / f"checkpoint-{step}").mkdir(parents=True)
+        (folder.state / f"checkpoint-{step}" / "complete").touch()
+    assert folder.checkpoint() == folder.state / "checkpoint-10"
+
+
+def test_losses_of_an_epoch_are_those_of_its_steps():
+    logs = [
+        {"step": n, "epoch": n / 3, "loss": float(n), "learning_rate": 0.1, "grad_norm": 1.0}
+        for n in range(1, 8)
+    ]
+    losses = from_log([*logs, {"step": 7, "epoch": 7 / 3, "train_runtime": 1.0}])
+    assert losses.first == 1.0
+    assert losses.epochs() == {1: 2.0, 2: 5.0, 3: 7.0}
+    assert losses.steps[0] == Step(1, 1 / 3, 1.0, 0.1, 1.0)
+    assert Losses(()).epochs() == {}
+
+
+def test_an_epoch_without_gguf_has_none(tmp_path):
+    assert kept(tmp_path, 1, 0.5).gguf is None
+
+
+# --- Settings -----------------------------------------------------------------------------------
+
+
+def test_a_file_and_what_is_put_over_it(tmp_path):
+    path = tmp_path / "sft.toml"
+    path.write_text('model = "m"\nepochs = 3\n[lora]\nrank = 4\nalpha = 2\n')
+    found = load_settings(path, {"epochs": 5, "lora": {"rank": 16}, "batch": None})
+    assert (found.epochs, found.batch, found.lora.rank, found.lora.alpha) == (5, 128, 16, 2)
+    assert load_settings(path, {"lora": {}}).lora.rank == 4
+    assert load_settings(None, {"model": "m", "lora": {}}).lora.rank == 8
+
+
+def test_defaults_are_the_papers():
+    found = load_settings(None, {"model": "m"})
+    assert (found.epochs, found.batch, found.learning_rate, found.lora) == (9, 128, 5e-5, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "hint"),
+    [
+        ('model = "m"\nepoch = 3', "epoch: there is no such setting", "did you mean epochs?"),
+        ('model = "m"\nepochs = 0', "epochs = 0", None),
+        ('model = "m"\nloss = "teacher"', "no part of a response", None),
+        ('model = "m"\n[lora]\nrnk = 3', "lora.rnk", None),
+        ("epochs = 3", "no model to train", "--model FOLDER-OR-ID"),
+        ("epochs = ", "sft.toml", None),
+    ],
+)
+def test_a_bad_setting_is_named(tmp_path, text, said, hint):
+    path = tmp_path / "sft.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(said)) as caught:
+        load_settings(path, {})
+    assert hint is None or caught.value.hint == hint
