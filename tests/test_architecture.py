@@ -33,6 +33,7 @@ boundary.traces boundary.lexicon boundary.classifier boundary.walk boundary.tagg
 boundary.transformers boundary.onnx boundary.judge
 questions config
 record
+marked
 models.address
 models.weights
 models.llama_child
@@ -67,10 +68,17 @@ boundary.fit
 boundary.train
 boundary.evaluate
 boundary.report
+view.filters view.facts
+view.index
+view.search view.follow
+view.trace
+view.pages view.guard
+view.handlers
+view.server
 sft evaluation analysis serve lab
 cli.work
 cli.options cli.paint
-cli.show cli.doctor cli.synth cli.predictor
+cli.show cli.view cli.doctor cli.synth cli.predictor
 cli
 cli.main
 """
@@ -81,7 +89,7 @@ Empty rooms' names are DESIGN's. `tessy` itself, the front door, names all and i
 
 RANKS = {name: rank for rank, line in enumerate(LAYERS.splitlines()) for name in line.split()}
 PURE = ("turns", "reading", "sizes", "words", "trajectory", "repetition", "boundary.protocol")
-DOORS = {"boundary", "models", "runs"}
+DOORS = {"boundary", "models", "runs", "view"}
 """Rooms whose own `__init__` is a docstring and no more."""
 EFFECTS = {
     *("asyncio", "threading", "subprocess", "socket", "concurrent", "sqlite3", "aiohttp", "time"),
@@ -179,7 +187,7 @@ def test_decisions_are_pure(name):
     assert seen <= {*PURE, "boundary", "config", "errors"}
 
 
-@pytest.mark.parametrize("room", ["boundary", "models", "runs"])
+@pytest.mark.parametrize("room", ["boundary", "models", "runs", "view"])
 def test_a_room_lists_its_modules_in_order(room):
     """Their docstrings say "Each imports only from those above it"."""
     listed = re.findall(r"^ {4}(\w+) {2,}\S", import_module(f"tessy.{room}").__doc__ or "", re.M)
@@ -214,7 +222,7 @@ def test_the_guards_would_notice(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "command",
     [
-        *([], ["synth"], ["doctor"], ["show"], ["predictor"]),
+        *([], ["synth"], ["doctor"], ["show"], ["view"], ["predictor"]),
         *(["predictor", name] for name in ("annotate", "train", "evaluate")),
     ],
 )
