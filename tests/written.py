@@ -50,7 +50,7 @@ class Written:
         """How it ended."""
         messages = ({"role": "user", "content": self.question},)
         question = Question(position, self.id, messages, self.extra)
-        turns = self.turns()[: 2 if self.failure else 3]
+        turns = self.turns()[:2] if self.failure else self.turns()
         trajectory = Trajectory.replay(turns)
         if self.failure:
             made = record.failed(self.id, question, trajectory, self.failure, "that is why")

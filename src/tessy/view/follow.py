@@ -16,8 +16,8 @@ from tessy.runs.folder import RunFolder
 from tessy.runs.reader import Reader
 from tessy.view.index import Index
 
-_FACTS_AT_ONCE = 100
-_TEXTS_AT_ONCE = 50
+_FACTS_AT_ONCE = 250
+_TEXTS_AT_ONCE = 100
 _LOOK_EVERY_S = 0.5
 
 

@@ -159,13 +159,14 @@ class Index:
         with self._transaction() as connection:
             for position in positions:
                 row = connection.execute(
-                    "select s.id, s.reason, s.seconds, s.record, coalesce(a.failed, 0)"
+                    # In the order in which a row lies on disk, or its pages are read twice.
+                    "select s.id, s.reason, s.record, s.seconds, coalesce(a.failed, 0)"
                     " from run.samples s left join run.attempts a using (id) where position = ?",
                     (position,),
                 ).fetchone()
                 if row is None:  # taken out to be written anew, a moment ago
                     continue
-                sample_id, reason, seconds, record, failed = row
+                sample_id, reason, record, seconds, failed = row
                 failure = Failure(reason) if reason else None
                 found = facts(position, sample_id, failure, seconds, orjson.loads(record))
                 connection.execute(
