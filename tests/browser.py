@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PATIENCE_MS = 180_000
 OPTIONS = ("--no-sandbox", "--disable-background-networking", "--disable-dev-shm-usage")
 
 
@@ -23,3 +24,15 @@ async def browser():
         launched = await playwright.chromium.launch(executable_path=found, args=OPTIONS)
         yield launched
         await launched.close()
+
+
+async def fresh_page(browser, **more):
+    """A page in a context of its own, with patience for a busy machine.
+
+    Args:
+        browser: The fixture's.
+        more: Options of the context, such as `viewport`.
+    """
+    context = await browser.new_context(**more)
+    context.set_default_timeout(PATIENCE_MS)
+    return await context.new_page()

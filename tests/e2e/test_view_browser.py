@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
+from browser import fresh_page
 from conftest import start, two_servers, write_questions
 from tessy.printable import visible
 from tessy.runs.folder import RunFolder
@@ -30,8 +31,7 @@ HOSTILE = (
 @asynccontextmanager
 async def looking(browser, view, **more):
     """A page that makes a test fail when it complains or asks for anything elsewhere."""
-    context = await browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **more})
-    page = await context.new_page()
+    page = await fresh_page(browser, **{"viewport": {"width": 1280, "height": 900}, **more})
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -41,7 +41,7 @@ async def looking(browser, view, **more):
     )
     yield page
     assert complaints == []
-    await context.close()
+    await page.context.close()
 
 
 async def goto(page, url):
@@ -51,7 +51,7 @@ async def goto(page, url):
 
 async def until(page, expression: str):
     """Wait until something is so in a page (its policy forbids what Playwright's own way needs)."""
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(180):
         while not await page.evaluate(expression):
             await asyncio.sleep(0.05)
 
@@ -208,7 +208,7 @@ async def test_the_policy_would_stop_a_script_that_got_in(tmp_path, browser):
     """The second line of defence, tried by putting markup into a page by hand."""
     run = await made(tmp_path, few())
     async with viewing(run) as view:
-        page = await (await browser.new_context()).new_page()
+        page = await fresh_page(browser)
         complaints: list[str] = []
         page.on("console", lambda message: complaints.append(message.text))
         await goto(page, view.url)
@@ -246,9 +246,8 @@ async def test_a_phone_shows_all_without_scrolling_sideways(tmp_path, browser, s
 
 async def test_pages_read_without_scripts(tmp_path, browser):
     run = await made(tmp_path, few())
-    context = await browser.new_context(java_script_enabled=False)
+    page = await fresh_page(browser, java_script_enabled=False)
     async with viewing(run) as view:
-        page = await context.new_page()
         await page.goto(view.url)
         await page.get_by_label("Text").fill("forget OR wait")
         await page.get_by_role("button", name="Filter").click()
@@ -267,16 +266,16 @@ async def test_the_list_and_a_trace_grow_while_the_run_goes_on(tmp_path, tokeniz
         command = ["synth", questions, "--out", run, *options, "--concurrency", "2", "--quiet"]
         process = await start(*command)
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(180):
                 while not (run / "journal.sqlite").exists():
                     await asyncio.sleep(0.05)
             async with viewing(run) as view, looking(browser, view) as page:
                 await goto(page, view.url)
                 first = page.locator("#under-way a.sample").first
-                await first.wait_for(timeout=60_000)
+                await first.wait_for()
                 watched = await first.inner_text()
                 await first.focus()
-                grown = await (await browser.new_context()).new_page()
+                grown = await fresh_page(browser)
                 await goto(grown, f"{view.url}sample?sample={watched}")
                 await grown.evaluate("window.stays = document.querySelector('#trace span')")
                 length = "document.querySelector('#trace').textContent.length"
@@ -284,7 +283,7 @@ async def test_the_list_and_a_trace_grow_while_the_run_goes_on(tmp_path, tokeniz
                 await until(grown, f"{length} > {before}")
                 kept = "document.querySelector('#trace').contains(window.stays)"
                 assert await grown.evaluate(kept), "what was there was left alone"
-                await grown.wait_for_selector(".status.finished", timeout=60_000)
+                await grown.wait_for_selector(".status.finished")
                 assert "What is" in await grown.locator("#asked .asked").inner_text()
                 assert await grown.locator("#said").inner_text() == "it has ended"
                 await until(page, "document.querySelectorAll('#ended a.sample').length === 6")
@@ -304,7 +303,7 @@ async def test_the_list_and_a_trace_grow_while_the_run_goes_on(tmp_path, tokeniz
 
 async def test_a_page_says_when_the_server_is_gone_and_comes_back(tmp_path, browser):
     run = await made(tmp_path, few())
-    page = await (await browser.new_context()).new_page()
+    page = await fresh_page(browser)
     async with viewing(run) as view:
         await goto(page, view.url)
         await until(page, "said.textContent.startsWith('live')")
