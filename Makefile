@@ -6,12 +6,17 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO_OUT ?= runs/demo
 
-.PHONY: help install install-dev demo test test-vllm check bench format clean
+.PHONY: help install install-dev demo demo-llm study study-smoke test test-vllm test-trainers
+.PHONY: check bench format clean
 
 help:
-	@echo "make demo     synthesis with two small real models, from questions to a data set"
+	@echo "make demo     two small models, alone and together, on questions with known answers"
+	@echo "make demo-llm   the same way with two real language models, which it fetches (330 MB)"
+	@echo "make study    what each method's data does to a student: hours; docs/study.md"
+	@echo "make study-smoke  the same in minutes, to see that it works"
 	@echo "make test     all tests"
 	@echo "make test-vllm  the tests against the real vLLM, which it installs (2.5 GB)"
+	@echo "make test-trainers  exports, with LLaMA-Factory and Axolotl, which it installs (11 GB)"
 	@echo "make check    lint, format and types"
 	@echo "make bench    how fast it is, against the bound (docs/performance.md)"
 	@echo "make format   mend lint and format"
@@ -38,12 +43,27 @@ install-dev: $(VENV)/installed-dev
 demo: install
 	$(BIN)/python examples/demo.py $(DEMO_OUT)
 
+demo-llm: install
+	$(BIN)/python examples/demo_llm.py runs/demo-llm
+
+study: install-dev
+	$(BIN)/tessy lab study recipes/study/study.toml --out runs/study --page docs/study.md
+
+study-smoke: install-dev
+	$(BIN)/tessy lab study recipes/study/smoke.toml --out runs/study-smoke --page runs/study-smoke/study.md
+
 test: install-dev
 	$(BIN)/python -m pytest -n 2 --cov=tessy --cov-report=term:skip-covered -q
 
 test-vllm: install-dev
 	$(BIN)/python tests/e2e/install_vllm.py .venv-vllm
 	TESSY_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python $(BIN)/python -m pytest -q -s -rA tests/e2e/test_vllm.py
+
+test-trainers: install-dev
+	test -x .venv-llamafactory/bin/llamafactory-cli || { $(PYTHON) -m venv .venv-llamafactory && .venv-llamafactory/bin/pip install --quiet llamafactory==0.9.5; }
+	test -x .venv-axolotl/bin/axolotl || { $(PYTHON) -m venv .venv-axolotl && .venv-axolotl/bin/pip install --quiet axolotl==0.19.0; }
+	TESSY_LLAMAFACTORY=$(CURDIR)/.venv-llamafactory/bin TESSY_AXOLOTL=$(CURDIR)/.venv-axolotl/bin \
+	  $(BIN)/python -m pytest -q -rA tests/e2e/test_export_trainers.py
 
 check: install-dev
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from tessy.boundary.judge import Tell
 from tessy.boundary.protocol import Judgement, Passage
 from tessy.config import Config
-from tessy.cooperate import Session
+from tessy.cooperate import Session, answer, think
 from tessy.sizes import ChunkSizes
 from tessy.trajectory import Role, Trajectory, Turn
 from tessy.turns import Chunk, Finish
@@ -160,6 +160,12 @@ def session(
         sizes=ChunkSizes({role: settings.of(role).chunk for role in Role}),
     )
     return made, turns
+
+
+async def together(session: Session) -> None:
+    """Have both write a sample as TESSY does."""
+    await think(session)
+    await answer(session)
 
 
 def run(coroutine):

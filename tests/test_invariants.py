@@ -19,13 +19,12 @@ from simulation import (
     config,
     run,
     session,
+    together,
 )
 from tessy import record
 from tessy.boundary.protocol import Judgement
-from tessy.cooperate import SampleFailed
-from tessy.methods.tessy import write
 from tessy.questions import Question
-from tessy.trajectory import Failure, Outcome, Part, Role, Trajectory, Turn
+from tessy.trajectory import Failure, Outcome, Part, Role, SampleFailed, Trajectory, Turn
 from tessy.turns import LOOKAHEAD_WORDS, Chunk, Finish, passage, settle
 from tessy.words import units
 from texts import BLANKS, PIECES, any_text, model_text
@@ -95,7 +94,7 @@ def attempt(case):
     made, turns, predictor = begin(case)
     failure = None
     try:
-        run(write(made))
+        run(together(made))
     except SampleFailed as failed:
         failure = failed.failure
     return made.trajectory, turns, failure, predictor
@@ -166,7 +165,7 @@ def test_progress_with_a_predictor_that_is_always_wrong_for_one_of_them(rule, ch
     made, _ = session(voice, voice, predictor, config(chunk, chunk))
     failure = None
     try:
-        run(write(made))
+        run(together(made))
     except SampleFailed as failed:
         failure = failed.failure
     whole = made.trajectory.thinking in (text.rstrip(), "")
@@ -186,7 +185,7 @@ def test_progress_both_models_are_always_called_wrong():
 
     voice = ScriptedVoice(next_text)
     made, turns = session(voice, voice, Contrary(lambda *_: True), config(400, 400))
-    run(write(made))
+    run(together(made))
     assert made.trajectory.thinking.split() == words
     assert all(span.forced for span in made.trajectory.spans[Part.THINKING])
     assert len(turns) <= 2 * len(words) + 2
@@ -262,7 +261,7 @@ def test_replay_a_sample_that_goes_on_from_any_turn_ends_the_same(case, data):
     made, more, _ = begin(case)
     cut = data.draw(st.integers(0, len(turns) - 1))
     made.trajectory = Trajectory.replay(turns[:cut])
-    run(write(made))
+    run(together(made))
     assert made.trajectory == trajectory
     assert turns[:cut] + more == turns
 
@@ -312,7 +311,7 @@ def test_both_models_silent_is_no_progress():
     silent = ScriptedVoice(lambda _: "")
     made, turns = session(silent, silent, WordPredictor(WRONG["by digits"]), config())
     with pytest.raises(SampleFailed) as failed:
-        run(write(made))
+        run(together(made))
     assert failed.value.failure is Failure.NO_PROGRESS
     assert [t.role for t in turns] == [Role.STUDENT, Role.TEACHER]
 
@@ -332,7 +331,7 @@ def test_an_answer_that_cannot_be_kept_is_thrown_away_whole_and_counted(answer, 
     made, _ = session(student, student, WordPredictor(WRONG["by digits"]), config())
     found = None
     try:
-        run(write(made))
+        run(together(made))
     except SampleFailed as failed:
         found = failed.failure
     assert found is failure
@@ -349,7 +348,7 @@ def test_the_end_marker_behind_text_of_the_other_kind_does_not_count():
     student = ScriptedVoice(lambda so_far: "okay x=1 done" + END if not so_far else "" + END)
     teacher = ScriptedVoice(lambda so_far: " x=2" + END if "x=2" not in so_far else END)
     made, turns = session(student, teacher, WordPredictor(WRONG["by digits"]), config(100, 100))
-    run(write(made))
+    run(together(made))
     assert made.trajectory.thinking == "okay x=2"
     assert turns[0] == Turn(
         Role.STUDENT,

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tessy.errors import ConfigError
 from tessy.trajectory import Role
@@ -132,6 +132,39 @@ class Limits(_Settings):
     """`fail`, or `answer`: close the thinking and let the student answer."""
 
 
+class OnWrong(StrEnum):
+    """What to do with a sample whose last attempt the verifier rejects."""
+
+    FAIL = "fail"
+    """The sample fails with `rejected`."""
+    KEEP = "keep"
+    """It is kept, with its verdict: for evaluation."""
+
+
+class Prompts(_Settings):
+    """Texts that methods put to a model; `{question}` and `{answer}` are filled in."""
+
+    reference: str = (
+        "{question}\n\nFor reference, here is an answer that was found before:\n\n{answer}\n\n"
+        "Think it through yourself, and give your own answer."
+    )
+    """To the student, with the teacher's answer (Teacher-Reference)."""
+    score: str = (
+        "How good is this answer to the question? Judge whether it is right and complete.\n\n"
+        "Question:\n{question}\n\nAnswer:\n{answer}\n\n"
+        "End with a line `Score: N`, where N is a number from 0 (wrong) to 10 (right)."
+    )
+    """To the teacher, with a candidate's answer (Teacher-Score)."""
+
+    @model_validator(mode="after")
+    def _have_their_places(self) -> Prompts:
+        for name in ("reference", "score"):
+            missing = [p for p in ("{question}", "{answer}") if p not in getattr(self, name)]
+            if missing:
+                raise ValueError(f"prompts.{name} has no {' and no '.join(missing)} in it")
+        return self
+
+
 class Config(_Settings):
     """All that decides what a run writes, and how fast."""
 
@@ -151,7 +184,24 @@ class Config(_Settings):
     mode: Mode = Mode.AUTO
     """How thinking is asked for: `stream`, `chunks`, or `auto` for what each server can."""
     method: str = "tessy"
-    """How samples are written."""
+    """How samples are written: `tessy`, `student-only`, `teacher-only`, `teacher-mix`,
+    `teacher-think`, `teacher-answer`, `teacher-score` or `teacher-reference`."""
+    answer_by: Role = Role.STUDENT
+    """Who writes the answer after TESSY's thinking; `teacher` is the paper's ablation (Fig. 9)."""
+    teacher_only_system_prompt: str | None = None
+    """A system message for Teacher-Only's teacher (Fig. 10); it is not part of the record."""
+    candidates: int = Field(default=5, ge=1, le=100)
+    """Candidates of Teacher-Score."""
+    prompts: Prompts = Field(default_factory=Prompts)
+    """What Teacher-Score and Teacher-Reference say to the models."""
+    verify: str | None = None
+    """Verifier of answers, as `NAME` or `NAME:COLUMN`; docs/verifiers.md lists them."""
+    sandbox: bool = True
+    """Run code that a verifier judges in a sandbox; without, it can do what you can do."""
+    attempts: int = Field(default=1, ge=1, le=1000)
+    """Tries at a sample: another one after a failure, or an answer that the verifier rejects."""
+    on_wrong: OnWrong = OnWrong.FAIL
+    """What to do when the verifier rejects the last try: `fail`, or `keep` it with its verdict."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Every call's seed is derived from it, the sample and the turn."""
     samples_per_question: int = Field(default=1, ge=1)

@@ -1,4 +1,4 @@
-"""Cooperation: one trajectory, from question to answer.
+"""Cooperation: one trajectory, from question to answer; by both models, or by one alone.
 
     turns       decides, without I/O: what to keep of a chunk, who goes next
     reading     decides, without I/O: what of a streamed span is to be judged when
@@ -16,8 +16,8 @@ import asyncio
 import hashlib
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from tessy import turns
 from tessy.boundary.judge import Tell, judged
@@ -30,38 +30,25 @@ from tessy.reading import Reading
 from tessy.record import MARKERS
 from tessy.repetition import RepetitionGuard
 from tessy.sizes import ChunkSizes
-from tessy.trajectory import Failure, Outcome, Part, Role, Trajectory, Turn
+from tessy.trajectory import Failure, Outcome, Part, Role, SampleFailed, SetAside, Trajectory, Turn
 from tessy.turns import Chunk, Finish
-
-
-class SampleFailed(Exception):
-    """A sample ends without an answer. It is data: the pool makes a failure of it.
-
-    Args:
-        failure: The documented reason.
-        detail: What exactly, in a sentence.
-    """
-
-    def __init__(self, failure: Failure, detail: str) -> None:
-        super().__init__(f"{failure}: {detail}")
-        self.failure = failure
-        self.detail = detail
 
 
 @dataclass(slots=True)
 class Session:
-    """All that one sample needs to be written.
+    """All that one draft of a sample needs to be written; most samples have but one.
 
     Attributes:
         sample_id: Unique in the run.
         config: The run's settings.
-        voices: The two models, by role.
+        voices: The models, by role.
         ask: Has a passage judged; see `Judge.ask`.
         record: Takes down a turn.
         streamed: Roles whose thinking is read as a stream, a span a request; others write chunks.
         eager: Roles whose predictor may be sure of words that are not complete.
         sizes: How much to ask for where chunks are written.
         attempt: How often the sample failed before; another attempt has other seeds.
+        draft: Which of the sample's drafts this is.
         trajectory: What is written so far; not empty when a run goes on.
     """
 
@@ -74,6 +61,7 @@ class Session:
     eager: frozenset[Role] = frozenset()
     sizes: ChunkSizes = field(default_factory=lambda: ChunkSizes({}))
     attempt: int = 0
+    draft: int = 0
     trajectory: Trajectory = field(default_factory=Trajectory)
     _span_tokens: int = 0
 
@@ -84,8 +72,9 @@ class Session:
 
     @property
     def seed(self) -> int:
-        """The seed of the next call: a function of run, sample, attempt and turn (*Replay*)."""
-        key = f"{self.config.seed}/{self.sample_id}/{self.attempt}/{self.trajectory.turns}"
+        """The seed of the next call: a function of run, sample, attempt, draft, turn (*Replay*)."""
+        place = f"{self.attempt}/{self.draft}/{self.trajectory.turns}"
+        key = f"{self.config.seed}/{self.sample_id}/{place}"
         return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=4).digest())
 
     async def judge(self, passage: Passage) -> Judgement:
@@ -99,6 +88,7 @@ class Session:
     async def commit(self, turn: Turn) -> None:
         """Add a turn to the trajectory and show it to both models and the journal."""
         before = self.trajectory.pending
+        turn = replace(turn, draft=self.draft) if self.draft else turn
         self.trajectory.apply(turn)
         self._span_tokens += turn.tokens - turn.thrown_tokens
         if turn.outcome is Outcome.HANDED_OVER:
@@ -108,24 +98,75 @@ class Session:
             await voice.observe(before, turn, self.trajectory)
         self.record(turn)
 
+    def set_aside(self, why: str, failure: Failure | None = None) -> None:
+        """Make this draft one that is not the sample's response; its text stays in the trace.
+
+        Args:
+            why: In words.
+            failure: The reason, if it failed.
+        """
+        reason = self.trajectory.set_aside or SetAside(why, failure)
+        for turn in turns.set_aside(self.trajectory, reason):
+            turn = replace(turn, draft=self.draft)
+            self.trajectory.apply(turn)
+            self.record(turn)
+
+
+Writer = Callable[[Session, int], Awaitable[tuple[Chunk, Judgement]]]
+"""Has the model whose turn it is write at most so many tokens, and judges them."""
+
 
 async def think(session: Session) -> None:
-    """Write the thinking: generate, judge, roll back, hand over."""
+    """Write the thinking together: generate, judge, roll back, hand over."""
+    await _think(session, generate)
+
+
+async def think_alone(session: Session, role: Role, *, until: int | None = None) -> None:
+    """Let one model write the thinking; nobody judges it, nothing is rolled back.
+
+    Args:
+        session: What is written.
+        role: Who writes.
+        until: Stop when the whole thinking has so many tokens; by default when it has ended.
+    """
+    session.trajectory.role = role
+    await _think(session, generate_alone, alone=True, until=until)
+
+
+async def _think(
+    session: Session, write: Writer, *, alone: bool = False, until: int | None = None
+) -> None:
     trajectory = session.trajectory
     guard = RepetitionGuard()
     guard.feed(trajectory.thinking)
-    while trajectory.part is Part.THINKING:
+    while trajectory.part is Part.THINKING and not is_set_aside(session):
+        if until is not None and trajectory.thinking_tokens >= until:
+            return
         budget = session.limits.thinking_tokens - trajectory.thinking_tokens
         if budget < SMALLEST_CHUNK:
             await at_the_limit(session)
             return
-        chunk, judgement = await generate(session, budget)
+        chunk, judgement = await write(session, budget)
         turn = turns.settle(trajectory, chunk, judgement)
         await session.commit(turn)
         if trajectory.idle > 1:
             raise SampleFailed(Failure.NO_PROGRESS, "neither model writes anything")
+        if alone and turn.outcome is Outcome.EMPTY:
+            raise SampleFailed(Failure.NO_PROGRESS, f"the {turn.role} writes nothing")
         if circle := guard.feed(turn.kept):
             raise SampleFailed(Failure.REPETITION, f"again and again: {circle!r}")
+
+
+def is_set_aside(session: Session) -> bool:
+    """Whether an earlier start set a draft aside, so that nothing more is written to it.
+
+    Raises:
+        SampleFailed: It did since the draft had failed; it fails now as it failed then.
+    """
+    aside = session.trajectory.set_aside
+    if aside is not None and aside.failure is not None:
+        raise SampleFailed(aside.failure, aside.why)
+    return aside is not None
 
 
 async def generate(session: Session, budget: int) -> tuple[Chunk, Judgement]:
@@ -138,6 +179,16 @@ async def generate(session: Session, budget: int) -> tuple[Chunk, Judgement]:
     chunk = await session.voices[role].continue_(session.trajectory, size, session.seed)
     session.sizes.called(role, chunk.tokens, time.monotonic() - began)
     return chunk, await session.judge(turns.passage(session.trajectory, chunk))
+
+
+async def generate_alone(session: Session, budget: int) -> tuple[Chunk, Judgement]:
+    """Let a model go on that writes alone: in pieces, so that a crash costs no more than one."""
+    trajectory = session.trajectory
+    size = min(session.config.of(trajectory.role).span_tokens, budget)
+    voice = session.voices[trajectory.role]
+    chunk = await voice.continue_(trajectory, size, session.seed)
+    written = len(trajectory.pending) + len(chunk.text)
+    return chunk, Judgement(boundary=None, settled=written)
 
 
 async def read(session: Session, role: Role, budget: int) -> tuple[Chunk, Judgement]:
@@ -231,7 +282,7 @@ async def at_the_limit(session: Session) -> None:
 
 async def answer(session: Session, role: Role = Role.STUDENT) -> None:
     """Let one model, the student, write the answer alone (Fig. 9: the teacher's does harm)."""
-    if session.trajectory.done:
+    if session.trajectory.done or is_set_aside(session):
         return
     limit = session.limits.answer_tokens
     chunk = await session.voices[role].answer(session.trajectory, limit, session.seed)

@@ -5,7 +5,8 @@
     │   ├── ConfigError           (also ValueError)  a setting
     │   ├── QuestionsError        (also ValueError)  lines of a questions file
     │   ├── SegmentsError         (also ValueError)  traces, or lines of a segment file
-    │   ├── AddressError          (also ValueError)  the name of a model or predictor
+    │   ├── AddressError          (also ValueError)  the name of a model, predictor or verifier
+    │   ├── ExportError           (also ValueError)  a data set to export, or what is left of it
     │   └── RunMismatch           (also ValueError)  a run folder made with other settings
     ├── WeightsError          weights could not be fetched or do not match their checksum
     ├── LocalServerError      the embedded model server did not start, or died
@@ -17,7 +18,10 @@
     │   ├── ServerFailure         5xx or 429, after retries
     │   └── Refused               4xx: the server will not do it; never retried
     ├── PredictorError        a boundary predictor failed or broke its protocol
+    ├── SandboxError          programs can't be run in isolation here
+    ├── StudyError            a job of a study failed, or is missing
     ├── JournalError          (also OSError)  the run's journal could not be written or read
+    ├── HubError              (also OSError)  Hugging Face did not take an upload
     ├── RunLocked             another process is working in this run folder
     ├── ViewError             (also OSError)  a run's pages can't be served
     └── Outage                a model is gone; the run stopped and can be resumed
@@ -59,8 +63,12 @@ class SegmentsError(InputError, ValueError):
     """Traces hold no thinking, or lines of a segment file are bad."""
 
 
+class ExportError(InputError, ValueError):
+    """What is to be exported can't be read, is no record, or nothing of it is kept."""
+
+
 class AddressError(InputError, ValueError):
-    """A model or predictor is named in a way that means nothing."""
+    """A model, predictor or verifier is named in a way that means nothing."""
 
 
 class RunMismatch(InputError, ValueError):
@@ -119,8 +127,20 @@ class PredictorError(TessyError):
     """A boundary predictor failed, or its judgement makes no sense."""
 
 
+class SandboxError(TessyError):
+    """Programs can't be run in isolation here, and nobody asked to run them without."""
+
+
+class StudyError(TessyError):
+    """A job of a study failed, or is missing."""
+
+
 class JournalError(TessyError, OSError):
     """The journal of a run cannot be written or read."""
+
+
+class HubError(TessyError, OSError):
+    """Hugging Face can't be reached, or did not take an upload."""
 
 
 class RunLocked(TessyError):

@@ -40,6 +40,11 @@ class Question:
     messages: tuple[dict[str, str], ...]
     extra: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def row(self) -> dict[str, Any]:
+        """What a verifier is given: the columns, and the last message as `prompt`."""
+        return {**self.extra, "prompt": self.messages[-1]["content"]}
+
 
 @dataclass(frozen=True, slots=True)
 class BadLine:

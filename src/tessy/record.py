@@ -8,6 +8,7 @@ model outputs give the same bytes (*Replay*); times and requests are kept in the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
@@ -29,6 +30,8 @@ def finished(
     method: str,
     models: dict[str, str],
     seed: int,
+    others: Sequence[Trajectory] = (),
+    verdict: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The record of a finished sample.
 
@@ -39,6 +42,8 @@ def finished(
         method: How it was written.
         models: Names by role, and the predictors'.
         seed: The run's seed.
+        others: Drafts that were set aside.
+        verdict: What the verifier says of the answer, where there is one.
     """
     answer = {"role": "assistant", "content": content(trajectory)}
     return {
@@ -46,10 +51,11 @@ def finished(
         "id": sample_id,
         "messages": [*question.messages, answer],
         "spans": spans(trajectory),
-        "stats": stats(trajectory),
+        "stats": stats(trajectory, others),
         "method": method,
         "models": models,
         "seed": seed,
+        **({"verdict": verdict} if verdict is not None else {}),
     }
 
 
@@ -61,6 +67,7 @@ def failed(
     detail: str,
     *,
     line: BadLine | None = None,
+    others: Sequence[Trajectory] = (),
 ) -> dict[str, Any]:
     """The record of a failed sample, with what was written until then.
 
@@ -71,6 +78,7 @@ def failed(
         failure: The documented reason.
         detail: What exactly.
         line: The bad line, if that is the reason.
+        others: Drafts that were set aside.
     """
     return {
         "id": sample_id,
@@ -81,7 +89,7 @@ def failed(
         "content": content(trajectory),
         "spans": spans(trajectory),
         "answer": _thrown_answer(trajectory),
-        "stats": stats(trajectory),
+        "stats": stats(trajectory, others),
     }
 
 
@@ -118,19 +126,29 @@ def spans(trajectory: Trajectory) -> list[dict[str, Any]]:
     return found
 
 
-def stats(trajectory: Trajectory) -> dict[str, Any]:
-    """Numbers of a sample, all derived from its turns; tokens are each model's own."""
+def stats(trajectory: Trajectory, others: Sequence[Trajectory] = ()) -> dict[str, Any]:
+    """Numbers of a sample, all derived from its turns; tokens are each model's own.
+
+    Args:
+        trajectory: The draft that stands for it.
+        others: Drafts that were set aside: all their tokens count as thrown away.
+    """
     kept = trajectory.tokens
+    thrown = {
+        role: trajectory.thrown[role] + sum(other.generated[role] for other in others)
+        for role in Role
+    }
     return {
         "student_tokens": kept[Role.STUDENT],
         "teacher_tokens": kept[Role.TEACHER],
         "thinking_tokens": trajectory.thinking_tokens,
         "answer_tokens": trajectory.answer_tokens,
-        "student_thrown_tokens": trajectory.thrown[Role.STUDENT],
-        "teacher_thrown_tokens": trajectory.thrown[Role.TEACHER],
+        "student_thrown_tokens": thrown[Role.STUDENT],
+        "teacher_thrown_tokens": thrown[Role.TEACHER],
         "turns": trajectory.turns,
         "hand_overs": _hand_overs(trajectory),
         "thinking_cut_off": trajectory.ended is Outcome.CUT_OFF,
+        "drafts": 1 + len(others),
     }
 
 
@@ -139,10 +157,26 @@ def _hand_overs(trajectory: Trajectory) -> int:
     return sum(before is not after for before, after in pairwise(roles))
 
 
-def trace(trajectory: Trajectory) -> dict[str, Any]:
-    """What the record leaves out: text that was thrown away and where it would have stood.
+def trace(trajectory: Trajectory, others: Sequence[Trajectory] = ()) -> dict[str, Any]:
+    """What the record leaves out.
 
-    And the tokens that each turn asked for, since sizes that are learned differ from run to run.
+    Text that was thrown away and where it would have stood; the tokens that each turn asked for,
+    since sizes that are learned differ from run to run; and the drafts that were set aside.
     """
+    return {**_of_turns(trajectory), "drafts": [_draft(other) for other in others]}
+
+
+def _of_turns(trajectory: Trajectory) -> dict[str, Any]:
     discards = [asdict(discard) for discard in trajectory.discards]
     return {"discards": discards, "asked": trajectory.asked}
+
+
+def _draft(trajectory: Trajectory) -> dict[str, Any]:
+    aside = trajectory.set_aside
+    return {
+        "why": aside.why if aside else "",
+        "reason": aside.failure.value if aside and aside.failure else None,
+        "content": content(trajectory),
+        "spans": spans(trajectory),
+        **_of_turns(trajectory),
+    }

@@ -9,7 +9,7 @@ canonical"). Offsets are half-open character offsets.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -46,6 +46,8 @@ class Outcome(StrEnum):
     """The model ended this part of the response."""
     CUT_OFF = "cut_off"
     """A limit ended this part of the response, by the user's wish."""
+    SET_ASIDE = "set_aside"
+    """This draft is not the sample's response: all that was kept of it counts as thrown away."""
 
 
 class Failure(StrEnum):
@@ -73,6 +75,24 @@ class Failure(StrEnum):
     """A call failed at every attempt: connection, time-out, 5xx or a garbled body."""
     PREDICTOR_ERROR = "predictor_error"
     """The boundary predictor raised, or broke its protocol."""
+    REJECTED = "rejected"
+    """The verifier accepted none of the attempts (`verify`, `attempts`)."""
+    UNSCORED = "unscored"
+    """The teacher gave none of the candidates a score that can be read (Teacher-Score)."""
+
+
+class SampleFailed(Exception):
+    """A sample, or a draft of one, ends without an answer. It is data: the pool makes it a failure.
+
+    Args:
+        failure: The documented reason.
+        detail: What exactly, in a sentence.
+    """
+
+    def __init__(self, failure: Failure, detail: str) -> None:
+        super().__init__(f"{failure}: {detail}")
+        self.failure = failure
+        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +129,9 @@ class Turn:
         thrown_tokens: Tokens rolled back, counting those that were pending before.
         ids: The model's own token ids for what it generated, where its server returns them.
         asked: Tokens that it was asked for at most.
+        draft: Which of the sample's drafts it belongs to.
+        why: Why the draft was set aside, in words.
+        failure: The reason, if it was set aside because it failed.
     """
 
     role: Role
@@ -123,6 +146,22 @@ class Turn:
     thrown_tokens: int = 0
     ids: tuple[int, ...] | None = None
     asked: int = 0
+    draft: int = 0
+    why: str = ""
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """Why a draft is not the sample's response.
+
+    Attributes:
+        why: In words.
+        failure: The reason, if it failed.
+    """
+
+    why: str
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +176,7 @@ class Discard:
 
 @dataclass(slots=True)
 class Trajectory:
-    """The state of one sample: the fold of its turns.
+    """The state of one draft of a sample, mostly its only one: the fold of its turns.
 
     *Provenance* is kept here: spans grow only together with the text that they cover, so they
     always partition it and every character has exactly one author.
@@ -167,6 +206,8 @@ class Trajectory:
     answer_tokens: int = 0
     ended: Outcome | None = None
     """How the thinking ended."""
+    set_aside: SetAside | None = None
+    """Why it is not the sample's response, if it is not; nothing is written to it any more."""
 
     @classmethod
     def replay(cls, turns: Iterable[Turn]) -> Trajectory:
@@ -192,6 +233,10 @@ class Trajectory:
         self.asked.append(turn.asked)
         self.generated[turn.role] += turn.tokens
         self.thrown[turn.role] += turn.thrown_tokens
+        if turn.outcome is Outcome.SET_ASIDE:
+            self.set_aside = SetAside(turn.why, turn.failure)
+            return
+        self.role = turn.role
         self._commit(turn)
         if turn.thrown.strip():
             self.discards.append(Discard(turn.role, turn.part, len(self.text), turn.thrown))
@@ -232,3 +277,17 @@ class Trajectory:
             else:
                 self.done = True
             self.idle = self.span_kept = 0
+
+
+def drafts(turns: Iterable[Turn]) -> Mapping[int, list[Turn]]:
+    """A sample's turns by the draft that they belong to, in order."""
+    found: dict[int, list[Turn]] = {}
+    for turn in turns:
+        found.setdefault(turn.draft, []).append(turn)
+    return found
+
+
+def latest(turns: Iterable[Turn]) -> list[Turn]:
+    """The turns of the draft that is being written: the last one's."""
+    found = drafts(turns)
+    return found[max(found)] if found else []

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tessy.boundary.protocol import Judgement, Passage
-from tessy.trajectory import Outcome, Part, Role, Trajectory, Turn
+from tessy.trajectory import Outcome, Part, Role, SetAside, Trajectory, Turn
 from tessy.words import Unit, complete, units
 
 LOOKAHEAD_WORDS = 8
@@ -231,3 +231,29 @@ def close_thinking(trajectory: Trajectory) -> Turn:
         thrown=trajectory.pending,
         thrown_tokens=trajectory.pending_tokens,
     )
+
+
+def set_aside(trajectory: Trajectory, reason: SetAside) -> list[Turn]:
+    """The turns that set a draft aside: one of each author whose tokens it still counts as kept.
+
+    There are none if that is done already; but what a crash left of it is done then.
+
+    Args:
+        trajectory: The draft.
+        reason: Why it is not the sample's response.
+    """
+    kept = trajectory.tokens
+    authors = [role for role in Role if kept[role]]
+    if not authors and trajectory.set_aside is None:
+        authors = [trajectory.role]
+    return [
+        Turn(
+            role=role,
+            part=trajectory.part,
+            outcome=Outcome.SET_ASIDE,
+            thrown_tokens=kept[role],
+            why=reason.why,
+            failure=reason.failure,
+        )
+        for role in authors
+    ]

@@ -37,6 +37,7 @@ _WORD = (
 )
 _UNIT = re.compile(rf"(?P<blanks>\s*?)(?P<word>{_WORD})(?P<after>(?:\s*\n)?)")
 _LEADING = re.compile(r"\s*\n")
+_PLAIN = re.compile(rf"[^\W{_UNSPACED}]+|\w")
 
 
 class Unit(NamedTuple):
@@ -87,6 +88,11 @@ def complete(text: str, found: list[Unit], *, final: bool) -> list[Unit]:
     if final or not found or found[-1].word_end < len(text):
         return found
     return found[:-1]
+
+
+def plain(text: str) -> list[str]:
+    """The words by which texts are compared: in lower case, without blanks and punctuation."""
+    return _PLAIN.findall(text.lower())
 
 
 def is_neutral(word: str) -> bool:

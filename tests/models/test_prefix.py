@@ -10,14 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulation import END, WordPredictor, config, run, session
-from tessy.cooperate import SampleFailed
-from tessy.methods.tessy import write
+from simulation import END, WordPredictor, config, run, session, together
 from tessy.models.formats import named
 from tessy.models.prefix import IdPrefix
 from tessy.models.tokens import LocalCodec, Piece
 from tessy.testing.tokenizers import build_tokenizer
-from tessy.trajectory import Part, Role, Trajectory
+from tessy.trajectory import Part, Role, SampleFailed, Trajectory
 from tessy.turns import Chunk, Finish
 from texts import model_text
 
@@ -87,7 +85,7 @@ def cooperate(codecs, texts, chunks, returns_ids):
     predictor = WordPredictor(lambda _, word: not any(c.isdigit() for c in word))
     made, turns = session(*voices.values(), predictor, config(*chunks))
     with suppress(SampleFailed):
-        run(write(made))
+        run(together(made))
     return voices, made.trajectory, turns
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tessy.printable import visible
 from tessy.runs.packing import pack, unpack
 from tessy.runs.reader import Entry, UnderWay
-from tessy.trajectory import Failure, Trajectory
+from tessy.trajectory import Failure
 from tessy.view import pages, trace
 from tessy.view.facts import facts
 from tessy.view.filters import Filter
@@ -74,7 +74,7 @@ class Reader(HTMLParser):
 def sample_page(sample: Written, *, running: bool = False) -> str:
     ending = sample.ending(0)
     if running:
-        found = trace.of_trajectory(sample.id, Trajectory.replay(sample.turns()[:1]), 1.0, 2)
+        found = trace.of_turns(sample.id, sample.turns()[:1], 1.0, 2)
     else:
         entry = Entry(
             *(ending.id, ending.failure, orjson.dumps(ending.record)),
@@ -99,7 +99,7 @@ def list_page(sample: Written) -> str:
 def written(draw, words=text):
     sample = Written(*(draw(words) for _ in range(6)))
     sample.extra = {"column " + draw(words): draw(words)}
-    draft = {"content": draw(words), "why": draw(words)}
+    draft = {"content": draw(words), "why": draw(words), "reason": draw(st.none() | words)}
     end = len(draft["content"])
     draft["spans"] = [{"role": "teacher", "start": 0, "end": end, "forced": False}] if end else []
     sample.drafts = [draft]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import tessy
-from tessy.cli import doctor, predictor, show, synth, view
+from tessy.cli import doctor, evaluate, export, predictor, show, synth, view
 from tessy.errors import InputError, Outage, TessyError
 from tessy.printable import visible
 
@@ -26,9 +26,11 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.command("synth")(synth.synth)
+app.command("eval")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
 app.command("show")(show.show)
 app.command("view")(view.view)
+app.command("export")(export.export)
 app.add_typer(predictor.app, name="predictor")
 
 

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-_MODEL = "URL (`http://host:port/v1#name`), `gguf:PATH`, `pkg:PACKAGE` or `hf:REPO/FILE`."
+MODEL = "URL (`http://host:port/v1#name`), `gguf:PATH`, `pkg:PACKAGE` or `hf:REPO/FILE`."
 
 Student = Annotated[
     str | None,
-    typer.Option(help=f"The model that the data is for: {_MODEL}", rich_help_panel="Models"),
+    typer.Option(help=f"The model that the data is for: {MODEL}", rich_help_panel="Models"),
 ]
 Teacher = Annotated[
-    str | None, typer.Option(help=f"The model to learn from: {_MODEL}", rich_help_panel="Models")
+    str | None, typer.Option(help=f"The model to learn from: {MODEL}", rich_help_panel="Models")
 ]
 StudentTokenizer = Annotated[
     str | None,

@@ -17,7 +17,7 @@ from tessy.printable import visible
 from tessy.runs.folder import RunFolder
 from tessy.runs.progress import STYLES
 from tessy.runs.reader import Entry, Reader
-from tessy.trajectory import Role, Trajectory
+from tessy.trajectory import Role, Trajectory, latest
 
 _FORMAT = "dim"
 _THROWN = "strike dim"
@@ -66,7 +66,7 @@ def paint_sample(console: Console, run: Path, sample_id: str, *, thrown: bool) -
         )
         raise InputError(f"{run} has no sample {sample_id!r}", hint=has)
     if entry is None:
-        _paint_running(console, Trajectory.replay(turns))
+        _paint_running(console, Trajectory.replay(latest(turns)))
     else:
         _paint_entry(console, entry, thrown=thrown)
 
@@ -83,11 +83,21 @@ def _paint_entry(console: Console, entry: Entry, *, thrown: bool) -> None:
     if made.get("spans"):
         content = made["content"] if entry.failure else made["messages"][-1]["content"]
         console.print(painted(content, made["spans"], discards, tagged=tagged))
+    if thrown:
+        _paint_drafts(console, entry.trace.get("drafts", []), tagged=tagged)
     if entry.failure is not None:
         why = f"\nfailed: {entry.failure}: {made['detail']}"
         console.print(Text(visible(why), style="red"))
     console.print()
     console.print(Text(_numbers(made["stats"], entry), style="dim"))
+
+
+def _paint_drafts(console: Console, drafts: list[dict[str, Any]], *, tagged: bool) -> None:
+    """Drafts that were set aside, each with why."""
+    for draft in drafts:
+        reason = f" ({draft['reason']})" if draft["reason"] else ""
+        console.print(Text(visible(f"\nset aside{reason}: {draft['why']}"), style="yellow"))
+        console.print(painted(draft["content"], draft["spans"], draft["discards"], tagged=tagged))
 
 
 def _paint_running(console: Console, trajectory: Trajectory) -> None:

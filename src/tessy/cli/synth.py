@@ -23,7 +23,33 @@ def synth(
     student_format: options.StudentFormat = None,
     teacher_format: options.TeacherFormat = None,
     config: options.ConfigFile = None,
-    method: Annotated[str | None, typer.Option(help="How samples are written.")] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="How samples are written: tessy, student-only, teacher-only, teacher-mix, "
+            "teacher-think, teacher-answer, teacher-score, teacher-reference.",
+        ),
+    ] = None,
+    answer_by: Annotated[
+        str | None, typer.Option(help="Who answers after TESSY's thinking: student or teacher.")
+    ] = None,
+    teacher_only_system_prompt: Annotated[
+        str | None, typer.Option(help="A system message for Teacher-Only's teacher.")
+    ] = None,
+    candidates: Annotated[int | None, typer.Option(help="Candidates of Teacher-Score.")] = None,
+    verify: Annotated[
+        str | None,
+        typer.Option(
+            help="Keep only answers that a verifier accepts: exact, number, math, choice, "
+            "reasoning-gym, code or auto, with :COLUMN for another column than its own.",
+        ),
+    ] = None,
+    attempts: Annotated[
+        int | None, typer.Option(help="Tries at a sample that fails or is not accepted.")
+    ] = None,
+    unsafe_no_sandbox: Annotated[
+        bool, typer.Option("--unsafe-no-sandbox", help="Run code that is verified without one.")
+    ] = False,
     predictor: Annotated[
         str | None,
         typer.Option(
@@ -66,7 +92,7 @@ def synth(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
 ) -> None:
-    """Write a data set whose thinking student and teacher write in turns.
+    """Write a data set: student and teacher think in turns, or by another method of the paper.
 
     The same command again goes on where it was stopped.
     """
@@ -87,6 +113,12 @@ def synth(
         "limits.answer_tokens": answer_tokens,
         "limits.on_thinking_limit": on_thinking_limit,
         "method": method,
+        "answer_by": answer_by,
+        "teacher_only_system_prompt": teacher_only_system_prompt,
+        "candidates": candidates,
+        "verify": verify,
+        "attempts": attempts,
+        "sandbox": False if unsafe_no_sandbox else None,
         "predictor": predictor,
         "student_predictor": student_predictor,
         "teacher_predictor": teacher_predictor,

@@ -1,11 +1,20 @@
-"""TESSY: style by the student, capability by the teacher, the answer by the student."""
+"""TESSY (section 2.2, Algorithm 1), and its ablation of Fig. 9: the teacher answers."""
 
 from __future__ import annotations
 
 from tessy.cooperate import Session, answer, think
+from tessy.methods.method import Method
+from tessy.sample import Sample
 
 
-async def write(session: Session) -> None:
-    """Write one sample; see `tessy.cooperate`."""
+async def write(sample: Sample) -> Session:
+    """Have both think in turns, and one of them answer; see `tessy.cooperate`."""
+    session = await sample.draft()
     await think(session)
-    await answer(session)
+    await answer(session, sample.config.answer_by)
+    return session
+
+
+METHOD = Method(
+    "tessy", "style by the student, capability by the teacher, in turns", write, judged=True
+)

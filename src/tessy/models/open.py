@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields, replace
 
@@ -35,7 +35,7 @@ class Pair:
     """Both models, open.
 
     Attributes:
-        models: By role.
+        models: By role; only those that were asked for.
         abilities: What the probe found out, by role.
         streamed: Roles whose thinking is read as a stream.
         notes: What the user should know before the run starts.
@@ -47,14 +47,18 @@ class Pair:
     notes: tuple[str, ...]
 
 
-def check(config: Config) -> None:
-    """Check what can be checked of both models without touching them.
+def check(config: Config, roles: Iterable[Role] = Role) -> None:
+    """Check what can be checked of models without touching them.
+
+    Args:
+        config: The run's settings.
+        roles: Whose models are needed.
 
     Raises:
         AddressError: A model's name means nothing.
         ConfigError: A format or a tokenizer's folder does not exist.
     """
-    for role in Role:
+    for role in roles:
         settings = config.of(role)
         address.parse_all(settings.model)
         if settings.tokenizer and settings.format:
@@ -68,24 +72,32 @@ def check(config: Config) -> None:
 
 @asynccontextmanager
 async def open_pair(
-    config: Config, *, date: datetime.date, say: Say = lambda _: None
+    config: Config,
+    *,
+    date: datetime.date,
+    say: Say = lambda _: None,
+    roles: Iterable[Role] = Role,
+    judged: bool = True,
 ) -> AsyncIterator[Pair]:
-    """Open both models; local servers run while the context is open.
+    """Open the models that are needed; local servers run while the context is open.
 
     Args:
         config: The run's settings.
         date: The run's date, for chat templates that name it.
         say: Told what is going on, in a line.
+        roles: Whose models are needed.
+        judged: Their thinking is judged, so it may be read as a stream that is left.
 
     Raises:
         TessyError: The leaf that says which model can't be used, and why.
     """
+    wanted = [role for role in Role if role in set(roles)]
     async with AsyncExitStack() as stack:
         found = await asyncio.gather(
-            *(open_one(config, role, date, stack, say) for role in Role), return_exceptions=True
+            *(open_one(config, role, date, stack, say) for role in wanted), return_exceptions=True
         )
         parts: dict[Role, Opened] = {}
-        for role, part in zip(Role, found, strict=True):  # what goes wrong is said of one model
+        for role, part in zip(wanted, found, strict=True):  # what goes wrong is said of one model
             if isinstance(part, BaseException):
                 raise part
             parts[role] = part
@@ -107,7 +119,11 @@ async def open_pair(
             for role, part in parts.items()
         }
         abilities = {role: part.abilities for role, part in parts.items()}
-        streamed = [role for role, part in parts.items() if await _is_read(part, role, config.mode)]
+        streamed = [
+            role
+            for role, part in parts.items()
+            if judged and await _is_read(part, role, config.mode)
+        ]
         notes = tuple(note for part in parts.values() for note in part.notes)
         yield Pair(models, abilities, frozenset(streamed), notes)
 

@@ -18,7 +18,7 @@ from tessy.models.prefix import IdPrefix, TextPrefix
 from tessy.models.replicas import Replicas
 from tessy.models.tokens import Codec
 from tessy.models.wire import Completion, Request
-from tessy.trajectory import Part, Role, Trajectory, Turn
+from tessy.trajectory import Failure, Part, Role, SampleFailed, Trajectory, Turn
 from tessy.turns import Chunk, Finish
 
 _SMALLEST_ROOM = 8
@@ -28,8 +28,15 @@ _SMALLEST_ROOM = 8
 R = TypeVar("R", bound=Reader)
 
 
-class ContextFull(Exception):
-    """Prompt and response do not fit the model's context; a sample's failure, not a run's."""
+class ContextFull(SampleFailed):
+    """Prompt and response do not fit the model's context.
+
+    Args:
+        detail: How full it is.
+    """
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(Failure.CONTEXT_LIMIT, detail)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@
     tally       numbers of a run, as they grow
     plan        what is to be done, and what of it is done
     progress    shows them
+    tools       predictors and verifier, which each process that writes loads
     pool        writes samples, so many at once
     talk        what processes that share a run say to each other
     worker      a process that writes samples for another

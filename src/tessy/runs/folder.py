@@ -140,6 +140,15 @@ class RunFolder:
             )
         write_atomically(self.settings, tomli_w.dumps(there).encode())
 
+    def models(self) -> dict[str, str]:
+        """What the servers of this run serve, by role; empty before it was asked.
+
+        Raises:
+            RunMismatch: `run.toml` can't be read.
+        """
+        found: dict[str, str] = self._read().get("run", {}).get("models", {})
+        return found
+
     def _read(self) -> dict[str, Any]:
         try:
             return tomllib.loads(self.settings.read_text(encoding="utf-8"))

@@ -140,6 +140,14 @@ class Journal:
         rows = await self._ask("select id, reason from samples")
         return {row[0]: Failure(row[1]) if row[1] else None for row in rows}
 
+    async def verdicts(self) -> dict[str, int]:
+        """Finished samples by what their verifier said; those without a verdict are left out."""
+        rows = await self._ask(
+            "select json_extract(cast(record as text), '$.verdict.outcome') as outcome, count(*) "
+            "from samples where reason is null and outcome is not null group by outcome"
+        )
+        return dict(rows)
+
     async def is_begun(self) -> bool:
         """Whether anything was written that depends on a model."""
         rows = await self._ask(

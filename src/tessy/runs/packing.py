@@ -7,10 +7,12 @@ from typing import Any
 
 import orjson
 
-from tessy.trajectory import Outcome, Part, Role, Turn
+from tessy.trajectory import Failure, Outcome, Part, Role, Turn
 
-_UNASKED = 11
-"""Fields of a turn in journals that were begun before turns knew what they were asked for."""
+_LATER = (0, 0, "", None)
+"""What the last fields of a turn are in journals that were begun before it had them."""
+
+_FIELDS = 11 + len(_LATER)
 
 
 def pack(value: Any) -> bytes:
@@ -29,14 +31,16 @@ def turn_to_json(turn: Turn) -> list[Any]:
         *(turn.role, turn.part, turn.outcome, turn.kept, turn.pending, turn.thrown),
         *(turn.forced, turn.tokens, turn.pending_tokens, turn.thrown_tokens),
         list(turn.ids) if turn.ids is not None else None,
-        turn.asked,
+        *(turn.asked, turn.draft, turn.why, turn.failure),
     ]
 
 
 def turn_from_json(fields: list[Any]) -> Turn:
     """The turn that `turn_to_json` wrote."""
-    *fields, asked = fields if len(fields) > _UNASKED else (*fields, 0)
-    role, part, outcome, kept, pending, thrown, forced, *counts, ids = fields
+    missing = _FIELDS - len(fields)
+    fields = [*fields, *_LATER[len(_LATER) - missing :]] if missing else fields
+    role, part, outcome, kept, pending, thrown, forced, *counts, ids = fields[: -len(_LATER)]
+    asked, draft, why, failure = fields[-len(_LATER) :]
     tokens, pending_tokens, thrown_tokens = counts
     return Turn(
         role=Role(role),
@@ -51,4 +55,7 @@ def turn_from_json(fields: list[Any]) -> Turn:
         thrown_tokens=thrown_tokens,
         ids=None if ids is None else tuple(ids),
         asked=asked,
+        draft=draft,
+        why=why,
+        failure=Failure(failure) if failure else None,
     )

@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from tessy import record
 from tessy.boundary.judge import Judge
 from tessy.config import Config
-from tessy.cooperate import SampleFailed, Session
 from tessy.errors import (
     ModelError,
     Outage,
@@ -26,13 +26,15 @@ from tessy.errors import (
     TimedOut,
     Unreachable,
 )
-from tessy.methods import METHODS
-from tessy.models.voice import ContextFull, Model, Voice
+from tessy.methods import attempts, method_of
+from tessy.models.voice import Model
 from tessy.runs.journal import Ending, Journal
 from tessy.runs.plan import Assigned, Job
 from tessy.runs.tally import Tally
+from tessy.sample import Sample
 from tessy.sizes import ChunkSizes
-from tessy.trajectory import Failure, Role, Trajectory, Turn
+from tessy.trajectory import Failure, Role, SampleFailed, Turn
+from tessy.verify.protocol import Verifier
 
 CHECKPOINT_S = 2.0
 
@@ -123,6 +125,7 @@ class Pool:
         streamed: Roles whose thinking is read as a stream.
         judge: Judges passages.
         desk: Gives samples, and takes what is written of them.
+        verifier: Checks answers, if the settings name one.
     """
 
     def __init__(
@@ -132,17 +135,21 @@ class Pool:
         streamed: frozenset[Role],
         judge: Judge,
         desk: Desk,
+        verifier: Verifier | None = None,
     ) -> None:
         self._config = config
         self._models = models
         self._streamed = streamed
-        self._eager = frozenset(role for role in Role if judge.is_eager(role))
         self._judge = judge
         self._desk = desk
+        self._verifier = verifier
         self._sizes = ChunkSizes({role: config.of(role).chunk for role in Role})
-        self._method = METHODS[config.method]
+        self._method = method_of(config)
         self._names = {role.value: model.name for role, model in models.items()}
-        self._names |= {f"{role}_predictor": config.predictor_of(role) for role in Role}
+        self._eager: frozenset[Role] = frozenset()
+        if self._method.judged:
+            self._eager = frozenset(role for role in Role if judge.is_eager(role))
+            self._names |= {f"{role}_predictor": config.predictor_of(role) for role in Role}
 
     async def run(self, checkpoint_s: float = CHECKPOINT_S) -> None:
         """Write samples for as long as the desk gives some.
@@ -173,60 +180,55 @@ class Pool:
             await self._write(given)
 
     async def _write(self, given: Assigned) -> None:
-        job = given.job
-        voices = {
-            role: model.join(job.question.messages, job.id) for role, model in self._models.items()
-        }
-        try:
-            await self._write_with(given, voices)
-        finally:
-            for voice in voices.values():
-                voice.leave()
-
-    async def _write_with(self, given: Assigned, voices: dict[Role, Voice]) -> None:
         job, started = given.job, time.monotonic()
-        trajectory = Trajectory.replay(given.turns or ())
 
         def spent() -> tuple[float, int]:
-            requests = sum(voice.requests for voice in voices.values())
-            return given.seconds + time.monotonic() - started, given.requests + requests
+            seconds = time.monotonic() - started
+            return given.seconds + seconds, given.requests + sample.requests
 
         def note(turn: Turn) -> None:
             self._desk.note(job.id, turn, *spent())
 
-        session = Session(
-            sample_id=job.id,
+        sample = Sample(
+            id=job.id,
+            position=job.position,
+            question=job.question,
             config=self._config,
-            voices=voices,
+            models=self._models,
             ask=self._judge.ask,
             record=note,
+            verifier=self._verifier,
             streamed=self._streamed,
             eager=self._eager,
             sizes=self._sizes,
             attempt=job.attempt,
-            trajectory=trajectory,
+            written=given.turns or (),
         )
+        with sample:
+            failure, detail = await self._outcome(sample)
+            made = self._record(sample, failure, detail)
+            trace = record.trace(sample.shown, sample.others)
+            await self._desk.end(Ending(job.position, job.id, failure, made, trace, *spent()))
+
+    async def _outcome(self, sample: Sample) -> tuple[Failure | None, str]:
+        """Write a sample; returns why it failed, if it did.
+
+        Raises:
+            Outage: No sample can be written any more.
+        """
         try:
-            if given.turns:
-                for voice in voices.values():
-                    await voice.replay(given.turns)
-            await self._method(session)
-            failure, detail = None, ""
+            await attempts.write(sample, self._method)
         except SampleFailed as failed:
-            failure, detail = failed.failure, failed.detail
-        except ContextFull as error:
-            failure, detail = Failure.CONTEXT_LIMIT, str(error)
+            return failed.failure, failed.detail
         except Refused as error:
             self._stop_if_shut_out(error)
-            failure, detail = Failure.REFUSED, str(error)
+            return Failure.REFUSED, str(error)
         except PredictorError as error:
-            failure, detail = Failure.PREDICTOR_ERROR, str(error)
+            return Failure.PREDICTOR_ERROR, str(error)
         except ModelError as error:
             await self._stop_if_gone(error)
-            failure, detail = Failure.MODEL_ERROR, f"{type(error).__name__}: {error}"
-        trace = record.trace(trajectory)
-        made = self._record(job, trajectory, failure, detail)
-        await self._desk.end(Ending(job.position, job.id, failure, made, trace, *spent()))
+            return Failure.MODEL_ERROR, f"{type(error).__name__}: {error}"
+        return None, ""
 
     async def _stop_if_gone(self, error: ModelError) -> None:
         """A server that is gone is no sample's fault: the run stops instead of failing them all."""
@@ -245,22 +247,19 @@ class Pool:
         if error.status in (401, 403, 404):
             raise Outage(str(error), hint="mend it, then the same command: the run goes on")
 
-    def _record(
-        self,
-        job: Job,
-        trajectory: Trajectory,
-        failure: Failure | None,
-        detail: str,
-    ) -> dict[str, Any]:
+    def _record(self, sample: Sample, failure: Failure | None, detail: str) -> dict[str, Any]:
+        shown, others = sample.shown, sample.others
         if failure is not None:
-            return record.failed(job.id, job.question, trajectory, failure, detail)
+            return record.failed(sample.id, sample.question, shown, failure, detail, others=others)
         return record.finished(
-            job.id,
-            job.question,
-            trajectory,
+            sample.id,
+            sample.question,
+            shown,
             method=self._config.method,
             models=self._names,
             seed=self._config.seed,
+            others=others,
+            verdict=asdict(sample.verdict) if sample.verdict else None,
         )
 
 

@@ -102,7 +102,7 @@ class _Panel:
         speeds.add_row(
             *(
                 Text(f"{role} {tally.tokens_a_second(role):,.0f} tokens/s", style=STYLES[role])
-                for role in Role
+                for role in tally.writers
             ),
             *_shares(tally),
         )
@@ -113,8 +113,9 @@ class _Panel:
 
 
 def _shares(tally: Tally) -> list[str]:
+    both = len(tally.writers) > 1
     return [
-        f"teacher share {percent(tally.teacher_share)}",
+        *([f"teacher share {percent(tally.teacher_share)}"] if both else []),
         f"thrown away {percent(tally.thrown_share)}",
         f"{number(tally.tokens_a_request)} tokens a request",
     ]
@@ -122,7 +123,9 @@ def _shares(tally: Tally) -> list[str]:
 
 def plain_line(tally: Tally) -> str:
     """The state of a run in one line, for logs."""
-    speeds = ", ".join(f"{role} {tally.tokens_a_second(role):,.0f} tokens/s" for role in Role)
+    speeds = ", ".join(
+        f"{role} {tally.tokens_a_second(role):,.0f} tokens/s" for role in tally.writers
+    )
     parts = [
         f"{tally.ended:,} of {tally.total:,} done",
         f"{tally.failed.total():,} failed",
@@ -147,7 +150,11 @@ def summary(result: RunResult) -> Table:
     table.add_row("samples", accounts, end_section=True)
     for failure, count in sorted(result.failed.items()):
         table.add_row("", f"{count:,} {failure}")
-    for role in Role:
+    if result.verdicts:
+        told = ", ".join(f"{n:,} {name}" for name, n in sorted(result.verdicts.items()))
+        right = result.verdicts.get("right", 0) / sum(result.verdicts.values())
+        table.add_row("verified", f"{told.replace('_', ' ')}: {percent(right)} right")
+    for role in tally.writers:
         line = f"{tally.kept[role]:,} tokens kept, {tally.thrown[role]:,} thrown away"
         table.add_row(str(role), Text(line, style=STYLES[role]))
     table.add_row("", ", ".join(_shares(tally)))

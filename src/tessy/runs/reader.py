@@ -72,6 +72,13 @@ class Reader:
         for row in self._connection.execute(f"{_ENTRY} {where} order by position"):
             yield _entry(row)
 
+    def records(self) -> Iterator[bytes]:
+        """Lines of dataset.jsonl: what finished, in the order of the questions."""
+        for (record,) in self._connection.execute(
+            "select record from samples where reason is null order by position"
+        ):
+            yield bytes(record)
+
     def entry(self, sample_id: str) -> Entry | None:
         """One sample that ended."""
         row = self._connection.execute(f"{_ENTRY} where id = ?", (sample_id,)).fetchone()

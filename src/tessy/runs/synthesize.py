@@ -18,6 +18,7 @@ import signal
 from collections import Counter
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,11 @@ from tessy import questions, record
 from tessy._version import __version__
 from tessy.boundary.judge import Judge
 from tessy.boundary.protocol import Predictor
-from tessy.boundary.registry import load_all
 from tessy.config import Config, load
 from tessy.errors import ConfigError, InputError
 from tessy.loop import run_loop
-from tessy.methods import METHODS
+from tessy.methods import method_of
+from tessy.methods.method import Method
 from tessy.models.open import Pair, check, open_pair
 from tessy.runs.crew import Crew, share
 from tessy.runs.folder import RunFolder
@@ -40,7 +41,12 @@ from tessy.runs.progress import Progress, Show
 from tessy.runs.reader import export
 from tessy.runs.talk import Begin
 from tessy.runs.tally import RunResult
+from tessy.runs.tools import check_columns, predictors_of, verifier_of
 from tessy.trajectory import Failure, Role, Trajectory
+from tessy.verify.protocol import Verifier
+
+Faults = dict[str, dict[str, int]]
+"""What was met on the way, by role and kind."""
 
 
 def synthesize(
@@ -107,57 +113,83 @@ async def asynthesize(
     """As `synthesize`, for code that has an event loop already."""
     chosen = _settings(config, settings)
     progress = progress or Progress(Show.QUIET)
-    if chosen.method not in METHODS:
-        raise ConfigError(f"method = {chosen.method!r}", hint=f"one of {', '.join(METHODS)}")
-    check(chosen)
-    read = await asyncio.to_thread(questions.read, source, limit=limit, skip_bad=skip_bad)
-    predictors = load_all({role: chosen.predictor_of(role) for role in Role})
-    folder = RunFolder(Path(out))
-    with folder.locked():
-        async with Journal(folder.journal) as journal:
-            begun = await journal.is_begun()
-            date = folder.begin(chosen, str(source), read.digest, __version__, begun=begun)
-            if not begun:
-                await journal.clear()
-            todo = plan(
-                read,
-                chosen,
-                await journal.ended(),
-                await journal.attempts(),
-                retry_failed=retry_failed,
-            )
-            await _record_bad_lines(todo, chosen, journal)
-            try:
-                stopped = False
-                faults: Faults = {}
-                if todo.jobs:
-                    async with open_pair(chosen, date=date, say=progress.say) as pair:
-                        folder.same_models({r.value: m.name for r, m in pair.models.items()})
-                        _check_conversations(todo, pair)
-                        await _begin(pair, journal, todo, progress)
-                        if chosen.workers > 1:
-                            stopped, faults = await _by_crew(
-                                chosen, pair, date, journal, todo, progress
-                            )
-                        else:
-                            stopped, faults = await _by_itself(
-                                chosen, pair, predictors, journal, todo, progress
-                            )
-            finally:
-                await asyncio.to_thread(export, folder)
-            reasons = Counter((await journal.ended()).values())
-    tally = todo.tally
+    method = method_of(chosen)
+    check(chosen, method.needs(chosen))
+    async with verifier_of(chosen) as verifier:
+        read = await asyncio.to_thread(questions.read, source, limit=limit, skip_bad=skip_bad)
+        if verifier is not None:
+            check_columns(verifier, read)
+        means = Means(chosen, method, predictors_of(chosen, method), verifier, progress)
+        folder = RunFolder(Path(out))
+        with folder.locked():
+            async with Journal(folder.journal) as journal:
+                return await _run(means, str(source), read, folder, journal, retry_failed)
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a run is written with, besides its models."""
+
+    config: Config
+    method: Method
+    predictors: dict[Role, Predictor]
+    verifier: Verifier | None
+    progress: Progress
+
+
+async def _run(
+    means: Means,
+    source: str,
+    read: questions.Questions,
+    folder: RunFolder,
+    journal: Journal,
+    retry_failed: bool,
+) -> RunResult:
+    """Write what has not ended yet, and the data set."""
+    config = means.config
+    begun = await journal.is_begun()
+    date = folder.begin(config, source, read.digest, __version__, begun=begun)
+    if not begun:
+        await journal.clear()
+    ended, attempts = await journal.ended(), await journal.attempts()
+    todo = plan(read, config, ended, attempts, retry_failed=retry_failed)
+    await _record_bad_lines(todo, config, journal)
+    try:
+        stopped: bool = False
+        faults: Faults = {}
+        if todo.jobs:
+            stopped, faults = await _write(means, date, folder, journal, todo)
+    finally:
+        await asyncio.to_thread(export, folder)
+    reasons = Counter((await journal.ended()).values())
     finished = reasons.pop(None, 0)
+    verdicts = await journal.verdicts() if means.verifier is not None else {}
     return RunResult(
         folder=folder.path,
-        total=tally.total,
+        total=todo.tally.total,
         finished=finished,
         failed={reason: count for reason, count in reasons.items() if reason is not None},
         stopped=stopped,
-        seconds=tally.seconds,
-        tally=tally,
+        seconds=todo.tally.seconds,
+        tally=todo.tally,
         faults=faults,
+        verdicts=verdicts,
     )
+
+
+async def _write(
+    means: Means, date: datetime.date, folder: RunFolder, journal: Journal, todo: Plan
+) -> tuple[bool, Faults]:
+    """Open the models and write the samples; returns whether the user stopped it."""
+    config, method, say = means.config, means.method, means.progress.say
+    roles = method.needs(config)
+    async with open_pair(config, date=date, say=say, roles=roles, judged=method.judged) as pair:
+        folder.same_models({role.value: model.name for role, model in pair.models.items()})
+        _check_conversations(todo, pair)
+        await _begin(pair, journal, todo, means.progress)
+        if config.workers > 1:
+            return await _by_crew(config, pair, date, journal, todo, means.progress)
+        return await _by_itself(means, pair, journal, todo)
 
 
 def _settings(config: Config | str | Path | None, settings: dict[str, Any]) -> Config:
@@ -207,18 +239,7 @@ async def _begin(pair: Pair, journal: Journal, todo: Plan, progress: Progress) -
         progress.say(note)
 
 
-Faults = dict[str, dict[str, int]]
-"""What was met on the way, by role and kind."""
-
-
-async def _by_itself(
-    config: Config,
-    pair: Pair,
-    predictors: dict[Role, Predictor],
-    journal: Journal,
-    todo: Plan,
-    progress: Progress,
-) -> tuple[bool, Faults]:
+async def _by_itself(means: Means, pair: Pair, journal: Journal, todo: Plan) -> tuple[bool, Faults]:
     """Write the samples in this process; returns whether the user stopped it."""
     servers = {role: model.servers for role, model in pair.models.items()}
     desk = OwnDesk(
@@ -228,8 +249,8 @@ async def _by_itself(
         todo.tally,
         lambda: sum(each.requests for each in servers.values()),
     )
-    async with Judge(predictors) as judge, progress.watching(todo.tally):
-        pool = Pool(config, pair.models, pair.streamed, judge, desk)
+    async with Judge(means.predictors) as judge, means.progress.watching(todo.tally):
+        pool = Pool(means.config, pair.models, pair.streamed, judge, desk, means.verifier)
         stopped = await _until_stopped(pool.run())
     return stopped, {role.value: each.traffic.faults for role, each in servers.items()}
 

@@ -67,6 +67,11 @@ class Tally:
         return {role: self.generated[role] - self.thrown[role] for role in Role}
 
     @property
+    def writers(self) -> list[Role]:
+        """Roles that have written since this start; both before any has."""
+        return [role for role in Role if self.generated[role]] or list(Role)
+
+    @property
     def teacher_share(self) -> float | None:
         """The teacher's share of the kept tokens (paper, Fig. 17); None if there are none."""
         return _ratio(self.kept[Role.TEACHER], sum(self.kept.values()))
@@ -107,6 +112,7 @@ class RunResult:
         seconds: Of this start.
         tally: The numbers of this start.
         faults: Faults that calls met, retried or not, by role and kind.
+        verdicts: Finished samples by what the verifier says of them; empty without one.
     """
 
     folder: Path
@@ -117,6 +123,7 @@ class RunResult:
     seconds: float
     tally: Tally
     faults: dict[str, dict[str, int]]
+    verdicts: dict[str, int] = field(default_factory=dict)
 
     @property
     def remaining(self) -> int:

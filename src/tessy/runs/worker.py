@@ -16,15 +16,16 @@ import sys
 from dataclasses import replace
 
 from tessy.boundary.judge import Judge
-from tessy.boundary.registry import load_all
 from tessy.config import Config, Mode
 from tessy.loop import run_loop
+from tessy.methods import method_of
 from tessy.models.open import open_pair
 from tessy.models.voice import Model
 from tessy.runs.journal import Ending
 from tessy.runs.plan import Assigned
 from tessy.runs.pool import Pool
 from tessy.runs.talk import Begin, Ended, Failed, Line, NoMore, Stop, Wanted, Written
+from tessy.runs.tools import predictors_of, verifier_of
 from tessy.trajectory import Role, Turn
 
 FLUSH_S = 0.5
@@ -84,11 +85,13 @@ async def main(descriptor: int) -> None:
 async def _work(line: Line, begin: Begin) -> None:
     config = Config.model_validate_json(begin.config).model_copy(update={"mode": Mode.CHUNKS})
     date = datetime.date.fromisoformat(begin.date)
-    predictors = load_all({role: config.predictor_of(role) for role in Role})
-    async with open_pair(config, date=date) as pair, Judge(predictors) as judge:
+    method = method_of(config)
+    predictors, roles = predictors_of(config, method), method.needs(config)
+    opened = open_pair(config, date=date, roles=roles, judged=method.judged)
+    async with verifier_of(config) as verifier, opened as pair, Judge(predictors) as judge:
         models = {role: replace(m, name=begin.names[role.value]) for role, m in pair.models.items()}
         desk = FarDesk(line, models)
-        pool = Pool(config, models, begin.streamed, judge, desk)
+        pool = Pool(config, models, begin.streamed, judge, desk, verifier)
         writing = asyncio.create_task(pool.run(FLUSH_S))
         listening = asyncio.create_task(_listen(line, desk, writing))
         try:

@@ -13,21 +13,28 @@ from tessy.marked import Piece, pieces
 from tessy.runs.folder import RunFolder
 from tessy.runs.progress import duration, percent
 from tessy.runs.reader import Entry, Reader
-from tessy.trajectory import Failure, Trajectory
+from tessy.trajectory import Failure, Trajectory, Turn, drafts
 
 _SHOWN = 2000
 """Characters of a column that are shown."""
 _OWN = {
-    *("id", "messages", "spans", "stats", "method", "models", "seed"),
+    *("id", "messages", "spans", "stats", "method", "models", "seed", "verdict"),
     *("reason", "detail", "where", "content", "answer"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A response that was written and set aside."""
+    """A response that was written and set aside.
+
+    Attributes:
+        why: Why it was set aside, in words.
+        reason: Of its failure, if it failed.
+        pieces: What it says.
+    """
 
     why: str
+    reason: str | None
     pieces: tuple[Piece, ...]
 
 
@@ -83,7 +90,7 @@ def read(folder: RunFolder, sample_id: str) -> Trace | None:
     if not turns:
         return None
     seconds, requests = (spent[0].seconds, spent[0].requests) if spent else (0.0, 0)
-    return of_trajectory(sample_id, Trajectory.replay(turns), seconds, requests)
+    return of_turns(sample_id, turns, seconds, requests)
 
 
 def of_entry(entry: Entry) -> Trace:
@@ -106,16 +113,17 @@ def of_entry(entry: Entry) -> Trace:
     )
 
 
-def of_trajectory(sample_id: str, trajectory: Trajectory, seconds: float, requests: int) -> Trace:
-    """A sample that is under way.
+def of_turns(sample_id: str, turns: Sequence[Turn], seconds: float, requests: int) -> Trace:
+    """A sample that is under way: its latest draft, and those that were set aside.
 
     Args:
         sample_id: Unique in the run.
-        trajectory: What is written of it.
+        turns: Of all its drafts; at least one.
         seconds: Spent on it.
         requests: Calls to both models.
     """
-    trace, stats = record.trace(trajectory), record.stats(trajectory)
+    *others, trajectory = (Trajectory.replay(own) for _, own in sorted(drafts(turns).items()))
+    trace, stats = record.trace(trajectory, others), record.stats(trajectory, others)
     content, spans = record.content(trajectory), record.spans(trajectory)
     return Trace(
         id=sample_id,
@@ -134,7 +142,8 @@ def of_trajectory(sample_id: str, trajectory: Trajectory, seconds: float, reques
 def _drafts(trace: Mapping[str, Any]) -> tuple[Draft, ...]:
     return tuple(
         Draft(
-            str(draft["why"]),
+            draft["why"],
+            draft.get("reason"),
             tuple(pieces(draft["content"], draft["spans"], draft.get("discards", ()))),
         )
         for draft in trace.get("drafts", ())
@@ -175,12 +184,17 @@ def _numbers(
         ),
         ("hand-overs", f"{stats['hand_overs']:,} in {stats['turns']:,} turns"),
         ("thinking cut off", "yes" if stats["thinking_cut_off"] else "no"),
+        ("drafts", f"{stats.get('drafts', 1):,}"),
         ("requests", f"{requests:,}"),
         ("time", duration(seconds)),
     )
 
 
 def _made_by(made: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """How a finished sample was made."""
+    """How a finished sample was made, and what its verifier said."""
     names = [(name.replace("_", " "), str(model)) for name, model in made.get("models", {}).items()]
-    return tuple([(key, str(made[key])) for key in ("method", "seed") if key in made] + names)
+    found = [(key, str(made[key])) for key in ("method", "seed") if key in made] + names
+    if verdict := made.get("verdict"):
+        found.append(("verdict", f"{verdict['outcome']}, score {verdict['score']}"))
+        found.append(("verifier", str(verdict.get("detail") or "–")))
+    return tuple(found)

@@ -1,0 +1,101 @@
+"""`tessy eval`: how many questions a model answers rightly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tessy.cli import options
+
+
+def evaluate(
+    questions: Annotated[
+        str,
+        typer.Argument(help="A .jsonl or .parquet file, or a Hugging Face data set."),
+    ],
+    model: Annotated[str, typer.Option(help=f"The model: {options.MODEL}")],
+    out: Annotated[Path, typer.Option(help="The run's folder; an unfinished run in it goes on.")],
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Folder or Hugging Face id of its tokenizer.")
+    ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", help="Its chat format, without a tokenizer; see `tessy synth`."),
+    ] = None,
+    config: options.ConfigFile = None,
+    verify: Annotated[
+        str, typer.Option(help="Verifier, as NAME or NAME:COLUMN; auto: each question names its.")
+    ] = "auto",
+    runs: Annotated[int, typer.Option(min=1, help="Samples of each question.")] = 1,
+    group: Annotated[
+        str | None, typer.Option(help="A column of the questions by which to group.")
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.6,
+    top_p: Annotated[float, typer.Option(help="Nucleus.")] = 0.95,
+    top_k: Annotated[int, typer.Option(help="Most probable tokens to draw from; 0 for all.")] = 20,
+    thinking_tokens: Annotated[
+        int | None, typer.Option(help="Longest thinking, in tokens.")
+    ] = None,
+    answer_tokens: Annotated[int | None, typer.Option(help="Longest answer, in tokens.")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Samples under way at once.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that write them.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first questions.")] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Ask again for samples that failed.")
+    ] = False,
+    unsafe_no_sandbox: Annotated[
+        bool, typer.Option("--unsafe-no-sandbox", help="Run code that is verified without one.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but the result.")] = False,
+) -> None:
+    """Measure a model: pass@1 as the mean over runs, pass@k, lengths, truncations.
+
+    The same command again goes on where it was stopped. Numbers are also in `evaluation.json`.
+    """
+    from rich.console import Console
+
+    from tessy.cli.scores import table
+    from tessy.config import load
+    from tessy.evaluation.evaluate import evaluate as measure
+    from tessy.evaluation.evaluate import settings
+    from tessy.loop import run_loop
+    from tessy.runs.progress import Progress, Show
+
+    base = load(
+        config,
+        {
+            "student.model": model,
+            "student.tokenizer": tokenizer,
+            "student.format": format_,
+            "student.sampling.temperature": temperature,
+            "student.sampling.top_p": top_p,
+            "student.sampling.top_k": top_k,
+            "limits.thinking_tokens": thinking_tokens,
+            "limits.answer_tokens": answer_tokens,
+            "concurrency": concurrency,
+            "workers": workers,
+            "seed": seed,
+            "sandbox": False if unsafe_no_sandbox else None,
+        },
+    )
+    chosen = settings(base.student, base=base, runs=runs, verify=verify)
+    progress = Progress(Show.QUIET if quiet else Show.AUTO)
+    found, result = run_loop(
+        measure(
+            questions,
+            chosen,
+            out=out,
+            group=group,
+            limit=limit,
+            retry_failed=retry_failed,
+            progress=progress,
+        )
+    )
+    Console().print(table(found, remaining=result.remaining))
+    if result.stopped:
+        raise typer.Exit(130)
+    if not found.whole.runs:
+        raise typer.Exit(1)

@@ -1,0 +1,73 @@
+"""What became of each sample, from a run's journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from tessy.errors import InputError
+from tessy.evaluation.measure import Run, Standing, standing_of
+from tessy.questions import Questions
+from tessy.runs.folder import RunFolder
+from tessy.runs.reader import Entry, Reader
+from tessy.verify.protocol import Outcome
+
+_STANDINGS = {
+    Outcome.RIGHT: Standing.RIGHT,
+    Outcome.WRONG: Standing.WRONG,
+    Outcome.NO_ANSWER: Standing.NO_ANSWER,
+    Outcome.ERROR: Standing.UNMEASURED,
+}
+
+
+def runs_of(folder: RunFolder, read: Questions, *, several: bool, group: str | None) -> list[Run]:
+    """Every sample that ended.
+
+    Args:
+        folder: The run's.
+        read: The questions that it answers.
+        several: There are several samples of each: their ids end in `#` and a number.
+        group: The question's column by whose value to group.
+    """
+    groups = groups_of(read, group)
+    with Reader(folder) as reader:
+        return list(_runs(reader, groups, several=several))
+
+
+def groups_of(read: Questions, column: str | None) -> dict[str, str]:
+    """The group of each question.
+
+    Raises:
+        InputError: A question has no such column.
+    """
+    if column is None:
+        return {}
+    without = [question.id for question in read.good if column not in question.extra]
+    if without:
+        there = sorted({name for question in read.good for name in question.extra})
+        raise InputError(
+            f"{len(without)} questions have no column {column!r} to group by, such as {without[0]}",
+            hint=f"there are {', '.join(there) or 'no other columns'}",
+        )
+    return {question.id: str(question.extra[column]) for question in read.good}
+
+
+def _runs(reader: Reader, groups: dict[str, str], *, several: bool) -> Iterator[Run]:
+    for entry in reader.entries():
+        question = entry.id.rpartition("#")[0] if several else entry.id
+        made = orjson.loads(entry.record)
+        yield Run(
+            question=question,
+            group=groups.get(question, ""),
+            standing=_standing(entry, made),
+            thinking_tokens=made["stats"]["thinking_tokens"],
+            answer_tokens=made["stats"]["answer_tokens"],
+        )
+
+
+def _standing(entry: Entry, made: dict[str, Any]) -> Standing:
+    if entry.failure is not None:
+        return standing_of(entry.failure)
+    return _STANDINGS[Outcome(made["verdict"]["outcome"])]

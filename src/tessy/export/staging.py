@@ -1,0 +1,102 @@
+"""A folder that is there whole or not at all.
+
+An export is written into a hidden folder beside its own and takes its name when it is done, so a
+killed one leaves nothing under that name. What it leaves under the hidden one is removed by the
+next export to the same place.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tessy.errors import ConfigError, RunLocked
+
+MANIFEST = "export.json"
+"""Tells a folder that an export wrote from any other; only such a one is overwritten."""
+_LOCK = "lock"
+
+
+@contextmanager
+def staged(out: Path, *, force: bool = False) -> Iterator[Path]:
+    """Give a folder to write into that becomes `out` if all goes well.
+
+    Args:
+        out: The folder's final name.
+        force: Overwrite an earlier export there.
+
+    Raises:
+        ConfigError: Something is there already, or there can be no folder.
+        RunLocked: Another process is exporting to the same place.
+    """
+    refuse(out, force=force)
+    out = out.absolute()
+    folder = out.with_name(f".{out.name}.part")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / _LOCK).open("a")
+    except OSError as error:
+        raise ConfigError(
+            f"{out} can't be a folder: {error.strerror}", hint="another --out"
+        ) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunLocked(
+                f"{out}: another process is exporting to it", hint="wait for it, or another --out"
+            ) from None
+        try:
+            _clear(folder)
+            yield folder
+            _sync(folder)
+            _take_the_name(folder, out)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
+def refuse(out: Path, *, force: bool) -> None:
+    """Make sure that an export may be written here.
+
+    Raises:
+        ConfigError: It may not.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not (out / MANIFEST).is_file():
+        raise ConfigError(f"{out} is there, and no export of tessy's", hint="give another --out")
+    if not force:
+        raise ConfigError(
+            f"{out} holds an export already", hint="give another --out, or overwrite it: --force"
+        )
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a killed export left behind."""
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry.name != _LOCK:
+            entry.unlink()
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+def _take_the_name(folder: Path, out: Path) -> None:
+    (folder / _LOCK).unlink()
+    old = out.with_name(f".{out.name}.old")
+    if out.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        out.rename(old)
+    folder.rename(out)
+    shutil.rmtree(old, ignore_errors=True)

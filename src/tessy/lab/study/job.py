@@ -1,0 +1,182 @@
+"""One job of the study, in a process of its own: `python -m tessy.lab.study.job ROOT NAME`.
+
+Whatever it has to do is a run, a training or an evaluation as users have them, in folders that go
+on where they were; `job.json` is written last, and says that it is done.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+from tessy.lab.families import FAMILIES
+from tessy.lab.questions import Split, questions
+
+from tessy.config import Config, Limits, ModelSettings, OnWrong, Prompts, Sampling
+from tessy.evaluation.evaluate import as_json, evaluate
+from tessy.evaluation.evaluate import settings as evaluating
+from tessy.lab.study import plan
+from tessy.lab.study.plan import Train, Untouched, Write
+from tessy.lab.study.settings import StudySettings, load
+from tessy.loop import run_loop
+from tessy.models.weights import lab_folder
+from tessy.runs.folder import RunFolder, write_atomically
+from tessy.runs.synthesize import synthesize
+
+SETTINGS = "study.toml"
+DONE = "job.json"
+LIMITS = Limits(thinking_tokens=400, answer_tokens=60, context_tokens=1024)
+REFERENCE = "{question}\nReference answer: {answer}"
+"""How the lab's student has learned to be shown an answer (Teacher-Reference)."""
+_CONCURRENCY = 16
+
+
+def main(root: Path, name: str) -> None:
+    """Do a job, unless it is done."""
+    settings = load(root / SETTINGS)
+    job = next(job for job in plan.jobs(settings) if job.name == name)
+    where = plan.folder(root, job)
+    if (where / DONE).is_file():
+        return
+    where.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    match job:
+        case Untouched():
+            found = _untouched(root, settings, job, where)
+        case Write():
+            found = _write(root, settings, job, where)
+        case Train():
+            found = _train(root, settings, job, where)
+    found["seconds"] = round(time.monotonic() - began, 1)
+    write_atomically(where / DONE, orjson.dumps(found, option=orjson.OPT_INDENT_2))
+
+
+def _untouched(root: Path, settings: StudySettings, job: Untouched, where: Path) -> dict[str, Any]:
+    model = settings.student if job.role == "student" else settings.teacher
+    tests = _tests(root, settings, job.seed)
+    return {"evaluation": _evaluated(tests, ModelSettings(model=model), job.seed, where / "eval")}
+
+
+def _write(root: Path, settings: StudySettings, job: Write, where: Path) -> dict[str, Any]:
+    source = _asked(root, settings, job.seed)
+    sampling = Sampling(temperature=settings.temperature, top_p=1.0, top_k=0)
+    answers_by_teacher = job.method == "tessy-teacher-answers"
+    config = Config(
+        student=ModelSettings(model=settings.student, sampling=sampling),
+        teacher=ModelSettings(model=settings.teacher, sampling=sampling),
+        predictor=settings.predictor,
+        method="tessy" if answers_by_teacher else job.method,
+        answer_by="teacher" if answers_by_teacher else "student",
+        candidates=settings.candidates,
+        prompts=Prompts(reference=REFERENCE),
+        verify="auto",
+        on_wrong=OnWrong.KEEP,
+        limits=LIMITS,
+        seed=job.seed,
+        concurrency=_CONCURRENCY,
+    )
+    result = synthesize(source, out=where / "run", config=config)
+    return {
+        "total": result.total,
+        "finished": result.finished,
+        "failed": {reason.value: count for reason, count in result.failed.items()},
+    }
+
+
+def _train(root: Path, settings: StudySettings, job: Train, where: Path) -> dict[str, Any]:
+    from tessy.sft.settings import Export, SFTSettings
+    from tessy.sft.train import train
+
+    condition = job.condition
+    data = where / "data.jsonl"
+    rows = _dataset(root, job)
+    write_atomically(data, b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    trained = train(
+        data,
+        SFTSettings(
+            model=str(lab_folder("student")),
+            epochs=condition.epochs,
+            batch=condition.batch,
+            learning_rate=condition.learning_rate,
+            seed=job.seed,
+            export=Export.GGUF,
+        ),
+        where / "sft",
+    )
+    tests = _tests(root, settings, job.seed)
+    curve = []
+    for epoch in trained.epochs:
+        model = ModelSettings(model=f"gguf:{epoch.gguf}", tokenizer=str(epoch.folder))
+        found = _evaluated(tests, model, job.seed, where / f"eval-{epoch.number}")
+        curve.append({"epoch": epoch.number, "loss": epoch.loss, "evaluation": found})
+    return {
+        "samples": trained.counts.kept,
+        "tokens": trained.counts.tokens,
+        "first_loss": trained.losses.first,
+        "losses": [step.loss for step in trained.losses.steps],
+        "curve": curve,
+    }
+
+
+def _dataset(root: Path, job: Train) -> list[dict[str, Any]]:
+    """The records that an arm is trained on, in the order of the questions."""
+    method, percent = plan.shared(job.arm)
+    own = _records(root, Write(job.seed, method))
+    foreign = _records(root, Write(job.seed, plan.FOREIGN)) if percent else {}
+    rows = []
+    for position in range(job.condition.questions):
+        source = foreign if plan.is_foreign(position, percent) else own
+        if position in source:  # else it failed
+            rows.append(source[position])
+    return rows
+
+
+def _records(root: Path, job: Write) -> dict[int, dict[str, Any]]:
+    """A method's records by the place of their question."""
+    lines = RunFolder(plan.folder(root, job) / "run").dataset.read_bytes().splitlines()
+    records = map(orjson.loads, lines)
+    return {int(record["id"].rpartition("-")[2]): record for record in records}
+
+
+def _evaluated(tests: Path, model: ModelSettings, seed: int, out: Path) -> dict[str, Any]:
+    base = Config(limits=LIMITS, seed=seed, concurrency=_CONCURRENCY)
+    config = evaluating(
+        model.model_copy(update={"sampling": Sampling(temperature=0.6, top_p=0.95, top_k=20)}),
+        base=base,
+        runs=1,
+    )
+    found, _ = run_loop(evaluate(tests, config, out=out, group="family"))
+    return as_json(found)
+
+
+def _asked(root: Path, settings: StudySettings, seed: int) -> Path:
+    """The questions of the target for which data is written."""
+    rows = [
+        row
+        for family in FAMILIES.values()
+        if family.target
+        for row in questions(family, Split.SFT, settings.questions, seed)
+    ]
+    return _written(root / f"seed-{seed}" / "questions.jsonl", rows)
+
+
+def _tests(root: Path, settings: StudySettings, seed: int) -> Path:
+    rows = []
+    for family in FAMILIES.values():
+        count = settings.tests_target if family.target else settings.tests_other
+        rows += list(questions(family, Split.TEST, count, seed))
+    return _written(root / f"seed-{seed}" / "tests.jsonl", rows)
+
+
+def _written(path: Path, rows: list[dict[str, Any]]) -> Path:
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, b"".join(orjson.dumps(row) + b"\n" for row in rows))
+    return path
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,137 @@
+"""A study as a page of markdown, docs/study.md: every number in it is computed from its folder."""
+
+from __future__ import annotations
+
+import math
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tessy.lab.study.expect import PAPER, difference, expectations
+from tessy.lab.study.results import OTHERS, TARGET, Accuracy, Data, Mean, Results
+from tessy.printable import visible
+
+_TEMPLATE = "study.md.jinja"
+_SAMPLE_CHARACTERS = 700
+
+
+def page(results: Results, *, pictures: Sequence[Path], command: str, notes: str = "") -> str:
+    """Write the page.
+
+    Args:
+        results: Of a study that is over.
+        pictures: Files that lie in a folder beside the page.
+        command: That made the study.
+        notes: A reading by hand, in markdown; it comes behind the tables.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("tessy.lab.study", "."),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"percent": percent, "number": number, "points": points}
+    main = results.settings.conditions[0]
+    return environment.get_template(_TEMPLATE).render(
+        results=results,
+        main=main,
+        target=TARGET,
+        others=OTHERS,
+        command=command,
+        machine=f"{platform.machine()}, Python {platform.python_version()}",
+        hours=results.seconds / 3600,
+        rows=_rows(results),
+        paper=paper,
+        conditions=[_condition(results, c.name) for c in results.settings.conditions],
+        expectations=list(expectations(results)),
+        samples={method: _sample(data) for method, data in results.data.items()},
+        pictures=[f"{path.parent.name}/{path.name}" for path in pictures],
+        notes=notes.strip(),
+    )
+
+
+def percent(mean: Mean | float) -> str:
+    """A share in percent, with its interval."""
+    value = mean.value if isinstance(mean, Mean) else mean
+    if math.isnan(value):
+        return "–"
+    half = mean.half if isinstance(mean, Mean) else math.nan
+    return f"{100 * value:.1f}" + ("" if math.isnan(half) else f" ± {100 * half:.1f}")
+
+
+def points(mean: Mean) -> str:
+    """A difference of shares in points, with its sign and interval."""
+    if math.isnan(mean.value):
+        return "–"
+    half = "" if math.isnan(mean.half) else f" ± {100 * mean.half:.1f}"
+    return f"{100 * mean.value:+.1f}{half}"
+
+
+def number(mean: Mean | float, digits: int = 1) -> str:
+    """A number."""
+    value = mean.value if isinstance(mean, Mean) else mean
+    return "–" if math.isnan(value) else f"{value:,.{digits}f}"
+
+
+def _rows(results: Results) -> list[dict[str, Any]]:
+    """The main table: the untouched student, and each arm after its last epoch."""
+    main = results.settings.conditions[0]
+    rows = [{"arm": "untouched", "first_loss": None, **_of(results, results.student)}]
+    for arm, trained in results.trained[main.name].items():
+        found = _of(results, trained.curve[-1])
+        rows.append({"arm": arm, "first_loss": trained.first_loss, **found})
+    return rows
+
+
+def _of(results: Results, accuracy: Accuracy) -> dict[str, Any]:
+    return {
+        "accuracy": accuracy,
+        "gain": difference(accuracy.target, results.student.target),
+        "loss": difference(accuracy.elsewhere, results.student.elsewhere),
+    }
+
+
+def paper(arm: str) -> tuple[float, float] | None:
+    """What the paper has of a method: means of code, and of what the data is not about."""
+    found = PAPER.get(arm)
+    return (statistics.fmean(found[0]), statistics.fmean(found[1])) if found else None
+
+
+def _condition(results: Results, name: str) -> Mapping[str, Any]:
+    condition = next(c for c in results.settings.conditions if c.name == name)
+    places = [results.settings.seeds.index(seed) for seed in condition.seeds]
+
+    def of_seeds(mean: Mean) -> Mean:
+        return Mean(tuple(mean.values[place] for place in places))
+
+    start = {
+        "target": of_seeds(results.student.target),
+        "elsewhere": of_seeds(results.student.elsewhere),
+    }
+    arms = {
+        arm: {
+            "target": difference(trained.curve[-1].target, start["target"]),
+            "elsewhere": difference(trained.curve[-1].elsewhere, start["elsewhere"]),
+            "best": max(accuracy.target.value for accuracy in trained.curve),
+        }
+        for arm, trained in results.trained[name].items()
+    }
+    return {"settings": condition, "arms": arms}
+
+
+def _sample(data: Data) -> str:
+    """A sample with its authors: `⟨student⟩…⟨teacher⟩…`."""
+    made = data.sample
+    if not made:
+        return ""
+    content = visible(made["messages"][-1]["content"])
+    text = ""
+    for span in made["spans"]:
+        mark = "" if span["role"] == "format" else f"⟨{span['role']}⟩"
+        text += mark + content[span["start"] : span["end"]]
+    return text if len(text) <= _SAMPLE_CHARACTERS else f"{text[:_SAMPLE_CHARACTERS]}…"

@@ -1,0 +1,151 @@
+"""A study in pictures: learning curves, loss curves, and the teacher's share of style."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tessy.errors import MissingExtra
+from tessy.lab.study.plan import shared
+from tessy.lab.study.results import Accuracy, Mean, Results, Trained
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLOURS = (
+    *("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#0072b2", "#d55e00", "#7f7f7f"),
+    *("#f0e442", "#000000"),
+)
+"""Okabe and Ito's, told apart by the colour-blind."""
+_MARKS = "osD^vPX*<"
+
+
+def draw(results: Results, folder: Path) -> list[Path]:
+    """Draw all pictures as PNG files.
+
+    Args:
+        results: Of a study.
+        folder: Where they go.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        raise MissingExtra("pictures need matplotlib", hint="pip install 'tessy[train]'") from None
+    matplotlib.use("Agg")
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures: dict[str, Callable[[Results], Any]] = {"curves": _curves, "losses": _losses}
+    if _shares(results):
+        pictures["style"] = _style
+    paths = []
+    for name, picture in pictures.items():
+        figure = picture(results)
+        path = folder / f"study-{name}.png"
+        figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": None})
+        paths.append(path)
+    return paths
+
+
+def _figure(columns: int) -> tuple[Any, Sequence[Axes]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2 * columns, 3.9), layout="constrained")
+    axes = figure.subplots(1, columns, squeeze=False)[0]
+    for each in axes:
+        each.spines[["top", "right"]].set_visible(False)
+        each.grid(alpha=0.25)
+    return figure, axes
+
+
+def _curves(results: Results) -> Any:
+    """Accuracy over epochs, the untouched student at 0 (compare Fig. 11)."""
+    main = results.settings.conditions[0]
+    figure, axes = _figure(2)
+    views: Sequence[tuple[str, Callable[[Accuracy], Mean]]] = (
+        ("target", lambda accuracy: accuracy.target),
+        ("elsewhere", lambda accuracy: accuracy.elsewhere),
+    )
+    for axis, (title, view) in zip(axes, views, strict=True):
+        start = view(results.student).value
+        axis.axhline(100 * start, color="0.5", linewidth=1, linestyle=":")
+        for number, (arm, trained) in enumerate(results.trained[main.name].items()):
+            values = [start, *(view(accuracy).value for accuracy in trained.curve)]
+            axis.plot(
+                range(len(values)),
+                [100 * value for value in values],
+                color=_COLOURS[number % len(_COLOURS)],
+                marker=_MARKS[number % len(_MARKS)],
+                markersize=4,
+                label=arm,
+            )
+        axis.set(title=title, xlabel="epoch", ylabel="right, %", ylim=(0, 102))
+    axes[-1].legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    return figure
+
+
+def _losses(results: Results) -> Any:
+    """Training loss by step, the mean over seeds (compare Fig. 15)."""
+    main = results.settings.conditions[0]
+    figure, (axis,) = _figure(1)
+    for number, (arm, trained) in enumerate(results.trained[main.name].items()):
+        axis.plot(
+            *_mean_losses(trained), color=_COLOURS[number % len(_COLOURS)], linewidth=1.2, label=arm
+        )
+    axis.set(xlabel="step", ylabel="loss", yscale="log")
+    axis.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    return figure
+
+
+def _mean_losses(trained: Trained) -> tuple[list[int], list[float]]:
+    steps = min(map(len, trained.losses))
+    return list(range(1, steps + 1)), [
+        statistics.fmean(losses[step] for losses in trained.losses) for step in range(steps)
+    ]
+
+
+def _shares(results: Results) -> list[tuple[int, Accuracy, str]]:
+    """Arms of one condition that differ in Teacher-Only's share, from none to all of it."""
+    for condition in results.settings.conditions:
+        if any("+" in arm for arm in condition.arms):
+            found = [
+                (100 if arm == "teacher-only" else shared(arm)[1], trained.curve[-1], arm)
+                for arm, trained in results.trained[condition.name].items()
+                if arm in ("tessy", "teacher-only") or "+" in arm
+            ]
+            return sorted(found, key=lambda each: each[0])
+    return []
+
+
+def _style(results: Results) -> Any:
+    """Accuracy by the share of questions whose sample is Teacher-Only's."""
+    found = _shares(results)
+    figure, (axis,) = _figure(1)
+    views: Sequence[tuple[str, Callable[[Accuracy], Mean]]] = (
+        ("target", lambda accuracy: accuracy.target),
+        ("elsewhere", lambda accuracy: accuracy.elsewhere),
+    )
+    for number, (title, view) in enumerate(views):
+        means = [view(accuracy) for _, accuracy, _ in found]
+        axis.errorbar(
+            [share for share, _, _ in found],
+            [100 * mean.value for mean in means],
+            yerr=[100 * mean.half for mean in means],
+            color=_COLOURS[number],
+            marker=_MARKS[number],
+            capsize=3,
+            label=title,
+        )
+        axis.axhline(
+            100 * view(results.student).value, color=_COLOURS[number], linewidth=1, linestyle=":"
+        )
+    axis.set(
+        xlabel="samples that are Teacher-Only's, the rest TESSY's, %",
+        ylabel="right, %",
+        ylim=(0, 102),
+    )
+    axis.legend(frameon=False)
+    return figure

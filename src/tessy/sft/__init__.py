@@ -1,0 +1,7 @@
+"""Training a student on what was written, and carrying the result to where it is served.
+
+Each imports only from those above it.
+
+    masks       which tokens carry loss: from spans to labels; pure
+    gguf        a trained Llama as a GGUF file for llama.cpp
+"""

@@ -1,0 +1,145 @@
+r"""Finding the final answer in a response. Pure; no I/O.
+
+A response says its answer in one of few ways. They are tried in this order, and of several in
+one way the last counts, since models correct themselves:
+
+1. `<answer>…</answer>`;
+2. `\boxed{…}` or `\fbox{…}`, with balanced braces;
+3. an announcement: `Answer: x`, `**Final answer:** x`, `the result is x.`, `the answer is: x`,
+   up to the end of its line, or the next line if nothing follows on it;
+4. the last line that is not empty.
+
+What is found is freed of markup around it: Markdown emphasis, code marks, dollar signs, `\( \)`,
+and a full stop at its end.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Way(StrEnum):
+    """How a response says its answer."""
+
+    TAG = "tag"
+    BOXED = "boxed"
+    ANNOUNCED = "announced"
+    LAST_LINE = "last_line"
+
+
+class Found(NamedTuple):
+    """A final answer, and how it was said."""
+
+    text: str
+    way: Way
+
+
+_TAG = re.compile(r"<answer>(.*?)</answer>", re.I | re.S)
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_ANNOUNCED = re.compile(
+    r"(?:\b(?:final\s+|correct\s+)?(?:answer|result|solution)\b[*_`\"' ]*"
+    r"(?::|=|\bis\b\s*:?|\bare\b\s*:?|\bwould\s+be\b\s*:?))"
+    r"[ \t]*(?P<rest>[^\n]*)(?P<next>\n+[^\n]*)?",
+    re.I,
+)
+_WRAPPERS = (("**", "**"), ("__", "__"), ("`", "`"), ("$$", "$$"), ("$", "$"))
+_LATEX_WRAPPERS = (("\\(", "\\)"), ("\\[", "\\]"))
+_SENTENCE_END = re.compile(r"\.(?=\s+[A-Z(*])")
+
+
+def final_answer(text: str) -> Found | None:
+    """The final answer of a response; None if there is nothing but blanks and markup.
+
+    Args:
+        text: The response, without its thinking.
+    """
+    for way, find in _WAYS:
+        found = find(text)
+        if found is not None:
+            return Found(found, way)
+    return None
+
+
+def tagged(text: str) -> str | None:
+    """What stands in the last `<answer>…</answer>`."""
+    return next((bare(found[1]) for found in reversed(list(_TAG.finditer(text)))), None) or None
+
+
+def boxed(text: str) -> str | None:
+    r"""What stands in the last `\boxed{…}` whose braces are closed."""
+    for found in reversed(list(_BOX.finditer(text))):
+        inside = _balanced(text, found.end())
+        if inside is not None and inside.strip():
+            return bare(inside)
+    return None
+
+
+def announced(text: str) -> str | None:
+    """What follows the last "answer is", "Answer:", "result is" and their like."""
+    for found in reversed(list(_ANNOUNCED.finditer(text))):
+        rest = bare(_first_sentence(found["rest"]))
+        if not rest:
+            rest = bare(_first_sentence((found["next"] or "").strip()))
+        if rest:
+            return rest
+    return None
+
+
+def last_line(text: str) -> str | None:
+    """The last line that holds more than markup."""
+    return next((line for line in map(bare, reversed(text.splitlines())) if line), None)
+
+
+def bare(text: str) -> str:
+    """A text without blanks, markup and the full stop around it."""
+    before = None
+    text = text.strip()
+    while text != before:
+        before = text
+        text = _unwrapped(text).strip().strip("*").strip()
+        if text.endswith(".") and not text.endswith(".."):
+            text = text[:-1].rstrip()
+        if text.startswith(("- ", "> ", "# ")):
+            text = text[2:].lstrip()
+    return "" if re.fullmatch(r"[\s*_`$#=>-]*", text) else text
+
+
+def _unwrapped(text: str) -> str:
+    for opening, closing in (*_WRAPPERS, *_LATEX_WRAPPERS):
+        inside = text[len(opening) : -len(closing)]
+        whole = text.startswith(opening) and text.endswith(closing)
+        if whole and len(text) > len(opening) + len(closing) and opening not in inside:
+            return inside
+    return text
+
+
+def _balanced(text: str, start: int) -> str | None:
+    """The text from `start` to the brace that closes one opened before it."""
+    depth = 1
+    index = start
+    while index < len(text):
+        character = text[index]
+        if character == "\\":
+            index += 1
+        elif character == "{":
+            depth += 1
+        elif character == "}":
+            depth -= 1
+            if not depth:
+                return text[start:index]
+        index += 1
+    return None
+
+
+def _first_sentence(line: str) -> str:
+    return _SENTENCE_END.split(line, maxsplit=1)[0]
+
+
+_WAYS = (
+    (Way.TAG, tagged),
+    (Way.BOXED, boxed),
+    (Way.ANNOUNCED, announced),
+    (Way.LAST_LINE, last_line),
+)

@@ -1,0 +1,66 @@
+"""`number`: the answer's number is the reference's.
+
+The number of an answer is the last one in its `<answer>`, its box or its announcement (see
+`tessy.verify.extract`), or, where these hold none, the last one of the whole answer. The
+reference is a number, a text that is one, or a text with one behind `####`, as in GSM8K.
+"""
+
+from __future__ import annotations
+
+from tessy.errors import QuestionsError
+from tessy.verify import columns
+from tessy.verify.extract import Way, final_answer
+from tessy.verify.numbers import TOLERANCE, Number, numbers, same, whole
+from tessy.verify.protocol import Outcome, Row, Verdict
+
+_GSM8K_MARK = "####"
+
+
+class NumberVerifier:
+    """Compares numbers.
+
+    Args:
+        column: Where the right number stands.
+        tolerance: By how much, relative to it, a number that is not whole may be off.
+    """
+
+    def __init__(self, column: str = "answer", *, tolerance: float = TOLERANCE) -> None:
+        self.name = "number"
+        self._column = column
+        self._tolerance = tolerance
+
+    def check(self, row: Row) -> None:
+        """See whether the reference is a number."""
+        self._right(row)
+
+    async def verify(self, row: Row, answer: str) -> Verdict:
+        """Compare the answer's number with the reference."""
+        right = self._right(row)
+        found = of_answer(answer)
+        if found is None:
+            return Verdict(Outcome.NO_ANSWER, detail="no number in the answer")
+        is_right = same(found, right, self._tolerance)
+        return Verdict.of(is_right, found.text if is_right else f"{found.text}, not {right.text}")
+
+    async def aclose(self) -> None:
+        """Nothing was started."""
+
+    def _right(self, row: Row) -> Number:
+        text = columns.text(row, self._column, self.name)
+        right = whole(text.rpartition(_GSM8K_MARK)[2])
+        if right is None:
+            raise QuestionsError(
+                f"verifier number: column {self._column!r} is no number: {columns.shorten(text)!r}",
+                hint="`exact`, `math` or `choice` compare other answers; see docs/verifiers.md",
+            )
+        return right
+
+
+def of_answer(answer: str) -> Number | None:
+    """The number that an answer says."""
+    found = final_answer(answer)
+    if found is not None and found.way is not Way.LAST_LINE:
+        said = numbers(found.text)
+        if said:
+            return said[0 if found.way is Way.ANNOUNCED else -1]
+    return next(reversed(numbers(answer)), None)

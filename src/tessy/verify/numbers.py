@@ -1,0 +1,137 @@
+r"""Numbers as people and models write them. Pure; no I/O.
+
+Understood: `1,234.50`, `1 234` (thin or fixed blanks), `1{,}234`, `1_000`, `-5`, `−5`, `+5`, `.5`,
+`3/4`, `\frac{3}{4}`, `\dfrac34`, `1 1/2`, `12%`, `1.5e-3`, `1.5 × 10^{-3}`, `10^6`, with `$`, `€`
+or `£` before it. Values are exact fractions, so nothing is lost in reading.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import NamedTuple
+
+TOLERANCE = 1e-6
+"""By how much, relative to the right one, a number that is not whole may be off."""
+_MAX_EXPONENT = 400
+_MAX_DIGITS = 4000
+
+_DIGITS = r"(?:\d{1,3}(?:(?:,|\{,\}|\\,|[\u00a0\u2009\u202f])\d{3})+(?!\d)|\d+(?:_\d+)*)"
+_DECIMAL = rf"(?:{_DIGITS}(?:\.\d+)?|\.\d+)"
+_POWER = r"(?:\s*(?:\\times|\\cdot|×|·|\*)\s*10\s*(?:\^|\*\*)\s*\{?\s*(?P<power>[+-]?\d+)\s*\}?)"
+_NUMBER = re.compile(
+    rf"""
+    (?:(?P<sign>[+-])\s*)?(?:\\?[$€£]\s*)?
+    (?:
+        \\[dt]?frac\s*(?:\{{\s*(?P<num>-?{_DECIMAL})\s*\}}\s*\{{\s*(?P<den>-?{_DECIMAL})\s*\}}
+                        |(?P<num1>\d)\s*(?P<den1>\d))
+      | (?P<whole>{_DIGITS})\s+(?P<over>\d+)\s*/\s*(?P<under>\d+)(?![\d./])
+      | (?P<top>{_DECIMAL})\s*/\s*(?P<bottom>{_DECIMAL})(?![\d/]|\.\d)
+      | 10\s*(?:\^|\*\*)\s*\{{?\s*(?P<ten>[+-]?\d+)\s*\}}?
+      | (?P<decimal>{_DECIMAL})(?:[eE](?P<exp>[+-]?\d+)|{_POWER})?
+    )
+    \s*(?P<percent>\\?%)?
+    """,
+    re.X,
+)
+_STUCK = re.compile(r"[\w.]$")
+"""What may not stand right before a number: it would be part of a word or of another number."""
+
+
+class Number(NamedTuple):
+    """A number that was found in a text.
+
+    Attributes:
+        value: As it is written, the percent sign left out.
+        percent: Whether a percent sign follows it.
+        text: How it is written.
+    """
+
+    value: Fraction
+    percent: bool
+    text: str
+
+    @property
+    def readings(self) -> tuple[Fraction, ...]:
+        """What it may stand for: `12%` is 12 and 0.12."""
+        return (self.value, self.value / 100) if self.percent else (self.value,)
+
+
+def numbers(text: str) -> list[Number]:
+    """All numbers of a text, in order."""
+    text = text.translate(_SAME)
+    found, position = [], 0
+    while match := _NUMBER.search(text, position):
+        position = max(match.end(), match.start() + 1)
+        number = _number(text, match)
+        if number is not None:
+            found.append(number)
+    return found
+
+
+def whole(text: str) -> Number | None:
+    """The number that a text is; None if it is none, or more than one."""
+    text = text.translate(_SAME).strip()
+    match = _NUMBER.fullmatch(text)
+    return _number(text, match) if match else None
+
+
+def same(found: Number, right: Number, tolerance: float = TOLERANCE) -> bool:
+    """Whether two numbers count as the same.
+
+    Whole numbers must be equal. Others may differ by `tolerance` times the right one. With a
+    percent sign on either side, both of its readings are tried.
+    """
+    return any(_near(a, b, tolerance) for a in found.readings for b in right.readings)
+
+
+def _near(found: Fraction, right: Fraction, tolerance: float) -> bool:
+    if found == right:
+        return True
+    if found.denominator == 1 and right.denominator == 1:
+        return False
+    return abs(found - right) <= Fraction(tolerance) * abs(right)
+
+
+def _number(text: str, match: re.Match[str]) -> Number | None:
+    """The number that was matched; None if it has no value, or is a part of something else."""
+    sign = match["sign"]
+    start = match.start()
+    before = text[:start].rstrip(" ") if sign else text[:start]
+    if len(match[0]) > _MAX_DIGITS:
+        return None
+    if sign and re.search(r"[\w)\]}%]$", before):  # 5 - 3: an operation, and no sign
+        sign = None
+    elif not sign and _STUCK.search(before) and not before.endswith("."):
+        return None
+    try:
+        value = _value(match)
+    except (ZeroDivisionError, ValueError):
+        return None
+    if value is None:
+        return None
+    percent = bool(match["percent"])
+    written = match[0] if sign else match[0].lstrip("+- ")
+    return Number(-value if sign == "-" else value, percent, written.strip())
+
+
+def _value(match: re.Match[str]) -> Fraction | None:
+    group = match.group
+    if group("num") or group("num1"):
+        return _decimal(group("num") or group("num1")) / _decimal(group("den") or group("den1"))
+    if group("whole"):
+        return _decimal(group("whole")) + Fraction(int(group("over")), int(group("under")))
+    if group("top"):
+        return _decimal(group("top")) / _decimal(group("bottom"))
+    exponent = int(group("ten") or group("exp") or group("power") or 0)
+    if abs(exponent) > _MAX_EXPONENT:
+        return None
+    factor = Fraction(10) ** exponent
+    return factor if group("ten") else _decimal(group("decimal")) * factor
+
+
+def _decimal(text: str) -> Fraction:
+    return Fraction(re.sub(r"[^\d.-]", "", text))
+
+
+_SAME = str.maketrans({"−": "-", "–": "-", "﹣": "-", "-": "-", "\u2044": "/", "∕": "/"})

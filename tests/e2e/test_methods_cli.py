@@ -1,0 +1,215 @@
+"""The paper's methods from the command line, against scripted servers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from conftest import lines, start, tessy, two_servers, write_questions
+from tessy.testing import Latency
+
+HERE = str(Path(__file__).parent)
+EVEN = "python:verdicts:EvenVerifier"
+PYTHONPATH = os.pathsep.join(filter(None, (HERE, os.environ.get("PYTHONPATH"))))
+DEAD = "http://127.0.0.1:9/v1"
+
+
+async def test_every_method_writes_a_data_set_with_the_authors_of_its_parts(tmp_path, tokenizers):
+    authors = {
+        "student-only": ({"student"}, {"student"}),
+        "teacher-only": ({"teacher"}, {"teacher"}),
+        "teacher-mix": ({"student", "teacher"}, {"student", "teacher"}),
+        "teacher-think": ({"teacher"}, {"student"}),
+        "teacher-answer": ({"student"}, {"teacher"}),
+        "teacher-reference": ({"student"}, {"student"}),
+    }
+    questions = write_questions(tmp_path / "q.jsonl", 4)
+    async with two_servers(tokenizers) as (_, options):
+        for method, wanted in authors.items():
+            out = tmp_path / method
+            done = await tessy("synth", questions, "--out", out, *options, "--method", method)
+            assert done.code == 0, done.err
+            records = lines(out / "dataset.jsonl")
+            assert len(records) == 4
+            assert {record["method"] for record in records} == {method}
+            assert written_by(records) == wanted
+            assert all("student_predictor" not in record["models"] for record in records)
+    mixed = lines(tmp_path / "teacher-mix" / "dataset.jsonl")
+    assert [r["spans"][1]["role"] for r in mixed] == ["teacher", "student", "teacher", "student"]
+
+
+def written_by(records) -> tuple[set[str], set[str]]:
+    """Who wrote any of the thinkings, and who any of the answers."""
+    found: tuple[set[str], set[str]] = (set(), set())
+    for record in records:
+        end = record["messages"][-1]["content"].index("\n</think>\n\n")
+        for span in record["spans"]:
+            if span["role"] != "format":
+                found[span["start"] > end].add(span["role"])
+    return found
+
+
+async def test_a_model_that_is_not_needed_need_not_be_there(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 2)
+    async with two_servers(tokenizers) as (servers, options):
+        for method, other in (("student-only", "teacher"), ("teacher-only", "student")):
+            command = ["synth", questions, "--out", tmp_path / method, *options]
+            command[command.index(f"--{other}") + 1] = DEAD
+            before = servers[other].stats.requests
+            done = await tessy(*command, "--method", method)
+            assert done.code == 0, done.err
+            assert servers[other].stats.requests == before
+            (record, _) = lines(tmp_path / method / "dataset.jsonl")
+            assert set(record["models"]) == {method.removesuffix("-only")}
+
+
+async def test_the_teacher_can_answer_after_tessys_thinking(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 2)
+    async with two_servers(tokenizers) as (_, options):
+        command = ["synth", questions, "--out", tmp_path / "run", *options]
+        done = await tessy(*command, "--answer-by", "teacher")
+    assert done.code == 0, done.err
+    assert written_by(lines(tmp_path / "run" / "dataset.jsonl")) == (
+        {"student", "teacher"},
+        {"teacher"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--method", "teacher-onyl"), "method = 'teacher-onyl'"),
+        (("--method", "student-only", "--answer-by", "teacher"), "is for method 'tessy'"),
+        (("--teacher-only-system-prompt", "Be brief."), "is not for method 'tessy'"),
+        (("--verify", "numbre"), "did you mean number?"),
+        (("--attempts", "0"), "attempts = 0"),
+    ],
+)
+async def test_settings_that_do_not_go_together_are_refused(tmp_path, options, message):
+    questions = write_questions(tmp_path / "q.jsonl", 1)
+    done = await tessy("synth", questions, "--out", tmp_path / "run", *options)
+    assert done.code == 2
+    assert message in done.err
+    assert not (tmp_path / "run").exists()
+
+
+async def test_questions_that_cannot_be_verified_are_named_before_any_model_is_called(tmp_path):
+    questions = tmp_path / "q.jsonl"
+    rows = [{"id": "a", "prompt": "1 + 1?", "answer": 2}, {"id": "b", "prompt": "2 + 2?"}]
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = ["--student", DEAD, "--teacher", DEAD, "--verify", "number"]
+    done = await tessy("synth", questions, "--out", tmp_path / "run", *options)
+    assert done.code == 2
+    assert "1 of 2 questions can't be verified by number" in done.err
+    assert "b: " in done.err
+    assert not (tmp_path / "run").exists()
+
+
+async def test_what_the_verifier_rejects_is_a_failure_and_the_rest_has_its_verdict(
+    tmp_path, tokenizers
+):
+    questions = write_questions(tmp_path / "q.jsonl", 8)
+    async with two_servers(tokenizers) as (_, options):
+        command = ["synth", questions, "--out", tmp_path / "run", *options, "--verify", EVEN]
+        done = await tessy(*command, "--attempts", "2", PYTHONPATH=PYTHONPATH)
+    assert done.code == 0, done.err
+    finished, failed = (
+        lines(tmp_path / "run" / name) for name in ("dataset.jsonl", "failures.jsonl")
+    )
+    assert [r["id"] for r in finished] == ["q0", "q2", "q4", "q6"]
+    assert all(r["verdict"]["outcome"] == "right" for r in finished)
+    assert {(r["id"], r["reason"]) for r in failed} == {(f"q{n}", "rejected") for n in (1, 3, 5, 7)}
+    assert all(r["stats"]["drafts"] == 2 for r in failed)
+    assert all(r["stats"]["drafts"] == 1 for r in finished)
+    assert "verified  4 right: 100.0% right" in done.err
+    shown = await tessy("show", tmp_path / "run", "q1", "--thrown")
+    assert "set aside (rejected): wrong: 1 is odd" in shown.out
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_exactly_once_with_several_drafts_and_kill_9(tmp_path, tokenizers, workers):
+    """Killed between and within candidates: the same bytes as an undisturbed run."""
+    questions = write_questions(tmp_path / "q.jsonl", 6)
+    slow = Latency(first_token_s=0.004, token_s=0.001)
+    chance = random.Random(5)
+    async with two_servers(tokenizers, latency=slow) as (_, options):
+        command = [
+            *("synth", questions, *options, "--method", "teacher-score", "--candidates", "3"),
+            *("--verify", EVEN, "--attempts", "2", "--quiet", "--concurrency", "3"),
+        ]
+        calm = await tessy(*command, "--out", tmp_path / "calm", PYTHONPATH=PYTHONPATH)
+        assert calm.code == 0, calm.err
+        command += ["--workers", workers, "--out", tmp_path / "killed"]
+        for _ in range(4):
+            process = await start(*command, PYTHONPATH=PYTHONPATH)
+            try:
+                await asyncio.wait_for(process.wait(), chance.uniform(1.0, 2.5))
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        done = await tessy(*command, PYTHONPATH=PYTHONPATH)
+        assert done.code == 0, done.err
+    for name in ("dataset.jsonl", "failures.jsonl"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "calm" / name).read_bytes()
+
+
+async def test_eval_counts_what_is_right_and_goes_on(tmp_path, tokenizers):
+    questions = tmp_path / "q.jsonl"
+    with questions.open("w") as file:
+        for n in range(6):
+            row = {"id": f"q{n}", "prompt": f"[[task {n}]] ?", "kind": "ab"[n % 2]}
+            print(json.dumps(row), file=file)
+    async with two_servers(tokenizers) as (servers, options):
+        named = ["--model", servers["student"].url, "--tokenizer", options[3]]
+        command = ["eval", questions, *named, "--out", tmp_path / "run", "--verify", EVEN]
+        command += ["--runs", "2", "--group", "kind"]
+        done = await tessy(*command, PYTHONPATH=PYTHONPATH)
+        assert done.code == 0, done.err
+        asked = servers["student"].stats.requests
+        assert servers["teacher"].stats.requests == 0
+        again = await tessy(*command, PYTHONPATH=PYTHONPATH)
+        assert again.out == done.out
+        assert servers["student"].stats.requests == asked
+    found = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert found["pass_at"]["1"]["value"] == 0.5
+    assert found["standings"] == {"right": 6, "wrong": 6}
+    assert found["groups"]["a"]["pass_at"]["2"]["value"] == 1.0
+    assert found["groups"]["b"]["pass_at"]["2"]["value"] == 0.0
+    assert found["right"]["q0"] == [2, 2]
+    assert "50.0% (" in done.out
+    assert "12 of 12 done" in done.err
+    assert "teacher" not in done.err
+
+
+async def test_eval_counts_truncations_and_says_what_was_not_measured(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 3)
+    async with two_servers(tokenizers) as (servers, options):
+        named = ["--model", servers["student"].url, "--tokenizer", options[3]]
+        command = ["eval", questions, *named, "--verify", EVEN, "--out"]
+        done = await tessy(*command, tmp_path / "r", "--thinking-tokens", 20, PYTHONPATH=PYTHONPATH)
+    assert done.code == 0, done.err
+    found = json.loads((tmp_path / "r" / "evaluation.json").read_text())
+    assert found["standings"] == {"truncated": 3}
+    assert found["truncated"] == 1.0
+    assert found["pass_at"]["1"]["value"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--group", "knid", "--verify", EVEN), "no column 'knid' to group by"),
+        ((), "can't be verified by auto"),
+    ],
+)
+async def test_eval_refuses_what_it_cannot_measure(tmp_path, options, message):
+    questions = write_questions(tmp_path / "q.jsonl", 3)
+    command = ["eval", questions, "--model", DEAD, "--out", tmp_path / "run"]
+    done = await tessy(*command, *options, PYTHONPATH=PYTHONPATH)
+    assert done.code == 2
+    assert message in done.err
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,23 @@
+"""A verifier for tests: `python:verdicts:EvenVerifier`."""
+
+from __future__ import annotations
+
+import re
+
+from tessy.verify.protocol import Verdict
+
+
+class EvenVerifier:
+    """Accepts the answers to tasks whose number is even."""
+
+    name = "even"
+
+    def check(self, row):
+        pass
+
+    async def verify(self, row, answer):
+        number = int(re.search(r"task (\d+)", row["prompt"])[1])
+        return Verdict.of(number % 2 == 0, "" if number % 2 == 0 else f"{number} is odd")
+
+    async def aclose(self):
+        pass

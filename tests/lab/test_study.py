@@ -1,0 +1,107 @@
+"""The study's pure parts: which jobs, which samples, which verdicts, by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tessy.errors import ConfigError, StudyError
+from tessy.lab.study import plan
+from tessy.lab.study.expect import Expectation, Verdict, difference
+from tessy.lab.study.job import SETTINGS
+from tessy.lab.study.page import percent, points
+from tessy.lab.study.results import Mean, read
+from tessy.lab.study.settings import METHODS, Condition, StudySettings, load
+
+CONDITIONS = (
+    Condition(name="main", seeds=(0, 1)),
+    Condition(name="style", arms=("tessy", "tessy+25", "teacher-only"), seeds=(1,)),
+)
+
+
+def test_every_job_comes_behind_those_that_it_needs_and_only_once():
+    jobs = list(plan.jobs(StudySettings(conditions=CONDITIONS)))
+    names = [job.name for job in jobs]
+    assert len(set(names)) == len(names)
+    for at, job in enumerate(jobs):
+        assert set(job.needs) <= set(names[:at])
+    trained = [job for job in jobs if isinstance(job, plan.Train)]
+    assert len(trained) == 2 * len(METHODS) + 3
+    assert sum(isinstance(job, plan.Write) for job in jobs) == 2 * len(METHODS)
+
+
+def test_data_is_written_once_for_the_largest_condition():
+    few = Condition(name="few", arms=("tessy",), questions=10)
+    settings = StudySettings(conditions=(few, Condition(name="many", arms=("tessy",))))
+    assert settings.questions == 800
+    writes = [job for job in plan.jobs(settings) if isinstance(job, plan.Write)]
+    assert [job.method for job in writes] == ["tessy"] * 5
+
+
+@given(st.integers(0, 100), st.integers(1, 400))
+def test_a_share_is_spread_evenly_and_exact(percent_, count):
+    foreign = [plan.is_foreign(place, percent_) for place in range(count)]
+    for end in range(count + 1):
+        assert sum(foreign[:end]) == end * percent_ // 100
+
+
+@pytest.mark.parametrize("arm", ["tesy", "tessy+", "tessy+0", "tessy+100", "tessy+x", ""])
+def test_an_arm_that_means_nothing_is_refused(arm):
+    settings = StudySettings(conditions=(Condition(name="main", arms=(arm,), seeds=(0,)),))
+    with pytest.raises(ConfigError, match="no arm of a study"):
+        list(plan.jobs(settings))
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("questions = 3", "conditions"),
+        ("[[conditions]]\nname = 'a'\nepoch = 3", "epoch"),
+        ("x", ""),
+    ],
+)
+def test_settings_that_cannot_be_used_are_named(tmp_path, text, wanted):
+    path = tmp_path / "study.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=wanted):
+        load(path)
+
+
+def test_a_mean_over_seeds_has_students_interval():
+    """Of 1, 2, 3: the mean is 2, the deviation 1, t with two degrees of freedom 4.303."""
+    found = Mean((1.0, 2.0, 3.0))
+    assert found.value == 2
+    assert found.half == pytest.approx(4.303 / math.sqrt(3))
+    assert math.isnan(Mean((1.0,)).half)
+
+
+@pytest.mark.parametrize(
+    ("values", "margin", "verdict"),
+    [
+        ((0.10, 0.12, 0.11), 0.0, Verdict.MET),
+        ((-0.10, -0.12, -0.11), 0.0, Verdict.NOT_MET),
+        ((0.10, -0.12, 0.11), 0.0, Verdict.OPEN),
+        ((-0.01, -0.012, -0.011), 0.03, Verdict.MET),
+        ((-0.1, -0.11, -0.12), 0.03, Verdict.NOT_MET),
+        ((0.5,), 0.0, Verdict.OPEN),
+    ],
+)
+def test_an_expectation_is_met_only_if_the_seeds_can_tell(values, margin, verdict):
+    assert Expectation("", Mean(values), margin).verdict is verdict
+
+
+def test_differences_are_taken_seed_by_seed():
+    found = difference(Mean((0.5, 0.9)), Mean((0.4, 0.8)))
+    assert found.value == pytest.approx(0.1)
+    assert found.half == pytest.approx(0, abs=1e-12)
+    assert points(found) == "+10.0 ± 0.0"
+    assert percent(Mean((0.25,))) == "25.0"
+
+
+def test_a_study_that_is_not_over_says_what_is_missing(tmp_path):
+    (tmp_path / SETTINGS).write_text("[[conditions]]\nname = 'a'\nseeds = [0]\n")
+    with pytest.raises(StudyError, match="20 jobs are missing, such as seed-0/untouched/student"):
+        read(tmp_path)
