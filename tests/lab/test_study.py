@@ -57,11 +57,7 @@ def test_an_arm_that_means_nothing_is_refused(arm):
 
 @pytest.mark.parametrize(
     ("text", "wanted"),
-    [
-        ("questions = 3", "conditions"),
-        ("[[conditions]]\nname = 'a'\nepoch = 3", "epoch"),
-        ("x", ""),
-    ],
+    [("questions = 3", "conditions"), ("[[conditions]]\nname = 'a'\nepoch = 3", "epoch"), ("x", "")],
 )
 def test_settings_that_cannot_be_used_are_named(tmp_path, text, wanted):
     path = tmp_path / "study.toml"
