@@ -33,6 +33,7 @@ boundary.traces boundary.lexicon boundary.classifier boundary.walk boundary.tagg
 boundary.transformers boundary.onnx boundary.judge
 questions config
 record
+marked
 verify.protocol verify.extract verify.numbers verify.limits
 verify.columns
 verify.exact verify.number verify.choice verify.auto
@@ -107,10 +108,17 @@ export.hf
 export.hub export.formats
 export.staging
 export.job
+view.filters view.facts
+view.index
+view.search view.follow
+view.trace
+view.pages view.guard
+view.handlers
+view.server
 analysis serve lab
 cli.work cli.shipping
 cli.options cli.paint cli.scores
-cli.show cli.doctor cli.synth cli.evaluate cli.predictor cli.export cli.sft
+cli.show cli.view cli.doctor cli.synth cli.evaluate cli.predictor cli.export cli.sft
 cli
 cli.main
 """
@@ -127,7 +135,7 @@ PURE = (
     *("export.portable", "export.limits", "export.contamination"),
     *("evaluation.estimate", "evaluation.measure"),
 )
-DOORS = {"boundary", "evaluation", "export", "models", "runs", "sft", "verify"}
+DOORS = {"boundary", "evaluation", "export", "models", "runs", "sft", "verify", "view"}
 """Rooms whose own `__init__` is a docstring and no more."""
 EFFECTS = {
     *("asyncio", "threading", "subprocess", "socket", "concurrent", "sqlite3", "aiohttp", "time"),
@@ -261,7 +269,8 @@ def test_the_guards_would_notice(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "command",
     [
-        *([], ["synth"], ["eval"], ["doctor"], ["show"], ["export"], ["sft"], ["predictor"]),
+        *([], ["synth"], ["eval"], ["doctor"], ["show"], ["view"], ["export"], ["sft"]),
+        ["predictor"],
         *(["predictor", name] for name in ("annotate", "train", "evaluate")),
     ],
 )

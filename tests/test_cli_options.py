@@ -36,6 +36,7 @@ OPTIONS = {
     ],
     "doctor": _MODELS,
     "show": ["RUN", "SAMPLE", "--thrown", "--limit"],
+    "view": ["RUN", "--port", "--no-open"],
     "export": [
         *("RUNS", "--to", "--out", "--mask", "--validation", "--seed"),
         *("--min-teacher-share", "--max-teacher-share", "--max-tokens", "--tokenizer"),
@@ -129,6 +130,8 @@ def test_an_unknown_command_is_named():
         (["synth", "q.jsonl", "--out", "x", "--seed", "many"], "--seed"),
         (["synth", "q.jsonl", "--out", "x", "--limit", "0"], "--limit"),
         (["show", "x", "--limit", "0"], "--limit"),
+        (["view"], "Missing argument"),
+        (["view", "x", "--port", "65536"], "--port"),
     ],
 )
 def test_what_is_missing_or_wrong_is_named(arguments, said):

@@ -24,6 +24,7 @@
     ├── JournalError          (also OSError)  the run's journal could not be written or read
     ├── HubError              (also OSError)  Hugging Face did not take an upload
     ├── RunLocked             another process is working in this run folder
+    ├── ViewError             (also OSError)  a run's pages can't be served
     └── Outage                a model is gone; the run stopped and can be resumed
 
 A failure of one *sample* is data, not an exception: see `tessy.trajectory.Failure`. A message
@@ -149,6 +150,10 @@ class HubError(TessyError, OSError):
 
 class RunLocked(TessyError):
     """Another process is working in this run folder."""
+
+
+class ViewError(TessyError, OSError):
+    """The pages of a run can't be served: the port is taken, or no index can be kept."""
 
 
 class Outage(TessyError):

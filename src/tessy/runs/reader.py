@@ -27,6 +27,15 @@ class Entry:
     requests: int
 
 
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A sample that is under way, as of its last checkpoint."""
+
+    id: str
+    seconds: float
+    requests: int
+
+
 class Reader:
     """A run's journal, open for reading; also while a run goes on.
 
@@ -88,6 +97,21 @@ class Reader:
             "select id, reason from samples order by position limit ?", (limit,)
         )
         return [(row[0], row[1]) for row in rows]
+
+    def under_way(self, part: str = "", *, limit: int, offset: int = 0) -> list[UnderWay]:
+        """Some of the samples that are, or were, under way; in the order of their ids.
+
+        Args:
+            part: Only those whose id holds this.
+            limit: So many at most.
+            offset: So many are left out.
+        """
+        rows = self._connection.execute(
+            "select id, max(seconds), max(requests) from turns where instr(id, ?) > 0"
+            " group by id order by id limit ? offset ?",
+            (part, limit, offset),
+        )
+        return [UnderWay(*row) for row in rows]
 
     def running(self) -> list[str]:
         """Samples that are, or were, under way."""

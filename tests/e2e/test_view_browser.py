@@ -1,0 +1,351 @@
+"""The pages of `tessy view` in a real browser: filters, colours, keys, live, hostile text."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from contextlib import asynccontextmanager
+from urllib.parse import quote
+
+import pytest
+
+from browser import fresh_page
+from conftest import start, two_servers, write_questions
+from tessy.printable import visible
+from tessy.runs.folder import RunFolder
+from tessy.testing import Latency
+from tessy.trajectory import Failure, Outcome
+from viewing import viewing
+from written import Written, write_run
+
+HOSTILE = (
+    "<script>document.title='owned'</script>",
+    "</pre></div><img src=x onerror=\"document.title='owned'\">",
+    "<svg onload=\"document.title='owned'\"><a href=javascript:document.title='owned'>x</a>",
+    "\u202egnp.exe\u202c \x1b[31mred\x1b[0m \0",
+    "W" * 4000,
+)
+
+
+@asynccontextmanager
+async def looking(browser, view, **more):
+    """A page that makes a test fail when it complains or asks for anything elsewhere."""
+    page = await fresh_page(browser, **{"viewport": {"width": 1280, "height": 900}, **more})
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "request",
+        lambda request: request.url.startswith(view.url) or complaints.append(request.url),
+    )
+    yield page
+    assert complaints == []
+    await page.context.close()
+
+
+async def goto(page, url):
+    await page.goto(url)
+    await page.wait_for_selector("main[data-ready]")
+
+
+async def until(page, expression: str):
+    """Wait until something is so in a page (its policy forbids what Playwright's own way needs)."""
+    async with asyncio.timeout(180):
+        while not await page.evaluate(expression):
+            await asyncio.sleep(0.05)
+
+
+async def made(tmp_path, ended, under_way=()):
+    folder = RunFolder(tmp_path / "run")
+    await write_run(folder, list(ended), list(under_way))
+    return folder.path
+
+
+def few() -> list[Written]:
+    return [
+        Written("q0", "What is one?"),
+        Written("q1", "What is two?", student="hmm, wait", teacher_tokens=90),
+        Written("q2", "What is three?", failure=Failure.REPETITION),
+        Written("q3", "What is four?", thrown=" forget this"),
+    ]
+
+
+async def listed(page) -> list[str]:
+    return await page.locator("#ended a.sample").all_inner_texts()
+
+
+async def test_the_list_and_its_filters(tmp_path, browser):
+    run = await made(tmp_path, few(), [Written("going")])
+    async with viewing(run) as view, looking(browser, view) as page:
+        await goto(page, view.url)
+        assert await listed(page) == ["q0", "q1", "q2", "q3"]
+        assert await page.locator("#under-way a.sample").all_inner_texts() == ["going"]
+        row = page.locator("tr", has_text="q2")
+        assert await row.locator(".status").inner_text() == "failed: repetition"
+        await page.get_by_label("Text").fill("wait")
+        await page.get_by_label("Text").press("Enter")
+        await until(page, "document.querySelectorAll('#ended a.sample').length === 1")
+        assert await listed(page) == ["q1"]
+        await page.get_by_role("link", name="Clear").click()
+        await page.get_by_label("Status").select_option("failed")
+        await page.get_by_role("button", name="Filter").click()
+        await page.wait_for_url("**status=failed**")
+        assert await listed(page) == ["q2"]
+        await page.get_by_role("link", name="Clear").click()
+        await page.get_by_label("Least teacher share").fill("80")
+        await page.get_by_role("button", name="Filter").click()
+        await page.wait_for_url("**share_least=80**")
+        assert await listed(page) == ["q1"]
+        await page.get_by_role("link", name="q1").click()
+        assert "share_least=80" in page.url
+        assert await page.locator("#beside a").all_inner_texts() == ["Filtered list"]
+
+
+async def test_a_sample_shows_who_wrote_what(tmp_path, browser):
+    """Each author's words in that author's colour and underline, and what was asked."""
+    run = await made(tmp_path, few())
+    async with viewing(run) as view, looking(browser, view) as page:
+        await goto(page, f"{view.url}sample?sample=q0")
+        assert await page.locator("h1").inner_text() == "q0"
+        assert await page.locator("#asked .asked").inner_text() == "What is one?"
+        looks = {}
+        for role in ("student", "teacher"):
+            span = page.locator(f"#trace span.{role}").first
+            looks[role] = await span.evaluate(
+                "e => [e.textContent, getComputedStyle(e).color,"
+                " getComputedStyle(e).textDecorationStyle, getComputedStyle(e).backgroundColor]"
+            )
+        assert [looks[role][0] for role in looks] == ["okay, so", " x=7"]
+        assert all(a != b for a, b in zip(*looks.values(), strict=True))
+        for role, (_, *look) in looks.items():
+            legend = page.locator(f".legend .{role}:not(.forced)")
+            assert look == await legend.evaluate(
+                "e => [getComputedStyle(e).color, getComputedStyle(e).textDecorationStyle,"
+                " getComputedStyle(e).backgroundColor]"
+            )
+        numbers = await page.locator("#numbers").inner_text()
+        assert "teacher share\n75.0%" in numbers
+        assert "hand-overs\n1 in 3 turns" in numbers
+
+
+async def test_what_was_thrown_away_is_shown_on_demand(tmp_path, browser):
+    """Struck through, where it fell; by the key, by the box, and on the next page as well."""
+    run = await made(tmp_path, few())
+    async with viewing(run) as view, looking(browser, view) as page:
+        await goto(page, f"{view.url}sample?sample=q3")
+        gone = page.locator("#trace del")
+        before = "<think>\nokay, so x=7\n</think>\n\nIt is 7."
+        assert not await gone.is_visible()
+        assert await page.locator("#trace").inner_text() == before
+        await page.keyboard.press("t")
+        assert await gone.is_visible()
+        assert await page.locator("#trace").inner_text() == before.replace(
+            "so x", "so forget this x"
+        )
+        line = await gone.evaluate("e => getComputedStyle(e).textDecorationLine")
+        assert line == "line-through"
+        await page.keyboard.press("k")
+        await page.wait_for_url("**sample=q2**")
+        assert await page.locator("#trace del").is_visible()
+        await page.get_by_label("Show what was thrown away").click()
+        assert not await page.locator("#trace del").is_visible()
+
+
+async def test_the_keyboard_alone_is_enough(tmp_path, browser):
+    run = await made(tmp_path, few())
+    async with viewing(run) as view, looking(browser, view) as page:
+        await goto(page, view.url)
+
+        async def focused():
+            return await page.evaluate("document.activeElement.textContent")
+
+        for key, expected in (("j", "q0"), ("j", "q1"), ("ArrowDown", "q2"), ("k", "q1")):
+            await page.keyboard.press(key)
+            assert await focused() == expected
+        ring = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert ring == "solid", "the focus is seen"
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector("h1:text('q1')")
+        for key, expected in (("j", "q2"), ("ArrowRight", "q3"), ("j", "q3"), ("ArrowLeft", "q2")):
+            await page.wait_for_selector("main[data-ready]")
+            await page.keyboard.press(key)
+            await page.wait_for_selector(f"h1:text('{expected}')")
+        await page.wait_for_selector("main[data-ready]")
+        await page.keyboard.press("?")
+        assert await page.get_by_role("dialog").is_visible()
+        await page.keyboard.press("j")
+        await page.keyboard.press("Escape")
+        assert not await page.get_by_role("dialog").is_visible()
+        assert await page.locator("h1").inner_text() == "q2"
+        await page.keyboard.press("u")
+        await page.wait_for_selector("#ended")
+        await page.wait_for_selector("main[data-ready]")
+        assert await focused() == "q2", "the list goes on where one was"
+        await page.keyboard.press("/")
+        await page.keyboard.type("jkt?")
+        assert await page.get_by_label("Text").input_value() == "jkt?"
+
+
+async def test_hostile_text_is_shown_and_does_nothing(tmp_path, browser):
+    ended = [Written(*[text[:200]] + [text] * 5, extra={text: text}) for text in HOSTILE]
+    run = await made(tmp_path, ended)
+    async with viewing(run) as view, looking(browser, view) as page:
+        await goto(page, view.url)
+        names = await listed(page)
+        assert len(names) == len(HOSTILE)
+        for sample, text in zip(ended, HOSTILE, strict=True):
+            await goto(page, f"{view.url}sample?sample={quote(sample.id)}")
+            await page.keyboard.press("t")
+            assert await page.title() != "owned"
+            shown = await page.locator("#trace").text_content()
+            assert shown.count(visible(text)[:20]) >= 4
+            assert await page.locator("#trace *:not(span):not(del)").count() == 0
+            assert await page.evaluate("document.scripts.length") == 1
+
+
+async def test_the_policy_would_stop_a_script_that_got_in(tmp_path, browser):
+    """The second line of defence, tried by putting markup into a page by hand."""
+    run = await made(tmp_path, few())
+    async with viewing(run) as view:
+        page = await fresh_page(browser)
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text))
+        await goto(page, view.url)
+        await page.evaluate(
+            """() => {
+                const script = document.createElement("script");
+                script.textContent = "document.title = 'owned'";
+                document.body.append(script);
+                const holder = document.createElement("div");
+                holder.innerHTML = "<img src=x onerror=\\"document.title='owned'\\">";
+                document.body.append(holder);
+                const far = document.createElement("img");
+                far.src = "http://127.0.0.2/x.png";
+                document.body.append(far);
+            }"""
+        )
+        await until(page, "document.querySelectorAll('img').length === 2")
+        async with asyncio.timeout(30):
+            while len([text for text in complaints if "Content Security Policy" in text]) < 3:
+                await asyncio.sleep(0.02)
+        assert await page.title() != "owned"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_a_phone_shows_all_without_scrolling_sideways(tmp_path, browser, scheme):
+    ended = [*few(), *(Written(f"{text[:60]}{n}", *[text] * 5) for n, text in enumerate(HOSTILE))]
+    run = await made(tmp_path, ended, [Written("W" * 300)])
+    more = {"viewport": {"width": 390, "height": 844}, "color_scheme": scheme}
+    async with viewing(run) as view, looking(browser, view, **more) as page:
+        paths = ["", "?status=running", *(f"sample?sample={quote(s.id)}" for s in ended)]
+        for path in paths:
+            await goto(page, view.url + path)
+            assert await page.evaluate("document.documentElement.scrollWidth") == 390, path
+
+
+async def test_pages_read_without_scripts(tmp_path, browser):
+    run = await made(tmp_path, few())
+    page = await fresh_page(browser, java_script_enabled=False)
+    async with viewing(run) as view:
+        await page.goto(view.url)
+        await page.get_by_label("Text").fill("forget OR wait")
+        await page.get_by_role("button", name="Filter").click()
+        assert await page.locator(".empty").inner_text() == "No sample is like that."
+        await page.goto(f"{view.url}sample?sample=q3")
+        await page.get_by_label("Show what was thrown away").click()
+        assert await page.locator("#trace del").is_visible()
+        assert not await page.get_by_role("button", name="Keys").is_visible()
+
+
+async def test_the_list_and_a_trace_grow_while_the_run_goes_on(tmp_path, tokenizers, browser):
+    questions = write_questions(tmp_path / "q.jsonl", 6)
+    run = tmp_path / "run"
+    slow = Latency(first_token_s=0.03, token_s=0.012)
+    async with two_servers(tokenizers, latency=slow, words=300) as (_, options):
+        command = ["synth", questions, "--out", run, *options, "--concurrency", "2", "--quiet"]
+        process = await start(*command)
+        try:
+            async with asyncio.timeout(180):
+                while not (run / "journal.sqlite").exists():
+                    await asyncio.sleep(0.05)
+            async with viewing(run) as view, looking(browser, view) as page:
+                await goto(page, view.url)
+                first = page.locator("#under-way a.sample").first
+                await first.wait_for()
+                watched = await first.inner_text()
+                await first.focus()
+                grown = await fresh_page(browser)
+                await goto(grown, f"{view.url}sample?sample={watched}")
+                await grown.evaluate("window.stays = document.querySelector('#trace span')")
+                length = "document.querySelector('#trace').textContent.length"
+                before = await grown.evaluate(length)
+                await until(grown, f"{length} > {before}")
+                kept = "document.querySelector('#trace').contains(window.stays)"
+                assert await grown.evaluate(kept), "what was there was left alone"
+                await grown.wait_for_selector(".status.finished")
+                assert "What is" in await grown.locator("#asked .asked").inner_text()
+                assert await grown.locator("#said").inner_text() == "it has ended"
+                await until(page, "document.querySelectorAll('#ended a.sample').length === 6")
+                assert await process.wait() == 0
+                assert await page.locator("#under-way a.sample").count() == 0
+                assert await listed(page) == [f"q{n}" for n in range(6)]
+                dataset = (run / "dataset.jsonl").read_text().splitlines()
+                record = next(r for r in map(json.loads, dataset) if r["id"] == watched)
+                spans = await grown.locator("#trace > span").all_text_contents()
+                shown = "".join(spans)
+                assert shown == record["messages"][-1]["content"]
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+
+async def test_a_page_says_when_the_server_is_gone_and_comes_back(tmp_path, browser):
+    run = await made(tmp_path, few())
+    page = await fresh_page(browser)
+    async with viewing(run) as view:
+        await goto(page, view.url)
+        await until(page, "said.textContent.startsWith('live')")
+        assert (await view.stop())[0] == 0
+        await until(page, "said.textContent.startsWith('no connection')")
+    assert await listed(page) == ["q0", "q1", "q2", "q3"], "what was read stays"
+
+
+async def test_drafts_that_were_set_aside(tmp_path, browser):
+    draft = {
+        "content": "<think>\nno",
+        "spans": [
+            {"role": "format", "start": 0, "end": 8, "forced": False},
+            {"role": "student", "start": 8, "end": 10, "forced": False},
+        ],
+        "why": "score 3 of 10",
+    }
+    run = await made(tmp_path, [Written("q0", drafts=[draft])])
+    async with viewing(run) as view, looking(browser, view) as page:
+        await goto(page, f"{view.url}sample?sample=q0")
+        await page.get_by_text("Set aside: score 3 of 10").click()
+        assert await page.locator("#drafts .student").inner_text() == "no"
+
+
+async def test_a_long_trace_is_drawn_whole(tmp_path, browser):
+    """100,000 characters in 2,000 spans, and as many stretches that were thrown away."""
+    folder = RunFolder(tmp_path / "run")
+    sample = Written("long")
+    turns = sample.turns()
+    many = [*turns[:1], turns[1]] * 1000
+    words = " and so on and so forth, until it is long enough"
+    sample.turns = lambda: [
+        *(
+            dataclasses.replace(turn, kept=words, outcome=Outcome.HANDED_OVER, thrown=" or not")
+            for turn in many
+        ),
+        *turns[1:],
+    ]
+    await write_run(folder, [sample])
+    async with viewing(folder.path) as view, looking(browser, view) as page:
+        await goto(page, f"{view.url}sample?sample=long")
+        assert await page.locator("#trace > span").count() > 2000
+        await page.keyboard.press("t")
+        assert await page.locator("#trace del").last.is_visible()
+        assert await page.locator("#trace").evaluate("e => e.textContent.length") > 100_000

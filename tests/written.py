@@ -1,0 +1,77 @@
+"""Runs written straight into a journal, for tests of what reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tessy import record
+from tessy.questions import Question
+from tessy.runs.folder import RunFolder
+from tessy.runs.journal import Ending, Journal
+from tessy.trajectory import Failure, Outcome, Part, Role, Trajectory, Turn
+
+MODELS = {"student": "small", "teacher": "large"}
+
+
+@dataclass
+class Written:
+    """A sample: words of the student, of the teacher, what was thrown between them, the answer."""
+
+    id: str
+    question: str = "Why?"
+    student: str = "okay, so"
+    teacher: str = " x=7"
+    thrown: str = " perhaps"
+    answer: str = "It is 7."
+    failure: Failure | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    drafts: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 1.5
+    student_tokens: int = 10
+    teacher_tokens: int = 30
+
+    def turns(self) -> list[Turn]:
+        """What was written, in turns."""
+        thinking, closed = Part.THINKING, Outcome.CLOSED
+        thrown = {"thrown": self.thrown, "thrown_tokens": 4}
+        given = Turn(
+            Role.STUDENT,
+            thinking,
+            Outcome.HANDED_OVER,
+            kept=self.student,
+            tokens=self.student_tokens + 4,
+            **thrown,
+        )
+        taken = Turn(Role.TEACHER, thinking, closed, kept=self.teacher, tokens=self.teacher_tokens)
+        return [given, taken, Turn(Role.STUDENT, Part.ANSWER, closed, kept=self.answer)]
+
+    def ending(self, position: int) -> Ending:
+        """How it ended."""
+        messages = ({"role": "user", "content": self.question},)
+        question = Question(position, self.id, messages, self.extra)
+        turns = self.turns()[:2] if self.failure else self.turns()
+        trajectory = Trajectory.replay(turns)
+        if self.failure:
+            made = record.failed(self.id, question, trajectory, self.failure, "that is why")
+        else:
+            made = record.finished(
+                self.id, question, trajectory, method="tessy", models=MODELS, seed=0
+            )
+        trace = record.trace(trajectory)
+        if self.drafts:
+            trace["drafts"] = self.drafts
+        return Ending(position, self.id, self.failure, made, trace, self.seconds, 3)
+
+
+async def write_run(
+    folder: RunFolder, ended: list[Written], under_way: list[Written] | None = None
+) -> None:
+    """Write samples that ended, and some whose first two turns are checkpointed."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    async with Journal(folder.journal) as journal:
+        for position, sample in enumerate(ended):
+            await journal.end(sample.ending(position))
+        for sample in under_way or []:
+            for turn in sample.turns()[:1]:
+                journal.note(sample.id, turn, 2.5, 4)
