@@ -33,6 +33,7 @@ boundary.traces boundary.lexicon boundary.classifier boundary.walk boundary.tagg
 boundary.transformers boundary.onnx boundary.judge
 questions config
 record
+marked
 models.address
 models.weights
 models.llama_child
@@ -49,6 +50,7 @@ models.prefix
 models.voice
 models.open
 models.examine
+models.score
 cooperate
 methods.tessy
 methods
@@ -68,9 +70,11 @@ boundary.train
 boundary.evaluate
 boundary.report
 sft evaluation analysis serve lab
-cli.work
+scoring
+report
+cli.work cli.reporting
 cli.options cli.paint
-cli.show cli.doctor cli.synth cli.predictor
+cli.show cli.doctor cli.synth cli.predictor cli.report
 cli
 cli.main
 """
@@ -214,7 +218,7 @@ def test_the_guards_would_notice(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "command",
     [
-        *([], ["synth"], ["doctor"], ["show"], ["predictor"]),
+        *([], ["synth"], ["doctor"], ["show"], ["report"], ["predictor"]),
         *(["predictor", name] for name in ("annotate", "train", "evaluate")),
     ],
 )
