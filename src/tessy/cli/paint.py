@@ -12,11 +12,12 @@ from rich.text import Text
 
 from tessy import record
 from tessy.errors import InputError
+from tessy.marked import Piece, pieces
 from tessy.printable import visible
 from tessy.runs.folder import RunFolder
 from tessy.runs.progress import STYLES
 from tessy.runs.reader import Entry, Reader
-from tessy.trajectory import Part, Role, Trajectory
+from tessy.trajectory import Role, Trajectory
 
 _FORMAT = "dim"
 _THROWN = "strike dim"
@@ -105,33 +106,23 @@ def painted(
     Args:
         content: The content.
         spans: Who wrote which characters of it.
-        discards: What was thrown away, by offset into the thinking.
+        discards: What was thrown away, by offset into the thinking or the answer.
         tagged: Say each span's author in words as well, for where there are no colours.
     """
     text = Text()
-    content = visible(content)  # as long as before, so offsets stay right
-    fallen: dict[int, list[dict[str, Any]]] = {}
-    for discard in discards:
-        if discard["part"] == Part.THINKING:
-            fallen.setdefault(len(record.THINK_OPEN) + discard["at"], []).append(discard)
-    for span in spans:
-        style = _style(span)
-        if tagged and span["role"] != "format":
-            text.append(f"⟨{span['role']}{', forced' if span['forced'] else ''}⟩")
-        start = span["start"]
-        for at in sorted(point for point in fallen if start <= point < span["end"]):
-            text.append(content[start:at], style=style)
-            for discard in fallen.pop(at):
-                gone = f"⟦{visible(discard['text'])}⟧"
-                text.append(gone, style=f"{_THROWN} {STYLES[Role(discard['role'])]}")
-            start = at
-        text.append(content[start : span["end"]], style=style)
+    for piece in pieces(content, spans, discards):
+        if piece.thrown:
+            text.append(f"⟦{visible(piece.text)}⟧", style=f"{_THROWN} {_style(piece)}")
+            continue
+        if tagged and piece.opens and piece.role:
+            text.append(f"⟨{piece.role}{', forced' if piece.forced else ''}⟩")
+        text.append(visible(piece.text), style=_style(piece))
     return text
 
 
-def _style(span: dict[str, Any]) -> str:
-    style = _FORMAT if span["role"] == "format" else STYLES[Role(span["role"])]
-    return style + (" underline" if span["forced"] else "")
+def _style(piece: Piece) -> str:
+    style = STYLES[piece.role] if piece.role else _FORMAT
+    return style + (" underline" if piece.forced else "")
 
 
 def _numbers(stats: dict[str, Any], entry: Entry) -> str:
