@@ -28,6 +28,11 @@ OPTIONS = {
     ],
     "doctor": _MODELS,
     "show": ["RUN", "SAMPLE", "--thrown", "--limit"],
+    "report": [
+        *("RUN", "--against", "--out", "--json", "--markdown", "--student-tokenizer", "--words"),
+        *("--traces", "--samples", "--seed", "--student", "--student-format"),
+        *("--student-weights", "--config", "--scored", "--quiet"),
+    ],
     "predictor": [],
     "predictor annotate": [
         *("TRACES", "--annotator", "--out", "--count", "--words", "--before", "--seed"),

@@ -135,8 +135,6 @@ def _stretches(spans: list[Any]) -> Iterator[Stretch]:
     part = Part.THINKING
     for span in spans:
         if span["role"] != "format":
-            yield Stretch(
-                _ROLES[span["role"]], part, span["start"], span["end"], span["forced"]
-            )
+            yield Stretch(_ROLES[span["role"]], part, span["start"], span["end"], span["forced"])
         elif span["start"] >= len(THINK_OPEN):
             part = Part.ANSWER

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from tessy.cli import options
+
 _SCORING = "Likelihood under the student"
 
 
@@ -55,6 +57,7 @@ def report(
             rich_help_panel=_SCORING,
         ),
     ] = None,
+    config: options.ConfigFile = None,
     scored: Annotated[
         int, typer.Option(min=1, help="Questions to score at most.", rich_help_panel=_SCORING)
     ] = 500,
@@ -63,6 +66,8 @@ def report(
     """Report on a run: who wrote what, whether it moved to the student, what it cost.
 
     Writes one HTML file that opens anywhere, offline. Needs `pip install 'tessy[report]'`.
+    Settings of the student's server that have no option (time-outs, the key, …) are those of
+    `[student]` in a TOML file.
     """
     from tessy.cli import reporting
 
@@ -73,6 +78,6 @@ def report(
         words=words,
         traces=traces,
         bootstrap=(samples, seed),
-        scoring=reporting.Scoring(student, student_format, student_weights, scored),
+        scoring=reporting.Scoring(student, student_format, student_weights, config, scored),
         quiet=quiet,
     )

@@ -26,12 +26,14 @@ class Scoring:
         student: The student's address.
         format: Its chat format.
         weights: A folder with its weights.
+        config: A file with its settings.
         questions: How many to score at most.
     """
 
     student: str | None
     format: str | None
     weights: Path | None
+    config: Path | None
     questions: int
 
 
@@ -128,7 +130,7 @@ def _opens(scoring: Scoring, tokenizer: str | None, date: datetime.date) -> Open
         return None
     address.parse_all(scoring.student)
     config = load(
-        None,
+        scoring.config,
         {
             "student.model": scoring.student,
             "student.tokenizer": None if scoring.format else tokenizer,

@@ -22,8 +22,8 @@ from tessy.analysis.lengths import Histogram
 from tessy.analysis.similarity import Cloud
 from tessy.report.document import Chart
 
-WIDTH, HEIGHT = 640, 220
-LEFT, RIGHT, TOP, BOTTOM = 48, 12, 10, 34
+WIDTH, HEIGHT = 480, 200
+LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 36
 SHAPES = ("circle", "square", "triangle", "cross", "diamond", "ring")
 """Marks of a scatter, by run; the seventh run has the first one again."""
 MOST_POINTS = 1200
@@ -65,7 +65,7 @@ def histograms(title: str, unit: str, series: Mapping[str, Histogram]) -> Chart:
     ]
     ticks = [
         Tick(LEFT + place * step, f"{place * width:,}")
-        for place in range(0, bins + 1, max(1, math.ceil(bins / 8)))
+        for place in range(0, bins + 1, max(1, math.ceil(bins / 6)))
     ]
     words = "; ".join(
         f"{name}: mean {found.mean:,.1f}, median {found.median:,.0f}, longest {found.longest:,}"

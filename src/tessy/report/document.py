@@ -16,6 +16,7 @@ from tessy.analysis.figures import Figure
 from tessy.report.traces import Shown
 
 NOTHING = "–"
+_LONG_CELL = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,11 @@ class Table:
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     shades: Sequence[Sequence[int]] = ()
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its cells are sentences or lists of words rather than numbers."""
+        return any(len(cell) > _LONG_CELL for row in self.rows for cell in row[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,7 @@ def decimal(figure: Figure, digits: int = 3) -> str:
     if math.isnan(figure.value):
         return NOTHING
     value, low, high = (f"{each:,.{digits}f}" for each in (figure.value, figure.low, figure.high))
-    if math.isnan(figure.low):
+    if math.isnan(figure.low) or figure.low == figure.high:
         return value
     return f"{value} ({low}{' to ' if figure.low < 0 else '–'}{high})"
 
@@ -105,7 +111,7 @@ def percent(figure: Figure) -> str:
     """A share with its interval: `77.6% (76.9–78.4%)`."""
     if math.isnan(figure.value):
         return NOTHING
-    if math.isnan(figure.low):
+    if math.isnan(figure.low) or figure.low == figure.high:
         return f"{figure.value:.1%}"
     return f"{figure.value:.1%} ({100 * figure.low:.1f}–{figure.high:.1%})"
 
@@ -120,6 +126,6 @@ def share(part: float, of: float) -> str:
     return f"{part / of:.1%}" if of else NOTHING
 
 
-def counted(words: Sequence[tuple[str, int]], most: int = 15) -> str:
+def counted(words: Sequence[tuple[str, int]]) -> str:
     """Words with how often they occur: `wait 12, so 7`."""
-    return ", ".join(f"{word} {count:,}" for word, count in words[:most]) or NOTHING
+    return ", ".join(f"{word} {count:,}" for word, count in words) or NOTHING

@@ -77,7 +77,7 @@ def make(wanted: Wanted, say: Say = lambda _: None) -> Report:
         )
     questions = shared_questions(runs)
     if len(runs) > 1:
-        say(f"{len(questions):,} questions were answered by all {len(runs)} runs")
+        say(f"{len(questions):,} questions were answered in all {len(runs)} runs")
     scores = _scores(wanted, wanted.opens, runs, questions, say) if wanted.opens else None
     say("computing")
     unit = wanted.tokenizer or "words"

@@ -17,10 +17,12 @@ def style(report: Report) -> Section:
         "spans were kept against the predictor, since otherwise nobody would have written on; "
         "more than a few in a hundred say that predictor and models do not fit."
     )
-    tables = [table for run in report.runs for table in _tables(run)]
+    first, *others = report.runs
+    shown = [first, *(run for run in others if any(run.style.opening.values()))]
+    tables = [table for run in shown for table in _tables(run)]
     notes = [
         f"{run.label}: its journal does not say how sure the predictor was at the boundaries."
-        for run in report.runs
+        for run in shown
         if run.style.confidence is None
     ]
     return Section("style", "Style", how, notes, tables)
@@ -41,7 +43,8 @@ def _tables(run: RunReport) -> list[Table]:
     ]  # fmt: skip
     forced = [
         [f"the {role}'s", whole(found.forced[role].spans),
-         share(found.forced[role].samples, found.samples), counted(found.forced[role].words)]
+         share(found.forced[role].samples, found.samples),
+         counted([(f"“{_line(text, 40)}”", n) for text, n in found.forced[role].words])]
         for role in Role
         if found.forced[role].spans
     ]  # fmt: skip

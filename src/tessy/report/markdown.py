@@ -42,7 +42,9 @@ def _table(table: Table) -> Iterator[str]:
     if table.title:
         yield from (f"**{_safe(table.title)}**", "")
     yield _row(table.head)
-    yield "|" + "|".join(["---", *["--:"] * (len(table.head) - 1)]) + "|"
+    yield (
+        "|" + "|".join(["---", *["---" if table.is_text else "--:"] * (len(table.head) - 1)]) + "|"
+    )
     for row in table.rows:
         yield _row(row)
 

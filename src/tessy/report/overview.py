@@ -54,9 +54,9 @@ def runs(report: Report) -> Section:
     notes = []
     if len(report.runs) > 1:
         notes.append(
-            f"{report.shared:,} questions were answered by all {len(report.runs)} runs; whatever "
-            "is put side by side below is about these, unless it says otherwise. A question is "
-            "the same if its id and its text are."
+            f"{report.shared:,} questions were answered in all {len(report.runs)} runs. Side by "
+            "side below stands what is about these alone, unless it says otherwise. Questions are "
+            "the same if both their ids and their texts are."
         )
     return Section("runs", "Runs", how, notes, [_table("", "", report, rows)])
 
@@ -110,9 +110,12 @@ def _side_by_side(report: Report) -> Table:
 def _figures(parts: list[Totals] | tuple[Totals, ...]) -> list[list[str]]:
     rows = [[title, *(percent(p.figures[name]) for p in parts)] for name, title in _SHARES.items()]
     return rows + [
-        [title, *(decimal(part.figures[name], 1) for part in parts)]
-        for name, title in _MEANS.items()
+        [title, *(_mean(part.figures[name]) for part in parts)] for name, title in _MEANS.items()
     ]
+
+
+def _mean(figure: Figure) -> str:
+    return decimal(figure, 1 if abs(figure.value) < 1000 else 0)
 
 
 def _notes(run: RunReport) -> list[str]:
@@ -159,6 +162,7 @@ def lengths(report: Report) -> Section:
                 {role.value: found for role, found in run.spans.items()},
             )
             for run in report.runs
+            if all(found.counts for found in run.spans.values())
         ),
     ]
     return Section("lengths", "Lengths", how, [], [table], charts)

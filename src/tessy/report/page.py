@@ -15,9 +15,7 @@ import jinja2
 from markupsafe import Markup
 
 from tessy.printable import visible
-from tessy.report.document import Document, Table
-
-_LONG_CELL = 40
+from tessy.report.document import Document
 
 
 def as_page(document: Document) -> str:
@@ -37,7 +35,6 @@ def as_page(document: Document) -> str:
         document=document,
         css=Markup(css),
         policy=policy(css),
-        is_text=_is_text,
         first_with_traces=min(with_traces, default=-1),
     )
 
@@ -50,8 +47,3 @@ def policy(css: str) -> str:
 
 def _shown(value: object) -> object:
     return value if isinstance(value, Markup) or not isinstance(value, str) else visible(value)
-
-
-def _is_text(table: Table) -> bool:
-    """Whether its cells are sentences or lists of words rather than numbers."""
-    return any(len(cell) > _LONG_CELL for row in table.rows for cell in row[1:])
