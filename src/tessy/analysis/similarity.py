@@ -21,6 +21,9 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from tessy.analysis.bags import Bags
 from tessy.analysis.figures import Array, Bootstrap, Figure, means
 
+_NOTHING = 1e-9
+"""Vectors that differ by less are the same, and have no components."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
@@ -114,7 +117,8 @@ def _components(
     vectors: Mapping[str, sparse.csr_matrix],
 ) -> tuple[dict[str, Cloud], tuple[float, ...]]:
     stacked = sparse.vstack(list(vectors.values()), format="csr")
-    if min(stacked.shape) < 3:
+    alike = abs(stacked - stacked[np.zeros(stacked.shape[0], np.intp)]).max() < _NOTHING
+    if min(stacked.shape) < 3 or alike:
         return {}, ()
     model = PCA(n_components=2, svd_solver="arpack", random_state=0)
     points = np.split(model.fit_transform(stacked), len(vectors))
