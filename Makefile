@@ -33,7 +33,7 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(INSTALL) --editable '.[hub,train]' --group dev
+	$(INSTALL) --editable '.[hub,report,train]' --group dev
 	@touch $@
 
 install: $(VENV)/installed

@@ -54,6 +54,7 @@ models.prefix
 models.voice
 models.open
 models.examine
+models.score
 cooperate
 sample
 methods.method methods.prompts
@@ -116,9 +117,11 @@ view.pages view.guard
 view.handlers
 view.server
 analysis serve lab
-cli.work cli.shipping
+scoring
+report
+cli.work cli.shipping cli.reporting
 cli.options cli.paint cli.scores
-cli.show cli.view cli.doctor cli.synth cli.evaluate cli.predictor cli.export cli.sft
+cli.show cli.view cli.doctor cli.synth cli.evaluate cli.predictor cli.export cli.sft cli.report
 cli
 cli.main
 """
@@ -135,7 +138,10 @@ PURE = (
     *("export.portable", "export.limits", "export.contamination"),
     *("evaluation.estimate", "evaluation.measure"),
 )
-DOORS = {"boundary", "evaluation", "export", "models", "runs", "sft", "verify", "view"}
+DOORS = {
+    *("analysis", "boundary", "evaluation", "export", "models", "report", "runs", "scoring"),
+    *("sft", "verify", "view"),
+}
 """Rooms whose own `__init__` is a docstring and no more."""
 EFFECTS = {
     *("asyncio", "threading", "subprocess", "socket", "concurrent", "sqlite3", "aiohttp", "time"),
@@ -270,7 +276,7 @@ def test_the_guards_would_notice(tmp_path, monkeypatch):
     "command",
     [
         *([], ["synth"], ["eval"], ["doctor"], ["show"], ["view"], ["export"], ["sft"]),
-        ["predictor"],
+        *(["report"], ["predictor"]),
         *(["predictor", name] for name in ("annotate", "train", "evaluate")),
     ],
 )

@@ -49,6 +49,11 @@ OPTIONS = {
         *("--max-length", "--over-length", "--lora", "--lora-rank", "--lora-alpha", "--dtype"),
         *("--chat-template", "--save-steps", "--export", "--export-dtype", "--seed", "--quiet"),
     ],
+    "report": [
+        *("RUN", "--against", "--out", "--json", "--markdown", "--student-tokenizer", "--words"),
+        *("--traces", "--samples", "--seed", "--student", "--student-format"),
+        *("--student-weights", "--config", "--scored", "--quiet"),
+    ],
     "predictor": [],
     "predictor annotate": [
         *("TRACES", "--annotator", "--out", "--count", "--words", "--before", "--seed"),

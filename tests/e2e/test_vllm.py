@@ -17,9 +17,11 @@ import pytest
 
 from conftest import tessy, write_questions
 from engine_checks import asked, check_events, check_modes, check_streams, greedy
+from scoring_server import logprobs
 from tessy.config import ModelSettings
 from tessy.models.client import Client, ReadNothing
 from tessy.models.probe import probe
+from tessy.models.score import Way, prompt_logprobs, way_of
 from tessy.models.tokens import LocalCodec, Piece
 from tiny_models import write_models
 
@@ -119,6 +121,24 @@ async def test_a_stream_that_is_left_generates_no_more(urls, models):
         await asyncio.sleep(3)  # for a server that goes on, time to be seen doing so
         after = counts(urls["student"])["generation_tokens_total"]
     assert after - before < 1500, "half of what was asked for"
+
+
+@pytest.mark.parametrize("way", Way)
+async def test_it_says_how_probable_a_prompt_is_as_transformers_does(urls, models, way):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    codec = LocalCodec(models["student"])
+    ids = await codec.encode(Piece("One, two, three, four, so " * 30))
+    settings = ModelSettings(model="http://x/v1", retries=2)
+    async with Client(urls["student"], "", settings) as client:
+        await probe(client)
+        assert await way_of(client) is Way.PROMPT_LOGPROBS
+        found = await prompt_logprobs(client, ids, way)
+    model = AutoModelForCausalLM.from_pretrained(models["student"], dtype=torch.float32).eval()
+    expected = logprobs(model, ids)
+    assert found[0] is expected[0] is None
+    assert found[1:] == pytest.approx(expected[1:], rel=1e-3, abs=1e-3)
 
 
 def options(urls, models, tmp_path: Path, thinking: int) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import tessy
-from tessy.cli import doctor, evaluate, export, predictor, sft, show, synth, view
+from tessy.cli import doctor, evaluate, export, predictor, report, sft, show, synth, view
 from tessy.errors import InputError, Outage, TessyError
 from tessy.printable import visible
 
@@ -30,6 +30,7 @@ app.command("eval")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
 app.command("show")(show.show)
 app.command("view")(view.view)
+app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("sft")(sft.sft)
 app.add_typer(predictor.app, name="predictor")

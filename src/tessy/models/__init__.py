@@ -15,6 +15,7 @@
     voice        one model in one trajectory: it continues the text
     open         both models: from their settings to something that can be asked
     examine      what `tessy doctor` finds out about them
+    score        how probable the tokens of a prompt are, where a server says
 
 Each imports only from those above it.
 """

@@ -1,0 +1,141 @@
+"""Charts as small SVG pictures: geometry here, drawing in `charts.svg.jinja`, colours in the page.
+
+No script, no font, no library comes with them. Colours are told apart by people with any kind of
+colour vision (Okabe and Ito, 2008), and marks differ in shape as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from tessy.analysis.figures import Array
+from tessy.analysis.lengths import Histogram
+from tessy.analysis.similarity import Cloud
+from tessy.report.document import Chart
+
+WIDTH, HEIGHT = 480, 200
+LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 36
+SHAPES = ("circle", "square", "triangle", "cross", "diamond", "ring")
+"""Marks of a scatter, by run; the seventh run has the first one again."""
+MOST_POINTS = 1200
+"""Points of one run that are drawn, evenly picked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A place on an axis, in the picture's units, and what stands there."""
+
+    at: float
+    label: str
+
+
+def histograms(title: str, unit: str, series: Mapping[str, Histogram]) -> Chart:
+    """Bars of one or more histograms of one width, side by side in each bin.
+
+    Args:
+        title: What they show.
+        unit: Of the lengths.
+        series: By name; `student` and `teacher` have their own colours.
+    """
+    there = {name: found for name, found in series.items() if found.counts}
+    width = next(iter(there.values())).width if there else 1
+    bins = max((len(found.counts) for found in there.values()), default=1)
+    most = max((max(_shares(found)) for found in there.values()), default=1.0)
+    step = (WIDTH - LEFT - RIGHT) / bins
+    bar = step * 0.86 / max(len(there), 1)
+    bars = [
+        {
+            "x": LEFT + place * step + step * 0.07 + number * bar,
+            "height": value / most * (HEIGHT - TOP - BOTTOM),
+            "kind": _kind(name, number),
+            "says": f"{name}: {_bin(place, bins, width)} {unit}: {count:,}",
+        }
+        for number, (name, found) in enumerate(there.items())
+        for place, (value, count) in enumerate(zip(_shares(found), found.counts, strict=True))
+        if count
+    ]
+    ticks = [
+        Tick(LEFT + place * step, f"{place * width:,}")
+        for place in range(0, bins + 1, max(1, math.ceil(bins / 6)))
+    ]
+    words = "; ".join(
+        f"{name}: mean {found.mean:,.1f}, median {found.median:,.0f}, longest {found.longest:,}"
+        for name, found in there.items()
+    )
+    heights = [Tick(HEIGHT - BOTTOM - part * (HEIGHT - TOP - BOTTOM), f"{part * most:.0%}")
+               for part in (0, 0.5, 1)]  # fmt: skip
+    names = [{"name": name, "kind": _kind(name, number)} for number, name in enumerate(there)]
+    picture = _draw(
+        "bars", bars=bars, bar=bar, ticks=ticks, heights=heights, names=names, unit=unit
+    )
+    return Chart(title, picture, words or "nothing to count")
+
+
+def scatter(title: str, clouds: Mapping[str, Cloud], explained: Sequence[float]) -> Chart:
+    """Points of several runs on two axes, with the centroid of each."""
+    every = np.vstack([cloud.points for cloud in clouds.values()])
+    low, high = every.min(0), every.max(0)
+    span = np.where(high > low, high - low, 1.0)
+
+    def placed(points: Array) -> list[tuple[float, float]]:
+        unit = (points - low) / span
+        xs = LEFT + 8 + unit[:, 0] * (WIDTH - LEFT - RIGHT - 16)
+        ys = 2 * HEIGHT - BOTTOM - 8 - unit[:, 1] * (2 * HEIGHT - TOP - BOTTOM - 16)
+        return [(round(float(x), 1), round(float(y), 1)) for x, y in zip(xs, ys, strict=True)]
+
+    groups = []
+    for number, (label, cloud) in enumerate(clouds.items()):
+        picked = np.linspace(0, len(cloud.points) - 1, min(MOST_POINTS, len(cloud.points)))
+        groups.append(
+            {
+                "name": label,
+                "kind": f"run{number % len(SHAPES)}",
+                "shape": SHAPES[number % len(SHAPES)],
+                "points": placed(cloud.points[picked.astype(int)]),
+                "centroid": placed(np.array([cloud.centroid]))[0],
+            }
+        )
+    words = "; ".join(
+        f"{label}: centroid at {cloud.centroid[0]:.3f}, {cloud.centroid[1]:.3f}"
+        for label, cloud in clouds.items()
+    )
+    return Chart(title, _draw("scatter", groups=groups, explained=explained), words)
+
+
+def _shares(found: Histogram) -> list[float]:
+    total = sum(found.counts)
+    return [count / total if total else 0.0 for count in found.counts]
+
+
+def _bin(place: int, bins: int, width: int) -> str:
+    start = place * width
+    if place == bins - 1:
+        return f"{start:,} or more"
+    return f"{start:,}" if width == 1 else f"{start:,} to {start + width - 1:,}"
+
+
+def _kind(name: str, number: int) -> str:
+    return name if name in ("student", "teacher") else f"run{number % len(SHAPES)}"
+
+
+@cache
+def _template() -> jinja2.Template:
+    source = resources.files("tessy.report").joinpath("charts.svg.jinja").read_text("utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(source)
+
+
+def _draw(kind: str, **what: Any) -> Markup:
+    size = {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "bottom": BOTTOM}
+    return Markup(_template().render(kind=kind, **size, top=TOP, **what))

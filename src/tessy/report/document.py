@@ -1,0 +1,131 @@
+"""What a report is made of, whatever shows it: sections with tables and charts.
+
+A page and Markdown are two ways to show one document, so they cannot say different things.
+Texts are plain text: whoever shows them has to escape them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from markupsafe import Markup
+
+from tessy.analysis.figures import Figure
+from tessy.report.traces import Shown
+
+NOTHING = "–"
+_LONG_CELL = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table whose first column names its rows.
+
+    Attributes:
+        title: What it holds.
+        head: The names of the columns; the first may be empty.
+        rows: Cells, as many as there are columns.
+        shades: How strongly each cell but a row's first is tinted, 0 to 9; empty for none.
+    """
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    shades: Sequence[Sequence[int]] = ()
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its cells are sentences or lists of words rather than numbers."""
+        return any(len(cell) > _LONG_CELL for row in self.rows for cell in row[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart.
+
+    Attributes:
+        title: What it shows.
+        picture: An SVG that is safe to put into a page.
+        words: The same in words, for whoever does not see it.
+    """
+
+    title: str
+    picture: Markup
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the report.
+
+    Attributes:
+        id: For links.
+        title: Its heading.
+        how: How to read it.
+        notes: What is special here: what is missing and how to get it, what was left out.
+        tables: In order.
+        charts: In order.
+        traces: Samples that are shown whole.
+    """
+
+    id: str
+    title: str
+    how: str
+    notes: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    charts: Sequence[Chart] = ()
+    traces: Sequence[Shown] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A report, ready to be shown.
+
+    Attributes:
+        title: Its heading.
+        lead: What it is about, in a sentence.
+        sections: In order.
+    """
+
+    title: str
+    lead: str
+    sections: Sequence[Section]
+
+
+# --- How numbers are written --------------------------------------------------------------------
+
+
+def decimal(figure: Figure, digits: int = 3) -> str:
+    """A figure with its interval: `0.898 (0.891–0.905)`."""
+    if math.isnan(figure.value):
+        return NOTHING
+    value, low, high = (f"{each:,.{digits}f}" for each in (figure.value, figure.low, figure.high))
+    if math.isnan(figure.low) or figure.low == figure.high:
+        return value
+    return f"{value} ({low}{' to ' if figure.low < 0 else '–'}{high})"
+
+
+def percent(figure: Figure) -> str:
+    """A share with its interval: `77.6% (76.9–78.4%)`."""
+    if math.isnan(figure.value):
+        return NOTHING
+    if math.isnan(figure.low) or figure.low == figure.high:
+        return f"{figure.value:.1%}"
+    return f"{figure.value:.1%} ({100 * figure.low:.1f}–{figure.high:.1%})"
+
+
+def whole(number: float) -> str:
+    """A number without decimals: `14,602`."""
+    return NOTHING if math.isnan(number) else f"{number:,.0f}"
+
+
+def share(part: float, of: float) -> str:
+    """A share without an interval."""
+    return f"{part / of:.1%}" if of else NOTHING
+
+
+def counted(words: Sequence[tuple[str, int]]) -> str:
+    """Words with how often they occur: `wait 12, so 7`."""
+    return ", ".join(f"{word} {count:,}" for word, count in words) or NOTHING

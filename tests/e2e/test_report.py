@@ -1,0 +1,157 @@
+"""`tessy report`, as its user runs it: on real runs, on broken ones, and with mistakes."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+
+import orjson
+import pytest
+
+from conftest import lines, start, tessy, two_servers, write_questions
+from tessy.testing.stats import Latency
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, tokenizers):
+    """Two runs of the same questions, and one of others."""
+    folder = tmp_path_factory.mktemp("runs")
+    questions = write_questions(folder / "q.jsonl", 5)
+    others = folder / "others.jsonl"
+    others.write_text('{"prompt": "Something else?", "id": "q0"}\n')
+
+    async def make():
+        async with two_servers(tokenizers) as (_, options):
+            for name, asked, seed in (("a", questions, 0), ("b", questions, 1), ("c", others, 0)):
+                made = await tessy("synth", asked, "--out", folder / name, "--seed", seed, *options)
+                assert made.code == 0, made.err
+
+    asyncio.run(make())
+    return folder
+
+
+async def test_a_run_alone(runs):
+    done = await tessy("report", runs / "a", "--json", runs / "a.json")
+    assert done.code == 0, done.err
+    assert f"wrote {runs / 'a' / 'report.html'}" in done.err
+    assert done.out == ""
+    records = lines(runs / "a" / "dataset.jsonl")
+    tree = orjson.loads((runs / "a.json").read_bytes())
+    accounts = tree["runs"][0]["accounts"]
+    for name in (
+        "student_tokens",
+        "teacher_tokens",
+        "turns",
+        "hand_overs",
+        "teacher_thrown_tokens",
+    ):
+        expected = sum(record["stats"][name] for record in records)
+        assert accounts["finished"]["sums"][name] == expected, name
+    assert accounts["ended"] == 5
+    assert tree["unit"].endswith("student"), "the tokenizer of the run's own settings"
+    assert tree["similarity"] is None
+    page = (runs / "a" / "report.html").read_text("utf-8")
+    assert "--against" in page, "it says what to run"
+    assert "--student-weights" in page
+    assert not re.findall(r"(?:src|href)=\"(?!#)", page), "nothing is fetched from elsewhere"
+
+
+async def test_runs_side_by_side_in_all_formats(runs, tmp_path):
+    files = {name: tmp_path / f"r.{name}" for name in ("html", "json", "md")}
+    command = ["report", runs / "a", "--against", runs / "b", "--words", "--out", files["html"]]
+    done = await tessy(*command, "--json", files["json"], "--markdown", files["md"])
+    assert done.code == 0, done.err
+    assert "5 questions were answered in all 2 runs" in done.err
+    tree = orjson.loads(files["json"].read_bytes())
+    assert tree["shared"] == 5
+    assert tree["unit"] == "words"
+    (cosine,) = tree["similarity"]["cosines"].values()
+    assert 0 < cosine["low"] <= cosine["value"] <= cosine["high"] < 1
+    shown = f"{cosine['value']:.3f} ({cosine['low']:.3f}–{cosine['high']:.3f})"
+    for kind in ("html", "md"):
+        text = files[kind].read_text("utf-8")
+        assert shown in text
+        headings = ("Accounts", "Lengths", "Similarity", "Words", "Likelihood", "Style", "Failures")
+        assert all(heading in text for heading in headings)
+    assert not (runs / "b" / "report.html").exists()
+
+
+async def test_the_same_command_writes_the_same_bytes(runs, tmp_path):
+    for name in ("one", "two"):
+        command = [
+            "report",
+            runs / "a",
+            "--against",
+            runs / "b",
+            "--out",
+            tmp_path / name,
+            "--quiet",
+        ]
+        done = await tessy(*command)
+        assert (done.code, done.err) == (0, "")
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+async def test_questions_of_one_id_and_other_texts_are_not_shared(runs, tmp_path):
+    done = await tessy("report", runs / "a", "--against", runs / "c", "--out", tmp_path / "r.html")
+    assert done.code == 0, done.err
+    assert "0 questions were answered in all 2 runs" in done.err
+    assert "nothing can be compared" in (tmp_path / "r.html").read_text("utf-8")
+
+
+async def test_a_run_that_goes_on(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 3)
+    slow = Latency(token_s=0.01)
+    async with two_servers(tokenizers, latency=slow, words=40) as (_, options):
+        command = ["synth", questions, "--out", tmp_path / "run", *options, "--concurrency", "1"]
+        process = await start(*command)
+        try:
+            async with asyncio.timeout(100):
+                while True:
+                    done = await tessy("report", tmp_path / "run", "--markdown", tmp_path / "r.md")
+                    if done.code == 0:
+                        break
+                    assert "Traceback" not in done.err
+        finally:
+            process.kill()
+            await process.communicate()
+    assert re.search(r"\| ended \| [1-3] \|", (tmp_path / "r.md").read_text())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["nothing"], 1, "nothing is no run"),
+        (["{a}", "--against", "nothing"], 1, "nothing is no run"),
+        (["{a}", "--against", "{a}"], 2, "is named twice"),
+        (["{a}", "--out", "no/such/folder/r.html"], 2, "there is no folder no/such/folder"),
+        (["{a}", "--out", "{a}"], 2, "is a folder"),
+        (["{a}", "--json", "x.json", "--markdown", "x.json"], 2, "two files have the same name"),
+        (["{a}", "--student-tokenizer", "./nothing"], 2, "./nothing: no such folder"),
+        (["{a}", "--student", "gpt"], 2, "'gpt' is no model"),
+        (["{a}", "--student-weights", "./nothing"], 2, "nothing: no such folder"),
+        (["{a}", "--student-weights", ".", "--student", "http://x"], 2, "are both given"),
+        (["{a}", "--traces", "-1"], 2, "--traces"),
+        (["{a}", "--against"], 2, "--against"),
+    ],
+)
+async def test_mistakes_are_named_before_any_work(runs, arguments, code, said):
+    done = await tessy("report", *(each.replace("{a}", str(runs / "a")) for each in arguments))
+    assert done.code == code, done.err
+    assert said in re.sub(r"[\s│]+", " ", done.err)
+    assert "Traceback" not in done.err
+    assert "samples" not in done.err, "no run was read"
+
+
+def test_without_scikit_learn_it_says_what_to_install(runs):
+    code = (
+        "import sys; sys.modules['sklearn'] = None; sys.argv[1:] = ['report', sys.argv[1]]\n"
+        "from tessy.cli.main import main; main()"
+    )
+    command = [sys.executable, "-c", code, str(runs / "a")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "reports need scikit-learn" in done.stderr
+    assert "pip install 'tessy[report]'" in done.stderr

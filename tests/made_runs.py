@@ -1,0 +1,82 @@
+"""Runs that are written by hand, turn by turn, through the same code that writes real ones."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tomli_w
+
+from tessy import record
+from tessy.questions import Question
+from tessy.runs.folder import RunFolder
+from tessy.runs.journal import Ending, Journal
+from tessy.trajectory import Failure, Outcome, Part, Role, Trajectory, Turn
+
+STUDENT, TEACHER = Role.STUDENT, Role.TEACHER
+
+
+def turn(role, kept, tokens, thrown="", gone=0, *, forced=False, outcome=Outcome.HANDED_OVER):
+    """A turn of thinking: `tokens` were generated, `gone` of them for `thrown`."""
+    return Turn(
+        role, Part.THINKING, outcome, kept=kept, thrown=thrown, forced=forced,
+        tokens=tokens, thrown_tokens=gone,
+    )  # fmt: skip
+
+
+def last(role, kept, tokens):
+    """The turn that ends the thinking."""
+    return turn(role, kept, tokens, outcome=Outcome.CLOSED)
+
+
+def answer(text, tokens, role=STUDENT):
+    return Turn(role, Part.ANSWER, Outcome.CLOSED, kept=text, tokens=tokens)
+
+
+@dataclass
+class Made:
+    """A sample to be written."""
+
+    id: str
+    turns: list
+    prompt: str = "What?"
+    failure: Failure | None = None
+    detail: str = "as it was made"
+    seconds: float = 1.0
+    requests: int = 1
+    trace: dict = field(default_factory=dict)
+
+
+def ending(position: int, made: Made, method: str) -> Ending:
+    trajectory = Trajectory.replay(made.turns)
+    messages = ({"role": "user", "content": made.prompt},)
+    question = Question(position, made.id.split("#")[0], messages)
+    if made.failure is None:
+        models = {"student": "small", "teacher": "large"}
+        written = record.finished(
+            made.id, question, trajectory, method=method, models=models, seed=0
+        )
+    else:
+        written = record.failed(made.id, question, trajectory, made.failure, made.detail)
+    trace = {**record.trace(trajectory), **made.trace}
+    return Ending(
+        position, made.id, made.failure, written, trace, made.seconds, made.requests
+    )  # fmt: skip
+
+
+def write_run(folder: Path, samples: list[Made], *, method="tessy", **settings) -> Path:
+    """A run's folder, as `tessy synth` leaves it."""
+    folder.mkdir(parents=True)
+
+    async def write() -> None:
+        async with Journal(RunFolder(folder).journal) as journal:
+            for position, made in enumerate(samples):
+                await journal.end(ending(position, made, method))
+
+    asyncio.run(write())
+    about = {"questions": "q.jsonl", "date": datetime.date(2026, 1, 2), "digest": "0"}
+    settings = {"method": method, "run": about, **settings}
+    RunFolder(folder).settings.write_text(tomli_w.dumps(settings), encoding="utf-8")
+    return folder

@@ -1,0 +1,161 @@
+"""The page: what models wrote is shown and not obeyed, and it holds what a page can hold."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from made_runs import STUDENT, TEACHER, Made, answer, last, turn, write_run
+from tessy.analysis.figures import Bootstrap
+from tessy.report.make import Wanted, make, write
+from tessy.trajectory import Failure
+
+HOSTILE = (
+    "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+    "</style></p></pre><svg onload=alert(1)> {{ 7 * 7 }} \u202eevil\u202c \x1b[2J \x00 "
+    "<a href='javascript:alert(1)'>x</a> `|` **b** "
+)
+LIMIT = 5_000_000
+
+
+def hostile_samples() -> list[Made]:
+    word = "w" * 3000
+    turns = [
+        turn(STUDENT, f"okay {HOSTILE}", 5, f" gone {HOSTILE}", 3),
+        turn(TEACHER, f" 7 {HOSTILE} {word}", 5, " so", 1),
+        last(STUDENT, f" {HOSTILE}", 5),
+        answer(f"{HOSTILE}", 2),
+    ]
+    failed = turns[:2]
+    return [
+        Made(f"<b>{HOSTILE}</b>", turns, prompt=HOSTILE),
+        Made("q1", turns, prompt=HOSTILE),
+        Made("q2", turns, prompt="plain"),
+        Made(f"<i>{HOSTILE}", failed, prompt=HOSTILE, failure=Failure.REPETITION, detail=HOSTILE),
+    ]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hostile")
+    run = write_run(folder / "<u>run", hostile_samples(), method="tessy")
+    other = write_run(folder / "other", hostile_samples(), method="<s>x")
+    report = make(Wanted([run, other], bootstrap=Bootstrap(20)))
+    write(report, {"html": folder / "report.html"})
+    return folder / "report.html"
+
+
+@pytest.fixture
+async def shown(browser, page):
+    """The page in Chromium, and what it asked the network for or complained about."""
+    opened = await browser.new_page()
+    events: list[str] = []
+    opened.on("console", lambda message: events.append(message.text))
+    opened.on("dialog", lambda dialog: events.append("dialog"))
+    opened.on("request", lambda request: events.append(request.url))
+    await opened.goto(page.as_uri())
+    yield opened, events
+    await opened.close()
+
+
+async def test_hostile_text_is_shown_and_not_obeyed(shown, page):
+    opened, events = shown
+    assert events == [page.as_uri()], "the page itself, and nothing else"
+    assert await opened.title() == "Report: tessy (<u>run)"
+    count = "selector => document.querySelectorAll(selector).length"
+    for selector in ("script", "img", "a[href^=javascript]", "main u", "main i", "main b"):
+        assert await opened.evaluate(count, selector) == 0, selector
+    text = await opened.evaluate("document.body.textContent")
+    assert "<script>document.title='owned'</script>" in text
+    assert "{{ 7 * 7 }}" in text
+    assert "␛[2J ␀" in text
+    assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", page.read_text("utf-8"))
+
+
+async def test_the_page_s_own_style_is_allowed_and_no_other(shown):
+    opened, events = shown
+    colours = await opened.evaluate(
+        "['student', 'teacher'].map(who => getComputedStyle("
+        "document.querySelector(`.legend .${who}`)).backgroundColor)"
+    )
+    assert len({*colours, "rgba(0, 0, 0, 0)"}) == 3
+    await opened.evaluate(
+        "document.body.insertAdjacentHTML('beforeend', '<p style=\"color: red\" id=late>x</p>')"
+    )
+    late = await opened.evaluate("getComputedStyle(document.getElementById('late')).color")
+    assert late != "rgb(255, 0, 0)"
+    assert any("Content Security Policy" in event for event in events)
+
+
+async def test_what_was_thrown_away_can_be_hidden(shown):
+    opened, _ = shown
+    await opened.click("#traces summary")
+    seen = "document.querySelector('#traces .trace s.thrown').checkVisibility()"
+    assert await opened.evaluate(seen)
+    await opened.click("#thrown")
+    assert not await opened.evaluate(seen)
+
+
+async def test_authors_differ_by_more_than_colour(shown):
+    opened, _ = shown
+    styles = await opened.evaluate(
+        "['student', 'teacher'].map(who => getComputedStyle("
+        "document.querySelector(`.legend .${who}`)).borderBottomStyle)"
+    )
+    assert styles == ["solid", "dotted"]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_it_fits_a_screen_of_any_width(shown, width):
+    opened, _ = shown
+    await opened.set_viewport_size({"width": width, "height": 900})
+    await opened.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert await opened.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_text_has_contrast(shown, scheme):
+    """WCAG's 4.5 to 1, of everything that is text on the page's own backgrounds."""
+    opened, _ = shown
+    await opened.emulate_media(color_scheme=scheme)
+    variables = await opened.evaluate(
+        "Object.fromEntries(['paper', 'soft', 'ink', 'quiet', 'student', 'teacher', 'student-tint',"
+        " 'teacher-tint'].map(n => [n, getComputedStyle(document.documentElement)"
+        ".getPropertyValue('--' + n).trim()]))"
+    )
+    for text, behind in [
+        ("ink", "paper"), ("quiet", "paper"), ("ink", "soft"), ("student", "paper"),
+        ("teacher", "paper"), ("ink", "student-tint"), ("ink", "teacher-tint"),
+    ]:  # fmt: skip
+        assert contrast(variables[text], variables[behind]) >= 4.5, (scheme, text, behind)
+
+
+def contrast(one: str, other: str) -> float:
+    def light(colour: str) -> float:
+        digits = colour.lstrip("#")
+        digits = "".join(2 * d for d in digits) if len(digits) == 3 else digits
+        parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+        lit = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * lit[0] + 0.7152 * lit[1] + 0.0722 * lit[2]
+
+    dark, bright = sorted((light(one), light(other)))
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def test_a_run_with_long_texts_and_many_failures_makes_a_page_that_opens(tmp_path):
+    turns = []
+    for number in range(900):
+        turns += [turn(STUDENT, " wait so", 2, " gone", 1), turn(TEACHER, f" {number} + 1", 4)]
+    whole = [*turns, last(STUDENT, " so", 1), answer("yes", 1)]
+    samples = [Made(f"q{number}", whole) for number in range(20)]
+    for number in range(400):
+        failure = list(Failure)[1 + number % 9]
+        samples.append(Made(f"bad{number}", turns[:300], failure=failure))
+    report = make(Wanted([write_run(tmp_path / "run", samples)], bootstrap=Bootstrap(10)))
+    write(report, {"html": tmp_path / "report.html"})
+    assert (tmp_path / "report.html").stat().st_size < LIMIT
+    assert len(report.runs[0].failed) == 150
+    assert {each.failure for each in report.runs[0].failed} == set(list(Failure)[1:10])
+    assert len(report.runs[0].finished) == 12
+    assert all(each.left_out for each in report.runs[0].finished)
