@@ -33,9 +33,12 @@ boundary.traces boundary.lexicon boundary.classifier boundary.walk boundary.tagg
 boundary.transformers boundary.onnx boundary.judge
 questions config
 record
-verify.protocol verify.extract verify.numbers verify.limits
-verify.columns
-verify.exact verify.number verify.choice verify.auto
+verify.protocol verify.extract verify.numbers verify.limits verify.programs verify.cases
+verify.columns verify.seccomp verify.guest
+verify.suites verify.isolation
+verify.sandbox
+verify.workers
+verify.exact verify.number verify.choice verify.math verify.gym verify.code verify.auto
 verify.registry
 models.address
 models.weights
@@ -86,7 +89,7 @@ Empty rooms' names are DESIGN's. `tessy` itself, the front door, names all and i
 RANKS = {name: rank for rank, line in enumerate(LAYERS.splitlines()) for name in line.split()}
 PURE = (
     *("turns", "reading", "sizes", "words", "trajectory", "repetition", "boundary.protocol"),
-    *("verify.protocol", "verify.extract", "verify.numbers"),
+    *("verify.protocol", "verify.extract", "verify.numbers", "verify.programs", "verify.suites"),
 )
 DOORS = {"boundary", "models", "runs", "verify"}
 """Rooms whose own `__init__` is a docstring and no more."""
