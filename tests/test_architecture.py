@@ -39,7 +39,8 @@ verify.suites verify.isolation
 verify.sandbox
 verify.workers
 verify.exact verify.number verify.choice verify.math verify.gym verify.code verify.auto
-verify.registry
+verify.registry verify.responses
+verify.judge
 models.address
 models.weights
 models.llama_child
@@ -75,9 +76,9 @@ boundary.train
 boundary.evaluate
 boundary.report
 sft evaluation analysis serve lab
-cli.work
+cli.work cli.verdicts
 cli.options cli.paint
-cli.show cli.doctor cli.synth cli.predictor
+cli.show cli.doctor cli.synth cli.predictor cli.verify
 cli
 cli.main
 """
@@ -90,6 +91,7 @@ RANKS = {name: rank for rank, line in enumerate(LAYERS.splitlines()) for name in
 PURE = (
     *("turns", "reading", "sizes", "words", "trajectory", "repetition", "boundary.protocol"),
     *("verify.protocol", "verify.extract", "verify.numbers", "verify.programs", "verify.suites"),
+    *("verify.cases", "verify.columns"),
 )
 DOORS = {"boundary", "models", "runs", "verify"}
 """Rooms whose own `__init__` is a docstring and no more."""
@@ -224,7 +226,7 @@ def test_the_guards_would_notice(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "command",
     [
-        *([], ["synth"], ["doctor"], ["show"], ["predictor"]),
+        *([], ["synth"], ["doctor"], ["show"], ["predictor"], ["verify"]),
         *(["predictor", name] for name in ("annotate", "train", "evaluate")),
     ],
 )

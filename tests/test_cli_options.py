@@ -28,6 +28,10 @@ OPTIONS = {
     ],
     "doctor": _MODELS,
     "show": ["RUN", "SAMPLE", "--thrown", "--limit"],
+    "verify": [
+        *("RESPONSES", "--with", "--out", "--group", "--limit", "--at-once", "--cpu-seconds"),
+        *("--memory-mb", "--unsafe-no-sandbox", "--quiet"),
+    ],
     "predictor": [],
     "predictor annotate": [
         *("TRACES", "--annotator", "--out", "--count", "--words", "--before", "--seed"),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import tessy
-from tessy.cli import doctor, predictor, show, synth
+from tessy.cli import doctor, predictor, show, synth, verify
 from tessy.errors import InputError, Outage, TessyError
 from tessy.printable import visible
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.command("synth")(synth.synth)
 app.command("doctor")(doctor.doctor)
 app.command("show")(show.show)
+app.command("verify")(verify.verify)
 app.add_typer(predictor.app, name="predictor")
 
 

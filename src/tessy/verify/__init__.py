@@ -23,4 +23,6 @@ Each imports only from those above it:
     code           a program that passes its tests
     auto           each question names its own verifier
     registry       verifiers by name
+    responses      reading responses, of runs and of other data sets
+    judge          verifying many, and counting
 """

@@ -30,7 +30,7 @@ class End(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Trial:
     """What to run a program on.
 
     Attributes:

@@ -26,7 +26,7 @@ from typing import Any, Self
 
 from tessy.errors import SandboxError
 from tessy.verify import isolation
-from tessy.verify.cases import End, Run, Test
+from tessy.verify.cases import End, Run, Trial
 from tessy.verify.limits import Limits, Settings
 from tessy.verify.seccomp import filter_for
 
@@ -75,7 +75,7 @@ class Session:
     async def __aexit__(self, *error: object) -> None:
         await self.aclose()
 
-    async def run(self, program: str, tests: Sequence[Test]) -> list[Run]:
+    async def run(self, program: str, tests: Sequence[Trial]) -> list[Run]:
         """Run a program on each of its tests; the sandbox is over when one is `LOST`.
 
         Args:
@@ -144,7 +144,7 @@ class Sandbox:
         self._slots = asyncio.Semaphore(settings.at_once)
         probe(settings, Place(), _READY, expected="ready")
 
-    async def run(self, program: str, tests: Sequence[Test]) -> list[Run]:
+    async def run(self, program: str, tests: Sequence[Trial]) -> list[Run]:
         """Run a program on each of its tests.
 
         Args:
@@ -180,7 +180,7 @@ def probe(settings: Settings, place: Place, program: str, *, expected: str = "")
         )
     with ExitStack() as stack:
         command, options, opening = _start(settings, place, stack)
-        job = marshal.dumps(opening) + _job(settings.limits, program, [Test()])
+        job = marshal.dumps(opening) + _job(settings.limits, program, [Trial()])
         try:
             done = subprocess.run(
                 command, input=job, capture_output=True, timeout=300, check=False, **options
@@ -222,7 +222,7 @@ def _start(
     return command, options, opening
 
 
-def _job(limits: Limits, program: str, tests: Sequence[Test]) -> bytes:
+def _job(limits: Limits, program: str, tests: Sequence[Trial]) -> bytes:
     """The job as `guest` reads it; sizes in bytes."""
     return marshal.dumps(
         {

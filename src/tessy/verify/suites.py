@@ -22,7 +22,7 @@ from typing import Any
 
 from tessy.errors import QuestionsError
 from tessy.verify import columns
-from tessy.verify.cases import Test
+from tessy.verify.cases import Trial
 from tessy.verify.protocol import Row
 
 _COLUMNS = ("tests", "test_list", "test")
@@ -32,7 +32,7 @@ _COLUMNS = ("tests", "test_list", "test")
 class Case:
     """A test, and what the program must print; None if it need only run to its end."""
 
-    test: Test
+    test: Trial
     expected: str | None
 
 
@@ -86,7 +86,7 @@ def _loaded(value: Any) -> Any:
 def _cases(value: Any, row: Row, name: str) -> Iterable[Case]:
     if isinstance(value, str):
         call = f"\ncheck({row['entry_point']})\n" if row.get("entry_point") else ""
-        yield Case(Test(code=value + call), None)
+        yield Case(Trial(code=value + call), None)
         return
     if isinstance(value, dict) and isinstance(value.get("inputs"), list):
         outputs = value.get("outputs")
@@ -105,13 +105,13 @@ def _cases(value: Any, row: Row, name: str) -> Iterable[Case]:
 
 def _case(item: Any, setup: str, where: str) -> Case:
     if isinstance(item, str):
-        return Case(Test(code=f"{setup}{item}"), None)
+        return Case(Trial(code=f"{setup}{item}"), None)
     if isinstance(item, dict):
         item = [item.get("input"), item.get("output")]
     if isinstance(item, list | tuple) and len(item) == 2:
         given, expected = item
         if isinstance(given, str) and isinstance(expected, str):
-            return Case(Test(stdin=given), expected)
+            return Case(Trial(stdin=given), expected)
     raise QuestionsError(
         f"verifier code: {where} is no test",
         hint='["input", "output"] or {"input": …, "output": …}, both text; or an assert',

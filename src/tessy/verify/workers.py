@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tessy.errors import MissingExtra
-from tessy.verify.cases import End, Test
+from tessy.verify.cases import End, Trial
 from tessy.verify.limits import Settings
 from tessy.verify.sandbox import Place, Session
 
@@ -57,7 +57,7 @@ class Workers:
             session = self._idle.pop() if self._idle else Session(self._settings, self._place)
             is_whole = False
             try:
-                (run,) = await session.run(self._program, [Test(stdin=json.dumps(request))])
+                (run,) = await session.run(self._program, [Trial(stdin=json.dumps(request))])
                 is_whole = run.end is not End.LOST
             finally:
                 if is_whole:
@@ -93,9 +93,7 @@ def packages_of(module: str, wanted_for: str, package: str) -> tuple[Path, ...]:
     """
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
-        raise MissingExtra(
-            f"verifier {wanted_for} needs {package}", hint="pip install 'tessy[verify]'"
-        )
+        raise MissingExtra(f"verifier {wanted_for} needs {package}", hint=f"pip install {package}")
     paths = sysconfig.get_paths()
     own = Path(spec.origin).resolve().parent.parent
     folders = dict.fromkeys(
