@@ -64,7 +64,7 @@ def suite(row: Row, column: str | None = None) -> Suite:
         there = ", ".join(key for key, item in row.items() if item is not None) or "nothing"
         raise QuestionsError(
             f"verifier code: none of {', '.join(_COLUMNS)} is there (only {there})",
-            hint="name the column of the tests: --verify code:COLUMN",
+            hint="code:COLUMN takes another column",
         )
     entry_point = row.get("entry_point")
     cases = tuple(_cases(_loaded(columns.present(row, name, "code")), row, name))
