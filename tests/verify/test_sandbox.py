@@ -299,6 +299,19 @@ async def test_a_cancelled_run_leaves_nothing(sandbox):
         await asyncio.sleep(0.01)
 
 
+@pytest.mark.parametrize("steps", range(0, 12, 3))
+async def test_one_cancelled_while_it_starts_leaves_nothing_either(sandbox, steps):
+    before = tessys_sandboxes()
+    task = asyncio.create_task(one(sandbox, hostile.SLEEPER))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    while tessys_sandboxes() - before:
+        await asyncio.sleep(0.01)
+
+
 KILLED = """\
 import asyncio, sys
 from tessy.verify.cases import Trial

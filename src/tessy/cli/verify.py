@@ -57,8 +57,8 @@ def verify(
     usual = Settings()
     limits = Limits(
         cpu_s=cpu_seconds or usual.limits.cpu_s,
-        wall_s=max(usual.limits.wall_s, 3 * (cpu_seconds or 0)),
-        total_s=max(usual.limits.total_s, 18 * (cpu_seconds or 0)),
+        wall_s=max(usual.limits.wall_s, 6 * (cpu_seconds or 0)),
+        total_s=max(usual.limits.total_s, 60 * (cpu_seconds or 0)),
         memory_mb=memory_mb or usual.limits.memory_mb,
     )
     settings = Settings(unsafe_no_sandbox, at_once or usual.at_once, limits)

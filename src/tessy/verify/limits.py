@@ -25,8 +25,8 @@ class Limits:
     """
 
     cpu_s: int = 10
-    wall_s: int = 30
-    total_s: int = 180
+    wall_s: int = 60
+    total_s: int = 600
     memory_mb: int = 1024
     processes: int = 16
     file_mb: int = 16

@@ -105,19 +105,30 @@ class Session:
     async def _ask(self, job: bytes) -> asyncio.StreamReader:
         """Hand over a job; the sandbox starts with the first."""
         if self._process is None:
-            self._process = await asyncio.create_subprocess_exec(
-                *self.command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                **self.options,
-            )
+            self._process = await self._started()
             job = self._opening + job
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(job)
         await self._process.stdin.drain()
         return self._process.stdout
+
+    async def _started(self) -> asyncio.subprocess.Process:
+        """Start it; one who is cancelled meanwhile has a process to kill, all the same."""
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                *self.command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                **self.options,
+            )
+        )
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            self._process = await starting
+            raise
 
     async def _last_words(self) -> str:
         """What a sandbox that broke wrote to standard error; it is killed first."""
