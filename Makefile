@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO_OUT ?= runs/demo
 
-.PHONY: help install install-dev demo demo-llm study study-smoke test test-vllm test-trainers
-.PHONY: check bench format clean
+.PHONY: help install install-dev sandbox demo demo-llm study study-smoke test test-vllm
+.PHONY: test-trainers check bench format clean
 
 help:
 	@echo "make demo     two small models, alone and together, on questions with known answers"
@@ -17,6 +17,7 @@ help:
 	@echo "make test     all tests"
 	@echo "make test-vllm  the tests against the real vLLM, which it installs (2.5 GB)"
 	@echo "make test-trainers  exports, with LLaMA-Factory and Axolotl, which it installs (11 GB)"
+	@echo "make sandbox  install bubblewrap, if need be and if it can be done"
 	@echo "make check    lint, format and types"
 	@echo "make bench    how fast it is, against the bound (docs/performance.md)"
 	@echo "make format   mend lint and format"
@@ -33,12 +34,21 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(INSTALL) --editable '.[hub,report,train]' --group dev
+	$(INSTALL) --editable '.[hub,report,train,verify]' --group dev
+	@$(INSTALL) '.[gym]' >/dev/null 2>&1 || echo "no reasoning-gym (it needs a C compiler): its tests skip"
 	@touch $@
 
 install: $(VENV)/installed
 
 install-dev: $(VENV)/installed-dev
+
+# Tests of the sandbox need bubblewrap; without it, and without a way to install it, they skip.
+sandbox:
+	@command -v bwrap >/dev/null || { \
+	  sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
+	  { $$sudo apt-get install -y bubblewrap || \
+	    { $$sudo apt-get update && $$sudo apt-get install -y bubblewrap; }; } >/dev/null 2>&1; } \
+	  || echo "no bubblewrap, and it can't be installed here: tests of the sandbox skip"
 
 demo: install
 	$(BIN)/python examples/demo.py $(DEMO_OUT)
@@ -52,7 +62,7 @@ study: install-dev
 study-smoke: install-dev
 	$(BIN)/tessy lab study recipes/study/smoke.toml --out runs/study-smoke --page runs/study-smoke/study.md
 
-test: install-dev
+test: install-dev sandbox
 	$(BIN)/python -m pytest -n 2 --cov=tessy --cov-report=term:skip-covered -q
 
 test-vllm: install-dev

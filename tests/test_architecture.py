@@ -34,10 +34,14 @@ boundary.transformers boundary.onnx boundary.judge
 questions config
 record
 marked
-verify.protocol verify.extract verify.numbers verify.limits
-verify.columns
-verify.exact verify.number verify.choice verify.auto
-verify.registry
+verify.protocol verify.extract verify.numbers verify.limits verify.programs verify.cases
+verify.columns verify.seccomp verify.guest
+verify.suites verify.isolation
+verify.sandbox
+verify.workers
+verify.exact verify.number verify.choice verify.math verify.gym verify.code verify.auto
+verify.registry verify.responses
+verify.judge
 models.address
 models.weights
 models.llama_child
@@ -119,9 +123,10 @@ view.server
 analysis serve lab
 scoring
 report
-cli.work cli.shipping cli.reporting
+cli.work cli.shipping cli.reporting cli.verdicts
 cli.options cli.paint cli.scores
 cli.show cli.view cli.doctor cli.synth cli.evaluate cli.predictor cli.export cli.sft cli.report
+cli.verify
 cli
 cli.main
 """
@@ -133,7 +138,8 @@ Empty rooms' names are DESIGN's. `tessy` itself, the front door, names all and i
 RANKS = {name: rank for rank, line in enumerate(LAYERS.splitlines()) for name in line.split()}
 PURE = (
     *("turns", "reading", "sizes", "words", "trajectory", "repetition", "boundary.protocol"),
-    *("verify.protocol", "verify.extract", "verify.numbers"),
+    *("verify.protocol", "verify.extract", "verify.numbers", "verify.programs", "verify.suites"),
+    *("verify.cases", "verify.columns"),
     *("sft.masks", "export.sample", "export.drops", "export.counts", "export.split"),
     *("export.portable", "export.limits", "export.contamination"),
     *("evaluation.estimate", "evaluation.measure"),
@@ -276,7 +282,7 @@ def test_the_guards_would_notice(tmp_path, monkeypatch):
     "command",
     [
         *([], ["synth"], ["eval"], ["doctor"], ["show"], ["view"], ["export"], ["sft"]),
-        *(["report"], ["predictor"]),
+        *(["report"], ["verify"], ["predictor"]),
         *(["predictor", name] for name in ("annotate", "train", "evaluate")),
     ],
 )

@@ -54,6 +54,10 @@ OPTIONS = {
         *("--traces", "--samples", "--seed", "--student", "--student-format"),
         *("--student-weights", "--config", "--scored", "--quiet"),
     ],
+    "verify": [
+        *("RESPONSES", "--with", "--out", "--group", "--limit", "--at-once", "--cpu-seconds"),
+        *("--memory-mb", "--unsafe-no-sandbox", "--quiet"),
+    ],
     "predictor": [],
     "predictor annotate": [
         *("TRACES", "--annotator", "--out", "--count", "--words", "--before", "--seed"),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import tessy
-from tessy.cli import doctor, evaluate, export, predictor, report, sft, show, synth, view
+from tessy.cli import doctor, evaluate, export, predictor, report, sft, show, synth, verify, view
 from tessy.errors import InputError, Outage, TessyError
 from tessy.printable import visible
 
@@ -33,6 +33,7 @@ app.command("view")(view.view)
 app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("sft")(sft.sft)
+app.command("verify")(verify.verify)
 app.add_typer(predictor.app, name="predictor")
 
 

@@ -19,7 +19,7 @@ def present(row: Row, column: str, verifier: str) -> Any:
         there = ", ".join(key for key, item in row.items() if item is not None) or "nothing"
         raise QuestionsError(
             f"verifier {verifier}: no column {column!r} (only {there})",
-            hint=f"name the column of the right answer: --verify {verifier.split(':')[0]}:COLUMN",
+            hint="NAME:COLUMN takes another column, as in number:gold",
         )
     return value
 

@@ -44,6 +44,7 @@ _ANNOUNCED = re.compile(
     r"[ \t]*(?P<rest>[^\n]*)(?P<next>\n+[^\n]*)?",
     re.I,
 )
+_BLOCK = re.compile(r"^```[^\n]*\n(.*?)^```", re.M | re.S)
 _WRAPPERS = (("**", "**"), ("__", "__"), ("`", "`"), ("$$", "$$"), ("$", "$"))
 _LATEX_WRAPPERS = (("\\(", "\\)"), ("\\[", "\\]"))
 _SENTENCE_END = re.compile(r"\.(?=\s+[A-Z(*])")
@@ -60,6 +61,26 @@ def final_answer(text: str) -> Found | None:
         if found is not None:
             return Found(found, way)
     return None
+
+
+def readings(text: str) -> list[str]:
+    """All that a response may mean as its answer, the likeliest first, each once.
+
+    For graders that know a right answer when they see one, of answers that may be long (a grid,
+    a list of moves): what is tagged, and nothing else, if something is; else the final answer,
+    all that stands behind the last announcement, the last fenced block, and the whole response.
+    """
+    inside = tagged(text)
+    if inside is not None:
+        return [inside]
+    found = final_answer(text)
+    if found is None:
+        return []
+    announcements = list(_ANNOUNCED.finditer(text))
+    tail = text[announcements[-1].start("rest") :] if announcements else ""
+    blocks = _BLOCK.findall(text)
+    wide = [bare(tail), blocks[-1].strip("\n") if blocks else "", text.strip()]
+    return [item for item in dict.fromkeys([found.text, *wide]) if item]
 
 
 def tagged(text: str) -> str | None:

@@ -14,7 +14,8 @@ class Limits:
 
     Attributes:
         cpu_s: Seconds of processor time of each process, a test.
-        wall_s: Seconds by the clock, a test.
+        wall_s: Seconds by the clock, a test; so much more than `cpu_s` that a busy machine does not
+            make a right program wrong.
         total_s: Seconds by the clock for all tests of a program; tests not run then fail.
         memory_mb: MiB of memory, of each process (address space) and of all together (resident).
         processes: Processes and threads at once.
@@ -24,8 +25,8 @@ class Limits:
     """
 
     cpu_s: int = 10
-    wall_s: int = 20
-    total_s: int = 120
+    wall_s: int = 60
+    total_s: int = 600
     memory_mb: int = 1024
     processes: int = 16
     file_mb: int = 16
@@ -44,8 +45,8 @@ class Settings:
     """How verifiers run what they run.
 
     Attributes:
-        unsafe_no_sandbox: Run programs without isolation where it can't be had; they can then
-            read and change whatever the user can.
+        unsafe_no_sandbox: Run programs without isolation; they can then read and change whatever
+            the user can.
         at_once: Programs and checks that run at the same time; by default one a core.
         limits: What a program may use.
     """

@@ -96,11 +96,10 @@ def _near(found: Fraction, right: Fraction, tolerance: float) -> bool:
 def _number(text: str, match: re.Match[str]) -> Number | None:
     """The number that was matched; None if it has no value, or is a part of something else."""
     sign = match["sign"]
-    start = match.start()
-    before = text[:start].rstrip(" ") if sign else text[:start]
+    before = text[: match.start()]
     if len(match[0]) > _MAX_DIGITS:
         return None
-    if sign and re.search(r"[\w)\]}%]$", before):  # 5 - 3: an operation, and no sign
+    if sign and _is_operation(before, is_apart=match[0][1:2].isspace()):
         sign = None
     elif not sign and _STUCK.search(before) and not before.endswith("."):
         return None
@@ -113,6 +112,17 @@ def _number(text: str, match: re.Match[str]) -> Number | None:
     percent = bool(match["percent"])
     written = match[0] if sign else match[0].lstrip("+- ")
     return Number(-value if sign == "-" else value, percent, written.strip())
+
+
+def _is_operation(before: str, *, is_apart: bool) -> bool:
+    """Whether a plus or minus joins two terms, by what stands before it.
+
+    `5-3`, `x - 3` and `5 -3` are operations; `is -3` and `= - 3` are signs.
+    """
+    last = before.rstrip()[-1:]
+    if last in ")]}%" or last.isdecimal():
+        return bool(last)
+    return last.isalnum() and (is_apart or not before[-1:].isspace())
 
 
 def _value(match: re.Match[str]) -> Fraction | None:

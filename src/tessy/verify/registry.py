@@ -2,7 +2,10 @@
 
 exact           the same text; `?case=ignore`
 number          the same number; `?tolerance=1e-4`
+math            the same by mathematics (math-verify)
 choice          the same letter
+reasoning-gym   right by the puzzle's own scorer; `?pass=0.9`
+code            a program that passes its tests
 auto            each question names its own in its column `verifier`, or `auto:COLUMN`
 python:MODULE:FACTORY   one's own
 """
@@ -109,6 +112,25 @@ def _choice(spec: Spec, settings: Settings) -> Verifier:
     return ChoiceVerifier(spec.column or "answer")
 
 
+def _math(spec: Spec, settings: Settings) -> Verifier:
+    from tessy.verify.math import MathVerifier
+
+    return MathVerifier(settings, spec.column or "answer")
+
+
+def _gym(spec: Spec, settings: Settings) -> Verifier:
+    from tessy.verify.gym import GymVerifier
+
+    threshold = _share(spec, "pass", 1.0)
+    return GymVerifier(settings, spec.column or "dataset", threshold=threshold)
+
+
+def _code(spec: Spec, settings: Settings) -> Verifier:
+    from tessy.verify.code import CodeVerifier
+
+    return CodeVerifier(settings, spec.column)
+
+
 def _auto(spec: Spec, settings: Settings) -> Verifier:
     from tessy.verify.auto import AutoVerifier
 
@@ -157,6 +179,9 @@ class _Entry:
 _BUILT_IN: dict[str, _Entry] = {
     "exact": _Entry(_exact, ("case",)),
     "number": _Entry(_number, ("tolerance",)),
+    "math": _Entry(_math),
     "choice": _Entry(_choice),
+    "reasoning-gym": _Entry(_gym, ("pass",)),
+    "code": _Entry(_code),
     "auto": _Entry(_auto),
 }

@@ -1,0 +1,121 @@
+"""`tessy verify`, as its user has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from conftest import lines, start, tessy
+
+
+def responses(path, *answers, **columns):
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": "What?"},
+                {"role": "assistant", "content": f"<think>\nHm.\n</think>\n\n{answer}"},
+            ],
+            "answer": 2,
+            "family": "even" if number % 2 == 0 else "odd",
+            **columns,
+        }
+        for number, answer in enumerate(answers)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return path
+
+
+async def test_counts_groups_and_verdicts(tmp_path):
+    path = responses(tmp_path / "r.jsonl", "It is 2.", "It is 3.", "I don't know", "\\boxed{2}")
+    out = tmp_path / "verdicts.jsonl"
+    done = await tessy("verify", path, "--with", "number", "--group", "family", "--out", out)
+    assert done.code == 0, done.err
+    table = [line.split() for line in done.out.splitlines()]
+    assert table[0][-8:] == [
+        "responses",
+        "right",
+        "wrong",
+        "no_answer",
+        "error",
+        "share",
+        "right",
+        "score",
+    ]
+    assert ["all", "4", "2", "1", "1", "0", "50.0%", "0.500"] in table
+    assert ["even", "2", "1", "0", "1", "0", "50.0%", "0.500"] in table
+    verdicts = lines(out)
+    assert [v["outcome"] for v in verdicts] == ["right", "wrong", "no_answer", "right"]
+    assert verdicts[1] == {
+        "id": "000001",
+        "verifier": "number",
+        "outcome": "wrong",
+        "score": 0.0,
+        "detail": "3, not 2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--with", "numbr"], "did you mean number?"),
+        (["--with", "number:gold"], "no column 'gold'"),
+        (["--with", "code"], "none of tests, test_list, test is there"),
+        (["--with", "number", "--out", "/nowhere/at/all"], "--out /nowhere/at/all"),
+        ([], "--with"),
+    ],
+)
+async def test_what_is_wrong_is_said(tmp_path, arguments, said):
+    path = responses(tmp_path / "r.jsonl", "2")
+    done = await tessy("verify", path, *arguments)
+    assert done.code == 2
+    assert said in done.err
+    assert "Traceback" not in done.err
+
+
+async def test_no_such_file(tmp_path):
+    done = await tessy("verify", tmp_path / "nothing.jsonl", "--with", "number")
+    assert done.code == 2
+    assert "no such file" in done.err
+
+
+async def test_without_a_sandbox_code_is_refused_unless_asked_for(tmp_path):
+    answer = "```python\nprint(input())\n```"
+    path = responses(tmp_path / "r.jsonl", answer, tests=[["a", "a"]])
+    broken = tmp_path / "bwrap"
+    broken.write_text("#!/bin/sh\necho 'no namespaces for you' >&2; exit 1\n")
+    broken.chmod(0o755)
+    search = f"{tmp_path}:{os.environ['PATH']}"
+    done = await tessy("verify", path, "--with", "code", PATH=search)
+    assert done.code == 1
+    assert "no namespaces for you" in done.err
+    assert "--unsafe-no-sandbox" in done.err
+    done = await tessy("verify", path, "--with", "code", "--unsafe-no-sandbox", PATH=search)
+    assert done.code == 0, done.err
+    assert "warning: programs run without isolation" in done.err
+    assert "100.0%" in done.out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="programs run on Linux only")
+async def test_ctrl_c_stops_at_once_and_leaves_nothing(tmp_path):
+    answer = "```python\nimport time; time.sleep(3600)\n```"
+    path = responses(tmp_path / "r.jsonl", *[answer] * 4, tests=[["a", "a"]])
+    out = tmp_path / "verdicts.jsonl"
+    arguments = ("verify", path, "--with", "code", "--unsafe-no-sandbox", "--out", out)
+    process = await start(*arguments, TMPDIR=str(tmp_path))
+    while (
+        not list(tmp_path.glob("tessy-program-*/*")) or not out.with_suffix(".jsonl.part").exists()
+    ):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = await process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in err.decode()
+    assert not out.exists()
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    assert str(tmp_path) not in listed.stdout

@@ -1,0 +1,58 @@
+"""Real programs with tests, and mutants of them."""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import json
+import random
+from pathlib import Path
+
+DATA = Path(__file__).with_name("data")
+_SWAPS = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Add,
+    ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.Mult,
+    ast.Lt: ast.GtE,
+    ast.LtE: ast.Gt,
+    ast.Gt: ast.LtE,
+    ast.GtE: ast.Lt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+}
+
+
+def read(name: str) -> list[dict]:
+    with gzip.open(DATA / name) as file:
+        return [json.loads(line) for line in file]
+
+
+def contest() -> list[dict]:
+    return read("codecontests_stdio.jsonl.gz")
+
+
+def humaneval() -> list[dict]:
+    return read("HumanEval.jsonl.gz")
+
+
+def fenced(source: str) -> str:
+    return f"The program:\n\n```python\n{source}\n```\n"
+
+
+def mutant(source: str, seed: int) -> str:
+    """The program with one operator or comparison turned into another."""
+    tree = ast.parse(source)
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp | ast.AugAssign) and type(node.op) in _SWAPS:
+            found.append((node, "op"))
+        elif isinstance(node, ast.Compare) and type(node.ops[0]) in _SWAPS:
+            found.append((node, "ops"))
+    node, what = random.Random(seed).choice(found)
+    if what == "op":
+        node.op = _SWAPS[type(node.op)]()
+    else:
+        node.ops[0] = _SWAPS[type(node.ops[0])]()
+    return ast.unparse(tree)

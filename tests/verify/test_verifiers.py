@@ -1,0 +1,176 @@
+"""Verifiers that compare texts, and how verifiers are named."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tessy.errors import AddressError, ConfigError, MissingExtra, QuestionsError, TessyError
+from tessy.verify import workers
+from tessy.verify.protocol import Outcome, Verdict, Verifier
+from tessy.verify.registry import load, names
+
+RIGHT, WRONG, NO_ANSWER, ERROR = (
+    Outcome.RIGHT,
+    Outcome.WRONG,
+    Outcome.NO_ANSWER,
+    Outcome.ERROR,
+)
+
+
+async def outcome(spec, row, answer):
+    verifier = load(spec)
+    verifier.check(row)
+    verdict = await verifier.verify(row, answer)
+    assert verdict.passed == (verdict.outcome is RIGHT)
+    assert 0 <= verdict.score <= 1
+    assert "\n" not in verdict.detail
+    return verdict.outcome
+
+
+@pytest.mark.parametrize(
+    ("spec", "gold", "answer", "expected"),
+    [
+        ("exact", "Paris", "The result is Paris.", RIGHT),
+        ("exact", "Paris", "Paris", RIGHT),
+        ("exact", "the  whole\nanswer", "the whole answer", RIGHT),
+        ("exact", "é", "e\u0301", RIGHT),
+        ("exact", "Paris", "paris", WRONG),
+        ("exact?case=ignore", "Paris", "paris", RIGHT),
+        ("exact", 12, "12", RIGHT),
+        ("exact", "Paris", " \n", NO_ANSWER),
+        ("number", 72, "36 + 36 = **72**", RIGHT),
+        ("number", "She sold 72.\n#### 72", "The answer is 72 clips, of 100.", RIGHT),
+        ("number", "1,200", "\\boxed{1200}", RIGHT),
+        ("number", 72, "\\boxed{x = 72}", RIGHT),
+        ("number", 72, "\\boxed{nothing}, that is 72", RIGHT),
+        ("number", 72, "72, not 73", WRONG),
+        ("number", 72, "I do not know", NO_ANSWER),
+        ("number?tolerance=0.01", 3.14159, "3.14", RIGHT),
+        ("number", 3.14159, "3.14", WRONG),
+        ("choice", "B", "Answer: B", RIGHT),
+        ("choice", "(b)", "\\boxed{B}", RIGHT),
+        ("choice", 1, "The answer is (B) because of it.", RIGHT),
+        ("choice", "1", "\\boxed{\\text{B}}", RIGHT),
+        ("choice", "B", "**B**", RIGHT),
+        ("choice", "B", "B) a horse", RIGHT),
+        ("choice", "B", "It must be option B, since A is wrong.", RIGHT),
+        ("choice", "B", "Not (A), but (B) holds", RIGHT),
+        ("choice", "B", "Answer: C", WRONG),
+        ("choice", "B", "A horse is the answer", NO_ANSWER),
+    ],
+)
+async def test_comparisons(spec, gold, answer, expected):
+    assert await outcome(spec, {"answer": gold}, answer) is expected
+
+
+async def test_a_choice_may_be_said_in_its_own_words():
+    row = {"answer": 1, "choices": ["a cow", "a horse"]}
+    assert await outcome("choice", row, "The answer is **a horse**.") is RIGHT
+    assert await outcome("choice", row, "The answer is a cow.") is WRONG
+    assert await outcome("choice", {**row, "choices": {"text": ["a", "b"]}}, "(B)") is RIGHT
+    assert await outcome("choice", row, "(C)") is NO_ANSWER
+
+
+async def test_another_column_holds_the_answer():
+    assert await outcome("number:gold", {"answer": 1, "gold": 2}, "2") is RIGHT
+
+
+@given(answer=st.text(max_size=60))
+@pytest.mark.parametrize("spec", ["exact", "number", "choice"])
+async def test_no_answer_breaks_a_verifier(spec, answer):
+    assert await outcome(spec, {"answer": "1"}, answer) in (RIGHT, WRONG, NO_ANSWER)
+
+
+@pytest.mark.parametrize(
+    ("spec", "row", "said"),
+    [
+        ("exact", {}, "no column 'answer' (only nothing)"),
+        ("exact", {"gold": 1}, "no column 'answer' (only gold)"),
+        ("exact", {"answer": ["a"]}, "must hold text or a number, not list"),
+        ("number", {"answer": "many"}, "'answer' is no number: 'many'"),
+        ("choice", {"answer": "BC"}, "is no letter from A to Z"),
+        ("choice", {"answer": 4, "choices": ["a", "b"]}, "no index from 0 to 1"),
+        ("auto", {}, "no column 'verifier'"),
+        ("auto", {"verifier": "numbr"}, "'numbr' is no verifier"),
+        ("auto", {"verifier": "number"}, "no column 'answer'"),
+        ("auto", {"verifier": "auto"}, "may not name 'auto'"),
+        ("auto", {"verifier": "python:os:getcwd"}, "may not name 'python:os:getcwd'"),
+    ],
+)
+def test_a_question_that_can_not_be_verified_is_named_before_any_work(spec, row, said):
+    with pytest.raises(QuestionsError) as caught:
+        load(spec).check(row)
+    assert said in str(caught.value)
+
+
+async def test_each_question_names_its_own():
+    auto = load("auto")
+    rows = [{"verifier": "number", "answer": 3}, {"verifier": "exact:gold", "gold": "x"}]
+    for row, answer in zip(rows, ("3", "x"), strict=True):
+        auto.check(row)
+        assert (await auto.verify(row, answer)).passed
+    await auto.aclose()
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "said", "hint"),
+    [
+        ("numbr", AddressError, "'numbr' is no verifier", "did you mean number?"),
+        ("reasoning_gym", AddressError, "no verifier", "did you mean reasoning-gym?"),
+        ("", AddressError, "no verifier", "exact, number"),
+        ("number?tolerence=1", ConfigError, "no option of number", "?tolerance=…"),
+        ("number?tolerance=much", ConfigError, "tolerance=much", "from 0 to 1"),
+        ("number?tolerance=2", ConfigError, "tolerance=2", "from 0 to 1"),
+        ("exact?case=upper", ConfigError, "case=upper", "case=ignore"),
+        ("choice?x=1", ConfigError, "no option of choice", "none"),
+        ("python:nowhere", AddressError, "python:nowhere", "python:package.module:factory"),
+        ("python:nowhere:make", AddressError, "No module named 'nowhere'", None),
+        ("python:os:getcwd", AddressError, "made a str, which is no verifier", "aclose"),
+    ],
+)
+def test_a_name_that_means_nothing(spec, error, said, hint):
+    with pytest.raises(error) as caught:
+        load(spec)
+    assert said in str(caught.value)
+    assert hint is None or hint in caught.value.hint
+
+
+class Always:
+    name = "always"
+
+    def check(self, row):
+        pass
+
+    async def verify(self, row, answer):
+        return Verdict.of(True, "whatever")
+
+    async def aclose(self):
+        pass
+
+
+async def test_ones_own():
+    verifier = load(f"python:{__name__}:Always")
+    assert isinstance(verifier, Verifier)
+    assert (await verifier.verify({}, "x")).passed
+
+
+def test_what_is_missing_is_named_with_the_command_that_mends_it(monkeypatch):
+    monkeypatch.setattr(workers.importlib.util, "find_spec", lambda name: None)
+    for spec, package in (("math", "math-verify"), ("reasoning-gym", "reasoning-gym")):
+        with pytest.raises(MissingExtra, match=f"needs {package}") as caught:
+            load(spec)
+        assert caught.value.hint == f"pip install {package}"
+
+
+def test_every_name_loads(isolated):
+    for name in names():
+        if name == "reasoning-gym" and importlib.util.find_spec("reasoning_gym") is None:
+            continue
+        try:
+            assert isinstance(load(name), Verifier)
+        except TessyError as error:  # pragma: no cover
+            pytest.fail(f"{name}: {error}")
