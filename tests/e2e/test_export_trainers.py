@@ -114,14 +114,17 @@ def learned(folder: Path, model: Path) -> list[str]:
     return found
 
 
+EARLIER = re.compile(r"(<think>\n\n</think>\n\n)?4<\|im_end\|>\n?")
+"""LLaMA-Factory puts an empty thinking before an earlier turn that has none; Axolotl does not."""
+
+
 def check(texts: list[str]) -> None:
-    """Every response is learned as it is, thinking included, and its end."""
+    """Every response is learned as it is, thinking included, and its end; so are earlier turns."""
     responses = {made["messages"][-1]["content"] for made in RECORDS}
     assert len(texts) == len(RECORDS)
-    last = {re.sub(r"^4<\|im_end\|>\n?", "", text).rstrip("\n") for text in texts}
+    last = {EARLIER.sub("", text, count=1).rstrip("\n") for text in texts}
     assert last == {f"{response}<|im_end|>" for response in responses}
-    earlier = [text for text in texts if text.startswith("4<|im_end|>")]
-    assert len(earlier) == 1, "an earlier turn of a conversation is learned, too"
+    assert sum(EARLIER.match(text) is not None for text in texts) == 1
 
 
 @pytest.mark.skipif(not FACTORY, reason="make test-trainers installs LLaMA-Factory and runs this")

@@ -30,7 +30,7 @@ just as like as asked: 60% at 0.8."""
 
 
 class NearDuplicates:
-    """Remembers a sketch of each sample that it let pass, about 0.5 kB and its index.
+    """Remembers a sketch of each sample that it let pass, and where to find it: some 6 kB.
 
     Args:
         threshold: Likeness from which a sample is dropped, above 0 and at most 1.
