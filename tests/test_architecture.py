@@ -67,7 +67,9 @@ boundary.fit
 boundary.train
 boundary.evaluate
 boundary.report
-sft evaluation analysis serve lab
+sft.gguf
+sft
+evaluation analysis serve lab
 cli.work
 cli.options cli.paint
 cli.show cli.doctor cli.synth cli.predictor
@@ -81,7 +83,7 @@ Empty rooms' names are DESIGN's. `tessy` itself, the front door, names all and i
 
 RANKS = {name: rank for rank, line in enumerate(LAYERS.splitlines()) for name in line.split()}
 PURE = ("turns", "reading", "sizes", "words", "trajectory", "repetition", "boundary.protocol")
-DOORS = {"boundary", "models", "runs"}
+DOORS = {"boundary", "models", "runs", "sft"}
 """Rooms whose own `__init__` is a docstring and no more."""
 EFFECTS = {
     *("asyncio", "threading", "subprocess", "socket", "concurrent", "sqlite3", "aiohttp", "time"),
@@ -179,7 +181,7 @@ def test_decisions_are_pure(name):
     assert seen <= {*PURE, "boundary", "config", "errors"}
 
 
-@pytest.mark.parametrize("room", ["boundary", "models", "runs"])
+@pytest.mark.parametrize("room", ["boundary", "models", "runs", "sft"])
 def test_a_room_lists_its_modules_in_order(room):
     """Their docstrings say "Each imports only from those above it"."""
     listed = re.findall(r"^ {4}(\w+) {2,}\S", import_module(f"tessy.{room}").__doc__ or "", re.M)

@@ -7,10 +7,10 @@ are never so close that another order of adding up would turn the choice.
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
+from tessy.sft import gguf
 from tessy.testing import build_tokenizer
 
 FLAVOURS = {"student": "qwen3", "teacher": "gpt-oss"}
@@ -57,50 +57,4 @@ def write_model(folder: Path, flavour: str, seed: int) -> Path:
 
 def write_gguf(folder: Path) -> Path:
     """The same model for llama.cpp, in float32."""
-    import gguf
-    import torch
-    from transformers import LlamaForCausalLM
-
-    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    path = folder / "model.gguf"
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_context_length(CONTEXT)
-    writer.add_embedding_length(SIZE)
-    writer.add_block_count(LAYERS)
-    writer.add_feed_forward_length(MIDDLE)
-    writer.add_head_count(HEADS)
-    writer.add_head_count_kv(HEADS)
-    writer.add_rope_dimension_count(SIZE // HEADS)
-    writer.add_rope_freq_base(10000.0)
-    writer.add_layer_norm_rms_eps(model.config.rms_norm_eps)
-    _add_tokenizer(writer, gguf.TokenType, folder)
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, LAYERS)
-    for name, weight in model.state_dict().items():
-        array = weight.numpy()
-        if name.endswith(("q_proj.weight", "k_proj.weight")):  # llama.cpp's order of rotations
-            halves = array.reshape(HEADS, 2, SIZE // HEADS // 2, SIZE)
-            array = halves.swapaxes(1, 2).reshape(array.shape)
-        writer.add_tensor(names.get_name(name, try_suffixes=(".weight",)), array)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
-
-
-def _add_tokenizer(writer, types, folder: Path) -> None:
-    raw = json.loads((folder / "tokenizer.json").read_text("utf-8"))
-    config = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
-    ids = dict(raw["model"]["vocab"])
-    kinds = dict.fromkeys(ids, types.NORMAL)
-    for token in raw["added_tokens"]:
-        ids[token["content"]] = token["id"]
-        kinds[token["content"]] = types.CONTROL if token["special"] else types.USER_DEFINED
-    tokens = sorted(ids, key=ids.__getitem__)
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list(tokens)
-    writer.add_token_types([kinds[token] for token in tokens])
-    writer.add_token_merges([" ".join(pair) for pair in raw["model"]["merges"]])
-    writer.add_eos_token_id(ids[config["eos_token"]])
-    writer.add_add_bos_token(False)
+    return gguf.write_gguf(folder, folder / "model.gguf", dtype="f32")
