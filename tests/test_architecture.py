@@ -69,10 +69,23 @@ boundary.evaluate
 boundary.report
 sft.gguf
 sft
-evaluation analysis serve lab
+evaluation analysis serve
+lab.world
+lab.families.chain_sum lab.families.spell_backward lab.families.letter_counting
+lab.families.number_filtering lab.families.word_reversal
+lab.families
+lab.questions
+lab.voices
+lab.corpus
+lab.vocabulary
+lab.settings
+lab.encode
+lab.batches lab.score lab.segments
+lab.train
+lab
 cli.work
 cli.options cli.paint
-cli.show cli.doctor cli.synth cli.predictor
+cli.show cli.doctor cli.synth cli.predictor cli.lab
 cli
 cli.main
 """
@@ -83,7 +96,7 @@ Empty rooms' names are DESIGN's. `tessy` itself, the front door, names all and i
 
 RANKS = {name: rank for rank, line in enumerate(LAYERS.splitlines()) for name in line.split()}
 PURE = ("turns", "reading", "sizes", "words", "trajectory", "repetition", "boundary.protocol")
-DOORS = {"boundary", "models", "runs", "sft"}
+DOORS = {"boundary", "models", "runs", "sft", "lab"}
 """Rooms whose own `__init__` is a docstring and no more."""
 EFFECTS = {
     *("asyncio", "threading", "subprocess", "socket", "concurrent", "sqlite3", "aiohttp", "time"),
@@ -216,8 +229,9 @@ def test_the_guards_would_notice(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "command",
     [
-        *([], ["synth"], ["doctor"], ["show"], ["predictor"]),
+        *([], ["synth"], ["doctor"], ["show"], ["predictor"], ["lab"]),
         *(["predictor", name] for name in ("annotate", "train", "evaluate")),
+        *(["lab", name] for name in ("questions", "segments", "train")),
     ],
 )
 def test_help_imports_nothing_heavy(command):

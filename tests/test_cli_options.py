@@ -38,6 +38,13 @@ OPTIONS = {
         *("--batch", "--learning-rate", "--balance", "--cut-share", "--held-out", "--cost"),
         *("--hidden", "--vocabulary", "--onnx", "--seed", "--quiet"),
     ],
+    "lab": [],
+    "lab questions": ["--out", "--family", "--count", "--split", "--seed"],
+    "lab segments": ["--out", "--count", "--split", "--seed"],
+    "lab train": [
+        *("ROLE", "--out", "--steps", "--batch", "--learning-rate", "--hidden", "--layers"),
+        *("--threads", "--seed", "--quiet"),
+    ],
     "predictor evaluate": [
         *("PREDICTOR", "--gold", "--against", "--json", "--html", "--samples", "--quiet"),
     ],

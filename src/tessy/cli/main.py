@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import tessy
-from tessy.cli import doctor, predictor, show, synth
+from tessy.cli import doctor, lab, predictor, show, synth
 from tessy.errors import InputError, Outage, TessyError
 from tessy.printable import visible
 
@@ -29,6 +29,7 @@ app.command("synth")(synth.synth)
 app.command("doctor")(doctor.doctor)
 app.command("show")(show.show)
 app.add_typer(predictor.app, name="predictor")
+app.add_typer(lab.app, name="lab")
 
 
 def _version(wanted: bool) -> None:
