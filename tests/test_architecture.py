@@ -72,7 +72,7 @@ sft
 evaluation analysis serve
 lab.world
 lab.families.chain_sum lab.families.spell_backward lab.families.letter_counting
-lab.families.number_filtering lab.families.word_reversal
+lab.families.number_filtering
 lab.families
 lab.questions
 lab.voices
@@ -81,6 +81,7 @@ lab.vocabulary
 lab.settings
 lab.encode
 lab.batches lab.score lab.segments
+lab.network
 lab.train
 lab
 cli.work

@@ -42,7 +42,7 @@ OPTIONS = {
     "lab questions": ["--out", "--family", "--count", "--split", "--seed"],
     "lab segments": ["--out", "--count", "--split", "--seed"],
     "lab train": [
-        *("ROLE", "--out", "--steps", "--batch", "--learning-rate", "--hidden", "--layers"),
+        *("ROLE", "--out", "--steps", "--batch", "--hidden", "--layers"),
         *("--threads", "--seed", "--quiet"),
     ],
     "predictor evaluate": [

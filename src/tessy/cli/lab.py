@@ -65,7 +65,6 @@ def train(
     out: Annotated[Path, typer.Option(help="The model's folder; goes on if it was stopped.")],
     steps: Annotated[int | None, typer.Option(help="Of the optimizer.")] = None,
     batch: Annotated[int | None, typer.Option(help="Examples a step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="At its highest.")] = None,
     hidden: Annotated[int | None, typer.Option(help="Numbers for a token.")] = None,
     layers: Annotated[int | None, typer.Option(help="Of the network.")] = None,
     threads: Annotated[int | None, typer.Option(help="Of this machine.")] = None,
@@ -84,7 +83,7 @@ def train(
     from tessy.trajectory import Role
 
     given: dict[str, Any] = {
-        **{"steps": steps, "batch": batch, "learning_rate": learning_rate, "hidden": hidden},
+        **{"steps": steps, "batch": batch, "hidden": hidden},
         **{"layers": layers, "threads": threads, "seed": seed},
     }
     try:
@@ -93,6 +92,8 @@ def train(
         )
     except ValidationError as error:
         found = error.errors()[0]
+        if not found["loc"]:  # what two options mean together
+            raise ConfigError(f"--{found['msg'].removeprefix('Value error, ')}") from None
         option = str(found["loc"][0]).replace("_", "-")
         raise ConfigError(f"--{option}: {found['msg']}, not {found['input']!r}") from None
     if role not in {each.value for each in Role}:

@@ -83,8 +83,9 @@ def draw(family: Family, split: Split, chance: random.Random) -> dict[str, Any]:
     source = _source(family.name)
     while True:
         entry = source[chance.randrange(_LARGEST)]
-        if family.suits(entry["metadata"]) and split_of(entry["question"]) is split:
-            return _row(family, entry)
+        row = _row(family, entry)
+        if family.suits(row["metadata"]) and split_of(row["prompt"]) is split:
+            return row
 
 
 def questions(family: Family, split: Split, count: int, seed: int) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 CONTEXT_TOKENS = 1024
 
@@ -13,9 +13,12 @@ class LabSettings(BaseModel):
     Attributes:
         steps: Of the optimizer.
         batch: Examples a step.
-        learning_rate: At its highest; a cosine leads from there to a twentieth of it.
+        learning_rate: Of embeddings and norms at its highest; a cosine leads from there to a
+            twentieth of it, and after `restart` another one.
+        muon_rate: The same for the matrices between.
         warmup: Steps until then.
-        decay: Weight decay of matrices.
+        decay: Weight decay of these matrices.
+        restart: The step at which the learning rate begins again.
         seed: Of the corpus, the order and the weights.
         hidden: Numbers for a token.
         middle: Width of a perceptron.
@@ -29,17 +32,25 @@ class LabSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    steps: int = Field(default=3000, ge=1)
+    steps: int = Field(default=3600, ge=1)
     batch: int = Field(default=32, ge=1)
-    learning_rate: float = Field(default=2e-3, gt=0)
+    learning_rate: float = Field(default=2.5e-3, gt=0)
+    muon_rate: float = Field(default=0.02, gt=0)
     warmup: int = Field(default=150, ge=0)
-    decay: float = Field(default=0.1, ge=0)
+    decay: float = Field(default=0.05, ge=0)
+    restart: int = Field(default=1500, ge=1)
     seed: int = 0
-    hidden: int = Field(default=160, ge=32)
-    middle: int = Field(default=416, ge=32)
+    hidden: int = Field(default=128, ge=32)
+    middle: int = Field(default=352, ge=32)
     layers: int = Field(default=4, ge=1)
-    heads: int = Field(default=5, ge=1)
+    heads: int = Field(default=4, ge=1)
     examined: int = Field(default=20, ge=0)
-    examine_every: int = Field(default=600, ge=1)
-    save_every: int = Field(default=200, ge=1)
+    examine_every: int = Field(default=300, ge=1)
+    save_every: int = Field(default=100, ge=1)
     threads: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> LabSettings:
+        if self.hidden % (2 * self.heads):
+            raise ValueError(f"hidden is a multiple of {2 * self.heads}, twice the heads")
+        return self

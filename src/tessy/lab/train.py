@@ -14,7 +14,6 @@ goes when the training is over.
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,9 +23,10 @@ from tessy.errors import ConfigError, MissingExtra
 from tessy.lab.batches import IGNORED, batches
 from tessy.lab.encode import Encoder
 from tessy.lab.families import FAMILIES
+from tessy.lab.network import network, optimizers, set_rate
 from tessy.lab.questions import Split, questions
 from tessy.lab.score import accuracy
-from tessy.lab.settings import CONTEXT_TOKENS, LabSettings
+from tessy.lab.settings import LabSettings
 from tessy.lab.vocabulary import write_vocabulary
 from tessy.printable import Say
 from tessy.sft.gguf import write_gguf
@@ -38,7 +38,6 @@ MODEL_FILE = "model.safetensors"
 GGUF_FILE = "model.gguf"
 _CHECKPOINT = "checkpoint.pt"
 _LOGGED = 50
-_LEAST_RATE = 0.05
 _CLIP = 1.0
 
 
@@ -95,15 +94,6 @@ def _open(out: Path, role: Role, settings: LabSettings) -> None:
     path.write_text(json.dumps(identity, indent=2) + "\n", "utf-8")
 
 
-def rate(step: int, settings: LabSettings) -> float:
-    """The learning rate of a step, from 0: a warm-up, then a cosine."""
-    if step < settings.warmup:
-        return settings.learning_rate * (step + 1) / settings.warmup
-    done = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
-    share = _LEAST_RATE + (1 - _LEAST_RATE) * (1 + math.cos(math.pi * done)) / 2
-    return settings.learning_rate * share
-
-
 class _Training:
     """One training, from where it is to its end."""
 
@@ -113,8 +103,8 @@ class _Training:
         self.role, self.out, self.settings, self.encoder, self.say = (
             *(role, out, settings, encoder, say),
         )
-        self.model = _network(settings, encoder)
-        self.optimizer = _optimizer(self.model, settings)
+        self.model = network(settings, encoder)
+        self.optimizers = optimizers(self.model, settings)
         self.step = 0
         self.seconds = 0.0
 
@@ -149,8 +139,6 @@ class _Training:
     def _learn(self, batch: Any) -> float:
         import torch
 
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate(self.step, self.settings)
         # Causal attention never looks at the padding behind a token: no mask is needed.
         logits = self.model(input_ids=batch.ids, use_cache=False).logits[:, :-1]
         loss = torch.nn.functional.cross_entropy(
@@ -158,8 +146,10 @@ class _Training:
         )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), _CLIP)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        for optimizer in self.optimizers:
+            set_rate(optimizer, self.step, self.settings)
+            optimizer.step()
+            optimizer.zero_grad()
         return float(loss.detach())
 
     def _log(self, **entries: Any) -> None:
@@ -189,7 +179,7 @@ class _Training:
 
         state = {
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "step": self.step,
             "seconds": self.seconds,
         }
@@ -203,7 +193,8 @@ class _Training:
             return
         state = torch.load(path, weights_only=True)
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         self.step, self.seconds = state["step"], state["seconds"]
         self.say(f"going on from step {self.step}")
 
@@ -214,39 +205,6 @@ class _Training:
         self.model.to(torch.float16).save_pretrained(self.out)
         _replace(self.out / GGUF_FILE, lambda path: write_gguf(self.out, path, dtype="f16"))
         (self.out / _CHECKPOINT).unlink(missing_ok=True)
-
-
-def _network(settings: LabSettings, encoder: Encoder) -> Any:
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(settings.seed)
-    config = LlamaConfig(
-        vocab_size=encoder.tokenizer.get_vocab_size(),
-        hidden_size=settings.hidden,
-        intermediate_size=settings.middle,
-        num_hidden_layers=settings.layers,
-        num_attention_heads=settings.heads,
-        num_key_value_heads=settings.heads,
-        max_position_embeddings=CONTEXT_TOKENS,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=encoder.end,
-        pad_token_id=encoder.pad,
-    )
-    return LlamaForCausalLM(config).train()
-
-
-def _optimizer(model: Any, settings: LabSettings) -> Any:
-    import torch
-
-    matrices = [weight for weight in model.parameters() if weight.ndim > 1]
-    vectors = [weight for weight in model.parameters() if weight.ndim == 1]
-    groups = [
-        {"params": matrices, "weight_decay": settings.decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.95), fused=True)
 
 
 def _replace(path: Path, write: Callable[[Path], Any]) -> None:
