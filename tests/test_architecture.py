@@ -120,13 +120,36 @@ view.trace
 view.pages view.guard
 view.handlers
 view.server
-analysis serve lab
+analysis serve
 scoring
 report
+lab.world
+lab.families.chain_sum lab.families.spell_backward lab.families.letter_counting
+lab.families.number_filtering
+lab.families
+lab.questions
+lab.voices
+lab.corpus
+lab.vocabulary
+lab.settings
+lab.encode
+lab.batches lab.score lab.segments
+lab.network
+lab.train
+lab
+lab.study.settings
+lab.study.plan
+lab.study.job
+lab.study.conduct lab.study.results
+lab.study.expect
+lab.study.plots lab.study.page
+lab.study.publish
+lab.study
 cli.work cli.shipping cli.reporting cli.verdicts
 cli.options cli.paint cli.scores
 cli.show cli.view cli.doctor cli.synth cli.evaluate cli.predictor cli.export cli.sft cli.report
-cli.verify
+cli.verify cli.lab_study
+cli.lab
 cli
 cli.main
 """
@@ -146,7 +169,7 @@ PURE = (
 )
 DOORS = {
     *("analysis", "boundary", "evaluation", "export", "models", "report", "runs", "scoring"),
-    *("sft", "verify", "view"),
+    *("lab", "sft", "verify", "view"),
 }
 """Rooms whose own `__init__` is a docstring and no more."""
 EFFECTS = {
@@ -282,7 +305,8 @@ def test_the_guards_would_notice(tmp_path, monkeypatch):
     "command",
     [
         *([], ["synth"], ["eval"], ["doctor"], ["show"], ["view"], ["export"], ["sft"]),
-        *(["report"], ["verify"], ["predictor"]),
+        *(["report"], ["verify"], ["predictor"], ["lab"]),
+        *(["lab", name] for name in ("questions", "segments", "train", "study")),
         *(["predictor", name] for name in ("annotate", "train", "evaluate")),
     ],
 )

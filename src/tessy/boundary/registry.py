@@ -2,6 +2,7 @@
 
 english-1                  the one that ships: a small classifier for English reasoning
 lexicon                    discourse markers, fillers and hedges
+lab                        a tiny one for the pair of models that ships (docs/lab.md)
 onnx:FOLDER                a classifier run by onnxruntime
 transformers:FOLDER-OR-ID  a classifier run by torch; `?shift=1`: labels of the next token
 http://HOST:PORT?…#NAME    a classifier on a vLLM server; see `tessy.boundary.served`
@@ -20,7 +21,7 @@ from tessy.trajectory import Role
 SHIPPED = "english-1"
 """The predictor that ships; another one will have another name."""
 _HINT = (
-    f"a predictor is {SHIPPED}, lexicon, onnx:FOLDER, transformers:FOLDER-OR-HUB-ID, "
+    f"a predictor is {SHIPPED}, lexicon, lab, onnx:FOLDER, transformers:FOLDER-OR-HUB-ID, "
     "http://HOST:PORT?tokenizer=FOLDER or python:package.module:factory"
 )
 
@@ -69,6 +70,15 @@ def _lexicon() -> Predictor:
     return LexiconPredictor()
 
 
+def _lab() -> Predictor:
+    from importlib import resources
+
+    from tessy.boundary import onnx
+
+    with resources.as_file(resources.files("tessy.lab").joinpath("predictor")) as folder:
+        return onnx.load(folder, name="lab")
+
+
 def _onnx(rest: str) -> Predictor:
     from tessy.boundary import onnx
 
@@ -113,7 +123,11 @@ def _python(rest: str) -> Predictor:
     return predictor
 
 
-_BUILT_IN: dict[str, Callable[[], Predictor]] = {SHIPPED: _shipped, "lexicon": _lexicon}
+_BUILT_IN: dict[str, Callable[[], Predictor]] = {
+    SHIPPED: _shipped,
+    "lexicon": _lexicon,
+    "lab": _lab,
+}
 _SCHEMES: dict[str, Callable[[str], Predictor]] = {
     "onnx": _onnx,
     "transformers": _transformers,

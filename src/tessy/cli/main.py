@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 import tessy
-from tessy.cli import doctor, evaluate, export, predictor, report, sft, show, synth, verify, view
+from tessy.cli import (
+    doctor,
+    evaluate,
+    export,
+    lab,
+    predictor,
+    report,
+    sft,
+    show,
+    synth,
+    verify,
+    view,
+)
 from tessy.errors import InputError, Outage, TessyError
 from tessy.printable import visible
 
@@ -35,6 +47,7 @@ app.command("export")(export.export)
 app.command("sft")(sft.sft)
 app.command("verify")(verify.verify)
 app.add_typer(predictor.app, name="predictor")
+app.add_typer(lab.app, name="lab")
 
 
 def _version(wanted: bool) -> None:

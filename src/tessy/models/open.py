@@ -188,6 +188,11 @@ async def open_one(
             local.serve(path, slots=slots, context_tokens=context)
         )
         label = path.stem
+        if where.kind is address.Kind.LAB:
+            label = settings.model
+            if not settings.format:
+                own = str(weights.lab_folder(where.place))
+                settings = settings.model_copy(update={"tokenizer": settings.tokenizer or own})
     clients = [
         await stack.enter_async_context(Client(url, name, settings))
         for url in (base_url, *(other.place for other in others))

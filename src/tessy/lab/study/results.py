@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from tessy.lab.families import FAMILIES
 
 from tessy.errors import StudyError
+from tessy.lab.families import FAMILIES
 from tessy.lab.study import plan
 from tessy.lab.study.job import DONE, SETTINGS
 from tessy.lab.study.plan import Job, Train, Untouched, Write

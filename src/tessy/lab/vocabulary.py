@@ -1,0 +1,137 @@
+"""The two tokenizers: byte-level BPEs that are trained on what each model reads and writes.
+
+They have other merges, other ids, and control tokens and chat templates of two families, Qwen3's
+and gpt-oss's, so nothing that is true of one is true of the other by chance. A digit is always a
+token of its own: sums are learned far sooner that way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tessy.lab.corpus import example
+from tessy.trajectory import Role
+
+_EXAMPLES = 6000
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The control tokens of a tokenizer, and its template.
+
+    Attributes:
+        size: Of the vocabulary, with the control tokens.
+        special: Left out of text that is shown.
+        shown: Not left out.
+        end: Ends an answer.
+        pad: Fills up a batch.
+        template: Jinja.
+    """
+
+    size: int
+    special: tuple[str, ...]
+    shown: tuple[str, ...]
+    end: str
+    pad: str
+    template: str
+
+
+CONTROL = {
+    Role.STUDENT: Control(
+        size=576,
+        special=("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
+        shown=("<think>", "</think>"),
+        end="<|im_end|>",
+        pad="<|endoftext|>",
+        template=(
+            "{% for message in messages %}"
+            "{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}"
+            "{% endfor %}"
+            "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+        ),
+    ),
+    Role.TEACHER: Control(
+        size=608,
+        special=(
+            *("<|endoftext|>", "<|return|>", "<|channel|>", "<|start|>", "<|end|>", "<|message|>"),
+        ),
+        shown=(),
+        end="<|return|>",
+        pad="<|endoftext|>",
+        template=(
+            "{% for message in messages %}"
+            "{{ '<|start|>' + message.role }}"
+            "{% if message.role == 'assistant' %}{{ '<|channel|>final' }}{% endif %}"
+            "{{ '<|message|>' + message.content + '<|end|>' }}"
+            "{% endfor %}"
+            "{% if add_generation_prompt %}{{ '<|start|>assistant' }}{% endif %}"
+        ),
+    ),
+}
+
+
+def write_vocabulary(role: Role, folder: Path, *, seed: int) -> Path:
+    """Train a model's tokenizer on its corpus, and write it.
+
+    Args:
+        role: Whose.
+        folder: Where `tokenizer.json`, `tokenizer_config.json` and `chat_template.jinja` go.
+        seed: Of the corpus.
+
+    Returns:
+        The folder.
+
+    Raises:
+        MissingExtra: reasoning-gym is not installed.
+    """
+    control = CONTROL[role]
+    tokenizer = _train(control, _lines(role, seed))
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "add_bos_token": False,
+        "add_prefix_space": False,
+        "bos_token": None,
+        "eos_token": control.end,
+        "pad_token": control.pad,
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": 1024,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+    (folder / "chat_template.jinja").write_text(control.template, "utf-8")
+    return folder
+
+
+def _lines(role: Role, seed: int) -> Iterator[str]:
+    # The header of a turn is text between control tokens, and worth tokens of its own.
+    headers = "user\n assistant\n" if role is Role.STUDENT else "user assistant analysis final"
+    for number in range(_EXAMPLES):
+        one = example(role, number, seed)
+        own = (piece for piece in one.thinking if piece.style and piece.voice is role)
+        yield from (one.prompt, one.answer, headers, *(piece.text for piece in own))
+
+
+def _train(control: Control, lines: Iterator[str]) -> Any:
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    words = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.decoder = decoders.ByteLevel()
+    # Merges are learned of words without digits; none is then ever made of one.
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, words])
+    trainer = trainers.BpeTrainer(
+        vocab_size=control.size - len(control.special) - len(control.shown),
+        show_progress=False,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+    )
+    tokenizer.train_from_iterator(lines, trainer)
+    tokenizer.pre_tokenizer = words
+    tokenizer.add_special_tokens([AddedToken(text, special=True) for text in control.special])
+    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in control.shown])
+    return tokenizer

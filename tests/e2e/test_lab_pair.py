@@ -1,0 +1,159 @@
+"""The pair that ships: it loads, it is the same in both engines, and it is what the study needs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+
+import aiohttp
+import pytest
+
+from e2e.conftest import lines, tessy
+from tessy.errors import AddressError
+from tessy.lab.encode import Encoder
+from tessy.lab.families import FAMILIES, TARGET
+from tessy.lab.questions import Split, questions, score
+from tessy.lab.settings import LabSettings
+from tessy.lab.train import LOG_FILE, TRAINING_FILE
+from tessy.lab.vocabulary import write_vocabulary
+from tessy.lab.voices import voice
+from tessy.models import local, weights
+from tessy.models.address import parse
+from tessy.trajectory import Role
+
+COUNT = 40
+LONGEST = 400
+
+
+def rows(family, count=COUNT):
+    return list(questions(FAMILIES[family], Split.TEST, count, 7))
+
+
+async def answered(role, asked):
+    """What a model writes for each question, greedily, by llama.cpp: ids."""
+    folder = weights.lab_folder(role)
+    encoder = Encoder(folder, role)
+    async with (
+        local.serve(weights.fetch(parse(f"lab:{role}")), slots=4, context_tokens=1024) as url,
+        aiohttp.ClientSession() as session,
+    ):
+
+        async def ask(row):
+            body = {"prompt": encoder.prompt(row["prompt"]), "n_predict": LONGEST}
+            body |= {"temperature": 0, "return_tokens": True}
+            async with session.post(url.removesuffix("/v1") + "/completion", json=body) as response:
+                return (await response.json())["tokens"]
+
+        return await asyncio.gather(*map(ask, asked))
+
+
+@pytest.fixture(scope="module")
+def written():
+    """Ids that each model writes for a few dozen questions of each family."""
+    asked = [row for family in FAMILIES for row in rows(family)]
+    return asked, {role: asyncio.run(answered(role, asked)) for role in Role}
+
+
+def share(written, role, family):
+    asked, ids = written
+    encoder = Encoder(weights.lab_folder(role), role)
+    right = []
+    for row, found in zip(asked, ids[role], strict=True):
+        if row["family"] == family:
+            end = found.index(encoder.end) if encoder.end in found else len(found)
+            said = voice(role).answered(encoder.split(found[:end])[1])
+            right.append(said is not None and score(row, said) == 1.0)
+    return sum(right) / len(right)
+
+
+def test_the_teacher_is_strong_at_the_target_and_the_student_is_not(written):
+    assert share(written, Role.TEACHER, TARGET) >= 0.8
+    assert 0.15 <= share(written, Role.STUDENT, TARGET) <= 0.6
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != TARGET])
+def test_the_student_is_good_at_the_other_families(written, family):
+    assert share(written, Role.STUDENT, family) >= 0.75
+
+
+@pytest.mark.parametrize("role", Role)
+def test_both_engines_write_the_same(written, role):
+    """The f16 file by llama.cpp, and the float16 weights by transformers, greedily."""
+    import torch
+    from transformers import LlamaForCausalLM
+
+    folder = weights.lab_folder(role)
+    encoder = Encoder(folder, role)
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    asked, ids = written
+    same = []
+    for row, found in list(zip(asked, ids[role], strict=True))[::8]:
+        prompt = torch.tensor([encoder.prompt(row["prompt"])])
+        with torch.no_grad():
+            out = model.generate(
+                prompt,
+                attention_mask=torch.ones_like(prompt),
+                do_sample=False,
+                max_new_tokens=len(found),
+            )
+        theirs = out[0, prompt.shape[1] :].tolist()
+        same.append(theirs[: len(found)] == found[: len(theirs)])
+    assert sum(same) >= len(same) - 1  # a tie may turn: attention's sums are rounded otherwise
+
+
+@pytest.mark.parametrize("role", Role)
+def test_what_ships_is_what_the_command_makes(role, tmp_path):
+    """The settings are today's defaults, and the vocabulary is that of today's corpus."""
+    folder = weights.lab_folder(role)
+    kept = json.loads((folder / TRAINING_FILE).read_text("utf-8"))
+    assert kept == {"role": role.value, "settings": LabSettings().model_dump()}
+    made = write_vocabulary(role, tmp_path / role, seed=0)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        assert (made / name).read_bytes() == (folder / name).read_bytes(), name
+    log = [json.loads(line) for line in (folder / LOG_FILE).read_text("utf-8").splitlines()]
+    assert log[-1]["step"] == LabSettings().steps
+
+
+def test_the_pair_and_its_predictor_are_small():
+    size = sum(
+        path.stat().st_size
+        for name in ("student", "teacher", "predictor")
+        for path in weights.lab_folder(name).iterdir()
+    )
+    assert size <= 12_000_000
+
+
+async def test_the_pair_writes_together_with_nothing_else_given(tmp_path):
+    path = tmp_path / "q.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows(TARGET, 24)))
+    done = await tessy(
+        *("synth", path, "--out", tmp_path / "run", "--student", "lab:student"),
+        *("--teacher", "lab:teacher", "--predictor", "lab", "--quiet"),
+    )
+    assert done.code == 0, done.err
+    records = lines(tmp_path / "run" / "dataset.jsonl")
+    assert len(records) >= 22
+    right, teachers = [], []
+    for record in records:
+        content = record["messages"][-1]["content"]
+        said = voice(Role.STUDENT).answered(content.rpartition("</think>\n\n")[2])
+        right.append(said == record["answer"])
+        teachers += [
+            content[span["start"] : span["end"]]
+            for span in record["spans"]
+            if span["role"] == "teacher"
+        ]
+    assert sum(right) / len(right) >= 0.7
+    assert sum(bool(re.search(r"\d", text)) for text in teachers) / len(teachers) > 0.9
+
+
+async def test_a_model_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(AddressError) as refused:
+        parse("lab:pupil")
+    assert "lab:student" in refused.value.hint
+    path = tmp_path / "q.jsonl"
+    path.write_text(json.dumps({"prompt": "hi"}) + "\n")
+    done = await tessy("synth", path, "--out", tmp_path / "run", "--student", "lab:pupil")
+    assert done.code == 2
+    assert "lab:pupil" in done.err

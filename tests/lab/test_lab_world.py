@@ -1,0 +1,218 @@
+"""Families, voices and questions: what has to hold of every one of them."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tessy.errors import ConfigError
+from tessy.lab.corpus import RECIPES, example
+from tessy.lab.families import FAMILIES, TARGET
+from tessy.lab.questions import Split, draw, family_named, questions, score, split_named, split_of
+from tessy.lab.segments import segments
+from tessy.lab.voices import Alone, render, voice
+from tessy.lab.world import Slot, never, sometimes
+from tessy.trajectory import Role
+from tessy.words import units
+
+families = st.sampled_from(list(FAMILIES.values()))
+roles = st.sampled_from(list(Role))
+seeds = st.integers(0, 2**32)
+
+
+def a_row(family, seed, split=Split.TRAIN):
+    return draw(family, split, random.Random(seed))
+
+
+# --- Solutions ----------------------------------------------------------------------------------
+
+
+@given(families, seeds)
+def test_a_solution_is_right_by_the_familys_own_scorer(family, seed):
+    row = a_row(family, seed)
+    solved = family.solve(row["metadata"], never)
+    assert score(row, solved.answer) == 1.0
+    assert solved.answer == row["answer"]
+    assert solved.beats[0].slot is Slot.OPEN
+    assert [beat.slot for beat in solved.beats].index(Slot.CONCLUDE) == len(solved.beats) - 1
+
+
+@given(families, seeds, roles)
+def test_a_final_answer_says_the_answer_in_its_voice_only(family, seed, role):
+    answer = family.solve(a_row(family, seed)["metadata"], never).answer
+    text = voice(role).answers(answer)
+    assert voice(role).answered(f" {text}\n") == answer
+    assert voice(role.other).answered(text) is None
+
+
+@given(seeds)
+def test_every_step_of_the_target_is_true_and_a_slip_is_ten_too_many(seed):
+    family = FAMILIES[TARGET]
+    row = a_row(family, seed)
+    for slips, wrongs in ((never, {0}), (lambda: True, {0, 10})):
+        steps = [beat.work for beat in family.solve(row["metadata"], slips).beats[:-1]]
+        for left, sign, right, result in re.findall(r"(\d+) ([+-]) (\d+) = (\d+)", " ".join(steps)):
+            true = int(left) + int(right) * (1 if sign == "+" else -1)
+            assert int(result) - true in wrongs
+
+
+@given(seeds)
+def test_only_the_target_has_slips(seed):
+    for family in FAMILIES.values():
+        row = a_row(family, seed)
+        same = family.solve(row["metadata"], lambda: True) == family.solve(row["metadata"], never)
+        assert same or family.target
+
+
+def test_slips_come_as_often_as_they_should():
+    slips = sometimes(0.75, random.Random(1))
+    assert 0.7 < sum(slips() for _ in range(2000)) / 2000 < 0.8
+
+
+# --- Voices -------------------------------------------------------------------------------------
+
+
+def test_the_voices_share_no_phrase():
+    student, teacher = ({p.lower() for p in voice(role).phrases()} for role in Role)
+    assert len(student) > 30
+    assert len(teacher) > 30
+    assert not student & teacher
+
+
+@pytest.mark.parametrize("role", Role)
+def test_phrases_have_no_digits_and_are_whole_words(role):
+    for phrase in voice(role).phrases():
+        assert phrase == " ".join(phrase.split())
+        assert not re.search(r"[\d\"=<>+]", phrase)
+
+
+@given(roles, st.integers(0, 10**6), seeds)
+def test_the_pieces_of_a_thinking_are_whole_words_and_all_of_it(role, number, seed):
+    one = example(role, number, seed)
+    text = "".join(piece.text for piece in one.thinking)
+    assert text == " ".join(text.split())
+    at = 0
+    starts = {0} | {word.start for word in units(text)}
+    for piece in one.thinking:
+        assert at in starts
+        at += len(piece.text)
+    assert len(one.learned) == len(one.thinking)
+
+
+@given(families, seeds, roles)
+def test_one_voice_alone_speaks_in_its_own_phrases(family, seed, role):
+    solved = family.solve(a_row(family, seed)["metadata"], never)
+    pieces = render(solved, family.name, Alone(voice(role)), random.Random(seed), worker=role)
+    own = {phrase.lower() for phrase in voice(role).phrases()}
+    for piece in pieces:
+        if piece.style:
+            rest = piece.text.strip().lower()
+            while rest:  # a phrase, or two in a row
+                found = max((p for p in own if rest.startswith(p)), key=len, default=None)
+                assert found, rest
+                rest = rest.removeprefix(found).strip()
+    works = [piece.text.strip() for piece in pieces if not piece.style]
+    assert list(dict.fromkeys(works)) == list(dict.fromkeys(beat.work for beat in solved.beats))
+
+
+# --- The corpus ---------------------------------------------------------------------------------
+
+
+@given(roles, st.integers(0, 10**6), seeds)
+def test_an_example_is_the_same_whenever_it_is_made(role, number, seed):
+    assert example(role, number, seed) == example(role, number, seed)
+
+
+@given(st.integers(0, 10**6))
+def test_the_student_sees_nothing_foreign(number):
+    one = example(Role.STUDENT, number, 0)
+    assert all(one.learned)
+    assert {piece.voice for piece in one.thinking} == {Role.STUDENT}
+
+
+def test_the_teacher_sees_some_of_the_students_words_and_learns_none_of_them():
+    made = [example(Role.TEACHER, number, 0) for number in range(400)]
+    foreign = [one for one in made if not all(one.learned)]
+    assert 0.25 < len(foreign) / len(made) < 0.5
+    for one in foreign:
+        for piece, learned in zip(one.thinking, one.learned, strict=True):
+            assert learned == (not piece.style or piece.voice is Role.TEACHER)
+
+
+def test_only_the_student_is_taught_mistakes():
+    wrong = {role: 0 for role in Role}
+    for role in Role:
+        for number in range(600):
+            one = example(role, number, 0)
+            if one.family == TARGET:
+                expression = re.search(r"problem: (.*) =", one.prompt)[1]
+                said = voice(role).answered(one.answer)
+                wrong[role] += int(said) != eval(expression)
+    assert wrong[Role.STUDENT] > 50
+    assert wrong[Role.TEACHER] == 0
+
+
+def test_both_corpora_have_all_families():
+    for role in Role:
+        found = {example(role, number, 3).family for number in range(300)}
+        assert found == set(FAMILIES) == set(RECIPES[role].shares)
+
+
+# --- Questions ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_splits_share_no_question(family):
+    prompts = {
+        split: {row["prompt"] for seed in (0, 1) for row in questions(family, split, 150, seed)}
+        for split in Split
+    }
+    for split, found in prompts.items():
+        assert all(split_of(prompt) is split for prompt in found)
+    assert not prompts[Split.TRAIN] & prompts[Split.TEST]
+    assert not prompts[Split.SFT] & (prompts[Split.TEST] | prompts[Split.TRAIN])
+
+
+@given(families, st.sampled_from(Split), st.integers(0, 1000))
+def test_the_same_seed_gives_the_same_questions_and_a_larger_count_begins_with_them(
+    family, split, seed
+):
+    few = list(questions(family, split, 5, seed))
+    assert list(questions(family, split, 8, seed))[:5] == few
+    assert len({row["prompt"] for row in few}) == len({row["id"] for row in few}) == 5
+
+
+def test_what_a_family_does_not_have_is_said():
+    family = FAMILIES["spell_backward"]
+    small = type(family)(**{
+        **{name: getattr(family, name) for name in family.__slots__},
+        "suits": lambda metadata: metadata["word"] in ("cat", "dog", "sun", "tree", "river"),
+    })  # fmt: skip
+    with pytest.raises(ConfigError, match="no more than about"):
+        list(questions(small, Split.TRAIN, 50, 0))
+
+
+def test_names_that_mean_nothing_are_refused():
+    with pytest.raises(ConfigError, match="is no family") as error:
+        family_named("chain_sums")
+    assert "chain_sum" in error.value.hint
+    with pytest.raises(ConfigError, match="is no split"):
+        split_named("tests")
+
+
+# --- Segments -----------------------------------------------------------------------------------
+
+
+def test_segments_are_labelled_as_they_were_made():
+    made = list(segments(40, seed=5, split=Split.TEST))
+    assert {segment.model for segment in made} == {"lab:student", "lab:teacher"}
+    for number, segment in enumerate(made):
+        pieces = example(tuple(Role)[number % 2], number, 5, Split.TEST).thinking
+        marked = "".join(segment.text[start:end] for start, end in segment.spans)
+        style = "".join(piece.text for piece in pieces if piece.style)
+        assert marked.replace(" ", "") == style.replace(" ", "")
+        assert split_of(segment.question) is Split.TEST
