@@ -35,7 +35,7 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(INSTALL) --editable '.[hub,report,train,verify]' --group dev
-	@$(INSTALL) '.[gym]' >/dev/null 2>&1 || echo "no reasoning-gym (it needs a C compiler): its tests skip"
+	@$(INSTALL) --editable '.[gym]' >/dev/null 2>&1 || echo "no reasoning-gym (it needs a C compiler): its tests skip"
 	@touch $@
 
 install: $(VENV)/installed
