@@ -17,6 +17,7 @@
     │   ├── BadResponse           not what the protocol says (truncated, garbage), after retries
     │   ├── ServerFailure         5xx or 429, after retries
     │   └── Refused               4xx: the server will not do it; never retried
+    ├── TrainingError         a training came to a loss that is no number
     ├── PredictorError        a boundary predictor failed or broke its protocol
     ├── JournalError          (also OSError)  the run's journal could not be written or read
     ├── RunLocked             another process is working in this run folder
@@ -117,6 +118,10 @@ class Refused(ModelError):
     """
 
     status: int = 0
+
+
+class TrainingError(TessyError):
+    """A training came to a loss that is no number."""
 
 
 class PredictorError(TessyError):
