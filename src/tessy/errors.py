@@ -18,6 +18,7 @@
     │   ├── BadResponse           not what the protocol says (truncated, garbage), after retries
     │   ├── ServerFailure         5xx or 429, after retries
     │   └── Refused               4xx: the server will not do it; never retried
+    ├── TrainingError         a training came to a loss that is no number
     ├── PredictorError        a boundary predictor failed or broke its protocol
     ├── SandboxError          programs can't be run in isolation here
     ├── StudyError            a job of a study failed, or is missing
@@ -126,6 +127,10 @@ class Refused(ModelError):
     """
 
     status: int = 0
+
+
+class TrainingError(TessyError):
+    """A training came to a loss that is no number."""
 
 
 class PredictorError(TessyError):

@@ -8,12 +8,12 @@ import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from sft.made import sample, settings, student, write
 from sft.test_gguf import gaps
-from tessy.errors import ConfigError, DatasetError, RunLocked, RunMismatch
+from tessy.errors import ConfigError, DatasetError, RunLocked, RunMismatch, TrainingError
 from tessy.sft import fit
 from tessy.sft.epochs import kept
 from tessy.sft.folder import SFTFolder
@@ -280,6 +280,17 @@ def test_a_start_that_failed_leaves_the_folder_free_for_another(model, data, tmp
     with pytest.raises(DatasetError, match="none of 20 samples is left"):
         train(data, settings(model, max_length=10), tmp_path / "out")
     assert train(data, settings(model, epochs=1), tmp_path / "out").counts.kept == 20
+
+
+def test_a_loss_that_is_no_number_ends_it(data, tmp_path):
+    folder = student(tmp_path / "base")
+    broken = load_file(folder / "model.safetensors")
+    broken["model.norm.weight"][0] = float("nan")
+    save_file(broken, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(TrainingError, match="the loss of step 1 is nan") as caught:
+        train(data, settings(folder), tmp_path / "out")
+    assert "--lr" in caught.value.hint
+    assert not (tmp_path / "out" / "epoch-1").exists()
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
-from tessy.errors import ConfigError
+from tessy.errors import ConfigError, TrainingError
 from tessy.printable import Say
 from tessy.sft.folder import SFTFolder
 from tessy.sft.prepare import TOKENS_FILE
@@ -199,10 +199,13 @@ class Progress(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any, **_: Any) -> None:
         """Stop at a loss that is no number; else say where the training is."""
-        if "loss" not in logs or not self._main:
+        if "loss" not in logs:
             return
         if not math.isfinite(logs["loss"]):
-            self._say(f"step {state.global_step}: the loss is {logs['loss']}")
+            raise TrainingError(
+                f"the loss of step {state.global_step} is {logs['loss']}",
+                hint="a lower --lr or --dtype float32, in another folder (--out)",
+            )
         if time.monotonic() - self._said >= _EVERY_S:
             self._said = time.monotonic()
             self._say(f"step {state.global_step} of {state.max_steps}: loss {logs['loss']:.3f}")

@@ -80,6 +80,7 @@ def train(
         ConfigError: The model can't be used, or the settings do not fit it.
         RunMismatch: `out` holds something else.
         RunLocked: Another process is training in `out`.
+        TrainingError: The loss is no number any more.
         KeyboardInterrupt: It was asked to stop; a state was saved.
     """
     _need_extra()
