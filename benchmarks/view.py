@@ -205,6 +205,7 @@ def measure(run: Path, cache: Path) -> None:
     server = Server(run, cache)
     server.get("")
     _row("first page with an index that is there", time.perf_counter() - began)
+    _row("  of CPU time", server.cpu_s())
     server.stop()
 
 

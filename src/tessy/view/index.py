@@ -44,6 +44,7 @@ create table samples (
     words      integer                -- its row in the full-text index; null until it is there
 );
 create index ids on samples (id);
+create index reasons on samples (reason);
 create index unread on samples (position) where words is null;
 create virtual table words using fts5 (
     text, content = '', detail = none, tokenize = '{TOKENIZE}'

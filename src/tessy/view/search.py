@@ -100,10 +100,8 @@ class Search:
     def statuses(self) -> dict[str, int]:
         """How many samples ended how: `finished`, or a reason."""
         with self._open() as connection:
-            rows = connection.execute(
-                "select coalesce(reason, 'finished'), count(*) from samples group by 1 order by 1"
-            )
-            return dict(rows.fetchall())
+            rows = connection.execute("select reason, count(*) from samples group by reason")
+            return {reason or Status.FINISHED.value: count for reason, count in rows}
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
