@@ -50,7 +50,7 @@ class ScoringServer:
     async def _complete(self, request: web.Request) -> web.Response:
         body = await request.json()
         prompt, wanted = body["prompt"], set(body) & {"prompt_logprobs", "echo", "schema"}
-        if wanted - {self._way}:
+        if wanted - {self._way} or body.get("stream"):
             return web.json_response({"error": {"message": f"no {wanted}"}}, status=400)
         if not isinstance(prompt, list):
             return web.json_response(self._answer({}))

@@ -23,10 +23,10 @@ def runs(tmp_path_factory, tokenizers):
     others.write_text('{"prompt": "Something else?", "id": "q0"}\n')
 
     async def make():
-        async with two_servers(tokenizers) as (_, options):
-            for name, asked, seed in (("a", questions, 0), ("b", questions, 1), ("c", others, 0)):
-                made = await tessy("synth", asked, "--out", folder / name, "--seed", seed, *options)
-                assert made.code == 0, made.err
+        for name, asked, words in (("a", questions, 60), ("b", questions, 25), ("c", others, 60)):
+            async with two_servers(tokenizers, words=words) as (_, options):
+                made = await tessy("synth", asked, "--out", folder / name, *options)
+            assert made.code == 0, made.err
 
     asyncio.run(make())
     return folder

@@ -28,7 +28,7 @@ LARGEST = 2**20
 WORD = re.compile(r"\w+(?:['’]\w+)*")
 """Letters, digits and underscores, with inner apostrophes."""
 
-_AT_ONCE = 64
+_AT_ONCE = 16
 """Samples that are tokenised at once."""
 
 

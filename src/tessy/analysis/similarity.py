@@ -79,7 +79,7 @@ def similarity(
     products = [
         np.asarray(vectors[a].multiply(vectors[b]).sum(axis=1)).ravel() for a, b in pairs
     ]  # fmt: skip
-    found = means(np.stack(products, axis=1), bootstrap)
+    found = means(np.stack(products, axis=1).clip(max=1.0), bootstrap)  # rounding goes beyond
     clouds, explained = _components(vectors)
     cosines = dict(zip(pairs, found, strict=True))
     return Similarity(labels, len(questions), cosines, clouds, explained)

@@ -1,7 +1,7 @@
 """Reports of runs: read, compute, and show as a page, as Markdown, or as JSON.
 
-    gather      reads a run's journal once, sample by sample, into what the analyses need
     traces      samples that are shown whole, and failures
+    gather      reads a run's journal once, sample by sample, into what the analyses need
     build       computes everything that a report says
     document    what a report is made of, whatever shows it: sections, tables, charts
     charts      charts as small pictures (SVG)

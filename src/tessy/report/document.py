@@ -127,5 +127,5 @@ def share(part: float, of: float) -> str:
 
 
 def counted(words: Sequence[tuple[str, int]]) -> str:
-    """Words with how often they occur: `wait 12, so 7`."""
-    return ", ".join(f"{word} {count:,}" for word, count in words) or NOTHING
+    """Words with how often they occur: `wait (12), so (7)`."""
+    return ", ".join(f"{word} ({count:,})" for word, count in words) or NOTHING
