@@ -17,7 +17,6 @@ from tessy.lab.settings import CONTEXT_TOKENS, LabSettings
 _FIRST_WEIGHTS = 0.08
 """Their standard deviation; about one by the root of the hidden size."""
 _LEAST_RATE = 0.05
-_SECOND_PEAK = 0.7
 _PEAK = "peak"
 
 
@@ -83,18 +82,13 @@ def set_rate(optimizer: Any, step: int, settings: LabSettings) -> None:
 
 
 def rate(step: int, settings: LabSettings) -> float:
-    """The learning rate of a step, as a share of its peak: a warm-up, then two cosines.
-
-    The second one begins again from a part of the peak: a warm restart.
+    """The learning rate of a step, as a share of its peak: a warm-up, then a cosine.
 
     Args:
         step: From 0.
-        settings: How many there are, how many of them warm up, and where it begins again.
+        settings: How many there are, and how many of them warm up.
     """
     if step < settings.warmup:
         return (step + 1) / settings.warmup
-    peak, first, end = 1.0, settings.warmup, min(settings.restart, settings.steps)
-    if step >= settings.restart:
-        peak, first, end = _SECOND_PEAK, settings.restart, settings.steps
-    done = (step - first) / max(1, end - first)
-    return peak * (_LEAST_RATE + (1 - _LEAST_RATE) * (1 + math.cos(math.pi * done)) / 2)
+    done = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
+    return _LEAST_RATE + (1 - _LEAST_RATE) * (1 + math.cos(math.pi * done)) / 2

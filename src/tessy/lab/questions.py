@@ -80,7 +80,7 @@ def draw(family: Family, split: Split, chance: random.Random) -> dict[str, Any]:
     Raises:
         MissingExtra: reasoning-gym is not installed.
     """
-    source = _source(family.name)
+    source = _source(family.dataset, tuple(family.params.items()))
     while True:
         entry = source[chance.randrange(_LARGEST)]
         row = _row(family, entry)
@@ -143,18 +143,17 @@ def _plain(value: Any) -> Any:
 def score(row: dict[str, Any], answer: str | None) -> float:
     """How right an answer is, by the family's own scorer, from 0 to 1."""
     entry = {"question": row["prompt"], "answer": row["answer"], "metadata": row["metadata"]}
-    return float(_source(row["family"]).score_answer(answer, entry))
+    family = FAMILIES[row["family"]]
+    source = _source(family.dataset, tuple(family.params.items()))
+    return float(source.score_answer(answer, entry))
 
 
 @cache
-def _source(name: str) -> Any:
+def _source(dataset: str, params: tuple[tuple[str, Any], ...]) -> Any:
     try:
         import reasoning_gym
     except ImportError:
         raise MissingExtra(
             "questions of the lab are made by reasoning-gym", hint="pip install 'tessy[lab]'"
         ) from None
-    family = FAMILIES[name]
-    return reasoning_gym.create_dataset(
-        family.dataset, size=_LARGEST, seed=0, **dict(family.params)
-    )
+    return reasoning_gym.create_dataset(dataset, size=_LARGEST, seed=0, **dict(params))

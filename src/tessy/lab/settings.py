@@ -14,11 +14,10 @@ class LabSettings(BaseModel):
         steps: Of the optimizer.
         batch: Examples a step.
         learning_rate: Of embeddings and norms at its highest; a cosine leads from there to a
-            twentieth of it, and after `restart` another one.
+            twentieth of it.
         muon_rate: The same for the matrices between.
         warmup: Steps until then.
         decay: Weight decay of these matrices.
-        restart: The step at which the learning rate begins again.
         seed: Of the corpus, the order and the weights.
         hidden: Numbers for a token.
         middle: Width of a perceptron.
@@ -32,13 +31,12 @@ class LabSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    steps: int = Field(default=3600, ge=1)
+    steps: int = Field(default=2400, ge=1)
     batch: int = Field(default=32, ge=1)
     learning_rate: float = Field(default=2.5e-3, gt=0)
     muon_rate: float = Field(default=0.02, gt=0)
     warmup: int = Field(default=150, ge=0)
     decay: float = Field(default=0.05, ge=0)
-    restart: int = Field(default=1500, ge=1)
     seed: int = 0
     hidden: int = Field(default=128, ge=32)
     middle: int = Field(default=352, ge=32)

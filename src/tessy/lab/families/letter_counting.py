@@ -19,13 +19,13 @@ def _solve(metadata: Metadata, _: Slips) -> Solution:
 
 
 def _suits(metadata: Metadata) -> bool:
-    return all(word.isascii() and word.isalpha() and len(word) < 10 for word in metadata["span"])
+    return all(word.isascii() and word.isalpha() and len(word) < 8 for word in metadata["span"])
 
 
 LETTER_COUNTING = Family(
     name="letter_counting",
     dataset="letter_counting",
-    params={"min_words": 1, "max_words": 3},
+    params={"min_words": 1, "max_words": 2},
     solve=_solve,
     suits=_suits,
 )

@@ -14,7 +14,7 @@ def _solve(metadata: Metadata, _: Slips) -> Solution:
 SPELL_BACKWARD = Family(
     name="spell_backward",
     dataset="spell_backward",
-    params={"min_word_len": 3, "max_word_len": 6},
+    params={"min_word_len": 3, "max_word_len": 5},
     solve=_solve,
     suits=lambda metadata: str(metadata["word"]).isascii(),
 )
