@@ -8,7 +8,7 @@ from tessy.errors import SandboxError
 from tessy.verify.limits import Limits, Settings
 from tessy.verify.sandbox import Sandbox
 
-QUICK = Limits(cpu_s=2, wall_s=15, total_s=60, memory_mb=256, processes=8, file_mb=4, output_kb=64)
+QUICK = Limits(cpu_s=1, wall_s=15, total_s=60, memory_mb=256, processes=8, file_mb=4, output_kb=64)
 
 
 @pytest.fixture(scope="session")

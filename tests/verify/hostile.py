@@ -158,3 +158,24 @@ for name, arguments in {
     print(name, libc[name](*arguments) == -1)
 print(os.getuid() != 0)
 """
+LEAVES_MUCH = """\
+import os
+if input() == '1':
+    for number in range(2, 50):
+        os.makedirs(f'/tmp/{number}', exist_ok=True)
+        open(f'/tmp/{number}.in', 'w').close()
+    try:
+        for number in range(100):
+            with open(f'/tmp/big{number}', 'wb') as file:
+                file.write(bytes(1 << 20))
+    except OSError:
+        pass
+    os.symlink('/usr', '/tmp/link')
+print(sorted(os.listdir('/tmp')) == [os.path.basename(os.getcwd())])
+"""
+LEAVES_WHAT_STAYS = """\
+import os
+for _ in range(2000):
+    os.mkdir('d')
+    os.chdir('d')
+"""

@@ -42,7 +42,7 @@ def fenced(source: str) -> str:
 
 
 def mutant(source: str, seed: int) -> str:
-    """The program with one operator or comparison turned into another."""
+    """The program with one operator or comparison turned into another, or a number one higher."""
     tree = ast.parse(source)
     found = []
     for node in ast.walk(tree):
@@ -50,9 +50,13 @@ def mutant(source: str, seed: int) -> str:
             found.append((node, "op"))
         elif isinstance(node, ast.Compare) and type(node.ops[0]) in _SWAPS:
             found.append((node, "ops"))
+        elif isinstance(node, ast.Constant) and type(node.value) is int:
+            found.append((node, "value"))
     node, what = random.Random(seed).choice(found)
     if what == "op":
         node.op = _SWAPS[type(node.op)]()
+    elif what == "value":
+        node.value += 1
     else:
         node.ops[0] = _SWAPS[type(node.ops[0])]()
     return ast.unparse(tree)

@@ -124,6 +124,17 @@ async def test_tests_do_not_see_each_other(sandbox):
     assert [run.output for run in runs] == ["[] False False\n"] * 2
 
 
+async def test_what_a_test_leaves_is_cleared_away(sandbox):
+    runs = await sandbox.run(hostile.LEAVES_MUCH, [Trial("1\n"), Trial("2\n")])
+    assert [run.output for run in runs] == ["False\n", "True\n"]
+
+
+async def test_what_can_not_be_cleared_away_breaks_nothing(sandbox):
+    first, *others = await sandbox.run(hostile.LEAVES_WHAT_STAYS, [Trial()] * 3)
+    assert first.end is End.EXIT
+    assert {run.end for run in others} in ({End.FILES}, {End.EXIT})  # later Pythons clear it
+
+
 async def test_a_test_ends_when_its_program_does_even_if_the_output_stays_open(sandbox):
     runs = await sandbox.run(hostile.DAEMON, [Trial(), Trial()])
     assert [(run.end, run.output) for run in runs] == [(End.EXIT, "left\n")] * 2

@@ -22,7 +22,7 @@ class End(StrEnum):
     OUTPUT = "output"
     """It printed too much."""
     FILES = "files"
-    """It made too many files."""
+    """It made too many files, or left some, in tests before, that can't be cleared away."""
     NOT_RUN = "not_run"
     """The program's other tests used up its time."""
     LOST = "lost"

@@ -66,8 +66,14 @@ def main() -> None:
             number += 1
             if time.monotonic() >= deadline:
                 _report(answers, "not_run", 0, False, 0.0, b"", b"")
-            else:
-                _Test({**place, **job}, number, test, deadline).run(answers)
+                continue
+            ready = _Test({**place, **job}, number, test, deadline)
+            try:
+                ready.prepare()
+            except OSError:  # the tests before have left what can't be cleared away
+                _report(answers, "files", 0, False, 0.0, b"", b"")
+                continue
+            ready.run(answers)
 
 
 def _control(option: int, value: int) -> None:
@@ -99,10 +105,20 @@ class _Test:
         self.cpu_s = 0.0
         self.end = ""
 
+    def prepare(self) -> None:
+        """Clear away what is left of tests before, and lay out the input.
+
+        Raises:
+            OSError: It can't be done.
+        """
+        for name in os.listdir(self.job["folder"]):  # noqa: PTH208
+            _remove(os.path.join(self.job["folder"], name))  # noqa: PTH118
+        os.mkdir(self.folder)  # noqa: PTH102
+        self.source = self._spool(self.test["stdin"])
+
     def run(self, answers: int) -> None:
         """Fork, watch, kill what is left, and report."""
-        os.mkdir(self.folder)  # noqa: PTH102
-        source = self._spool(self.test["stdin"])
+        source = self.source
         out, out_end = os.pipe()
         err, err_end = os.pipe()
         done, done_end = os.pipe()
@@ -121,7 +137,6 @@ class _Test:
                 pass
             os.close(descriptor)
         seconds = time.monotonic() - self.started
-        shutil.rmtree(self.folder, ignore_errors=True)
         end, code = self._how_it_ended(out)
         text, errors = self.texts[out][: self.job["output"]], self.texts[err][-_ERROR_BYTES:]
         _report(answers, end, code, bool(self.texts[done]), seconds, bytes(text), bytes(errors))
@@ -229,6 +244,21 @@ class _Test:
         if code == -signal.SIGXCPU or is_killed:
             return "cpu", code
         return ("exit", code) if code >= 0 else ("signal", -code)
+
+
+def _remove(path: str) -> None:
+    """Remove a file, a link or a folder with all that is in it.
+
+    Raises:
+        OSError: It can't be removed: too deep, or not to be entered.
+    """
+    try:
+        if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)  # noqa: PTH108
+    except RecursionError:
+        raise OSError(f"{path}: too deep") from None
 
 
 def _children() -> list[int]:
