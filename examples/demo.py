@@ -1,4 +1,4 @@
-"""The mission in two minutes: two small models, alone and together, on questions with known answers.
+"""The mission in two minutes: two small models, alone and together, on sums.
 
 Run by `make demo`. The models ship with tessy: about a million parameters each, trained from
 nothing on arithmetic and word puzzles in two voices (docs/lab.md). The student forgets to borrow
@@ -36,7 +36,7 @@ def main(out: Path) -> int:
     say("4. What it comes to")
     summarise(alone, records)
     say("5. What to do next")
-    print("make study       trains the student on this and on every other kind of data (docs/study.md)")
+    print("make study       trains the student on this and on every other kind of data")
     print("make demo-llm    two real language models, too small to reason well")
     print("a pair of yours:")
     print("   $ tessy synth QUESTIONS --out DIR \\")
@@ -70,7 +70,8 @@ def summarise(alone: dict, records: list[dict]) -> None:
         role: sum(record["stats"][f"{role}_tokens"] for record in records)
         for role in ("student", "teacher")
     }
-    print(f"   {'by the teacher':<17}{share(tokens['teacher'] / sum(tokens.values()))} of the tokens")
+    theirs = tokens["teacher"] / sum(tokens.values())
+    print(f"   {'by the teacher':<17}{share(theirs)} of the tokens")
 
 
 def share(value: float) -> str:
