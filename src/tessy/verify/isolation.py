@@ -32,6 +32,7 @@ ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "LANG": "C.UTF-8",
     "PYTHONHASHSEED": "0",  # the same program prints the same, every time
+    "MALLOC_ARENA_MAX": "2",  # else each thread reserves 64 MiB of the address space
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
