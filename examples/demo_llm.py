@@ -1,8 +1,8 @@
 """Five contest problems and two small real language models.
 
 Run by `make demo-llm`. The two models (SmolLM2-135M as student, Gemma-3-270M as teacher) are
-fetched on first use, about 330 MB. They are far too small to solve these problems: what this shows is
-how the method works, who wrote what, and that the data set loads.
+fetched on first use, about 330 MB. They are far too small to solve these problems: what this
+shows is how the method works, who wrote what, and that the data set loads.
 """
 
 from __future__ import annotations
