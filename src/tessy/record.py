@@ -168,7 +168,11 @@ def trace(trajectory: Trajectory, others: Sequence[Trajectory] = ()) -> dict[str
 
 def _of_turns(trajectory: Trajectory) -> dict[str, Any]:
     discards = [asdict(discard) for discard in trajectory.discards]
-    return {"discards": discards, "asked": trajectory.asked}
+    return {
+        "discards": discards,
+        "asked": trajectory.asked,
+        "confidence": [list(each) for each in trajectory.confidence],
+    }
 
 
 def _draft(trajectory: Trajectory) -> dict[str, Any]:

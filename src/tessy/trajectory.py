@@ -132,6 +132,7 @@ class Turn:
         draft: Which of the sample's drafts it belongs to.
         why: Why the draft was set aside, in words.
         failure: The reason, if it was set aside because it failed.
+        confidence: The probability of the other kind at the boundary, where its predictor says it.
     """
 
     role: Role
@@ -149,6 +150,7 @@ class Turn:
     draft: int = 0
     why: str = ""
     failure: Failure | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,8 @@ class Trajectory:
     discards: list[Discard] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
     """Tokens that each turn asked for at most, in order."""
+    confidence: list[tuple[int, float]] = field(default_factory=list)
+    """Where it was handed over, and how sure the predictor was, where it says so."""
     part: Part = Part.THINKING
     done: bool = False
     role: Role = Role.STUDENT
@@ -238,6 +242,8 @@ class Trajectory:
             return
         self.role = turn.role
         self._commit(turn)
+        if turn.outcome is Outcome.HANDED_OVER and turn.confidence is not None:
+            self.confidence.append((len(self.text), turn.confidence))
         if turn.thrown.strip():
             self.discards.append(Discard(turn.role, turn.part, len(self.text), turn.thrown))
         net = turn.tokens - turn.thrown_tokens

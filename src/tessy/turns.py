@@ -105,7 +105,12 @@ def settle(trajectory: Trajectory, chunk: Chunk, judgement: Judgement) -> Turn:
         return _no_boundary(trajectory, chunk, text, words, settled)
     if boundary == _first_word_start(found) and trajectory.span_kept == 0:
         return _nothing_of_its_kind(trajectory, chunk, text, words)
-    return _turn(trajectory, chunk, Outcome.HANDED_OVER, text, kept=boundary, thrown_from=boundary)
+    return _turn(
+        *(trajectory, chunk, Outcome.HANDED_OVER, text),
+        kept=boundary,
+        thrown_from=boundary,
+        confidence=judgement.confidence,
+    )
 
 
 def _written(trajectory: Trajectory, chunk: Chunk) -> str:
@@ -171,6 +176,7 @@ def _turn(
     kept: int,
     thrown_from: int,
     forced: bool = False,
+    confidence: float | None = None,
 ) -> Turn:
     """Build the turn that keeps `text[:kept]` and throws `text[thrown_from:]` away.
 
@@ -191,6 +197,7 @@ def _turn(
         thrown_tokens=round(each * len(thrown)),
         ids=chunk.ids,
         asked=chunk.asked,
+        confidence=None if confidence is None else round(confidence, 3),
     )
 
 

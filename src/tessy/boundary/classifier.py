@@ -178,7 +178,7 @@ class ClassifierPredictor:
 
 def _moved(judgement: Judgement, by: int) -> Judgement:
     boundary = None if judgement.boundary is None else judgement.boundary + by
-    return Judgement(boundary, judgement.settled + by, judgement.sure)
+    return judgement._replace(boundary=boundary, settled=judgement.settled + by)
 
 
 def _counts(text: str, word: Unit) -> bool:

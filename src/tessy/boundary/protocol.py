@@ -43,11 +43,14 @@ class Judgement(NamedTuple):
             is judged again when more of it is there.
         sure: The boundary holds however the text goes on, so it may lie at a word that is not
             complete yet.
+        confidence: The probability that the word at the boundary is of the other kind, from a
+            predictor that has one.
     """
 
     boundary: int | None
     settled: int
     sure: bool = False
+    confidence: float | None = None
 
 
 @runtime_checkable

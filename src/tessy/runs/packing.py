@@ -9,7 +9,7 @@ import orjson
 
 from tessy.trajectory import Failure, Outcome, Part, Role, Turn
 
-_LATER = (0, 0, "", None)
+_LATER = (0, 0, "", None, None)
 """What the last fields of a turn are in journals that were begun before it had them."""
 
 _FIELDS = 11 + len(_LATER)
@@ -31,7 +31,7 @@ def turn_to_json(turn: Turn) -> list[Any]:
         *(turn.role, turn.part, turn.outcome, turn.kept, turn.pending, turn.thrown),
         *(turn.forced, turn.tokens, turn.pending_tokens, turn.thrown_tokens),
         list(turn.ids) if turn.ids is not None else None,
-        *(turn.asked, turn.draft, turn.why, turn.failure),
+        *(turn.asked, turn.draft, turn.why, turn.failure, turn.confidence),
     ]
 
 
@@ -40,7 +40,7 @@ def turn_from_json(fields: list[Any]) -> Turn:
     missing = _FIELDS - len(fields)
     fields = [*fields, *_LATER[len(_LATER) - missing :]] if missing else fields
     role, part, outcome, kept, pending, thrown, forced, *counts, ids = fields[: -len(_LATER)]
-    asked, draft, why, failure = fields[-len(_LATER) :]
+    asked, draft, why, failure, confidence = fields[-len(_LATER) :]
     tokens, pending_tokens, thrown_tokens = counts
     return Turn(
         role=Role(role),
@@ -58,4 +58,5 @@ def turn_from_json(fields: list[Any]) -> Turn:
         draft=draft,
         why=why,
         failure=Failure(failure) if failure else None,
+        confidence=confidence,
     )
