@@ -16,6 +16,8 @@ from pathlib import Path
 
 import hostile
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tessy.errors import ConfigError, SandboxError
 from tessy.loop import run_loop
@@ -408,3 +410,12 @@ def test_home_is_never_shown(monkeypatch):
     monkeypatch.setattr(sys, "base_prefix", str(Path.home()))
     with pytest.raises(SandboxError, match="home folder"):
         isolation.interpreter()
+
+
+@given(st.lists(st.sampled_from(["/opt/a", "/tmp/a/site", "/tmp", "/tmpx/b", "/srv"]), unique=True))
+def test_no_folder_of_packages_is_seen_where_the_program_has_its_own(folders):
+    seen = isolation.seen_at([Path(folder) for folder in folders])
+    assert len(set(seen)) == len(folders)
+    for folder, place in zip(folders, seen, strict=True):
+        assert not place.is_relative_to("/tmp")
+        assert place == Path(folder) or folder == "/tmp" or folder.startswith("/tmp/")

@@ -95,14 +95,14 @@ def isolated(
     """
     bwrap = _find("bwrap")
     python = interpreter()
-    folders = dict.fromkeys([*python.folders, *packages])
-    shown = {folder: folder for folder in folders}
+    shown = {folder: folder for folder in python.folders}
+    shown |= dict(zip(seen_at(packages), packages, strict=True))
     outer: list[str] = []
     if os.geteuid() == 0:
-        shown = {folder: Path(f"/tmp/{n}") for n, folder in enumerate(folders)}
         outer = [bwrap, "--dev-bind", "/", "/", "--tmpfs", "/tmp"]
-        for folder, place in shown.items():
-            outer += ["--ro-bind", str(folder), str(place)]
+        for n, (seen, folder) in enumerate(shown.items()):
+            outer += ["--ro-bind", str(folder), f"/tmp/{n}"]
+            shown[seen] = Path(f"/tmp/{n}")
         outer += ["--chmod", "0755", "/tmp", "--die-with-parent", "--", _find("setpriv")]
         outer += ["--reuid", _NOBODY, "--regid", _NOBODY, "--clear-groups", "--no-new-privs", "--"]
     return [
@@ -115,6 +115,17 @@ def isolated(
         *(() if seccomp is None else ("--seccomp", str(seccomp))),
         "--",
         *python_command(python.executable, script),
+    ]
+
+
+def seen_at(packages: Sequence[Path]) -> list[Path]:
+    """Where a program in isolation sees folders of packages: where they are, or beside `/tmp`.
+
+    A folder below `/tmp` can't be seen there, since the program's own `/tmp` is empty.
+    """
+    return [
+        Path(f"/packages/{n}") if folder.is_relative_to(FOLDER) else folder
+        for n, folder in enumerate(packages)
     ]
 
 
@@ -131,7 +142,12 @@ def _environment() -> list[str]:
 
 
 def _files(limits: Limits, shown: dict[Path, Path]) -> list[str]:
-    """What there is to see; folders of the system that are links stay links."""
+    """What there is to see; folders of the system that are links stay links.
+
+    Args:
+        limits: What the program may use.
+        shown: Where folders are seen, and where they are.
+    """
     words = ["--ro-bind", "/usr", "/usr"]
     for name in _ROOTS:
         root = Path("/", name)
@@ -139,8 +155,8 @@ def _files(limits: Limits, shown: dict[Path, Path]) -> list[str]:
             words += ["--symlink", str(root.readlink()), str(root)]
         elif root.is_dir():
             words += ["--ro-bind", str(root), str(root)]
-    for folder, place in shown.items():
-        words += ["--ro-bind", str(place), str(folder)]
+    for seen, place in shown.items():
+        words += ["--ro-bind", str(place), str(seen)]
     words += ["--proc", "/proc", "--dev", "/dev"]
     words += ["--size", str(_SHARED_MB << 20), "--tmpfs", "/dev/shm"]
     words += ["--size", str(4 * limits.file_mb << 20), "--tmpfs", FOLDER]

@@ -211,6 +211,7 @@ def _start(
 ) -> tuple[list[str], dict[str, Any], dict[str, Any]]:
     """How to start a sandbox: the command, the process's options, and what it is told first."""
     options: dict[str, Any] = {"start_new_session": True, "cwd": "/"}
+    packages = place.packages if settings.unsafe_no_sandbox else isolation.seen_at(place.packages)
     if settings.unsafe_no_sandbox:
         folder = tempfile.mkdtemp(prefix="tessy-program-")
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -227,7 +228,7 @@ def _start(
     opening = {
         "sandboxed": not settings.unsafe_no_sandbox,
         "folder": folder,
-        "packages": [str(path) for path in place.packages],
+        "packages": [str(path) for path in packages],
         "preload": place.preload,
     }
     return command, options, opening
