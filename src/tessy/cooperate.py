@@ -73,7 +73,8 @@ class Session:
     @property
     def seed(self) -> int:
         """The seed of the next call: a function of run, sample, attempt, draft, turn (*Replay*)."""
-        place = f"{self.attempt}/{self.draft}/{self.trajectory.turns}"
+        draft = f"{self.draft}/" if self.draft else ""  # runs of one draft are as they always were
+        place = f"{self.attempt}/{draft}{self.trajectory.turns}"
         key = f"{self.config.seed}/{self.sample_id}/{place}"
         return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=4).digest())
 
