@@ -32,11 +32,13 @@ _FOR_SPEED = (
 """Settings of a model that may change from one start of a run to the next."""
 
 
-class _Settings(BaseModel):
+class StrictSettings(BaseModel):
+    """What all settings have in common: an unknown key is an error, and none changes."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
-class Sampling(_Settings):
+class Sampling(StrictSettings):
     """How a model draws tokens. Defaults are the published code's (METHOD)."""
 
     temperature: float = Field(default=0.7, ge=0, le=5)
@@ -49,7 +51,7 @@ class Sampling(_Settings):
     """Least probability, relative to the most probable token."""
 
 
-class Timeouts(_Settings):
+class Timeouts(StrictSettings):
     """Patience with a model server, in seconds."""
 
     connect_s: float = Field(default=10, gt=0)
@@ -60,7 +62,7 @@ class Timeouts(_Settings):
     """For a whole call."""
 
 
-class ModelSettings(_Settings):
+class ModelSettings(StrictSettings):
     """One of the two models."""
 
     model: str
@@ -120,7 +122,7 @@ class Mode(StrEnum):
     """Requests of `chunk` tokens, of which what lies behind the boundary is thrown away."""
 
 
-class Limits(_Settings):
+class Limits(StrictSettings):
     """Bounds of one sample, in tokens. Defaults are the published code's (METHOD)."""
 
     thinking_tokens: int = Field(default=32_000, ge=SMALLEST_CHUNK)
@@ -142,7 +144,7 @@ class OnWrong(StrEnum):
     """It is kept, with its verdict: for evaluation."""
 
 
-class Prompts(_Settings):
+class Prompts(StrictSettings):
     """Texts that methods put to a model; `{question}` and `{answer}` are filled in."""
 
     reference: str = (
@@ -166,7 +168,7 @@ class Prompts(_Settings):
         return self
 
 
-class Config(_Settings):
+class Config(StrictSettings):
     """All that decides what a run writes, and how fast."""
 
     student: ModelSettings = Field(default_factory=lambda: _default_model(Role.STUDENT))
@@ -250,14 +252,7 @@ def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> C
     Raises:
         ConfigError: The file is missing or no TOML, or a setting is unknown or out of bounds.
     """
-    tree: dict[str, Any] = {}
-    if path is not None:
-        try:
-            tree = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ConfigError(f"{path}: no such configuration file") from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"{path}: {error}") from None
+    tree = {} if path is None else read_toml(path)
     for key, value in (overrides or {}).items():
         if value is not None:
             _put(tree, key.split("."), value)
@@ -267,6 +262,20 @@ def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> C
             own_format = {} if "tokenizer" in model else default
             tree[role.value] = {"model": default["model"], **own_format, **model}
     return validate(tree, where=str(path) if path else "settings")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A file of settings.
+
+    Raises:
+        ConfigError: It is missing, or no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def validate(tree: dict[str, Any], where: str) -> Config:

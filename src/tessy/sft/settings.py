@@ -6,15 +6,14 @@ LoRA of rank 8 and alpha 16. It says neither schedule nor warm-up; those are our
 
 from __future__ import annotations
 
-import tomllib
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
-from tessy.config import did_you_mean, explain
+from tessy.config import StrictSettings, did_you_mean, explain, read_toml
 from tessy.errors import ConfigError
 from tessy.sft.gguf import DType
 from tessy.sft.masks import Loss, parse_loss
@@ -56,11 +55,7 @@ class Export(StrEnum):
     GGUF = "gguf"
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class LoraSettings(_Settings):
+class LoraSettings(StrictSettings):
     """Low-rank adapters on every linear layer, in place of training all weights."""
 
     rank: int = Field(default=8, ge=1)
@@ -71,7 +66,7 @@ class LoraSettings(_Settings):
     """Share of their inputs that is left out in each step."""
 
 
-class SFTSettings(_Settings):
+class SFTSettings(StrictSettings):
     """All that decides what a training comes to, and how fast."""
 
     model: str
@@ -153,14 +148,7 @@ def load_settings(path: Path | None, overrides: dict[str, Any]) -> SFTSettings:
     Raises:
         ConfigError: The file is missing or no TOML, or a setting is unknown or out of bounds.
     """
-    tree: dict[str, Any] = {}
-    if path is not None:
-        try:
-            tree = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ConfigError(f"{path}: no such configuration file") from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"{path}: {error}") from None
+    tree = {} if path is None else read_toml(path)
     for key, value in overrides.items():
         there = tree.get(key)
         if isinstance(there, dict) and isinstance(value, dict):

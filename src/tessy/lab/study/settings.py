@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from tessy.config import explain
+from tessy.config import StrictSettings, explain, read_toml
 from tessy.errors import ConfigError
 
 METHODS = (
@@ -24,11 +23,7 @@ METHODS = (
 """Arms of the study: the methods of Table 1, and the ablation of Fig. 9."""
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class Condition(_Settings):
+class Condition(StrictSettings):
     """How the student is trained; the same for every arm."""
 
     name: str
@@ -48,7 +43,7 @@ class Condition(_Settings):
     """Samples a step."""
 
 
-class StudySettings(_Settings):
+class StudySettings(StrictSettings):
     """The whole study."""
 
     conditions: tuple[Condition, ...]
@@ -86,10 +81,6 @@ def load(path: Path) -> StudySettings:
         ConfigError: The file is missing or no TOML, or a setting is unknown or out of bounds.
     """
     try:
-        return StudySettings.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such settings of a study") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from None
+        return StudySettings.model_validate(read_toml(path))
     except ValidationError as error:
         raise ConfigError(f"{path}: {explain(error)}") from None
