@@ -17,7 +17,7 @@ from tessy.config import Config
 from tessy.methods import METHODS, attempts, method_of
 from tessy.models.voice import ContextFull
 from tessy.questions import Question
-from tessy.sample import Sample
+from tessy.sample import DRAFTS_A_TRY, Sample
 from tessy.sizes import ChunkSizes
 from tessy.trajectory import Failure, Part, Role, SampleFailed, Turn
 from tessy.turns import Chunk, Finish
@@ -92,6 +92,7 @@ class Ends2:
     """A verifier that wants an answer to end in 2."""
 
     name = "ends-2"
+    asked = 0
 
     def check(self, row):
         pass
@@ -99,6 +100,7 @@ class Ends2:
     async def verify(self, row, answer):
         assert row["answer"] == "2"
         assert row["prompt"] == "How many?"
+        Ends2.asked += 1
         right = answer.endswith("2")
         return Verdict(Outcome.RIGHT if right else Outcome.WRONG, float(right), answer)
 
@@ -331,6 +333,33 @@ def test_replay_a_sample_of_any_method_goes_on_from_any_turn(
     again, resumed, _, _ = write(config, written=turns[:cut], trouble=trouble)
     assert again == whole
     assert resumed == turns
+
+
+@pytest.mark.parametrize("name", ["teacher-reference", "teacher-score", "tessy"])
+def test_replay_a_try_that_was_given_up_is_passed_over_with_all_its_drafts(name):
+    """Every cut, of samples whose first try was given up: no draft of it may be lost."""
+    given_up = 0
+    for seed in range(60):
+        config = settings_of(name, seed=seed, attempts=2, candidates=2, verify="exact")
+        whole, turns, _, _ = write(config, trouble=0.1)
+        if not any(turn.draft >= DRAFTS_A_TRY for turn in turns):
+            continue
+        given_up += 1
+        for cut in range(len(turns) + 1):
+            assert write(config, written=turns[:cut], trouble=0.1)[0] == whole
+    assert given_up > 3
+
+
+def test_a_try_that_was_given_up_is_not_verified_again():
+    """A verifier may say otherwise another time, and what it rejected is set aside already."""
+    for seed in range(40):
+        config = settings_of("student-only", seed=seed, attempts=3, verify="exact")
+        whole, turns, _, _ = write(config)
+        if whole["stats"]["drafts"] == 3:
+            break
+    before = Ends2.asked
+    assert write(config, written=turns)[0] == whole
+    assert Ends2.asked == before + 1
 
 
 @given(st.sampled_from(sorted(METHODS)), st.integers(0, 2**30), st.integers(1, 3))
