@@ -22,6 +22,8 @@ from tessy.models import local, weights
 from tessy.models.address import parse
 from tessy.trajectory import Role
 
+pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")
+
 COUNT = 40
 LONGEST = 400
 

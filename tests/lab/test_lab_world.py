@@ -21,6 +21,8 @@ from tessy.trajectory import Role
 from tessy.verify.extract import final_answer
 from tessy.words import units
 
+pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")
+
 MARK = REFERENCE.partition("{question}")[2].partition("{answer}")[0]
 families = st.sampled_from(list(FAMILIES.values()))
 roles = st.sampled_from(list(Role))

@@ -15,4 +15,5 @@ Each imports only from those above it.
     segments        labelled segments for `tessy predictor train`
     network         the network, and how it is optimized
     train           training one of them from nothing, in a way that can be stopped
+    study           every method's data, a student trained on each, measured
 """

@@ -1,7 +1,7 @@
 """Which numbers of a list are larger than a limit.
 
-reasoning-gym asks for the smaller ones, too, and what to remove; then what becomes of a number is the
-parity of two or three things, which so small a network does not find out in the time it is given.
+reasoning-gym asks for the smaller ones, too, and what to remove; then what becomes of a number is
+the parity of two or three things, which so small a network does not find out in its time.
 """
 
 from __future__ import annotations
