@@ -273,12 +273,13 @@ def test_decisions_are_pure(name):
 def test_a_room_lists_its_modules_in_order(room):
     """Their docstrings say "Each imports only from those above it"."""
     listed = re.findall(r"^ {4}(\w+) {2,}\S", import_module(f"tessy.{room}").__doc__ or "", re.M)
-    inside = [name for name in OWN if name.startswith(f"{room}.")]
-    assert set(listed) == {name.split(".")[1] for name in inside}
-    for index, part in enumerate(listed):  # a module, or a room within the room
-        for name in (name for name in inside if name.split(".")[1] == part):
-            used = {o.split(".")[1] for o in ours(name) if o.startswith(f"{room}.")}
-            assert used - {part} <= set(listed[:index]), f"tessy.{name}"
+    there = {name.split(".")[1] for name in OWN if name.startswith(f"{room}.")}
+    assert set(listed) == there
+    for index, name in enumerate(listed):
+        above = {f"{room}.{other}" for other in listed[:index]}
+        used = {other for other in ours(f"{room}.{name}") if other.startswith(f"{room}.")}
+        in_room = {".".join(other.split(".")[:2]) for other in used}
+        assert in_room <= {*above, f"{room}.{name}"}, f"tessy.{room}.{name}"
 
 
 def test_the_guards_would_notice(tmp_path, monkeypatch):

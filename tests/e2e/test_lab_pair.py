@@ -23,6 +23,9 @@ from tessy.models.address import parse
 from tessy.trajectory import Role
 
 pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")
+pytestmark = pytest.mark.skipif(
+    not weights.lab_folder("student").is_dir(), reason="the pair is not trained yet: docs/lab.md"
+)
 
 COUNT = 40
 LONGEST = 400

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import tessy
 from tessy.cli import (
@@ -29,8 +30,22 @@ EXIT_INPUT = 2
 EXIT_OUTAGE = 3
 EXIT_STOPPED = 130
 
+
+class _Commands(TyperGroup):
+    """The commands; one that Ctrl-C ends says so, which typer by itself does not."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("stopped", err=True)
+            raise typer.Exit(EXIT_STOPPED) from None
+
+
 app = typer.Typer(
     name="tessy",
+    cls=_Commands,
     help="Make SFT data that a student and a teacher write together, turn by turn.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -72,9 +87,6 @@ def main() -> None:
     except TessyError as error:
         complain(error)
         sys.exit(_exit_code(error))
-    except KeyboardInterrupt:
-        typer.echo("stopped", err=True)
-        sys.exit(EXIT_STOPPED)
 
 
 def complain(error: TessyError) -> None:

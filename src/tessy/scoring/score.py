@@ -83,10 +83,16 @@ async def _score(
     waiting = (sample for sample in run.samples if sample.question in questions)
     last = time.monotonic()
 
+    failed = False
+
     async def work() -> None:
-        nonlocal last
+        nonlocal last, failed
         for sample in waiting:  # shared by all workers: each takes the next
-            outcome = store.get(sample) or await _ask(sample, scorer)
+            try:
+                outcome = store.get(sample) or await _ask(sample, scorer)
+            except Exception:
+                failed = True
+                raise
             if isinstance(outcome, str):
                 scored.left_out[outcome] += 1
                 continue
@@ -95,6 +101,8 @@ async def _score(
             if time.monotonic() - last >= _EVERY_S:
                 last = time.monotonic()
                 say(f"{run.label}: {len(scored.sums):,} samples scored")
+            if failed:
+                return
 
     await _together(work() for _ in range(scorer.at_once))
     scored.sums.sort(key=lambda pair: pair[0])
@@ -103,13 +111,14 @@ async def _score(
 
 
 async def _together(jobs: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Run them until all are done or one fails, whose error is raised as it is."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for job in jobs:
-                group.create_task(job)
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
+    """Run them until all are done; the first error is raised then, as it is.
+
+    What is under way when one fails is waited for: its answer has been paid for, and is kept.
+    """
+    ended = await asyncio.gather(*jobs, return_exceptions=True)
+    for error in ended:
+        if error is not None:
+            raise error
 
 
 async def _ask(sample: Sample, scorer: Scorer) -> Sums | str:
