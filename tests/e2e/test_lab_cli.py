@@ -12,6 +12,8 @@ from tessy.lab.families import FAMILIES
 from tessy.lab.questions import Split, questions, split_of
 from tessy.questions import read
 
+pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")
+
 TINY = [*("--batch", "2", "--hidden", "32", "--layers", "1")]
 
 

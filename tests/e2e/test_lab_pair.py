@@ -22,6 +22,7 @@ from tessy.models import local, weights
 from tessy.models.address import parse
 from tessy.trajectory import Role
 
+pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")
 pytestmark = pytest.mark.skipif(
     not weights.lab_folder("student").is_dir(), reason="the pair is not trained yet: docs/lab.md"
 )

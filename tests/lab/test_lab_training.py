@@ -25,6 +25,8 @@ from tessy.models.tokens import LocalCodec, Piece
 from tessy.trajectory import Role
 from texts import any_text, model_text
 
+pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")
+
 SMALL = LabSettings(
     **{"steps": 6, "batch": 4, "warmup": 2, "hidden": 32, "middle": 64, "layers": 1, "heads": 1},
     **{"examined": 1, "examine_every": 3, "save_every": 2},

@@ -18,7 +18,10 @@ from tessy.lab.segments import segments
 from tessy.lab.voices import Alone, render, voice
 from tessy.lab.world import Slot, never, sometimes
 from tessy.trajectory import Role
+from tessy.verify.extract import final_answer
 from tessy.words import units
+
+pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")
 
 MARK = REFERENCE.partition("{question}")[2].partition("{answer}")[0]
 families = st.sampled_from(list(FAMILIES.values()))
@@ -49,6 +52,7 @@ def test_a_final_answer_says_the_answer_in_its_voice_only(family, seed, role):
     text = voice(role).answers(answer)
     assert voice(role).answered(f" {text}\n") == answer
     assert voice(role.other).answered(text) is None
+    assert final_answer(text).text == answer  # any verifier finds it
 
 
 @given(seeds)

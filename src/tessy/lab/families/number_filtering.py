@@ -1,7 +1,7 @@
-"""Which numbers of a list are larger, or smaller, than a limit.
+"""Which numbers of a list are larger than a limit.
 
-Only questions that say what to keep. With "remove" as well, what to do with a number is the parity
-of three things, which so small a network does not find out in the time that it is given.
+reasoning-gym asks for the smaller ones, too, and what to remove; then what becomes of a number is
+the parity of two or three things, which so small a network does not find out in its time.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ from tessy.lab.world import Family, Metadata, Slips, Slot, Solution, solution
 
 def _solve(metadata: Metadata, slips: Slips) -> Solution:
     limit = int(metadata["filter_value"])
-    side = str(metadata["operation"]).removeprefix("keep_")
     works: list[tuple[Slot, str]] = []
     kept = []
     for text in metadata["original_numbers"]:
         number = int(text)
         sign = "<" if number < limit else ">" if number > limit else "="
-        keeps = sign == (">" if side == "larger" else "<")
-        if keeps:
+        if number > limit:
             kept.append(text)
         slot = Slot.NEXT if works else Slot.OPEN
-        works.append((slot, f"{number} {sign} {limit}: {'keep' if keeps else 'drop'}."))
+        verdict = "keep" if number > limit else "drop"
+        works.append((slot, f"{number} {sign} {limit}: {verdict}."))
     return solution(works, str(kept))
 
 
@@ -33,5 +32,5 @@ NUMBER_FILTERING = Family(
         **{"min_value": 1, "max_value": 99},
     },
     solve=_solve,
-    suits=lambda metadata: str(metadata["operation"]).startswith("keep_"),
+    suits=lambda metadata: metadata["operation"] == "keep_larger",
 )
