@@ -13,7 +13,7 @@ from tessy.lab.study import plan
 from tessy.lab.study.expect import Expectation, Verdict, difference
 from tessy.lab.study.job import SETTINGS
 from tessy.lab.study.page import percent, points
-from tessy.lab.study.results import Mean, read
+from tessy.lab.study.results import Mean, clock, read
 from tessy.lab.study.settings import METHODS, Condition, StudySettings, load
 
 CONDITIONS = (
@@ -60,7 +60,7 @@ def test_an_arm_that_means_nothing_is_refused(arm):
     [
         ("questions = 3", "conditions"),
         ("[[conditions]]\nname = 'a'\nepoch = 3", "epoch"),
-        ("x", ""),
+        ("x", "study.toml"),
     ],
 )
 def test_settings_that_cannot_be_used_are_named(tmp_path, text, wanted):
@@ -103,5 +103,11 @@ def test_differences_are_taken_seed_by_seed():
 
 def test_a_study_that_is_not_over_says_what_is_missing(tmp_path):
     (tmp_path / SETTINGS).write_text("[[conditions]]\nname = 'a'\nseeds = [0]\n")
-    with pytest.raises(StudyError, match="20 jobs are missing, such as seed-0/untouched/student"):
+    with pytest.raises(StudyError, match="21 jobs are missing, such as seed-0/untouched/student"):
         read(tmp_path)
+
+
+def test_time_counts_once_where_jobs_were_at_work_together_and_not_where_none_was():
+    """From 0 to 10 and 4 to 12 are 12 s, a pause, then 5 s with another one within them."""
+    assert clock([(100.0, 5.0), (0.0, 10.0), (101.0, 1.0), (4.0, 8.0)]) == 17.0
+    assert clock([]) == 0.0

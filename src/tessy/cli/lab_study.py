@@ -28,7 +28,7 @@ def study(
     import sys
 
     from tessy.lab.study.conduct import conduct
-    from tessy.lab.study.publish import publish
+    from tessy.lab.study.publish import check, publish
     from tessy.loop import run_loop
     from tessy.printable import visible
 
@@ -36,8 +36,10 @@ def study(
         if not quiet:
             print(visible(line), file=sys.stderr, flush=True)
 
+    if page is not None:
+        check(out, page, notes)
     run_loop(conduct(settings, out, at_once=at_once or os.cpu_count() or 1, say=tell))
     if page is not None:
-        command = f"tessy lab study {settings} --out {out} --page {page}"
+        command = f"tessy lab study {settings} --out {out}"
         publish(out, page, notes=notes, command=command)
         tell(f"written: {page}")

@@ -6,6 +6,10 @@ on where they were; `job.json` is written last, and says that it is done.
 
 from __future__ import annotations
 
+import contextlib
+import datetime
+import os
+import platform
 import sys
 import time
 from pathlib import Path
@@ -20,7 +24,7 @@ from tessy.lab.corpus import REFERENCE
 from tessy.lab.families import FAMILIES
 from tessy.lab.questions import Split, questions
 from tessy.lab.study import plan
-from tessy.lab.study.plan import Train, Untouched, Write
+from tessy.lab.study.plan import Compare, Train, Untouched, Write
 from tessy.lab.study.settings import StudySettings, load
 from tessy.loop import run_loop
 from tessy.models.weights import lab_folder
@@ -31,6 +35,10 @@ from tessy.trajectory import Role
 SETTINGS = "study.toml"
 DONE = "job.json"
 LIMITS = Limits(thinking_tokens=400, answer_tokens=60, context_tokens=1024)
+SCORED = 200
+"""Questions of a seed on which likelihood is measured."""
+DATE = datetime.date(2026, 1, 1)
+"""Of chat templates; the pair's do not name it."""
 _CONCURRENCY = 16
 
 
@@ -42,7 +50,7 @@ def main(root: Path, name: str) -> None:
     if (where / DONE).is_file():
         return
     where.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
+    date, began = time.time(), time.monotonic()
     match job:
         case Untouched():
             found = _untouched(root, settings, job, where)
@@ -50,8 +58,22 @@ def main(root: Path, name: str) -> None:
             found = _write(root, settings, job, where)
         case Train():
             found = _train(root, settings, job, where)
-    found["seconds"] = round(time.monotonic() - began, 1)
+        case Compare():
+            found = _compare(root, job)
+    found |= {"began": round(date, 1), "seconds": round(time.monotonic() - began, 1)}
+    found["machine"] = _machine()
     write_atomically(where / DONE, orjson.dumps(found, option=orjson.OPT_INDENT_2))
+
+
+def _machine() -> str:
+    """What computed this, for whoever reads how long it took."""
+    processor = platform.machine()
+    with contextlib.suppress(OSError):  # Linux tells more
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        processor = names[0] if names else processor
+    cores = f"{os.cpu_count() or 1} cores"
+    return f"{processor}, {cores}, Python {platform.python_version()}"
 
 
 def _untouched(root: Path, settings: StudySettings, job: Untouched, where: Path) -> dict[str, Any]:
@@ -118,6 +140,40 @@ def _train(root: Path, settings: StudySettings, job: Train, where: Path) -> dict
         "first_loss": trained.losses.first,
         "losses": [step.loss for step in trained.losses.steps],
         "curve": curve,
+    }
+
+
+def _compare(root: Path, job: Compare) -> dict[str, Any]:
+    """Similarity to what the student writes alone, and likelihood under it, by method.
+
+    As `tessy report` computes them, on the questions that all methods answered.
+    """
+    from tessy.report.make import Wanted, make
+    from tessy.scoring.weights import open_weights
+
+    student = lab_folder("student")
+    report = make(
+        Wanted(
+            runs=[plan.folder(root, Write(job.seed, method)) / "run" for method in job.methods],
+            tokenizer=str(student),
+            traces=0,
+            opens=lambda say: open_weights(student, None, DATE, say),
+            scored=SCORED,
+        )
+    )
+    labels = {method: run.label for method, run in zip(job.methods, report.runs, strict=True)}
+    alone = labels.get(plan.ALONE)
+    alike = report.similarity
+    likely = report.scores.runs if report.scores else {}
+    return {
+        "questions": report.shared,
+        "methods": {
+            method: {
+                "similarity": alike.between(label, alone).value if alike and alone else None,
+                "nll": {name: figure.value for name, figure in likely[label].nll.items()},
+            }
+            for method, label in labels.items()
+        },
     }
 
 

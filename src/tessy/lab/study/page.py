@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import platform
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tessy.lab.study.expect import PAPER, difference, expectations
+from tessy.lab.study.job import SCORED
 from tessy.lab.study.results import OTHERS, TARGET, Accuracy, Data, Mean, Results
 from tessy.printable import visible
 
@@ -43,8 +43,9 @@ def page(results: Results, *, pictures: Sequence[Path], command: str, notes: str
         target=TARGET,
         others=OTHERS,
         command=command,
-        machine=f"{platform.machine()}, Python {platform.python_version()}",
-        hours=results.seconds / 3600,
+        machine="; ".join(results.machines),
+        scored=SCORED,
+        hours=results.clock / 3600,
         rows=_rows(results),
         paper=paper,
         conditions=[_condition(results, c.name) for c in results.settings.conditions],

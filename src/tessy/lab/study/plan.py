@@ -9,6 +9,8 @@ from pathlib import Path
 from tessy.errors import ConfigError
 from tessy.lab.study.settings import METHODS, Condition, StudySettings
 
+ALONE = "student-only"
+"""How the student writes by itself."""
 FOREIGN = "teacher-only"
 """Whose samples take the place of TESSY's in an arm such as `tessy+25`."""
 
@@ -84,7 +86,30 @@ class Train:
         return tuple(Write(self.seed, method).name for method in methods_of(self.arm))
 
 
-Job = Untouched | Write | Train
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Hold what the methods wrote against what the student writes by itself.
+
+    Attributes:
+        seed: Whose data.
+        methods: That wrote it.
+    """
+
+    seed: int
+    methods: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Its folder."""
+        return f"seed-{self.seed}/compared"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the jobs that come before."""
+        return tuple(Write(self.seed, method).name for method in self.methods)
+
+
+Job = Untouched | Write | Train | Compare
 
 
 def jobs(settings: StudySettings) -> Iterator[Job]:
@@ -106,6 +131,7 @@ def jobs(settings: StudySettings) -> Iterator[Job]:
                         written.append(method)
                         yield Write(seed, method)
                 yield Train(seed, condition, arm)
+        yield Compare(seed, tuple(written))
 
 
 def methods_of(arm: str) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from tessy.errors import StudyError
 from tessy.lab.families import FAMILIES
 from tessy.lab.study import plan
 from tessy.lab.study.job import DONE, SETTINGS
-from tessy.lab.study.plan import Job, Train, Untouched, Write
+from tessy.lab.study.plan import Compare, Job, Train, Untouched, Write
 from tessy.lab.study.settings import Condition, StudySettings, load
 from tessy.runs.folder import RunFolder
 
@@ -93,6 +93,8 @@ class Data:
         tokens: Of a response.
         hand_overs: In a sample.
         thrown: Share of the generated tokens that was thrown away, drafts set aside included.
+        similarity: To the student's own texts on the same questions, 0 to 1 (Fig. 14).
+        nll: Nats per token under the untouched student: `all`, and thinking by author.
         sample: The content of one sample, and its spans.
     """
 
@@ -103,6 +105,8 @@ class Data:
     tokens: Mean
     hand_overs: Mean
     thrown: Mean
+    similarity: Mean
+    nll: Mapping[str, Mean]
     sample: Mapping[str, Any]
 
 
@@ -134,6 +138,8 @@ class Results:
         data: By method.
         trained: By condition and arm.
         seconds: Of all jobs together.
+        clock: Seconds by the clock in which any job was at work; pauses do not count.
+        machines: That did them.
     """
 
     settings: StudySettings
@@ -142,6 +148,8 @@ class Results:
     data: Mapping[str, Data]
     trained: Mapping[str, Mapping[str, Trained]]
     seconds: float
+    clock: float
+    machines: Sequence[str]
 
 
 def read(root: Path) -> Results:
@@ -171,13 +179,28 @@ def read(root: Path) -> Results:
         settings=settings,
         student=_untouched(settings, done, "student"),
         teacher=_untouched(settings, done, "teacher"),
-        data={method: _data(root, every, method) for method in methods},
+        data={method: _data(root, every, method, done) for method in methods},
         trained={
             condition.name: {arm: _trained(condition, done, arm) for arm in condition.arms}
             for condition in settings.conditions
         },
         seconds=sum(found["seconds"] for found in done.values()),
+        clock=clock((found["began"], found["seconds"]) for found in done.values()),
+        machines=sorted({found["machine"] for found in done.values()}),
     )
+
+
+def clock(stretches: Iterable[tuple[float, float]]) -> float:
+    """How long at least one of some stretches of time lasted.
+
+    Args:
+        stretches: When each began, and for how long it lasted; seconds.
+    """
+    total, end = 0.0, -math.inf
+    for began, lasted in sorted(stretches):
+        total += max(0.0, began + lasted - max(began, end))
+        end = max(end, began + lasted)
+    return total
 
 
 def _untouched(settings: StudySettings, done: Mapping[str, Any], role: str) -> Accuracy:
@@ -206,7 +229,7 @@ def _trained(condition: Condition, done: Mapping[str, Any], arm: str) -> Trained
     )
 
 
-def _data(root: Path, every: Sequence[Job], method: str) -> Data:
+def _data(root: Path, every: Sequence[Job], method: str, done: Mapping[str, Any]) -> Data:
     jobs = [job for job in every if isinstance(job, Write) and job.method == method]
     runs = [RunFolder(plan.folder(root, job) / "run") for job in jobs]
     records = [[orjson.loads(line) for line in run.dataset.open("rb")] for run in runs]
@@ -215,6 +238,12 @@ def _data(root: Path, every: Sequence[Job], method: str) -> Data:
         for line in run.failures.open("rb"):
             reason = orjson.loads(line)["reason"]
             failed[reason] = failed.get(reason, 0) + 1
+
+    compared = [
+        done[job.name]["methods"][method]
+        for job in every
+        if isinstance(job, Compare) and method in job.methods
+    ]
 
     def each(of_seed: Callable[[list[dict[str, Any]]], float]) -> Mean:
         return over(of_seed(rows) if rows else math.nan for rows in records)
@@ -233,12 +262,21 @@ def _data(root: Path, every: Sequence[Job], method: str) -> Data:
         ),
         hand_overs=each(lambda rows: _mean(row["stats"]["hand_overs"] for row in rows)),
         thrown=each(lambda rows: _ratio(rows, _THROWN, (*_THROWN, *_KEPT))),
+        similarity=over(_number(found["similarity"]) for found in compared),
+        nll={
+            author: over(_number(found["nll"].get(author)) for found in compared)
+            for author in ("all", "student", "teacher")
+        },
         sample=records[0][0] if records[0] else {},
     )
 
 
 _THROWN = ("student_thrown_tokens", "teacher_thrown_tokens")
 _KEPT = ("student_tokens", "teacher_tokens")
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
 
 
 def _mean(values: Iterable[float]) -> float:
