@@ -133,7 +133,7 @@ lab.corpus
 lab.vocabulary
 lab.settings
 lab.encode
-lab.batches lab.score lab.segments
+lab.batches lab.score lab.segments lab.card
 lab.network
 lab.train
 lab

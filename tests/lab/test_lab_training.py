@@ -173,6 +173,7 @@ def test_what_comes_out_is_a_whole_model(trained):
     assert {path.name for path in out.iterdir()} == {
         *("training.json", "log.jsonl", "config.json", "generation_config.json", "model.gguf"),
         *("model.safetensors", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"),
+        "README.md",
     }
     model = LlamaForCausalLM.from_pretrained(out)
     tokenizer = AutoTokenizer.from_pretrained(out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 from dataclasses import replace
@@ -19,6 +20,8 @@ from tessy.lab.voices import Alone, render, voice
 from tessy.lab.world import Slot, never, sometimes
 from tessy.trajectory import Role
 from tessy.verify.extract import final_answer
+from tessy.verify.protocol import Outcome
+from tessy.verify.registry import load
 from tessy.words import units
 
 pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")
@@ -53,6 +56,23 @@ def test_a_final_answer_says_the_answer_in_its_voice_only(family, seed, role):
     assert voice(role).answered(f" {text}\n") == answer
     assert voice(role.other).answered(text) is None
     assert final_answer(text).text == answer  # any verifier finds it
+
+
+@given(
+    st.sampled_from([each for each in FAMILIES.values() if each.verifier != "reasoning-gym"]),
+    seeds,
+    seeds,
+    roles,
+)
+def test_a_plain_verifier_says_what_the_familys_own_scorer_says(family, seed, other, role):
+    """Of the right answer, of another question's, and of one with a sign or letter too many."""
+    row = a_row(family, seed)
+    verifier = load(row["verifier"])
+    right = row["answer"]
+    for answer in (right, a_row(family, other)["answer"], f"-{right}", f"{right}0", right[:-1]):
+        if answer:
+            verdict = asyncio.run(verifier.verify(row, voice(role).answers(answer)))
+            assert (verdict.outcome is Outcome.RIGHT) == (score(row, answer) == 1.0), answer
 
 
 @given(seeds)

@@ -127,7 +127,7 @@ def _row(family: Family, entry: dict[str, Any]) -> dict[str, Any]:
         "prompt": entry["question"].strip(),
         "answer": entry["answer"],
         "family": family.name,
-        "verifier": "reasoning-gym",
+        "verifier": family.verifier,
         "dataset": family.dataset,
         "metadata": _plain(entry["metadata"]),
     }

@@ -31,7 +31,7 @@ class LabSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    steps: int = Field(default=3000, ge=1)
+    steps: int = Field(default=4000, ge=1)
     batch: int = Field(default=32, ge=1)
     learning_rate: float = Field(default=2.5e-3, gt=0)
     muon_rate: float = Field(default=0.02, gt=0)

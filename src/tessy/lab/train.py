@@ -21,8 +21,9 @@ from typing import Any
 
 from tessy.errors import ConfigError, MissingExtra
 from tessy.lab.batches import IGNORED, batches
+from tessy.lab.card import CARD_FILE, card
 from tessy.lab.encode import Encoder
-from tessy.lab.families import FAMILIES
+from tessy.lab.families import FAMILIES, TARGET
 from tessy.lab.network import network, optimizers, set_rate
 from tessy.lab.questions import Split, questions
 from tessy.lab.score import accuracy
@@ -201,10 +202,23 @@ class _Training:
     def _finish(self) -> None:
         import torch
 
+        self._write_card()
         # The GGUF file marks the end, so it comes last but for what may be missing.
         self.model.to(torch.float16).save_pretrained(self.out)
         _replace(self.out / GGUF_FILE, lambda path: write_gguf(self.out, path, dtype="f16"))
         (self.out / _CHECKPOINT).unlink(missing_ok=True)
+
+    def _write_card(self) -> None:
+        log = [json.loads(line) for line in (self.out / LOG_FILE).read_text("utf-8").splitlines()]
+        text = card(
+            self.role,
+            self.settings,
+            parameters=self.model.num_parameters(),
+            vocabulary=self.encoder.tokenizer.get_vocab_size(),
+            target=TARGET,
+            right=next((line["right"] for line in reversed(log) if "right" in line), {}),
+        )
+        (self.out / CARD_FILE).write_text(text, "utf-8")
 
 
 def _replace(path: Path, write: Callable[[Path], Any]) -> None:

@@ -85,6 +85,8 @@ class Family:
         dataset: What reasoning-gym calls it.
         params: Of reasoning-gym's generator: short operands, short lists.
         solve: From the metadata of a question to its solution.
+        verifier: Which one its questions name. Where the answer can only be written in one way,
+            a plain one says the same as reasoning-gym's scorer, a hundred times sooner.
         suits: Whether a question is taken, by its metadata.
         target: The student is weak at it, and the teacher strong.
     """
@@ -93,6 +95,7 @@ class Family:
     dataset: str
     params: Mapping[str, Any]
     solve: Callable[[Metadata, Slips], Solution]
+    verifier: str = "reasoning-gym"
     suits: Callable[[Metadata], bool] = field(default=lambda _: True)
     target: bool = False
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from tessy.lab.world import Family, Metadata, Slips, Slot, Solution, solution
 
+_DIFFERENCES = 2
+"""At least: the mistake can be made nowhere else."""
+
 
 def _terms(metadata: Metadata) -> list[tuple[str, int]]:
     """Signs and numbers of an expression; the first has a plus."""
@@ -17,14 +20,14 @@ def _terms(metadata: Metadata) -> list[tuple[str, int]]:
 
 
 def _suits(metadata: Metadata) -> bool:
-    """There is a difference in it, and no running total is negative."""
+    """There are differences in it, and no running total is negative."""
     terms = _terms(metadata)
     total = 0
     for sign, number in terms:
         total += number if sign == "+" else -number
         if total < 0:
             return False
-    return any(sign == "-" for sign, _ in terms)
+    return [sign for sign, _ in terms].count("-") >= _DIFFERENCES
 
 
 def _solve(metadata: Metadata, slips: Slips) -> Solution:
@@ -49,6 +52,7 @@ CHAIN_SUM = Family(
     dataset="chain_sum",
     params={"min_terms": 4, "max_terms": 5, "min_digits": 2, "max_digits": 2},
     solve=_solve,
+    verifier="number",
     suits=_suits,
     target=True,
 )

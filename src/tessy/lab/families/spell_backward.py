@@ -16,5 +16,6 @@ SPELL_BACKWARD = Family(
     dataset="spell_backward",
     params={"min_word_len": 3, "max_word_len": 5},
     solve=_solve,
+    verifier="exact",
     suits=lambda metadata: str(metadata["word"]).isascii(),
 )
