@@ -13,6 +13,7 @@ Each imports only from those above it.
     batches         batches of these, each by its number
     score           how many questions a model answers rightly, for the training's log
     segments        labelled segments for `tessy predictor train`
+    card            the card of a trained model
     network         the network, and how it is optimized
     train           training one of them from nothing, in a way that can be stopped
     study           every method's data, a student trained on each, measured
