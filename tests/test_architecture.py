@@ -29,6 +29,10 @@ boundary.protocol boundary.settings
 turns repetition sizes
 reading
 boundary.segments boundary.metrics boundary.locate boundary.verbatim
+boundary.lexemes
+boundary.phrases
+boundary.kinds
+boundary.bookmarks
 boundary.traces boundary.lexicon boundary.classifier boundary.walk boundary.tagger
 boundary.transformers boundary.onnx boundary.judge
 questions config

@@ -10,8 +10,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tessy.boundary import lexicon, verbatim
-from tessy.boundary.lexicon import LONGEST_PHRASE, LexiconPredictor, Place, read_phrases, spans
+from tessy.boundary import bookmarks, lexemes, lexicon, phrases, verbatim
+from tessy.boundary.kinds import Kind
+from tessy.boundary.kinds import kinds as kinds_of
+from tessy.boundary.lexicon import LONGEST_PHRASE, LexiconPredictor, spans
+from tessy.boundary.phrases import Place, read_phrases
 from tessy.boundary.protocol import Judgement, Passage, Predictor
 from tessy.trajectory import Role
 from tessy.turns import LOOKAHEAD_WORDS
@@ -321,7 +324,7 @@ def test_stretches_of_a_prefix_do_not_change(text: str, data: st.DataObject) -> 
 
 
 def test_the_data_file_is_compiled_once() -> None:
-    assert lexicon._lexicon() is lexicon._lexicon()
+    assert phrases.lexicon() is phrases.lexicon()
 
 
 # --- What is remembered -------------------------------------------------------------------------
@@ -342,12 +345,12 @@ def plain(passage: Passage) -> Judgement:
             past[-1] = past[-1]._replace(new_line=True)
         else:
             state.break_line()
-    words = past + lexicon._words(text, len(context), found)
-    words = lexicon._without_shown(verbatim.stretches(context + text), words)
-    kinds = list(lexicon._kinds(words, state, final=final))
-    other = lexicon.Kind.CAPABILITY if passage.role is Role.STUDENT else lexicon.Kind.STYLE
+    words = past + lexemes.lexemes(text, len(context), found)
+    words = lexemes.without_shown(verbatim.stretches(context + text), words)
+    found_kinds = list(kinds_of(words, state, final=final))
+    other = Kind.CAPABILITY if passage.role is Role.STUDENT else Kind.STYLE
     settled = 0
-    for word, kind in list(zip(words, kinds, strict=False))[len(past) :]:
+    for word, kind in list(zip(words, found_kinds, strict=False))[len(past) :]:
         start = word.start - len(context)
         if kind is other and word.key:
             return Judgement(start, start)
@@ -407,7 +410,7 @@ def test_a_context_that_grew_is_told_from_another() -> None:
 def test_a_bounded_number_of_texts_and_contexts_is_remembered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(lexicon, "_REMEMBERED", 3)
+    monkeypatch.setattr(bookmarks, "_REMEMBERED", 3)
     predictor = LexiconPredictor()
     for at in range(10):
         for text, judged in (("It is 4 ", 0), ("It is 4 and 5 ", len("It is 4"))):

@@ -9,6 +9,10 @@ Each imports only from those above it:
     locate        finding an annotator's answer in its segment
     verbatim      what is no prose: code, formulas, quotes
     traces        reading the thinking of data sets and runs
+    lexemes       words as the lexicon looks them up
+    phrases       its phrases, compiled
+    kinds         what it takes words for, from left to right
+    bookmarks     how far texts are judged
     lexicon       a predictor made of word lists
     classifier    predictors made of a token classifier: windows, words, thresholds
     walk          labelling a text as synthesis would
