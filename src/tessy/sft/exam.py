@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from tessy import questions
-from tessy.config import Config, ModelSettings, StrictSettings, read_toml, validate
+from tessy.config import Config, StrictSettings, read_toml, validate
 from tessy.errors import ConfigError, MissingExtra
 from tessy.evaluation.collect import groups_of
 from tessy.evaluation.evaluate import SAMPLING
 from tessy.evaluation.evaluate import settings as evaluating
-from tessy.models import address
 from tessy.questions import Questions
 from tessy.runs.tools import check_columns, verifier_of
 from tessy.sft.settings import EvalSettings, SFTSettings
@@ -87,7 +86,7 @@ class Exam:
             tokenizer: The folder of its tokenizer.
             out: The run's folder.
         """
-        changed = {"model": _address(gguf), "tokenizer": str(tokenizer.resolve())}
+        changed = {"model": f"gguf:{gguf.resolve()}", "tokenizer": str(tokenizer.resolve())}
         student = self.config.student.model_copy(update=changed)
         return Sitting(
             source=self.settings.questions,
@@ -117,7 +116,11 @@ def set_exam(settings: SFTSettings, out: Path) -> Exam | None:
         raise MissingExtra(
             "evaluating epochs needs xllamacpp, llama.cpp's server", hint="pip install xllamacpp"
         )
-    address.parse_all(_address(out / "model.gguf"))
+    if "," in str(out.resolve()):  # in the name of a model it stands between servers
+        raise ConfigError(
+            f"{out.resolve()}: epochs can't be evaluated in a folder with a comma in its path",
+            hint="give another --out",
+        )
     config = _config(chosen, settings.template_args)
     read = questions.read(chosen.questions, limit=chosen.limit)
     groups_of(read, chosen.group)
@@ -131,10 +134,6 @@ def set_exam(settings: SFTSettings, out: Path) -> Exam | None:
         base=settings.model,
         export_dtype=settings.export_dtype,
     )
-
-
-def _address(gguf: Path) -> str:
-    return f"gguf:{gguf.resolve()}"
 
 
 async def _check_verifier(config: Config, read: Questions) -> None:
@@ -159,9 +158,5 @@ def _config(chosen: EvalSettings, template_args: dict[str, Any]) -> Config:
     student["sampling"] = {**SAMPLING.model_dump(), **student.get("sampling", {})}
     student.setdefault("template_args", template_args)
     base = validate(tree, where=str(chosen.config or "settings of evaluation"))
-    return evaluating(
-        ModelSettings.model_validate(base.student.model_dump()),
-        base=base,
-        runs=chosen.runs,
-        verify=chosen.verify or base.verify or "auto",
-    )
+    verify = chosen.verify or base.verify or "auto"
+    return evaluating(base.student, base=base, runs=chosen.runs, verify=verify)
