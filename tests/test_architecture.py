@@ -96,7 +96,10 @@ sft.folder sft.data
 sft.render
 sft.prepare
 sft.epochs
+sft.curve sft.exam sft.child
+sft.sitting
 sft.card sft.quiet sft.student
+sft.evaluate
 sft.fit
 sft.train
 export.sample

@@ -47,7 +47,9 @@ OPTIONS = {
         *("DATASET", "--out", "--model", "--config", "--loss", "--epochs", "--max-steps"),
         *("--batch", "--micro-batch", "--lr", "--warmup", "--schedule"),
         *("--max-length", "--over-length", "--lora", "--lora-rank", "--lora-alpha", "--dtype"),
-        *("--chat-template", "--save-steps", "--export", "--export-dtype", "--seed", "--quiet"),
+        *("--chat-template", "--save-steps"),
+        *("--eval", "--eval-runs", "--eval-verify", "--eval-group", "--eval-config"),
+        *("--export", "--export-dtype", "--seed", "--quiet"),
     ],
     "report": [
         *("RUN", "--against", "--out", "--json", "--markdown", "--student-tokenizer", "--words"),

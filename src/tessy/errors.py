@@ -19,6 +19,7 @@
     │   ├── ServerFailure         5xx or 429, after retries
     │   └── Refused               4xx: the server will not do it; never retried
     ├── TrainingError         a training came to a loss that is no number
+    ├── EvaluationError       the evaluation of a training's epoch failed
     ├── PredictorError        a boundary predictor failed or broke its protocol
     ├── SandboxError          programs can't be run in isolation here
     ├── StudyError            a job of a study failed, or is missing
@@ -131,6 +132,10 @@ class Refused(ModelError):
 
 class TrainingError(TessyError):
     """A training came to a loss that is no number."""
+
+
+class EvaluationError(TessyError):
+    """The evaluation of a training's epoch failed; what is trained is there."""
 
 
 class PredictorError(TessyError):

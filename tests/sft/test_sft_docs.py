@@ -11,12 +11,16 @@ from transformers import AutoTokenizer
 
 from sft.made import TEMPLATES, sample
 from tessy.sft.masks import IGNORED, Loss
-from tessy.sft.settings import LoraSettings, SFTSettings
+from tessy.sft.settings import EvalSettings, LoraSettings, SFTSettings
 from tessy.testing import build_tokenizer
 from test_cli_options import OPTIONS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "sft.md").read_text("utf-8")
-NAMES = [*SFTSettings.model_fields, *(f"lora.{name}" for name in LoraSettings.model_fields)]
+NAMES = [
+    *SFTSettings.model_fields,
+    *(f"lora.{name}" for name in LoraSettings.model_fields),
+    *(f"eval.{name}" for name in EvalSettings.model_fields),
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 
 import pytest
 import torch
@@ -15,7 +17,7 @@ from sft.made import sample, settings, student, write
 from sft.test_gguf import gaps
 from tessy.errors import ConfigError, DatasetError, RunLocked, RunMismatch, TrainingError
 from tessy.sft import fit
-from tessy.sft.epochs import kept
+from tessy.sft.epochs import keep, kept
 from tessy.sft.folder import SFTFolder
 from tessy.sft.losses import Losses, Step, from_log
 from tessy.sft.masks import IGNORED
@@ -218,6 +220,28 @@ def test_resumed_after_a_crash_anywhere_is_as_if_there_was_none(
     assert again.losses == trained[0].losses
     assert same(again.epochs[-1].folder, trained[0].epochs[-1].folder)
     assert tuple(seen[-3:]) == again.epochs
+
+
+def test_stopped_at_the_end_of_an_epoch_it_begins_nothing_more(
+    trained, model, data, tmp_path, monkeypatch
+):
+    """What is done with an epoch may take hours: it waits for the next start."""
+    chosen, seen, said = settings(model, epochs=3), [], []
+
+    def stop(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        keep(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tessy.sft.train.keep", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(data, chosen, tmp_path / "out", on_epoch=seen.append, say=said.append)
+    assert not seen
+    assert said[-1] == "stopping behind epoch 1, whose state is saved"
+    again = train(data, chosen, tmp_path / "out", on_epoch=seen.append)
+    assert again.losses == trained[0].losses
+    assert tuple(seen) == again.epochs
+    assert same(again.epochs[-1].folder, trained[0].epochs[-1].folder)
 
 
 def test_an_epoch_that_was_removed_is_not_missed(model, data, tmp_path):

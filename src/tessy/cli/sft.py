@@ -66,6 +66,25 @@ def sft(
     save_steps: Annotated[
         int | None, typer.Option(help="Save a state every so many steps, besides each epoch.")
     ] = None,
+    eval_: Annotated[
+        str | None,
+        typer.Option(
+            "--eval",
+            help="Questions that the untrained model and each epoch are evaluated with, as by "
+            "`tessy eval` (Llama models).",
+        ),
+    ] = None,
+    eval_runs: Annotated[int | None, typer.Option(help="Samples of each; by default 1.")] = None,
+    eval_verify: Annotated[
+        str | None,
+        typer.Option(help="Verifier, as NAME or NAME:COLUMN; by default each question names its."),
+    ] = None,
+    eval_group: Annotated[
+        str | None, typer.Option(help="A column of these questions by which to group.")
+    ] = None,
+    eval_config: Annotated[
+        Path | None, typer.Option(help="A TOML file with settings of `tessy eval`.")
+    ] = None,
     export: Annotated[
         str | None, typer.Option(help="gguf: each epoch for llama.cpp, too (Llama models).")
     ] = None,
@@ -84,6 +103,13 @@ def sft(
     from tessy.sft.settings import load_settings
 
     adapters = {"rank": lora_rank, "alpha": lora_alpha}
+    asked = {
+        "questions": eval_,
+        "runs": eval_runs,
+        "verify": eval_verify,
+        "group": eval_group,
+        "config": eval_config,
+    }
     settings = load_settings(
         config,
         {
@@ -103,11 +129,13 @@ def sft(
             "dtype": dtype,
             "chat_template": chat_template,
             "save_steps": save_steps,
+            "eval": {name: value for name, value in asked.items() if value is not None} or None,
             "export": export,
             "export_dtype": export_dtype,
             "seed": seed,
         },
     )
+    from tessy.sft import curve
     from tessy.sft.train import train
 
     def say(line: str) -> None:
@@ -116,6 +144,9 @@ def sft(
 
     trained = train(dataset, settings, out, say=say)
     say(f"first step's loss {trained.losses.first:.4f}; card and losses: {out}")
+    if best := curve.best(trained.evaluation):
+        picture = out / curve.PICTURE_FILE
+        say(f"highest: epoch {best.epoch}, pass@1 {curve.shown(best.right)}; the curve: {picture}")
     for last in trained.epochs[-1:]:
         say(f"the model, whose last epoch had a loss of {last.loss:.4f}: {last.folder}")
         if last.gguf:

@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 
 from tessy._version import __version__
+from tessy.sft.curve import Point, shown
 from tessy.sft.epochs import Epoch
 from tessy.sft.losses import Losses
 from tessy.sft.prepare import Counts
@@ -26,6 +27,7 @@ def card(
     counts: Counts,
     losses: Losses,
     epochs: Sequence[Epoch],
+    evaluation: Sequence[Point] = (),
 ) -> str:
     """Write a card in Markdown, with the metadata that Hugging Face reads.
 
@@ -35,6 +37,7 @@ def card(
         counts: What became of them.
         losses: At each step.
         epochs: All of them.
+        evaluation: Those that were evaluated, the untrained model as epoch 0.
     """
     source = resources.files("tessy.sft").joinpath("card.md.jinja").read_text("utf-8")
     environment = jinja2.Environment(
@@ -49,6 +52,11 @@ def card(
         counts=counts,
         losses=losses,
         epochs=epochs,
+        asked=_name(settings.eval.questions) if settings.eval else None,
+        evaluation=evaluation,
+        groups=list(evaluation[0].groups) if evaluation else [],
+        estimate=shown,
+        cell=_cell,
         versions={"tessy": __version__} | {n: importlib.metadata.version(n) for n in _LIBRARIES},
     )
 
@@ -59,6 +67,11 @@ def _name(source: str) -> str:
     if not path.exists():
         return source
     return path.parent.name if path.name == "dataset.jsonl" else path.name
+
+
+def _cell(text: str) -> str:
+    """Text that does not end its cell of a table."""
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _shown(settings: SFTSettings) -> dict[str, Any]:

@@ -25,13 +25,11 @@ from tessy.errors import ConfigError, TrainingError
 from tessy.printable import Say
 from tessy.sft.folder import SFTFolder
 from tessy.sft.prepare import TOKENS_FILE
-from tessy.sft.settings import Precision, Schedule, SFTSettings
+from tessy.sft.settings import PATIENCE_S, Precision, Schedule, SFTSettings
 
 _TOKENS_AT_ONCE = 32_768
 """Tokens of a micro batch, where its size is not given: 40k-token samples go one by one."""
 _EVERY_S = 15.0
-_PATIENCE_S = 6 * 3600
-"""Other processes wait so long for what the first one does between epochs."""
 
 
 class Trainer(SFTTrainer):
@@ -123,7 +121,7 @@ def _arguments(folder: SFTFolder, settings: SFTSettings) -> SFTConfig:
         data_seed=settings.seed,
         use_cpu=not gpu,
         dataloader_pin_memory=gpu,
-        ddp_timeout=_PATIENCE_S,
+        ddp_timeout=PATIENCE_S,
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
         save_strategy="no",

@@ -5,6 +5,8 @@ tokens.arrow     the samples in tokens, and tokens.json, what was counted
 state/           checkpoint-N: what the next start goes on from; only the last one
 epoch-1, …       a whole model each, and model.gguf if asked for
 loss.json, .png  loss at each step and epoch
+eval/epoch-0, …  the evaluation of each epoch, a run, and its log; if questions were given
+evaluation.json  their figures, and evaluation.png
 README.md        the card
 lock             held by the process that works in it
 """
@@ -48,6 +50,11 @@ class SFTFolder:
     def epoch(self, number: int) -> Path:
         """The folder of an epoch, from 1."""
         return self.path / f"epoch-{number}"
+
+    @property
+    def evaluations(self) -> Path:
+        """Where the runs lie that evaluate epochs."""
+        return self.path / "eval"
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from tessy.config import StrictSettings, did_you_mean, explain, read_toml
@@ -18,8 +18,13 @@ from tessy.errors import ConfigError
 from tessy.sft.gguf import DType
 from tessy.sft.masks import Loss, parse_loss
 
-_FOR_SPEED = ("micro_batch", "gradient_checkpointing", "save_steps", "export", "export_dtype")
+_FOR_SPEED = (
+    *("micro_batch", "gradient_checkpointing", "save_steps", "eval", "export", "export_dtype"),
+)
 """Settings that may change from one start of a training to the next."""
+
+PATIENCE_S = 24 * 3600
+"""Other processes wait so long for what the first one does alone, such as an evaluation."""
 
 
 class OverLength(StrEnum):
@@ -64,6 +69,24 @@ class LoraSettings(StrictSettings):
     """Their weight is alpha / rank."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Share of their inputs that is left out in each step."""
+
+
+class EvalSettings(StrictSettings):
+    """How the untrained model and each epoch are evaluated, as by `tessy eval`."""
+
+    questions: str
+    """A `.jsonl` or `.parquet` file, or a Hugging Face data set, with what the verifier needs."""
+    verify: str | None = None
+    """Verifier, as `NAME` or `NAME:COLUMN`; by default `config`'s, or each question names its."""
+    runs: int = Field(default=1, ge=1)
+    """Samples of each question."""
+    group: str | None = None
+    """A column of the questions by whose value figures are shown apart."""
+    limit: int | None = Field(default=None, ge=1)
+    """Only the first questions."""
+    config: Path | None = None
+    """A TOML file with settings of `tessy eval`: sampling, limits, concurrency. An epoch brings
+    its own model, tokenizer and format."""
 
 
 class SFTSettings(StrictSettings):
@@ -111,6 +134,9 @@ class SFTSettings(StrictSettings):
     """A Jinja file to render samples with, where the model's own drops the thinking."""
     template_args: dict[str, Any] = Field(default_factory=dict)
     """Arguments of the chat template, such as `enable_thinking`."""
+    eval: EvalSettings | None = None
+    """Evaluate the untrained model and each epoch as it ends; llama.cpp serves them, so this
+    exports `gguf`, too."""
     export: Export = Export.NONE
     """`gguf`: each epoch also as a file for llama.cpp."""
     export_dtype: DType = "f16"
@@ -123,6 +149,20 @@ class SFTSettings(StrictSettings):
             parse_loss(value)
         except ConfigError as error:
             raise PydanticCustomError("loss", "{why}", {"why": str(error)}) from None
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _evaluated_are_exported(cls, tree: Any) -> Any:
+        if isinstance(tree, dict) and tree.get("eval") is not None:
+            return {"export": Export.GGUF, **tree}
+        return tree
+
+    @field_validator("export")
+    @classmethod
+    def _export(cls, value: Export, info: ValidationInfo) -> Export:
+        if value is not Export.GGUF and info.data.get("eval") is not None:
+            raise PydanticCustomError("export", "epochs are evaluated as GGUF: leave it out")
         return value
 
     @property
@@ -143,7 +183,7 @@ def load_settings(path: Path | None, overrides: dict[str, Any]) -> SFTSettings:
 
     Args:
         path: The file; None for defaults.
-        overrides: By name, `lora` as a table; None is no override.
+        overrides: By name, `lora` and `eval` as tables; None is no override.
 
     Raises:
         ConfigError: The file is missing or no TOML, or a setting is unknown or out of bounds.
@@ -157,6 +197,8 @@ def load_settings(path: Path | None, overrides: dict[str, Any]) -> SFTSettings:
             tree[key] = value
     if "model" not in tree:
         raise ConfigError("no model to train is named", hint="--model FOLDER-OR-ID")
+    if isinstance(asked := tree.get("eval"), dict) and "questions" not in asked:
+        raise ConfigError("no questions to evaluate with are named", hint="--eval QUESTIONS")
     try:
         return SFTSettings.model_validate(tree)
     except ValidationError as error:

@@ -5,6 +5,7 @@
     fit          TRL's SFTTrainer on them
     epochs       of each epoch a whole model, and a GGUF file if asked for
     losses       loss.json, loss.png
+    evaluate     of each epoch how many questions it answers rightly, if some are given
     card         README.md
 
 The same command goes on where it was stopped or killed: from the last state that was whole
@@ -16,6 +17,7 @@ from __future__ import annotations
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +25,17 @@ from tessy.errors import MissingExtra
 from tessy.printable import Say
 from tessy.sft import losses as curves
 from tessy.sft.card import CARD_FILE, card
+from tessy.sft.curve import Point
 from tessy.sft.data import digest_of
 from tessy.sft.epochs import Epoch, OnEpoch, keep, kept
+from tessy.sft.evaluate import Evaluator
+from tessy.sft.exam import set_exam
 from tessy.sft.folder import SFTFolder
 from tessy.sft.prepare import Counts, is_prepared, prepare, read_counts
-from tessy.sft.settings import SFTSettings
+from tessy.sft.settings import PATIENCE_S, SFTSettings
 
 if TYPE_CHECKING:
+    from tessy.sft.fit import Progress
     from tessy.sft.student import Student
 
 _PICTURE_EVERY_S = 60.0
@@ -45,12 +51,15 @@ class Trained:
         epochs: Those whose folder is there; the last one's is the result.
         counts: What became of the rows.
         losses: At each step.
+        evaluation: The learning curve, from the untrained model; empty without questions, and in
+            other processes than the first.
     """
 
     folder: Path
     epochs: tuple[Epoch, ...]
     counts: Counts
     losses: curves.Losses
+    evaluation: tuple[Point, ...] = ()
 
 
 def train(
@@ -81,6 +90,8 @@ def train(
         RunMismatch: `out` holds something else.
         RunLocked: Another process is training in `out`.
         TrainingError: The loss is no number any more.
+        InputError: The questions to evaluate with can't be used.
+        EvaluationError: The evaluation of an epoch failed.
         KeyboardInterrupt: It was asked to stop; a state was saved.
     """
     _need_extra()
@@ -89,21 +100,26 @@ def train(
     from tessy.sft.quiet import quiet  # torch is heavy: only now
     from tessy.sft.student import find_student
 
-    process, folder = PartialState(), SFTFolder(out)
+    process, folder = PartialState(timeout=timedelta(seconds=PATIENCE_S)), SFTFolder(out)
     main = process.is_main_process
     say = say if main else _silent
+    exam = set_exam(settings, out) if main else None
     with quiet(), folder.locked() if main else nullcontext():
         student = find_student(settings)
+        evaluator = Evaluator(exam, folder, settings, say) if exam else None
         if main:
             _prepare(dataset, folder, student, settings, say)
+        if evaluator:
+            evaluator.untrained(student.tokenizer)
         process.wait_for_everyone()
         counts = read_counts(folder.path)
-        work = _Work(folder, settings, student, on_epoch if main else _silent, say, main)
+        tell = on_epoch if main else _silent
+        work = _Work(folder, settings, student, tell, evaluator, say, main)
         work.go(counts)
         process.wait_for_everyone()
         if main:
             work.finish(str(dataset), counts)
-    return Trained(out, tuple(work.epochs), counts, work.losses)
+    return Trained(out, tuple(work.epochs), counts, work.losses, work.evaluation)
 
 
 def _silent(_: Any) -> None:
@@ -167,14 +183,21 @@ class _Work:
         settings: SFTSettings,
         student: Student,
         on_epoch: OnEpoch,
+        evaluator: Evaluator | None,
         say: Say,
         main: bool,
     ) -> None:
         self.epochs: list[Epoch] = []
         self.losses = curves.Losses(())
         self._folder, self._settings, self._student = folder, settings, student
-        self._on_epoch, self._say, self._main = on_epoch, say, main
+        self._on_epoch, self._evaluator, self._say, self._main = on_epoch, evaluator, say, main
+        self._progress: Progress | None = None
         self._drawn = time.monotonic()
+
+    @property
+    def evaluation(self) -> tuple[Point, ...]:
+        """Epochs that were evaluated."""
+        return self._evaluator.points if self._evaluator else ()
 
     def go(self, counts: Counts) -> None:
         """Train what is left to be trained."""
@@ -191,7 +214,7 @@ class _Work:
         from tessy.sft import fit
         from tessy.sft.student import load_weights
 
-        progress = fit.Progress(
+        progress = self._progress = fit.Progress(
             self._settings, self._folder, main=self._main, done=self._done, say=self._say
         )
         trainer = fit.trainer(
@@ -211,7 +234,9 @@ class _Work:
         """Write what is said of the whole, and remove what only a resumption needs."""
         curves.write(self.losses, self._folder.path)
         curves.draw(self.losses, self._folder.path)
-        text = card(self._settings, dataset, counts, self.losses, self.epochs)
+        text = card(
+            self._settings, dataset, counts, self.losses, self.epochs, evaluation=self.evaluation
+        )
         for folder in (self._folder.path, *(epoch.folder for epoch in self.epochs[-1:])):
             (folder / CARD_FILE).write_text(text, "utf-8")
         self._folder.finish()
@@ -227,9 +252,14 @@ class _Work:
             self._drawn = time.monotonic()
         loss = self.losses.epochs()[number]
         self._say(f"epoch {number} of {self._settings.epochs}: loss {loss:.4f}")
+        if self._progress and self._progress.stopping:  # an evaluation would take its time
+            self._say(f"stopping behind epoch {number}, whose state is saved")
+            raise KeyboardInterrupt
         self._add(number)
 
     def _add(self, number: int) -> None:
-        epoch = kept(self._folder.epoch(number), number, self.losses.epochs()[number])
-        self.epochs.append(epoch)
-        self._on_epoch(epoch)
+        folder, loss = self._folder.epoch(number), self.losses.epochs()[number]
+        self._on_epoch(kept(folder, number, loss))
+        if self._evaluator:
+            self._evaluator.epoch(kept(folder, number, loss))
+        self.epochs.append(kept(folder, number, loss))  # evaluating may have made its GGUF

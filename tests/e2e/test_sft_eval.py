@@ -1,0 +1,118 @@
+"""`tessy sft --eval`: a curve that grows while one trains, stopped and killed in the middle of it.
+
+The data say the same of every question, so that two epochs of a tiny model are enough to learn it,
+and half of the questions are answered rightly by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from contextlib import suppress
+
+import pytest
+
+from conftest import start
+from e2e.test_sft import ENVIRONMENT, PATIENCE_S, run
+from sft.made import sample, student, write
+from tessy.errors import JournalError
+from tessy.runs.folder import RunFolder
+from tessy.runs.reader import Reader
+
+QUESTIONS = 16
+
+
+def questions() -> list[dict]:
+    """Every other one has the answer that the data give."""
+    return [
+        {
+            "id": f"q{number}",
+            "prompt": f"What is {2 + number % 2}+{2 + number % 2}?",
+            "answer": "4" if number % 2 == 0 else "6",
+            "verifier": "number",
+            "kind": "seen" if number % 2 == 0 else "other",
+        }
+        for number in range(QUESTIONS)
+    ]
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    """A command; and what it comes to undisturbed."""
+    folder = tmp_path_factory.mktemp("sft-eval")
+    data = write(folder / "d.jsonl", [sample(2, id=str(number)) for number in range(48)])
+    asked = write(folder / "q.jsonl", questions())
+    config = folder / "eval.toml"
+    config.write_text(
+        "concurrency = 2\n[student.sampling]\ntemperature = 0\n"
+        "[limits]\nthinking_tokens = 80\nanswer_tokens = 20\n"
+    )
+    command = [
+        *("sft", data, "--model", student(folder / "model"), "--epochs", 2, "--batch", 4),
+        *("--lr", 5e-3, "--export-dtype", "f32", "--eval", asked, "--eval-config", config),
+        *("--eval-group", "kind"),
+    ]
+    done = asyncio.run(run(*command, "--out", folder / "whole"))
+    assert done.code == 0, done.err
+    return command, folder / "whole", done
+
+
+def curve(folder) -> list[dict]:
+    return json.loads((folder / "evaluation.json").read_text())["epochs"]
+
+
+def ended(folder) -> int:
+    """Samples of a run that have ended so far."""
+    with suppress(JournalError), Reader(RunFolder(folder)) as reader:
+        return sum(1 for _ in reader.entries())
+    return 0
+
+
+async def test_the_curve_is_there_in_every_form(given):
+    _, whole, done = given
+    points = curve(whole)
+    assert [point["epoch"] for point in points] == [0, 1, 2]
+    assert [point["loss"] is None for point in points] == [True, False, False]
+    assert points[0]["pass_at_1"]["value"] == 0
+    last = points[2]
+    assert (last["questions"], last["runs"], last["unmeasured"]) == (QUESTIONS, QUESTIONS, 0)
+    assert last["groups"]["seen"]["value"] == 1
+    assert last["pass_at_1"]["value"] == 0.5
+    assert (whole / "evaluation.png").read_bytes().startswith(b"\x89PNG")
+    card = (whole / "README.md").read_text()
+    assert "| epoch | pass@1 | other | seen |" in card
+    assert "| 2 | 50.0% (" in card
+    for said in (
+        f"evaluating the untrained model on {QUESTIONS} questions",
+        f"untrained: pass@1 0.0% (0.0–0.0) of {QUESTIONS} questions",
+        "epoch 2 of 2: pass@1 50.0% (",
+        f"the curve: {whole / 'evaluation.png'}",
+    ):
+        assert said in done.err
+    assert (whole / "eval" / "epoch-2" / "evaluation.json").is_file()
+    assert not (whole / "eval" / "untrained").exists()
+
+
+async def test_stopped_and_killed_in_evaluations_it_goes_on_where_it_was(given, tmp_path):
+    command, whole, _ = given
+    out = tmp_path / "out"
+    for epoch, how in ((0, signal.SIGINT), (1, signal.SIGKILL)):
+        run_folder = out / "eval" / f"epoch-{epoch}"
+        before = ended(run_folder)
+        process = await start(*command, "--out", out, **ENVIRONMENT)
+        async with asyncio.timeout(PATIENCE_S):
+            while ended(run_folder) <= before:
+                assert process.returncode is None, (await process.communicate())[1].decode()
+                await asyncio.sleep(0.005)
+            process.send_signal(how)
+            _, err = await process.communicate()
+        assert process.returncode == (130 if how != signal.SIGKILL else -how), err.decode()
+        assert "Traceback" not in err.decode()
+        assert [point["epoch"] for point in curve(out)] == list(range(epoch))
+        assert epoch or before < ended(run_folder) < QUESTIONS
+    done = await run(*command, "--out", out)
+    assert done.code == 0, done.err
+    assert "the untrained model" not in done.err, "what is done is not done again"
+    assert curve(out) == curve(whole)
+    assert (out / "README.md").read_text() == (whole / "README.md").read_text()
