@@ -237,7 +237,8 @@ class SpanReader:
     def read(self, text: str, event: int) -> None:
         """See `Reader.read`."""
         if not self._ended:
-            self._views.extend((end, event) for end in self.reading.grow(text))
+            for end in self.reading.grow(text):
+                self._views.append((end, event))
             self._step()
 
     async def finish(self) -> None:

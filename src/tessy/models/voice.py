@@ -272,10 +272,10 @@ class _Gate:
     def __init__(self, ends: tuple[str, ...], before: str, reader: Any) -> None:
         self.reader = reader
         self._ends = ends
-        self._firsts = {end[0] for end in ends}
+        self._firsts = frozenset(end[0] for end in ends)
         self._longest = max(map(len, ends), default=1)
         tail = before[-self._longest :]
-        self._tail = tail if any(first in tail for first in self._firsts) else ""
+        self._tail = "" if self._firsts.isdisjoint(tail) else tail
         """The end of what came, let through or not, if a marker may have begun in it."""
         self._held = 0  # characters at its end that came and were not let through
 
@@ -286,8 +286,7 @@ class _Gate:
 
     def read(self, text: str, event: int) -> None:
         """See `Reader.read`; an end marker is the end of the reading."""
-        begins = any(first in text for first in self._firsts)
-        if not begins and not self._tail:  # no marker, nor the beginning of one
+        if not self._tail and self._firsts.isdisjoint(text):  # no marker, nor its beginning
             self.reader.read(text, event)
             return
         joined = self._tail + text
@@ -297,7 +296,7 @@ class _Gate:
             return
         self._held = min(new, self._beginning(joined))
         self._tail = joined[-self._longest :]
-        if not any(first in self._tail for first in self._firsts):
+        if self._firsts.isdisjoint(self._tail):
             self._tail = ""
         passed = joined[len(joined) - new : len(joined) - self._held]
         if passed:
