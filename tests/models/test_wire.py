@@ -1,4 +1,3 @@
-
 import orjson
 import pytest
 from hypothesis import given
