@@ -1,9 +1,12 @@
+import re
+import sys
 import unicodedata
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tessy import words
 from tessy.words import LONGEST_WORD, complete, units
 from texts import any_text, model_text
 
@@ -68,3 +71,12 @@ def test_examples(text, cut):
 def test_an_endless_run_without_blanks_is_split():
     lengths = [u.word_end - u.word_start for u in units("a" * (2 * LONGEST_WORD + 50))]
     assert lengths == [LONGEST_WORD, LONGEST_WORD, 50]
+
+
+def test_what_stands_alone_is_what_is_unspaced_and_extends_nothing():
+    every = "".join(map(chr, range(sys.maxunicode + 1)))
+
+    def those(characters):
+        return set(re.findall(f"[{characters}]", every))
+
+    assert those(words._ALONE) == those(words._UNSPACED) - those(words._EXTEND)

@@ -17,7 +17,7 @@ import hashlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from tessy import turns
 from tessy.boundary.judge import Tell, judged
@@ -89,7 +89,7 @@ class Session:
     async def commit(self, turn: Turn) -> None:
         """Add a turn to the trajectory and show it to both models and the journal."""
         before = self.trajectory.pending
-        turn = replace(turn, draft=self.draft) if self.draft else turn
+        turn = turn._replace(draft=self.draft) if self.draft else turn
         self.trajectory.apply(turn)
         self._span_tokens += turn.tokens - turn.thrown_tokens
         if turn.outcome is Outcome.HANDED_OVER:
@@ -108,7 +108,7 @@ class Session:
         """
         reason = self.trajectory.set_aside or SetAside(why, failure)
         for turn in turns.set_aside(self.trajectory, reason):
-            turn = replace(turn, draft=self.draft)
+            turn = turn._replace(draft=self.draft)
             self.trajectory.apply(turn)
             self.record(turn)
 
@@ -237,7 +237,8 @@ class SpanReader:
     def read(self, text: str, event: int) -> None:
         """See `Reader.read`."""
         if not self._ended:
-            self._views.extend((end, event) for end in self.reading.grow(text))
+            for end in self.reading.grow(text):
+                self._views.append((end, event))
             self._step()
 
     async def finish(self) -> None:

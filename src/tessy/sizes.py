@@ -12,9 +12,8 @@ Pure: it is told what happened and never looks at a clock.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from tessy.trajectory import Role
 
@@ -69,7 +68,7 @@ class _Learned:
 
     size: int
     line: _Line = field(default_factory=_Line)
-    spans: np.ndarray = field(default_factory=lambda: np.zeros(_LONGEST + 1))
+    spans: list[int] = field(default_factory=lambda: [0] * (_LONGEST + 1))
     new: int = 0
     asked: int = 0
 
@@ -112,7 +111,7 @@ class ChunkSizes:
             known.new = 0
 
 
-def best(spans: np.ndarray, first_s: float, token_s: float) -> int:
+def best(spans: Sequence[float], first_s: float, token_s: float) -> int:
     """The chunk size that takes the least time for some spans.
 
     Args:
@@ -120,8 +119,10 @@ def best(spans: np.ndarray, first_s: float, token_s: float) -> int:
         first_s: Seconds of a call without its tokens.
         token_s: Seconds for each token.
     """
+    import numpy as np  # streams do without
+
     sizes = np.arange(SMALLEST, LARGEST + 1)
     lengths = np.arange(len(spans))
     chunks = -(-(lengths[:, None] + 1) // sizes)  # it takes one token more to see the boundary
-    seconds = spans @ chunks * (first_s + token_s * sizes)
+    seconds = np.asarray(spans) @ chunks * (first_s + token_s * sizes)
     return int(sizes[seconds.argmin()])

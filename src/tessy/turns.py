@@ -22,8 +22,8 @@ depend on the size of the chunks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from tessy.boundary.protocol import Judgement, Passage
 from tessy.trajectory import Outcome, Part, Role, SetAside, Trajectory, Turn
@@ -42,8 +42,7 @@ class Finish(StrEnum):
     """It ended its text, or the thinking: end marker, stop token or end of text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(NamedTuple):
     """What a model wrote in one turn, without any marker.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 from contextlib import asynccontextmanager
 from urllib.parse import quote
@@ -337,7 +336,7 @@ async def test_a_long_trace_is_drawn_whole(tmp_path, browser):
     words = " and so on and so forth, until it is long enough"
     sample.turns = lambda: [
         *(
-            dataclasses.replace(turn, kept=words, outcome=Outcome.HANDED_OVER, thrown=" or not")
+            turn._replace(kept=words, outcome=Outcome.HANDED_OVER, thrown=" or not")
             for turn in many
         ),
         *turns[1:],

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import orjson
 import pytest
 from hypothesis import given
@@ -127,8 +125,8 @@ def test_a_prompt_that_is_json_already_makes_the_same_body():
     encoded = Encoded((bytearray(b"[1"), b",", b"2]"), 2)
     for dialect in (Dialect(), FULL):
         plain = body(ASK, "m", dialect, stream=True)
-        assert body(replace(ASK, prompt=encoded), "m", dialect, stream=True) == plain
-    text = replace(ASK, prompt=Encoded((b'"a', b'b"')))
+        assert body(ASK._replace(prompt=encoded), "m", dialect, stream=True) == plain
+    text = ASK._replace(prompt=Encoded((b'"a', b'b"')))
     assert orjson.loads(body(text, "m", FULL, stream=False))["add_special_tokens"] is True
 
 

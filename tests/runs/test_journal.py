@@ -33,6 +33,11 @@ turns = st.builds(
     pending_tokens=st.integers(0, 99),
     thrown_tokens=st.integers(0, 99),
     ids=st.none() | st.lists(st.integers(0, 2**20), max_size=9).map(tuple),
+    asked=st.integers(0, 99),
+    draft=st.integers(0, 99),
+    why=any_text,
+    failure=st.none() | st.sampled_from(Failure),
+    confidence=st.none() | st.floats(0, 1),
 )
 
 

@@ -89,6 +89,8 @@ class LocalCodec:
         except Exception as error:  # tokenizers raises bare Exception
             raise ConfigError(f"{path}: {error}") from None
         self._begin = _begin_id(folder, self._control)
+        self._is_byte_level = (raw.get("decoder") or {}).get("type") == "ByteLevel"
+        self._known: dict[int, Token] = {}
         self._sentinel: list[int] = self._text.encode("a", add_special_tokens=False).ids
 
     async def encode(self, piece: Piece, *, begin: bool = False) -> list[int]:
@@ -99,6 +101,15 @@ class LocalCodec:
 
     async def tokens(self, ids: Sequence[int]) -> list[Token]:
         """See `Codec.tokens`."""
+        try:
+            return [self._known[token_id] for token_id in ids]
+        except KeyError:
+            found = self._decode(ids)
+        if self._is_byte_level:  # what is whole characters once is the same ones wherever it stands
+            self._known |= {token.ids[0]: token for token in found if len(token.ids) == 1}
+        return found
+
+    def _decode(self, ids: Sequence[int]) -> list[Token]:
         from tokenizers.decoders import DecodeStream
 
         stream = DecodeStream(skip_special_tokens=True)

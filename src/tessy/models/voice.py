@@ -7,7 +7,7 @@ makes the `Voice` of one trajectory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tessy.config import ModelSettings
@@ -107,6 +107,7 @@ class Voice:
         self._seat = model.servers.sit(key)
         self.requests = 0
         self._prefix = prefix
+        self._stop_ids = {part: model.stop_ids(part) for part in Part}
         self._used = 0  # tokens of context that the last call took, as its server counts them
 
     async def continue_(self, trajectory: Trajectory, max_tokens: int, seed: int) -> Chunk:
@@ -148,7 +149,7 @@ class Voice:
         ends = self.model.ends
         request = await self._request(trajectory, max_tokens, seed, Part.THINKING)
         # Servers hold back as much text as a stop text is long; the gate sees it all the same.
-        request = replace(request, stop=(), event_tokens=self.model.settings.event_tokens)
+        request = request._replace(stop=(), event_tokens=self.model.settings.event_tokens)
         answer, gate = await self.model.servers.follow(
             self._seat, request, lambda: _Gate(ends, trajectory.pending, new_reader())
         )
@@ -208,7 +209,7 @@ class Voice:
             )
         thinking = part is Part.THINKING
         family = model.format.family
-        stop_ids = model.stop_ids(part)
+        stop_ids = self._stop_ids[part]
         self.requests += 1
         return Request(
             prompt=prompt,
@@ -233,7 +234,7 @@ class Voice:
 
     async def _cut_at_stop_ids(self, answer: Completion) -> Completion:
         """Cut what follows a stop token, for servers that generate on behind it."""
-        stops = set(self.model.stop_ids(Part.THINKING))
+        stops = set(self._stop_ids[Part.THINKING])
         codec = self.model.codec
         if codec is None or answer.ids is None or stops.isdisjoint(answer.ids):
             return answer
@@ -241,7 +242,7 @@ class Voice:
         text = "".join(token.text for token in await codec.tokens(answer.ids[:at]))
         if not answer.text.startswith(text):
             return answer
-        return replace(answer, text=text, finish="stop", ids=answer.ids[:at])
+        return answer._replace(text=text, finish="stop", ids=answer.ids[:at])
 
     @staticmethod
     def _chunk(request: Request, answer: Completion, before: str, ends: tuple[str, ...]) -> Chunk:
@@ -272,10 +273,10 @@ class _Gate:
     def __init__(self, ends: tuple[str, ...], before: str, reader: Any) -> None:
         self.reader = reader
         self._ends = ends
-        self._firsts = {end[0] for end in ends}
+        self._firsts = frozenset(end[0] for end in ends)
         self._longest = max(map(len, ends), default=1)
         tail = before[-self._longest :]
-        self._tail = tail if any(first in tail for first in self._firsts) else ""
+        self._tail = "" if self._firsts.isdisjoint(tail) else tail
         """The end of what came, let through or not, if a marker may have begun in it."""
         self._held = 0  # characters at its end that came and were not let through
 
@@ -286,8 +287,7 @@ class _Gate:
 
     def read(self, text: str, event: int) -> None:
         """See `Reader.read`; an end marker is the end of the reading."""
-        begins = any(first in text for first in self._firsts)
-        if not begins and not self._tail:  # no marker, nor the beginning of one
+        if not self._tail and self._firsts.isdisjoint(text):  # no marker, nor its beginning
             self.reader.read(text, event)
             return
         joined = self._tail + text
@@ -297,7 +297,7 @@ class _Gate:
             return
         self._held = min(new, self._beginning(joined))
         self._tail = joined[-self._longest :]
-        if not any(first in self._tail for first in self._firsts):
+        if self._firsts.isdisjoint(self._tail):
             self._tail = ""
         passed = joined[len(joined) - new : len(joined) - self._held]
         if passed:
