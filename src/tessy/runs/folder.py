@@ -23,6 +23,7 @@ import tomli_w
 
 from tessy.config import Config
 from tessy.errors import ConfigError, RunLocked, RunMismatch
+from tessy.trajectory import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,16 @@ class RunFolder:
         """
         found: dict[str, str] = self._read().get("run", {}).get("models", {})
         return found
+
+    def method(self) -> str:
+        """How this run's samples are written: the method, and who answers if that was chosen.
+
+        Raises:
+            RunMismatch: `run.toml` can't be read.
+        """
+        there = self._read()
+        method, answers = str(there.get("method", "?")), there.get("answer_by", Role.STUDENT)
+        return method if answers == Role.STUDENT else f"{method}, answer_by {answers}"
 
     def _read(self) -> dict[str, Any]:
         try:
