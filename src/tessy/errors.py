@@ -16,6 +16,7 @@
     │   ├── Unreachable           (also ConnectionError)  no connection, after retries
     │   ├── TimedOut              (also TimeoutError)     too slow, after retries
     │   ├── BadResponse           not what the protocol says (truncated, garbage), after retries
+    │   ├── NotAStream            a whole answer to a call that asked for a stream; never retried
     │   ├── ServerFailure         5xx or 429, after retries
     │   └── Refused               4xx: the server will not do it; never retried
     ├── TrainingError         a training came to a loss that is no number
@@ -108,6 +109,10 @@ class TimedOut(ModelError, TimeoutError):
 
 class BadResponse(ModelError):
     """The server answered something that the protocol does not allow, at every attempt."""
+
+
+class NotAStream(ModelError):
+    """The server gave a whole answer where a stream was asked for; no retry would change that."""
 
 
 class ServerFailure(ModelError):

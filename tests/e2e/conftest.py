@@ -94,5 +94,12 @@ def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+async def until(condition):
+    """Wait until something is so, but not for ever."""
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
 def faulty(rate: float, **more):
     return lambda seed: Faults(rate, seed=seed, **more)

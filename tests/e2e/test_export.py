@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from conftest import lines, start, tessy, two_servers, write_questions
+from conftest import lines, start, tessy, two_servers, until, write_questions
 from tessy.errors import JournalError
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import Reader
@@ -21,13 +21,6 @@ FORMATS = {
     "parquet": "train-00000-of-00001.parquet",
     "hf": "data/train-00000-of-00001.parquet",
 }
-
-
-async def until(condition):
-    """Wait until something is so, but not for ever."""
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture(scope="module")

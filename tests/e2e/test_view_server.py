@@ -144,6 +144,25 @@ def unescaped(page: str) -> str:
     return html.unescape(page)
 
 
+async def test_a_list_says_how_its_samples_are_written(run, client):
+    said = {
+        None: [],
+        "": ["method ?"],
+        'method = "teacher-only"\nanswer_by = "student"\n': ["method teacher-only"],
+        'method = "tessy"\nanswer_by = "teacher"\n': ["method tessy, answer_by teacher"],
+        "method = [": [],
+    }
+    async with viewing(run) as view:
+        for settings, expected in said.items():
+            if settings is not None:
+                (run / "run.toml").write_text(settings)
+            async with client.get(view.url) as answer:
+                page = await answer.text()
+            assert answer.status == 200
+            assert "q0" in page
+            assert re.findall(r'<span id="method">([^<]*)</span>', page) == expected
+
+
 async def test_an_id_may_be_anything(tmp_path, client):
     ids = ["../../etc", "a/b?c#d&e=f", "ü 漢字", "%00", "'; drop table samples;--", "\0"]
     folder = RunFolder(tmp_path / "run")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import faulty, lines, start, tessy, two_servers, write_questions
+from conftest import faulty, lines, start, tessy, two_servers, until, write_questions
 from tessy.testing import Latency
 
 SLOW = Latency(first_token_s=0.005, token_s=0.001)
@@ -34,12 +34,6 @@ async def workers_of(process) -> list[int]:
         while len(found := children(process.pid)) < 2:
             await asyncio.sleep(0.02)
     return found
-
-
-async def until(condition):
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("mode", ["stream", "chunks"])

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+from contextlib import asynccontextmanager
 
-from tessy.config import ModelSettings
-from tessy.errors import ModelError, Refused
+import orjson
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from tessy.config import ModelSettings, Sampling
+from tessy.errors import ModelError, NotAStream, Refused
 from tessy.models.client import Client
 from tessy.models.probe import probe
+from tessy.models.wire import Request
 from tessy.testing import EchoScript, ScriptedServer, build_tokenizer
 
 
@@ -56,3 +62,53 @@ async def test_nobody_there():
     async with Client("http://127.0.0.1:9/v1", "", settings) as client:
         with pytest.raises(ModelError):
             await probe(client)
+
+
+ANSWER = {
+    "choices": [{"text": " five", "finish_reason": "length"}],
+    "usage": {"completion_tokens": 1},
+}
+
+
+@asynccontextmanager
+async def answering(*streamed: bytes, content_type="application/json"):
+    """A server whose answers to calls for a stream are these bodies, the last one for ever."""
+    left, asked = list(streamed), []
+
+    async def complete(request):
+        if not (await request.json()).get("stream"):
+            return web.json_response(ANSWER)
+        asked.append(request)
+        said = left.pop(0) if len(left) > 1 else left[0]
+        return web.Response(body=said, content_type=content_type)
+
+    async def models(request):
+        return web.json_response({"data": [{"id": "odd"}]})
+
+    app = web.Application()
+    app.add_routes([web.get("/v1/models", models), web.post("/v1/completions", complete)])
+    settings = ModelSettings(model="http://x/v1", retries=3)
+    async with TestServer(app) as server, Client(str(server.make_url("/v1")), "", settings) as one:
+        yield one, asked
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/event-stream", "text/plain"])
+@pytest.mark.parametrize("option", [0, orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE])
+async def test_a_server_that_answers_whole_is_asked_for_a_stream_once(content_type, option):
+    body = orjson.dumps(ANSWER, option=option)
+    async with answering(b"\n " + body, content_type=content_type) as (client, asked):
+        abilities = await probe(client)
+        assert len(asked) == 1
+        assert not abilities.streaming
+        assert not abilities.dialect.streams
+        with pytest.raises(NotAStream):
+            await client.complete(Request("One,", 1, Sampling(), seed=0), stream=True)
+        assert len(asked) == 2
+
+
+@pytest.mark.parametrize("trouble", [{"error": "busy"}, {"choices": []}])
+async def test_trouble_that_comes_as_json_is_tried_again(trouble):
+    stream = b"data: " + orjson.dumps(ANSWER) + b"\n\ndata: [DONE]\n\n"
+    async with answering(orjson.dumps(trouble), stream) as (client, asked):
+        assert (await probe(client)).streaming
+        assert len(asked) >= 2

@@ -89,7 +89,7 @@ def list_page(sample: Written) -> str:
     ending = sample.ending(0)
     row = facts(0, ending.id, ending.failure, 1.5, ending.record)
     return pages.samples(
-        *(sample.id, State(2, 1, 2, 1, 7, trouble=sample.question)),
+        *(sample.id, sample.question, State(2, 1, 2, 1, 7, trouble=sample.question)),
         *(Filter(id=sample.id, text=sample.question), 2, Listed((row,), 120)),
         *([UnderWay(sample.id, 1.5, 3)], {"finished": 1, "repetition": 1}),
     )
@@ -135,6 +135,13 @@ def test_all_text_is_there_as_it_is(sample):
     assert visible(sample.id) in found["head"]
     assert visible(sample.drafts[0]["content"]) in found["drafts"]
     assert visible(sample.drafts[0]["why"]) in found["drafts"]
+
+
+@given(text)
+def test_a_list_says_the_method(method):
+    assert Reader(list_page(Written("q0", question=method))).said["method"] == (
+        f"method {visible(method)}"
+    )
 
 
 @pytest.mark.parametrize("page", [sample_page, list_page])

@@ -2,8 +2,8 @@
 
 Faults that may pass are retried with exponential backoff and jitter: connection errors,
 time-outs, 408, 429 (honouring `Retry-After`), 5xx and bodies that are cut short or garbled. Any
-other 4xx is a refusal and is not. Each is classified here, once, into a leaf of `ModelError`;
-an empty completion is none of them.
+other 4xx is a refusal and is not; nor is a whole answer where a stream was asked for. Each is
+classified here, once, into a leaf of `ModelError`; an empty completion is none of them.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from tessy.errors import (
     BadResponse,
     ConfigError,
     ModelError,
+    NotAStream,
     Refused,
     ServerFailure,
     TimedOut,
@@ -274,7 +275,7 @@ class Client:
             except ModelError as error:
                 name = type(error).__name__
                 self.traffic.faults[name] = self.traffic.faults.get(name, 0) + 1
-                if isinstance(error, Refused) or number > most:
+                if isinstance(error, Refused | NotAStream) or number > most:
                     raise
                 await asyncio.sleep(_wait_s(number, error))
         raise AssertionError("it returns or raises")

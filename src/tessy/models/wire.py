@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from tessy.config import Sampling
-from tessy.errors import BadResponse
+from tessy.errors import BadResponse, NotAStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +169,7 @@ class StreamParser:
         self._finish: str | None = None
         self._usage: dict[str, Any] = {}
         self._rest = b""
+        self._is_whole: bool | None = None  # it began as JSON and not as an event
         self._marks: list[int] = []  # ids up to and with each event that brought text
         self.events = 0
 
@@ -181,6 +182,11 @@ class StreamParser:
         Raises:
             BadResponse: A line is not an event of a completion.
         """
+        if self._is_whole is None and (begun := data.lstrip()):
+            self._is_whole = begun.startswith(b"{")
+        if self._is_whole:
+            self._rest += data
+            return
         lines = (self._rest + data).split(b"\n") if self._rest else data.split(b"\n")
         self._rest = lines.pop()
         for line in lines:
@@ -230,7 +236,11 @@ class StreamParser:
 
         Raises:
             BadResponse: The stream broke off.
+            NotAStream: It is none, but a whole answer.
         """
+        if self._is_whole:
+            parse(self._rest)
+            raise NotAStream("a whole answer came where a stream was asked for")
         if self._finish is None:
             raise BadResponse("the stream broke off before its end")
         ids = tuple(self._ids) if self._has_ids and self._ids else None

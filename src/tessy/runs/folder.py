@@ -23,6 +23,7 @@ import tomli_w
 
 from tessy.config import Config
 from tessy.errors import ConfigError, RunLocked, RunMismatch
+from tessy.trajectory import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ class RunFolder:
             RunMismatch: The folder holds something else.
             ConfigError: There can be no folder here.
         """
-        self._refuse_strangers()
+        own = {"lock", self.journal.name, f"{self.journal.name}-wal", f"{self.journal.name}-shm"}
+        refuse_strangers(self.settings, own, "run")
         with held(self.path):
             yield
 
@@ -90,16 +92,12 @@ class RunFolder:
             text = tomli_w.dumps({"run": run, **_without_none(wanted)})
             write_atomically(self.settings, text.encode())
             return date
-        there = self._read()
+        there = read_settings(self.settings)
         run = there.pop("run", {})
         different = differences(there, _without_none(wanted))
         if run.get("digest") != digest:
             different.append(f"the questions: {run.get('questions')} then, {questions} now")
-        if different:
-            raise RunMismatch(
-                f"{self.path} holds a run with other settings:\n  " + "\n  ".join(different),
-                hint="start anew in another folder (--out), or give the settings of that run",
-            )
+        refuse_others(self.path, different, "run")
         date = run["date"]
         assert isinstance(date, datetime.date)
         return date
@@ -113,7 +111,7 @@ class RunFolder:
         Raises:
             RunMismatch: Another model is served now.
         """
-        there = self._read()
+        there = read_settings(self.settings)
         known = there["run"].setdefault("models", names)
         if different := differences(known, names):
             raise RunMismatch(
@@ -128,28 +126,18 @@ class RunFolder:
         Raises:
             RunMismatch: `run.toml` can't be read.
         """
-        found: dict[str, str] = self._read().get("run", {}).get("models", {})
+        found: dict[str, str] = read_settings(self.settings).get("run", {}).get("models", {})
         return found
 
-    def _read(self) -> dict[str, Any]:
-        try:
-            return tomllib.loads(self.settings.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunMismatch(
-                f"{self.settings} can't be read: {error}", hint="give another --out"
-            ) from None
+    def method(self) -> str:
+        """How this run's samples are written: the method, and who answers if that was chosen.
 
-    def _refuse_strangers(self) -> None:
-        """Do not start a run in a folder that holds something else."""
-        if not self.path.is_dir():
-            return
-        own = {"lock", self.journal.name, f"{self.journal.name}-wal", f"{self.journal.name}-shm"}
-        there = {entry.name for entry in self.path.iterdir()} - own
-        if there and not self.settings.exists():
-            raise RunMismatch(
-                f"{self.path} is no run, but holds {', '.join(sorted(there)[:5])}",
-                hint="give the path of a new or empty folder",
-            )
+        Raises:
+            RunMismatch: `run.toml` can't be read.
+        """
+        there = read_settings(self.settings)
+        method, answers = str(there.get("method", "?")), there.get("answer_by", Role.STUDENT)
+        return method if answers == Role.STUDENT else f"{method}, answer_by {answers}"
 
 
 @contextmanager
@@ -180,6 +168,57 @@ def held(folder: Path) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def refuse_strangers(settings: Path, own: set[str], what: str) -> None:
+    """Start nothing in a folder that holds something else.
+
+    Args:
+        settings: The file that says what was begun in its folder.
+        own: Names of files that may be there before it.
+        what: A run, or what else is begun here.
+
+    Raises:
+        RunMismatch: There are other files, and no settings.
+    """
+    folder = settings.parent
+    if settings.exists() or not folder.is_dir():
+        return
+    if there := {entry.name for entry in folder.iterdir()} - own:
+        raise RunMismatch(
+            f"{folder} is no {what}, but holds {', '.join(sorted(there)[:5])}",
+            hint="give the path of a new or empty folder",
+        )
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings that something was begun with.
+
+    Raises:
+        RunMismatch: They can't be read.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunMismatch(f"{path} can't be read: {error}", hint="give another --out") from None
+
+
+def refuse_others(folder: Path, different: list[str], what: str) -> None:
+    """Go on with nothing that was begun with other settings.
+
+    Args:
+        folder: Where it lies.
+        different: What differs, a line each.
+        what: A run, or what else was begun here.
+
+    Raises:
+        RunMismatch: Something differs.
+    """
+    if different:
+        raise RunMismatch(
+            f"{folder} holds a {what} with other settings:\n  " + "\n  ".join(different),
+            hint=f"start anew in another folder (--out), or give the settings of that {what}",
+        )
 
 
 def differences(there: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:

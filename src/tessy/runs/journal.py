@@ -105,7 +105,8 @@ class Journal:
 
     def _open(self) -> sqlite3.Connection:
         try:
-            connection = sqlite3.connect(self.path, isolation_level=None)
+            address = self.path.absolute()  # "file:…" from here would be a URI to some SQLites
+            connection = sqlite3.connect(address, isolation_level=None)
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = full")
             version = connection.execute("pragma user_version").fetchone()[0]

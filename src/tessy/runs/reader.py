@@ -48,7 +48,8 @@ class Reader:
         if not folder.journal.exists():
             raise JournalError(f"{folder.path} is no run: it has no {folder.journal.name}")
         try:
-            self._connection = sqlite3.connect(f"file:{folder.journal}?mode=ro", uri=True)
+            address = f"{folder.journal.absolute().as_uri()}?mode=ro"
+            self._connection = sqlite3.connect(address, uri=True)
             self._connection.execute("select 1 from samples limit 1")
         except sqlite3.Error as error:
             raise JournalError(f"{folder.journal}: {error}") from None

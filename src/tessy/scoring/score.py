@@ -88,6 +88,8 @@ async def _score(
     async def work() -> None:
         nonlocal last, failed
         for sample in waiting:  # shared by all workers: each takes the next
+            if failed:
+                return
             try:
                 outcome = store.get(sample) or await _ask(sample, scorer)
             except Exception:
@@ -101,8 +103,6 @@ async def _score(
             if time.monotonic() - last >= _EVERY_S:
                 last = time.monotonic()
                 say(f"{run.label}: {len(scored.sums):,} samples scored")
-            if failed:
-                return
 
     await _together(work() for _ in range(scorer.at_once))
     scored.sums.sort(key=lambda pair: pair[0])

@@ -44,7 +44,7 @@ class Store:
     def __init__(self, folder: Path, scorer: str) -> None:
         self._path, self._scorer = folder / FILE, scorer
         try:
-            self._connection = sqlite3.connect(self._path, isolation_level=None)
+            self._connection = sqlite3.connect(self._path.absolute(), isolation_level=None)
             self._connection.execute("pragma journal_mode = wal")
             self._connection.execute("pragma synchronous = normal")
             self._connection.executescript(_SCHEMA)

@@ -14,7 +14,6 @@ lock             held by the process that works in it
 from __future__ import annotations
 
 import shutil
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,8 +22,14 @@ from typing import Any
 
 import tomli_w
 
-from tessy.errors import RunMismatch
-from tessy.runs.folder import differences, held, write_atomically
+from tessy.runs.folder import (
+    differences,
+    held,
+    read_settings,
+    refuse_others,
+    refuse_strangers,
+    write_atomically,
+)
 from tessy.sft.losses import STATE_FILE
 
 _COMPLETE = "complete"
@@ -65,13 +70,7 @@ class SFTFolder:
             RunMismatch: The folder holds something else.
             ConfigError: There can be no folder here.
         """
-        if self.path.is_dir() and not self.settings.exists():
-            there = {entry.name for entry in self.path.iterdir()} - _OWN
-            if there:
-                raise RunMismatch(
-                    f"{self.path} is no training, but holds {', '.join(sorted(there)[:5])}",
-                    hint="give the path of a new or empty folder",
-                )
+        refuse_strangers(self.settings, _OWN, "training")
         with held(self.path):
             yield
 
@@ -92,21 +91,12 @@ class SFTFolder:
             text = tomli_w.dumps({"data": {"set": dataset, "digest": digest}, **identity})
             write_atomically(self.settings, text.encode())
             return
-        try:
-            there = tomllib.loads(self.settings.read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunMismatch(
-                f"{self.settings} can't be read: {error}", hint="give another --out"
-            ) from None
+        there = read_settings(self.settings)
         data = there.pop("data", {})
         different = differences(there, identity)
         if data.get("digest") != digest:
             different.append(f"the data set: {data.get('set')} then, {dataset} now")
-        if different:
-            raise RunMismatch(
-                f"{self.path} holds a training with other settings:\n  " + "\n  ".join(different),
-                hint="start anew in another folder (--out), or give the settings of that training",
-            )
+        refuse_others(self.path, different, "training")
 
     def checkpoint(self) -> Path | None:
         """The last whole checkpoint; one that a crash left unfinished does not count."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from importlib import resources
 
 import orjson
 from aiohttp import web
 
-from tessy.errors import InputError, TessyError
+from tessy.errors import InputError, RunMismatch, TessyError
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import Reader, UnderWay
 from tessy.view import pages, trace
@@ -101,6 +102,7 @@ class Handlers:
         listed = self._search.page(wanted, page)
         return pages.samples(
             self._run,
+            self._method(),
             self._follower.state,
             wanted,
             page,
@@ -108,6 +110,11 @@ class Handlers:
             self._under_way(wanted, page),
             self._search.statuses(),
         )
+
+    def _method(self) -> str | None:
+        with suppress(RunMismatch):  # the samples can be shown without
+            return self._folder.method()
+        return None
 
     def _under_way(self, wanted: Filter, page: int) -> Sequence[UnderWay]:
         if wanted.knows_endings:

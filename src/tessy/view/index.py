@@ -59,7 +59,7 @@ _PROOFS = 16
 def index_path(folder: RunFolder) -> Path:
     """Where the index of a run lies."""
     name = hashlib.sha256(str(folder.journal.resolve()).encode()).hexdigest()[:32]
-    return cache_folder() / "view" / f"{name}.sqlite"
+    return cache_folder().absolute() / "view" / f"{name}.sqlite"
 
 
 class Index:

@@ -24,6 +24,7 @@ from tessy.view.trace import Trace
 
 def samples(
     run: str,
+    method: str | None,
     state: State,
     wanted: Filter,
     page: int,
@@ -35,6 +36,7 @@ def samples(
 
     Args:
         run: The run's folder.
+        method: How its samples are written; None if that is not known.
         state: How far the run and the index are.
         wanted: The filter.
         page: Which page, from 1.
@@ -48,6 +50,7 @@ def samples(
     return _render(
         "samples.html.jinja",
         run=run,
+        method=method,
         state=state,
         wanted=wanted,
         page=page,

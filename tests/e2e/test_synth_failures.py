@@ -1,0 +1,122 @@
+"""`tessy synth` when calls or samples fail: each question ends once, with a reason."""
+
+from __future__ import annotations
+
+import pytest
+
+from conftest import PREDICTOR, faulty, lines, start, tessy, two_servers, until, write_questions
+from tessy.testing import Faults, Latency, LoopScript, ScriptedServer, SilentScript
+from tessy.testing.faults import Fault
+
+
+async def test_every_question_is_accounted_for_with_a_fifth_of_all_calls_failing(
+    tmp_path, tokenizers
+):
+    questions = write_questions(tmp_path / "q.jsonl", 20)
+    async with two_servers(tokenizers) as (_, options):
+        done = await tessy("synth", questions, "--out", tmp_path / "calm", *options)
+        assert done.code == 0, done.err
+    async with two_servers(tokenizers, faults=faulty(0.2)) as (servers, options):
+        done = await tessy("synth", questions, "--out", tmp_path / "run", *options)
+        assert done.code == 0, done.err
+        assert servers["student"].stats.faults
+    assert "faults met" in done.err
+    # Every fault was retried with the same seed, so nothing of it shows in the data.
+    calm, run = (tmp_path / name / "dataset.jsonl" for name in ("calm", "run"))
+    assert calm.read_bytes() == run.read_bytes()
+
+
+async def test_refusals_and_empty_texts_end_as_failures_with_a_reason(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 20)
+    kinds = (Fault.REFUSE, Fault.EMPTY)
+
+    def faults(seed):
+        return Faults(0.04, kinds, seed=seed)
+
+    async with two_servers(tokenizers, faults=faults) as (_, options):
+        done = await tessy("synth", questions, "--out", tmp_path / "run", *options)
+    assert done.code == 0, done.err
+    finished, failed = (
+        lines(tmp_path / "run" / name) for name in ("dataset.jsonl", "failures.jsonl")
+    )
+    assert sorted(r["id"] for r in finished + failed) == sorted(f"q{n}" for n in range(20))
+    assert failed
+    assert {r["reason"] for r in failed} <= {"refused", "no_progress", "empty_answer"}
+    assert all(r["detail"] for r in failed)
+
+
+async def test_retried_failures_are_another_attempt_and_end_once(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 3)
+    settings = tmp_path / "run.toml"
+    settings.write_text("[student]\nretries = 0\n[teacher]\nretries = 0\n")
+    out = tmp_path / "run"
+
+    def always(seed):
+        return Faults(0.5, (Fault.GARBAGE,), seed=seed + 5)
+
+    slow = Latency(first_token_s=0.01, token_s=0.002)
+    async with two_servers(tokenizers, latency=slow, words=200) as (servers, options):
+        command = ["synth", questions, "--out", out, *options, "--config", settings]
+        process = await start(*command)
+        await until(lambda: servers["student"].stats.requests > 12)
+        servers["student"]._faults = always(1)
+        await process.communicate()
+        failed = lines(out / "failures.jsonl")
+        assert {f["reason"] for f in failed} == {"model_error"}
+        servers["student"]._faults = None
+        done = await tessy(*command)
+        assert lines(out / "failures.jsonl") == failed, "a failure stays one until it is retried"
+        done = await tessy(*command, "--retry-failed")
+        assert done.code == 0, done.err
+        assert f"{len(failed)} failed samples are written anew" in done.err
+    assert lines(out / "failures.jsonl") == []
+    assert [r["id"] for r in lines(out / "dataset.jsonl")] == ["q0", "q1", "q2"]
+
+
+@pytest.mark.parametrize(
+    ("script", "limits", "reason"),
+    [
+        (SilentScript(), [], "no_progress"),
+        (LoopScript(" okay wait hmm so"), [], "repetition"),
+        (LoopScript(" okay wait hmm so"), ["--thinking-tokens", "12"], "thinking_limit"),
+    ],
+)
+async def test_samples_that_cannot_be_written_fail_with_their_reason(
+    tmp_path, tokenizers, script, limits, reason
+):
+    questions = write_questions(tmp_path / "q.jsonl", 2)
+    async with ScriptedServer(script) as server:
+        options = ["--student", server.url, "--teacher", server.url, "--predictor", PREDICTOR]
+        done = await tessy("synth", questions, "--out", tmp_path / "run", *options, *limits)
+        assert done.code == 1, "nothing was finished"
+        failed = lines(tmp_path / "run" / "failures.jsonl")
+        assert [f["reason"] for f in failed] == [reason, reason]
+        again = await tessy(
+            *("synth", questions, "--out", tmp_path / "run", *options, *limits, "--retry-failed")
+        )
+    assert "2 failed samples are written anew" in again.err
+
+
+async def test_a_context_that_is_too_short(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 1)
+    async with two_servers(tokenizers, context_length=300, words=400) as (_, options):
+        await tessy("synth", questions, "--out", tmp_path / "run", *options)
+    failed = lines(tmp_path / "run" / "failures.jsonl")
+    assert [f["reason"] for f in failed] == ["context_limit"]
+
+
+async def test_a_predictor_that_raises(tmp_path, tokenizers, monkeypatch):
+    (tmp_path / "broken_predictor.py").write_text(
+        "class P:\n    name = 'p'\n    batched = False\n"
+        "    def judge(self, passages):\n        raise KeyError('oops')\n"
+    )
+    questions = write_questions(tmp_path / "q.jsonl", 1)
+    async with two_servers(tokenizers) as (_, options):
+        options[-1] = "python:broken_predictor:P"
+        done = await tessy(
+            *("synth", questions, "--out", tmp_path / "run", *options), PYTHONPATH=str(tmp_path)
+        )
+    assert done.code == 1
+    failed = lines(tmp_path / "run" / "failures.jsonl")
+    assert failed[0]["reason"] == "predictor_error"
+    assert "oops" in failed[0]["detail"]

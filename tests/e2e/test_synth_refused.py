@@ -1,0 +1,90 @@
+"""`tessy synth` of what it can't use: it says so before any work is spent."""
+
+from __future__ import annotations
+
+import json
+
+from conftest import lines, tessy, two_servers, write_questions
+from tessy.testing import build_tokenizer
+
+
+async def test_a_data_set_that_cannot_be_had_is_named(tmp_path):
+    done = await tessy(
+        "synth", "nobody/nothing:train", "--out", tmp_path / "run", HF_HUB_OFFLINE="1"
+    )
+    assert done.code == 2
+    assert "nobody/nothing:train: no such file, and no data set" in done.err
+    assert "Traceback" not in done.err
+
+
+async def test_bad_lines_are_refused_before_any_model_is_called(tmp_path):
+    questions = tmp_path / "q.jsonl"
+    questions.write_text('{"prompt": "fine"}\n{"prompt": 3}\n{"promt": "typo"}\n')
+    options = ["--student", "http://127.0.0.1:9/v1", "--teacher", "http://127.0.0.1:9/v1"]
+    done = await tessy("synth", questions, "--out", tmp_path / "run", *options)
+    assert done.code == 2
+    assert f"{questions}:2: prompt must be text, not int" in done.err
+    assert f"{questions}:3: none of prompt, question" in done.err
+    assert not (tmp_path / "run").exists()
+
+
+async def test_bad_lines_can_be_recorded_as_failures(tmp_path, tokenizers):
+    questions = tmp_path / "q.jsonl"
+    good = json.dumps({"id": "good", "prompt": "[[t]] What?"})
+    questions.write_text(f'{{"prompt": 3}}\n{good}\n{{"promt": "typo"}}\n')
+    async with two_servers(tokenizers) as (_, options):
+        command = ["synth", questions, "--out", tmp_path / "run", *options, "--skip-bad"]
+        for _ in range(2):  # the second time changes nothing
+            done = await tessy(*command)
+            assert done.code == 0, done.err
+            assert "3 = 1 finished + 2 failed" in done.err
+    failed = lines(tmp_path / "run" / "failures.jsonl")
+    assert [(f["reason"], f["where"]) for f in failed] == [
+        ("bad_question", f"{questions}:1"),
+        ("bad_question", f"{questions}:3"),
+    ]
+
+
+async def test_a_conversation_that_a_template_refuses_is_named_before_any_work(
+    tmp_path, tokenizers, tmp_path_factory
+):
+    folder = tmp_path_factory.mktemp("picky") / "teacher"
+    build_tokenizer(folder, flavour="deepseek-r1")
+    template = "{% if messages[0].role == 'system' %}{{ raise_exception('no system!') }}{% endif %}"
+    path = folder / "chat_template.jinja"
+    path.write_text(template + path.read_text(encoding="utf-8"), encoding="utf-8")
+    questions = tmp_path / "q.jsonl"
+    asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
+    lines_ = [{"prompt": "What?"}, {"id": "strict", "messages": asked}]
+    questions.write_text("".join(json.dumps(line) + "\n" for line in lines_))
+    async with two_servers({**tokenizers, "teacher": folder}) as (servers, options):
+        done = await tessy("synth", questions, "--out", tmp_path / "run", *options)
+        assert servers["teacher"].stats.requests < 10, "only probed"
+    assert done.code == 2
+    assert "question strict, teacher" in done.err
+    assert "no system!" in done.err
+
+
+async def test_an_out_that_can_be_no_folder(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 1)
+    options = ["--student", "http://127.0.0.1:9/v1", "--teacher", "http://127.0.0.1:9/v1"]
+    for out in (questions, questions / "run"):
+        done = await tessy("synth", questions, "--out", out, *options)
+        assert done.code == 2
+        assert f"{out} can't be a run's folder" in done.err
+
+
+async def test_the_key_is_written_nowhere(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 1)
+    settings = tmp_path / "run.toml"
+    keys = 'api_key_env = "TESSY_TEST_KEY"'
+    settings.write_text(f'[student]\nmodel="x"\n{keys}\n[teacher]\nmodel="x"\n{keys}\n')
+    async with two_servers(tokenizers, api_key="s3cret-k3y") as (_, options):
+        command = ["synth", questions, "--out", tmp_path / "run", *options, "--config", settings]
+        done = await tessy(*command, TESSY_TEST_KEY="s3cret-k3y")
+        assert done.code == 0, done.err
+        for file in (tmp_path / "run").iterdir():
+            assert b"s3cret-k3y" not in file.read_bytes(), file
+        done = await tessy(*command[:3], tmp_path / "other", *command[4:])
+    assert done.code == 2
+    assert "TESSY_TEST_KEY is not set" in done.err

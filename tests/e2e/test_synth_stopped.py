@@ -1,0 +1,176 @@
+"""`tessy synth` that was killed, stopped or left by its servers: the same command goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+
+from conftest import lines, start, tessy, two_servers, until, write_questions
+from tessy.errors import JournalError
+from tessy.runs.folder import RunFolder
+from tessy.runs.reader import Reader
+from tessy.testing import Latency
+
+
+def turns_on_disk(folder: RunFolder, sample_id: str) -> int:
+    try:
+        with Reader(folder) as reader:
+            return len(reader.turns(sample_id))
+    except JournalError:
+        return 0
+
+
+async def test_exactly_once_with_kill_9_at_random_moments(tmp_path, tokenizers):
+    """Killed ten times and resumed: the same bytes as an undisturbed run."""
+    questions = write_questions(tmp_path / "q.jsonl", 12)
+    slow = Latency(first_token_s=0.005, token_s=0.001)
+    chance = random.Random(7)
+    async with two_servers(tokenizers, latency=slow) as (_, options):
+        command = ["synth", questions, *options, "--concurrency", "4", "--quiet", "--out"]
+        done = await tessy(*command, tmp_path / "undisturbed")
+        assert done.code == 0, done.err
+        killed = 0
+        while killed < 10:
+            process = await start(*command, tmp_path / "killed")
+            try:
+                await asyncio.wait_for(process.wait(), chance.uniform(0.6, 2.0))
+                break
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+                killed += 1
+        done = await tessy(*command, tmp_path / "killed")
+        assert done.code == 0, done.err
+    assert killed >= 3, "the run was over before it could be killed"
+    names = ("dataset.jsonl", "failures.jsonl")
+    undisturbed, resumed = (
+        [(tmp_path / run / name).read_bytes() for name in names]
+        for run in ("undisturbed", "killed")
+    )
+    assert resumed == undisturbed
+
+
+async def test_a_killed_run_goes_on_from_its_turns_and_not_from_the_start(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 1)
+    slow = Latency(first_token_s=0.02, token_s=0.002)
+    async with two_servers(tokenizers, latency=slow, words=200) as (servers, options):
+        command = ["synth", questions, *options, "--quiet", "--out"]
+        assert (await tessy(*command, tmp_path / "undisturbed")).code == 0
+        whole = servers["teacher"].stats.generated_tokens
+        process = await start(*command, tmp_path / "killed")
+        folder = RunFolder(tmp_path / "killed")
+        await until(lambda: turns_on_disk(folder, "q0") >= 10)
+        process.kill()
+        await process.wait()
+        before = servers["teacher"].stats.generated_tokens
+        assert (await tessy(*command, tmp_path / "killed")).code == 0
+        after = servers["teacher"].stats.generated_tokens - before
+    assert after < 0.8 * whole
+    first, second = (tmp_path / run / "dataset.jsonl" for run in ("undisturbed", "killed"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+async def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 6)
+    slow = Latency(first_token_s=0.01, token_s=0.002)
+    async with two_servers(tokenizers, latency=slow, words=200) as (servers, options):
+        command = ["synth", questions, "--out", tmp_path / "run", *options, "--concurrency", "2"]
+        process = await start(*command)
+        await until(lambda: servers["teacher"].stats.requests > 12)
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(5):
+            _, err = await process.communicate()
+        assert process.returncode == 130, err.decode()
+        assert "stopped: the same command goes on" in err.decode()
+        assert "Traceback" not in err.decode()
+        done = await tessy(*command)
+        assert done.code == 0, done.err
+    assert len(lines(tmp_path / "run" / "dataset.jsonl")) == 6
+
+
+async def test_a_server_that_dies_stops_the_run_and_fails_no_sample(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 4)
+    settings = tmp_path / "run.toml"
+    settings.write_text('[student]\nmodel="x"\nretries = 1\n[teacher]\nmodel="x"\nretries = 1\n')
+    slow = Latency(first_token_s=0.01, token_s=0.005)
+    async with two_servers(tokenizers, latency=slow, words=200) as (servers, options):
+        command = [*("synth", questions, "--out", tmp_path / "run", *options, "--config", settings)]
+        process = await start(*command)
+        await until(lambda: servers["teacher"].stats.requests > 12)
+        await servers["teacher"].__aexit__(None, None, None)
+        _, err = await process.communicate()
+    assert process.returncode == 3, err.decode()
+    assert "the teacher's server" in err.decode()
+    assert "is gone" in err.decode()
+    assert lines(tmp_path / "run" / "failures.jsonl") == []
+    async with two_servers(tokenizers) as (_, options):
+        command[4 : 4 + len(options)] = options
+        done = await tessy(*command)
+    assert done.code == 0, done.err
+    assert len(lines(tmp_path / "run" / "dataset.jsonl")) == 4
+
+
+async def test_a_key_that_is_not_taken_any_more_stops_the_run_and_fails_no_sample(
+    tmp_path, tokenizers
+):
+    questions = write_questions(tmp_path / "q.jsonl", 4)
+    settings = tmp_path / "run.toml"
+    keys = 'api_key_env = "TESSY_TEST_KEY"'
+    settings.write_text(f"[student]\n{keys}\n[teacher]\n{keys}\n")
+    slow = Latency(first_token_s=0.01, token_s=0.002)
+    async with two_servers(tokenizers, latency=slow, api_key="old", words=200) as (
+        servers,
+        options,
+    ):
+        command = ["synth", questions, "--out", tmp_path / "run", *options, "--config", settings]
+        process = await start(*command, TESSY_TEST_KEY="old")
+        await until(lambda: servers["teacher"].stats.requests > 12)
+        servers["teacher"]._api_key = "new"
+        _, err = await process.communicate()
+        assert process.returncode == 3, err.decode()
+        assert "401" in err.decode()
+        assert lines(tmp_path / "run" / "failures.jsonl") == []
+        servers["student"]._api_key = "new"
+        done = await tessy(*command, TESSY_TEST_KEY="new")
+    assert done.code == 0, done.err
+    assert len(lines(tmp_path / "run" / "dataset.jsonl")) == 4
+
+
+async def test_a_changed_setting_is_refused_with_what_differs(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 1)
+    async with two_servers(tokenizers) as (_, options):
+        command = ["synth", questions, "--out", tmp_path / "run", *options]
+        assert (await tessy(*command)).code == 0
+        before = (tmp_path / "run" / "dataset.jsonl").read_bytes()
+        done = await tessy(*command, "--student-chunk", "5", "--seed", "9")
+        assert done.code == 2
+        assert "student.chunk: not set then, 5 now" in done.err
+        assert "seed: 0 then, 9 now" in done.err
+        assert "hint: start anew in another folder (--out)" in done.err
+    assert (tmp_path / "run" / "dataset.jsonl").read_bytes() == before
+
+
+async def test_a_first_start_that_failed_over_a_typo_can_be_mended(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 1)
+    dead = ["--student", "http://127.0.0.1:9/v1", "--teacher", "http://127.0.0.1:9/v1"]
+    command = ["synth", questions, "--out", tmp_path / "run", "--seed", "1"]
+    done = await tessy(*command, *dead)
+    assert done.code == 1
+    assert "hint: is it running, and its URL right?" in done.err
+    async with two_servers(tokenizers) as (_, options):
+        done = await tessy(*command[:-1], "2", *options)
+        assert done.code == 0, done.err
+        done = await tessy(*command, *options)
+        assert done.code == 2
+        assert "seed: 2 then, 1 now" in done.err
+
+
+async def test_the_limit_can_be_raised_later(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 4)
+    async with two_servers(tokenizers) as (_, options):
+        command = ["synth", questions, "--out", tmp_path / "run", *options, "--limit"]
+        assert "2 = 2 finished" in (await tessy(*command, "2")).err
+        assert "4 = 4 finished" in (await tessy(*command, "4")).err
+    ids = [r["id"] for r in lines(tmp_path / "run" / "dataset.jsonl")]
+    assert ids == ["q0", "q1", "q2", "q3"]

@@ -1,0 +1,92 @@
+"""Runs in folders whose names mean something to whoever opens them by an address."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from tessy.cli.paint import paint_list
+from tessy.export.source import find
+from tessy.report.gather import sources
+from tessy.runs.folder import RunFolder
+from tessy.runs.reader import Reader, export
+from tessy.scoring.store import FILE, Store
+from tessy.verify.responses import read_responses
+from tessy.view.filters import Filter
+from tessy.view.index import Index, index_path
+from tessy.view.search import Search
+from written import Written, write_run
+
+HOSTILE = [
+    "a b",
+    " ",
+    "what?mode=memory",
+    "run#1",
+    "100%",
+    "%41",
+    "%00",
+    "a%2Fb",
+    "it's",
+    'a"b',
+    "a;b&c=d",
+    "file:x",
+    "a\\b",
+    "a\nb",
+    "[red]é☃",
+]
+names = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=20)
+
+
+def check(folder: RunFolder) -> None:
+    """Whoever opens runs finds the one sample of this one."""
+    asyncio.run(write_run(folder, [Written("only")]))
+    with Reader(folder) as reader:
+        assert [entry.id for entry in reader.entries()] == ["only"]
+    export(folder)
+    console = Console(file=StringIO(), record=True)
+    paint_list(console, folder.path, 5)
+    assert console.export_text().split() == ["only", "finished"]
+    (source,) = sources([folder.path])
+    assert len(list(source.samples())) == 1
+    assert [sample.id for sample in find(str(folder.path)).samples()] == ["only"]
+    assert [response.id for response in read_responses(folder.path)] == ["only"]
+    with Store(folder.path, "scorer") as store:
+        assert store.get(next(source.samples())) is None
+    assert (folder.path / FILE).exists()
+    with closing(Index(folder)) as index:
+        index.add(index.missing())
+        while index.read(3):
+            pass
+    assert [row.id for row in Search(index_path(folder)).page(Filter(), 1).rows] == ["only"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_run_is_opened_whatever_its_folder_is_called(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("TESSY_CACHE", str(tmp_path / name / "cache"))
+    check(RunFolder(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_path_from_here_is_one_too(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("TESSY_CACHE", f"{name}-cache")
+    monkeypatch.chdir(tmp_path)
+    check(RunFolder(Path(name)))
+
+
+def test_any_name(tmp_path_factory):
+    @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+    @given(names.filter(lambda name: name not in (".", "..")))
+    def opened(name):
+        folder = tmp_path_factory.mktemp("any")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TESSY_CACHE", str(folder / "cache"))
+            check(RunFolder(folder / name))
+
+    opened()
