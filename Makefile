@@ -6,11 +6,14 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO_OUT ?= runs/demo
 
-.PHONY: help install install-dev sandbox demo test test-vllm
+.PHONY: help install install-dev sandbox demo demo-llm study study-smoke test test-vllm
 .PHONY: test-trainers check bench format clean
 
 help:
-	@echo "make demo     synthesis with two small real models, from questions to a data set"
+	@echo "make demo     two small models, alone and together, on questions with known answers"
+	@echo "make demo-llm   the same way with two real language models, which it fetches (330 MB)"
+	@echo "make study    what each method's data does to a student, as a page: hours"
+	@echo "make study-smoke  the same in minutes, to see that it works"
 	@echo "make test     all tests"
 	@echo "make test-vllm  the tests against the real vLLM, which it installs (2.5 GB)"
 	@echo "make test-trainers  exports, with LLaMA-Factory and Axolotl, which it installs (11 GB)"
@@ -27,7 +30,7 @@ $(VENV)/bin/python:
 	$(INSTALL) --upgrade pip
 
 $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(INSTALL) --editable '.[hub]'
+	$(INSTALL) --editable '.[hub,report]'
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
@@ -49,6 +52,15 @@ sandbox:
 
 demo: install
 	$(BIN)/python examples/demo.py $(DEMO_OUT)
+
+demo-llm: install
+	$(BIN)/python examples/demo_llm.py runs/demo-llm
+
+study: install-dev
+	$(BIN)/tessy lab study recipes/study/study.toml --out runs/study --page runs/study/study.md
+
+study-smoke: install-dev
+	$(BIN)/tessy lab study recipes/study/smoke.toml --out runs/study-smoke --page runs/study-smoke/study.md
 
 test: install-dev sandbox
 	$(BIN)/python -m pytest -n 2 --cov=tessy --cov-report=term:skip-covered -q

@@ -1,49 +1,90 @@
-"""Five contest problems and two small real language models.
+"""The mission in two minutes: two small models, alone and together, on sums.
 
-Run by `make demo`. The two models (SmolLM2-135M as student, Gemma-3-270M as teacher) are
-fetched on first use, about 330 MB. They are far too small to solve these problems: what this
-shows is how the method works, who wrote what, and that the data set loads.
+Run by `make demo`. The models ship with tessy: about a million parameters each, trained from
+nothing on arithmetic and word puzzles in two voices (docs/lab.md). The student forgets to borrow
+when it subtracts; the teacher does not, but talks otherwise.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TESSY = [sys.executable, "-m", "tessy.cli.main"]
+SUMS = "sums.jsonl"
 
 
 def main(out: Path) -> int:
-    """Synthesize, show a trajectory, and load the data set back."""
-    say("1. tessy synth: five problems, thinking written in turns")
-    here = HERE.relative_to(Path.cwd()) if HERE.is_relative_to(Path.cwd()) else HERE
-    command = ["synth", here / "problems.jsonl", "--config", here / "demo.toml", "--out", out]
-    print(f"   $ tessy {' '.join(map(str, command))}\n", flush=True)
-    code = subprocess.run([*TESSY, *map(str, command)], check=False).returncode
-    if code:
-        return code
-    from datasets import disable_progress_bars, load_dataset
-
-    disable_progress_bars()
-    path = out / "dataset.jsonl"
-    with tempfile.TemporaryDirectory() as cache:
-        data = load_dataset("json", data_files=str(path), split="train", cache_dir=cache)
-        best = max(data, key=lambda record: record["stats"]["hand_overs"])
-        say(f"2. tessy show: who wrote what in the sample with most hand-overs, {best['id']}")
-        print(f"   $ tessy show {out} {best['id']} --thrown\n", flush=True)
-        subprocess.run([*TESSY, "show", str(out), best["id"], "--thrown"], check=True)
-        say("3. the data set, loaded back with datasets.load_dataset")
-        print(data)
-    say("4. what to put in their place")
-    print("The text is poor: these models have 135 and 270 million parameters and never learned")
-    print("to reason. For data worth training on, serve a real pair and name it instead:\n")
+    """Measure both models, have them write together, and show who wrote what."""
+    questions = shown(HERE / SUMS)
+    say(f"1. Each model alone: {questions}")
+    alone = {}
+    for role in ("student", "teacher"):
+        folder = out / role
+        tessy("eval", questions, "--model", f"lab:{role}", "--out", folder, "--quiet")
+        alone[role] = json.loads((folder / "evaluation.json").read_text("utf-8"))
+    say("2. Together: the student writes style and answers, the teacher what solves the task")
+    together = out / "together"
+    tessy("synth", questions, "--config", shown(HERE / "demo.toml"), "--out", together)
+    records = [json.loads(line) for line in (together / "dataset.jsonl").open(encoding="utf-8")]
+    one = best(records, alone)
+    say(f"3. Who wrote what: {one}, which the student alone gets wrong")
+    tessy("show", together, one, "--thrown")
+    say("4. What it comes to")
+    summarise(alone, records)
+    say("5. The report: who wrote what, and whether it moved to the student")
+    tessy("report", together, "--against", out / "student")
+    say("6. What to do next")
+    print(f"tessy view {together}    every sample in a browser, with what was thrown away")
+    print("make study       trains the student on this and on every other kind of data: hours")
+    print("make demo-llm    the same way with two real language models, too small to reason well")
+    print("A pair of yours:")
     print("   $ tessy synth QUESTIONS --out DIR \\")
     print("       --student http://HOST:8000/v1 --student-tokenizer Qwen/Qwen3-8B \\")
     print("       --teacher http://HOST:8001/v1 --teacher-tokenizer openai/gpt-oss-120b")
     return 0
+
+
+def tessy(*args: object) -> None:
+    """Run a command of tessy's, as a user would, and say which."""
+    print(f"   $ tessy {' '.join(map(str, args))}\n", flush=True)
+    code = subprocess.run([*TESSY, *map(str, args)], check=False).returncode
+    if code:
+        sys.exit(code)
+
+
+def best(records: list[dict], alone: dict) -> str:
+    """A sample that came out right, on which the student alone was wrong; many hand-overs."""
+    right = [r for r in records if r["verdict"]["outcome"] == "right"]
+    won = [r for r in right if alone["student"]["right"].get(r["id"], [0])[0] == 0]
+    return max(won or right or records, key=lambda record: record["stats"]["hand_overs"])["id"]
+
+
+def summarise(alone: dict, records: list[dict]) -> None:
+    """Accuracy of all three, and the teacher's share."""
+    for role, found in alone.items():
+        print(f"   {role + ' alone':<17}{share(found['pass_at']['1']['value'])} right")
+    right = sum(record["verdict"]["outcome"] == "right" for record in records)
+    print(f"   {'together':<17}{share(right / len(records))} right, of {len(records)} samples")
+    tokens = {
+        role: sum(record["stats"][f"{role}_tokens"] for record in records)
+        for role in ("student", "teacher")
+    }
+    theirs = tokens["teacher"] / sum(tokens.values())
+    print(f"   {'by the teacher':<17}{share(theirs)} of the tokens")
+
+
+def share(value: float) -> str:
+    """As a percentage."""
+    return f"{100 * value:5.1f}%"
+
+
+def shown(path: Path) -> Path:
+    """A path as one would type it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def say(line: str) -> None:

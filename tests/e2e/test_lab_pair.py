@@ -13,7 +13,7 @@ from e2e.conftest import lines, tessy
 from tessy.errors import AddressError
 from tessy.lab.encode import Encoder
 from tessy.lab.families import FAMILIES, TARGET
-from tessy.lab.questions import Split, questions, score
+from tessy.lab.questions import Split, questions
 from tessy.lab.settings import LabSettings
 from tessy.lab.train import LOG_FILE, TRAINING_FILE
 from tessy.lab.vocabulary import write_vocabulary
@@ -23,9 +23,6 @@ from tessy.models.address import parse
 from tessy.trajectory import Role
 
 pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")
-pytestmark = pytest.mark.skipif(
-    not weights.lab_folder("student").is_dir(), reason="the pair is not trained yet: docs/lab.md"
-)
 
 COUNT = 40
 LONGEST = 400
@@ -60,26 +57,33 @@ def written():
     return asked, {role: asyncio.run(answered(role, asked)) for role in Role}
 
 
-def share(written, role, family):
-    asked, ids = written
-    encoder = Encoder(weights.lab_folder(role), role)
-    right = []
-    for row, found in zip(asked, ids[role], strict=True):
-        if row["family"] == family:
-            end = found.index(encoder.end) if encoder.end in found else len(found)
-            said = voice(role).answered(encoder.split(found[:end])[1])
-            right.append(said is not None and score(row, said) == 1.0)
-    return sum(right) / len(right)
+@pytest.fixture(scope="module")
+def right(tmp_path_factory):
+    """The share of right answers by model and family, as `tessy eval` measures it."""
+    folder = tmp_path_factory.mktemp("right")
+    asked = [row for family in FAMILIES for row in rows(family)]
+    (folder / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+
+    async def measure(role):
+        done = await tessy(
+            *("eval", folder / "q.jsonl", "--model", f"lab:{role}", "--out", folder / role),
+            *("--group", "family", "--quiet"),
+        )
+        assert done.code == 0, done.err
+        found = json.loads((folder / role / "evaluation.json").read_text("utf-8"))["groups"]
+        return {family: found[family]["pass_at"]["1"]["value"] for family in FAMILIES}
+
+    return {role: asyncio.run(measure(role)) for role in Role}
 
 
-def test_the_teacher_is_strong_at_the_target_and_the_student_is_not(written):
-    assert share(written, Role.TEACHER, TARGET) >= 0.8
-    assert 0.15 <= share(written, Role.STUDENT, TARGET) <= 0.6
+def test_the_teacher_is_strong_at_the_target_and_the_student_is_not(right):
+    assert right[Role.TEACHER][TARGET] >= 0.9
+    assert 0.2 <= right[Role.STUDENT][TARGET] <= 0.5
 
 
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name != TARGET])
-def test_the_student_is_good_at_the_other_families(written, family):
-    assert share(written, Role.STUDENT, family) >= 0.75
+def test_the_student_is_good_at_the_other_families(right, family):
+    assert right[Role.STUDENT][family] >= 0.85
 
 
 @pytest.mark.parametrize("role", Role)
@@ -149,7 +153,7 @@ async def test_the_pair_writes_together_with_nothing_else_given(tmp_path):
             for span in record["spans"]
             if span["role"] == "teacher"
         ]
-    assert sum(right) / len(right) >= 0.7
+    assert sum(right) / len(right) >= 0.85
     assert sum(bool(re.search(r"\d", text)) for text in teachers) / len(teachers) > 0.9
 
 

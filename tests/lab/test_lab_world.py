@@ -156,7 +156,6 @@ def test_an_example_is_the_same_whenever_it_is_made(role, number, seed):
 @given(st.integers(0, 10**6))
 def test_the_student_sees_nothing_foreign(number):
     one = example(Role.STUDENT, number, 0)
-    assert all(one.learned)
     assert {piece.voice for piece in one.thinking} == {Role.STUDENT}
 
 
@@ -183,7 +182,7 @@ def test_the_student_is_shown_the_teachers_answer_at_times_and_slips_less_then()
 def test_the_teacher_sees_some_of_the_students_words_and_learns_none_of_them():
     made = [example(Role.TEACHER, number, 0) for number in range(400)]
     foreign = [one for one in made if not all(one.learned)]
-    assert 0.25 < len(foreign) / len(made) < 0.5
+    assert 0.35 < len(foreign) / len(made) < 0.6
     for one in foreign:
         for piece, learned in zip(one.thinking, one.learned, strict=True):
             assert learned == (not piece.style or piece.voice is Role.TEACHER)
@@ -259,3 +258,31 @@ def test_segments_are_labelled_as_they_were_made():
         style = "".join(piece.text for piece in pieces if piece.style)
         assert marked.replace(" ", "") == style.replace(" ", "")
         assert split_of(segment.question.partition(MARK)[0]) is Split.TEST
+
+
+def test_a_student_keeps_its_place_behind_empty_slots_and_is_not_taught_to_be_silent():
+    drawn = [example(Role.STUDENT, number, 0) for number in range(300)]
+    behind = [
+        one.learned[at]
+        for one in drawn
+        for at in range(1, len(one.thinking))
+        if not one.thinking[at - 1].style and not one.thinking[at].style
+    ]
+    assert len(behind) > 100  # steps that stand right behind another
+    assert not any(behind)
+    rest = sum(len(one.learned) for one in drawn) - len(behind)
+    assert sum(sum(one.learned) for one in drawn) == rest
+
+
+def test_a_teacher_has_seen_a_step_announced_where_none_was_left():
+    """Else it takes the student's word for it, and does the last step again."""
+    drawn = [example(Role.TEACHER, number, 0) for number in range(600)]
+    ends = [one.thinking for one in drawn if one.family == TARGET]
+    announced = {phrase.rstrip(",.") for _, phrase in voice(Role.STUDENT).tables["phrases"]["next"]}
+
+    def misled(thinking):
+        last = max(at for at, piece in enumerate(thinking) if not piece.style)
+        said = thinking[last - 1]
+        return said.voice is Role.STUDENT and any(one in said.text.lower() for one in announced)
+
+    assert sum(map(misled, ends)) >= 5

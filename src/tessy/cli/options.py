@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
-MODEL = "URL (`http://host:port/v1#name`), `gguf:PATH`, `pkg:PACKAGE` or `hf:REPO/FILE`."
+MODEL = (
+    "URL (`http://host:port/v1#name`), `lab:student`, `lab:teacher`, `gguf:PATH`, `pkg:PACKAGE` or "
+    "`hf:REPO/FILE`."
+)
 
 Student = Annotated[
     str | None,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from tessy.lab.families import FAMILIES
@@ -23,7 +24,12 @@ from tessy.trajectory import Role
 REFERENCE = "{question}\nReference answer: {answer}"
 """How a question with the teacher's answer is put to the student: `prompts.reference`."""
 
-_ELSEWHERE = {Slot.OPEN: Slot.NEXT, Slot.NEXT: Slot.CONCLUDE, Slot.TURN: Slot.NEXT}
+_ELSEWHERE = {
+    Slot.OPEN: Slot.NEXT,
+    Slot.NEXT: Slot.CONCLUDE,
+    Slot.TURN: Slot.NEXT,
+    Slot.CONCLUDE: Slot.NEXT,
+}
 """Where the words that do not fit a slot are from."""
 
 
@@ -59,16 +65,20 @@ class Recipe:
             Teacher-Reference shows it (`REFERENCE`).
         misled: In these, how often that answer was come to with mistakes.
         heeded: In these, what is left of the own mistakes: one knows where to arrive.
+        hushed: How often the own voice is silent between two steps, as it is where another writes
+            several in a row. What follows is not learned: the model keeps its place, but does not
+            learn to be silent when it is its turn.
     """
 
     shares: Mapping[str, float]
     slips: float = 0.0
     mixed: float = 0.0
     handed: float = 0.7
-    misplaced: float = 0.08
+    misplaced: float = 0.15
     referred: float = 0.0
     misled: float = 0.05
     heeded: float = 1 / 3
+    hushed: float = 0.0
 
 
 def _shares(target: float) -> dict[str, float]:
@@ -80,8 +90,8 @@ def _shares(target: float) -> dict[str, float]:
 
 
 RECIPES = {
-    Role.STUDENT: Recipe(_shares(0.3), slips=0.75, referred=0.12),
-    Role.TEACHER: Recipe(_shares(0.4), mixed=0.4),
+    Role.STUDENT: Recipe(_shares(0.3), slips=0.75, referred=0.12, hushed=0.3),
+    Role.TEACHER: Recipe(_shares(0.4), mixed=0.5),
 }
 
 
@@ -100,6 +110,19 @@ class _TakingTurns:
         if draw.random() < self.recipe.misplaced:
             slot = _ELSEWHERE.get(slot, slot)
         return self.other, self.other.says(slot, family, draw)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hushed:
+    """One voice, silent at some of the slots between steps."""
+
+    own: Voice
+    share: float
+
+    def at(self, slot: Slot, family: str, draw: random.Random) -> tuple[Voice, str]:
+        who, text = Alone(self.own).at(slot, family, draw)
+        silent = slot in (Slot.NEXT, Slot.TURN) and draw.random() < self.share
+        return who, "" if silent else text
 
 
 def referring(question: str, answer: str) -> str:
@@ -134,6 +157,11 @@ def example(role: Role, number: int, seed: int, split: Split = Split.TRAIN) -> E
     speaker: Speaker = Alone(own)
     if chance.random() < recipe.mixed:
         speaker = _TakingTurns(own, voice(role.other), recipe)
+    elif recipe.hushed:
+        speaker = _Hushed(own, recipe.hushed)
     thinking = render(solved, name, speaker, chance, worker=role)
     learned = [not piece.style or piece.voice is role for piece in thinking]
+    if recipe.hushed:
+        for at, (before, piece) in enumerate(pairwise(thinking), 1):
+            learned[at] = learned[at] and (before.style or piece.style)
     return Example(name, prompt, thinking, own.answers(solved.answer), learned)

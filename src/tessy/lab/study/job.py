@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from tessy.config import Config, Limits, ModelSettings, OnWrong, Prompts, Sampling
-from tessy.evaluation.evaluate import as_json, evaluate
+from tessy.evaluation.evaluate import SAMPLING, as_json, evaluate
 from tessy.evaluation.evaluate import settings as evaluating
 from tessy.lab.corpus import REFERENCE
 from tessy.lab.families import FAMILIES
@@ -84,7 +84,7 @@ def _untouched(root: Path, settings: StudySettings, job: Untouched, where: Path)
 
 def _write(root: Path, settings: StudySettings, job: Write, where: Path) -> dict[str, Any]:
     source = _asked(root, settings, job.seed)
-    sampling = Sampling(temperature=settings.temperature, top_p=1.0, top_k=0)
+    sampling = Sampling(temperature=settings.temperature)
     answers_by_teacher = job.method == "tessy-teacher-answers"
     config = Config(
         student=ModelSettings(model=settings.student, sampling=sampling),
@@ -200,7 +200,7 @@ def _records(root: Path, job: Write) -> dict[int, dict[str, Any]]:
 def _evaluated(tests: Path, model: ModelSettings, seed: int, out: Path) -> dict[str, Any]:
     base = Config(limits=LIMITS, seed=seed, concurrency=_CONCURRENCY)
     config = evaluating(
-        model.model_copy(update={"sampling": Sampling(temperature=0.6, top_p=0.95, top_k=20)}),
+        model.model_copy(update={"sampling": SAMPLING}),
         base=base,
         runs=1,
     )
@@ -228,9 +228,12 @@ def _tests(root: Path, settings: StudySettings, seed: int) -> Path:
 
 
 def _written(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """A file that jobs of a seed share; two that begin at once write the same, each on its own."""
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, b"".join(orjson.dumps(row) + b"\n" for row in rows))
+        scratch = path.with_name(f"{path.name}.{os.getpid()}")
+        scratch.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+        scratch.replace(path)
     return path
 
 

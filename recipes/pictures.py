@@ -1,0 +1,77 @@
+"""Pictures of a run's report and view, as the docs have them: `python recipes/pictures.py RUN OUT`.
+
+Those in docs/ are of `make demo`: `python recipes/pictures.py runs/demo/together docs`. Needs the
+`report` extra, the development group (playwright) and a Chromium.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import sync_playwright
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
+
+TESSY = [sys.executable, "-m", "tessy.cli.main"]
+WIDE = {"width": 1280, "height": 900}
+SECTIONS = ("accounts", "style")
+
+
+def main(run: Path, out: Path, *, against: list[Path]) -> None:
+    """Make the report anew, and take pictures of it and of one sample in the view."""
+    options = [word for other in against for word in ("--against", str(other))]
+    subprocess.run([*TESSY, "report", str(run), *options, "--quiet"], check=True)
+    with sync_playwright() as playwright, _view(run) as url:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        _report(browser, run / "report.html", out)
+        _sample(browser, url, out)
+        browser.close()
+
+
+@contextmanager
+def _view(run: Path) -> Iterator[str]:
+    """`tessy view`, and its address."""
+    process = subprocess.Popen(
+        [*TESSY, "view", str(run), "--no-open"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        found = re.search(r"http://\S+", process.stdout.readline())
+        assert found is not None
+        yield found[0]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _report(browser: Browser, page: Path, out: Path) -> None:
+    shown = browser.new_page(viewport=WIDE)
+    shown.goto(page.resolve().as_uri())
+    shown.screenshot(path=out / "report-top.png")
+    for section in SECTIONS:
+        shown.locator(f"#{section}").screenshot(path=out / f"report-{section}.png")
+
+
+def _sample(browser: Browser, url: str, out: Path) -> None:
+    """The sample with most hand-overs, with what was thrown away."""
+    shown = browser.new_page(viewport=WIDE)
+    shown.goto(url)
+    shown.screenshot(path=out / "view-list.png")
+    shown.locator("tbody a").first.click()
+    shown.keyboard.press("t")
+    shown.screenshot(path=out / "view-sample.png")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), against=[Path(each) for each in sys.argv[3:]])
