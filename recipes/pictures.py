@@ -1,11 +1,13 @@
-"""Pictures of a run's report and view, as the docs have them: `python recipes/pictures.py RUN OUT`.
+"""Pictures of a run's report and view, as the docs have them.
 
-Those in docs/ are of `make demo`: `python recipes/pictures.py runs/demo/together docs`. Needs the
-`report` extra, the development group (playwright) and a Chromium.
+`python recipes/pictures.py RUN OUT [AGAINST …]`; those in docs/ are of `make demo`: `python
+recipes/pictures.py runs/demo/together docs runs/demo/student`. Needs the `report` extra, the
+development group (playwright) and a Chromium.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 
 TESSY = [sys.executable, "-m", "tessy.cli.main"]
 WIDE = {"width": 1280, "height": 900}
-SECTIONS = ("accounts", "style")
+SAMPLE = {"width": 1280, "height": 800}
+SECTIONS = ("similarity", "style")
 
 
 def main(run: Path, out: Path, *, against: list[Path]) -> None:
@@ -35,7 +38,7 @@ def main(run: Path, out: Path, *, against: list[Path]) -> None:
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
         _report(browser, run / "report.html", out)
-        _sample(browser, url, out)
+        _sample(browser, url, run, out)
         browser.close()
 
 
@@ -58,19 +61,21 @@ def _view(run: Path) -> Iterator[str]:
 def _report(browser: Browser, page: Path, out: Path) -> None:
     shown = browser.new_page(viewport=WIDE)
     shown.goto(page.resolve().as_uri())
-    shown.screenshot(path=out / "report-top.png")
     for section in SECTIONS:
         shown.locator(f"#{section}").screenshot(path=out / f"report-{section}.png")
 
 
-def _sample(browser: Browser, url: str, out: Path) -> None:
-    """The sample with most hand-overs, with what was thrown away."""
+def _sample(browser: Browser, url: str, run: Path, out: Path) -> None:
+    """The list, and the sample with most hand-overs, with what was thrown away."""
     shown = browser.new_page(viewport=WIDE)
     shown.goto(url)
     shown.screenshot(path=out / "view-list.png")
-    shown.locator("tbody a").first.click()
-    shown.keyboard.press("t")
-    shown.screenshot(path=out / "view-sample.png")
+    records = map(json.loads, (run / "dataset.jsonl").read_text("utf-8").splitlines())
+    most = max(records, key=lambda record: record["stats"]["hand_overs"])["id"]
+    shown.get_by_role("link", name=most, exact=True).click()
+    shown.wait_for_url(f"**{most}**")
+    shown.get_by_role("checkbox").check()
+    shown.screenshot(path=out / "view-sample.png", clip={"x": 0, "y": 0, **SAMPLE})
 
 
 if __name__ == "__main__":

@@ -196,5 +196,5 @@ def _made_by(made: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     found = [(key, str(made[key])) for key in ("method", "seed") if key in made] + names
     if verdict := made.get("verdict"):
         found.append(("verdict", f"{verdict['outcome']}, score {verdict['score']}"))
-        found.append(("verifier", str(verdict.get("detail") or "–")))
+        found.append(("verifier says", str(verdict.get("detail") or "–")))
     return tuple(found)
