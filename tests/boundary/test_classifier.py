@@ -143,6 +143,7 @@ def test_a_boundary_is_the_first_word_whose_score_is_on_the_other_side(
         return
     (at,) = [i for i, word in enumerate(words) if word.word_start == found.boundary]
     assert (scores[at] > 0.5) is (role is TEACHER)
+    assert found.confidence == pytest.approx(scores[at] if role is TEACHER else 1 - scores[at])
     for word, score in zip(words[:at], scores[:at], strict=True):
         punctuation = not any(map(str.isalnum, text[word.word_start : word.word_end]))
         assert punctuation or math.isnan(score) or (score > 0.5) is (role is STUDENT)

@@ -171,7 +171,8 @@ class ClassifierPredictor:
                 if number >= early and abs(score - threshold) < settings.unsure:
                     return Judgement(None, settled)
                 if (score > threshold) != wants_style:
-                    return Judgement(word.word_start, word.word_start)
+                    confidence = 1 - score if wants_style else score
+                    return Judgement(word.word_start, word.word_start, confidence=confidence)
             settled = word.word_end
         return Judgement(None, settled)
 
