@@ -96,7 +96,11 @@ def test_it_judges_as_the_same_classifier_does_here(digits, right):
     with pooling(right) as (url, calls):
         served = load(f"{url}?tokenizer={digits}#digits")
         found = served.judge(PASSAGES)
-    assert found == load(f"transformers:{digits}").judge(PASSAGES)
+    here = load(f"transformers:{digits}").judge(PASSAGES)
+    for served_, ours in zip(found, here, strict=True):
+        # A batch is padded here, which moves a probability by less than a hundredth.
+        assert served_.confidence == pytest.approx(ours.confidence, abs=0.01)
+        assert served_._replace(confidence=None) == ours._replace(confidence=None)
     assert len(calls) == 1
     assert calls[0]["model"] == "digits"
     assert (calls[0]["task"], calls[0]["use_activation"]) == ("token_classify", True)
