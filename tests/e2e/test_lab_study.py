@@ -73,6 +73,20 @@ async def test_a_study_that_was_stopped_goes_on_and_ends_in_a_page(settings, tmp
     assert "holds a study with other settings" in done.err
 
 
+async def test_a_study_that_was_killed_leaves_no_job_behind_and_goes_on(settings, tmp_path):
+    out = tmp_path / "runs"
+    command = ["lab", "study", settings, "--out", out, "--at-once", "2"]
+    process = await start(*command)
+    async for line in process.stderr:
+        if line.startswith(b"3 of 7"):
+            break
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
+    done = await tessy(*command)  # at once: what was under way lets go of its folders
+    assert done.code == 0, done.err
+    assert len(done_jobs(out)) == 7
+
+
 async def test_a_job_that_fails_is_named_with_its_log_and_stops_the_study(settings, tmp_path):
     settings.write_text('teacher = "gguf:nowhere.gguf"\n' + SETTINGS)
     out = tmp_path / "study"

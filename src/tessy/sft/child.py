@@ -6,6 +6,7 @@ them would be in their way, so what needs one is done by another process.
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import threading
@@ -55,6 +56,22 @@ def run(command: Sequence[str], given: bytes, log: Path) -> int:
     if child.asked:
         raise KeyboardInterrupt
     return code
+
+
+def stop_with_parent() -> None:
+    """In a child: stop as at Ctrl-C when standard input ends.
+
+    The parent holds the other end open as long as it lives, so nobody works on for a parent that
+    was killed.
+    """
+
+    def watch() -> None:
+        while os.read(0, 1):  # not through sys.stdin, whose lock would be held at the end
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # under nohup it would be ignored
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

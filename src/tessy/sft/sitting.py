@@ -7,10 +7,7 @@ Ctrl-C, so that nobody holds the run's folder when the training goes on.
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import threading
 import time
 
 import orjson
@@ -19,6 +16,7 @@ from tessy.errors import RunLocked, TessyError
 from tessy.evaluation.evaluate import RESULTS, evaluate
 from tessy.loop import run_loop
 from tessy.runs.progress import Progress, Show
+from tessy.sft.child import stop_with_parent
 from tessy.sft.exam import Sitting
 
 FAILED, STOPPED = 1, 130
@@ -29,7 +27,7 @@ _LOCKED_S = 30.0
 def main() -> int:
     """Do what standard input says; returns the exit code."""
     sitting = Sitting.model_validate_json(sys.stdin.buffer.readline())
-    threading.Thread(target=_stop_with_parent, daemon=True).start()
+    stop_with_parent()
     try:
         return _sit(sitting)
     except KeyboardInterrupt:
@@ -37,12 +35,6 @@ def main() -> int:
     except TessyError as error:
         print(f"error: {error}", *([f"hint: {error.hint}"] if error.hint else []), sep="\n")
         return FAILED
-
-
-def _stop_with_parent() -> None:
-    while os.read(0, 1):  # not through sys.stdin, whose lock would be held at the end
-        pass
-    os.kill(os.getpid(), signal.SIGINT)
 
 
 def _sit(sitting: Sitting) -> int:

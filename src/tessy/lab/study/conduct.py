@@ -116,7 +116,7 @@ async def _do(out: Path, job: Job) -> None:
     with (where / _LOG).open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tessy.lab.study.job", str(out), job.name),
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,  # it ends with us, however we end
             stdout=log,
             stderr=log,
             env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},

@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from tessy.config import Config, Limits, ModelSettings, OnWrong, Prompts, Sampling
+from tessy.errors import RunLocked
 from tessy.evaluation.evaluate import SAMPLING, as_json, evaluate
 from tessy.evaluation.evaluate import settings as evaluating
 from tessy.lab.corpus import REFERENCE
@@ -30,6 +31,7 @@ from tessy.loop import run_loop
 from tessy.models.weights import lab_folder
 from tessy.runs.folder import RunFolder, write_atomically
 from tessy.runs.synthesize import synthesize
+from tessy.sft.child import stop_with_parent
 from tessy.trajectory import Role
 
 SETTINGS = "study.toml"
@@ -40,6 +42,7 @@ SCORED = 200
 DATE = datetime.date(2026, 1, 1)
 """Of chat templates; the pair's do not name it."""
 _CONCURRENCY = 16
+_LOCKED_S, _AGAIN_S = 60.0, 0.5
 
 
 def main(root: Path, name: str) -> None:
@@ -237,5 +240,22 @@ def _written(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
+def _main() -> int:
+    """Do the job that the command line names; returns the exit code."""
+    stop_with_parent()
+    deadline = time.monotonic() + _LOCKED_S
+    while True:
+        try:
+            main(Path(sys.argv[1]), sys.argv[2])
+        except RunLocked:  # by the same job of a study that was killed, which is ending
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_AGAIN_S)
+        except KeyboardInterrupt:
+            return 130
+        else:
+            return 0
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    sys.exit(_main())
