@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from conftest import faulty, lines, start, tessy, two_servers, until, write_questions
+from tessy.runs.folder import RunFolder
+from tessy.runs.reader import Reader
 from tessy.testing import Latency
 
 SLOW = Latency(first_token_s=0.005, token_s=0.001)
@@ -27,6 +29,14 @@ def children(pid: int) -> list[int]:
         if int(fields[1]) == pid and "tessy.runs.worker" in command:
             found.append(int(entry.parent.name))
     return found
+
+
+def under_way(run: Path) -> list[str]:
+    """Samples that have begun and not ended."""
+    if not (run / "run.toml").exists():
+        return []
+    with Reader(RunFolder(run)) as reader:
+        return reader.running()
 
 
 async def workers_of(process) -> list[int]:
@@ -145,13 +155,14 @@ async def test_workers_that_die_again_and_again_stop_the_run(tmp_path, tokenizer
 
 
 async def test_a_server_that_dies_stops_the_workers_and_fails_no_sample(tmp_path, tokenizers):
-    questions = write_questions(tmp_path / "q.jsonl", 4)
+    questions = write_questions(tmp_path / "q.jsonl", 60)
     settings = tmp_path / "run.toml"
-    settings.write_text("[student]\nretries = 1\n[teacher]\nretries = 1\n")
+    settings.write_text("concurrency = 4\n[student]\nretries = 1\n[teacher]\nretries = 1\n")
     async with two_servers(tokenizers, latency=SLOW, words=150) as (servers, options):
         command = ["synth", questions, "--out", tmp_path / "run", *options, "--workers", "2"]
         process = await start(*command, "--config", settings)
-        await until(lambda: servers["teacher"].stats.requests > 15)
+        # Each worker has two at once, so with three under way neither is still starting.
+        await until(lambda: len(under_way(tmp_path / "run")) > 2)
         await servers["teacher"].__aexit__(None, None, None)
         _, err = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 3, err.decode()
