@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
-from e2e.conftest import start, tessy
+from e2e.conftest import start, tessy, until
 
 pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")
 
@@ -34,6 +36,17 @@ def settings(tmp_path):
 
 def done_jobs(out):
     return {str(path.parent.relative_to(out)): path.read_bytes() for path in out.rglob("job.json")}
+
+
+def at_work(out):
+    """Processes that do a job of the study."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_text("utf-8", "replace").split("\0")
+            if "tessy.lab.study.job" in words and str(out) in words:
+                found.append(path.parent.name)
+    return found
 
 
 async def test_a_study_that_was_stopped_goes_on_and_ends_in_a_page(settings, tmp_path):
@@ -78,11 +91,15 @@ async def test_a_study_that_was_killed_leaves_no_job_behind_and_goes_on(settings
     command = ["lab", "study", settings, "--out", out, "--at-once", "2"]
     process = await start(*command)
     async for line in process.stderr:
-        if line.startswith(b"3 of 7"):
+        if line.startswith(b"4 of 7"):
             break
+    await until(lambda: len(at_work(out)) == 2)  # both trainings
     process.send_signal(signal.SIGKILL)
     await process.wait()
-    done = await tessy(*command)  # at once: what was under way lets go of its folders
+    before = done_jobs(out)
+    await until(lambda: not at_work(out))
+    assert len(done_jobs(out)) < len(before) + 2  # neither of the two went on to its end alone
+    done = await tessy(*command)
     assert done.code == 0, done.err
     assert len(done_jobs(out)) == 7
 

@@ -118,7 +118,6 @@ def _condition(results: Results, name: str) -> Mapping[str, Any]:
         arm: {
             "target": difference(trained.curve[-1].target, start["target"]),
             "elsewhere": difference(trained.curve[-1].elsewhere, start["elsewhere"]),
-            "best": max(accuracy.target.value for accuracy in trained.curve),
         }
         for arm, trained in results.trained[name].items()
     }
