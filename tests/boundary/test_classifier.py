@@ -112,6 +112,13 @@ def test_a_window_that_was_judged_is_not_judged_again():
     assert len(network.asked) == 2
 
 
+@pytest.mark.parametrize(("text", "shown"), [("ab 12 ", "ab 12"), ("ab\n ", "ab\n"), ("  ", "")])
+def test_blanks_at_the_end_of_a_text_that_is_still_written_are_not_shown(text, shown):
+    network = Spoken()
+    judge(text, context="1 ", final=False, network=network)
+    assert ["".join(LETTERS[i] for i in row) for row in network.asked] == ["1 " + shown]
+
+
 def test_a_label_that_is_shifted_speaks_of_the_next_token():
     (scores,) = predictor(shift=1).style([Passage(STUDENT, "", "a1 b", True)])
     # "a" has no label before it, "1" has that of "a", "b" has that of the blank
@@ -166,6 +173,7 @@ def test_the_network_sees_the_window_and_all_of_the_text(context, text, window):
     network = Spoken()
     judge(text, context=context, network=network, window=window)
     (row,) = network.asked
+    text = text.rstrip(" ")
     whole = [LETTERS.index(c) for c in context + text]
     assert len(row) <= max(window, len(text) + 1)  # a shifted label needs the token before
     assert len(row) >= min(len(text), len(whole))

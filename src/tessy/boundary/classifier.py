@@ -89,7 +89,7 @@ class ClassifierPredictor:
         seen = self._seen
         contexts = [_tail(passage.context, seen) for passage in passages]
         encodings = self._tokenizer.encode_batch(
-            [context + passage.text for context, passage in zip(contexts, passages, strict=True)],
+            [context + _shown(passage) for context, passage in zip(contexts, passages, strict=True)],
             add_special_tokens=False,
         )
         firsts = [
@@ -184,6 +184,15 @@ def _moved(judgement: Judgement, by: int) -> Judgement:
 
 def _counts(text: str, word: Unit) -> bool:
     return not is_neutral(text[word.word_start : word.word_end])
+
+
+def _shown(passage: Passage) -> str:
+    """The text without the blanks that it ends in while it is written.
+
+    They belong to a word that is yet to come. A byte-level tokenizer makes a token of its own of
+    them there, which no network was ever taught, since in whole texts a word follows.
+    """
+    return passage.text.rstrip(" ")
 
 
 def _tail(context: str, characters: int) -> str:
