@@ -114,7 +114,7 @@ def main() -> None:
                 continue
             options = [option.format(questions=questions) for option in options]
             out = ["--out", str(folder / "out"), "--force", "--quiet"]
-            tessy = [sys.executable, "-m", "tessy.cli.main", "export", str(data), "--to", to]
+            tessy = [sys.executable, "-m", "tessy", "export", str(data), "--to", to]
             seconds, memory = measure([*tessy, *options, *out])
             shown = " ".join(option.replace(str(folder) + "/", "") for option in options)
             each = 1000 * seconds / chosen.samples

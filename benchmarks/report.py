@@ -143,7 +143,7 @@ def main() -> None:
             print(f"making {folder}", flush=True)
             folder.mkdir(parents=True)
             asyncio.run(make_run(folder, seed, given.samples, given.tokens))
-    command = [sys.executable, "-m", "tessy.cli.main", "report", str(folders[0])]
+    command = [sys.executable, "-m", "tessy", "report", str(folders[0])]
     command += [part for other in folders[1:] for part in ("--against", str(other))]
     command += ["--student-tokenizer", given.tokenizer] if given.tokenizer else ["--words"]
     began = time.perf_counter()

@@ -137,7 +137,7 @@ class Server:
 
     def __init__(self, run: Path, cache: Path) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tessy.cli.main", "view", str(run), "--no-open"],
+            [sys.executable, "-m", "tessy", "view", str(run), "--no-open"],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-TESSY = [sys.executable, "-m", "tessy.cli.main"]
+TESSY = [sys.executable, "-m", "tessy"]
 SUMS = "sums.jsonl"
 
 

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-TESSY = [sys.executable, "-m", "tessy.cli.main"]
+TESSY = [sys.executable, "-m", "tessy"]
 
 
 def main(out: Path) -> int:

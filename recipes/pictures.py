@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
-TESSY = [sys.executable, "-m", "tessy.cli.main"]
+TESSY = [sys.executable, "-m", "tessy"]
 WIDE = {"width": 1280, "height": 900}
 SAMPLE = {"width": 1280, "height": 800}
 SECTIONS = ("similarity", "style")

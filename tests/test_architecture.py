@@ -159,6 +159,7 @@ cli.verify cli.lab_study
 cli.lab
 cli
 cli.main
+__main__
 """
 """A line imports only from the lines above it; a room without modules of its own here is one.
 

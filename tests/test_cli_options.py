@@ -106,7 +106,7 @@ def commands(group, prefix="") -> dict[str, Any]:
 
 def run(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "tessy.cli.main", *map(str, arguments)],
+        [sys.executable, "-m", "tessy", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,

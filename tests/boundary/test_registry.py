@@ -164,7 +164,7 @@ def test_the_command_line_says_so_too(tmp_path):
     models = ["--student", "http://127.0.0.1:9/v1", "--teacher", "http://127.0.0.1:9/v1"]
     command = ["synth", questions, "--out", tmp_path / "run", "--predictor", "transformers:x"]
     done = subprocess.run(
-        [sys.executable, "-m", "tessy.cli.main", *command, *models],
+        [sys.executable, "-m", "tessy", *command, *models],
         capture_output=True,
         text=True,
         check=False,

@@ -75,7 +75,7 @@ async def two_servers(tokenizers, *, faults=None, latency=None, words=60, **more
 async def start(*args: str | Path, **more) -> asyncio.subprocess.Process:
     """Start `tessy` with some arguments."""
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tessy.cli.main", *map(str, args)),
+        *(sys.executable, "-m", "tessy", *map(str, args)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "COLUMNS": "120", **more},

@@ -105,7 +105,7 @@ async def test_two_processes_share_a_batch_and_come_to_the_same_losses(given, tm
     launched = [
         *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"),
         *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"),
-        *("--main_process_port", "0", "-m", "tessy.cli.main"),
+        *("--main_process_port", "0", "-m", "tessy"),
     ]
     process = await asyncio.create_subprocess_exec(
         *launched,

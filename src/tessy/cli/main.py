@@ -102,7 +102,3 @@ def _exit_code(error: TessyError) -> int:
     if isinstance(error, InputError):
         return EXIT_INPUT
     return EXIT_OUTAGE if isinstance(error, Outage) else EXIT_FAILED
-
-
-if __name__ == "__main__":
-    main()

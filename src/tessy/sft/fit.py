@@ -58,7 +58,7 @@ def trainer(
     if arguments.n_gpu > 1:
         raise ConfigError(
             f"{arguments.n_gpu} GPUs are visible to one process",
-            hint="accelerate launch -m tessy.cli.main sft …, or CUDA_VISIBLE_DEVICES=0",
+            hint="accelerate launch -m tessy sft …, or CUDA_VISIBLE_DEVICES=0",
         )
     micro, accumulation = shared_out(settings, arguments.world_size, longest)
     arguments.per_device_train_batch_size = micro
