@@ -33,6 +33,36 @@ def test_every_job_comes_behind_those_that_it_needs_and_only_once():
     assert sum(isinstance(job, plan.Write) for job in jobs) == 2 * len(METHODS)
 
 
+def test_the_main_condition_of_every_seed_comes_first():
+    jobs = list(plan.jobs(StudySettings(conditions=CONDITIONS)))
+    trained = [job.condition.name for job in jobs if isinstance(job, plan.Train)]
+    assert trained == ["main"] * 2 * len(METHODS) + ["style"] * 3
+
+
+MAIN = Condition(name="main", arms=("tessy", "teacher-only"), seeds=(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("conditions", "others", "stands"),
+    [
+        ([MAIN], {}, True),
+        ([MAIN, Condition(name="hot", arms=("tessy",), seeds=(1,), learning_rate=1e-3)], {}, True),
+        ([MAIN, Condition(name="style", arms=("tessy+50",), seeds=(0,))], {}, True),
+        ([Condition(name="hot", arms=("tessy",), seeds=(1,)), MAIN], {}, False),  # not the main one
+        ([MAIN, Condition(name="all", seeds=(0,))], {}, False),  # others to compare with
+        ([MAIN, Condition(name="many", arms=("tessy",), questions=900)], {}, False),
+        ([MAIN.model_copy(update={"epochs": 3})], {}, False),
+        ([MAIN.model_copy(update={"seeds": (0,)})], {}, False),
+        ([MAIN], {"tests_target": 10}, False),
+    ],
+)
+def test_a_study_goes_on_with_conditions_that_were_added_if_what_was_done_stands(
+    conditions, others, stands
+):
+    smaller = StudySettings(conditions=(MAIN,))
+    assert plan.extends(StudySettings(conditions=tuple(conditions), **others), smaller) is stands
+
+
 def test_data_is_written_once_for_the_largest_condition():
     few = Condition(name="few", arms=("tessy",), questions=10)
     settings = StudySettings(conditions=(few, Condition(name="many", arms=("tessy",))))

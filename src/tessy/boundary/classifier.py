@@ -89,7 +89,10 @@ class ClassifierPredictor:
         seen = self._seen
         contexts = [_tail(passage.context, seen) for passage in passages]
         encodings = self._tokenizer.encode_batch(
-            [context + _shown(passage) for context, passage in zip(contexts, passages, strict=True)],
+            [
+                context + _shown(passage)
+                for context, passage in zip(contexts, passages, strict=True)
+            ],
             add_special_tokens=False,
         )
         firsts = [

@@ -16,6 +16,7 @@ from tessy.lab.study.job import DONE, SETTINGS
 from tessy.lab.study.plan import Job
 from tessy.lab.study.settings import load
 from tessy.printable import Say
+from tessy.runs.folder import write_atomically
 
 _LOG = "job.log"
 _TAIL = 1500
@@ -27,7 +28,8 @@ async def conduct(settings: Path, out: Path, *, at_once: int, say: Say) -> None:
 
     Args:
         settings: A TOML file.
-        out: The study's folder; one that was begun with the same settings goes on.
+        out: The study's folder; one that was begun with the same settings goes on, also if
+            conditions were added to them since.
         at_once: Jobs at the same time; each takes about a core.
         say: Told what is going on, in a line.
 
@@ -52,8 +54,12 @@ def is_done(out: Path, job: Job) -> bool:
 def _begin(settings: Path, out: Path) -> None:
     own = out / SETTINGS
     if own.is_file():
-        if load(own) != load(settings):
-            raise ConfigError(f"{out} holds a study with other settings", hint="give another --out")
+        if not plan.extends(load(settings), load(own)):
+            raise ConfigError(
+                f"{out} holds a study with other settings",
+                hint="give another --out; conditions may be added, for data that is there",
+            )
+        write_atomically(own, settings.read_bytes())
         return
     if out.exists() and any(out.iterdir()):
         raise ConfigError(f"{out} holds something else", hint="give a new folder")

@@ -113,25 +113,40 @@ Job = Untouched | Write | Train | Compare
 
 
 def jobs(settings: StudySettings) -> Iterator[Job]:
-    """Every job, each behind those that it needs; seed by seed, the main condition first.
+    """Every job, each behind those that it needs: condition by condition, seed by seed.
+
+    So a study that is stopped early has the main condition of as many seeds as there was time for.
 
     Raises:
         ConfigError: An arm means nothing.
     """
-    for seed in settings.seeds:
-        yield Untouched(seed, "student")
-        yield Untouched(seed, "teacher")
-        written: list[str] = []
-        for condition in settings.conditions:
-            if seed not in condition.seeds:
-                continue
+    measured: set[int] = set()
+    written: dict[int, list[str]] = {seed: [] for seed in settings.seeds}
+    for condition in settings.conditions:
+        for seed in condition.seeds:
+            if seed not in measured:
+                measured.add(seed)
+                yield Untouched(seed, "student")
+                yield Untouched(seed, "teacher")
             for arm in condition.arms:
                 for method in methods_of(arm):
-                    if method not in written:
-                        written.append(method)
+                    if method not in written[seed]:
+                        written[seed].append(method)
                         yield Write(seed, method)
                 yield Train(seed, condition, arm)
-        yield Compare(seed, tuple(written))
+    for seed, methods in written.items():
+        yield Compare(seed, tuple(methods))
+
+
+def extends(larger: StudySettings, smaller: StudySettings) -> bool:
+    """Whether a study is another one with conditions added, and all that was done still stands."""
+    fields = {"conditions": larger.conditions}
+    return (
+        smaller.model_copy(update=fields) == larger
+        and larger.conditions[:1] == smaller.conditions[:1]
+        and larger.questions == smaller.questions
+        and set(jobs(smaller)) <= set(jobs(larger))
+    )
 
 
 def methods_of(arm: str) -> tuple[str, ...]:
