@@ -13,7 +13,7 @@ from tessy.lab.study import plan
 from tessy.lab.study.expect import Expectation, Verdict, difference
 from tessy.lab.study.job import SETTINGS
 from tessy.lab.study.page import percent, points
-from tessy.lab.study.results import Mean, clock, read
+from tessy.lab.study.results import Mean, accuracy, clock, read
 from tessy.lab.study.settings import METHODS, Condition, StudySettings, load
 
 CONDITIONS = (
@@ -129,6 +129,30 @@ def test_differences_are_taken_seed_by_seed():
     assert found.half == pytest.approx(0, abs=1e-12)
     assert points(found) == "+10.0 ± 0.0"
     assert percent(Mean((0.25,))) == "25.0"
+
+
+def evaluation(target, other=1.0, **standings):
+    families = ("chain_sum", "spell_backward", "letter_counting", "number_filtering")
+    groups = {name: {"pass_at": {"1": {"value": other}}} for name in families}
+    runs = sum(standings.values())
+    groups["chain_sum"] = {
+        "pass_at": {"1": {"value": target}},
+        "runs": runs,
+        "standings": standings,
+    }
+    return {"groups": groups}
+
+
+def test_what_never_came_to_an_answer_is_counted_apart_from_what_is_wrong():
+    found = accuracy(
+        [
+            evaluation(0.5, right=5, wrong=3, truncated=1, broken=1),
+            evaluation(0.25, other=0.4, right=1, wrong=1, no_answer=2),
+        ]
+    )
+    assert found.target.values == (0.5, 0.25)
+    assert found.elsewhere.values == pytest.approx((1.0, 0.4))
+    assert found.unanswered.values == pytest.approx((0.2, 0.5))
 
 
 def test_a_study_that_is_not_over_says_what_is_missing(tmp_path):

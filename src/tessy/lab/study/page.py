@@ -45,7 +45,7 @@ def page(results: Results, *, pictures: Sequence[Path], command: str, notes: str
         command=command,
         machine="; ".join(results.machines),
         scored=SCORED,
-        hours=results.clock / 3600,
+        took=_took(results.clock),
         rows=_rows(results),
         paper=paper,
         conditions=[_condition(results, c.name) for c in results.settings.conditions],
@@ -54,6 +54,10 @@ def page(results: Results, *, pictures: Sequence[Path], command: str, notes: str
         pictures=[f"{path.parent.name}/{path.name}" for path in pictures],
         notes=notes.strip(),
     )
+
+
+def _took(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds < 2 * 3600 else f"{seconds / 3600:.1f} hours"
 
 
 def percent(mean: Mean | float) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from tessy.errors import StudyError
+from tessy.evaluation.measure import Standing
 from tessy.lab.families import FAMILIES
 from tessy.lab.study import plan
 from tessy.lab.study.job import DONE, SETTINGS
@@ -25,6 +26,8 @@ from tessy.runs.folder import RunFolder
 
 TARGET = next(name for name, family in FAMILIES.items() if family.target)
 OTHERS = tuple(name for name, family in FAMILIES.items() if not family.target)
+ANSWERED = (Standing.RIGHT.value, Standing.WRONG.value)
+"""What may become of a response that comes to an answer."""
 
 _T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 """Student's t for 95% intervals, by degrees of freedom; beyond, the normal's 1.96."""
@@ -65,9 +68,12 @@ class Accuracy:
 
     Attributes:
         families: Each family's.
+        unanswered: Of the target's questions, those whose response never comes to an answer: it
+            does not end, repeats itself or breaks its format.
     """
 
     families: Mapping[str, Mean]
+    unanswered: Mean
 
     @property
     def target(self) -> Mean:
@@ -205,15 +211,25 @@ def clock(stretches: Iterable[tuple[float, float]]) -> float:
 
 def _untouched(settings: StudySettings, done: Mapping[str, Any], role: str) -> Accuracy:
     names = [Untouched(seed, role).name for seed in settings.seeds]
-    return _accuracy([done[name]["evaluation"] for name in names])
+    return accuracy([done[name]["evaluation"] for name in names])
 
 
-def _accuracy(evaluations: Sequence[Mapping[str, Any]]) -> Accuracy:
+def accuracy(evaluations: Sequence[Mapping[str, Any]]) -> Accuracy:
+    """Of evaluations as `evaluation.json` has them, one a seed, each with a group a family."""
+
     def share(found: Mapping[str, Any], family: str) -> float:
         value = found["groups"][family]["pass_at"]["1"]["value"]
         return math.nan if value is None else float(value)
 
-    return Accuracy({name: over(share(e, name) for e in evaluations) for name in FAMILIES})
+    def unanswered(found: Mapping[str, Any]) -> float:
+        group = found["groups"][TARGET]
+        answered = sum(group["standings"].get(standing, 0) for standing in ANSWERED)
+        return 1 - answered / group["runs"]
+
+    return Accuracy(
+        {name: over(share(e, name) for e in evaluations) for name in FAMILIES},
+        unanswered=over(map(unanswered, evaluations)),
+    )
 
 
 def _trained(condition: Condition, done: Mapping[str, Any], arm: str) -> Trained:
@@ -223,7 +239,7 @@ def _trained(condition: Condition, done: Mapping[str, Any], arm: str) -> Trained
         first_loss=over(each["first_loss"] for each in found),
         losses=[each["losses"] for each in found],
         curve=[
-            _accuracy([each["curve"][epoch]["evaluation"] for each in found])
+            accuracy([each["curve"][epoch]["evaluation"] for each in found])
             for epoch in range(condition.epochs)
         ],
     )
