@@ -27,7 +27,7 @@ from tessy.boundary.judge import Judge
 from tessy.config import Config
 from tessy.cooperate import Session, think
 from tessy.loop import run_loop
-from tessy.models import client
+from tessy.models import following
 from tessy.models.client import Client
 from tessy.models.formats import from_tokenizer
 from tessy.models.replicas import Replicas
@@ -96,7 +96,7 @@ async def main(trajectories: int) -> None:
     predictor = initials()
     judge = Judge(dict.fromkeys(Role, predictor))
     dialect = Dialect(extensions=True, id_prompts=True, return_ids={"return_token_ids": True})
-    client.Stream = PlayedBack  # type: ignore[misc]
+    following.Stream = PlayedBack  # type: ignore[misc]
     took = []
     async with AsyncExitStack() as stack:
         models = {}

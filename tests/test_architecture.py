@@ -51,6 +51,7 @@ models.weights
 models.llama_child
 models.local
 models.wire models.stream
+models.faults models.following
 models.client
 models.replicas
 boundary.served

@@ -24,7 +24,7 @@ from tessy.boundary.judge import Tell, judged
 from tessy.boundary.protocol import Judgement, Passage
 from tessy.config import SMALLEST_CHUNK, Config, Limits, OnLimit
 from tessy.errors import PredictorError
-from tessy.models.client import Enough
+from tessy.models.following import Enough
 from tessy.models.voice import Voice
 from tessy.reading import Reading
 from tessy.record import MARKERS
@@ -209,7 +209,7 @@ async def read(session: Session, role: Role, budget: int) -> tuple[Chunk, Judgem
 
 
 class SpanReader:
-    """Reads a streamed span up to its boundary: a `models.client.Reader`.
+    """Reads a streamed span up to its boundary: a `models.following.Reader`.
 
     Views are judged one after the other, each as soon as the one before it is, so a slow
     predictor holds up nobody and sees the same as a quick one.

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from conftest import lines, tessy
 from tessy.config import Sampling
-from tessy.models.client import Client, ReadAll
+from tessy.models.client import Client
+from tessy.models.following import ReadAll
 from tessy.models.probe import probe, stops_early
 from tessy.models.wire import Completion, Encoded, Request
 

@@ -16,7 +16,9 @@ from tessy.errors import (
     TimedOut,
     Unreachable,
 )
-from tessy.models.client import Client, ReadNothing, _retry_after_s, _wait_s
+from tessy.models.client import Client
+from tessy.models.faults import retry_after_s, wait_s
+from tessy.models.following import ReadNothing
 from tessy.models.wire import Request
 from tessy.testing import EchoScript, Fault, Faults, Latency, ScriptedServer, SilentScript
 
@@ -152,13 +154,13 @@ async def test_leaving_early_stops_the_server():
 def test_retry_after_is_honoured():
     error = ServerFailure("429")
     error.retry_after_s = 7.5
-    assert _wait_s(1, error) >= 7.5
-    assert all(_wait_s(50, BadResponse("x")) <= 30 for _ in range(100))
+    assert wait_s(1, error) >= 7.5
+    assert all(wait_s(50, BadResponse("x")) <= 30 for _ in range(100))
 
 
 def test_retry_after_takes_seconds_and_dates():
-    assert _retry_after_s("2.5") == 2.5
-    assert _retry_after_s(None) == 0
-    assert _retry_after_s("soon") == 0
+    assert retry_after_s("2.5") == 2.5
+    assert retry_after_s(None) == 0
+    assert retry_after_s("soon") == 0
     later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=60)
-    assert 50 < _retry_after_s(later.strftime("%a, %d %b %Y %H:%M:%S GMT")) <= 60
+    assert 50 < retry_after_s(later.strftime("%a, %d %b %Y %H:%M:%S GMT")) <= 60

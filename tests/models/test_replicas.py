@@ -13,7 +13,8 @@ from tessy.config import ModelSettings, Sampling
 from tessy.errors import AddressError, Unreachable
 from tessy.models import replicas as replicas_module
 from tessy.models.address import parse_all
-from tessy.models.client import Client, ReadAll
+from tessy.models.client import Client
+from tessy.models.following import ReadAll
 from tessy.models.replicas import Replica, Replicas, pays, ranked
 from tessy.models.wire import Encoded, Request
 from tessy.testing import EchoScript, ScriptedServer

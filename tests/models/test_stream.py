@@ -9,7 +9,8 @@ import pytest
 
 from tessy.config import ModelSettings, Sampling
 from tessy.errors import BadResponse, Refused, ServerFailure, TimedOut, Unreachable
-from tessy.models.client import Client, ReadAll, ReadNothing
+from tessy.models.client import Client
+from tessy.models.following import ReadAll, ReadNothing
 from tessy.models.wire import Request
 
 ASK = Request("One,", max_tokens=8, sampling=Sampling(temperature=0), seed=0)

@@ -6,6 +6,8 @@
     local        starting that process, and stopping it
     wire         the protocol's bodies, built and parsed; no I/O
     stream       one streamed answer, read as it comes
+    faults       what goes wrong with a call, as errors, and when to try again
+    following    an attempt to read a stream, and who reads it
     client       calls, with retries, time-outs and a limit on how many at once
     replicas     several servers of one model: which of them a trajectory has
     probe        what a server can do

@@ -2,8 +2,8 @@
 
 Faults that may pass are retried with exponential backoff and jitter: connection errors,
 time-outs, 408, 429 (honouring `Retry-After`), 5xx and bodies that are cut short or garbled. Any
-other 4xx is a refusal and is not; nor is a whole answer where a stream was asked for. Each is
-classified here, once, into a leaf of `ModelError`; an empty completion is none of them.
+other 4xx is a refusal and is not; nor is a whole answer where a stream was asked for. `faults` says
+which is which; an empty completion is none of them.
 """
 
 from __future__ import annotations
@@ -11,38 +11,26 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import aiohttp
 import orjson
 
 from tessy.config import ModelSettings
-from tessy.errors import (
-    BadResponse,
-    ConfigError,
-    ModelError,
-    NotAStream,
-    Refused,
-    ServerFailure,
-    TimedOut,
-    Unreachable,
-)
-from tessy.models.stream import BrokenOff, Place, Stream
-from tessy.models.wire import Completion, Dialect, Request, StreamParser, body, parse
+from tessy.errors import BadResponse, ConfigError, ModelError, NotAStream, Refused
+from tessy.models.faults import Classified, failed, wait_s
+from tessy.models.following import Following, ReadAll, Reader
+from tessy.models.stream import Place
+from tessy.models.wire import Completion, Dialect, Request, body, parse
 
 _LOOKED_UP_S = 60.0
 """How long a server's address is believed."""
-_FIRST_WAIT_S = 0.25
-_LONGEST_WAIT_S = 30.0
-_LONGEST_RETRY_AFTER_S = 300.0
 
 
 @dataclass(slots=True)
@@ -57,53 +45,8 @@ class Traffic:
     faults: dict[str, int] = field(default_factory=dict)
 
 
-Enough = Callable[[int, Exception | None], None]
-"""Says that no more is wanted than the first events of an answer, or that reading failed."""
-
-
-class Reader(Protocol):
-    """Reads a streamed answer while it is being made."""
-
-    def begin(self, enough: Enough) -> None:
-        """Reading begins; `enough` may be called once, from within `read` or at any time later."""
-        ...
-
-    def read(self, text: str, event: int) -> None:
-        """Take in the text of an event, and how many events there were with it."""
-        ...
-
-    async def finish(self) -> None:
-        """Nothing more will come: return when all of it is read, or `enough` was called."""
-        ...
-
-
 R = TypeVar("R", bound=Reader)
 T = TypeVar("T")
-
-
-class ReadAll:
-    """A reader that wants all of an answer."""
-
-    def begin(self, enough: Enough) -> None:
-        """See `Reader.begin`."""
-
-    def read(self, text: str, event: int) -> None:
-        """See `Reader.read`."""
-
-    async def finish(self) -> None:
-        """See `Reader.finish`."""
-
-
-class ReadNothing(ReadAll):
-    """A reader that leaves at the first text."""
-
-    def begin(self, enough: Enough) -> None:
-        """See `Reader.begin`."""
-        self._enough = enough
-
-    def read(self, text: str, event: int) -> None:
-        """See `Reader.read`."""
-        self._enough(event, None)
 
 
 class Client:
@@ -265,7 +208,7 @@ class Client:
     async def _retrying(
         self, retries: int | None, attempt: Callable[..., Awaitable[T]], *args: Any
     ) -> T:
-        """Try, and try again what may pass (full jitter: Brooker, AWS, 2015)."""
+        """Try, and try again what may pass."""
         most = self.settings.retries if retries is None else min(retries, self.settings.retries)
         for number in itertools.count(1):
             self.traffic.attempts += 1
@@ -277,7 +220,7 @@ class Client:
                 self.traffic.faults[name] = self.traffic.faults.get(name, 0) + 1
                 if isinstance(error, Refused | NotAStream) or number > most:
                     raise
-                await asyncio.sleep(_wait_s(number, error))
+                await asyncio.sleep(wait_s(number, error))
         raise AssertionError("it returns or raises")
 
     async def _plain(self, payload: bytes) -> Completion:
@@ -292,7 +235,7 @@ class Client:
     async def _read(self, payload: bytes, new_reader: Callable[[], R]) -> tuple[Completion, R]:
         reader, times = new_reader(), self.settings.timeouts
         async with self._classified():
-            following = _Following(await self._placed(), payload, reader)
+            following = Following(await self._placed(), payload, reader)
             stream = following.stream
             try:
                 following.wait(times.first_token_s, times.total_s)
@@ -306,7 +249,7 @@ class Client:
             raise following.error
         self.first_token_s = following.first_s
         if stream.status != HTTPStatus.OK:
-            raise self._failure(stream.status, stream.headers, bytes(stream.rest))
+            raise failed(self.base_url, stream.status, stream.headers, bytes(stream.rest))
         return following.result(), reader
 
     async def _placed(self) -> Place:
@@ -320,134 +263,10 @@ class Client:
         raw = await answer.read()
         if answer.status == 200:
             return raw
-        raise self._failure(answer.status, answer.headers, raw, answer.reason or "")
+        raise failed(self.base_url, answer.status, answer.headers, raw, answer.reason or "")
 
-    def _failure(
-        self, status: int, headers: Mapping[str, str], raw: bytes, reason: str = ""
-    ) -> ModelError:
-        said = raw[:500].decode("utf-8", "backslashreplace").strip()
-        message = f"{self.base_url} answered {status}: {said or reason}"
-        if status in (408, 429) or status >= 500:
-            failure = ServerFailure(message)
-            failure.retry_after_s = _retry_after_s(
-                headers.get("Retry-After") or headers.get("retry-after")
-            )
-            return failure
-        if 300 <= status < 500:
-            refusal = Refused(message)
-            refusal.status = status
-            return refusal
-        return BadResponse(message)
-
-    def _classified(self) -> _Classified:
-        return _Classified(self.base_url)
-
-
-class _Following:
-    """One attempt to read a stream: what comes goes through the parser to the reader."""
-
-    def __init__(self, place: Place, payload: bytes, reader: Reader) -> None:
-        self.stream = Stream(place, payload, self._take)
-        self.error: Exception | None = None
-        self._parser = StreamParser()
-        self._reader = reader
-        self._wanted: int | None = None
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
-        self._later_s = self._began_s = self.first_s = 0.0
-        reader.begin(self._enough)
-
-    def wait(self, first_token_s: float, total_s: float) -> None:
-        """Let time run: so long for the first text, and so long for all of it."""
-        self._began_s = self._loop.time()
-        self._later_s = self._began_s + total_s
-        self._timer = self._loop.call_later(first_token_s, self.stream.fail, TimeoutError())
-
-    def _take(self, block: bytes) -> None:
-        parser, stream = self._parser, self.stream
-        try:
-            for text in parser.feed(block):
-                if parser.events == 1:
-                    self._wait_on()
-                self._reader.read(text, parser.events)
-                if stream.over.done():
-                    return
-        except Exception as error:
-            self.error = self.error or error
-            stream.leave()
-
-    def _wait_on(self) -> None:
-        self.first_s = self._loop.time() - self._began_s
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = self._loop.call_at(self._later_s, self.stream.fail, TimeoutError())
-
-    def _enough(self, events: int, error: Exception | None) -> None:
-        self._wanted, self.error = events, self.error or error
-        self.stream.leave()
-
-    def close(self) -> None:
-        """Leave the stream, however far it is."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self.stream.close()
-
-    def result(self) -> Completion:
-        """What was wanted of the answer."""
-        if self._wanted is None:
-            return self._parser.result()
-        return self._parser.first(self._wanted)
-
-
-class _Classified:
-    """Turns what aiohttp and a stream raise into leaves of `ModelError`; the one place for it."""
-
-    def __init__(self, base_url: str) -> None:
-        self._base_url = base_url
-
-    async def __aenter__(self) -> None:
-        return None
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        match error:
-            case BrokenOff() if error.begun:
-                raise BadResponse(f"{self._base_url}: the answer broke off") from error
-            case aiohttp.ClientPayloadError():
-                raise BadResponse(f"{self._base_url}: the answer broke off") from error
-            case aiohttp.ServerDisconnectedError():
-                raise Unreachable(f"{self._base_url}: the connection broke") from error
-            case TimeoutError() if not isinstance(error, ModelError):
-                raise TimedOut(f"{self._base_url} took too long") from error
-            case aiohttp.ClientConnectionError() | OSError() if not isinstance(error, ModelError):
-                raise Unreachable(f"{self._base_url}: {error}") from error
-            case aiohttp.ClientError() | ValueError() if not isinstance(error, ModelError):
-                raise BadResponse(f"{self._base_url}: {error}") from error
-
-
-def _wait_s(attempt: int, error: ModelError) -> float:
-    """Seconds to wait after an attempt; never less than the server asks for."""
-    longest = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(attempt, 16))
-    asked = error.retry_after_s if isinstance(error, ServerFailure) else 0.0
-    return max(random.uniform(0, longest), min(asked, _LONGEST_RETRY_AFTER_S))
-
-
-def _retry_after_s(header: str | None) -> float:
-    """Seconds that a `Retry-After` header asks for (RFC 9110: a number, or a date)."""
-    if not header:
-        return 0.0
-    try:
-        return max(0.0, float(header))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
-    except ValueError:
-        return 0.0
+    def _classified(self) -> Classified:
+        return Classified(self.base_url)
 
 
 def _json(raw: bytes) -> Any:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from tessy.config import Sampling
 from tessy.errors import ModelError, Refused
-from tessy.models.client import Client, ReadAll, ReadNothing
+from tessy.models.client import Client
+from tessy.models.following import ReadAll, ReadNothing
 from tessy.models.wire import Completion, Dialect, Request
 
 _INTERVAL = 8

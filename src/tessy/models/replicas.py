@@ -22,7 +22,8 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from tessy.errors import ServerFailure, TimedOut, Unreachable
-from tessy.models.client import Client, Reader, Traffic
+from tessy.models.client import Client, Traffic
+from tessy.models.following import Reader
 from tessy.models.wire import Completion, Dialect, Request
 
 _WATCH_S = 2.0

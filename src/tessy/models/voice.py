@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from tessy.config import ModelSettings
 from tessy.errors import Refused
-from tessy.models.client import Enough, Reader
+from tessy.models.following import Enough, Reader
 from tessy.models.formats import ChatFormat, Messages
 from tessy.models.prefix import IdPrefix, TextPrefix
 from tessy.models.replicas import Replicas

@@ -224,7 +224,7 @@ def accuracy(evaluations: Sequence[Mapping[str, Any]]) -> Accuracy:
     def unanswered(found: Mapping[str, Any]) -> float:
         group = found["groups"][TARGET]
         answered = sum(group["standings"].get(standing, 0) for standing in ANSWERED)
-        return 1 - answered / group["runs"]
+        return 1 - int(answered) / int(group["runs"])
 
     return Accuracy(
         {name: over(share(e, name) for e in evaluations) for name in FAMILIES},
