@@ -6,7 +6,6 @@ import json
 import re
 
 import pytest
-import torch
 
 from sft.made import sample, settings, student, write
 from tessy.config import Sampling
@@ -35,13 +34,7 @@ QUESTIONS = [
 ]
 SHORT = "concurrency = 2\n[limits]\nthinking_tokens = 8\nanswer_tokens = 4\n"
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
