@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from tessy.boundary import classifier
 from tessy.boundary.classifier import ClassifierPredictor
 from tessy.boundary.protocol import Passage, Scorer
 from tessy.boundary.settings import ClassifierSettings, Thresholds
@@ -110,6 +111,16 @@ def test_a_window_that_was_judged_is_not_judged_again():
     first = made.judge([passage, other, passage])
     assert made.judge([other, passage]) == [first[1], first[0]]
     assert len(network.asked) == 2
+
+
+def test_a_batch_in_which_windows_are_forgotten_is_judged_all_the_same(monkeypatch):
+    monkeypatch.setattr(classifier, "_REMEMBERED", 2)
+    made = predictor()
+    known, new = (Passage(STUDENT, "", text, True) for text in ("ab", "12 ab"))
+    alone = [*made.judge([known]), *made.judge([new])]
+    made = predictor()
+    made.judge([known, Passage(STUDENT, "", "b", True)])
+    assert made.judge([known, new]) == alone
 
 
 @pytest.mark.parametrize(("text", "shown"), [("ab 12 ", "ab 12"), ("ab\n ", "ab\n"), ("  ", "")])

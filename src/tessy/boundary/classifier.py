@@ -116,9 +116,9 @@ class ClassifierPredictor:
         """The log-odds of windows; only those that are not known are shown to the network."""
         new = [window for window in dict.fromkeys(windows) if window not in self._known]
         found = dict(zip(new, self._network(new), strict=True)) if new else {}
-        if len(self._known) + len(found) > _REMEMBERED:
-            self._known.clear()
         rows = [found[w] if w in found else self._known[w] for w in windows]
+        if len(self._known) + len(found) > _REMEMBERED:
+            self._known.clear()  # only now: this batch may have asked for what is forgotten
         self._known |= found
         return rows
 
