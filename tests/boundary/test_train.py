@@ -23,7 +23,6 @@ from transformers import (
 )
 
 from boundary.test_transformers import make
-from tessy.boundary.calibrate import cheapest, platt
 from tessy.boundary.classifier import ClassifierPredictor
 from tessy.boundary.encode import IGNORED, Example, examples
 from tessy.boundary.metrics import FIGURES, Counts, count
@@ -298,38 +297,6 @@ def test_the_rarer_kind_is_weighted_up(balance, ratio):
         return logits.grad[0][labels[0] == kind].abs().mean()
 
     assert share(1) / share(0) == pytest.approx(ratio)
-
-
-# --- Calibration --------------------------------------------------------------------------------
-
-
-def test_platt_finds_the_temperature_and_bias_that_were_put_in():
-    chance = np.random.default_rng(0)
-    odds = chance.normal(0, 3, 40_000)
-    style = chance.random(len(odds)) < 1 / (1 + np.exp(-(odds / 2.5 - 0.7)))
-    temperature, bias = platt(odds, style.astype(float))
-    assert temperature == pytest.approx(2.5, rel=0.05)
-    assert bias == pytest.approx(-0.7, abs=0.05)
-
-
-def test_platt_is_not_carried_away_by_a_network_that_is_too_sure():
-    chance = np.random.default_rng(0)
-    odds = np.where(chance.random(5000) < 0.2, 13.0, -13.0)
-    style = (odds > 0) ^ (chance.random(len(odds)) < 0.03)
-    temperature, bias = platt(odds, style.astype(float))
-    scores = 1 / (1 + np.exp(-(odds / temperature + bias)))
-    assert scores.max() == pytest.approx(0.97, abs=0.02)
-    assert scores.min() == pytest.approx(0.03, abs=0.01)
-
-
-def test_the_threshold_follows_the_cost():
-    chance = np.random.default_rng(1)
-    scores = chance.random(20_000)
-    style = (chance.random(len(scores)) < scores).astype(float)
-    even = cheapest(scores, style, through=1, short=1)
-    careful = cheapest(scores, style, through=1, short=4)
-    assert even == pytest.approx(0.5, abs=0.05)
-    assert careful == pytest.approx(0.8, abs=0.05)
 
 
 # --- What can't be trained ----------------------------------------------------------------------
