@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,12 @@ def under_way(run: Path) -> list[str]:
         return []
     with Reader(RunFolder(run)) as reader:
         return reader.running()
+
+
+def batches(run: Path) -> int:
+    """How often turns of a sample have been written."""
+    with closing(sqlite3.connect(run / "journal.sqlite")) as journal:
+        return int(journal.execute("select count(*) from turns").fetchone()[0])
 
 
 async def workers_of(process) -> list[int]:
@@ -81,6 +89,55 @@ async def test_exactly_once_when_workers_are_killed(tmp_path, tokenizers):
         assert process.returncode == 0, err.decode()
     calm, killed = ((tmp_path / run / "dataset.jsonl").read_bytes() for run in ("calm", "killed"))
     assert calm == killed
+
+
+async def test_replay_what_a_killed_worker_reported_stands_once_after_the_run_is_killed_too(
+    tmp_path, tokenizers
+):
+    """Turns that it reported and nobody had written yet come before those of the next worker."""
+    questions = write_questions(tmp_path / "q.jsonl", 4)
+    small = ["--mode", "chunks", "--student-chunk", "6", "--teacher-chunk", "10"]
+    command = ["synth", questions, "--concurrency", "4", *small, "--out"]
+    async with two_servers(tokenizers, latency=SLOW, words=500) as (servers, options):
+        done = await tessy(*command, tmp_path / "calm", *options)
+        assert done.code == 0, done.err
+        stats = servers["teacher"].stats
+        process = await start(*command, tmp_path / "killed", *options, "--workers", "2")
+        workers = await workers_of(process)
+        await until(lambda: batches(tmp_path / "killed"))
+        before = stats.requests  # reported in the next half second, written after two
+        await until(lambda: stats.requests > before + 100)
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
+        await until(lambda: len(set(children(process.pid)) - set(workers)) == 2)
+        before = batches(tmp_path / "killed")
+        await until(lambda: batches(tmp_path / "killed") > before + 4)  # of the next workers
+        process.kill()
+        await process.wait()
+        assert under_way(tmp_path / "killed")
+        done = await tessy(*command, tmp_path / "killed", *options)
+        assert done.code == 0, done.err
+    calm, killed = ((tmp_path / run / "dataset.jsonl").read_bytes() for run in ("calm", "killed"))
+    assert calm == killed
+
+
+async def test_a_journal_that_cannot_be_written_stops_the_workers(tmp_path, tokenizers):
+    """Not one sample more is written than can be kept."""
+    questions = write_questions(tmp_path / "q.jsonl", 200)
+    run = tmp_path / "run"
+    command = ["synth", questions, "--out", run, "--concurrency", "4", "--workers", "2"]
+    async with two_servers(tokenizers, latency=SLOW, words=40) as (_, options):
+        process = await start(*command, *options)
+        await until(lambda: len(under_way(run)) > 2)
+        with closing(sqlite3.connect(run / "journal.sqlite", isolation_level=None)) as other:
+            other.execute("begin immediate")
+            _, err = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode == 1, err.decode()
+        assert "journal.sqlite: database is locked" in err.decode()
+        assert "Traceback" not in err.decode()
+        done = await tessy(*command, *options)
+        assert done.code == 0, done.err
+    assert len(lines(run / "dataset.jsonl")) == 200
 
 
 async def test_workers_end_with_the_process_that_they_work_for(tmp_path, tokenizers):

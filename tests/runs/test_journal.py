@@ -233,6 +233,22 @@ def test_a_folder_that_is_not_there(tmp_path):
         Journal(tmp_path / "nowhere" / "journal.sqlite")
 
 
+async def test_replay_turns_that_are_not_written_yet_are_taken_up_and_stand_once(tmp_path):
+    """As when a worker dies and another goes on with its sample, before the next checkpoint."""
+    some = [Turn(Role.STUDENT, Part.THINKING, Outcome.WENT_ON, f"t{n} ") for n in range(4)]
+    async with Journal(tmp_path / "j.sqlite") as journal:
+        journal.note("s", some[0], 1.0, 1)
+        await journal.checkpoint()
+        journal.note("s", some[1], 2.0, 2)
+        there = await journal.take_up("s")
+        assert (there.turns, there.seconds, there.requests) == (some[:2], 2.0, 2)
+        journal.note("s", some[2], 3.0, 3)
+        await journal.checkpoint()
+        journal.note("s", some[3], 4.0, 4)
+    async with Journal(tmp_path / "j.sqlite") as journal:
+        assert (await journal.take_up("s")).turns == some
+
+
 async def test_a_full_disk_is_an_error_and_loses_nothing_that_was_reported(tmp_path):
     path = tmp_path / "journal.sqlite"
     async with Journal(path) as journal:

@@ -17,13 +17,14 @@ import sys
 import tempfile
 from collections import Counter, deque
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import IO
 
 from tessy.config import Config
 from tessy.errors import Outage
 from tessy.runs.journal import Ending, Journal
 from tessy.runs.plan import Job
-from tessy.runs.pool import CHECKPOINT_S, assigned
+from tessy.runs.pool import CHECKPOINT_S, assigned, first_of
 from tessy.runs.talk import Begin, Ended, Failed, Line, NoMore, Stop, Wanted, Written
 from tessy.runs.tally import Tally
 
@@ -59,6 +60,8 @@ class Crew:
         self._faults: dict[int, dict[str, dict[str, int]]] = {}
         self._number = 0
         self._deaths = 0
+        self._broke = asyncio.Event()
+        self._error: Exception | None = None  # of a journal that can't be written
 
     @property
     def faults(self) -> dict[str, dict[str, int]]:
@@ -77,22 +80,29 @@ class Crew:
 
         Raises:
             Outage: A model is gone, or workers die again and again.
+            JournalError: The disk is full, or the like.
             TessyError: What a worker raised.
         """
-        checkpoints = asyncio.create_task(self._checkpoints())
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(workers):
-                    group.create_task(self._employ())
+                checkpoints = group.create_task(self._checkpoints())
+                async with asyncio.TaskGroup() as employed:
+                    for _ in range(workers):
+                        employed.create_task(self._employ())
+                checkpoints.cancel()
         except BaseExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        finally:
-            checkpoints.cancel()
+            raise first_of(errors) from None
+        if self._error is not None:  # it came with the last sample
+            raise self._error
 
     async def _checkpoints(self) -> None:
-        while True:
-            await asyncio.sleep(CHECKPOINT_S)
+        """Write turns down now and then, until the journal can't be written any more."""
+        while self._error is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CHECKPOINT_S):
+                    await self._broke.wait()
             await self._journal.checkpoint()
+        raise self._error
 
     async def _employ(self) -> None:
         """Have a worker, and another when it dies, until there is nothing left for it."""
@@ -157,13 +167,19 @@ class Crew:
                 del worker.jobs[ending.id]
                 worker.ended += 1
                 task = asyncio.create_task(self._end(ending))
-                worker.endings.append(task)
+                worker.endings.add(task)
+                task.add_done_callback(worker.endings.discard)
             case Failed(error):
                 worker.failed = True
                 raise error
 
     async def _end(self, ending: Ending) -> None:
-        await self._journal.end(ending)
+        try:
+            await self._journal.end(ending)
+        except Exception as error:  # no worker may go on writing what nobody can keep
+            self._error = self._error or error
+            self._broke.set()
+            return
         self._tally.running -= 1
         self._tally.end(ending.failure)
 
@@ -201,7 +217,7 @@ class _Worker:
         self.number = number
         self.line = line
         self.jobs: dict[str, Job] = {}
-        self.endings: list[asyncio.Task[None]] = []
+        self.endings: set[asyncio.Task[None]] = set()
         self.ended = 0
         self.failed = False
 

@@ -167,7 +167,16 @@ class Journal:
         return {row[0] for row in await self._ask("select distinct id from turns")}
 
     async def take_up(self, sample_id: str) -> Unfinished:
-        """What is known of a sample that was under way; empty if nothing is."""
+        """What is known of a sample that was under way; empty if nothing is.
+
+        Turns that were taken down and not written yet are written first: whoever goes on with the
+        sample has them, so what comes next stands behind them.
+
+        Raises:
+            JournalError: The disk is full, or the like.
+        """
+        if sample_id in self._notes:
+            await self.checkpoint()
         rows = await self._ask(
             "select turns, seconds, requests, batch from turns where id = ? order by batch",
             (sample_id,),

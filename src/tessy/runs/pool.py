@@ -168,7 +168,7 @@ class Pool:
                         workers.create_task(self._work())
                 checkpoints.cancel()
         except BaseExceptionGroup as errors:
-            raise _first(errors) from None
+            raise first_of(errors) from None
 
     async def _checkpoints(self, every_s: float) -> None:
         while True:
@@ -263,7 +263,7 @@ class Pool:
         )
 
 
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     """The first error in nested groups: what went wrong first is what the user should read."""
     inner = errors.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
+    return first_of(inner) if isinstance(inner, BaseExceptionGroup) else inner

@@ -265,7 +265,7 @@ async def _by_crew(
 ) -> tuple[bool, Faults]:
     """Write the samples in several processes; returns as `_by_itself` does."""
     models = {
-        role.value: config.of(role).model_copy(
+        role.value: model.settings.model_copy(
             update={
                 "model": ",".join(
                     f"{replica.client.base_url}#{replica.client.served_name}"
