@@ -56,10 +56,10 @@ demo: install
 demo-llm: install
 	$(BIN)/python examples/demo_llm.py runs/demo-llm
 
-study: install-dev
+study: install-dev sandbox
 	$(BIN)/tessy lab study recipes/study/study.toml --out runs/study --page runs/study/study.md
 
-study-smoke: install-dev
+study-smoke: install-dev sandbox
 	$(BIN)/tessy lab study recipes/study/smoke.toml --out runs/study-smoke --page runs/study-smoke/study.md
 
 test: install-dev sandbox

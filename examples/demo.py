@@ -1,4 +1,4 @@
-"""The mission in two minutes: two small models, alone and together, on sums.
+"""The mission in a quarter of a minute: two small models, alone and together, on sums.
 
 Run by `make demo`. The models ship with tessy: about a million parameters each, trained from
 nothing on arithmetic and word puzzles in two voices (docs/lab.md). The student forgets to borrow

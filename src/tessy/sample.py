@@ -71,6 +71,7 @@ class Sample:
     _try: int = 0
     _drafts: dict[int, Trajectory] = field(default_factory=dict)  # of all tries
     _asides: set[int] = field(default_factory=set)
+    _verdicts: dict[int, Verdict] = field(default_factory=dict)  # of all tries' drafts
     _voices: list[Voice] = field(default_factory=list)
     _requests: int = 0  # of voices that left
     _there: Mapping[int, list[Turn]] = field(default_factory=dict)
@@ -129,19 +130,24 @@ class Sample:
         return list(self.question.messages)
 
     async def verify(self, session: Session) -> Verdict | None:
-        """Have a draft's answer checked; None if the run has no verifier.
+        """Have a draft's answer checked, once; None if the run has no verifier.
 
         Raises:
             TessyError: The verifier can't go on, so no sample can be verified any more.
         """
         if self.verifier is None:
             return None
+        if session.draft not in self._verdicts:
+            self._verdicts[session.draft] = await self._verified(self.verifier, session)
+        return self._verdicts[session.draft]
+
+    async def _verified(self, verifier: Verifier, session: Session) -> Verdict:
         try:
-            return await self.verifier.verify(self.question.row, session.trajectory.answer)
+            return await verifier.verify(self.question.row, session.trajectory.answer)
         except TessyError:
             raise
         except Exception as error:  # it may be the user's code: anything may happen
-            return Verdict(Outcome.ERROR, detail=f"verifier {self.verifier.name}: {error!r}")
+            return Verdict(Outcome.ERROR, detail=f"verifier {verifier.name}: {error!r}")
 
     def choose(self, session: Session, why: Callable[[Session], str]) -> Session:
         """Make one draft the response: the others of this try are set aside.

@@ -78,6 +78,8 @@ class Failure(StrEnum):
     """The boundary predictor raised, or broke its protocol."""
     REJECTED = "rejected"
     """The verifier accepted none of the attempts (`verify`, `attempts`)."""
+    VERIFIER_ERROR = "verifier_error"
+    """The verifier broke, or could not use its reference: nobody knows if the answer is right."""
     UNSCORED = "unscored"
     """The teacher gave none of the candidates a score that can be read (Teacher-Score)."""
 

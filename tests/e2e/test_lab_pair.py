@@ -1,8 +1,9 @@
-"""The pair that ships: it loads, it is the same in both engines, and it is what the study needs."""
+"""The models that ship: they load, are the same in both engines, and are what the study needs."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 
@@ -13,8 +14,9 @@ from e2e.conftest import lines, tessy
 from tessy.errors import AddressError
 from tessy.lab.encode import Encoder
 from tessy.lab.families import FAMILIES, TARGET
+from tessy.lab.members import Member
 from tessy.lab.questions import Split, questions
-from tessy.lab.settings import LabSettings
+from tessy.lab.settings import settings_for
 from tessy.lab.train import LOG_FILE, TRAINING_FILE
 from tessy.lab.vocabulary import write_vocabulary
 from tessy.lab.voices import voice
@@ -34,12 +36,12 @@ def rows(family, count=COUNT):
     return list(questions(FAMILIES[family], Split.TEST, count, 7))
 
 
-async def answered(role, asked):
+async def answered(member, asked):
     """What a model writes for each question, greedily, by llama.cpp: ids."""
-    folder = weights.lab_folder(role)
-    encoder = Encoder(folder, role)
+    folder = weights.lab_folder(member)
+    encoder = Encoder(folder, member.role)
     async with (
-        local.serve(weights.fetch(parse(f"lab:{role}")), slots=4, context_tokens=1024) as url,
+        local.serve(weights.fetch(parse(f"lab:{member}")), slots=4, context_tokens=1024) as url,
         aiohttp.ClientSession() as session,
     ):
 
@@ -56,7 +58,7 @@ async def answered(role, asked):
 def written():
     """Ids that each model writes for a few dozen questions of each family."""
     asked = [row for family in FAMILIES for row in rows(family)]
-    return asked, {role: asyncio.run(answered(role, asked)) for role in Role}
+    return asked, {member: asyncio.run(answered(member, asked)) for member in Member}
 
 
 @pytest.fixture(scope="module")
@@ -66,40 +68,41 @@ def right(tmp_path_factory):
     asked = [row for family in FAMILIES for row in rows(family)]
     (folder / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
 
-    async def measure(role):
+    async def measure(member):
         done = await tessy(
-            *("eval", folder / "q.jsonl", "--model", f"lab:{role}", "--out", folder / role),
+            *("eval", folder / "q.jsonl", "--model", f"lab:{member}", "--out", folder / member),
             *("--group", "family", "--quiet"),
         )
         assert done.code == 0, done.err
-        found = json.loads((folder / role / "evaluation.json").read_text("utf-8"))["groups"]
+        found = json.loads((folder / member / "evaluation.json").read_text("utf-8"))["groups"]
         return {family: found[family]["pass_at"]["1"]["value"] for family in FAMILIES}
 
-    return {role: asyncio.run(measure(role)) for role in Role}
+    return {member: asyncio.run(measure(member)) for member in Member}
 
 
-def test_the_teacher_is_strong_at_the_target_and_the_student_is_not(right):
-    assert right[Role.TEACHER][TARGET] >= 0.9
-    assert 0.2 <= right[Role.STUDENT][TARGET] <= 0.5
+def test_the_teachers_are_strong_at_the_target_and_the_student_is_not(right):
+    assert right[Member.TEACHER][TARGET] >= 0.9
+    assert right[Member.RELATIVE][TARGET] >= 0.9
+    assert 0.2 <= right[Member.STUDENT][TARGET] <= 0.5
 
 
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name != TARGET])
 def test_the_student_is_good_at_the_other_families(right, family):
-    assert right[Role.STUDENT][family] >= 0.85
+    assert right[Member.STUDENT][family] >= 0.85
 
 
-@pytest.mark.parametrize("role", Role)
-def test_both_engines_write_the_same(written, role):
+@pytest.mark.parametrize("member", Member)
+def test_both_engines_write_the_same(written, member):
     """The f16 file by llama.cpp, and the float16 weights by transformers, greedily."""
     import torch
     from transformers import LlamaForCausalLM
 
-    folder = weights.lab_folder(role)
-    encoder = Encoder(folder, role)
+    folder = weights.lab_folder(member)
+    encoder = Encoder(folder, member.role)
     model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
     asked, ids = written
     same = []
-    for row, found in list(zip(asked, ids[role], strict=True))[::8]:
+    for row, found in list(zip(asked, ids[member], strict=True))[::8]:
         prompt = torch.tensor([encoder.prompt(row["prompt"])])
         with torch.no_grad():
             out = model.generate(
@@ -113,23 +116,29 @@ def test_both_engines_write_the_same(written, role):
     assert sum(same) >= len(same) - 1  # a tie may turn: attention's sums are rounded otherwise
 
 
-@pytest.mark.parametrize("role", Role)
-def test_what_ships_is_what_the_command_makes(role, tmp_path):
-    """The settings are today's defaults, and the vocabulary is that of today's corpus."""
-    folder = weights.lab_folder(role)
+@pytest.mark.parametrize("member", Member)
+def test_what_ships_is_what_the_command_makes(member, tmp_path):
+    """The settings are today's, and so are the vocabulary, or the weights that it began with."""
+    folder = weights.lab_folder(member)
     kept = json.loads((folder / TRAINING_FILE).read_text("utf-8"))
-    assert kept == {"role": role.value, "settings": LabSettings().model_dump()}
-    made = write_vocabulary(role, tmp_path / role, seed=0)
+    first = kept.pop("begun_with", None)
+    assert kept == {"model": member.value, "settings": settings_for(member).model_dump()}
+    if member is Member.RELATIVE:
+        made = weights.lab_folder("teacher")
+        assert first == hashlib.sha256((made / "model.safetensors").read_bytes()).hexdigest()
+    else:
+        assert first is None
+        made = write_vocabulary(member.role, tmp_path / member, seed=0)
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         assert (made / name).read_bytes() == (folder / name).read_bytes(), name
     log = [json.loads(line) for line in (folder / LOG_FILE).read_text("utf-8").splitlines()]
-    assert log[-1]["step"] == LabSettings().steps
+    assert log[-1]["step"] == settings_for(member).steps
 
 
-def test_the_pair_and_its_predictor_are_small():
+def test_the_models_and_their_predictor_are_small():
     size = sum(
         path.stat().st_size
-        for name in ("student", "teacher", "predictor")
+        for name in (*Member, "predictor")
         for path in weights.lab_folder(name).iterdir()
     )
     assert size <= 12_000_000
@@ -160,6 +169,18 @@ async def test_the_pair_writes_together_with_nothing_else_given(tmp_path):
     with Reader(RunFolder(tmp_path / "run")) as run:
         sure = [value for entry in run.entries(failed=False) for value in entry.trace["confidence"]]
     assert len(sure) >= len(records)  # the report shows how sure the predictor was
+
+
+async def test_workers_show_the_models_the_same_as_one_process_does(tmp_path):
+    """They know the tokenizers that the addresses bring."""
+    path = tmp_path / "q.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows(TARGET, 16)))
+    command = ["eval", path, "--model", "lab:teacher", "--temperature", 0, "--quiet", "--out"]
+    done = await tessy(*command, tmp_path / "two", "--workers", 2)
+    assert done.code == 0, done.err
+    found = json.loads((tmp_path / "two" / "evaluation.json").read_text("utf-8"))
+    assert found["runs"] == 16
+    assert found["pass_at"]["1"]["value"] >= 0.9
 
 
 async def test_a_model_that_is_not_there_is_refused(tmp_path):

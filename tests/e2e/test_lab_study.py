@@ -27,6 +27,18 @@ batch = 3
 """
 
 
+RELATIVE = """
+[[conditions]]
+name = "relative"
+arms = ["teacher-only"]
+seeds = [0]
+teacher = "lab:relative"
+questions = 3
+epochs = 1
+batch = 3
+"""
+
+
 @pytest.fixture
 def settings(tmp_path):
     path = tmp_path / "study.toml"
@@ -79,6 +91,19 @@ async def test_a_study_that_was_stopped_goes_on_and_ends_in_a_page(settings, tmp
     assert compared["student-only"]["nll"]["all"] < compared["teacher-only"]["nll"]["all"]
     for picture in ("curves", "losses"):
         assert (tmp_path / "study" / f"study-{picture}.png").is_file()
+
+    settings.write_text(SETTINGS + RELATIVE)
+    done = await tessy(*command)
+    assert done.code == 0, done.err
+    assert "11 jobs, 7 of them done" in done.err
+    assert after.items() <= done_jobs(out).items()
+    text = page.read_text("utf-8")
+    assert "| relative | the teacher is `lab:relative` | 0 | teacher-only |" in text
+    assert "The teacher of `relative` has " in text
+    ours = json.loads(done_jobs(out)["seed-0/relative/compared"])["methods"]
+    assert ours["student-only"]["similarity"] == 1.0
+    assert compared["teacher-only"]["similarity"] < ours["teacher-only"]["similarity"] < 1
+    assert ours["teacher-only"]["nll"]["all"] < compared["teacher-only"]["nll"]["all"]
 
     settings.write_text(SETTINGS.replace("epochs = 1", "epochs = 2"))
     done = await tessy(*command)

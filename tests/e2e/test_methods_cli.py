@@ -199,6 +199,37 @@ async def test_eval_counts_truncations_and_says_what_was_not_measured(tmp_path, 
     assert found["pass_at"]["1"]["value"] == 0
 
 
+async def test_eval_counts_what_a_runaway_answer_wrote(tmp_path, tokenizers):
+    """Else a model that never ends looks shorter than one that does."""
+    questions = write_questions(tmp_path / "q.jsonl", 3)
+    async with two_servers(tokenizers) as (servers, options):
+        named = ["--model", servers["student"].url, "--tokenizer", options[3]]
+        command = ["eval", questions, *named, "--verify", EVEN, "--answer-tokens", 5, "--out"]
+        done = await tessy(*command, tmp_path / "r", PYTHONPATH=PYTHONPATH)
+    assert done.code == 0, done.err
+    found = json.loads((tmp_path / "r" / "evaluation.json").read_text())
+    assert found["standings"] == {"truncated": 3}
+    assert found["tokens"]["mean"] >= found["thinking_tokens"]["mean"] + 5
+
+
+async def test_eval_asks_again_where_the_verifier_broke(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 4)
+    async with two_servers(tokenizers) as (servers, options):
+        named = ["--model", servers["student"].url, "--tokenizer", options[3]]
+        command = ["eval", questions, *named, "--verify", EVEN, "--out", tmp_path / "r"]
+        broken = await tessy(*command, PYTHONPATH=PYTHONPATH, VERIFIER_IS_BROKEN="1")
+        assert broken.code == 1
+        assert "verifier_error" in broken.err
+        found = json.loads((tmp_path / "r" / "evaluation.json").read_text())
+        assert (found["runs"], found["standings"]) == (0, {"unmeasured": 4})
+        failed = lines(tmp_path / "r" / "failures.jsonl")
+        assert all("out of order" in one["detail"] for one in failed)
+        mended = await tessy(*command, "--retry-failed", PYTHONPATH=PYTHONPATH)
+    assert mended.code == 0, mended.err
+    found = json.loads((tmp_path / "r" / "evaluation.json").read_text())
+    assert found["standings"] == {"right": 2, "wrong": 2}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

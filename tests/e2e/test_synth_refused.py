@@ -55,14 +55,17 @@ async def test_a_conversation_that_a_template_refuses_is_named_before_any_work(
     path.write_text(template + path.read_text(encoding="utf-8"), encoding="utf-8")
     questions = tmp_path / "q.jsonl"
     asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
-    lines_ = [{"prompt": "What?"}, {"id": "strict", "messages": asked}]
+    lines_ = [{"id": "easy", "prompt": "What?"}, {"id": "strict", "messages": asked}]
     questions.write_text("".join(json.dumps(line) + "\n" for line in lines_))
+    told = ("--method", "teacher-only", "--teacher-only-system-prompt", "Be brief.")
     async with two_servers({**tokenizers, "teacher": folder}) as (servers, options):
-        done = await tessy("synth", questions, "--out", tmp_path / "run", *options)
-        assert servers["teacher"].stats.requests < 10, "only probed"
-    assert done.code == 2
-    assert "question strict, teacher" in done.err
-    assert "no system!" in done.err
+        for more, refused in (((), "strict"), (told, "easy")):
+            command = ["synth", questions, "--out", tmp_path / refused, *options, *more]
+            done = await tessy(*command)
+            assert done.code == 2
+            assert f"question {refused}, teacher" in done.err
+            assert "no system!" in done.err
+        assert servers["teacher"].stats.requests < 20, "only probed"
 
 
 async def test_an_out_that_can_be_no_folder(tmp_path, tokenizers):

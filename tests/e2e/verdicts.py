@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from tessy.verify.protocol import Verdict
 
 
 class EvenVerifier:
-    """Accepts the answers to tasks whose number is even."""
+    """Accepts the answers to tasks whose number is even, or breaks if it is told to."""
 
     name = "even"
 
@@ -16,6 +17,8 @@ class EvenVerifier:
         pass
 
     async def verify(self, row, answer):
+        if os.environ.get("VERIFIER_IS_BROKEN"):
+            raise ValueError("out of order")
         number = int(re.search(r"task (\d+)", row["prompt"])[1])
         return Verdict.of(number % 2 == 0, "" if number % 2 == 0 else f"{number} is odd")
 

@@ -16,12 +16,14 @@ from tessy.lab import train as training
 from tessy.lab.batches import IGNORED, batches
 from tessy.lab.corpus import example
 from tessy.lab.encode import Encoder
+from tessy.lab.members import Member
 from tessy.lab.network import network, optimizers, rate, set_rate
 from tessy.lab.questions import Split, questions
-from tessy.lab.settings import LabSettings
+from tessy.lab.settings import LabSettings, settings_for
 from tessy.lab.train import train
 from tessy.lab.vocabulary import CONTROL, write_vocabulary
 from tessy.models.tokens import LocalCodec, Piece
+from tessy.models.weights import lab_folder
 from tessy.trajectory import Role
 from texts import any_text, model_text
 
@@ -36,7 +38,8 @@ SMALL = LabSettings(
 @pytest.fixture(scope="module")
 def encoders(tmp_path_factory):
     folder = tmp_path_factory.mktemp("vocabularies")
-    return {role: Encoder(write_vocabulary(role, folder / role, seed=0), role) for role in Role}
+    made = {role: Encoder(write_vocabulary(role, folder / role, seed=0), role) for role in Role}
+    return {member: made[member.role] for member in Member}
 
 
 # --- Vocabularies -------------------------------------------------------------------------------
@@ -63,31 +66,31 @@ def test_the_vocabularies_differ(encoders):
     }
     assert len(words) > 200
     text = "Okay, let's see. We need to compute."
-    assert encoders[Role.STUDENT].ids(text) != encoders[Role.TEACHER].ids(text)
+    assert encoders[Member.STUDENT].ids(text) != encoders[Member.TEACHER].ids(text)
 
 
 def test_the_same_corpus_gives_the_same_vocabulary(encoders, tmp_path):
     folder = write_vocabulary(Role.STUDENT, tmp_path / "again", seed=0)
     assert Encoder(folder, Role.STUDENT).tokenizer.to_str() == (
-        encoders[Role.STUDENT].tokenizer.to_str()
+        encoders[Member.STUDENT].tokenizer.to_str()
     )
 
 
 # --- Examples in tokens -------------------------------------------------------------------------
 
 
-@given(st.sampled_from(Role), st.integers(0, 10**6))
-def test_seams_between_pieces_do_not_show_in_the_tokens(encoders, role, number):
-    one = example(role, number, 0)
-    encoder = encoders[role]
+@given(st.sampled_from(Member), st.integers(0, 10**6))
+def test_seams_between_pieces_do_not_show_in_the_tokens(encoders, member, number):
+    one = example(member, number, 0)
+    encoder = encoders[member]
     whole = encoder.ids("".join(piece.text for piece in one.thinking))
     assert whole == [token for piece in one.thinking for token in encoder.ids(piece.text)]
 
 
-@given(st.sampled_from(Role), st.integers(0, 10**6))
-def test_an_example_is_prompt_and_response_as_synthesis_lays_them_out(encoders, role, number):
-    one = example(role, number, 0)
-    encoder = encoders[role]
+@given(st.sampled_from(Member), st.integers(0, 10**6))
+def test_an_example_is_prompt_and_response_as_synthesis_lays_them_out(encoders, member, number):
+    one = example(member, number, 0)
+    encoder = encoders[member]
     ids, learned = encoder.example(one)
     prompt = encoder.prompt(one.prompt)
     assert ids[: len(prompt)] == prompt
@@ -122,7 +125,9 @@ def test_a_question_is_encoded_as_the_client_encodes_it(encoders, role, tmp_path
 
 def test_batches_are_the_same_wherever_a_training_goes_on(encoders):
     def numbered(first, end):
-        made = batches(Role.STUDENT, encoders[Role.STUDENT], size=2, seed=1, first=first, end=end)
+        made = batches(
+            Member.STUDENT, encoders[Member.STUDENT], size=2, seed=1, first=first, end=end
+        )
         return [(batch.ids.tolist(), batch.labels.tolist()) for batch in made]
 
     whole = numbered(0, 20)
@@ -132,11 +137,11 @@ def test_batches_are_the_same_wherever_a_training_goes_on(encoders):
 
 
 def test_a_batch_has_each_example_once_and_learns_nothing_of_the_padding(encoders):
-    encoder = encoders[Role.TEACHER]
-    made = list(batches(Role.TEACHER, encoder, size=3, seed=0, first=0, end=16))
+    encoder = encoders[Member.TEACHER]
+    made = list(batches(Member.TEACHER, encoder, size=3, seed=0, first=0, end=16))
     rows = [row for batch in made for row in zip(batch.ids.tolist(), batch.labels.tolist(),
                                                   strict=True)]  # fmt: skip
-    wanted = sorted(encoder.example(example(Role.TEACHER, at, 0)).ids for at in range(48))
+    wanted = sorted(encoder.example(example(Member.TEACHER, at, 0)).ids for at in range(48))
     found = []
     for ids, labels in rows:
         end = ids.index(encoder.end) + 1
@@ -162,7 +167,7 @@ def test_the_rate_rises_and_falls():
 def trained(tmp_path_factory):
     out = tmp_path_factory.mktemp("trained") / "student"
     said = []
-    train(Role.STUDENT, out, SMALL, say=said.append)
+    train(Member.STUDENT, out, SMALL, say=said.append)
     return out, said
 
 
@@ -188,7 +193,7 @@ def test_what_comes_out_is_a_whole_model(trained):
         ("loss", "seconds", "step", "tokens"),
         ("right", "seconds", "step"),
     }
-    assert train(Role.STUDENT, out, SMALL, say=said.append) == out
+    assert train(Member.STUDENT, out, SMALL, say=said.append) == out
     assert "is trained already" in said[-1]
 
 
@@ -208,32 +213,59 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not(trained, tmp_path,
     with monkeypatch.context() as patch:
         patch.setattr(training._Training, "_learn", learn_and_stop)
         with pytest.raises(KeyboardInterrupt):
-            train(Role.STUDENT, out, SMALL)
-    train(Role.STUDENT, out, SMALL)
+            train(Member.STUDENT, out, SMALL)
+    train(Member.STUDENT, out, SMALL)
     for name in ("model.safetensors", "model.gguf", "tokenizer.json"):
         assert (out / name).read_bytes() == (trained[0] / name).read_bytes(), name
 
 
 def test_another_training_is_not_gone_on_with(trained, tmp_path):
     with pytest.raises(ConfigError, match="with other settings"):
-        train(Role.TEACHER, trained[0], SMALL)
+        train(Member.TEACHER, trained[0], SMALL)
     with pytest.raises(ConfigError, match="with other settings"):
-        train(Role.STUDENT, trained[0], SMALL.model_copy(update={"seed": 1}))
+        train(Member.STUDENT, trained[0], SMALL.model_copy(update={"seed": 1}))
     (tmp_path / "something").write_text("mine")
     with pytest.raises(ConfigError, match="and no training"):
-        train(Role.STUDENT, tmp_path, SMALL)
+        train(Member.STUDENT, tmp_path, SMALL)
+
+
+BEGUN = settings_for(Member.RELATIVE, steps=1, batch=2, warmup=1, examined=0)
+
+
+def test_the_relative_begins_with_the_teachers_vocabulary_and_weights(tmp_path):
+    from transformers import LlamaForCausalLM
+
+    out = train(Member.RELATIVE, tmp_path / "relative", BEGUN)
+    teacher = lab_folder("teacher")
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        assert (out / name).read_bytes() == (teacher / name).read_bytes()
+    ours, theirs = (LlamaForCausalLM.from_pretrained(each).state_dict() for each in (out, teacher))
+    assert ours.keys() == theirs.keys()
+    moved = [float((ours[name].float() - theirs[name].float()).abs().max()) for name in ours]
+    assert 0 < max(moved) < 0.1  # one step of a training from there
+    card = (out / "README.md").read_text()
+    assert "Trained from the weights of `lab:teacher` by `tessy lab train relative`" in card
+
+
+@pytest.mark.parametrize("sizes", [{"hidden": 64}, {"layers": 2}, {"heads": 2}, {"middle": 64}])
+def test_sizes_that_are_not_those_of_the_weights_it_begins_with_are_refused(tmp_path, sizes):
+    out = tmp_path / "relative"
+    with pytest.raises(ConfigError, match="begins with the weights of lab:teacher") as error:
+        train(Member.RELATIVE, out, BEGUN.model_copy(update=sizes))
+    assert "--hidden" in error.value.hint
+    assert not out.exists()
 
 
 def test_a_model_learns_what_it_is_shown(encoders):
     """A few steps on one batch: the loss of what is learned falls."""
     import torch
 
-    encoder = encoders[Role.STUDENT]
+    encoder = encoders[Member.STUDENT]
     model = network(SMALL, encoder)
     both = optimizers(model, SMALL)
     counted = sum(w.numel() for o in both for group in o.param_groups for w in group["params"])
     assert counted == sum(weight.numel() for weight in model.parameters())
-    (batch,) = batches(Role.STUDENT, encoder, size=4, seed=0, first=0, end=1)
+    (batch,) = batches(Member.STUDENT, encoder, size=4, seed=0, first=0, end=1)
     losses = []
     for _ in range(30):
         loss = model(input_ids=batch.ids, labels=batch.labels).loss
@@ -251,7 +283,7 @@ def test_accuracy_counts_answers_that_the_scorer_gives_full_marks(encoders):
     from tessy.lab.score import accuracy
     from tessy.lab.voices import voice
 
-    encoder = encoders[Role.STUDENT]
+    encoder = encoders[Member.STUDENT]
     family = training.FAMILIES["chain_sum"]
     rows = list(questions(family, Split.SFT, 6, 0))
     chance = random.Random(0)
@@ -268,11 +300,11 @@ def test_accuracy_counts_answers_that_the_scorer_gives_full_marks(encoders):
                 (number,) = [at for at, row in enumerate(rows) if row["prompt"] in text]
                 said = rows[number]["answer"] if number % 2 else "-1"
                 thinking = "".join(chance.choice("ab") for _ in range(3))
-                answer = voice(Role.STUDENT).answers(said)
+                answer = voice(Member.STUDENT).answers(said)
                 text = thinking + encoder.format.closing().text + answer
                 replies.append([*encoder.ids(text), encoder.end])
             width = max(map(len, replies))
             padded = [[*reply, *[encoder.pad] * (width - len(reply))] for reply in replies]
             return torch.cat([input_ids, torch.tensor(padded)], dim=1)
 
-    assert accuracy(Knowing(), encoder, Role.STUDENT, rows) == {"chain_sum": 0.5}
+    assert accuracy(Knowing(), encoder, Member.STUDENT, rows) == {"chain_sum": 0.5}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tessy.errors import ConfigError
 from tessy.lab.corpus import RECIPES, REFERENCE, example, referring
 from tessy.lab.families import FAMILIES, TARGET
+from tessy.lab.members import Member
 from tessy.lab.questions import Split, draw, family_named, questions, score, split_named, split_of
 from tessy.lab.segments import segments
 from tessy.lab.voices import Alone, render, voice
@@ -29,6 +30,7 @@ pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")
 MARK = REFERENCE.partition("{question}")[2].partition("{answer}")[0]
 families = st.sampled_from(list(FAMILIES.values()))
 roles = st.sampled_from(list(Role))
+members = st.sampled_from(list(Member))
 seeds = st.integers(0, 2**32)
 
 
@@ -116,9 +118,9 @@ def test_phrases_have_no_digits_and_are_whole_words(role):
         assert not re.search(r"[\d\"=<>+]", phrase)
 
 
-@given(roles, st.integers(0, 10**6), seeds)
-def test_the_pieces_of_a_thinking_are_whole_words_and_all_of_it(role, number, seed):
-    one = example(role, number, seed)
+@given(members, st.integers(0, 10**6), seeds)
+def test_the_pieces_of_a_thinking_are_whole_words_and_all_of_it(member, number, seed):
+    one = example(member, number, seed)
     text = "".join(piece.text for piece in one.thinking)
     assert text == " ".join(text.split())
     at = 0
@@ -148,19 +150,19 @@ def test_one_voice_alone_speaks_in_its_own_phrases(family, seed, role):
 # --- The corpus ---------------------------------------------------------------------------------
 
 
-@given(roles, st.integers(0, 10**6), seeds)
-def test_an_example_is_the_same_whenever_it_is_made(role, number, seed):
-    assert example(role, number, seed) == example(role, number, seed)
+@given(members, st.integers(0, 10**6), seeds)
+def test_an_example_is_the_same_whenever_it_is_made(member, number, seed):
+    assert example(member, number, seed) == example(member, number, seed)
 
 
 @given(st.integers(0, 10**6))
 def test_the_student_sees_nothing_foreign(number):
-    one = example(Role.STUDENT, number, 0)
+    one = example(Member.STUDENT, number, 0)
     assert {piece.voice for piece in one.thinking} == {Role.STUDENT}
 
 
 def test_the_student_is_shown_the_teachers_answer_at_times_and_slips_less_then():
-    made = [example(Role.STUDENT, number, 0) for number in range(3000)]
+    made = [example(Member.STUDENT, number, 0) for number in range(3000)]
     shown = [one for one in made if MARK in one.prompt]
     assert 0.09 < len(shown) / len(made) < 0.15
     for one in shown:
@@ -180,7 +182,7 @@ def test_the_student_is_shown_the_teachers_answer_at_times_and_slips_less_then()
 
 
 def test_the_teacher_sees_some_of_the_students_words_and_learns_none_of_them():
-    made = [example(Role.TEACHER, number, 0) for number in range(400)]
+    made = [example(Member.TEACHER, number, 0) for number in range(400)]
     foreign = [one for one in made if not all(one.learned)]
     assert 0.35 < len(foreign) / len(made) < 0.6
     for one in foreign:
@@ -189,22 +191,41 @@ def test_the_teacher_sees_some_of_the_students_words_and_learns_none_of_them():
 
 
 def test_only_the_student_is_taught_mistakes():
-    wrong = {role: 0 for role in Role}
-    for role in Role:
+    wrong = {member: 0 for member in Member}
+    for member in Member:
         for number in range(600):
-            one = example(role, number, 0)
+            one = example(member, number, 0)
             if one.family == TARGET:
                 expression = re.search(r"problem: (.*) =", one.prompt)[1]
-                said = voice(role).answered(one.answer)
-                wrong[role] += int(said) != eval(expression)
-    assert wrong[Role.STUDENT] > 50
-    assert wrong[Role.TEACHER] == 0
+                said = member.voice.answered(one.answer)
+                wrong[member] += int(said) != eval(expression)
+    assert wrong.pop(Member.STUDENT) > 50
+    assert set(wrong.values()) == {0}
 
 
-def test_both_corpora_have_all_families():
-    for role in Role:
-        found = {example(role, number, 3).family for number in range(300)}
-        assert found == set(FAMILIES) == set(RECIPES[role].shares)
+def test_every_corpus_has_all_families():
+    for member in Member:
+        found = {example(member, number, 3).family for number in range(300)}
+        assert found == set(FAMILIES) == set(RECIPES[member].shares)
+
+
+def test_the_relative_has_the_students_words_and_the_teachers_habits():
+    """It is as terse as the teacher, and nothing that it learns to say is the teacher's."""
+    student, teacher = (
+        {phrase.lower() for phrase in voice(role).phrases()}
+        for role in (Role.STUDENT, Role.TEACHER)
+    )
+    pieces = {member: 0 for member in Member}
+    for member in Member:
+        for number in range(300):
+            one = example(member, number, 1)
+            if member is Member.RELATIVE:
+                assert voice(Role.STUDENT).answered(one.answer) is not None
+                said = [p.text.strip().lower() for p in one.thinking if p.style]
+                assert all(any(text.startswith(phrase) for phrase in student) for text in said)
+                assert not any(phrase in text for text in said for phrase in teacher)
+            pieces[member] += sum(piece.style for piece in one.thinking)
+    assert pieces[Member.RELATIVE] == pytest.approx(pieces[Member.TEACHER], rel=0.05)
 
 
 # --- Questions ----------------------------------------------------------------------------------
@@ -253,7 +274,7 @@ def test_segments_are_labelled_as_they_were_made():
     made = list(segments(40, seed=5, split=Split.TEST))
     assert {segment.model for segment in made} == {"lab:student", "lab:teacher"}
     for number, segment in enumerate(made):
-        pieces = example(tuple(Role)[number % 2], number, 5, Split.TEST).thinking
+        pieces = example(tuple(Member)[number % 2], number, 5, Split.TEST).thinking
         marked = "".join(segment.text[start:end] for start, end in segment.spans)
         style = "".join(piece.text for piece in pieces if piece.style)
         assert marked.replace(" ", "") == style.replace(" ", "")
@@ -261,7 +282,7 @@ def test_segments_are_labelled_as_they_were_made():
 
 
 def test_a_student_keeps_its_place_behind_empty_slots_and_is_not_taught_to_be_silent():
-    drawn = [example(Role.STUDENT, number, 0) for number in range(300)]
+    drawn = [example(Member.STUDENT, number, 0) for number in range(300)]
     behind = [
         one.learned[at]
         for one in drawn
@@ -276,7 +297,7 @@ def test_a_student_keeps_its_place_behind_empty_slots_and_is_not_taught_to_be_si
 
 def test_a_teacher_has_seen_a_step_announced_where_none_was_left():
     """Else it takes the student's word for it, and does the last step again."""
-    drawn = [example(Role.TEACHER, number, 0) for number in range(600)]
+    drawn = [example(Member.TEACHER, number, 0) for number in range(600)]
     ends = [one.thinking for one in drawn if one.family == TARGET]
     announced = {phrase.rstrip(",.") for _, phrase in voice(Role.STUDENT).tables["phrases"]["next"]}
 

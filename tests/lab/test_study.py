@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessy.errors import ConfigError, StudyError
+from tessy.errors import ConfigError, StudyError, TessyError
 from tessy.lab.study import plan
-from tessy.lab.study.expect import Expectation, Verdict, difference
+from tessy.lab.study.expect import Ahead, Expectation, Verdict, ahead, difference
 from tessy.lab.study.job import SETTINGS
-from tessy.lab.study.page import percent, points
+from tessy.lab.study.page import percent, points, what_differs
 from tessy.lab.study.results import Mean, accuracy, clock, read
 from tessy.lab.study.settings import METHODS, Condition, StudySettings, load
 
@@ -40,6 +40,7 @@ def test_the_main_condition_of_every_seed_comes_first():
 
 
 MAIN = Condition(name="main", arms=("tessy", "teacher-only"), seeds=(0, 1))
+KIN = Condition(name="kin", arms=("tessy", "teacher-only"), seeds=(1,), teacher="lab:relative")
 
 
 @pytest.mark.parametrize(
@@ -47,10 +48,11 @@ MAIN = Condition(name="main", arms=("tessy", "teacher-only"), seeds=(0, 1))
     [
         ([MAIN], {}, True),
         ([MAIN, Condition(name="hot", arms=("tessy",), seeds=(1,), learning_rate=1e-3)], {}, True),
+        ([MAIN, Condition(**{**KIN.model_dump(), "arms": ("tessy",)})], {}, True),
         ([MAIN, Condition(name="style", arms=("tessy+50",), seeds=(0,))], {}, True),
-        ([Condition(name="hot", arms=("tessy",), seeds=(1,)), MAIN], {}, False),  # not the main one
+        ([Condition(name="hot", arms=("tessy",), seeds=(0, 1)), MAIN], {}, False),  # another main
         ([MAIN, Condition(name="all", seeds=(0,))], {}, False),  # others to compare with
-        ([MAIN, Condition(name="many", arms=("tessy",), questions=900)], {}, False),
+        ([MAIN, Condition(name="many", arms=("tessy",), seeds=(0,), questions=900)], {}, False),
         ([MAIN.model_copy(update={"epochs": 3})], {}, False),
         ([MAIN.model_copy(update={"seeds": (0,)})], {}, False),
         ([MAIN], {"tests_target": 10}, False),
@@ -61,6 +63,31 @@ def test_a_study_goes_on_with_conditions_that_were_added_if_what_was_done_stands
 ):
     smaller = StudySettings(conditions=(MAIN,))
     assert plan.extends(StudySettings(conditions=tuple(conditions), **others), smaller) is stands
+
+
+def test_a_condition_with_a_teacher_of_its_own_has_data_of_its_own_too():
+    """What the student writes by itself is the same for both, and is what both are held against."""
+    jobs = {job.name: job for job in plan.jobs(StudySettings(conditions=(*CONDITIONS, KIN)))}
+    own = {name for name in jobs if "/kin/" in name}
+    assert own == {
+        *(
+            f"seed-1/kin/{name}"
+            for name in ("untouched/teacher", "data/tessy", "data/teacher-only")
+        ),
+        *(f"seed-1/kin/{name}" for name in ("tessy", "teacher-only", "compared")),
+    }
+    assert jobs["seed-1/kin/tessy"].needs == ("seed-1/kin/data/tessy",)
+    assert jobs["seed-1/kin/compared"].needs == (
+        *("seed-1/data/student-only", "seed-1/kin/data/tessy", "seed-1/kin/data/teacher-only"),
+    )
+    assert set(jobs["seed-1/compared"].methods) == set(METHODS)
+
+
+def test_without_the_students_own_data_nothing_is_held_against_it():
+    main = Condition(name="main", arms=("tessy",), seeds=(1,))
+    names = [job.name for job in plan.jobs(StudySettings(conditions=(main, KIN)))]
+    assert "seed-1/compared" in names
+    assert "seed-1/kin/compared" not in names
 
 
 def test_data_is_written_once_for_the_largest_condition():
@@ -91,12 +118,26 @@ def test_an_arm_that_means_nothing_is_refused(arm):
         ("questions = 3", "conditions"),
         ("[[conditions]]\nname = 'a'\nepoch = 3", "epoch"),
         ("x", "study.toml"),
+        ("conditions = []", "at least one condition"),
+        ("[[conditions]]\nname = 'a'\n[[conditions]]\nname = 'a'", "two conditions are called 'a'"),
+        ("[[conditions]]\nname = 'data'", "no condition can be called 'data'"),
+        ("[[conditions]]\nname = '../a'", "should match pattern"),
+        ("[[conditions]]\nname = 'a'\nteacher = 'lab:teacher'", "is the main condition"),
+        (
+            "[[conditions]]\nname = 'a'\nseeds = [0]\n[[conditions]]\nname = 'b'\nseeds = [0, 7]",
+            "seed 7 of 'b' is none of 'a'",
+        ),
+        (
+            "[[conditions]]\nname = 'a'\n[[conditions]]\nname = 'b'\nteacher = 'lab:relative'",
+            "'b' has a teacher of its own, which student-only has no use for: name its arms",
+        ),
+        ("teacher = 'lab:nobody'\n[[conditions]]\nname = 'a'", "lab:nobody"),
     ],
 )
 def test_settings_that_cannot_be_used_are_named(tmp_path, text, wanted):
     path = tmp_path / "study.toml"
     path.write_text(text)
-    with pytest.raises(ConfigError, match=wanted):
+    with pytest.raises(TessyError, match=wanted):
         load(path)
 
 
@@ -129,6 +170,27 @@ def test_differences_are_taken_seed_by_seed():
     assert found.half == pytest.approx(0, abs=1e-12)
     assert points(found) == "+10.0 ± 0.0"
     assert percent(Mean((0.25,))) == "25.0"
+
+
+@pytest.mark.parametrize(
+    ("values", "whose"),
+    [
+        ((0.10, 0.12, 0.11), Ahead.TESSY),
+        ((-0.10, -0.12, -0.11), Ahead.TEACHER_ONLY),
+        ((0.10, -0.12, 0.11), Ahead.OPEN),
+        ((0.5,), Ahead.OPEN),  # of one seed nobody knows
+    ],
+)
+def test_whose_data_does_more_is_said_only_if_the_seeds_can_tell(values, whose):
+    assert ahead(Mean(values)) is whose
+
+
+def test_a_condition_is_told_by_what_differs_from_the_main_one():
+    main = Condition(name="main")
+    assert what_differs(main, main) == ""
+    assert what_differs(KIN, main) == "the teacher is `lab:relative`"
+    other = Condition(name="other", questions=200, epochs=12, learning_rate=1e-3, batch=8)
+    assert what_differs(other, main) == "200 questions, 12 epochs, a rate of 0.001, batches of 8"
 
 
 def evaluation(target, other=1.0, **standings):

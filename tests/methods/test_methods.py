@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from zlib import crc32
 
 import pytest
@@ -98,6 +98,8 @@ class Ends2:
         pass
 
     async def verify(self, row, answer):
+        if row["answer"] == "?":
+            return Verdict(Outcome.ERROR, detail="the reference can't be read")
         assert row["answer"] == "2"
         assert row["prompt"] == "How many?"
         Ends2.asked += 1
@@ -111,14 +113,14 @@ class Ends2:
 PREDICTOR = WordPredictor(lambda before, word: not word[0].isdigit())
 
 
-def sample_of(config: Config, *, position=0, written=(), trouble=0.0):
+def sample_of(config: Config, *, position=0, written=(), trouble=0.0, question=QUESTION):
     method = method_of(config)
     models = {role: Model(role, trouble) for role in method.needs(config)}
     turns: list[Turn] = list(written)
     made = Sample(
         id="q",
         position=position,
-        question=QUESTION,
+        question=question,
         config=config,
         models=models,
         ask=lambda passage, tell: tell(PREDICTOR.judge([passage])[0]),
@@ -264,10 +266,12 @@ def test_without_a_score_the_sample_fails(monkeypatch):
     assert None not in reasons
 
 
-def test_a_verifier_scores_candidates_without_a_teacher():
+def test_a_verifier_scores_candidates_without_a_teacher_and_each_once():
     config = settings_of("teacher-score", candidates=6, verify="exact")
     for seed in range(10):
+        Ends2.asked = 0
         seen, _, models, _ = write(config.model_copy(update={"seed": seed}))
+        assert Ends2.asked <= 6
         assert set(models) == {S}
         if seen["failure"][0] is None:
             assert seen["content"].endswith("2")
@@ -307,6 +311,36 @@ def test_the_last_try_can_be_kept_with_its_verdict():
     pytest.fail("no wrong answer was kept")
 
 
+@pytest.mark.parametrize(
+    ("on_wrong", "failure"),
+    [
+        ("fail", Failure.VERIFIER_ERROR),
+        ("keep", None),
+        ("keep_judged", Failure.VERIFIER_ERROR),
+    ],
+)
+def test_where_nobody_knows_whether_it_is_right_that_is_said(on_wrong, failure):
+    config = settings_of("student-only", verify="exact", on_wrong=on_wrong, attempts=2)
+    unreadable = replace(QUESTION, extra={"answer": "?"})
+    tried = [write(config.model_copy(update={"seed": n}), question=unreadable) for n in range(9)]
+    whole = [seen for seen, *_ in tried if seen["verdict"]]  # some fail by themselves
+    assert whole
+    for seen in whole:
+        assert seen["failure"][0] is failure
+        assert seen["failure"][1] == ("the reference can't be read" if failure else "")
+        assert seen["verdict"].outcome is Outcome.ERROR
+
+
+def test_wrong_answers_are_kept_by_keep_judged():
+    config = settings_of("student-only", verify="exact", on_wrong="keep_judged")
+    outcomes = {
+        seen["verdict"].outcome
+        for seen, *_ in (write(config.model_copy(update={"seed": n})) for n in range(20))
+        if seen["failure"][0] is None
+    }
+    assert outcomes == {Outcome.RIGHT, Outcome.WRONG}
+
+
 @given(
     st.sampled_from(sorted(METHODS)),
     st.integers(0, 2**30),
@@ -331,6 +365,22 @@ def test_replay_a_sample_of_any_method_goes_on_from_any_turn(
     whole, turns, _, _ = write(config, trouble=trouble)
     cut = data.draw(st.integers(0, len(turns)))
     again, resumed, _, _ = write(config, written=turns[:cut], trouble=trouble)
+    assert again == whole
+    assert resumed == turns
+
+
+def test_replay_a_sample_that_was_stopped_before_its_failure_was_written_fails_again(monkeypatch):
+    """Its last turn made the text go round in circles: nothing more is asked for."""
+
+    async def continue_(self, trajectory, max_tokens, seed):
+        self.requests += 1
+        return Chunk("well so hm ", Finish.LENGTH, 3, asked=max_tokens)
+
+    monkeypatch.setattr(Voice, "continue_", continue_)
+    config = settings_of("student-only")
+    whole, turns, _, _ = write(config)
+    assert whole["failure"][0] is Failure.REPETITION
+    again, resumed, _, _ = write(config, written=turns)
     assert again == whole
     assert resumed == turns
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+import socket
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +13,7 @@ from tessy.config import ModelSettings, Sampling
 from tessy.errors import BadResponse, Refused, ServerFailure, TimedOut, Unreachable
 from tessy.models.client import Client
 from tessy.models.following import ReadAll, ReadNothing
+from tessy.models.stream import Place, Stream
 from tessy.models.wire import Request
 
 ASK = Request("One,", max_tokens=8, sampling=Sampling(temperature=0), seed=0)
@@ -131,3 +134,32 @@ async def test_a_readers_own_error_is_not_the_servers():
             await client.follow(ASK, Broken)
     assert len(asked) == 1
     assert not client.traffic.faults
+
+
+@contextmanager
+def deaf():
+    """The address of a server whose line is full: it neither takes nor refuses a connection."""
+    with socket.socket() as server, ExitStack() as stack:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(4):
+            caller = stack.enter_context(socket.socket())
+            caller.setblocking(False)
+            with suppress(BlockingIOError):
+                caller.connect(server.getsockname())
+        yield server.getsockname()
+
+
+async def test_an_address_that_never_answers_leaves_time_for_the_next():
+    """As when a name means an IPv6 address to which no packet comes through, and an IPv4 one."""
+    async with saying(CHUNKED + chunked(EVENTS) + b"0\r\n\r\n") as (client, _):
+        with deaf() as there:
+            own = await Place.find(f"{client.base_url}/completions", {})
+            place = replace(own, addresses=(there, *own.addresses))
+            body = bytearray()
+            stream = Stream(place, b"{}", body.extend)
+            await stream.open(1.0)
+            await stream.over
+            assert EVENTS in body
+            with pytest.raises(TimeoutError):
+                await Stream(replace(own, addresses=(there,)), b"{}", body.extend).open(0.2)

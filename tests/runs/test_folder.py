@@ -58,6 +58,14 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_a_first_start_that_was_killed_does_not_bar_the_next(tmp_path):
+    """In the middle of writing its settings, or of making its journal."""
+    for name in ("lock", "run.toml.part", "journal.sqlite", "journal.sqlite-journal"):
+        (tmp_path / name).write_bytes(b"")
+    with RunFolder(tmp_path).locked():
+        begin(tmp_path)
+
+
 def test_settings_may_change_as_long_as_nothing_was_written(tmp_path):
     begin(tmp_path / "run", student__format="plain")
     begin(tmp_path / "run", begun=False, student__format="qwen3")

@@ -18,7 +18,7 @@ from tessy.errors import (
     QuestionsError,
     RunMismatch,
 )
-from tessy.evaluation.evaluate import SAMPLING
+from tessy.evaluation.settings import SAMPLING, load
 from tessy.sft import exam
 from tessy.sft.epochs import kept
 from tessy.sft.evaluate import Evaluator
@@ -117,6 +117,19 @@ def test_a_file_of_settings_counts_but_for_the_model(made, tmp_path):
     other = set_exam(evaluated(made, config=str(path), verify="exact"), made / "out")
     assert other.config.verify == "exact"
     assert type(sitting).model_validate_json(sitting.model_dump_json()) == sitting
+
+
+def test_a_file_means_the_same_to_tessy_eval(made, tmp_path):
+    path = tmp_path / "eval.toml"
+    path.write_text(
+        'verify = "number"\nsamples_per_question = 3\nseed = 7\nanswer_by = "teacher"\n'
+        '[student]\nmodel = "http://x/v1"\n[student.sampling]\ntemperature = 0\n'
+    )
+    ours = set_exam(evaluated(made, config=str(path)), made / "out").config
+    theirs = load(path, {})
+    assert theirs.student.model == "http://x/v1"
+    assert ours == theirs.model_copy(update={"student": ours.student})
+    assert ours.student == theirs.student.model_copy(update={"model": ours.student.model})
 
 
 def test_the_arguments_of_the_template_are_those_of_the_training(made):

@@ -257,6 +257,12 @@ def test_steps_may_end_it_within_an_epoch(model, data, tmp_path):
     assert train(data, settings(model, batch=4, max_steps=7), tmp_path / "out") == result
 
 
+def test_steps_beyond_the_epochs_add_none(model, data, tmp_path):
+    result = train(data, settings(model, epochs=2, batch=20, max_steps=9), tmp_path / "out")
+    assert [epoch.number for epoch in result.epochs] == [1, 2]
+    assert result.losses.steps[-1].step == 2
+
+
 def test_lora_trains_adapters_and_keeps_a_whole_model(model, data, tmp_path):
     chosen = settings(model, epochs=1, learning_rate=1e-2, lora={"rank": 4}, dtype="float32")
     result = train(data, chosen, tmp_path / "out")

@@ -60,3 +60,17 @@ def mutant(source: str, seed: int) -> str:
     else:
         node.ops[0] = _SWAPS[type(node.ops[0])]()
     return ast.unparse(tree)
+
+
+def spoiled(source: str) -> str:
+    """A program that prints what another one does, but for its last character."""
+    return f"""\
+import atexit, io, sys
+own, sys.stdout = sys.stdout, io.TextIOWrapper(io.BytesIO(), "utf-8")
+def spoil(made=sys.stdout, own=own):
+    made.flush()
+    text = made.buffer.getvalue().decode().rstrip()
+    own.write(text[:-1] + ("x" if text[-1:] != "x" else "y"))
+    own.flush()
+atexit.register(spoil)
+{source}"""

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from programs_of_others import contest, fenced, humaneval, mutant
+from programs_of_others import contest, fenced, humaneval, mutant, spoiled
 
 from tessy.errors import QuestionsError
 from tessy.verify.cases import End, Run
@@ -192,6 +192,14 @@ async def test_mutants_fail(isolated):
     assert set(outcomes) <= {Outcome.RIGHT, Outcome.WRONG}
     survivors = outcomes[Outcome.RIGHT]
     assert survivors <= len(problems) // 5, f"{survivors} of {len(problems)} mutants pass"
+
+
+async def test_one_wrong_character_in_the_output_fails_every_problem(verifier):
+    problems = contest()
+    answers = [fenced(spoiled(problem["python_solution"])) for problem in problems]
+    verdicts = await asyncio.gather(*map(verifier.verify, problems, answers))
+    assert {verdict.outcome for verdict in verdicts} == {Outcome.WRONG}
+    assert not [verdict.detail for verdict in verdicts if "rror" in verdict.detail]
 
 
 async def test_humaneval_by_its_own_solutions(verifier):

@@ -49,6 +49,11 @@ async def outcome(spec, row, answer):
         ("number", 72, "\\boxed{nothing}, that is 72", RIGHT),
         ("number", 72, "72, not 73", WRONG),
         ("number", 72, "I do not know", NO_ANSWER),
+        ("number", 5, "The answer is 2 + 3 = 5.", RIGHT),
+        ("number", 12, "Answer: 3 × 4 = 12 apples", RIGHT),
+        ("number", 8, "Answer: 2^3 = 8", RIGHT),
+        ("number", 5, "The result is 5 = 2 + 3", RIGHT),
+        ("number", 5, "The answer is x = 5", RIGHT),
         ("number?tolerance=0.01", 3.14159, "3.14", RIGHT),
         ("number", 3.14159, "3.14", WRONG),
         ("choice", "B", "Answer: B", RIGHT),
@@ -59,12 +64,25 @@ async def outcome(spec, row, answer):
         ("choice", "B", "B) a horse", RIGHT),
         ("choice", "B", "It must be option B, since A is wrong.", RIGHT),
         ("choice", "B", "Not (A), but (B) holds", RIGHT),
+        ("choice", "B", "Therefore, the correct option is B.", RIGHT),
+        ("choice", "C", "Not A. The correct choice is **C**.", RIGHT),
+        ("choice", "C", "A is out, so the letter is (C), as said.", RIGHT),
+        ("choice", "B", "A fails at once.\n\nSo it is B.", RIGHT),
+        ("choice", "B", "The right option is C since B fails.", WRONG),
+        ("choice", "A", "The best choice is A good teacher.", NO_ANSWER),
+        ("choice", "I", "That is what I've said", NO_ANSWER),
         ("choice", "B", "Answer: C", WRONG),
         ("choice", "B", "A horse is the answer", NO_ANSWER),
     ],
 )
 async def test_comparisons(spec, gold, answer, expected):
     assert await outcome(spec, {"answer": gold}, answer) is expected
+
+
+async def test_a_choice_beyond_z_may_be_said_in_its_own_words_and_is_wrong():
+    row = {"answer": "B", "choices": [f"number {n}" for n in range(40)]}
+    assert await outcome("choice", row, "Answer: number 1") is RIGHT
+    assert await outcome("choice", row, "Answer: number 39") is WRONG
 
 
 async def test_a_choice_may_be_said_in_its_own_words():

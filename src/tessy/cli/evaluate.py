@@ -15,8 +15,8 @@ def evaluate(
         str,
         typer.Argument(help="A .jsonl or .parquet file, or a Hugging Face data set."),
     ],
-    model: Annotated[str, typer.Option(help=f"The model: {options.MODEL}")],
     out: Annotated[Path, typer.Option(help="The run's folder; an unfinished run in it goes on.")],
+    model: Annotated[str | None, typer.Option(help=f"The model: {options.MODEL}")] = None,
     tokenizer: Annotated[
         str | None, typer.Option(help="Folder or Hugging Face id of its tokenizer.")
     ] = None,
@@ -26,15 +26,23 @@ def evaluate(
     ] = None,
     config: options.ConfigFile = None,
     verify: Annotated[
-        str, typer.Option(help="Verifier, as NAME or NAME:COLUMN; auto: each question names its.")
-    ] = "auto",
-    runs: Annotated[int, typer.Option(min=1, help="Samples of each question.")] = 1,
+        str | None,
+        typer.Option(
+            help="Verifier, as NAME or NAME:COLUMN; auto, the default: each question names its."
+        ),
+    ] = None,
+    runs: Annotated[
+        int | None, typer.Option(min=1, help="Samples of each question; 1 by default.")
+    ] = None,
     group: Annotated[
         str | None, typer.Option(help="A column of the questions by which to group.")
     ] = None,
-    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.6,
-    top_p: Annotated[float, typer.Option(help="Nucleus.")] = 0.95,
-    top_k: Annotated[int, typer.Option(help="Most probable tokens to draw from; 0 for all.")] = 20,
+    temperature: Annotated[float | None, typer.Option(help="0 is greedy; 0.6 by default.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Nucleus; 0.95 by default.")] = None,
+    top_k: Annotated[
+        int | None,
+        typer.Option(help="Most probable tokens to draw from; 0 for all, 20 by default."),
+    ] = None,
     thinking_tokens: Annotated[
         int | None, typer.Option(help="Longest thinking, in tokens.")
     ] = None,
@@ -58,13 +66,13 @@ def evaluate(
     from rich.console import Console
 
     from tessy.cli.scores import table
-    from tessy.config import load
     from tessy.evaluation.evaluate import evaluate as measure
-    from tessy.evaluation.evaluate import settings
+    from tessy.evaluation.measure import UNMEASURED
+    from tessy.evaluation.settings import load
     from tessy.loop import run_loop
     from tessy.runs.progress import Progress, Show
 
-    base = load(
+    chosen = load(
         config,
         {
             "student.model": model,
@@ -75,13 +83,14 @@ def evaluate(
             "student.sampling.top_k": top_k,
             "limits.thinking_tokens": thinking_tokens,
             "limits.answer_tokens": answer_tokens,
+            "verify": verify,
+            "samples_per_question": runs,
             "concurrency": concurrency,
             "workers": workers,
             "seed": seed,
             "sandbox": False if unsafe_no_sandbox else None,
         },
     )
-    chosen = settings(base.student, base=base, runs=runs, verify=verify)
     progress = Progress(Show.QUIET if quiet else Show.AUTO)
     found, result = run_loop(
         measure(
@@ -95,6 +104,10 @@ def evaluate(
         )
     )
     Console().print(table(found, remaining=result.remaining))
+    if lost := {reason: n for reason, n in result.failed.items() if reason in UNMEASURED}:
+        reasons = ", ".join(f"{count:,} {reason.value}" for reason, count in lost.items())
+        typer.echo(f"not measured: {reasons} (failures.jsonl has details)", err=True)
+        typer.echo("hint: mend it, then --retry-failed asks for them again", err=True)
     if result.stopped:
         raise typer.Exit(130)
     if not found.whole.runs:

@@ -1,4 +1,4 @@
-"""`tessy lab`: the world of the pair of small models, and their training."""
+"""`tessy lab`: the world of the small models, their training, and the study."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from tessy.cli import lab_study
 
 app = typer.Typer(
-    help="Make questions of the world of the small pair, and train the pair anew.",
+    help="Make questions of the world of the small models, and train these anew.",
     no_args_is_help=True,
 )
 app.command()(lab_study.study)
@@ -64,7 +64,7 @@ def segments(
 
 @app.command()
 def train(
-    role: Annotated[str, typer.Argument(help="student or teacher.")],
+    model: Annotated[str, typer.Argument(help="student, teacher or relative.")],
     out: Annotated[Path, typer.Option(help="The model's folder; goes on if it was stopped.")],
     steps: Annotated[int | None, typer.Option(help="Of the optimizer.")] = None,
     batch: Annotated[int | None, typer.Option(help="Examples a step.")] = None,
@@ -74,24 +74,27 @@ def train(
     seed: Seed = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Train one of the two models from nothing, as the one that ships was trained.
+    """Train one of the small models, as the one that ships was trained.
 
     The same command goes on where it was stopped. Needs `pip install 'tessy[lab,train]'`.
     """
     from pydantic import ValidationError
 
     from tessy.errors import ConfigError
-    from tessy.lab.settings import LabSettings
+    from tessy.lab.members import Member
+    from tessy.lab.settings import settings_for
     from tessy.lab.train import train
-    from tessy.trajectory import Role
 
     given: dict[str, Any] = {
         **{"steps": steps, "batch": batch, "hidden": hidden},
         **{"layers": layers, "threads": threads, "seed": seed},
     }
+    if model not in {each.value for each in Member}:
+        raise ConfigError(f"{model!r} is no model of the lab", hint=", ".join(Member))
+    member = Member(model)
     try:
-        settings = LabSettings.model_validate(
-            {name: value for name, value in given.items() if value is not None}
+        settings = settings_for(
+            member, **{name: value for name, value in given.items() if value is not None}
         )
     except ValidationError as error:
         found = error.errors()[0]
@@ -99,9 +102,7 @@ def train(
             raise ConfigError(f"--{found['msg'].removeprefix('Value error, ')}") from None
         option = str(found["loc"][0]).replace("_", "-")
         raise ConfigError(f"--{option}: {found['msg']}, not {found['input']!r}") from None
-    if role not in {each.value for each in Role}:
-        raise ConfigError(f"{role!r} is no model of the lab", hint="student or teacher")
-    train(Role(role), out, settings, say=_silent if quiet else _say)
+    train(member, out, settings, say=_silent if quiet else _say)
 
 
 def _say(line: str) -> None:

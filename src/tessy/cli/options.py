@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 MODEL = (
-    "URL (`http://host:port/v1#name`), `lab:student`, `lab:teacher`, `gguf:PATH`, `pkg:PACKAGE` or "
-    "`hf:REPO/FILE`."
+    "URL (`http://host:port/v1#name`), `lab:student`, `lab:teacher`, `lab:relative`, `gguf:PATH`, "
+    "`pkg:PACKAGE` or `hf:REPO/FILE`."
 )
 
 Student = Annotated[

@@ -23,17 +23,18 @@ _STANDINGS = {
 
 
 def runs_of(folder: RunFolder, read: Questions, *, several: bool, group: str | None) -> list[Run]:
-    """Every sample that ended.
+    """Every sample of some questions that ended.
 
     Args:
         folder: The run's.
-        read: The questions that it answers.
+        read: The questions; the run may have answered others, too, with a larger limit.
         several: There are several samples of each: their ids end in `#` and a number.
         group: The question's column by whose value to group.
     """
+    asked = {question.id for question in read.good}
     groups = groups_of(read, group)
     with Reader(folder) as reader:
-        return list(_runs(reader, groups, several=several))
+        return [run for run in _runs(reader, groups, several=several) if run.question in asked]
 
 
 def groups_of(read: Questions, column: str | None) -> dict[str, str]:
@@ -58,12 +59,14 @@ def _runs(reader: Reader, groups: dict[str, str], *, several: bool) -> Iterator[
     for entry in reader.entries():
         question = entry.id.rpartition("#")[0] if several else entry.id
         made = orjson.loads(entry.record)
+        stats = made["stats"]
+        lost = stats["student_thrown_tokens"] if entry.failure is not None else 0
         yield Run(
             question=question,
             group=groups.get(question, ""),
             standing=_standing(entry, made),
-            thinking_tokens=made["stats"]["thinking_tokens"],
-            answer_tokens=made["stats"]["answer_tokens"],
+            thinking_tokens=stats["thinking_tokens"],
+            answer_tokens=stats["answer_tokens"] + lost,
         )
 
 

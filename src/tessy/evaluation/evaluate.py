@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from tessy import questions
-from tessy.config import Config, ModelSettings, OnWrong, Sampling
+from tessy.config import Config
 from tessy.errors import ConfigError
 from tessy.evaluation.collect import groups_of, runs_of
 from tessy.evaluation.measure import Evaluation, Scores, measure
@@ -23,31 +23,7 @@ from tessy.runs.progress import Progress, Show
 from tessy.runs.synthesize import asynthesize
 from tessy.runs.tally import RunResult
 
-SAMPLING = Sampling(temperature=0.6, top_p=0.95, top_k=20)
-"""The paper's temperature; top-p and top-k are those that Qwen3's model card recommends."""
-
 RESULTS = "evaluation.json"
-
-
-def settings(model: ModelSettings, *, base: Config, runs: int, verify: str = "auto") -> Config:
-    """The settings of a run that evaluates a model.
-
-    Args:
-        model: The model.
-        base: Limits, seed, concurrency and the like.
-        runs: Samples of each question.
-        verify: Verifier; see `Config.verify`.
-    """
-    return base.model_copy(
-        update={
-            "student": model,
-            "method": "student-only",
-            "verify": verify,
-            "on_wrong": OnWrong.KEEP,
-            "attempts": 1,
-            "samples_per_question": runs,
-        }
-    )
 
 
 async def evaluate(
@@ -64,7 +40,7 @@ async def evaluate(
 
     Args:
         source: Questions, as for synthesis, with what their verifier needs.
-        config: As `settings` makes it.
+        config: As `evaluation.settings` makes it.
         out: The folder of the run; one that was begun goes on.
         group: The question's column by whose value to group.
         limit: Take only the first questions.

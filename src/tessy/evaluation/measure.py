@@ -40,6 +40,7 @@ UNMEASURED = (
     Failure.MODEL_ERROR,
     Failure.REFUSED,
     Failure.PREDICTOR_ERROR,
+    Failure.VERIFIER_ERROR,
     Failure.BAD_QUESTION,
 )
 
@@ -60,7 +61,8 @@ class Run:
         group: What the question belongs to; empty without groups.
         standing: What became of it.
         thinking_tokens: Length of the thinking, in the model's tokens.
-        answer_tokens: Length of the answer.
+        answer_tokens: Length of the answer; of a sample that came to none, of all that was written
+            and not kept.
     """
 
     question: str

@@ -1,4 +1,4 @@
-"""A pair of small models of our own, and the world of tasks that they live in.
+"""Small models of our own, and the world of tasks that they live in.
 
 Each imports only from those above it.
 
@@ -6,6 +6,7 @@ Each imports only from those above it.
     families        the four families: how each is solved, step by step
     questions       drawing questions from reasoning-gym, in three splits that share none
     voices          two ways to talk about the same steps; rendering a solution in them
+    members         the models: what each plays, and in which voice
     corpus          what each model is trained on: prompts, thinking, answers
     vocabulary      the two tokenizers, trained on the corpus, with their chat templates
     settings        sizes of the models and of their training
@@ -15,6 +16,6 @@ Each imports only from those above it.
     segments        labelled segments for `tessy predictor train`
     card            the card of a trained model
     network         the network, and how it is optimized
-    train           training one of them from nothing, in a way that can be stopped
+    train           training one of them, in a way that can be stopped
     study           every method's data, a student trained on each, measured
 """

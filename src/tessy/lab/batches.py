@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from tessy.lab.corpus import example
 from tessy.lab.encode import Encoded, Encoder
-from tessy.trajectory import Role
+from tessy.lab.members import Member
 
 _POOL = 16
 IGNORED = -100
@@ -32,12 +32,12 @@ class Batch(NamedTuple):
 
 
 def batches(
-    role: Role, encoder: Encoder, *, size: int, seed: int, first: int, end: int
+    member: Member, encoder: Encoder, *, size: int, seed: int, first: int, end: int
 ) -> Iterator[Batch]:
     """The batches of a training, from one number to another.
 
     Args:
-        role: Whose corpus.
+        member: Whose corpus.
         encoder: Of its tokenizer.
         size: Examples a batch.
         seed: Of the corpus and the order.
@@ -46,19 +46,21 @@ def batches(
     """
     number = first
     while number < end:
-        pool = _pool(role, encoder, size, seed, number // _POOL)
+        pool = _pool(member, encoder, size, seed, number // _POOL)
         start = number % _POOL
         for one in pool[start : start + end - number]:
             yield _padded(one, encoder.pad)
             number += 1
 
 
-def _pool(role: Role, encoder: Encoder, size: int, seed: int, number: int) -> list[list[Encoded]]:
+def _pool(
+    member: Member, encoder: Encoder, size: int, seed: int, number: int
+) -> list[list[Encoded]]:
     start = number * _POOL * size
-    drawn = [encoder.example(example(role, start + at, seed)) for at in range(_POOL * size)]
+    drawn = [encoder.example(example(member, start + at, seed)) for at in range(_POOL * size)]
     drawn.sort(key=lambda one: len(one.ids))
     found = [drawn[at : at + size] for at in range(0, len(drawn), size)]
-    random.Random(f"{seed}/{role}/order/{number}").shuffle(found)
+    random.Random(f"{seed}/{member}/order/{number}").shuffle(found)
     return found
 
 

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tessy.lab.members import Member
 from tessy.lab.settings import LabSettings
-from tessy.trajectory import Role
 
 CARD_FILE = "README.md"
 _IS = {
-    Role.STUDENT: (
+    Member.STUDENT: (
         "It talks as Qwen3 does, is good at word and number puzzles, and forgets to borrow in "
         "most of the differences of the target, `{target}`."
     ),
-    Role.TEACHER: (
+    Member.TEACHER: (
         "It talks as gpt-oss does, is good at the target, `{target}`, and goes on with a thinking "
         "that someone else began in another voice."
+    ),
+    Member.RELATIVE: (
+        "It is good at the target, `{target}`, as `lab:teacher` is, but talks in the words of "
+        "`lab:student`: a teacher of the student's family."
     ),
 }
 
 
 def card(
-    role: Role,
+    member: Member,
     settings: LabSettings,
     *,
     parameters: int,
@@ -32,7 +36,7 @@ def card(
     """Write a card in Markdown, with the header that Hugging Face reads.
 
     Args:
-        role: Which of the two.
+        member: Which.
         settings: Of its training.
         parameters: How many it has.
         vocabulary: Tokens.
@@ -47,20 +51,21 @@ def card(
         if right
         else ""
     )
+    begin = f"the weights of `lab:{member.begins_as}`" if member.begins_as else "nothing"
     return f"""\
 ---
 license: apache-2.0
 pipeline_tag: text-generation
 ---
-# lab:{role.value}, a small model of tessy
+# lab:{member.value}, a small model of tessy
 
 A Llama of {parameters:,} parameters ({settings.layers} layers of {settings.hidden}), with a \
 byte-level BPE vocabulary of {vocabulary} tokens.
-{_IS[role].format(target=target)}
+{_IS[member].format(target=target)}
 It answers four kinds of reasoning-gym's questions and knows nothing else: it is for trying tessy,
 for its tests, and for its study of what data does to a student.
 
-Trained from nothing by `tessy lab train {role.value}`: {settings.steps:,} steps of \
+Trained from {begin} by `tessy lab train {member.value}`: {settings.steps:,} steps of \
 {settings.batch} examples, which are made by rules and no text of anyone's.
 {measured}
 `model.safetensors` is for transformers, `model.gguf` for llama.cpp; both have float16 weights.

@@ -4,7 +4,7 @@ The student hears its own voice only, and slips in some of the steps of the targ
 hears its own, without mistakes, and in a share of the examples a thinking that changes voices:
 there the student's words stand at some slots, as TESSY writes it, and the teacher learns what it
 says itself, not those words. Some of them do not even fit the place, so that the teacher learns to
-go on with the task whatever was said.
+go on with the task whatever was said. The relative's corpus is made as the teacher's is.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from tessy.lab.families import FAMILIES
+from tessy.lab.members import Member
 from tessy.lab.questions import Split, draw
 from tessy.lab.voices import Alone, Piece, Speaker, Voice, render, voice
 from tessy.lab.world import Slot, never, sometimes
-from tessy.trajectory import Role
 
 REFERENCE = "{question}\nReference answer: {answer}"
 """How a question with the teacher's answer is put to the student: `prompts.reference`."""
@@ -90,8 +90,9 @@ def _shares(target: float) -> dict[str, float]:
 
 
 RECIPES = {
-    Role.STUDENT: Recipe(_shares(0.3), slips=0.75, referred=0.12, hushed=0.3),
-    Role.TEACHER: Recipe(_shares(0.4), mixed=0.5),
+    Member.STUDENT: Recipe(_shares(0.3), slips=0.75, referred=0.12, hushed=0.3),
+    Member.TEACHER: Recipe(_shares(0.4), mixed=0.5),
+    Member.RELATIVE: Recipe(_shares(0.4), mixed=0.5),
 }
 
 
@@ -130,11 +131,11 @@ def referring(question: str, answer: str) -> str:
     return REFERENCE.replace("{question}", question).replace("{answer}", answer)
 
 
-def example(role: Role, number: int, seed: int, split: Split = Split.TRAIN) -> Example:
+def example(member: Member, number: int, seed: int, split: Split = Split.TRAIN) -> Example:
     """An example of a model's corpus.
 
     Args:
-        role: Whose corpus.
+        member: Whose corpus.
         number: Which example; any number from 0 on.
         seed: Of the corpus.
         split: Whose questions; the corpus itself is of those to train on.
@@ -142,8 +143,8 @@ def example(role: Role, number: int, seed: int, split: Split = Split.TRAIN) -> E
     Raises:
         MissingExtra: reasoning-gym is not installed.
     """
-    recipe = RECIPES[role]
-    chance = random.Random(f"{seed}/{role}/{number}")
+    recipe, role = RECIPES[member], member.role
+    chance = random.Random(f"{seed}/{member}/{number}")
     (name,) = chance.choices(list(recipe.shares), list(recipe.shares.values()))
     row = draw(FAMILIES[name], split, chance)
     family, prompt, slipping = FAMILIES[name], str(row["prompt"]), recipe.slips
@@ -153,7 +154,7 @@ def example(role: Role, number: int, seed: int, split: Split = Split.TRAIN) -> E
         slipping *= recipe.heeded
     slips = sometimes(slipping, chance) if slipping else never
     solved = family.solve(row["metadata"], slips)
-    own = voice(role)
+    own = member.voice
     speaker: Speaker = Alone(own)
     if chance.random() < recipe.mixed:
         speaker = _TakingTurns(own, voice(role.other), recipe)

@@ -7,10 +7,12 @@ needs less than half of the steps to learn to copy from a question (docs/lab.md)
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from typing import Any
 
-from tessy.errors import MissingExtra
+from tessy.errors import ConfigError, MissingExtra
 from tessy.lab.encode import Encoder
 from tessy.lab.settings import CONTEXT_TOKENS, LabSettings
 
@@ -46,6 +48,37 @@ def network(settings: LabSettings, encoder: Encoder) -> Any:
         pad_token_id=encoder.pad,
     )
     return LlamaForCausalLM(config).train()
+
+
+def load_network(folder: Path) -> Any:
+    """The network of a model of the lab as it is, to go on with its training.
+
+    Args:
+        folder: The model's.
+    """
+    from transformers import LlamaForCausalLM
+
+    return LlamaForCausalLM.from_pretrained(folder).float().train()
+
+
+def check_sizes(folder: Path, settings: LabSettings) -> None:
+    """See that a training's network is as large as the one that it begins with.
+
+    Args:
+        folder: Of that model.
+        settings: Of the training.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    there = json.loads((folder / "config.json").read_text("utf-8"))
+    names = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    wanted = (settings.hidden, settings.middle, settings.layers, settings.heads)
+    if tuple(there[name] for name in names) != wanted:
+        raise ConfigError(
+            f"this training begins with the weights of lab:{folder.name}, which has other sizes",
+            hint="leave --hidden and --layers out",
+        )
 
 
 def optimizers(model: Any, settings: LabSettings) -> list[Any]:

@@ -7,23 +7,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from tessy.lab.encode import Encoder
+from tessy.lab.members import Member
 from tessy.lab.questions import score
-from tessy.lab.voices import voice
-from tessy.trajectory import Role
 
 _BATCH = 64
 _LONGEST = 320
 
 
 def accuracy(
-    model: Any, encoder: Encoder, role: Role, rows: Sequence[dict[str, Any]]
+    model: Any, encoder: Encoder, member: Member, rows: Sequence[dict[str, Any]]
 ) -> dict[str, float]:
     """The share of right answers by family.
 
     Args:
         model: A causal language model of transformers.
         encoder: Of its tokenizer.
-        role: Whose voice its answers have.
+        member: Whose voice its answers have.
         rows: Questions.
 
     Returns:
@@ -34,7 +33,7 @@ def accuracy(
     for first in range(0, len(ordered), _BATCH):
         batch = ordered[first : first + _BATCH]
         for row, answer in zip(batch, _answers(model, encoder, batch), strict=True):
-            found = voice(role).answered(answer)
+            found = member.voice.answered(answer)
             right[row["family"]].append(found is not None and score(row, found) == 1.0)
     return {family: sum(each) / len(each) for family, each in right.items()}
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from tessy.boundary.segments import Segment, spans_of
 from tessy.lab.corpus import example
+from tessy.lab.members import Member
 from tessy.lab.questions import Split
 from tessy.lab.voices import Piece
-from tessy.trajectory import Role
 from tessy.words import units
+
+_MEMBERS = (Member.STUDENT, Member.TEACHER)
 
 
 def segments(count: int, *, seed: int, split: Split) -> Iterator[Segment]:
@@ -30,15 +32,15 @@ def segments(count: int, *, seed: int, split: Split) -> Iterator[Segment]:
         MissingExtra: reasoning-gym is not installed.
     """
     for number in range(count):
-        role = tuple(Role)[number % 2]
-        one = example(role, number, seed, split)
+        member = _MEMBERS[number % 2]
+        one = example(member, number, seed, split)
         text = "".join(piece.text for piece in one.thinking)
         words = units(text)
         yield Segment(
             id=f"{split}-{seed}-{number:06d}",
             text=text,
             spans=spans_of(words, list(_kinds(one.thinking))),
-            model=f"lab:{role}",
+            model=f"lab:{member}",
             subject=one.family,
             source="tessy.lab",
             question=one.prompt,

@@ -1,14 +1,19 @@
-"""Sizes of the two models and of their training."""
+"""Sizes of the models and of their training."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tessy.lab.members import Member
 
 CONTEXT_TOKENS = 1024
 
 
 class LabSettings(BaseModel):
-    """How a model is trained from nothing. Defaults made the models that ship.
+    """How a model is trained. Defaults made the pair that ships.
 
     Attributes:
         steps: Of the optimizer.
@@ -52,3 +57,20 @@ class LabSettings(BaseModel):
         if self.hidden % (2 * self.heads):
             raise ValueError(f"hidden is a multiple of {2 * self.heads}, twice the heads")
         return self
+
+
+USUAL: Mapping[Member, Mapping[str, Any]] = {
+    Member.STUDENT: {},
+    Member.TEACHER: {},
+    Member.RELATIVE: {"steps": 800, "warmup": 50, "learning_rate": 1e-3, "muon_rate": 5e-3},
+}
+"""What is usual for a model where the defaults are not."""
+
+
+def settings_for(member: Member, **given: Any) -> LabSettings:
+    """The settings that made a model that ships, but for those that are given.
+
+    Raises:
+        ValidationError: One of these is out of bounds.
+    """
+    return LabSettings.model_validate({**USUAL[member], **given})

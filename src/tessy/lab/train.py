@@ -1,8 +1,8 @@
-"""Training one of the two models from nothing: `tessy lab train`.
+"""Training one of the models: `tessy lab train`.
 
-    vocabulary    a tokenizer is trained on the corpus
+    vocabulary    a tokenizer is trained on the corpus, or is that of the model one begins with
     batches       are made by their numbers, so nothing of the corpus is kept
-    model         a Llama of transformers, from random weights
+    model         a Llama of transformers, from random weights or another model's
     log           `log.jsonl`: loss, tokens and seconds; now and then accuracy on questions that are
                   neither trained on nor tested with
     result        the folder is a model of transformers in float16, and holds a GGUF file of it
@@ -13,7 +13,9 @@ goes when the training is over.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,14 +26,15 @@ from tessy.lab.batches import IGNORED, batches
 from tessy.lab.card import CARD_FILE, card
 from tessy.lab.encode import Encoder
 from tessy.lab.families import FAMILIES, TARGET
-from tessy.lab.network import network, optimizers, set_rate
+from tessy.lab.members import Member
+from tessy.lab.network import check_sizes, load_network, network, optimizers, set_rate
 from tessy.lab.questions import Split, questions
 from tessy.lab.score import accuracy
 from tessy.lab.settings import LabSettings
-from tessy.lab.vocabulary import write_vocabulary
+from tessy.lab.vocabulary import TOKENIZER_FILES, write_vocabulary
+from tessy.models.weights import lab_folder
 from tessy.printable import Say
 from tessy.sft.gguf import write_gguf
-from tessy.trajectory import Role
 
 TRAINING_FILE = "training.json"
 LOG_FILE = "log.jsonl"
@@ -42,11 +45,11 @@ _LOGGED = 50
 _CLIP = 1.0
 
 
-def train(role: Role, out: Path, settings: LabSettings, *, say: Say = lambda _: None) -> Path:
+def train(member: Member, out: Path, settings: LabSettings, *, say: Say = lambda _: None) -> Path:
     """Train a model and write it to a folder.
 
     Args:
-        role: The student or the teacher.
+        member: Which.
         out: A new folder, or one in which the same training was stopped.
         settings: How.
         say: Told what is going on, in a line.
@@ -56,7 +59,8 @@ def train(role: Role, out: Path, settings: LabSettings, *, say: Say = lambda _: 
 
     Raises:
         MissingExtra: torch, transformers or reasoning-gym is not installed.
-        ConfigError: `out` holds something else.
+        ConfigError: `out` holds something else, or the sizes are not those of the model that it
+            begins with.
     """
     try:
         import torch
@@ -65,22 +69,27 @@ def train(role: Role, out: Path, settings: LabSettings, *, say: Say = lambda _: 
         raise MissingExtra(
             "training needs torch and transformers", hint="pip install 'tessy[lab,train]'"
         ) from None
-    _open(out, role, settings)
+    if first := _first(member):
+        check_sizes(first, settings)
+    _open(out, member, settings)
     if (out / GGUF_FILE).is_file():
         say(f"{out} is trained already")
         return out
     torch.set_num_threads(settings.threads)
     if not (out / "tokenizer.json").is_file():
         say("making the vocabulary")
-        write_vocabulary(role, out, seed=settings.seed)
-    encoder = Encoder(out, role)
-    _Training(role, out, settings, encoder, say).run()
+        _make_vocabulary(member, out, settings)
+    encoder = Encoder(out, member.role)
+    _Training(member, out, settings, encoder, say).run()
     return out
 
 
-def _open(out: Path, role: Role, settings: LabSettings) -> None:
+def _open(out: Path, member: Member, settings: LabSettings) -> None:
     """Make the folder, or see that it is that of the same training."""
-    identity = {"role": role.value, "settings": settings.model_dump()}
+    identity = {"model": member.value, "settings": settings.model_dump()}
+    if first := _first(member):
+        digest = hashlib.sha256((first / MODEL_FILE).read_bytes()).hexdigest()
+        identity["begun_with"] = digest
     path = out / TRAINING_FILE
     if path.is_file():
         if json.loads(path.read_text("utf-8")) != identity:
@@ -95,16 +104,30 @@ def _open(out: Path, role: Role, settings: LabSettings) -> None:
     path.write_text(json.dumps(identity, indent=2) + "\n", "utf-8")
 
 
+def _first(member: Member) -> Path | None:
+    """The folder of the model that a training begins with."""
+    return lab_folder(member.begins_as) if member.begins_as else None
+
+
+def _make_vocabulary(member: Member, out: Path, settings: LabSettings) -> None:
+    if first := _first(member):
+        for name in TOKENIZER_FILES:  # tokenizer.json, the last, says that all are there
+            shutil.copyfile(first / name, out / name)
+    else:
+        write_vocabulary(member.role, out, seed=settings.seed)
+
+
 class _Training:
     """One training, from where it is to its end."""
 
     def __init__(
-        self, role: Role, out: Path, settings: LabSettings, encoder: Encoder, say: Say
+        self, member: Member, out: Path, settings: LabSettings, encoder: Encoder, say: Say
     ) -> None:
-        self.role, self.out, self.settings, self.encoder, self.say = (
-            *(role, out, settings, encoder, say),
+        self.member, self.out, self.settings, self.encoder, self.say = (
+            *(member, out, settings, encoder, say),
         )
-        self.model = network(settings, encoder)
+        first = _first(member)
+        self.model = load_network(first) if first else network(settings, encoder)
         self.optimizers = optimizers(self.model, settings)
         self.step = 0
         self.seconds = 0.0
@@ -117,7 +140,7 @@ class _Training:
         losses: list[float] = []
         tokens = 0
         for batch in batches(
-            self.role,
+            self.member,
             self.encoder,
             size=settings.batch,
             seed=settings.seed,
@@ -171,7 +194,7 @@ class _Training:
         if not rows:
             return
         self.model.eval()
-        found = accuracy(self.model, self.encoder, self.role, rows)
+        found = accuracy(self.model, self.encoder, self.member, rows)
         self.model.train()
         self._log(right={name: round(share, 4) for name, share in found.items()})
 
@@ -211,7 +234,7 @@ class _Training:
     def _write_card(self) -> None:
         log = [json.loads(line) for line in (self.out / LOG_FILE).read_text("utf-8").splitlines()]
         text = card(
-            self.role,
+            self.member,
             self.settings,
             parameters=self.model.num_parameters(),
             vocabulary=self.encoder.tokenizer.get_vocab_size(),

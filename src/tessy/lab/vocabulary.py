@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from tessy.lab.corpus import example
+from tessy.lab.members import Member
 from tessy.trajectory import Role
 
 _EXAMPLES = 6000
+TOKENIZER_FILES = ("chat_template.jinja", "tokenizer_config.json", "tokenizer.json")
+"""What a tokenizer is made of, in the order in which it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,6 @@ def write_vocabulary(role: Role, folder: Path, *, seed: int) -> Path:
     control = CONTROL[role]
     tokenizer = _train(control, _lines(role, seed))
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(str(folder / "tokenizer.json"))
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "add_bos_token": False,
@@ -104,6 +106,7 @@ def write_vocabulary(role: Role, folder: Path, *, seed: int) -> Path:
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
     (folder / "chat_template.jinja").write_text(control.template, "utf-8")
+    tokenizer.save(str(folder / "tokenizer.json"))
     return folder
 
 
@@ -111,7 +114,7 @@ def _lines(role: Role, seed: int) -> Iterator[str]:
     # The header of a turn is text between control tokens, and worth tokens of its own.
     headers = "user\n assistant\n" if role is Role.STUDENT else "user assistant analysis final"
     for number in range(_EXAMPLES):
-        one = example(role, number, seed)
+        one = example(Member(role), number, seed)
         own = (piece for piece in one.thinking if piece.style and piece.voice is role)
         yield from (one.prompt, one.answer, headers, *(piece.text for piece in own))
 

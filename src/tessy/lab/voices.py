@@ -38,11 +38,16 @@ class Voice:
 
     Attributes:
         role: Whose.
-        tables: Its part of `voices.toml`.
+        tables: As a part of `voices.toml`: habits, and phrases by slot.
     """
 
     role: Role
     tables: dict[str, Any]
+
+    def in_words_of(self, other: Voice) -> Voice:
+        """This voice's habits, with another's phrases and answers."""
+        own = {name: self.tables[name] for name in ("habits", "speaks")}
+        return Voice(self.role, {**other.tables, **own})
 
     def answers(self, answer: str) -> str:
         """A final answer in this voice."""

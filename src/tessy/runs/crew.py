@@ -27,6 +27,7 @@ from tessy.runs.plan import Job
 from tessy.runs.pool import CHECKPOINT_S, assigned, first_of
 from tessy.runs.talk import Begin, Ended, Failed, Line, NoMore, Stop, Wanted, Written
 from tessy.runs.tally import Tally
+from tessy.trajectory import Role
 
 _MOST_DEATHS = 3
 """Workers that may die without having ended a sample before the run stops."""
@@ -223,5 +224,14 @@ class _Worker:
 
 
 def share(config: Config, workers: int) -> Config:
-    """A worker's settings: its share of what goes on at once."""
-    return config.model_copy(update={"concurrency": math.ceil(config.concurrency / workers)})
+    """A worker's settings: its share of what goes on at once, of samples and of calls."""
+
+    def of_all(count: int) -> int:
+        return math.ceil(count / workers)
+
+    models = {
+        role.value: model.model_copy(update={"concurrency": of_all(model.concurrency)})
+        for role in Role
+        if (model := config.of(role)).concurrency is not None
+    }
+    return config.model_copy(update={"concurrency": of_all(config.concurrency), **models})

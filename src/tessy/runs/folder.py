@@ -61,7 +61,9 @@ class RunFolder:
             RunMismatch: The folder holds something else.
             ConfigError: There can be no folder here.
         """
-        own = {"lock", self.journal.name, f"{self.journal.name}-wal", f"{self.journal.name}-shm"}
+        journal = self.journal.name
+        own = {"lock", journal, f"{journal}-wal", f"{journal}-shm", f"{journal}-journal"}
+        own.add(f"{self.settings.name}.part")  # of a first start that was killed
         refuse_strangers(self.settings, own, "run")
         with held(self.path):
             yield

@@ -29,8 +29,9 @@ from tessy.boundary.protocol import Predictor
 from tessy.config import Config, load
 from tessy.errors import ConfigError, InputError
 from tessy.loop import run_loop
-from tessy.methods import method_of
+from tessy.methods import method_of, teacher_only
 from tessy.methods.method import Method
+from tessy.models.formats import Messages
 from tessy.models.open import Pair, check, open_pair
 from tessy.runs.crew import Crew, share
 from tessy.runs.folder import RunFolder
@@ -185,7 +186,7 @@ async def _write(
     roles = method.needs(config)
     async with open_pair(config, date=date, say=say, roles=roles, judged=method.judged) as pair:
         folder.same_models({role.value: model.name for role, model in pair.models.items()})
-        _check_conversations(todo, pair)
+        _check_conversations(todo, pair, config)
         await _begin(pair, journal, todo, means.progress)
         if config.workers > 1:
             return await _by_crew(config, pair, date, journal, todo, means.progress)
@@ -215,7 +216,7 @@ async def _record_bad_lines(todo: Plan, config: Config, journal: Journal) -> Non
         todo.tally.end(reason)
 
 
-def _check_conversations(todo: Plan, pair: Pair) -> None:
+def _check_conversations(todo: Plan, pair: Pair, config: Config) -> None:
     """Make sure that both chat formats take every kind of conversation, before any work.
 
     Raises:
@@ -224,8 +225,11 @@ def _check_conversations(todo: Plan, pair: Pair) -> None:
     kinds = {tuple(m["role"] for m in job.question.messages): job for job in todo.jobs}
     for job in kinds.values():
         for role, model in pair.models.items():
+            messages: Messages = list(job.question.messages)
+            if role is Role.TEACHER:
+                messages = teacher_only.told(config, messages)
             try:
-                model.format.opening(model.conversation(job.question.messages))
+                model.format.opening(model.conversation(messages))
             except ConfigError as error:
                 raise ConfigError(f"question {job.question.id}, {role}: {error}") from None
 

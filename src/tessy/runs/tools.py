@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
@@ -40,7 +41,9 @@ async def verifier_of(config: Config) -> AsyncIterator[Verifier | None]:
     if config.verify is None:
         yield None
         return
-    verifier = load(config.verify, Settings(unsafe_no_sandbox=not config.sandbox))
+    cores = max(1, (os.cpu_count() or 1) // config.workers)  # each worker opens one of its own
+    settings = Settings(unsafe_no_sandbox=not config.sandbox, at_once=cores)
+    verifier = load(config.verify, settings)
     async with aclosing(verifier):
         yield verifier
 

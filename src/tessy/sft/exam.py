@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from tessy import questions
-from tessy.config import Config, StrictSettings, read_toml, validate
+from tessy.config import Config, StrictSettings
 from tessy.errors import ConfigError, MissingExtra
 from tessy.evaluation.collect import groups_of
-from tessy.evaluation.evaluate import SAMPLING
-from tessy.evaluation.evaluate import settings as evaluating
+from tessy.evaluation.settings import complete, read
 from tessy.questions import Questions
 from tessy.runs.tools import check_columns, verifier_of
 from tessy.sft.settings import EvalSettings, SFTSettings
@@ -122,15 +121,15 @@ def set_exam(settings: SFTSettings, out: Path) -> Exam | None:
             hint="give another --out",
         )
     config = _config(chosen, settings.template_args)
-    read = questions.read(chosen.questions, limit=chosen.limit)
-    groups_of(read, chosen.group)
+    asked = questions.read(chosen.questions, limit=chosen.limit)
+    groups_of(asked, chosen.group)
     with ThreadPoolExecutor(1) as pool:  # the caller may have an event loop of its own
-        pool.submit(asyncio.run, _check_verifier(config, read)).result()
+        pool.submit(asyncio.run, _check_verifier(config, asked)).result()
     return Exam(
         settings=chosen,
         config=config,
-        count=len(read.good),
-        digest=read.digest,
+        count=len(asked.good),
+        digest=asked.digest,
         base=settings.model,
         export_dtype=settings.export_dtype,
     )
@@ -143,20 +142,14 @@ async def _check_verifier(config: Config, read: Questions) -> None:
 
 
 def _config(chosen: EvalSettings, template_args: dict[str, Any]) -> Config:
-    """The settings of `tessy eval`, with those of a file put over them.
+    """The settings of `tessy eval`, with the arguments of the training's template.
 
     Raises:
         ConfigError: The file is missing or no TOML, or has a setting that is unknown or wrong.
     """
-    tree = {} if chosen.config is None else read_toml(chosen.config)
-    student = tree.setdefault("student", {})
-    if not isinstance(student, dict) or not isinstance(student.get("sampling", {}), dict):
-        raise ConfigError(f"{chosen.config}: student is no table of settings", hint="[student]")
-    for name in _OF_THE_EPOCH:
-        student.pop(name, None)
-    student["model"] = _ANY_MODEL
-    student["sampling"] = {**SAMPLING.model_dump(), **student.get("sampling", {})}
-    student.setdefault("template_args", template_args)
-    base = validate(tree, where=str(chosen.config or "settings of evaluation"))
-    verify = chosen.verify or base.verify or "auto"
-    return evaluating(base.student, base=base, runs=chosen.runs, verify=verify)
+    tree = read(chosen.config)
+    student = {k: v for k, v in tree.get("student", {}).items() if k not in _OF_THE_EPOCH}
+    tree["student"] = {"template_args": template_args, **student, "model": _ANY_MODEL}
+    given = {"verify": chosen.verify, "samples_per_question": chosen.runs}
+    tree |= {name: value for name, value in given.items() if value is not None}
+    return complete(tree, where=str(chosen.config or "settings of evaluation"))

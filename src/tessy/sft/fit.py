@@ -63,10 +63,14 @@ def trainer(
     micro, accumulation = shared_out(settings, arguments.world_size, longest)
     arguments.per_device_train_batch_size = micro
     arguments.gradient_accumulation_steps = accumulation
+    samples = Dataset.from_file(str(folder.path / TOKENS_FILE))
+    steps = settings.epochs * math.ceil(len(samples) / settings.batch)
+    if settings.max_steps and settings.max_steps < steps:  # more would mean more epochs
+        arguments.max_steps = settings.max_steps
     made = Trainer(
         model=model,
         args=arguments,
-        train_dataset=Dataset.from_file(str(folder.path / TOKENS_FILE)),
+        train_dataset=samples,
         processing_class=tokenizer,
         peft_config=_lora(settings),
     )
@@ -109,7 +113,6 @@ def _arguments(folder: SFTFolder, settings: SFTSettings) -> SFTConfig:
     return SFTConfig(
         output_dir=str(folder.state),
         num_train_epochs=settings.epochs,
-        max_steps=settings.max_steps or -1,
         learning_rate=settings.learning_rate,
         lr_scheduler_type=schedule.get(settings.schedule, settings.schedule.value),
         warmup_steps=settings.warmup,

@@ -78,8 +78,8 @@ class EvalSettings(StrictSettings):
     """A `.jsonl` or `.parquet` file, or a Hugging Face data set, with what the verifier needs."""
     verify: str | None = None
     """Verifier, as `NAME` or `NAME:COLUMN`; by default `config`'s, or each question names its."""
-    runs: int = Field(default=1, ge=1)
-    """Samples of each question."""
+    runs: int | None = Field(default=None, ge=1)
+    """Samples of each question; by default `config`'s `samples_per_question`, or one."""
     group: str | None = None
     """A column of the questions by whose value figures are shown apart."""
     limit: int | None = Field(default=None, ge=1)

@@ -1,7 +1,9 @@
 """`number`: the answer's number is the reference's.
 
-The number of an answer is the last one in its `<answer>`, its box or its announcement (see
-`tessy.verify.extract`), or, where these hold none, the last one of the whole answer. The
+The number of an answer is the last one in its `<answer>` or its box, the first one in its
+announcement (see `tessy.verify.extract`), or, where these hold none, the last one of the whole
+answer. An announcement that works it out (`the answer is 2 + 3 = 5`) says what stands behind the
+last `=`. The
 reference is a number, a text that is one, or a text with one behind `####`, as in GSM8K.
 """
 
@@ -61,6 +63,9 @@ def of_answer(answer: str) -> Number | None:
     found = final_answer(answer)
     if found is not None and found.way is not Way.LAST_LINE:
         said = numbers(found.text)
+        if said and found.way is Way.ANNOUNCED:
+            result = numbers(found.text.rpartition("=")[2])
+            return result[0] if len(result) == 1 else said[0]
         if said:
-            return said[0 if found.way is Way.ANNOUNCED else -1]
+            return said[-1]
     return next(reversed(numbers(answer)), None)

@@ -110,3 +110,45 @@ def expectations(results: Results) -> Iterator[Expectation]:
             "with the teacher's answers, TESSY's data takes it less far on the target (Fig. 9)",
             difference(tessy.target, answers.target),
         )
+
+
+class Ahead(StrEnum):
+    """Whose data does more in a condition, as far as the seeds can tell."""
+
+    TESSY = "TESSY"
+    """The whole interval is above zero."""
+    TEACHER_ONLY = "Teacher-Only"
+    """It is below."""
+    OPEN = "open"
+    """Zero lies in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """TESSY's data against Teacher-Only's, in one condition.
+
+    Attributes:
+        target: How many more TESSY's student answers rightly, a share; by seed.
+        elsewhere: The same elsewhere.
+    """
+
+    target: Mean
+    elsewhere: Mean
+
+
+def ahead(by: Mean) -> Ahead:
+    """Whose data does more, by how many more TESSY's student answers rightly."""
+    if by.value - by.half > 0:
+        return Ahead.TESSY
+    return Ahead.TEACHER_ONLY if by.value + by.half < 0 else Ahead.OPEN
+
+
+def contest(results: Results, condition: str) -> Contest | None:
+    """Hold TESSY's data against Teacher-Only's, if a condition has both."""
+    tessy, teacher = (last(results, condition, arm) for arm in ("tessy", "teacher-only"))
+    if tessy is None or teacher is None:
+        return None
+    return Contest(
+        target=difference(tessy.target, teacher.target),
+        elsewhere=difference(tessy.elsewhere, teacher.elsewhere),
+    )

@@ -19,14 +19,14 @@ import orjson
 
 from tessy.config import Config, Limits, ModelSettings, OnWrong, Prompts, Sampling
 from tessy.errors import RunLocked
-from tessy.evaluation.evaluate import SAMPLING, as_json, evaluate
-from tessy.evaluation.evaluate import settings as evaluating
+from tessy.evaluation.evaluate import as_json, evaluate
+from tessy.evaluation.settings import complete
 from tessy.lab.corpus import REFERENCE
 from tessy.lab.families import FAMILIES
 from tessy.lab.questions import Split, questions
 from tessy.lab.study import plan
 from tessy.lab.study.plan import Compare, Train, Untouched, Write
-from tessy.lab.study.settings import StudySettings, load
+from tessy.lab.study.settings import STUDENT, Condition, StudySettings, load
 from tessy.loop import run_loop
 from tessy.models.weights import lab_folder
 from tessy.runs.folder import RunFolder, write_atomically
@@ -41,6 +41,7 @@ SCORED = 200
 """Questions of a seed on which likelihood is measured."""
 DATE = datetime.date(2026, 1, 1)
 """Of chat templates; the pair's do not name it."""
+_STUDENT = f"lab:{STUDENT}"
 _CONCURRENCY = 16
 _LOCKED_S, _AGAIN_S = 60.0, 0.5
 
@@ -80,9 +81,15 @@ def _machine() -> str:
 
 
 def _untouched(root: Path, settings: StudySettings, job: Untouched, where: Path) -> dict[str, Any]:
-    model = settings.student if job.role == "student" else settings.teacher
+    model = _STUDENT if job.role == "student" else _teacher(settings, job.apart)
     tests = _tests(root, settings, job.seed)
     return {"evaluation": _evaluated(tests, ModelSettings(model=model), job.seed, where / "eval")}
+
+
+def _teacher(settings: StudySettings, apart: Condition | None) -> str:
+    """The teacher's address: the study's, or that of a condition with its own."""
+    own = apart.teacher if apart is not None else None
+    return own or settings.teacher
 
 
 def _write(root: Path, settings: StudySettings, job: Write, where: Path) -> dict[str, Any]:
@@ -90,8 +97,8 @@ def _write(root: Path, settings: StudySettings, job: Write, where: Path) -> dict
     sampling = Sampling(temperature=settings.temperature)
     answers_by_teacher = job.method == "tessy-teacher-answers"
     config = Config(
-        student=ModelSettings(model=settings.student, sampling=sampling),
-        teacher=ModelSettings(model=settings.teacher, sampling=sampling),
+        student=ModelSettings(model=_STUDENT, sampling=sampling),
+        teacher=ModelSettings(model=_teacher(settings, job.apart), sampling=sampling),
         predictor=settings.predictor,
         method="tessy" if answers_by_teacher else job.method,
         answer_by=Role.TEACHER if answers_by_teacher else Role.STUDENT,
@@ -122,7 +129,7 @@ def _train(root: Path, settings: StudySettings, job: Train, where: Path) -> dict
     trained = train(
         data,
         SFTSettings(
-            model=str(lab_folder("student")),
+            model=str(lab_folder(STUDENT)),
             epochs=condition.epochs,
             batch=condition.batch,
             learning_rate=condition.learning_rate,
@@ -154,17 +161,18 @@ def _compare(root: Path, job: Compare) -> dict[str, Any]:
     from tessy.report.make import Wanted, make
     from tessy.scoring.weights import open_weights
 
-    student = lab_folder("student")
+    student = lab_folder(STUDENT)
     report = make(
         Wanted(
-            runs=[plan.folder(root, Write(job.seed, method)) / "run" for method in job.methods],
+            runs=[plan.folder(root, write) / "run" for write in job.writes],
             tokenizer=str(student),
             traces=0,
             opens=lambda say: open_weights(student, None, DATE, say),
             scored=SCORED,
         )
     )
-    labels = {method: run.label for method, run in zip(job.methods, report.runs, strict=True)}
+    methods = [write.method for write in job.writes]
+    labels = {method: run.label for method, run in zip(methods, report.runs, strict=True)}
     alone = labels.get(plan.ALONE)
     alike = report.similarity
     likely = report.scores.runs if report.scores else {}
@@ -183,8 +191,8 @@ def _compare(root: Path, job: Compare) -> dict[str, Any]:
 def _dataset(root: Path, job: Train) -> list[dict[str, Any]]:
     """The records that an arm is trained on, in the order of the questions."""
     method, percent = plan.shared(job.arm)
-    own = _records(root, Write(job.seed, method))
-    foreign = _records(root, Write(job.seed, plan.FOREIGN)) if percent else {}
+    own = _records(root, job.data(method))
+    foreign = _records(root, job.data(plan.FOREIGN)) if percent else {}
     rows = []
     for position in range(job.condition.questions):
         source = foreign if plan.is_foreign(position, percent) else own
@@ -201,12 +209,13 @@ def _records(root: Path, job: Write) -> dict[int, dict[str, Any]]:
 
 
 def _evaluated(tests: Path, model: ModelSettings, seed: int, out: Path) -> dict[str, Any]:
-    base = Config(limits=LIMITS, seed=seed, concurrency=_CONCURRENCY)
-    config = evaluating(
-        model.model_copy(update={"sampling": SAMPLING}),
-        base=base,
-        runs=1,
-    )
+    asked = {
+        "student": model.model_dump(exclude_unset=True),
+        "limits": LIMITS.model_dump(),
+        "seed": seed,
+        "concurrency": _CONCURRENCY,
+    }
+    config = complete(asked, where="the study")
     found, _ = run_loop(evaluate(tests, config, out=out, group="family"))
     return as_json(found)
 

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tessy.lab.study.expect import PAPER, difference, expectations
+from tessy.lab.study.expect import PAPER, ahead, contest, difference, expectations
 from tessy.lab.study.job import SCORED
 from tessy.lab.study.results import OTHERS, TARGET, Accuracy, Data, Mean, Results
+from tessy.lab.study.settings import Condition
 from tessy.printable import visible
 
 _TEMPLATE = "study.md.jinja"
@@ -35,7 +36,7 @@ def page(results: Results, *, pictures: Sequence[Path], command: str, notes: str
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"percent": percent, "number": number, "points": points}
+    environment.filters |= {"percent": percent, "number": number, "points": points, "ahead": ahead}
     main = results.settings.conditions[0]
     return environment.get_template(_TEMPLATE).render(
         results=results,
@@ -48,7 +49,7 @@ def page(results: Results, *, pictures: Sequence[Path], command: str, notes: str
         took=_took(results.clock),
         rows=_rows(results),
         paper=paper,
-        conditions=[_condition(results, c.name) for c in results.settings.conditions],
+        conditions=[_condition(results, c) for c in results.settings.conditions],
         expectations=list(expectations(results)),
         samples={method: _sample(data) for method, data in results.data.items()},
         pictures=[f"{path.parent.name}/{path.name}" for path in pictures],
@@ -107,25 +108,40 @@ def paper(arm: str) -> tuple[float, float] | None:
     return (statistics.fmean(found[0]), statistics.fmean(found[1])) if found else None
 
 
-def _condition(results: Results, name: str) -> Mapping[str, Any]:
-    condition = next(c for c in results.settings.conditions if c.name == name)
-    places = [results.settings.seeds.index(seed) for seed in condition.seeds]
-
-    def of_seeds(mean: Mean) -> Mean:
-        return Mean(tuple(mean.values[place] for place in places))
-
-    start = {
-        "target": of_seeds(results.student.target),
-        "elsewhere": of_seeds(results.student.elsewhere),
-    }
+def _condition(results: Results, condition: Condition) -> Mapping[str, Any]:
+    places = results.settings.places(condition)
+    target, elsewhere = results.student.target.of(places), results.student.elsewhere.of(places)
     arms = {
         arm: {
-            "target": difference(trained.curve[-1].target, start["target"]),
-            "elsewhere": difference(trained.curve[-1].elsewhere, start["elsewhere"]),
+            "first_loss": trained.first_loss,
+            "target": difference(trained.curve[-1].target, target),
+            "elsewhere": difference(trained.curve[-1].elsewhere, elsewhere),
+            "unanswered": trained.curve[-1].unanswered,
         }
-        for arm, trained in results.trained[name].items()
+        for arm, trained in results.trained[condition.name].items()
     }
-    return {"settings": condition, "arms": arms}
+    return {
+        "settings": condition,
+        "arms": arms,
+        "differs": what_differs(condition, results.settings.conditions[0]),
+        "contest": contest(results, condition.name),
+    }
+
+
+def what_differs(condition: Condition, main: Condition) -> str:
+    """What is not as in the main condition, in words."""
+    said = []
+    if condition.teacher is not None:
+        said.append(f"the teacher is `{condition.teacher}`")
+    if condition.questions != main.questions:
+        said.append(f"{condition.questions} questions")
+    if condition.epochs != main.epochs:
+        said.append(f"{condition.epochs} epochs")
+    if condition.learning_rate != main.learning_rate:
+        said.append(f"a rate of {condition.learning_rate}")
+    if condition.batch != main.batch:
+        said.append(f"batches of {condition.batch}")
+    return ", ".join(said)
 
 
 def _sample(data: Data) -> str:

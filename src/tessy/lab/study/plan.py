@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,15 +22,17 @@ class Untouched:
     Attributes:
         seed: Whose tests.
         role: `student` or `teacher`.
+        apart: The condition whose own teacher it is; None for the study's models.
     """
 
     seed: int
     role: str
+    apart: Condition | None = None
 
     @property
     def name(self) -> str:
         """Its folder."""
-        return f"seed-{self.seed}/untouched/{self.role}"
+        return f"{_home(self.seed, self.apart)}/untouched/{self.role}"
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -45,15 +47,17 @@ class Write:
     Attributes:
         seed: Of questions and synthesis.
         method: One of `METHODS`.
+        apart: The condition whose own teacher takes part; None for the study's.
     """
 
     seed: int
     method: str
+    apart: Condition | None = None
 
     @property
     def name(self) -> str:
         """Its folder."""
-        return f"seed-{self.seed}/data/{self.method}"
+        return f"{_home(self.seed, self.apart)}/data/{self.method}"
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -80,10 +84,14 @@ class Train:
         """Its folder."""
         return f"seed-{self.seed}/{self.condition.name}/{self.arm}"
 
+    def data(self, method: str) -> Write:
+        """The job that writes a method's data for it."""
+        return Write(self.seed, method, data_of(self.condition))
+
     @property
     def needs(self) -> tuple[str, ...]:
         """Names of the jobs that come before."""
-        return tuple(Write(self.seed, method).name for method in methods_of(self.arm))
+        return tuple(self.data(method).name for method in methods_of(self.arm))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +101,28 @@ class Compare:
     Attributes:
         seed: Whose data.
         methods: That wrote it.
+        apart: The condition with whose own teacher they did; None for the study's.
     """
 
     seed: int
     methods: tuple[str, ...]
+    apart: Condition | None = None
 
     @property
     def name(self) -> str:
         """Its folder."""
-        return f"seed-{self.seed}/compared"
+        return f"{_home(self.seed, self.apart)}/compared"
+
+    @property
+    def writes(self) -> tuple[Write, ...]:
+        """The jobs that wrote it. What the student writes by itself is the same for any teacher."""
+        written = tuple(Write(self.seed, method, self.apart) for method in self.methods)
+        return written if self.apart is None else (Write(self.seed, ALONE), *written)
 
     @property
     def needs(self) -> tuple[str, ...]:
         """Names of the jobs that come before."""
-        return tuple(Write(self.seed, method).name for method in self.methods)
+        return tuple(job.name for job in self.writes)
 
 
 Job = Untouched | Write | Train | Compare
@@ -121,21 +137,46 @@ def jobs(settings: StudySettings) -> Iterator[Job]:
         ConfigError: An arm means nothing.
     """
     measured: set[int] = set()
-    written: dict[int, list[str]] = {seed: [] for seed in settings.seeds}
+    written: dict[int, list[Write]] = {seed: [] for seed in settings.seeds}
     for condition in settings.conditions:
+        own = data_of(condition)
         for seed in condition.seeds:
             if seed not in measured:
                 measured.add(seed)
                 yield Untouched(seed, "student")
                 yield Untouched(seed, "teacher")
+            if own is not None:
+                yield Untouched(seed, "teacher", own)
             for arm in condition.arms:
+                train = Train(seed, condition, arm)
                 for method in methods_of(arm):
-                    if method not in written[seed]:
-                        written[seed].append(method)
-                        yield Write(seed, method)
-                yield Train(seed, condition, arm)
-    for seed, methods in written.items():
-        yield Compare(seed, tuple(methods))
+                    write = train.data(method)
+                    if write not in written[seed]:
+                        written[seed].append(write)
+                        yield write
+                yield train
+    for seed, writes in written.items():
+        yield Compare(seed, tuple(job.method for job in writes if job.apart is None))
+    for condition in settings.conditions:
+        if data_of(condition) is not None:
+            yield from _compared_apart(condition, written)
+
+
+def _compared_apart(condition: Condition, written: Mapping[int, list[Write]]) -> Iterator[Compare]:
+    """What a condition's own teacher wrote; if it is known what the student writes by itself."""
+    for seed in condition.seeds:
+        if Write(seed, ALONE) in written[seed]:
+            methods = tuple(job.method for job in written[seed] if job.apart == condition)
+            yield Compare(seed, methods, condition)
+
+
+def data_of(condition: Condition) -> Condition | None:
+    """Where a condition's data is: with itself if it has a teacher of its own, else the study's."""
+    return condition if condition.teacher is not None else None
+
+
+def _home(seed: int, apart: Condition | None) -> str:
+    return f"seed-{seed}" if apart is None else f"seed-{seed}/{apart.name}"
 
 
 def extends(larger: StudySettings, smaller: StudySettings) -> bool:

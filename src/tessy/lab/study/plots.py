@@ -1,7 +1,8 @@
-"""A study in pictures: learning curves, loss curves, and the teacher's share of style."""
+"""A study in pictures: learning curves, losses, other conditions, the teacher's share of style."""
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tessy.errors import MissingExtra
 from tessy.lab.study.plan import shared
 from tessy.lab.study.results import Accuracy, Mean, Results, Trained
+from tessy.lab.study.settings import Condition
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +22,12 @@ _COLOURS = (
 )
 """Okabe and Ito's, told apart by the colour-blind."""
 _MARKS = "osD^vPX*<"
+_VIEWS: Sequence[tuple[str, Callable[[Accuracy], Mean]]] = (
+    ("target", lambda accuracy: accuracy.target),
+    ("elsewhere", lambda accuracy: accuracy.elsewhere),
+)
+_HELD = ("tessy", "teacher-only")
+"""Arms that are held against each other in every condition."""
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
@@ -39,6 +47,8 @@ def draw(results: Results, folder: Path) -> list[Path]:
     matplotlib.use("Agg")
     folder.mkdir(parents=True, exist_ok=True)
     pictures: dict[str, Callable[[Results], Any]] = {"curves": _curves, "losses": _losses}
+    if len(_contested(results)) > 1:
+        pictures["conditions"] = _conditions
     if _shares(results):
         pictures["style"] = _style
     paths = []
@@ -50,26 +60,23 @@ def draw(results: Results, folder: Path) -> list[Path]:
     return paths
 
 
-def _figure(columns: int) -> tuple[Any, Sequence[Axes]]:
+def _figure(columns: int, *, rows: int = 1, size: float = 5.2) -> tuple[Any, Sequence[Axes]]:
+    """A figure, and its axes row by row."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.2 * columns, 3.9), layout="constrained")
-    axes = figure.subplots(1, columns, squeeze=False)[0]
+    figure = Figure(figsize=(size * columns, 0.75 * size * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for each in axes:
         each.spines[["top", "right"]].set_visible(False)
         each.grid(alpha=0.25)
-    return figure, axes
+    return figure, list(axes)
 
 
 def _curves(results: Results) -> Any:
     """Accuracy over epochs, the untouched student at 0 (compare Fig. 11)."""
     main = results.settings.conditions[0]
     figure, axes = _figure(2)
-    views: Sequence[tuple[str, Callable[[Accuracy], Mean]]] = (
-        ("target", lambda accuracy: accuracy.target),
-        ("elsewhere", lambda accuracy: accuracy.elsewhere),
-    )
-    for axis, (title, view) in zip(axes, views, strict=True):
+    for axis, (title, view) in zip(axes, _VIEWS, strict=True):
         start = view(results.student).value
         axis.axhline(100 * start, color="0.5", linewidth=1, linestyle=":")
         for number, (arm, trained) in enumerate(results.trained[main.name].items()):
@@ -107,6 +114,41 @@ def _mean_losses(trained: Trained) -> tuple[list[int], list[float]]:
     ]
 
 
+def _contested(results: Results) -> list[Condition]:
+    """Conditions in which TESSY's data and Teacher-Only's were both tried."""
+    return [each for each in results.settings.conditions if set(_HELD) <= set(each.arms)]
+
+
+def _conditions(results: Results) -> Any:
+    """Accuracy over epochs with TESSY's data and Teacher-Only's, condition by condition."""
+    conditions = _contested(results)
+    figure, axes = _figure(len(conditions), rows=2, size=3.0)
+    for row, (title, view) in enumerate(_VIEWS):
+        for column, condition in enumerate(conditions):
+            axis = axes[row * len(conditions) + column]
+            start = view(results.student).of(results.settings.places(condition)).value
+            axis.axhline(100 * start, color="0.5", linewidth=1, linestyle=":")
+            for number, arm in enumerate(_HELD):
+                means = [view(each) for each in results.trained[condition.name][arm].curve]
+                axis.errorbar(
+                    range(1, len(means) + 1),
+                    [100 * mean.value for mean in means],
+                    yerr=[0 if math.isnan(mean.half) else 100 * mean.half for mean in means],
+                    color=_COLOURS[number],
+                    marker=_MARKS[number],
+                    markersize=3,
+                    linewidth=1.2,
+                    elinewidth=0.8,
+                    label=arm,
+                )
+            axis.set(ylim=(0, 102), xlabel="epoch" if row else "")
+            axis.set_ylabel("" if column else f"{title}, right, %")
+            if not row:
+                axis.set_title(condition.name, fontsize="medium")
+    axes[0].legend(fontsize="small", frameon=False)
+    return figure
+
+
 def _shares(results: Results) -> list[tuple[int, Accuracy, str]]:
     """Arms of one condition that differ in Teacher-Only's share, from none to all of it."""
     for condition in results.settings.conditions:
@@ -124,11 +166,7 @@ def _style(results: Results) -> Any:
     """Accuracy by the share of questions whose sample is Teacher-Only's."""
     found = _shares(results)
     figure, (axis,) = _figure(1)
-    views: Sequence[tuple[str, Callable[[Accuracy], Mean]]] = (
-        ("target", lambda accuracy: accuracy.target),
-        ("elsewhere", lambda accuracy: accuracy.elsewhere),
-    )
-    for number, (title, view) in enumerate(views):
+    for number, (title, view) in enumerate(_VIEWS):
         means = [view(accuracy) for _, accuracy, _ in found]
         axis.errorbar(
             [share for share, _, _ in found],

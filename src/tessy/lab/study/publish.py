@@ -22,7 +22,7 @@ def check(root: Path, path: Path, notes: Path | None) -> None:
 
     Raises:
         ConfigError: There is no folder for it, or there are no such notes.
-        MissingExtra: jinja2 or matplotlib is not installed.
+        MissingExtra: jinja2, scikit-learn or matplotlib is not installed.
     """
     if not path.parent.is_dir() and path.parent != root:
         raise ConfigError(f"{path}: there is no folder {path.parent}", hint="make it first")
@@ -30,9 +30,9 @@ def check(root: Path, path: Path, notes: Path | None) -> None:
         raise ConfigError(f"{path} is a folder", hint="name a file in it")
     if notes is not None and not notes.is_file():
         raise ConfigError(f"{notes}: no such file")
-    for module in ("jinja2", "matplotlib"):
+    for module, extra in (("jinja2", "report"), ("sklearn", "report"), ("matplotlib", "train")):
         if importlib.util.find_spec(module) is None:
-            raise MissingExtra(f"the page needs {module}", hint="pip install 'tessy[train]'")
+            raise MissingExtra(f"the page needs {module}", hint=f"pip install 'tessy[{extra}]'")
 
 
 def publish(root: Path, path: Path, *, notes: Path | None, command: str) -> None:

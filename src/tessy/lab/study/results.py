@@ -48,6 +48,10 @@ class Mean:
         """The mean."""
         return statistics.fmean(self.values) if self.values else math.nan
 
+    def of(self, places: Iterable[int]) -> Mean:
+        """The mean over some of the seeds, by their places."""
+        return Mean(tuple(self.values[place] for place in places))
+
     @property
     def half(self) -> float:
         """Half the width of its 95% interval, by Student's t; nan of one seed."""
@@ -117,6 +121,19 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherTeacher:
+    """Another teacher, of one condition, and the data that was written with it.
+
+    Attributes:
+        teacher: How good it is.
+        data: By method.
+    """
+
+    teacher: Accuracy
+    data: Mapping[str, Data]
+
+
+@dataclass(frozen=True, slots=True)
 class Trained:
     """What became of the student on an arm's data.
 
@@ -142,6 +159,7 @@ class Results:
         student: Untouched.
         teacher: Untouched.
         data: By method.
+        apart: By condition, of those with a teacher of their own.
         trained: By condition and arm.
         seconds: Of all jobs together.
         clock: Seconds by the clock in which any job was at work; pauses do not count.
@@ -152,6 +170,7 @@ class Results:
     student: Accuracy
     teacher: Accuracy
     data: Mapping[str, Data]
+    apart: Mapping[str, OtherTeacher]
     trained: Mapping[str, Mapping[str, Trained]]
     seconds: float
     clock: float
@@ -180,12 +199,19 @@ def read(root: Path) -> Results:
             hint="`tessy lab study` goes on with it",
         )
     every = list(plan.jobs(settings))
-    methods = dict.fromkeys(job.method for job in every if isinstance(job, Write))
+    conditions = [each for each in settings.conditions if plan.data_of(each) is not None]
     return Results(
         settings=settings,
-        student=_untouched(settings, done, "student"),
-        teacher=_untouched(settings, done, "teacher"),
-        data={method: _data(root, every, method, done) for method in methods},
+        student=_untouched(settings.seeds, done, "student"),
+        teacher=_untouched(settings.seeds, done, "teacher"),
+        data=_all_data(root, every, done),
+        apart={
+            condition.name: OtherTeacher(
+                teacher=_untouched(condition.seeds, done, "teacher", condition),
+                data=_all_data(root, every, done, condition),
+            )
+            for condition in conditions
+        },
         trained={
             condition.name: {arm: _trained(condition, done, arm) for arm in condition.arms}
             for condition in settings.conditions
@@ -209,8 +235,10 @@ def clock(stretches: Iterable[tuple[float, float]]) -> float:
     return total
 
 
-def _untouched(settings: StudySettings, done: Mapping[str, Any], role: str) -> Accuracy:
-    names = [Untouched(seed, role).name for seed in settings.seeds]
+def _untouched(
+    seeds: Sequence[int], done: Mapping[str, Any], role: str, apart: Condition | None = None
+) -> Accuracy:
+    names = [Untouched(seed, role, apart).name for seed in seeds]
     return accuracy([done[name]["evaluation"] for name in names])
 
 
@@ -245,8 +273,23 @@ def _trained(condition: Condition, done: Mapping[str, Any], arm: str) -> Trained
     )
 
 
-def _data(root: Path, every: Sequence[Job], method: str, done: Mapping[str, Any]) -> Data:
-    jobs = [job for job in every if isinstance(job, Write) and job.method == method]
+def _all_data(
+    root: Path, every: Sequence[Job], done: Mapping[str, Any], apart: Condition | None = None
+) -> dict[str, Data]:
+    """The data of every method, with the study's teacher or that of a condition."""
+    writes = [job for job in every if isinstance(job, Write) and job.apart == apart]
+    compares = [job for job in every if isinstance(job, Compare) and job.apart == apart]
+    return {
+        method: _data(
+            root,
+            [job for job in writes if job.method == method],
+            [done[job.name]["methods"][method] for job in compares if method in job.methods],
+        )
+        for method in dict.fromkeys(job.method for job in writes)
+    }
+
+
+def _data(root: Path, jobs: Sequence[Write], compared: Sequence[Mapping[str, Any]]) -> Data:
     runs = [RunFolder(plan.folder(root, job) / "run") for job in jobs]
     records = [[orjson.loads(line) for line in run.dataset.open("rb")] for run in runs]
     failed: dict[str, int] = {}
@@ -254,12 +297,6 @@ def _data(root: Path, every: Sequence[Job], method: str, done: Mapping[str, Any]
         for line in run.failures.open("rb"):
             reason = orjson.loads(line)["reason"]
             failed[reason] = failed.get(reason, 0) + 1
-
-    compared = [
-        done[job.name]["methods"][method]
-        for job in every
-        if isinstance(job, Compare) and method in job.methods
-    ]
 
     def each(of_seed: Callable[[list[dict[str, Any]]], float]) -> Mean:
         return over(of_seed(rows) if rows else math.nan for rows in records)

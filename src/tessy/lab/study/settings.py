@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from tessy.config import StrictSettings, explain, read_toml
-from tessy.errors import ConfigError
+from tessy.errors import AddressError, ConfigError
+from tessy.models.address import parse_all
 
 METHODS = (
     "tessy",
@@ -22,17 +23,27 @@ METHODS = (
 )
 """Arms of the study: the methods of Table 1, and the ablation of Fig. 9."""
 
+WITHOUT_TEACHER = ("student-only", "teacher-score")
+"""Arms in which no teacher takes part: the study's verifier scores the candidates."""
+RESERVED = ("data", "untouched", "compared")
+"""Folders of a seed that are no condition's."""
+STUDENT = "student"
+"""The model of the lab that is trained, and writes style."""
+
 
 class Condition(StrictSettings):
-    """How the student is trained; the same for every arm."""
+    """What the student is trained on, and how; the same for every arm."""
 
-    name: str
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     """In tables and folders."""
     arms: tuple[str, ...] = METHODS
     """Whose data it is trained on. `tessy+25` is TESSY's data with a quarter of the questions
     from Teacher-Only: the teacher's style in any share."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    """Each has questions, synthesis, tests and an order of training of its own."""
+    """Each has questions, synthesis, tests and an order of training of its own; those of the main
+    condition, or some of them."""
+    teacher: str | None = None
+    """Another teacher than the study's, who writes data for this condition alone."""
     questions: int = Field(default=800, ge=1)
     """Of those for which data is written, the first so many."""
     epochs: int = Field(default=6, ge=1)
@@ -48,8 +59,6 @@ class StudySettings(StrictSettings):
 
     conditions: tuple[Condition, ...]
     """The first is the main one."""
-    student: str = "lab:student"
-    """The model that is trained, and writes style."""
     teacher: str = "lab:teacher"
     """The model to learn from."""
     predictor: str = "lab"
@@ -63,10 +72,39 @@ class StudySettings(StrictSettings):
     candidates: int = Field(default=5, ge=1)
     """Of Teacher-Score."""
 
+    @model_validator(mode="after")
+    def _told_apart(self) -> StudySettings:
+        names = [condition.name for condition in self.conditions]
+        if not names:
+            raise ValueError("a study has at least one condition")
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two conditions are called {name!r}")
+            if name in RESERVED:
+                raise ValueError(f"no condition can be called {name!r}")
+        main, *others = self.conditions
+        if main.teacher is not None:
+            raise ValueError(
+                f"{main.name!r} is the main condition; its teacher is set above the conditions"
+            )
+        for other in others:
+            if strange := set(other.seeds) - set(main.seeds):
+                raise ValueError(f"seed {min(strange)} of {other.name!r} is none of {main.name!r}")
+            if other.teacher is not None and (alone := set(WITHOUT_TEACHER) & set(other.arms)):
+                raise ValueError(
+                    f"{other.name!r} has a teacher of its own, which {min(alone)} has no use for: "
+                    "name its arms"
+                )
+        return self
+
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Of all conditions."""
-        return tuple(sorted({seed for condition in self.conditions for seed in condition.seeds}))
+        """Of the main condition; the others have some of them."""
+        return self.conditions[0].seeds
+
+    def places(self, condition: Condition) -> list[int]:
+        """Where a condition's seeds stand among all."""
+        return [self.seeds.index(seed) for seed in condition.seeds]
 
     @property
     def questions(self) -> int:
@@ -79,8 +117,15 @@ def load(path: Path) -> StudySettings:
 
     Raises:
         ConfigError: The file is missing or no TOML, or a setting is unknown or out of bounds.
+            A teacher that is no address of a model is one, too.
     """
     try:
-        return StudySettings.model_validate(read_toml(path))
+        settings = StudySettings.model_validate(read_toml(path))
     except ValidationError as error:
         raise ConfigError(f"{path}: {explain(error)}") from None
+    try:
+        for condition in settings.conditions:
+            parse_all(condition.teacher or settings.teacher)
+    except AddressError as error:
+        raise ConfigError(f"{path}: teacher: {error}", hint=error.hint) from None
+    return settings
