@@ -10,10 +10,22 @@ from hypothesis import strategies as st
 
 from tessy.errors import ConfigError, StudyError, TessyError
 from tessy.lab.study import plan
-from tessy.lab.study.expect import Ahead, Expectation, Verdict, ahead, difference
+from tessy.lab.study.expect import Ahead, Expectation, Verdict, ahead, difference, expectations
 from tessy.lab.study.job import SETTINGS
-from tessy.lab.study.page import percent, points, what_differs
-from tessy.lab.study.results import Mean, accuracy, clock, read
+from tessy.lab.study.page import page, percent, points, what_differs
+from tessy.lab.study.plots import draw
+from tessy.lab.study.results import (
+    OTHERS,
+    TARGET,
+    Accuracy,
+    Mean,
+    Results,
+    Trained,
+    accuracy,
+    by_share,
+    clock,
+    read,
+)
 from tessy.lab.study.settings import METHODS, Condition, StudySettings, load
 
 CONDITIONS = (
@@ -227,3 +239,77 @@ def test_time_counts_once_where_jobs_were_at_work_together_and_not_where_none_wa
     """From 0 to 10 and 4 to 12 are 12 s, a pause, then 5 s with another one within them."""
     assert clock([(100.0, 5.0), (0.0, 10.0), (101.0, 1.0), (4.0, 8.0)]) == 17.0
     assert clock([]) == 0.0
+
+
+# --- A whole study, made up ---------------------------------------------------------------------
+
+
+def of(target, elsewhere):
+    """An accuracy: of the target and of every other family, by seed."""
+    others = {name: Mean(tuple(elsewhere)) for name in OTHERS}
+    return Accuracy({TARGET: Mean(tuple(target)), **others}, unanswered=Mean((0.0,) * len(target)))
+
+
+def trained(*curve):
+    count = len(curve[0].target.values)
+    return Trained(Mean((8.0,) * count), Mean((1.0,) * count), [[2.0, 1.0]] * count, list(curve))
+
+
+STYLE = ("tessy", "tessy+25", "tessy+50", "tessy+75", "teacher-only")
+
+
+@pytest.fixture
+def whole():
+    """Two seeds in the main condition; the other one has the second seed only, then both."""
+    conditions = (
+        Condition(name="main", arms=("tessy", "teacher-only"), seeds=(3, 5), epochs=1),
+        Condition(name="hot", arms=("tessy", "teacher-only"), seeds=(5,), epochs=1, batch=7),
+        Condition(name="style", arms=STYLE, seeds=(3, 5), epochs=1),
+    )
+    lost = {arm: 0.1 * share for share, arm in enumerate(STYLE)}
+    return Results(
+        settings=StudySettings(conditions=conditions),
+        student=of((0.3, 0.5), (0.9, 0.8)),
+        teacher=of((1.0, 1.0), (1.0, 1.0)),
+        data={},
+        apart={},
+        trained={
+            "main": {
+                "tessy": trained(of((0.7, 0.9), (0.9, 0.8))),
+                "teacher-only": trained(of((0.2, 0.4), (0.3, 0.2))),
+            },
+            "hot": {
+                "tessy": trained(of((0.6,), (0.7,))),
+                "teacher-only": trained(of((0.9,), (0.1,))),
+            },
+            "style": {
+                arm: trained(of((0.5, 0.5), (0.9 - lost[arm], 0.8 - lost[arm]))) for arm in STYLE
+            },
+        },
+        seconds=1.0,
+        clock=1.0,
+        machines=("a machine",),
+    )
+
+
+def test_a_condition_of_some_seeds_is_held_against_these_seeds(whole):
+    text = page(whole, pictures=[], command="make study", notes="")
+    # The seed of `hot` began with 50% and 80%; the mean over both seeds would be 40% and 85%.
+    assert "| hot | batches of 7 | 5 | tessy | +10.0 | -10.0 |" in text
+    assert "| hot | batches of 7 | 5 | teacher-only | +40.0 | -70.0 |" in text
+    assert "| hot (batches of 7) | -30.0 | open | +60.0 | open |" in text  # one seed can't tell
+    assert "| main | +50.0 ± 0.0 | TESSY | +60.0 ± 0.0 | TESSY |" in text
+
+
+def test_forgetting_is_a_slope_over_shares_of_style(whole):
+    assert [share for share, _ in by_share(whole)] == [0, 25, 50, 75, 100]
+    (found,) = [e for e in expectations(whole) if "the more is lost" in e.text]
+    assert found.difference.values == pytest.approx((0.1, 0.1))
+    assert found.verdict is Verdict.MET
+
+
+def test_pictures_of_all_conditions_are_drawn(whole, tmp_path):
+    pytest.importorskip("matplotlib")
+    names = [path.name for path in draw(whole, tmp_path / "study")]
+    assert names == [f"study-{name}.png" for name in ("curves", "losses", "conditions", "style")]
+    assert all((tmp_path / "study" / name).stat().st_size > 5000 for name in names)

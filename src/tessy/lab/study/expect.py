@@ -6,11 +6,12 @@ is met, not met, or the seeds can't tell.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tessy.lab.study.results import Accuracy, Mean, Results, over
+from tessy.lab.study.results import Accuracy, Mean, Results, by_share, over
 
 PAPER: dict[str, tuple[Sequence[float], Sequence[float]]] = {
     "untouched": ((55.09, 49.58, 25.35, 18.75), (60.16, 76.67, 69.17, 69.81)),
@@ -78,7 +79,7 @@ def last(results: Results, condition: str, arm: str) -> Accuracy | None:
 
 
 def expectations(results: Results) -> Iterator[Expectation]:
-    """The paper's findings, as far as the main condition can tell."""
+    """The paper's findings, as far as the study can tell."""
     main = results.settings.conditions[0].name
     tessy = last(results, main, "tessy")
     if tessy is None:
@@ -104,12 +105,26 @@ def expectations(results: Results) -> Iterator[Expectation]:
             f"{arm}'s data makes it lose elsewhere",
             difference(results.student.elsewhere, found.elsewhere),
         )
+    yield from _forgetting(results)
     answers = last(results, main, "tessy-teacher-answers")
     if answers is not None:
         yield Expectation(
             "with the teacher's answers, TESSY's data takes it less far on the target (Fig. 9)",
             difference(tessy.target, answers.target),
         )
+
+
+def _forgetting(results: Results) -> Iterator[Expectation]:
+    """More of the teacher's style, more forgotten: the slope over shares, seed by seed."""
+    found = by_share(results)
+    if len(found) < 3:
+        return
+    quarters = [share / 25 for share, _ in found]
+    columns = zip(*(accuracy.elsewhere.values for _, accuracy in found), strict=True)
+    yield Expectation(
+        "the more of TESSY's samples are teacher-only's, the more is lost elsewhere (a quarter)",
+        over(-statistics.linear_regression(quarters, column).slope for column in columns),
+    )
 
 
 class Ahead(StrEnum):

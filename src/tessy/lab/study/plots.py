@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tessy.errors import MissingExtra
-from tessy.lab.study.plan import shared
-from tessy.lab.study.results import Accuracy, Mean, Results, Trained
+from tessy.lab.study.results import Accuracy, Mean, Results, Trained, by_share, of_shares
 from tessy.lab.study.settings import Condition
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def draw(results: Results, folder: Path) -> list[Path]:
     pictures: dict[str, Callable[[Results], Any]] = {"curves": _curves, "losses": _losses}
     if len(_contested(results)) > 1:
         pictures["conditions"] = _conditions
-    if _shares(results):
+    if by_share(results):
         pictures["style"] = _style
     paths = []
     for name, picture in pictures.items():
@@ -121,8 +120,10 @@ def _contested(results: Results) -> list[Condition]:
 
 def _conditions(results: Results) -> Any:
     """Accuracy over epochs with TESSY's data and Teacher-Only's, condition by condition."""
+    from matplotlib.ticker import MaxNLocator
+
     conditions = _contested(results)
-    figure, axes = _figure(len(conditions), rows=2, size=3.0)
+    figure, axes = _figure(len(conditions), rows=2, size=2.4)
     for row, (title, view) in enumerate(_VIEWS):
         for column, condition in enumerate(conditions):
             axis = axes[row * len(conditions) + column]
@@ -142,6 +143,7 @@ def _conditions(results: Results) -> Any:
                     label=arm,
                 )
             axis.set(ylim=(0, 102), xlabel="epoch" if row else "")
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             axis.set_ylabel("" if column else f"{title}, right, %")
             if not row:
                 axis.set_title(condition.name, fontsize="medium")
@@ -149,37 +151,26 @@ def _conditions(results: Results) -> Any:
     return figure
 
 
-def _shares(results: Results) -> list[tuple[int, Accuracy, str]]:
-    """Arms of one condition that differ in Teacher-Only's share, from none to all of it."""
-    for condition in results.settings.conditions:
-        if any("+" in arm for arm in condition.arms):
-            found = [
-                (100 if arm == "teacher-only" else shared(arm)[1], trained.curve[-1], arm)
-                for arm, trained in results.trained[condition.name].items()
-                if arm in ("tessy", "teacher-only") or "+" in arm
-            ]
-            return sorted(found, key=lambda each: each[0])
-    return []
-
-
 def _style(results: Results) -> Any:
     """Accuracy by the share of questions whose sample is Teacher-Only's."""
-    found = _shares(results)
+    found = by_share(results)
+    condition = of_shares(results)
+    assert condition is not None
+    places = results.settings.places(condition)
     figure, (axis,) = _figure(1)
     for number, (title, view) in enumerate(_VIEWS):
-        means = [view(accuracy) for _, accuracy, _ in found]
+        means = [view(accuracy) for _, accuracy in found]
         axis.errorbar(
-            [share for share, _, _ in found],
+            [share for share, _ in found],
             [100 * mean.value for mean in means],
-            yerr=[100 * mean.half for mean in means],
+            yerr=[0 if math.isnan(mean.half) else 100 * mean.half for mean in means],
             color=_COLOURS[number],
             marker=_MARKS[number],
             capsize=3,
             label=title,
         )
-        axis.axhline(
-            100 * view(results.student).value, color=_COLOURS[number], linewidth=1, linestyle=":"
-        )
+        start = view(results.student).of(places).value
+        axis.axhline(100 * start, color=_COLOURS[number], linewidth=1, linestyle=":")
     axis.set(
         xlabel="samples that are Teacher-Only's, the rest TESSY's, %",
         ylabel="right, %",

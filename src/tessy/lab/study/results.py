@@ -222,6 +222,29 @@ def read(root: Path) -> Results:
     )
 
 
+def of_shares(results: Results) -> Condition | None:
+    """The condition whose arms have Teacher-Only's samples in various shares, if there is one."""
+    conditions = results.settings.conditions
+    return next((each for each in conditions if any("+" in arm for arm in each.arms)), None)
+
+
+def by_share(results: Results) -> list[tuple[int, Accuracy]]:
+    """How good the student is after data with more and more of Teacher-Only's samples in it.
+
+    Returns:
+        The percentage of questions whose sample is Teacher-Only's in the place of TESSY's, and the
+        accuracy after the last epoch; empty if no condition has such arms.
+    """
+    if (condition := of_shares(results)) is None:
+        return []
+    found = [
+        (100 if arm == plan.FOREIGN else plan.shared(arm)[1], trained.curve[-1])
+        for arm, trained in results.trained[condition.name].items()
+        if arm == plan.FOREIGN or plan.shared(arm)[0] == "tessy"
+    ]
+    return sorted(found, key=lambda each: each[0])
+
+
 def clock(stretches: Iterable[tuple[float, float]]) -> float:
     """How long at least one of some stretches of time lasted.
 
