@@ -171,7 +171,7 @@ async def test_the_pair_writes_together_with_nothing_else_given(tmp_path):
     assert len(sure) >= len(records)  # the report shows how sure the predictor was
 
 
-async def test_workers_show_the_models_the_same_as_one_process_does(tmp_path):
+async def test_workers_show_a_model_what_it_knows(tmp_path):
     """They know the tokenizers that the addresses bring."""
     path = tmp_path / "q.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows(TARGET, 16)))

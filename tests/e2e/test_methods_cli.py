@@ -230,6 +230,24 @@ async def test_eval_asks_again_where_the_verifier_broke(tmp_path, tokenizers):
     assert found["standings"] == {"right": 2, "wrong": 2}
 
 
+async def test_eval_does_not_draw_anew_what_the_model_failed_at(tmp_path, tokenizers):
+    """Else each `--retry-failed` would be another chance for wrong answers alone."""
+    questions = write_questions(tmp_path / "q.jsonl", 3)
+    async with two_servers(tokenizers) as (servers, options):
+        named = ["--model", servers["student"].url, "--tokenizer", options[3]]
+        command = ["eval", questions, *named, "--verify", EVEN, "--out", tmp_path / "r"]
+        command += ["--thinking-tokens", 20]
+        first = await tessy(*command, PYTHONPATH=PYTHONPATH)
+        asked = servers["student"].stats.requests
+        again = await tessy(*command, "--retry-failed", PYTHONPATH=PYTHONPATH)
+        assert again.out == first.out
+        assert servers["student"].stats.requests - asked < 10  # only probed
+        fewer = await tessy(*command, "--limit", 2, PYTHONPATH=PYTHONPATH)
+        assert fewer.code == 0, fewer.err
+    found = json.loads((tmp_path / "r" / "evaluation.json").read_text())
+    assert found["standings"] == {"truncated": 2}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -123,10 +123,10 @@ async def test_replay_what_a_killed_worker_reported_stands_once_after_the_run_is
 
 async def test_a_journal_that_cannot_be_written_stops_the_workers(tmp_path, tokenizers):
     """Not one sample more is written than can be kept."""
-    questions = write_questions(tmp_path / "q.jsonl", 200)
+    questions = write_questions(tmp_path / "q.jsonl", 40)
     run = tmp_path / "run"
     command = ["synth", questions, "--out", run, "--concurrency", "4", "--workers", "2"]
-    async with two_servers(tokenizers, latency=SLOW, words=40) as (_, options):
+    async with two_servers(tokenizers, latency=SLOW, words=150) as (_, options):
         process = await start(*command, *options)
         await until(lambda: len(under_way(run)) > 2)
         with closing(sqlite3.connect(run / "journal.sqlite", isolation_level=None)) as other:
@@ -137,7 +137,32 @@ async def test_a_journal_that_cannot_be_written_stops_the_workers(tmp_path, toke
         assert "Traceback" not in err.decode()
         done = await tessy(*command, *options)
         assert done.code == 0, done.err
-    assert len(lines(run / "dataset.jsonl")) == 200
+    assert len(lines(run / "dataset.jsonl")) == 40
+
+
+async def test_an_ending_that_cannot_be_written_stops_the_workers_at_once(tmp_path, tokenizers):
+    """Although turns can: nothing is lost, and no worker goes on writing."""
+    questions = write_questions(tmp_path / "q.jsonl", 40)
+    run = tmp_path / "run"
+    command = ["synth", questions, "--out", run, "--concurrency", "4", "--workers", "2"]
+    async with two_servers(tokenizers, latency=SLOW, words=150) as (_, options):
+        process = await start(*command, *options)
+        workers = await workers_of(process)
+        await until(lambda: len(under_way(run)) > 2)
+        with closing(sqlite3.connect(run / "journal.sqlite", isolation_level=None)) as other:
+            other.execute(
+                "create trigger full before insert on samples "
+                "begin select raise(abort, 'no room'); end"
+            )
+            _, err = await asyncio.wait_for(process.communicate(), 60)
+            other.execute("drop trigger full")
+        assert process.returncode == 1, err.decode()
+        assert "journal.sqlite: no room" in err.decode()
+        await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+        assert len(lines(run / "dataset.jsonl")) < 40
+        done = await tessy(*command, *options)
+        assert done.code == 0, done.err
+    assert len(lines(run / "dataset.jsonl")) == 40
 
 
 async def test_workers_end_with_the_process_that_they_work_for(tmp_path, tokenizers):

@@ -35,6 +35,7 @@ def test_a_file_of_synthesis_serves_whatever_its_method_needs(tmp_path):
     path = tmp_path / "run.toml"
     path.write_text(
         'method = "teacher-score"\ncandidates = 9\nanswer_by = "teacher"\nattempts = 3\n'
+        'prompts = {score = "{question} {answer} N"}\n'
         'teacher_only_system_prompt = "Be brief."\non_wrong = "fail"\npredictor = "lexicon"\n'
         '[student]\nmodel = "lab:student"\n[teacher]\nmodel = "lab:teacher"\n'
     )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessy.errors import ConfigError, StudyError, TessyError
+from tessy.errors import ConfigError, StudyError
 from tessy.lab.study import plan
 from tessy.lab.study.expect import Ahead, Expectation, Verdict, ahead, difference, expectations
 from tessy.lab.study.job import SETTINGS
@@ -149,7 +149,7 @@ def test_an_arm_that_means_nothing_is_refused(arm):
 def test_settings_that_cannot_be_used_are_named(tmp_path, text, wanted):
     path = tmp_path / "study.toml"
     path.write_text(text)
-    with pytest.raises(TessyError, match=wanted):
+    with pytest.raises(ConfigError, match=wanted):
         load(path)
 
 

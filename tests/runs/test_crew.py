@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-import math
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tessy.config import Config, ModelSettings
-from tessy.runs.crew import share
+from tessy.runs.crew import places, share
+
+counts = st.integers(1, 200)
 
 
-@given(st.integers(1, 500), st.none() | st.integers(1, 500), st.integers(1, 64))
-def test_bounds_of_calls_and_samples_are_those_of_all_workers_together(samples, calls, workers):
-    model = ModelSettings(model="http://s/v1", concurrency=calls)
-    config = Config(student=model, teacher=model, concurrency=samples)
-    own = share(config, workers)
-    assert own.concurrency == math.ceil(samples / workers)
-    for role in (own.student, own.teacher):
-        assert role.concurrency == (None if calls is None else math.ceil(calls / workers))
+@given(counts, st.none() | counts, st.none() | counts, st.integers(1, 64))
+def test_all_workers_together_keep_to_the_bounds_and_use_them(samples, calls, others, workers):
+    config = Config(
+        student=ModelSettings(model="http://s/v1", concurrency=calls),
+        teacher=ModelSettings(model="http://t/v1", concurrency=others),
+        concurrency=samples,
+        workers=workers,
+    )
+    count = places(config)
+    assert 1 <= count <= workers
+    shares = [share(config, place, count) for place in range(count)]
+    assert all(each.concurrency > 0 for each in shares)  # each has something to do
+    assert sum(each.concurrency for each in shares) == samples
+    for bound, own in (
+        (calls, [each.student.concurrency for each in shares]),
+        (others, [each.teacher.concurrency for each in shares]),
+    ):
+        assert set(own) == {None} if bound is None else sum(own) == bound and min(own) > 0

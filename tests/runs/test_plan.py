@@ -25,7 +25,7 @@ def questions(count: int, bad: int) -> Questions:
     st.integers(0, 3),
     st.integers(1, 3),
     st.dictionaries(st.integers(0, 20), ENDS),
-    st.booleans(),
+    st.sampled_from([(), tuple(Failure), (Failure.MODEL_ERROR,)]),
 )
 def test_exactly_once_what_is_to_do_and_what_is_over_add_up(count, bad, several, over, retry):
     read = questions(count, bad)
@@ -33,13 +33,14 @@ def test_exactly_once_what_is_to_do_and_what_is_over_add_up(count, bad, several,
     ids = [f"q{n}#{k}" if several > 1 else f"q{n}" for n in range(count) for k in range(several)]
     ended = {ids[n % len(ids)]: end for n, end in over.items()} if ids else {}
     ended |= {line.id: Failure.BAD_QUESTION for line in read.bad[:1]}
-    todo = plan(read, config, ended, {"q0": 2}, retry_failed=retry)
+    todo = plan(read, config, ended, {"q0": 2}, retry=retry)
     written = [job.id for job in todo.jobs]
     assert len(set(written)) == len(written)
     finished = {sample_id for sample_id, end in ended.items() if end is None}
     failed = {sample_id for sample_id, end in ended.items() if end is not None} & set(ids)
-    assert set(written) == set(ids) - finished - (set() if retry else failed)
-    assert set(todo.again) == (failed if retry else set())
+    again = {sample_id for sample_id in failed if ended[sample_id] in retry}
+    assert set(written) == set(ids) - finished - (failed - again)
+    assert set(todo.again) == again
     assert [line.id for line in todo.bad] == [line.id for line in read.bad[1:]]
     assert todo.tally.total == len(ids) + bad
     assert todo.tally.ended + len(written) + len(todo.bad) == todo.tally.total
@@ -49,6 +50,6 @@ def test_exactly_once_what_is_to_do_and_what_is_over_add_up(count, bad, several,
 
 
 def test_samples_of_an_earlier_start_with_a_larger_limit_stay():
-    todo = plan(questions(1, 0), load(), {"q0": None, "q7": None}, {}, retry_failed=True)
+    todo = plan(questions(1, 0), load(), {"q0": None, "q7": None}, {}, retry=tuple(Failure))
     assert not todo.jobs
     assert todo.tally.finished == todo.tally.total == 2

@@ -52,7 +52,7 @@ def evaluate(
     seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first questions.")] = None,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Ask again for samples that failed.")
+        bool, typer.Option("--retry-failed", help="Ask again for what could not be measured.")
     ] = False,
     unsafe_no_sandbox: Annotated[
         bool, typer.Option("--unsafe-no-sandbox", help="Run code that is verified without one.")
@@ -67,7 +67,7 @@ def evaluate(
 
     from tessy.cli.scores import table
     from tessy.evaluation.evaluate import evaluate as measure
-    from tessy.evaluation.measure import UNMEASURED
+    from tessy.evaluation.measure import UNMEASURED, Standing
     from tessy.evaluation.settings import load
     from tessy.loop import run_loop
     from tessy.runs.progress import Progress, Show
@@ -104,9 +104,9 @@ def evaluate(
         )
     )
     Console().print(table(found, remaining=result.remaining))
-    if lost := {reason: n for reason, n in result.failed.items() if reason in UNMEASURED}:
-        reasons = ", ".join(f"{count:,} {reason.value}" for reason, count in lost.items())
-        typer.echo(f"not measured: {reasons} (failures.jsonl has details)", err=True)
+    if count := found.whole.standings.get(Standing.UNMEASURED):
+        reasons = ", ".join(reason.value for reason in result.failed if reason in UNMEASURED)
+        typer.echo(f"not measured: {count:,} ({reasons}; failures.jsonl has details)", err=True)
         typer.echo("hint: mend it, then --retry-failed asks for them again", err=True)
     if result.stopped:
         raise typer.Exit(130)

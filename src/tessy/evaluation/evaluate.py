@@ -17,7 +17,7 @@ from tessy import questions
 from tessy.config import Config
 from tessy.errors import ConfigError
 from tessy.evaluation.collect import groups_of, runs_of
-from tessy.evaluation.measure import Evaluation, Scores, measure
+from tessy.evaluation.measure import UNMEASURED, Evaluation, Scores, measure
 from tessy.runs.folder import RunFolder, write_atomically
 from tessy.runs.progress import Progress, Show
 from tessy.runs.synthesize import asynthesize
@@ -44,7 +44,8 @@ async def evaluate(
         out: The folder of the run; one that was begun goes on.
         group: The question's column by whose value to group.
         limit: Take only the first questions.
-        retry_failed: Ask again for samples that failed.
+        retry_failed: Ask again for what could not be measured. Failures of the model stay what they
+            are: only they would be drawn anew.
         progress: How to show what goes on.
 
     Returns:
@@ -62,7 +63,7 @@ async def evaluate(
         out=out,
         config=config,
         limit=limit,
-        retry_failed=retry_failed,
+        retry_failed=UNMEASURED if retry_failed else False,
         progress=progress or Progress(Show.QUIET),
     )
     folder = RunFolder(Path(out))

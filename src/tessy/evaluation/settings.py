@@ -13,7 +13,7 @@ SAMPLING = Sampling(temperature=0.6, top_p=0.95, top_k=20)
 VERIFY = "auto"
 _OF_SYNTHESIS = (
     *("method", "answer_by", "teacher_only_system_prompt", "candidates", "attempts", "on_wrong"),
-    *("teacher", "predictor", "student_predictor", "teacher_predictor"),
+    *("prompts", "teacher", "predictor", "student_predictor", "teacher_predictor"),
 )
 """Settings that a file may have for `tessy synth`; they say nothing of an evaluation."""
 

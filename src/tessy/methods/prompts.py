@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-_RANGE = r"\d+\s*(?:-|–|to)\s*\d++"
-_SCORE = re.compile(
-    rf"\bscore\b(?:\W{{0,3}}{_RANGE})?\W{{0,6}}?(-?\d+(?:\.\d+)?)(?!\d|\.\d|\s*(?:-|–|to)\s*\d)",
+_SCORE = re.compile(r"\bscore\W{0,6}(\d+(?:\.\d+)?)", re.IGNORECASE)
+_RANGE = re.compile(
+    r"(\bscore)\s*(?:[(\[]\s*\d+\s*(?:-|–|to)\s*\d+\s*[)\]]|\d+\s*(?:-|–|to)\s*\d+\s*(?=:))",
     re.IGNORECASE,
 )
-"""`Score: 7`, also if the judge says the range with it: `Score (0-10): 7`."""
+"""`Score (0-10): 7`, `score 1-10: 6`: the range is no score."""
 _BARE = re.compile(r"\W*(\d+(?:\.\d+)?)(?:\s*/\s*10)?\W*")
 _HIGHEST = 10.0
 
@@ -29,9 +29,9 @@ def score_in(text: str) -> float | None:
     Returns:
         A number from 0 to 10; None if there is none, or one out of these bounds.
     """
-    found = _SCORE.findall(text)
+    found = _SCORE.findall(_RANGE.sub(r"\1", text))
     if not found and (bare := _BARE.fullmatch(text)):
         found = [bare[1]]
-    if not found or not 0 <= float(found[-1]) <= _HIGHEST:
+    if not found or float(found[-1]) > _HIGHEST:
         return None
     return float(found[-1])

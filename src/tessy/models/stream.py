@@ -119,15 +119,19 @@ class Stream(asyncio.Protocol):
         """
         tls = self._place.tls
         name = self._place.host if tls else None
-        addresses = self._place.addresses
-        for number, (address, port) in enumerate(addresses, 1):
+        until = self._loop.time() + connect_s
+        for left in range(len(self._place.addresses), 0, -1):
+            address, port = self._place.addresses[-left]
+            share = (
+                until - self._loop.time()
+            ) / left  # one that never answers leaves time for others
             try:
-                async with asyncio.timeout(connect_s / len(addresses)):  # one may never answer
+                async with asyncio.timeout(share):
                     await self._loop.create_connection(
                         lambda: self, address, port, ssl=tls, server_hostname=name
                     )
             except OSError:  # a time-out is one, too
-                if number == len(addresses):
+                if left == 1:
                     raise
             else:
                 return

@@ -11,12 +11,11 @@ had under way goes on from the turns that it had reported.
 from __future__ import annotations
 
 import asyncio
-import math
 import socket
 import sys
 import tempfile
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import IO
 
@@ -39,7 +38,7 @@ class Crew:
     """Writes samples with several processes.
 
     Args:
-        begin: What each worker is told first.
+        begins: What each worker is told first; there are as many workers as of these.
         jobs: What to write.
         begun: Of them, those of which the journal has turns.
         journal: Keeps what is written.
@@ -50,9 +49,14 @@ class Crew:
     """
 
     def __init__(
-        self, begin: Begin, jobs: Iterable[Job], begun: set[str], journal: Journal, tally: Tally
+        self,
+        begins: Sequence[Begin],
+        jobs: Iterable[Job],
+        begun: set[str],
+        journal: Journal,
+        tally: Tally,
     ) -> None:
-        self._begin = begin
+        self._begins = begins
         self._jobs = deque(jobs)
         self._begun = set(begun)
         self._journal = journal
@@ -73,11 +77,8 @@ class Crew:
                 total.setdefault(role, Counter()).update(kinds)
         return {role: dict(kinds) for role, kinds in total.items()}
 
-    async def run(self, workers: int) -> None:
+    async def run(self) -> None:
         """Write all samples.
-
-        Args:
-            workers: Processes at once.
 
         Raises:
             Outage: A model is gone, or workers die again and again.
@@ -88,8 +89,8 @@ class Crew:
             async with asyncio.TaskGroup() as group:
                 checkpoints = group.create_task(self._checkpoints())
                 async with asyncio.TaskGroup() as employed:
-                    for _ in range(workers):
-                        employed.create_task(self._employ())
+                    for begin in self._begins:
+                        employed.create_task(self._employ(begin))
                 checkpoints.cancel()
         except BaseExceptionGroup as errors:
             raise first_of(errors) from None
@@ -105,13 +106,15 @@ class Crew:
             await self._journal.checkpoint()
         raise self._error
 
-    async def _employ(self) -> None:
+    async def _employ(self, begin: Begin) -> None:
         """Have a worker, and another when it dies, until there is nothing left for it."""
-        while not await self._worker():
+        while not await self._worker(begin):
             self._deaths += 1
 
-    async def _worker(self) -> bool:
+    async def _worker(self, begin: Begin) -> bool:
         """Have one worker until it ends; returns whether it ended as it should."""
+        number = self._number
+        self._number += 1
         ours, theirs = socket.socketpair()
         with tempfile.TemporaryFile() as log:
             process = await asyncio.create_subprocess_exec(
@@ -123,13 +126,15 @@ class Crew:
                 start_new_session=True,  # Ctrl-C is for us; workers are told to stop
             )
             theirs.close()
-            worker = _Worker(self._number, await Line.open(ours))
-            self._number += 1
+            worker = _Worker(number, await Line.open(ours))
             try:
-                worker.line.say(self._begin)
+                worker.line.say(begin)
                 await self._serve(worker)
             except asyncio.CancelledError:
                 await self._stop(worker, process)
+                raise
+            except Exception:
+                worker.failed = True  # or we did: it waits for what nobody will say
                 raise
             finally:
                 if process.returncode is None and worker.failed:
@@ -171,7 +176,6 @@ class Crew:
                 worker.endings.add(task)
                 task.add_done_callback(worker.endings.discard)
             case Failed(error):
-                worker.failed = True
                 raise error
 
     async def _end(self, ending: Ending) -> None:
@@ -223,15 +227,27 @@ class _Worker:
         self.failed = False
 
 
-def share(config: Config, workers: int) -> Config:
-    """A worker's settings: its share of what goes on at once, of samples and of calls."""
+def places(config: Config) -> int:
+    """How many workers have something to do: no more than may be under way at once."""
+    bounds = [config.of(role).concurrency for role in Role]
+    return min(config.workers, config.concurrency, *(bound for bound in bounds if bound))
 
-    def of_all(count: int) -> int:
-        return math.ceil(count / workers)
+
+def share(config: Config, place: int, of: int) -> Config:
+    """A worker's settings: its share of what goes on at once, of samples and of calls.
+
+    Args:
+        config: The run's.
+        place: Of the worker, from 0.
+        of: How many workers there are; see `places`.
+    """
+
+    def own(count: int) -> int:
+        return count // of + (place < count % of)
 
     models = {
-        role.value: model.model_copy(update={"concurrency": of_all(model.concurrency)})
+        role.value: model.model_copy(update={"concurrency": own(model.concurrency)})
         for role in Role
         if (model := config.of(role)).concurrency is not None
     }
-    return config.model_copy(update={"concurrency": of_all(config.concurrency), **models})
+    return config.model_copy(update={"concurrency": own(config.concurrency), **models})

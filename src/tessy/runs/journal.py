@@ -101,6 +101,8 @@ class Journal:
         self._ended: set[str] = set()  # since the last checkpoint began
         self._endings: list[tuple[Ending, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
+        self._checkpointing = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._connection = self._thread.submit(self._open).result()
 
     def _open(self) -> sqlite3.Connection:
@@ -175,7 +177,7 @@ class Journal:
         Raises:
             JournalError: The disk is full, or the like.
         """
-        if sample_id in self._notes:
+        if sample_id in self._notes or self._checkpointing.locked():
             await self.checkpoint()
         rows = await self._ask(
             "select turns, seconds, requests, batch from turns where id = ? order by batch",
@@ -209,11 +211,27 @@ class Journal:
         self._spent[sample_id] = (seconds, requests)
 
     async def checkpoint(self) -> None:
-        """Write all turns that were taken down.
+        """Write all turns that were taken down, one checkpoint after the other.
+
+        One that has begun goes on if its caller is cancelled: what it took may not be lost.
 
         Raises:
             JournalError: The disk is full, or the like.
         """
+        task = asyncio.create_task(self._checkpoint())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            raise
+
+    async def _checkpoint(self) -> None:
+        async with self._checkpointing:
+            await self._write_notes()
+
+    async def _write_notes(self) -> None:
         notes, self._notes = self._notes, {}
         spent, self._spent = self._spent, {}
         if not notes:

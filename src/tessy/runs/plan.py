@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tessy.config import Config
@@ -69,7 +69,7 @@ def plan(
     ended: Mapping[str, Failure | None],
     attempts: Mapping[str, int],
     *,
-    retry_failed: bool,
+    retry: Collection[Failure],
 ) -> Plan:
     """Decide what is to be done.
 
@@ -78,10 +78,10 @@ def plan(
         config: The run's settings.
         ended: Samples that ended at an earlier start, with the reason of those that failed.
         attempts: How often samples failed before they were last written anew.
-        retry_failed: Write failed samples anew.
+        retry: Write samples anew that failed for one of these reasons.
     """
     wanted = list(_jobs(read, config, attempts))
-    again = [job for job in wanted if retry_failed and ended.get(job.id) is not None]
+    again = [job for job in wanted if ended.get(job.id) in retry]
     again_ids = {job.id for job in again}
     over = {sample_id: end for sample_id, end in ended.items() if sample_id not in again_ids}
     jobs = [

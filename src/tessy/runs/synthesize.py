@@ -16,7 +16,7 @@ import asyncio
 import datetime
 import signal
 from collections import Counter
-from collections.abc import Coroutine, Iterator
+from collections.abc import Collection, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ from tessy.methods import method_of, teacher_only
 from tessy.methods.method import Method
 from tessy.models.formats import Messages
 from tessy.models.open import Pair, check, open_pair
-from tessy.runs.crew import Crew, share
+from tessy.runs.crew import Crew, places, share
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Ending, Journal
 from tessy.runs.plan import Plan, plan
@@ -57,7 +57,7 @@ def synthesize(
     config: Config | str | Path | None = None,
     limit: int | None = None,
     skip_bad: bool = False,
-    retry_failed: bool = False,
+    retry_failed: bool | Collection[Failure] = False,
     progress: Progress | None = None,
     **settings: Any,
 ) -> RunResult:
@@ -69,7 +69,8 @@ def synthesize(
         config: Settings, or a TOML file with settings.
         limit: Take only the first lines of the questions.
         skip_bad: Record bad lines as failures instead of refusing to start.
-        retry_failed: Write samples anew that failed at an earlier start.
+        retry_failed: Write samples anew that failed at an earlier start; all of them, or those that
+            failed for one of these reasons.
         progress: How to show what goes on; by default nothing is shown.
         **settings: Settings put over `config`, with `__` for the dot: `student__model="…"`.
 
@@ -107,7 +108,7 @@ async def asynthesize(
     config: Config | str | Path | None = None,
     limit: int | None = None,
     skip_bad: bool = False,
-    retry_failed: bool = False,
+    retry_failed: bool | Collection[Failure] = False,
     progress: Progress | None = None,
     **settings: Any,
 ) -> RunResult:
@@ -124,7 +125,14 @@ async def asynthesize(
         folder = RunFolder(Path(out))
         with folder.locked():
             async with Journal(folder.journal) as journal:
-                return await _run(means, str(source), read, folder, journal, retry_failed)
+                retry = _reasons(retry_failed)
+                return await _run(means, str(source), read, folder, journal, retry)
+
+
+def _reasons(retry_failed: bool | Collection[Failure]) -> Collection[Failure]:
+    if isinstance(retry_failed, bool):
+        return tuple(Failure) if retry_failed else ()
+    return retry_failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +152,7 @@ async def _run(
     read: questions.Questions,
     folder: RunFolder,
     journal: Journal,
-    retry_failed: bool,
+    retry: Collection[Failure],
 ) -> RunResult:
     """Write what has not ended yet, and the data set."""
     config = means.config
@@ -153,7 +161,7 @@ async def _run(
     if not begun:
         await journal.clear()
     ended, attempts = await journal.ended(), await journal.attempts()
-    todo = plan(read, config, ended, attempts, retry_failed=retry_failed)
+    todo = plan(read, config, ended, attempts, retry=retry)
     await _record_bad_lines(todo, config, journal)
     try:
         stopped: bool = False
@@ -279,15 +287,19 @@ async def _by_crew(
         )
         for role, model in pair.models.items()
     }
-    begin = Begin(
-        config=share(config.model_copy(update=models), config.workers).model_dump_json(),
-        date=date.isoformat(),
-        names={role.value: model.name for role, model in pair.models.items()},
-        streamed=pair.streamed,
-    )
-    crew = Crew(begin, todo.jobs, await journal.unfinished(), journal, todo.tally)
+    served, count = config.model_copy(update=models), places(config)
+    begins = [
+        Begin(
+            config=share(served, place, count).model_dump_json(),
+            date=date.isoformat(),
+            names={role.value: model.name for role, model in pair.models.items()},
+            streamed=pair.streamed,
+        )
+        for place in range(count)
+    ]
+    crew = Crew(begins, todo.jobs, await journal.unfinished(), journal, todo.tally)
     async with progress.watching(todo.tally):
-        stopped = await _until_stopped(crew.run(config.workers))
+        stopped = await _until_stopped(crew.run())
     return stopped, crew.faults
 
 

@@ -2,12 +2,14 @@
 
 The number of an answer is the last one in its `<answer>` or its box, the first one in its
 announcement (see `tessy.verify.extract`), or, where these hold none, the last one of the whole
-answer. An announcement that works it out (`the answer is 2 + 3 = 5`) says what stands behind the
-last `=`. The
-reference is a number, a text that is one, or a text with one behind `####`, as in GSM8K.
+answer. An announcement that works it out without a word (`the answer is 2 + 3 = 5`) is what it
+comes to. The reference is a number, a text that is one, or a text with one behind `####`, as in
+GSM8K.
 """
 
 from __future__ import annotations
+
+import re
 
 from tessy.errors import QuestionsError
 from tessy.verify import columns
@@ -64,8 +66,22 @@ def of_answer(answer: str) -> Number | None:
     if found is not None and found.way is not Way.LAST_LINE:
         said = numbers(found.text)
         if said and found.way is Way.ANNOUNCED:
-            result = numbers(found.text.rpartition("=")[2])
-            return result[0] if len(result) == 1 else said[0]
+            return _worked_out(found.text) or said[0]
         if said:
             return said[-1]
     return next(reversed(numbers(answer)), None)
+
+
+_WORK = re.compile(r"(?:\\[a-z]+|\b[A-Za-z]\b|[^A-Za-z\\,;:])*")
+"""Numbers, operators and variables, and no word."""
+_OPERATION = re.compile(r"\s*(?:[-+*/^×·÷−]|\\(?:times|cdot|div))")
+
+
+def _worked_out(text: str) -> Number | None:
+    """What an announcement such as `2 + 3 = 5 apples` comes to; None if it is no such thing."""
+    work, equals, result = text.rpartition("=")
+    found = numbers(result)
+    if not equals or not found or not _WORK.fullmatch(work):
+        return None
+    behind = result.partition(found[0].text)[2]
+    return None if _OPERATION.match(behind) else found[0]
