@@ -75,7 +75,7 @@ OPTIONS = {
     "lab questions": ["--out", "--family", "--count", "--split", "--seed"],
     "lab segments": ["--out", "--count", "--split", "--seed"],
     "lab train": [
-        *("ROLE", "--out", "--steps", "--batch", "--hidden", "--layers"),
+        *("MODEL", "--out", "--steps", "--batch", "--hidden", "--layers"),
         *("--threads", "--seed", "--quiet"),
     ],
     "predictor evaluate": [

@@ -20,14 +20,14 @@ def test_all_forms_of_a_question(tmp_path):
         json.dumps({"prompt": "What?", "level": 3}),
         "",
         json.dumps({"id": 7, "question": "Who?"}),
-        json.dumps({"messages": chat, "spans": "mine"}),
+        json.dumps({"messages": chat, "spans": "mine", "verdict": "yours"}),
         json.dumps({"id": "d", "dialogs": chat}),
     )
     found = read(path).good
     assert [q.id for q in found] == ["000000", "7", "000002", "d"]
     assert [q.messages[-1]["content"] for q in found] == ["What?", "Who?", "Why?", "Why?"]
     assert found[0].extra == {"level": 3}
-    assert found[2].extra == {"question_spans": "mine"}
+    assert found[2].extra == {"question_spans": "mine", "question_verdict": "yours"}
     assert found[2].messages == tuple(chat)
 
 

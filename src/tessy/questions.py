@@ -20,7 +20,7 @@ from tessy.rows import rows
 _TEXT_COLUMNS = ("prompt", "question")
 _CHAT_COLUMNS = ("messages", "dialogs")
 _ROLES = ("system", "user", "assistant")
-_RESERVED = ("spans", "stats", "method", "models", "seed")
+_RESERVED = ("spans", "stats", "method", "models", "seed", "verdict")
 _SHOWN = 20
 
 

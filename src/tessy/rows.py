@@ -12,6 +12,9 @@ import orjson
 
 from tessy.errors import InputError, MissingExtra
 
+_SUFFIXES = {".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".gz", ".csv", ".tsv", ".txt"}
+"""Of files; other names with a dot, such as `owner/model-v3.1`, may be on Hugging Face."""
+
 
 def rows(source: str | Path, error: type[InputError], *, what: str) -> Iterator[tuple[str, Any]]:
     """Read rows; one that is not JSON comes as a `ValueError` that says why.
@@ -41,7 +44,11 @@ def rows(source: str | Path, error: type[InputError], *, what: str) -> Iterator[
             yield from _jsonl(path, error)
         else:
             raise error(f"{path}: {path.suffix or 'no suffix'} is not known", hint=kinds)
-    elif path.suffix or str(source).count("/") != 1 or str(source).startswith((".", "/")):
+    elif (
+        path.suffix.lower() in _SUFFIXES
+        or str(source).count("/") != 1
+        or str(source).startswith((".", "/"))
+    ):
         raise error(f"{source}: no such file", hint=kinds)
     else:
         yield from _hub(str(source), error)

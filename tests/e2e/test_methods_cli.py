@@ -162,7 +162,7 @@ async def test_eval_counts_what_is_right_and_goes_on(tmp_path, tokenizers):
     questions = tmp_path / "q.jsonl"
     with questions.open("w") as file:
         for n in range(6):
-            row = {"id": f"q{n}", "prompt": f"[[task {n}]] ?", "kind": "ab"[n % 2]}
+            row = {"id": f"q{n}", "prompt": f"[[task {n}]] ?", "kind": ("a", "[/b]")[n % 2]}
             print(json.dumps(row), file=file)
     async with two_servers(tokenizers) as (servers, options):
         named = ["--model", servers["student"].url, "--tokenizer", options[3]]
@@ -179,9 +179,10 @@ async def test_eval_counts_what_is_right_and_goes_on(tmp_path, tokenizers):
     assert found["pass_at"]["1"]["value"] == 0.5
     assert found["standings"] == {"right": 6, "wrong": 6}
     assert found["groups"]["a"]["pass_at"]["2"]["value"] == 1.0
-    assert found["groups"]["b"]["pass_at"]["2"]["value"] == 0.0
+    assert found["groups"]["[/b]"]["pass_at"]["2"]["value"] == 0.0
     assert found["right"]["q0"] == [2, 2]
     assert "50.0% (" in done.out
+    assert "[/b]" in done.out  # a name, and no markup
     assert "12 of 12 done" in done.err
     assert "teacher" not in done.err
 

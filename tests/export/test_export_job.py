@@ -201,6 +201,33 @@ def test_what_no_export_wrote_is_never_overwritten(tmp_path, source, force):
     assert len(lines(source)) == 3
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_what_came_there_during_an_export_is_not_overwritten(tmp_path, force):
+    out = tmp_path / "out"
+
+    def export_slowly():
+        with staged(out, force=force) as part:
+            (part / "train.jsonl").write_text("{}\n")
+            out.mkdir()
+            (out / "thesis.tex").write_text("years of work")
+
+    with pytest.raises(ConfigError, match="no export of tessy's"):
+        export_slowly()
+    assert (out / "thesis.tex").read_text() == "years of work"
+    assert hidden(tmp_path) == []
+
+
+def test_a_link_stays_one_and_what_it_names_is_written_again_and_again(tmp_path, source):
+    there, link = tmp_path / "large disk" / "data", tmp_path / "out"
+    there.mkdir(parents=True)
+    link.symlink_to(there)
+    for _ in range(3):
+        run(source, link, force=True)
+        assert link.is_symlink()
+        assert ids(there) == {"train": ["q0", "q1", "q2"]}
+    assert hidden(tmp_path) == hidden(there.parent) == []
+
+
 def test_an_empty_folder_may_be_given(tmp_path, source):
     (tmp_path / "out").mkdir()
     run(source, tmp_path / "out")

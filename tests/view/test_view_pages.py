@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tessy import record
 from tessy.printable import visible
+from tessy.questions import Question
 from tessy.runs.packing import pack, unpack
 from tessy.runs.reader import Entry, UnderWay
-from tessy.trajectory import Failure
+from tessy.trajectory import Failure, Trajectory
 from tessy.view import pages, trace
-from tessy.view.facts import facts
+from tessy.view.facts import facts, searchable
 from tessy.view.filters import Filter
 from tessy.view.follow import State
 from tessy.view.search import Listed, Neighbours
@@ -176,3 +178,20 @@ def test_no_character_reaches_a_page_that_would_be_obeyed():
     everything = "".join(map(chr, range(0x20))) + "\x7f\x85\u202a\u202e\u2066\u2069"
     page = sample_page(Written(*[everything] * 6))
     assert not {*page} & ({*everything} - {"\n", "\t"})
+
+
+NAMED_ALIKE = {"answer": "4", "detail": None, "content": 7, "reason": "a test", "where": "here"}
+
+
+def test_columns_of_a_question_may_be_called_as_fields_of_a_failure():
+    question = Question(0, "q", ({"role": "user", "content": "2 + 2?"},), NAMED_ALIKE)
+    names = {"student": "small", "teacher": "large"}
+    made = record.finished(
+        "q", question, Trajectory(), method="tessy", models=names, seed=0, verdict=None
+    )
+    blob = orjson.dumps(made)
+    assert "2 + 2?" in searchable(made)
+    entry = Entry("q", None, blob, record.trace(Trajectory()), 1.0, 1)
+    found = trace.of_entry(entry)
+    assert dict(found.columns).keys() == NAMED_ALIKE.keys()
+    assert found.detail == ""

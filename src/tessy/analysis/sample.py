@@ -108,7 +108,7 @@ def sample(
         id=sample_id,
         question=_key(base, messages),
         failure=failure,
-        detail=made.get("detail") or "",
+        detail=made["detail"] if failure else "",
         messages=tuple(messages),
         content=content,
         spans=made["spans"],

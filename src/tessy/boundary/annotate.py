@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import fcntl
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -27,7 +29,7 @@ from tessy.boundary.protocol import Predictor
 from tessy.boundary.segments import Segment, dump, read_segments, spans_of
 from tessy.boundary.walk import walk
 from tessy.config import Config
-from tessy.errors import ConfigError, ModelError, Outage, Refused, Unreachable
+from tessy.errors import ConfigError, ModelError, Outage, Refused, RunLocked, Unreachable
 from tessy.models.open import open_one
 from tessy.models.probe import takes_schemas
 from tessy.models.replicas import Replicas
@@ -107,7 +109,8 @@ class Store:
         annotator: Who labels.
 
     Raises:
-        ConfigError: What is there was drawn or labelled otherwise.
+        ConfigError: What is there was drawn or labelled otherwise, or is no segment file.
+        RunLocked: Another process is writing to it.
     """
 
     def __init__(self, out: Path, segments: Sequence[Segment], annotator: str) -> None:
@@ -115,9 +118,13 @@ class Store:
         self._annotator = annotator
         known = {segment.id: segment for segment in segments}
         done: set[str] = set()
-        mend_last_line(out)
-        mend_last_line(rejected_file(out))
-        if out.exists() and out.stat().st_size:
+        whole = {path: _whole_lines(path) for path in (out, rejected_file(out))}
+        self._good: BinaryIO = out.open("ab")
+        _hold(self._good)
+        for path, length in whole.items():
+            if path.exists():
+                os.truncate(path, length)  # a last line that a crash left unfinished
+        if out.stat().st_size:
             for segment in read_segments(out):
                 same = known.get(segment.id)
                 if same is None or segment.text != same.text or segment.annotator != annotator:
@@ -131,11 +138,11 @@ class Store:
         if rejected_file(out).exists():
             for line in rejected_file(out).read_bytes().splitlines():
                 row = orjson.loads(line)
-                if row["id"] in known and row["id"] not in done:
+                own = row.get("annotator") == annotator  # another one may do better
+                if own and row["id"] in known and row["id"] not in done:
                     done.add(row["id"])
                     self.tally.rejected[Rejection(row["reason"])] += 1
         self.todo = [segment for segment in segments if segment.id not in done]
-        self._good: BinaryIO = out.open("ab")
         self._bad: BinaryIO = rejected_file(out).open("ab")
 
     def accept(self, segment: Segment, spans: tuple[tuple[int, int], ...]) -> None:
@@ -149,7 +156,8 @@ class Store:
     def reject(self, segment: Segment, reason: Rejection, detail: str, answer: str) -> None:
         """Write why a segment was not accepted."""
         row = {"id": segment.id, "reason": reason, "detail": detail, "answer": answer}
-        self._bad.write(orjson.dumps({**row, "text": segment.text}) + b"\n")
+        row |= {"text": segment.text, "annotator": self._annotator}
+        self._bad.write(orjson.dumps(row) + b"\n")
         self._bad.flush()
         self.tally.rejected[reason] += 1
 
@@ -162,10 +170,37 @@ class Store:
             path.unlink()
 
 
-def mend_last_line(path: Path) -> None:
-    """Cut off a last line that a crash left unfinished."""
-    if path.exists() and (raw := path.read_bytes()) and not raw.endswith(b"\n"):
-        path.write_bytes(raw[: raw.rfind(b"\n") + 1])
+def _whole_lines(path: Path) -> int:
+    """Bytes of a file's lines that are whole; all of them must be ours.
+
+    Raises:
+        ConfigError: It is the file of something else.
+    """
+    if not path.exists():
+        return 0
+    raw = path.read_bytes()
+    length = raw.rfind(b"\n") + 1
+    try:
+        rows = [orjson.loads(line) for line in raw[:length].splitlines()]
+    except orjson.JSONDecodeError:
+        rows = [None]
+    ours = all(isinstance(row, dict) and {"id", "text"} <= row.keys() for row in rows)
+    if not ours or (raw and not rows):
+        raise ConfigError(f"{path} is there, and no segment file", hint="name another file")
+    return length
+
+
+def _hold(file: BinaryIO) -> None:
+    """Keep other processes out of a file; the lock goes with it.
+
+    Raises:
+        RunLocked: Another one is writing to it.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise RunLocked(f"{file.name}: another process is writing to it") from None
 
 
 def by_predictor(predictor: Predictor, store: Store, progress: Progress) -> None:

@@ -40,12 +40,13 @@ def export(model: Any, folder: Path, sample: Sequence[Sequence[int]]) -> float:
     except ImportError:
         raise MissingExtra("--onnx needs onnx", hint="pip install 'tessy[train]'") from None
     path = folder / MODEL_FILE
+    model = model.to("cpu").eval()  # it may have been trained on a GPU
     ids = torch.ones((2, 16), dtype=torch.long)
     axes = {0: "batch", 1: "tokens"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            _Logits(model.eval()),
+            _Logits(model),
             (ids, torch.ones_like(ids)),
             str(path),
             input_names=["input_ids", "attention_mask"],

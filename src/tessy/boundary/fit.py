@@ -21,7 +21,6 @@ from transformers import (
     TrainerCallback,
     TrainingArguments,
 )
-from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import logging
 
 from tessy.boundary.encode import IGNORED, Example, examples
@@ -80,6 +79,7 @@ def fit(
         save_strategy="epoch",
         save_total_limit=1,
         load_best_model_at_end=True,
+        restore_callback_states_from_checkpoint=True,  # how long it has been patient
         metric_for_best_model="style_f1",
         bf16=gpu and torch.cuda.is_bf16_supported(),
         fp16=gpu and not torch.cuda.is_bf16_supported(),
@@ -106,14 +106,21 @@ def fit(
         callbacks=[EarlyStoppingCallback(settings.patience), progress],
     )
     trainer.remove_callback(PrinterCallback)
-    last = get_last_checkpoint(str(out / CHECKPOINTS)) if (out / CHECKPOINTS).is_dir() else None
+    last = _last_checkpoint(out / CHECKPOINTS)
     if last:
-        say(f"going on from {Path(last).name}")
-    trainer.train(resume_from_checkpoint=last)
+        say(f"going on from {last.name}")
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
     trained = trainer.model.eval()
     trained.save_pretrained(out)
     tokenizer.save_pretrained(out)
-    return TorchNetwork(trained, tokenizer.pad_token_id, style=1), backend, progress.epochs
+    epochs = round(trainer.state.epoch or 0)
+    return TorchNetwork(trained, tokenizer.pad_token_id, style=1), backend, epochs
+
+
+def _last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that is whole: what says so is written last."""
+    found = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
 def _small(

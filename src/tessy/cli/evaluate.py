@@ -103,7 +103,7 @@ def evaluate(
             progress=progress,
         )
     )
-    Console().print(table(found, remaining=result.remaining))
+    Console(markup=False).print(table(found, remaining=result.remaining))
     if count := found.whole.standings.get(Standing.UNMEASURED):
         reasons = ", ".join(reason.value for reason in result.failed if reason in UNMEASURED)
         typer.echo(f"not measured: {count:,} ({reasons}; failures.jsonl has details)", err=True)

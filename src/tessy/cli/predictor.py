@@ -37,7 +37,9 @@ def annotate(
     count: Annotated[int, typer.Option(min=1, help="Segments to draw.")] = 1000,
     words: Annotated[int, typer.Option(min=5, help="Words of a segment.")] = 60,
     before: Annotated[int, typer.Option(min=0, help="Words of context before it.")] = 120,
-    seed: Seed = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed gives the same; 0 by default.")
+    ] = None,
     tokenizer: Annotated[
         str | None, typer.Option(help="Folder or Hugging Face id of the annotator's tokenizer.")
     ] = None,
@@ -63,7 +65,6 @@ def annotate(
         count=count,
         words=words,
         before=before,
-        seed=seed,
         overrides={
             "student.tokenizer": tokenizer,
             "student.format": format,

@@ -18,15 +18,15 @@ def table(evaluation: Evaluation, *, remaining: int = 0) -> Table:
         evaluation: What was measured.
         remaining: Samples that have not ended, since the run was stopped.
     """
-    columns = {"all": evaluation.whole, **evaluation.groups}
+    columns = [("all", evaluation.whole), *evaluation.groups.items()]
     title = f"{visible(evaluation.model)}, 95% intervals over questions"
     if remaining:
         title += f"; {remaining:,} samples are missing: the same command goes on"
     made = Table(title=title, title_justify="left")
     made.add_column("")
-    for name in columns:
-        made.add_column(visible(name), justify="right")
-    every = list(columns.values())
+    for name, _ in columns:
+        made.add_column(visible(name) or "(empty)", justify="right")
+    every = [scores for _, scores in columns]
     made.add_row("questions", *(f"{each.questions:,}" for each in every))
     made.add_row("runs", *(f"{each.runs:,}" for each in every))
     for k in evaluation.whole.pass_at:

@@ -50,7 +50,7 @@ def work(
     if settings.unsafe_no_sandbox:
         console.print(f"[yellow]warning:[/yellow] {_UNSAFE}")
     tallies = run_loop(_verify(source, spec, settings, console, out=out, group=group, limit=limit))
-    Console(highlight=False).print(table(tallies, group))
+    Console(highlight=False, markup=False).print(table(tallies, group))
 
 
 async def _verify(
@@ -118,7 +118,7 @@ def _line(response: Response, verdict: Verdict, spec: str) -> bytes:
 def _value(row: Row, column: str) -> str:
     """The group that a response belongs to."""
     value = row.get(column)
-    return "(none)" if value is None else str(value)
+    return "(none)" if value is None else str(value) or "(empty)"
 
 
 def table(tallies: Mapping[str, Tally], group: str | None) -> Table:

@@ -55,7 +55,6 @@ def annotate(
     count: int,
     words: int,
     before: int,
-    seed: int,
     overrides: dict[str, Any],
     config: Path | None,
     quiet: bool,
@@ -73,7 +72,7 @@ def annotate(
         ]
         say(f"{len(segments)} segments of {traces}, to be labelled anew")
     else:
-        segments = _drawn(traces, count, words, before, seed, say)
+        segments = _drawn(traces, count, words, before, chosen.seed, say)
     store = annotating.Store(out, segments, annotator)
     if store.tally.done:
         say(f"{store.tally.done} of them are done already")
@@ -181,7 +180,7 @@ def _one(name: str, segments: list[Segment], samples: int, say: Say) -> Evaluati
 
 
 def _show(found: list[Evaluation], segments: int) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     table = Table(title=f"{segments} segments, 95% intervals", title_justify="left")
     table.add_column("")
     for evaluation in found:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_FILE = re.compile(r"(?P<kind>[a-z]+:)?(?P<folder>(?:~|\.{1,2})?/.*/|(?:~|\.{1,2})?/)(?P<name>.+)")
-_URL = re.compile(r"https?://")
-_PROSE = {"system_prompt"}
+_KIND = re.compile(r"(?P<kind>[a-z]+:)?(?P<place>.+)")
+_OF_FILES = {"gguf:", "onnx:"}
+_OF_IDS = {"hf:", "pkg:", "lab:", "python:"}
+_LEADS = ("/", "./", "../", "~")
+_SUFFIXES = (".jsonl", ".json", ".parquet", ".pq", ".gz", ".toml", ".gguf", ".jinja")
+_URL = re.compile(r"https?://", re.I)
+_PROSE = {"system_prompt", "teacher_only_system_prompt", "prompts"}
 """Settings that are text: `/no_think` is no file."""
 
 
@@ -28,6 +32,19 @@ def portable(value: Any) -> Any:
         return value
     if _URL.match(value):
         return "a server"
-    if found := _FILE.fullmatch(value.rstrip("/")):
-        return (found["kind"] or "") + found["name"]
-    return value
+    found = _KIND.fullmatch(value.rstrip("/"))
+    if not found or not _is_file(found["kind"] or "", found["place"]):
+        return value
+    return (found["kind"] or "") + found["place"].rpartition("/")[2]
+
+
+def _is_file(kind: str, place: str) -> bool:
+    """Whether a name is a path here, and no id of Hugging Face, which has one slash at most."""
+    if "/" not in place or kind in _OF_IDS:
+        return False
+    return (
+        kind in _OF_FILES
+        or place.startswith(_LEADS)
+        or place.count("/") > 1
+        or place.endswith(_SUFFIXES)
+    )

@@ -34,7 +34,7 @@ def staged(out: Path, *, force: bool = False) -> Iterator[Path]:
         RunLocked: Another process is exporting to the same place.
     """
     refuse(out, force=force)
-    out = out.absolute()
+    out = out.resolve()  # a link stays one, and what it names is written
     folder = out.with_name(f".{out.name}.part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def staged(out: Path, *, force: bool = False) -> Iterator[Path]:
             _clear(folder)
             yield folder
             _sync(folder)
-            _take_the_name(folder, out)
+            _take_the_name(folder, out, force=force)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -92,11 +92,12 @@ def _sync(folder: Path) -> None:
                 os.fsync(file.fileno())
 
 
-def _take_the_name(folder: Path, out: Path) -> None:
-    (folder / _LOCK).unlink()
+def _take_the_name(folder: Path, out: Path, *, force: bool) -> None:
+    refuse(out, force=force)  # something may have come there meanwhile
     old = out.with_name(f".{out.name}.old")
     if out.exists():
         shutil.rmtree(old, ignore_errors=True)
         out.rename(old)
     folder.rename(out)
+    (out / _LOCK).unlink()
     shutil.rmtree(old, ignore_errors=True)

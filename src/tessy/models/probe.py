@@ -32,6 +32,7 @@ class Abilities:
         streaming: It streams.
         tokenizes: It has llama.cpp's `/tokenize`, which can take text without special tokens.
         counts_cached: It reports prefix-cache hits.
+        root: Where the server has the weights from, if it says so, as vLLM does.
     """
 
     served_name: str
@@ -40,6 +41,7 @@ class Abilities:
     streaming: bool
     tokenizes: bool
     counts_cached: bool
+    root: str = ""
 
 
 async def probe(client: Client) -> Abilities:
@@ -49,7 +51,7 @@ async def probe(client: Client) -> Abilities:
         ModelError: It can't be reached, or can't complete a text at all.
     """
     listed = await client.get(_models_path(client))
-    name, context = _listed(listed, client.served_name)
+    name, context, root = _listed(listed, client.served_name)
     client.served_name = name
     dialect, _ = await _text(client)
     tokenizes = await _tokenizes(client)
@@ -62,7 +64,7 @@ async def probe(client: Client) -> Abilities:
     wanted = client.settings.event_tokens > 1  # else nobody will ask
     intervals = wanted and streaming and await _takes_intervals(client)
     client.dialect = dialect = replace(dialect, streams=streaming, intervals=intervals)
-    return Abilities(name, dialect, context, streaming, tokenizes, cached)
+    return Abilities(name, dialect, context, streaming, tokenizes, cached, root)
 
 
 async def takes_schemas(client: Client) -> bool:
@@ -82,8 +84,8 @@ def _models_path(client: Client) -> str:
     return "/v1/models" if client.base_url.endswith("/v1") else "/models"
 
 
-def _listed(listed: object, wanted: str) -> tuple[str, int | None]:
-    """The served name and the context length that `/v1/models` tells."""
+def _listed(listed: object, wanted: str) -> tuple[str, int | None, str]:
+    """The served name, the context length and the weights that `/v1/models` tells."""
     entries = listed.get("data", []) if isinstance(listed, dict) else []
     names = [entry["id"] for entry in entries if isinstance(entry, dict) and "id" in entry]
     if wanted and names and wanted not in names:
@@ -96,8 +98,8 @@ def _listed(listed: object, wanted: str) -> tuple[str, int | None]:
         if entry.get("id") == name:
             meta = entry.get("meta") or {}
             length = entry.get("max_model_len") or meta.get("n_ctx") or meta.get("n_ctx_train")
-            return name, int(length) if length else None
-    return name, None
+            return name, int(length) if length else None, str(entry.get("root") or "")
+    return name, None, ""
 
 
 async def _text(client: Client) -> tuple[Dialect, Completion]:

@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -48,9 +49,7 @@ class Reader:
         if not folder.journal.exists():
             raise JournalError(f"{folder.path} is no run: it has no {folder.journal.name}")
         try:
-            address = f"{folder.journal.absolute().as_uri()}?mode=ro"
-            self._connection = sqlite3.connect(address, uri=True)
-            self._connection.execute("select 1 from samples limit 1")
+            self._connection = _opened(folder.journal)
         except sqlite3.Error as error:
             raise JournalError(f"{folder.journal}: {error}") from None
 
@@ -114,9 +113,30 @@ class Reader:
         )
         return [UnderWay(*row) for row in rows]
 
+    def spent(self, sample_id: str) -> tuple[float, int]:
+        """Seconds and calls that a sample under way has taken; 0 if it is not under way."""
+        row = self._connection.execute(
+            "select max(seconds), max(requests) from turns where id = ?", (sample_id,)
+        ).fetchone()
+        return row[0] or 0.0, row[1] or 0
+
     def running(self) -> list[str]:
         """Samples that are, or were, under way."""
         return [row[0] for row in self._connection.execute("select distinct id from turns")]
+
+
+def _opened(journal: Path) -> sqlite3.Connection:
+    """A journal, also in a folder that one may only read, if nobody is writing to it."""
+    address = f"{journal.absolute().as_uri()}?mode=ro"
+    try:
+        connection = sqlite3.connect(address, uri=True)
+        connection.execute("select 1 from samples limit 1")
+    except sqlite3.OperationalError:
+        if os.access(journal.parent, os.W_OK) or journal.with_name(f"{journal.name}-wal").exists():
+            raise
+        connection = sqlite3.connect(f"{address}&immutable=1", uri=True)
+        connection.execute("select 1 from samples limit 1")
+    return connection
 
 
 _ENTRY = "select id, reason, record, trace, seconds, requests from samples"

@@ -12,7 +12,7 @@ from typing import Any
 
 from tessy.analysis.likelihood import Sums
 from tessy.analysis.sample import Sample
-from tessy.errors import Refused
+from tessy.errors import ConfigError, Refused
 from tessy.printable import Say
 from tessy.scoring.prompt import Unaligned, prompt, sums
 from tessy.scoring.scorer import Opens, Scorer
@@ -127,6 +127,8 @@ async def _ask(sample: Sample, scorer: Scorer) -> Sums | str:
         made = await prompt(sample, scorer.format, scorer.codec)
     except Unaligned:
         return UNALIGNED
+    except ConfigError as refused:
+        return f"the chat template refuses it: {refused}"
     if scorer.longest is not None and len(made.ids) > scorer.longest:
         return TOO_LONG
     try:

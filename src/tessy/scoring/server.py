@@ -32,10 +32,11 @@ class ServerScorer:
         format_: ChatFormat,
         longest: int | None,
         at_once: int,
+        root: str = "",
     ) -> None:
         name = clients[0].served_name
         self.name = f"{name}, by its server ({way}), in the chat format {format_.name}"
-        self.key = f"{name}, {format_.name}"
+        self.key = ", ".join(filter(None, (name, root, format_.name)))
         self.format, self.codec = format_, codec
         self.longest = longest - 1 if longest else None  # one token is generated
         self.at_once = at_once
@@ -86,4 +87,5 @@ async def open_server(config: Config, date: datetime.date, say: Say) -> AsyncIte
             opened.format,
             opened.abilities.context_tokens,
             at_once,
+            opened.abilities.root,
         )

@@ -76,7 +76,8 @@ def _beginning(text: str) -> str:
 def searchable(record: dict[str, Any]) -> str:
     """What is searched of a record: the question and the response, without the markers."""
     texts = [message["content"] for message in record["messages"]]
-    texts += [record.get("content", ""), record.get("detail", "")]
+    if "method" not in record:  # a failure; else these are the question's columns
+        texts += [record["content"], record["detail"]]
     text = "\n".join(texts)
     for marker in MARKERS:
         text = text.replace(marker, " ")

@@ -17,10 +17,8 @@ from tessy.trajectory import Failure, Trajectory, Turn, drafts
 
 _SHOWN = 2000
 """Characters of a column that are shown."""
-_OWN = {
-    *("id", "messages", "spans", "stats", "method", "models", "seed", "verdict"),
-    *("reason", "detail", "where", "content", "answer"),
-}
+_OWN = {"id", "messages", "spans", "stats", "method", "models", "seed", "verdict"}
+"""Of a finished record; its other fields are the question's columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +82,11 @@ def read(folder: RunFolder, sample_id: str) -> Trace | None:
         turns = reader.turns(sample_id) if entry is None else []
         if entry is None and not turns:  # it may have ended in between
             entry = reader.entry(sample_id)
-        spent = reader.under_way(sample_id, limit=1) if turns else []
+        seconds, requests = reader.spent(sample_id)
     if entry is not None:
         return of_entry(entry)
     if not turns:
         return None
-    seconds, requests = (spent[0].seconds, spent[0].requests) if spent else (0.0, 0)
     return of_turns(sample_id, turns, seconds, requests)
 
 
@@ -103,7 +100,7 @@ def of_entry(entry: Entry) -> Trace:
         id=entry.id,
         running=False,
         failure=entry.failure,
-        detail=made.get("detail", ""),
+        detail=made["detail"] if entry.failure else "",
         messages=tuple(made["messages"][: len(made["messages"]) - len(answer)]),
         columns=_columns(made, () if entry.failure else _OWN),
         pieces=tuple(pieces(content, made["spans"], entry.trace["discards"])),

@@ -122,7 +122,7 @@ def _forgetting(results: Results) -> Iterator[Expectation]:
     quarters = [share / 25 for share, _ in found]
     columns = zip(*(accuracy.elsewhere.values for _, accuracy in found), strict=True)
     yield Expectation(
-        "the more of TESSY's samples are teacher-only's, the more is lost elsewhere (slope, by quarter)",
+        "the more of TESSY's samples are teacher-only's, the more is lost elsewhere (a slope)",
         over(-statistics.linear_regression(quarters, column).slope for column in columns),
     )
 
