@@ -150,6 +150,7 @@ lab.study.expect
 lab.study.plots lab.study.page
 lab.study.publish
 lab.study
+cli.places
 cli.work cli.shipping cli.reporting cli.verdicts
 cli.options cli.paint cli.scores
 cli.show cli.view cli.doctor cli.synth cli.evaluate cli.predictor cli.export cli.sft cli.report

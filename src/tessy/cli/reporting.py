@@ -8,14 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tessy.config import load
+from tessy.cli.places import check_places
+from tessy.config import load, read_toml
 from tessy.errors import ConfigError, MissingExtra
 from tessy.models import address
+from tessy.models.open import check
 from tessy.models.tokens import fetch_tokenizer
 from tessy.printable import Say, visible
 from tessy.scoring.scorer import Opens
 from tessy.scoring.server import open_server
 from tessy.scoring.weights import open_weights
+from tessy.trajectory import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +66,8 @@ def report(
     first, *_ = sources(runs)
     places = {kind: path for kind, path in files.items() if path}
     places.setdefault("html", runs[0] / "report.html")
-    _check(places)
+    check_places({"--out" if kind == "html" else f"--{kind}": p for kind, p in places.items()})
     own = (first.settings.get("student") or {}).get("tokenizer")
-    chosen = tokenizer or own
     unit = None if words else _tokenizer(tokenizer, own, say)
     date = (first.settings.get("run") or {}).get("date") or datetime.date(1970, 1, 1)
     wanted = Wanted(
@@ -73,7 +75,7 @@ def report(
         tokenizer=unit,
         traces=traces,
         bootstrap=Bootstrap(*bootstrap),
-        opens=_opens(scoring, chosen, date),
+        opens=_opens(scoring, tokenizer, own, date),
         scored=scoring.questions,
     )
     write(make(wanted, say), places)
@@ -89,17 +91,6 @@ def _say(quiet: bool) -> Say:
     return say
 
 
-def _check(places: Mapping[str, Path]) -> None:
-    """See that all files can be written before any work is spent."""
-    for path in places.values():
-        if not path.parent.is_dir():
-            raise ConfigError(f"{path}: there is no folder {path.parent}", hint="make it first")
-        if path.is_dir():
-            raise ConfigError(f"{path} is a folder", hint="name a file in it")
-    if len({path.resolve() for path in places.values()}) < len(places):
-        raise ConfigError("two files have the same name", hint="name each kind's own")
-
-
 def _tokenizer(given: str | None, own: str | None, say: Say) -> str | None:
     """The tokenizer that similarity counts with; that of the settings only if it is to be had."""
     if given or own is None:
@@ -112,8 +103,17 @@ def _tokenizer(given: str | None, own: str | None, say: Say) -> str | None:
     return own
 
 
-def _opens(scoring: Scoring, tokenizer: str | None, date: datetime.date) -> Opens | None:
-    """Who scores, checked as far as it can be without being opened."""
+def _opens(
+    scoring: Scoring, given: str | None, own: str | None, date: datetime.date
+) -> Opens | None:
+    """Who scores, checked as far as it can be without being opened.
+
+    Args:
+        scoring: What was asked for.
+        given: The tokenizer that was named.
+        own: That of the run's student.
+        date: The run's.
+    """
     if scoring.weights is not None:
         if scoring.student is not None:
             raise ConfigError(
@@ -122,19 +122,22 @@ def _opens(scoring: Scoring, tokenizer: str | None, date: datetime.date) -> Open
         weights = scoring.weights
         if not weights.is_dir():
             raise ConfigError(f"{weights}: no such folder", hint="--student-weights FOLDER")
-        place = fetch_tokenizer(tokenizer) if tokenizer else None
-        if (weights / "tokenizer.json").exists():
-            place = None
+        there = (weights / "tokenizer.json").exists()
+        chosen = given or (None if there else own)
+        place = fetch_tokenizer(chosen) if chosen else None
         return lambda say: open_weights(weights, place, date, say)
     if scoring.student is None:
         return None
     address.parse_all(scoring.student)
+    file = read_toml(scoring.config).get("student", {}) if scoring.config else {}
+    known = isinstance(file, dict) and bool({"tokenizer", "format"} & file.keys())
     config = load(
         scoring.config,
         {
             "student.model": scoring.student,
-            "student.tokenizer": None if scoring.format else tokenizer,
+            "student.tokenizer": None if scoring.format else given or (None if known else own),
             "student.format": scoring.format,
         },
     )
+    check(config, [Role.STUDENT])
     return lambda say: open_server(config, date, say)

@@ -12,6 +12,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from tessy.cli.places import check_places
 from tessy.errors import ConfigError
 from tessy.loop import run_loop
 from tessy.printable import visible
@@ -46,6 +47,7 @@ def work(
         limit: Only the first.
         quiet: Say nothing but the result.
     """
+    check_places({"--out": out}, inputs=[source])
     console = Console(stderr=True, quiet=quiet, highlight=False)
     if settings.unsafe_no_sandbox:
         console.print(f"[yellow]warning:[/yellow] {_UNSAFE}")

@@ -28,6 +28,7 @@ from tessy.boundary.segments import (
 from tessy.boundary.settings import TrainSettings
 from tessy.boundary.traces import read_traces
 from tessy.boundary.train import train as train_predictor
+from tessy.cli.places import check_places
 from tessy.config import load as load_config
 from tessy.errors import ConfigError, SegmentsError
 from tessy.loop import run_loop
@@ -158,9 +159,8 @@ def evaluate(
 ) -> None:
     """Measure predictors and show the figures."""
     say = _say(quiet)
-    for path in (json, html):
-        if path and not path.parent.is_dir():
-            raise ConfigError(f"{path}: there is no folder {path.parent}", hint="make it first")
+    inputs: list[str | Path] = [*names, *([gold] if gold else [])]
+    check_places({"--json": json, "--html": html}, inputs=inputs)
     segments = read_segments(gold) if gold else gold_file()
     found = [_one(name, segments, samples, say) for name in names]
     if json:

@@ -1,0 +1,35 @@
+"""Files that a command will write, checked before any work is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from tessy.errors import ConfigError
+
+
+def check_places(places: Mapping[str, Path | None], *, inputs: Iterable[str | Path] = ()) -> None:
+    """See that all files can be written, and that none of them is read as well.
+
+    Args:
+        places: By the option that names each; None if it is not wanted.
+        inputs: What the command reads.
+
+    Raises:
+        ConfigError: One can't be written, two are the same, or one is an input.
+    """
+    wanted = {option: path for option, path in places.items() if path is not None}
+    for option, path in wanted.items():
+        if not path.parent.is_dir():
+            raise ConfigError(
+                f"{option} {path}: there is no folder {path.parent}", hint="make it first"
+            )
+        if path.is_dir():
+            raise ConfigError(f"{option} {path} is a folder", hint="name a file in it")
+    resolved = {option: path.resolve() for option, path in wanted.items()}
+    if len(set(resolved.values())) < len(resolved):
+        raise ConfigError("two files have the same name", hint="name each kind's own")
+    read = {Path(each).resolve() for each in inputs}
+    for option, path in resolved.items():
+        if path in read:
+            raise ConfigError(f"{option} {wanted[option]} is what is read", hint="name a new file")

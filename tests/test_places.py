@@ -1,0 +1,33 @@
+"""Files that a command will write: refused before any work if they can't be, or are its input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tessy.cli.places import check_places
+from tessy.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("places", "said"),
+    [
+        ({"--out": Path("nowhere/a.jsonl")}, "there is no folder nowhere"),
+        ({"--out": Path("folder")}, "folder is a folder"),
+        ({"--json": Path("a"), "--html": Path("folder/../a")}, "the same name"),
+        ({"--out": Path("folder/../in.jsonl")}, "in.jsonl is what is read"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(tmp_path, monkeypatch, places, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "in.jsonl").write_text("{}")
+    with pytest.raises(ConfigError, match=said):
+        check_places(places, inputs=["in.jsonl", "lexicon"])
+    assert (tmp_path / "in.jsonl").read_text() == "{}"
+
+
+def test_what_can_be_written_is_not_touched(tmp_path):
+    check_places({"--json": tmp_path / "a", "--html": None}, inputs=[tmp_path / "b"])
+    assert list(tmp_path.iterdir()) == []
