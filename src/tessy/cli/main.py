@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Annotated, Any
 
@@ -29,6 +30,7 @@ EXIT_FAILED = 1
 EXIT_INPUT = 2
 EXIT_OUTAGE = 3
 EXIT_STOPPED = 130
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _Commands(TyperGroup):
@@ -87,6 +89,12 @@ def main() -> None:
     except TessyError as error:
         complain(error)
         sys.exit(_exit_code(error))
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        complain(TessyError(f"{where}{error.strerror}", hint="make room, then the same command"))
+        sys.exit(EXIT_FAILED)
 
 
 def complain(error: TessyError) -> None:

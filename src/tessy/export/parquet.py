@@ -72,7 +72,7 @@ class ParquetWriter:
             self._end_shard()
         self._rows.append(row)
         size = sum(len(message["content"]) for message in row["messages"])
-        size += _SPAN_CHARACTERS * len(row["spans"])
+        size += _SPAN_CHARACTERS * len(row["spans"]) + len(row["extra"] or "")
         self._in_group += size
         self._in_shard += size
         if self._in_group >= self._group:
