@@ -8,7 +8,7 @@ import pytest
 
 from tessy.boundary.annotate import Store, rejected_file
 from tessy.boundary.locate import Rejection
-from tessy.boundary.segments import Segment
+from tessy.boundary.segments import Segment, dump
 from tessy.errors import ConfigError, RunLocked
 
 DRAWN = [Segment(id=f"s{n}", text=f"so x={n}", question="q") for n in range(3)]
@@ -65,3 +65,33 @@ def test_two_do_not_write_to_one_file(tmp_path):
     first.close()
     with closing(Store(out, DRAWN, "weak")) as store:
         assert store.todo == DRAWN
+
+
+def test_a_segment_file_of_others_keeps_its_last_line_without_an_end(tmp_path):
+    out = tmp_path / "segments.jsonl"
+    rows = [Segment(id=f"other{n}", text="so", question="q") for n in range(2)]
+    content = b"".join(map(dump, rows)).rstrip(b"\n")
+    out.write_bytes(content)
+    with pytest.raises(ConfigError, match="holds other segments"):
+        Store(out, DRAWN, "weak")
+    assert out.read_bytes() == content
+
+
+def test_a_whole_line_without_an_end_is_kept(tmp_path):
+    out = tmp_path / "segments.jsonl"
+    with closing(Store(out, DRAWN, "weak")) as store:
+        store.accept(DRAWN[0], ((0, 2),))
+    whole = out.read_bytes()
+    out.write_bytes(whole.rstrip(b"\n"))
+    with closing(Store(out, DRAWN, "weak")) as store:
+        assert [segment.id for segment in store.todo] == ["s1", "s2"]
+    assert out.read_bytes() == whole
+
+
+def test_a_first_line_that_a_crash_left_unfinished_bars_nothing(tmp_path):
+    out = tmp_path / "segments.jsonl"
+    out.write_bytes(b'{"id":"s0","te')
+    rejected_file(out).write_bytes(b'{"id":')
+    with closing(Store(out, DRAWN, "weak")) as store:
+        assert store.todo == DRAWN
+    assert out.read_bytes() == b""

@@ -16,17 +16,17 @@ import datetime
 import fcntl
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import orjson
 
 from tessy.boundary.locate import Rejected, Rejection, locate, parse
 from tessy.boundary.protocol import Predictor
-from tessy.boundary.segments import Segment, dump, read_segments, spans_of
+from tessy.boundary.segments import Segment, dump, spans_of
 from tessy.boundary.walk import walk
 from tessy.config import Config
 from tessy.errors import ConfigError, ModelError, Outage, Refused, RunLocked, Unreachable
@@ -117,33 +117,35 @@ class Store:
         self.tally = Tally(len(segments))
         self._annotator = annotator
         known = {segment.id: segment for segment in segments}
-        done: set[str] = set()
-        whole = {path: _whole_lines(path) for path in (out, rejected_file(out))}
+        self._take_up(out, known)  # before anything is opened: what is refused stays as it is
         self._good: BinaryIO = out.open("ab")
         _hold(self._good)
-        for path, length in whole.items():
-            if path.exists():
-                os.truncate(path, length)  # a last line that a crash left unfinished
-        if out.stat().st_size:
-            for segment in read_segments(out):
-                same = known.get(segment.id)
-                if same is None or segment.text != same.text or segment.annotator != annotator:
-                    raise ConfigError(
-                        f"{out} holds other segments, or another annotator's ({segment.annotator})",
-                        hint="name another file, or the count, seed and annotator that made it",
-                    )
-                done.add(segment.id)
-                self.tally.bare += not segment.spans
-            self.tally.accepted = len(done)
-        if rejected_file(out).exists():
-            for line in rejected_file(out).read_bytes().splitlines():
-                row = orjson.loads(line)
-                own = row.get("annotator") == annotator  # another one may do better
-                if own and row["id"] in known and row["id"] not in done:
-                    done.add(row["id"])
-                    self.tally.rejected[Rejection(row["reason"])] += 1
+        done = self._take_up(out, known)
+        for path in (out, rejected_file(out)):
+            _mend(path)
         self.todo = [segment for segment in segments if segment.id not in done]
         self._bad: BinaryIO = rejected_file(out).open("ab")
+
+    def _take_up(self, out: Path, known: Mapping[str, Segment]) -> set[str]:
+        """Count what is done already; returns the ids."""
+        self.tally = Tally(len(known))
+        done: set[str] = set()
+        for row in _rows(out):
+            same, by = known.get(row["id"]), row.get("annotator")
+            if same is None or row["text"] != same.text or by != self._annotator:
+                raise ConfigError(
+                    f"{out} holds other segments, or another annotator's ({by})",
+                    hint="name another file, or the count, seed and annotator that made it",
+                )
+            done.add(row["id"])
+            self.tally.bare += not row.get("spans")
+        self.tally.accepted = len(done)
+        for row in _rows(rejected_file(out)):
+            own = row.get("annotator") == self._annotator  # another one may do better
+            if own and row["id"] in known and row["id"] not in done:
+                done.add(row["id"])
+                self.tally.rejected[Rejection(row["reason"])] += 1
+        return done
 
     def accept(self, segment: Segment, spans: tuple[tuple[int, int], ...]) -> None:
         """Write a labelled segment."""
@@ -163,31 +165,53 @@ class Store:
 
     def close(self) -> None:
         """Close both files; that of rejected segments goes if it is empty."""
-        self._good.close()
         self._bad.close()
         path = Path(self._bad.name)
-        if not path.stat().st_size:
+        if path.exists() and not path.stat().st_size:
             path.unlink()
+        self._good.close()  # and with it the lock
 
 
-def _whole_lines(path: Path) -> int:
-    """Bytes of a file's lines that are whole; all of them must be ours.
+_BEGINS = b'{"id":'
+"""How each of our lines does, also one that is not whole."""
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file, less a last one that a crash left unfinished.
 
     Raises:
         ConfigError: It is the file of something else.
     """
-    if not path.exists():
-        return 0
-    raw = path.read_bytes()
-    length = raw.rfind(b"\n") + 1
+    raw = path.read_bytes() if path.exists() else b""
     try:
-        rows = [orjson.loads(line) for line in raw[:length].splitlines()]
+        rows = [orjson.loads(line) for line in _whole(raw).splitlines()]
     except orjson.JSONDecodeError:
         rows = [None]
     ours = all(isinstance(row, dict) and {"id", "text"} <= row.keys() for row in rows)
-    if not ours or (raw and not rows):
+    if not ours or (raw and not rows and not raw.startswith(_BEGINS)):
         raise ConfigError(f"{path} is there, and no segment file", hint="name another file")
-    return length
+    return rows
+
+
+def _whole(raw: bytes) -> bytes:
+    """The lines that are whole; the last one may lack its end."""
+    end = raw.rfind(b"\n") + 1
+    try:
+        orjson.loads(raw[end:])
+    except orjson.JSONDecodeError:
+        return raw[:end]
+    return raw
+
+
+def _mend(path: Path) -> None:
+    """Cut off a last line that a crash left unfinished, or end one that is whole."""
+    raw = path.read_bytes() if path.exists() else b""
+    whole = _whole(raw)
+    if len(whole) < len(raw):
+        os.truncate(path, len(whole))
+    elif raw and not raw.endswith(b"\n"):
+        with path.open("ab") as file:
+            file.write(b"\n")
 
 
 def _hold(file: BinaryIO) -> None:

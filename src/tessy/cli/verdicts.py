@@ -47,7 +47,7 @@ def work(
         limit: Only the first.
         quiet: Say nothing but the result.
     """
-    check_places({"--out": out}, inputs=[source])
+    check_places({"--out": out}, inputs=[source, Path(source) / "dataset.jsonl"])
     console = Console(stderr=True, quiet=quiet, highlight=False)
     if settings.unsafe_no_sandbox:
         console.print(f"[yellow]warning:[/yellow] {_UNSAFE}")

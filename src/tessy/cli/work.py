@@ -64,8 +64,7 @@ def annotate(
     say = _say(quiet)
     predictor = load(annotator) if is_predictor(annotator) else None
     chosen = load_config(config, {**overrides, "student.model": None if predictor else annotator})
-    if not out.parent.is_dir():
-        raise ConfigError(f"{out}: there is no folder {out.parent}", hint="make it first")
+    check_places({"--out": out}, inputs=[traces])
     if is_segment_file(Path(traces)):
         segments = [
             segment.model_copy(update={"spans": None, "annotator": ""})

@@ -11,7 +11,7 @@ _OF_IDS = {"hf:", "pkg:", "lab:", "python:"}
 _LEADS = ("/", "./", "../", "~")
 _SUFFIXES = (".jsonl", ".json", ".parquet", ".pq", ".gz", ".toml", ".gguf", ".jinja")
 _URL = re.compile(r"https?://", re.I)
-_PROSE = {"system_prompt", "teacher_only_system_prompt", "prompts"}
+_PROSE = {"system_prompt", "teacher_only_system_prompt", "prompts", "template_args"}
 """Settings that are text: `/no_think` is no file."""
 
 

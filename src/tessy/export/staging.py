@@ -34,15 +34,14 @@ def staged(out: Path, *, force: bool = False) -> Iterator[Path]:
         RunLocked: Another process is exporting to the same place.
     """
     refuse(out, force=force)
-    out = out.resolve()  # a link stays one, and what it names is written
-    folder = out.with_name(f".{out.name}.part")
     try:
+        out = out.resolve()  # a link stays one, and what it names is written
+        folder = out.with_name(f".{out.name}.part")
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / _LOCK).open("a")
-    except OSError as error:
-        raise ConfigError(
-            f"{out} can't be a folder: {error.strerror}", hint="another --out"
-        ) from None
+    except (OSError, RuntimeError) as error:  # the latter of links in a circle
+        said = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{out} can't be a folder: {said}", hint="another --out") from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

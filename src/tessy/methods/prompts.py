@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-_SCORE = re.compile(r"\bscore\W{0,6}(\d+(?:\.\d+)?)", re.IGNORECASE)
+_SPAN = r"\d+(?:\.\d+)?\s*(?:-|–|to)\s*\d+(?:\.\d+)?"
+_SCORE = re.compile(r"\bscore\W{0,6}(\d++(?:\.\d++)?+)(?!(?:[-–—‑~]|\s+to\s+)\d)", re.IGNORECASE)
 _RANGE = re.compile(
-    r"(\bscore)\s*(?:[(\[]\s*\d+\s*(?:-|–|to)\s*\d+\s*[)\]]|\d+\s*(?:-|–|to)\s*\d+\s*(?=:))",
-    re.IGNORECASE,
+    rf"(\bscore)\W{{0,4}}?(?:[(\[]\s*{_SPAN}\b[^)\]\n]{{0,40}}[)\]]|{_SPAN}\s*(?=:))", re.IGNORECASE
 )
 """`Score (0-10): 7`, `score 1-10: 6`: the range is no score."""
 _BARE = re.compile(r"\W*(\d+(?:\.\d+)?)(?:\s*/\s*10)?\W*")

@@ -227,9 +227,14 @@ class _Worker:
         self.failed = False
 
 
-def places(config: Config) -> int:
-    """How many workers have something to do: no more than may be under way at once."""
-    bounds = [config.of(role).concurrency for role in Role]
+def places(config: Config, roles: Iterable[Role] = Role) -> int:
+    """How many workers have something to do: no more than may be under way at once.
+
+    Args:
+        config: The run's settings.
+        roles: Whose models are called.
+    """
+    bounds = [config.of(role).concurrency for role in roles]
     return min(config.workers, config.concurrency, *(bound for bound in bounds if bound))
 
 
@@ -243,7 +248,7 @@ def share(config: Config, place: int, of: int) -> Config:
     """
 
     def own(count: int) -> int:
-        return count // of + (place < count % of)
+        return max(1, count // of + (place < count % of))  # 0 only for a model that is not called
 
     models = {
         role.value: model.model_copy(update={"concurrency": own(model.concurrency)})

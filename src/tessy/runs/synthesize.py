@@ -287,7 +287,7 @@ async def _by_crew(
         )
         for role, model in pair.models.items()
     }
-    served, count = config.model_copy(update=models), places(config)
+    served, count = config.model_copy(update=models), places(config, pair.models)
     begins = [
         Begin(
             config=share(served, place, count).model_dump_json(),

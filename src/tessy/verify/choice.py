@@ -5,8 +5,8 @@ choice from 0. A column `choices`, if there is one, says how many there are, and
 give a choice's text instead of its letter.
 
 A letter is looked for in the final answer (`tessy.verify.extract`): alone, or as `(B)`, `B)`, `B.`,
-`B:`, `\text{B}`, `option B`, at its beginning; then as `(B)` or `option B` anywhere in the answer,
-the last one; then as `the choice is B`; then as `it is B` at its end.
+`B:`, `\text{B}`, `option B`, at its beginning; then as `the choice is B` anywhere in the answer,
+the last one; then as `(B)` or `option B`; then as `it is B` at its end.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NO_ARTICLE = r"(?!['’]|\s+(?!because\b|since\b|as\b)[a-z])"
 """`A` and `I` are words, too: behind "is" a letter is followed by no other word."""
 _ANYWHERE = re.compile(r"\(([A-Z])\)|\b(?:[Oo]ption|[Cc]hoice)\s+\**\(?([A-Z])\b")
 _SAID = re.compile(
-    rf"\b(?:[Oo]ption|[Cc]hoice|[Ll]etter|[Aa]nswer)\s+is\s*:?\s*[*_\"'`]*\(?([A-Z])\b{_NO_ARTICLE}"
+    rf"\b(?:[Oo]ption|[Cc]hoice|[Ll]etter)\s+is\s*:?\s*[*_\"'`]*\(?([A-Z])\b{_NO_ARTICLE}"
 )
 _END = re.compile(r"\bis\s*:?\s*[*_\"'`]*\(?([A-Z])\)?[*_\"'`]*\.?\s*$")
 
@@ -98,8 +98,8 @@ def _letter(answer: str, choices: list[str]) -> str | None:
     if _plain(found.text) in texts:
         at = texts.index(_plain(found.text))
         return letters[at] if at < len(letters) else f"choice {at + 1}"
-    said = [one or other for one, other in _ANYWHERE.findall(answer)]
-    said = said or _SAID.findall(answer) or _END.findall(answer)
+    shown = [one or other for one, other in _ANYWHERE.findall(answer)]
+    said = _SAID.findall(answer) or shown or _END.findall(answer)
     return next((letter for letter in reversed(said) if letter in letters), None)
 
 

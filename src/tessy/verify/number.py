@@ -72,7 +72,9 @@ def of_answer(answer: str) -> Number | None:
     return next(reversed(numbers(answer)), None)
 
 
-_WORK = re.compile(r"(?:\\[a-z]+|\b[A-Za-z]\b|[^A-Za-z\\,;:])*")
+_WORK = re.compile(
+    r"(?:\\[a-z]+|\\[^A-Za-z]|(?:\b|(?<=\d))[A-Za-z]\b|(?<=\d),(?=\d{3}\b)|[^A-Za-z\\,;:])*"
+)
 """Numbers, operators and variables, and no word."""
 _OPERATION = re.compile(r"\s*(?:[-+*/^×·÷−]|\\(?:times|cdot|div))")
 
