@@ -221,11 +221,7 @@ class Journal:
         task = asyncio.create_task(self._checkpoint())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            task.add_done_callback(lambda done: done.cancelled() or done.exception())
-            raise
+        await _shielded(task)
 
     async def _checkpoint(self) -> None:
         async with self._checkpointing:
@@ -270,7 +266,7 @@ class Journal:
         self._endings.append((ending, future))
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write_groups())
-        await asyncio.shield(future)
+        await _shielded(future)
 
     async def _write_groups(self) -> None:
         while self._endings:
@@ -337,3 +333,12 @@ class Journal:
             return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
         except sqlite3.Error as error:
             raise JournalError(f"{self.path}: {error}") from error
+
+
+async def _shielded(work: asyncio.Future[None]) -> None:
+    """Wait for what goes on if we are cancelled; its error is then nobody's, and no news."""
+    try:
+        await asyncio.shield(work)
+    except asyncio.CancelledError:
+        work.add_done_callback(lambda done: done.cancelled() or done.exception())
+        raise
