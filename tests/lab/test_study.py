@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tessy.errors import ConfigError, StudyError
 from tessy.lab.study import plan
-from tessy.lab.study.expect import Ahead, Expectation, Verdict, ahead, difference, expectations
+from tessy.lab.study.expect import Expectation, Verdict, ahead, difference, expectations
 from tessy.lab.study.job import SETTINGS
 from tessy.lab.study.page import page, percent, points, what_differs
 from tessy.lab.study.plots import draw
@@ -187,14 +187,14 @@ def test_differences_are_taken_seed_by_seed():
 @pytest.mark.parametrize(
     ("values", "whose"),
     [
-        ((0.10, 0.12, 0.11), Ahead.TESSY),
-        ((-0.10, -0.12, -0.11), Ahead.TEACHER_ONLY),
-        ((0.10, -0.12, 0.11), Ahead.OPEN),
-        ((0.5,), Ahead.OPEN),  # of one seed nobody knows
+        ((0.10, 0.12, 0.11), "TESSY"),
+        ((-0.10, -0.12, -0.11), "Teacher-Only"),
+        ((0.10, -0.12, 0.11), "open"),
+        ((0.5,), "open"),  # of one seed nobody knows
     ],
 )
 def test_whose_data_does_more_is_said_only_if_the_seeds_can_tell(values, whose):
-    assert ahead(Mean(values)) is whose
+    assert ahead(Mean(values)) == whose
 
 
 def test_a_condition_is_told_by_what_differs_from_the_main_one():

@@ -114,7 +114,6 @@ class Store:
     """
 
     def __init__(self, out: Path, segments: Sequence[Segment], annotator: str) -> None:
-        self.tally = Tally(len(segments))
         self._annotator = annotator
         known = {segment.id: segment for segment in segments}
         self._take_up(out, known)  # before anything is opened: what is refused stays as it is

@@ -122,9 +122,7 @@ class Stream(asyncio.Protocol):
         until = self._loop.time() + connect_s
         for left in range(len(self._place.addresses), 0, -1):
             address, port = self._place.addresses[-left]
-            share = (
-                until - self._loop.time()
-            ) / left  # one that never answers leaves time for others
+            share = (until - self._loop.time()) / left  # one may never answer
             try:
                 async with asyncio.timeout(share):
                     await self._loop.create_connection(

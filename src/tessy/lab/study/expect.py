@@ -127,17 +127,6 @@ def _forgetting(results: Results) -> Iterator[Expectation]:
     )
 
 
-class Ahead(StrEnum):
-    """Whose data does more in a condition, as far as the seeds can tell."""
-
-    TESSY = "TESSY"
-    """The whole interval is above zero."""
-    TEACHER_ONLY = "Teacher-Only"
-    """It is below."""
-    OPEN = "open"
-    """Zero lies in it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Contest:
     """TESSY's data against Teacher-Only's, in one condition.
@@ -151,11 +140,12 @@ class Contest:
     elsewhere: Mean
 
 
-def ahead(by: Mean) -> Ahead:
-    """Whose data does more, by how many more TESSY's student answers rightly."""
-    if by.value - by.half > 0:
-        return Ahead.TESSY
-    return Ahead.TEACHER_ONLY if by.value + by.half < 0 else Ahead.OPEN
+_AHEAD = {Verdict.MET: "TESSY", Verdict.NOT_MET: "Teacher-Only", Verdict.OPEN: "open"}
+
+
+def ahead(by: Mean) -> str:
+    """Whose data does more, by how many more TESSY's student answers rightly; or `open`."""
+    return _AHEAD[Expectation("TESSY's data does more", by).verdict]
 
 
 def contest(results: Results, condition: str) -> Contest | None:
