@@ -22,12 +22,12 @@ from pathlib import Path
 
 import world
 
-from tessy.boundary.evaluate import speed
 from tessy.boundary.protocol import Passage
 from tessy.boundary.registry import load
-from tessy.boundary.segments import gold_file
-from tessy.trajectory import Role
-from tessy.words import units
+from tessy.boundary.training.evaluate import speed
+from tessy.boundary.training.segments import gold_file
+from tessy.method.trajectory import Role
+from tessy.method.words import units
 
 HERE = Path(__file__).parent
 
@@ -67,7 +67,7 @@ class Measured:
         wall_s: Seconds from start to end, opening and probing included.
         bound_s: The least that it could have been.
         cpu_us: Of the client, for each token kept.
-        thrown: Share of the generated tokens that were thrown away, as the servers count them.
+        discarded: Share of the generated tokens that were discarded, as the servers count them.
         rss_mib: Resident memory of the client at its highest.
         most_in_flight: Calls at once, of all servers together.
     """
@@ -75,7 +75,7 @@ class Measured:
     wall_s: float
     bound_s: float
     cpu_us: float
-    thrown: float
+    discarded: float
     rss_mib: float
     most_in_flight: int
 
@@ -135,7 +135,7 @@ def run(case: Case) -> Measured:
         wall_s=found["wall_s"],
         bound_s=bound * case.slowness,
         cpu_us=1e6 * found["cpu_s"] / found["kept"],
-        thrown=1 - found["kept"] / generated,
+        discarded=1 - found["kept"] / generated,
         rss_mib=found["rss_mib"],
         most_in_flight=sum(each["most_in_flight"] for each in stats),
     )
@@ -151,7 +151,12 @@ def stats_of(url: str) -> dict[str, int]:
 def show(name: str, made: Measured) -> str:
     """A row."""
     ratio = made.wall_s / made.bound_s
-    cells = [f"{made.wall_s:.1f} s", f"{ratio:.3f}", f"{made.thrown:.1%}", f"{made.cpu_us:.1f} µs"]
+    cells = [
+        f"{made.wall_s:.1f} s",
+        f"{ratio:.3f}",
+        f"{made.discarded:.1%}",
+        f"{made.cpu_us:.1f} µs",
+    ]
     return f"| {name} | {' | '.join(cells)} |"
 
 
@@ -245,7 +250,7 @@ def streamed_ms(batch: int = 32, batches: int = 100) -> float:
 
 
 HEAD = (
-    "| schedule | wall | wall ÷ bound | thrown away | client CPU per kept token |\n"
+    "| schedule | wall | wall ÷ bound | discarded | client CPU per kept token |\n"
     "|---|---|---|---|---|"
 )
 DIGITS = {"predictor": "python:tessy.testing.predictors:digits"}

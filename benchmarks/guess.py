@@ -15,9 +15,9 @@ import math
 
 from tessy.boundary.protocol import Judgement, Passage
 from tessy.boundary.registry import SHIPPED, load
-from tessy.boundary.segments import gold_file
-from tessy.trajectory import Role
-from tessy.words import is_neutral, units
+from tessy.boundary.training.segments import gold_file
+from tessy.method.trajectory import Role
+from tessy.method.words import is_neutral, units
 
 
 def main() -> None:

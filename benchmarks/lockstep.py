@@ -22,8 +22,8 @@ import world
 from client import Asked
 
 from tessy.loop import run_loop
+from tessy.method.trajectory import Role
 from tessy.testing.prompts import HARMONY_OPENS
-from tessy.trajectory import Role
 
 CHUNK = {Role.STUDENT: 5, Role.TEACHER: 10}
 QUESTION = "[[{0}]] What is it?"

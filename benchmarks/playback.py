@@ -23,20 +23,20 @@ from typing import ClassVar
 import orjson
 import world
 
-from tessy.boundary.judge import Judge
+from tessy.boundary.batcher import Judge
 from tessy.config import Config
-from tessy.cooperate import Session, think
 from tessy.loop import run_loop
+from tessy.method.trajectory import Role
 from tessy.models import following
 from tessy.models.client import Client
-from tessy.models.formats import from_tokenizer
 from tessy.models.replicas import Replicas
+from tessy.models.session import Model
 from tessy.models.stream import Stream
-from tessy.models.tokens import LocalCodec
-from tessy.models.voice import Model
+from tessy.models.templates import from_tokenizer
+from tessy.models.tokenizers import LocalCodec
 from tessy.models.wire import Dialect
+from tessy.synthesis.cooperation import Session, think
 from tessy.testing.predictors import initials
-from tessy.trajectory import Role
 
 WORDS = 1000
 WARM_UP = 4

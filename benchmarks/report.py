@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 import tomli_w
 
+from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Ending, Journal
-from tessy.trajectory import Failure
 
 WORDS = 60_000
 TOKENS_A_WORD = 1.3
@@ -82,7 +82,7 @@ def sample(position: int, seed: int, words: list[str], tokens: int) -> Ending:
         **{f"{name}_tokens": count for name, count in counts.items()},
         "thinking_tokens": sum(counts.values()),
         "answer_tokens": 0 if failed else int((length - thinking) * TOKENS_A_WORD),
-        **{f"{name}_thrown_tokens": len(discards) for name in counts},
+        **{f"{name}_discarded_tokens": len(discards) for name in counts},
         "turns": len(discards) + 1,
         "hand_overs": len(discards) - 1,
         "thinking_cut_off": False,

@@ -15,8 +15,8 @@ from pathlib import Path
 from world import LATENCY, Script
 
 from tessy.loop import run_loop
+from tessy.method.trajectory import Role
 from tessy.testing import Latency, ScriptedServer
-from tessy.trajectory import Role
 
 
 async def main(

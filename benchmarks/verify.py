@@ -19,11 +19,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "verify"))
 from programs_of_others import contest, fenced, humaneval, mutant
 
 from tessy.loop import run_loop
-from tessy.verify.cases import Trial
-from tessy.verify.code import CodeVerifier
-from tessy.verify.limits import Limits, Settings
-from tessy.verify.protocol import Outcome, Row, Verdict
-from tessy.verify.sandbox import Sandbox
+from tessy.verifiers.cases import Trial
+from tessy.verifiers.code import CodeVerifier
+from tessy.verifiers.limits import Limits, Settings
+from tessy.verifiers.protocol import Outcome, Row, Verdict
+from tessy.verifiers.sandbox import Sandbox
 
 MUTANTS = Limits(cpu_s=2, total_s=20)
 

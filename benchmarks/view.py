@@ -24,10 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from tessy.record import THINK_CLOSE, THINK_OPEN
+from tessy.data.record import THINK_CLOSE, THINK_OPEN
+from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Ending, Journal
-from tessy.trajectory import Failure
 
 WORD = 6.5
 """Characters of a word, with the blank behind it."""
@@ -112,8 +112,8 @@ def _stats(tokens: int, teacher: int) -> dict[str, Any]:
         "teacher_tokens": teacher,
         "thinking_tokens": tokens,
         "answer_tokens": 5,
-        "student_thrown_tokens": tokens // 20,
-        "teacher_thrown_tokens": tokens // 10,
+        "student_discarded_tokens": tokens // 20,
+        "teacher_discarded_tokens": tokens // 10,
         "turns": tokens // 15,
         "hand_overs": tokens // 20,
         "thinking_cut_off": False,

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from tessy.method.trajectory import Role
 from tessy.testing import Latency, build_tokenizer
 from tessy.testing.prompts import question_key, read
-from tessy.trajectory import Role
 
 STYLE_MEAN, CAPABILITY_MEAN = 7, 24
 STYLE = tuple(a + b + c for a in ("ok", "wa", "hm", "so") for b in "aeiou" for c in "bdklmnrst")

@@ -14,8 +14,8 @@ import urllib.request
 
 from tessy.boundary.lexicon import LexiconPredictor
 from tessy.boundary.protocol import Passage
-from tessy.trajectory import Role
-from tessy.words import complete, units
+from tessy.method.trajectory import Role
+from tessy.method.words import complete, units
 
 CHUNK = 20  # tokens asked for in one turn
 LIMIT = 400  # turns

@@ -66,7 +66,7 @@ def _report(browser: Browser, page: Path, out: Path) -> None:
 
 
 def _sample(browser: Browser, url: str, run: Path, out: Path) -> None:
-    """The list, and the sample with most hand-overs, with what was thrown away."""
+    """The list, and the sample with most hand-overs, with what was discarded."""
     shown = browser.new_page(viewport=WIDE)
     shown.goto(url)
     shown.screenshot(path=out / "view-list.png")

@@ -1,4 +1,4 @@
-"""Records to export, made up; as `tessy.record` writes them."""
+"""Records to export, made up; as `tessy.data.record` writes them."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def record(
             "teacher_tokens": tokens[1],
             "thinking_tokens": sum(tokens),
             "answer_tokens": 0,
-            "student_thrown_tokens": 1,
-            "teacher_thrown_tokens": 2,
+            "student_discarded_tokens": 1,
+            "teacher_discarded_tokens": 2,
             "turns": 3,
             "hand_overs": 1,
             "thinking_cut_off": False,

@@ -9,20 +9,20 @@ from pathlib import Path
 
 import tomli_w
 
-from tessy import record
-from tessy.questions import Question
+from tessy.data import record
+from tessy.data.questions import Question
+from tessy.method.trajectory import Failure, Outcome, Part, Role, Trajectory, Turn
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Ending, Journal
-from tessy.trajectory import Failure, Outcome, Part, Role, Trajectory, Turn
 
 STUDENT, TEACHER = Role.STUDENT, Role.TEACHER
 
 
-def turn(role, kept, tokens, thrown="", gone=0, *, forced=False, outcome=Outcome.HANDED_OVER):
-    """A turn of thinking: `tokens` were generated, `gone` of them for `thrown`."""
+def turn(role, kept, tokens, discarded="", gone=0, *, forced=False, outcome=Outcome.HANDED_OVER):
+    """A turn of thinking: `tokens` were generated, `gone` of them for `discarded`."""
     return Turn(
-        role, Part.THINKING, outcome, kept=kept, thrown=thrown, forced=forced,
-        tokens=tokens, thrown_tokens=gone,
+        role, Part.THINKING, outcome, kept=kept, discarded=discarded, forced=forced,
+        tokens=tokens, discarded_tokens=gone,
     )  # fmt: skip
 
 

@@ -11,14 +11,14 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tessy.boundary.judge import Tell
+from tessy.boundary.batcher import Tell
 from tessy.boundary.protocol import Judgement, Passage
 from tessy.config import Config
-from tessy.cooperate import Session, answer, think
-from tessy.sizes import ChunkSizes
-from tessy.trajectory import Role, Trajectory, Turn
-from tessy.turns import Chunk, Finish
-from tessy.words import Unit, complete, units
+from tessy.method.chunks import ChunkSizes
+from tessy.method.trajectory import Role, Trajectory, Turn
+from tessy.method.turns import Chunk, Finish
+from tessy.method.words import Unit, complete, units
+from tessy.synthesis.cooperation import Session, answer, think
 
 END = "\x00end"
 

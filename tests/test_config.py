@@ -4,7 +4,7 @@ import pytest
 
 from tessy.config import Config, OnLimit, _names, load
 from tessy.errors import ConfigError
-from tessy.trajectory import Role
+from tessy.method.trajectory import Role
 
 ROOT = Path(__file__).parent.parent
 

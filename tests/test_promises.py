@@ -13,7 +13,7 @@ import pytest
 import tessy
 from tessy import errors
 from tessy.errors import TessyError
-from tessy.trajectory import Failure
+from tessy.method.trajectory import Failure
 from test_architecture import OWN, ROOT
 
 

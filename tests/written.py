@@ -5,24 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tessy import record
-from tessy.questions import Question
+from tessy.data import record
+from tessy.data.questions import Question
+from tessy.method.trajectory import Failure, Outcome, Part, Role, Trajectory, Turn
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Ending, Journal
-from tessy.trajectory import Failure, Outcome, Part, Role, Trajectory, Turn
 
 MODELS = {"student": "small", "teacher": "large"}
 
 
 @dataclass
 class Written:
-    """A sample: words of the student, of the teacher, what was thrown between them, the answer."""
+    """A sample: words of the student, the teacher, what was discarded between, the answer."""
 
     id: str
     question: str = "Why?"
     student: str = "okay, so"
     teacher: str = " x=7"
-    thrown: str = " perhaps"
+    discarded: str = " perhaps"
     answer: str = "It is 7."
     failure: Failure | None = None
     extra: dict[str, Any] = field(default_factory=dict)
@@ -34,14 +34,14 @@ class Written:
     def turns(self) -> list[Turn]:
         """What was written, in turns."""
         thinking, closed = Part.THINKING, Outcome.CLOSED
-        thrown = {"thrown": self.thrown, "thrown_tokens": 4}
+        discarded = {"discarded": self.discarded, "discarded_tokens": 4}
         given = Turn(
             Role.STUDENT,
             thinking,
             Outcome.HANDED_OVER,
             kept=self.student,
             tokens=self.student_tokens + 4,
-            **thrown,
+            **discarded,
         )
         taken = Turn(Role.TEACHER, thinking, closed, kept=self.teacher, tokens=self.teacher_tokens)
         return [given, taken, Turn(Role.STUDENT, Part.ANSWER, closed, kept=self.answer)]

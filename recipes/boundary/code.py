@@ -17,7 +17,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from tessy.boundary.segments import Segment, Trace, draw, write_segments
+from tessy.boundary.training.segments import Segment, Trace, draw, write_segments
 
 COMMIT = "a41dcbf8379b09d7c25e9b9074e26783318a73d5"
 TASKS = 60

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from traces import traces
 
-from tessy.boundary.segments import Segment, Trace, draw, split, write_segments
+from tessy.boundary.training.segments import Segment, Trace, draw, split, write_segments
 
 GOLD = {"mathematics": 122, "code": 90, "science": 102, "word problems": 122, "other": 62}
 POOL = {"mathematics": 900, "code": 700, "science": 800, "word problems": 900, "other": 300}

@@ -27,7 +27,8 @@ from traces import traces
 
 from tessy.boundary.protocol import Passage, Predictor, Scorer
 from tessy.boundary.registry import load
-from tessy.boundary.segments import (
+from tessy.boundary.settings import TrainSettings
+from tessy.boundary.training.segments import (
     Segment,
     draw,
     gold_file,
@@ -35,11 +36,10 @@ from tessy.boundary.segments import (
     spans_of,
     write_segments,
 )
-from tessy.boundary.settings import TrainSettings
-from tessy.boundary.train import train
-from tessy.boundary.walk import walk
-from tessy.trajectory import Role
-from tessy.words import units
+from tessy.boundary.training.train import train
+from tessy.boundary.training.walk import walk
+from tessy.method.trajectory import Role
+from tessy.method.words import units
 
 HERE = Path(__file__).parent
 SHIPPED = HERE.parent.parent / "src" / "tessy" / "boundary" / "english_1"

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from tessy.boundary.classifier import ClassifierPredictor
-from tessy.boundary.evaluate import Evaluation, evaluate
 from tessy.boundary.protocol import Judgement, Passage, Predictor
 from tessy.boundary.registry import SHIPPED, load
-from tessy.boundary.report import shown
-from tessy.boundary.segments import gold_file
-from tessy.reading import Reading
-from tessy.trajectory import Trajectory
-from tessy.words import units
+from tessy.boundary.training.evaluate import Evaluation, evaluate
+from tessy.boundary.training.report import shown
+from tessy.boundary.training.segments import gold_file
+from tessy.method.reading import Reading
+from tessy.method.trajectory import Trajectory
+from tessy.method.words import units
 
 COLUMNS = ("word_f1", "boundary_f1_near", "cut_near", "ece")
 WINDOWS = (32, 64, 100, 200)

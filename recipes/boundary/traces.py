@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tessy.boundary.segments import Trace
+from tessy.boundary.training.segments import Trace
 
 SUBJECTS = {
     "math": "mathematics",

@@ -33,24 +33,24 @@ __all__ = [
 
 _HOMES = {
     "Config": "tessy.config",
-    "Failure": "tessy.trajectory",
+    "Failure": "tessy.method.trajectory",
     "Judgement": "tessy.boundary.protocol",
     "Passage": "tessy.boundary.protocol",
     "Predictor": "tessy.boundary.protocol",
-    "Role": "tessy.trajectory",
-    "RunResult": "tessy.runs.tally",
+    "Role": "tessy.method.trajectory",
+    "RunResult": "tessy.runs.counters",
     "TessyError": "tessy.errors",
-    "asynthesize": "tessy.runs.synthesize",
-    "synthesize": "tessy.runs.synthesize",
+    "asynthesize": "tessy.synthesis.run",
+    "synthesize": "tessy.synthesis.run",
 }
 
 if TYPE_CHECKING:
     from tessy.boundary.protocol import Judgement, Passage, Predictor
     from tessy.config import Config
     from tessy.errors import TessyError
-    from tessy.runs.synthesize import asynthesize, synthesize
-    from tessy.runs.tally import RunResult
-    from tessy.trajectory import Failure, Role
+    from tessy.method.trajectory import Failure, Role
+    from tessy.runs.counters import RunResult
+    from tessy.synthesis.run import asynthesize, synthesize
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tessy.errors import ConfigError
-from tessy.trajectory import Role
+from tessy.method.trajectory import Role
 
 SMALLEST_CHUNK = 4
 """Tokens in which any model can write at least one character, whose bytes may be a token each."""
@@ -119,7 +119,7 @@ class Mode(StrEnum):
     STREAM = "stream"
     """One streamed request a span, left at the boundary."""
     CHUNKS = "chunks"
-    """Requests of `chunk` tokens, of which what lies behind the boundary is thrown away."""
+    """Requests of `chunk` tokens, of which what lies behind the boundary is discarded."""
 
 
 class Limits(StrictSettings):

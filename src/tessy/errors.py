@@ -30,8 +30,8 @@
     ├── ViewError             (also OSError)  a run's pages can't be served
     └── Outage                a model is gone; the run stopped and can be resumed
 
-A failure of one *sample* is data, not an exception: see `tessy.trajectory.Failure`. A message
-says what is wrong; `hint`, where there is one, says what to write or do instead.
+A failure of one *sample* is data, not an exception: see `tessy.Failure`. A message says
+what is wrong; `hint`, where there is one, says what to write or do instead.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ from contextlib import closing
 
 import pytest
 
-from tessy.boundary.annotate import Store, rejected_file
-from tessy.boundary.locate import Rejection
-from tessy.boundary.segments import Segment, dump
+from tessy.boundary.training.annotate import Store, rejected_file
+from tessy.boundary.training.locate import Rejection
+from tessy.boundary.training.segments import Segment, dump
 from tessy.errors import ConfigError, RunLocked
 
 DRAWN = [Segment(id=f"s{n}", text=f"so x={n}", question="q") for n in range(3)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tessy.boundary.calibrate import cheapest, platt
+from tessy.boundary.training.calibrate import cheapest, platt
 
 
 def test_platt_finds_the_temperature_and_bias_that_were_put_in():

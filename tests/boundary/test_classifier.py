@@ -13,8 +13,8 @@ from tessy.boundary import classifier
 from tessy.boundary.classifier import ClassifierPredictor
 from tessy.boundary.protocol import Passage, Scorer
 from tessy.boundary.settings import ClassifierSettings, Thresholds
-from tessy.trajectory import Role
-from tessy.words import units
+from tessy.method.trajectory import Role
+from tessy.method.words import units
 
 TEACHER, STUDENT = Role.TEACHER, Role.STUDENT
 LETTERS = "abcdefghijklmnopqrstuvwxyz .,\n0123456789"

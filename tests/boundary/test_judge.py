@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tessy.boundary.judge import Judge
+from tessy.boundary.batcher import Judge
 from tessy.boundary.protocol import Judgement, Passage
 from tessy.errors import PredictorError
-from tessy.trajectory import Role
+from tessy.method.trajectory import Role
 
 PATIENCE_S = 20
 

@@ -12,8 +12,8 @@ from tessy.boundary import verbatim
 from tessy.boundary.lexicon import LONGEST_PHRASE, LexiconPredictor, spans
 from tessy.boundary.phrases import Place, read_phrases
 from tessy.boundary.protocol import Judgement, Passage, Predictor
-from tessy.trajectory import Role
-from tessy.turns import LOOKAHEAD_WORDS
+from tessy.method.trajectory import Role
+from tessy.method.turns import LOOKAHEAD_WORDS
 
 EXAMPLES = Path(__file__).with_name("lexicon_examples.txt")
 

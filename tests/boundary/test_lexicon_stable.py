@@ -14,8 +14,8 @@ from tessy.boundary.kinds import Kind
 from tessy.boundary.kinds import kinds as kinds_of
 from tessy.boundary.lexicon import LONGEST_PHRASE, LexiconPredictor, spans
 from tessy.boundary.protocol import Judgement, Passage
-from tessy.trajectory import Role
-from tessy.words import complete, units
+from tessy.method.trajectory import Role
+from tessy.method.words import complete, units
 
 # --- Stable judgement ---------------------------------------------------------------------------
 

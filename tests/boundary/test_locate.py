@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessy.boundary.locate import Rejected, Rejection, locate, parse
-from tessy.boundary.segments import spans_of
-from tessy.words import units
+from tessy.boundary.training.locate import Rejected, Rejection, locate, parse
+from tessy.boundary.training.segments import spans_of
+from tessy.method.words import units
 
 TEXT = "Okay, so we need to add 3 and 4. Wait, so that is 7. Yes, 7 so it is."
 

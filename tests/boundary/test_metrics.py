@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessy.boundary.metrics import FARTHEST, FIGURES, Counts, Labelling, count, figures
+from tessy.boundary.training.metrics import FARTHEST, FIGURES, Counts, Labelling, count, figures
 
 KINDS = st.lists(st.booleans(), min_size=1, max_size=40)
 

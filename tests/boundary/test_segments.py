@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tessy.boundary.segments import (
+from tessy.boundary.training.segments import (
     Segment,
     Trace,
     draw,
@@ -21,7 +21,7 @@ from tessy.boundary.segments import (
     write_segments,
 )
 from tessy.errors import SegmentsError
-from tessy.words import units
+from tessy.method.words import units
 
 TEXTS = st.text(st.sampled_from("ab 1.\n,é"), min_size=1, max_size=60).filter(str.strip)
 

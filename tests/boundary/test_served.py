@@ -17,8 +17,8 @@ from boundary.test_transformers import make
 from tessy.boundary.protocol import Passage
 from tessy.boundary.registry import load
 from tessy.errors import AddressError, ConfigError, PredictorError
+from tessy.method.trajectory import Role
 from tessy.testing import build_tokenizer
-from tessy.trajectory import Role
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from tessy.boundary.traces import read_traces
+from tessy.boundary.training.traces import read_traces
 from tessy.errors import SegmentsError
 
 THOUGHT = {"role": "assistant", "content": "<think>\nHm, 3.\n</think>\n\n3"}

@@ -24,20 +24,20 @@ from transformers import (
 
 from boundary.test_transformers import make
 from tessy.boundary.classifier import ClassifierPredictor
-from tessy.boundary.encode import IGNORED, Example, examples
-from tessy.boundary.metrics import FIGURES, Counts, count
 from tessy.boundary.protocol import Passage
 from tessy.boundary.registry import load
-from tessy.boundary.segments import Segment, is_style, spans_of, split
 from tessy.boundary.settings import ClassifierSettings, TrainSettings
 from tessy.boundary.tagger import Tagger, TaggerConfig
-from tessy.boundary.train import train
+from tessy.boundary.training.encode import IGNORED, Example, examples
+from tessy.boundary.training.metrics import FIGURES, Counts, count
+from tessy.boundary.training.segments import Segment, is_style, spans_of, split
+from tessy.boundary.training.train import train
+from tessy.boundary.training.walk import labellings, truth
 from tessy.boundary.transformers import TorchNetwork
-from tessy.boundary.walk import labellings, truth
 from tessy.errors import ConfigError, SegmentsError
+from tessy.method.trajectory import Role
+from tessy.method.words import units
 from tessy.testing import build_tokenizer
-from tessy.trajectory import Role
-from tessy.words import units
 
 STYLE = ["okay,", "wait,", "so", "let", "me", "think"]
 CAPABILITY = ["x=3", "seven", "sum", "is", "even", "f(2)"]
@@ -266,7 +266,7 @@ def test_examples_are_cut_behind_whole_words(trained):
 
 
 def test_which_examples_are_cut_depends_on_the_epoch_and_the_share(trained):
-    from tessy.boundary.fit import _Examples
+    from tessy.boundary.training.fit import _Examples
 
     tokenizer = Tokenizer.from_file(str(trained[0].folder / "tokenizer.json"))
     made = list(examples(segments(60), tokenizer, window=200, shift=False))
@@ -285,7 +285,7 @@ def test_which_examples_are_cut_depends_on_the_epoch_and_the_share(trained):
 
 @pytest.mark.parametrize(("balance", "ratio"), [(0.0, 1.0), (1.0, 4.0), (0.5, 2.0)])
 def test_the_rarer_kind_is_weighted_up(balance, ratio):
-    from tessy.boundary.fit import _Loss
+    from tessy.boundary.training.fit import _Loss
 
     labels = torch.tensor([[0, 0, 0, 0, 1, IGNORED]])
     loss = _Loss([Example(list(range(6)), labels[0].tolist(), ())], balance)

@@ -26,8 +26,8 @@ from tessy.boundary.protocol import Passage, Predictor
 from tessy.boundary.registry import load
 from tessy.boundary.settings import ClassifierSettings
 from tessy.errors import AddressError, ConfigError
+from tessy.method.trajectory import Role
 from tessy.testing import build_tokenizer
-from tessy.trajectory import Role
 
 WINDOW_TOKENS = ClassifierSettings().window
 CAPABILITY_STYLE = ("capability", "style")

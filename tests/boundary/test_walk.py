@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessy.boundary.protocol import Judgement, Passage
-from tessy.boundary.segments import Segment
-from tessy.boundary.walk import labellings, truth, walk
+from tessy.boundary.training.segments import Segment
+from tessy.boundary.training.walk import labellings, truth, walk
+from tessy.method.trajectory import Role
+from tessy.method.words import units
 from tessy.testing.predictors import AgreeablePredictor, ContraryPredictor, DigitPredictor
-from tessy.trajectory import Role
-from tessy.words import units
 
 
 class Oracle:

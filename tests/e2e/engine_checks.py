@@ -7,9 +7,9 @@ from pathlib import Path
 
 from conftest import lines, tessy
 from tessy.config import Sampling
+from tessy.models.capabilities import probe, stops_early
 from tessy.models.client import Client
 from tessy.models.following import ReadAll
-from tessy.models.probe import probe, stops_early
 from tessy.models.wire import Completion, Encoded, Request
 
 GREEDY = Sampling(temperature=0, top_p=1, top_k=0)

@@ -12,12 +12,12 @@ import pytest
 from conftest import PREDICTOR, faulty, lines, start, tessy, two_servers, write_questions
 from tessy.cli.paint import visible
 from tessy.errors import JournalError
+from tessy.method.trajectory import Role
 from tessy.runs.folder import RunFolder
 from tessy.runs.progress import STYLES
 from tessy.runs.reader import Reader
 from tessy.testing import EchoScript, Latency, LoopScript, ScriptedServer
 from tessy.testing.faults import Fault
-from tessy.trajectory import Role
 
 AGREEABLE = "python:tessy.testing.predictors:agreeable"
 WIDE = {"COLUMNS": "20000"}
@@ -239,19 +239,19 @@ async def test_show_paints_each_word_in_the_colour_of_who_wrote_it(made):
     assert squeezed(content) in squeezed(plain)
 
 
-async def test_show_adds_what_was_thrown_away_where_it_fell(made):
+async def test_show_adds_what_was_discarded_away_where_it_fell(made):
     colours = {"FORCE_COLOR": "1", "COLORTERM": "truecolor", "TERM": "xterm-256color"}
     with Reader(RunFolder(made)) as reader:
         entry = reader.entry("q0")
     discards = entry.trace["discards"]
     assert len(discards) > 1
     without = await tessy("show", made, "q0", **WIDE, **colours)
-    with_ = await tessy("show", made, "q0", "--thrown", **WIDE, **colours)
+    with_ = await tessy("show", made, "q0", "--discarded", **WIDE, **colours)
     struck = r"\x1b\[2;9;38[\d;]*m([^\x1b]*)\x1b\[0m"
     assert not re.search(struck, without.out)
-    thrown = "".join(re.findall(struck, with_.out))
+    discarded = "".join(re.findall(struck, with_.out))
     bracketed = "".join(f"⟦{discard['text']}⟧" for discard in discards)
-    assert "".join(thrown.split()) == "".join(bracketed.split())
+    assert "".join(discarded.split()) == "".join(bracketed.split())
     rest = re.sub(r"\x1b\[[\d;]*m", "", re.sub(struck, "", with_.out))
     content = lines(made / "dataset.jsonl")[0]["messages"][-1]["content"]
     assert "".join(content.split()) in "".join(rest.split())
@@ -408,7 +408,7 @@ def test_control_characters_are_pictures_one_for_one():
 @pytest.mark.parametrize("failing", [False, True])
 @pytest.mark.parametrize("colour", [{}, {"FORCE_COLOR": "1", "TERM": "xterm-256color"}])
 async def test_hostile_text_is_shown_and_not_obeyed(tmp_path, colour, failing):
-    """In the question, its id, the thinking, the answer and what was thrown away."""
+    """In the question, its id, the thinking, the answer and what was discarded."""
     questions = tmp_path / "q.jsonl"
     sample = "[/red]\x1b[2J"
     questions.write_text(json.dumps({"id": sample, "prompt": HOSTILE}) + "\n")
@@ -428,7 +428,7 @@ async def test_hostile_text_is_shown_and_not_obeyed(tmp_path, colour, failing):
     assert "[/red]" in thinking
     assert "\x1b[2J" in thinking
     listed = await tessy("show", run, **WIDE, **colour)
-    done = await tessy("show", run, sample, "--thrown", **WIDE, **colour)
+    done = await tessy("show", run, sample, "--discarded", **WIDE, **colour)
     assert done.code == listed.code == 0, done.err + listed.err
     for out in (done.out, listed.out):
         bare = re.sub(r"\x1b\[[\d;]*m", "", out)  # what tessy paints with

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from export_samples import record, write_records
-from tessy.export.job import export
-from tessy.export.settings import validated
+from tessy.exporting.job import export
+from tessy.exporting.settings import validated
 from tiny_models import write_model
 
 FACTORY = os.environ.get("TESSY_LLAMAFACTORY", "")

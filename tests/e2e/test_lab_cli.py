@@ -7,10 +7,10 @@ import signal
 import pytest
 
 from e2e.conftest import lines, start, tessy
-from tessy.boundary.segments import read_segments
+from tessy.boundary.training.segments import read_segments
+from tessy.data.questions import read
 from tessy.lab.families import FAMILIES
 from tessy.lab.questions import Split, questions, split_of
-from tessy.questions import read
 
 pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")
 

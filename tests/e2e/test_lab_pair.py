@@ -20,11 +20,11 @@ from tessy.lab.settings import settings_for
 from tessy.lab.train import LOG_FILE, TRAINING_FILE
 from tessy.lab.vocabulary import write_vocabulary
 from tessy.lab.voices import voice
+from tessy.method.trajectory import Role
 from tessy.models import local, weights
 from tessy.models.address import parse
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import Reader
-from tessy.trajectory import Role
 
 pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")
 

@@ -15,7 +15,7 @@ from tessy.config import ModelSettings
 from tessy.models import local, weights
 from tessy.models.address import parse
 from tessy.models.client import Client
-from tessy.models.tokens import Piece, ServerCodec
+from tessy.models.tokenizers import Piece, ServerCodec
 from tiny_models import write_gguf, write_models
 
 pytestmark = pytest.mark.models

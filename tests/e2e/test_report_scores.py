@@ -13,11 +13,11 @@ import pytest
 from conftest import tessy
 from made_runs import STUDENT, TEACHER, Made, answer, last, turn, write_run
 from scoring_server import ScoringServer, logprobs
-from tessy.models.formats import from_tokenizer
-from tessy.models.tokens import LocalCodec, Piece
+from tessy.models.templates import from_tokenizer
+from tessy.models.tokenizers import LocalCodec, Piece
 from tessy.report.gather import sources
-from tessy.scoring import weights
-from tessy.scoring.score import Texts, score
+from tessy.report.scoring import weights
+from tessy.report.scoring.score import Texts, score
 from tessy.testing import EchoScript, ScriptedServer
 from tiny_models import write_model
 

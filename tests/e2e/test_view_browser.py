@@ -11,10 +11,10 @@ import pytest
 
 from browser import fresh_page
 from conftest import start, two_servers, write_questions
+from tessy.method.trajectory import Failure, Outcome
 from tessy.printable import visible
 from tessy.runs.folder import RunFolder
 from tessy.testing import Latency
-from tessy.trajectory import Failure, Outcome
 from viewing import viewing
 from written import Written, write_run
 
@@ -66,7 +66,7 @@ def few() -> list[Written]:
         Written("q0", "What is one?"),
         Written("q1", "What is two?", student="hmm, wait", teacher_tokens=90),
         Written("q2", "What is three?", failure=Failure.REPETITION),
-        Written("q3", "What is four?", thrown=" forget this"),
+        Written("q3", "What is four?", discarded=" forget this"),
     ]
 
 
@@ -128,7 +128,7 @@ async def test_a_sample_shows_who_wrote_what(tmp_path, browser):
         assert "hand-overs\n1 in 3 turns" in numbers
 
 
-async def test_what_was_thrown_away_is_shown_on_demand(tmp_path, browser):
+async def test_what_was_discarded_away_is_shown_on_demand(tmp_path, browser):
     """Struck through, where it fell; by the key, by the box, and on the next page as well."""
     run = await made(tmp_path, few())
     async with viewing(run) as view, looking(browser, view) as page:
@@ -147,7 +147,7 @@ async def test_what_was_thrown_away_is_shown_on_demand(tmp_path, browser):
         await page.keyboard.press("k")
         await page.wait_for_url("**sample=q2**")
         assert await page.locator("#trace del").is_visible()
-        await page.get_by_label("Show what was thrown away").click()
+        await page.get_by_label("Show what was discarded").click()
         assert not await page.locator("#trace del").is_visible()
 
 
@@ -252,7 +252,7 @@ async def test_pages_read_without_scripts(tmp_path, browser):
         await page.get_by_role("button", name="Filter").click()
         assert await page.locator(".empty").inner_text() == "No sample is like that."
         await page.goto(f"{view.url}sample?sample=q3")
-        await page.get_by_label("Show what was thrown away").click()
+        await page.get_by_label("Show what was discarded").click()
         assert await page.locator("#trace del").is_visible()
         assert not await page.get_by_role("button", name="Keys").is_visible()
 
@@ -328,7 +328,7 @@ async def test_drafts_that_were_set_aside(tmp_path, browser):
 
 
 async def test_a_long_trace_is_drawn_whole(tmp_path, browser):
-    """100,000 characters in 2,000 spans, and as many stretches that were thrown away."""
+    """100,000 characters in 2,000 spans, and as many stretches that were discarded."""
     folder = RunFolder(tmp_path / "run")
     sample = Written("long")
     turns = sample.turns()
@@ -336,7 +336,7 @@ async def test_a_long_trace_is_drawn_whole(tmp_path, browser):
     words = " and so on and so forth, until it is long enough"
     sample.turns = lambda: [
         *(
-            turn._replace(kept=words, outcome=Outcome.HANDED_OVER, thrown=" or not")
+            turn._replace(kept=words, outcome=Outcome.HANDED_OVER, discarded=" or not")
             for turn in many
         ),
         *turns[1:],

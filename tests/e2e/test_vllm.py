@@ -19,11 +19,11 @@ from conftest import tessy, write_questions
 from engine_checks import asked, check_events, check_modes, check_streams, greedy
 from scoring_server import logprobs
 from tessy.config import ModelSettings
+from tessy.models.capabilities import probe
 from tessy.models.client import Client
 from tessy.models.following import ReadNothing
-from tessy.models.probe import probe
 from tessy.models.score import Way, prompt_logprobs, way_of
-from tessy.models.tokens import LocalCodec, Piece
+from tessy.models.tokenizers import LocalCodec, Piece
 from tiny_models import write_models
 
 PYTHON = os.environ.get("TESSY_VLLM_PYTHON", "")

@@ -28,7 +28,7 @@ def children(pid: int) -> list[int]:
             command = (entry.parent / "cmdline").read_text()
         except OSError:
             continue
-        if int(fields[1]) == pid and "tessy.runs.worker" in command:
+        if int(fields[1]) == pid and "tessy.synthesis.worker" in command:
             found.append(int(entry.parent.name))
     return found
 

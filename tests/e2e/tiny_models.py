@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tessy.sft import gguf
 from tessy.testing import build_tokenizer
+from tessy.training import gguf
 
 FLAVOURS = {"student": "qwen3", "teacher": "gpt-oss"}
 LAYERS, SIZE, MIDDLE, HEADS, CONTEXT = 2, 64, 128, 2, 4096

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from tessy.verify.protocol import Verdict
+from tessy.verifiers.protocol import Verdict
 
 
 class EvenVerifier:

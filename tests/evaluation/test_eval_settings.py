@@ -7,7 +7,7 @@ import pytest
 from tessy.config import OnWrong, Sampling
 from tessy.errors import ConfigError
 from tessy.evaluation.settings import SAMPLING, load
-from tessy.methods import method_of
+from tessy.synthesis.methods import method_of
 
 
 def test_nothing_but_a_model_is_measured_as_the_paper_does():

@@ -8,7 +8,7 @@ import pytest
 
 from tessy.evaluation.evaluate import as_json
 from tessy.evaluation.measure import Run, Standing, measure, standing_of
-from tessy.trajectory import Failure
+from tessy.method.trajectory import Failure
 
 
 def runs(question, *standings, group="", tokens=10):

@@ -22,9 +22,9 @@ from tessy.lab.questions import Split, questions
 from tessy.lab.settings import LabSettings, settings_for
 from tessy.lab.train import train
 from tessy.lab.vocabulary import CONTROL, write_vocabulary
-from tessy.models.tokens import LocalCodec, Piece
+from tessy.method.trajectory import Role
+from tessy.models.tokenizers import LocalCodec, Piece
 from tessy.models.weights import lab_folder
-from tessy.trajectory import Role
 from texts import any_text, model_text
 
 pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")

@@ -19,11 +19,11 @@ from tessy.lab.questions import Split, draw, family_named, questions, score, spl
 from tessy.lab.segments import segments
 from tessy.lab.voices import Alone, render, voice
 from tessy.lab.world import Slot, never, sometimes
-from tessy.trajectory import Role
-from tessy.verify.extract import final_answer
-from tessy.verify.protocol import Outcome
-from tessy.verify.registry import load
-from tessy.words import units
+from tessy.method.trajectory import Role
+from tessy.method.words import units
+from tessy.verifiers.extract import final_answer
+from tessy.verifiers.protocol import Outcome
+from tessy.verifiers.registry import load
 
 pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")
 

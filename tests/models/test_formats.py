@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessy.errors import ConfigError
-from tessy.models.formats import NAMED, defuse, from_template, from_tokenizer, named
-from tessy.models.tokens import LocalCodec, Piece
+from tessy.models.templates import NAMED, defuse, from_template, from_tokenizer, named
+from tessy.models.tokenizers import LocalCodec, Piece
 from tessy.testing.tokenizers import build_tokenizer
 from texts import any_text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessy.models.voice import _Gate
+from tessy.models.session import _Gate
 
 ENDS = ("</think>", "<|end|>")
 texts = st.text(st.sampled_from("ab <>/|th"), max_size=30)

@@ -8,10 +8,10 @@ import pytest
 
 from tessy.config import load
 from tessy.errors import ConfigError
+from tessy.method.trajectory import Role
 from tessy.models import probe
 from tessy.models.open import open_pair
 from tessy.testing import CooperativeScript, Latency, ScriptedServer
-from tessy.trajectory import Role
 
 SLOW = Latency(token_s=0.005)
 BOTH = frozenset(Role)

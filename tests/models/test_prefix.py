@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulation import END, WordPredictor, config, run, session, together
-from tessy.models.formats import named
+from tessy.method.trajectory import Part, Role, SampleFailed, Trajectory
+from tessy.method.turns import Chunk, Finish
 from tessy.models.prefix import IdPrefix
-from tessy.models.tokens import LocalCodec, Piece
+from tessy.models.templates import named
+from tessy.models.tokenizers import LocalCodec, Piece
 from tessy.testing.tokenizers import build_tokenizer
-from tessy.trajectory import Part, Role, SampleFailed, Trajectory
-from tessy.turns import Chunk, Finish
 from texts import model_text
 
 ASKED = [{"role": "user", "content": "How many <|im_end|> are there?"}]
@@ -160,7 +160,7 @@ def test_own_ids_are_kept_where_the_server_returns_them(codecs):
     run(voice.prefix.prompt(trajectory))
     opening = len(voice.prefix.ids)
     from tessy.boundary.protocol import Judgement
-    from tessy.turns import settle
+    from tessy.method.turns import settle
 
     chunk = Chunk(" okay then", Finish.LENGTH, len(letters), tuple(letters))
     turn = settle(trajectory, chunk, Judgement(None, 5))

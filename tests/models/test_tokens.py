@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessy.models.tokens import LocalCodec
+from tessy.models.tokenizers import LocalCodec
 from tessy.testing.tokenizers import build_tokenizer
 
 VOCABULARY = 420

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from made_runs import STUDENT, TEACHER, Made, answer, last, turn
-from tessy.trajectory import Failure, Outcome
+from tessy.method.trajectory import Failure, Outcome
 
 
 def tessy_samples() -> list[Made]:

@@ -1,6 +1,6 @@
 """Every number of a small report, computed by hand: the runs of `by_hand.py`.
 
-    tessy         student                        teacher             thrown away
+    tessy         student                        teacher             discarded
     q0            Wait so | okay so | four       two two four        two (S), okay (T)
     q1            Okay | two                     one one two         one (S)
     q2            so three | three               Hmm (forced)        three (S), so (T)
@@ -21,8 +21,8 @@ import pytest
 from by_hand import student_samples, tessy_samples
 
 from made_runs import write_run
-from tessy.analysis.figures import Bootstrap
 from tessy.report.build import Report
+from tessy.report.figures.figures import Bootstrap
 from tessy.report.make import Wanted, make
 from tessy.report.markdown import as_markdown
 from tessy.report.numbers import as_json
@@ -64,8 +64,8 @@ def test_sums_of_the_finished_samples(run):
     assert run.accounts.finished.sums == {
         "student_tokens": 5 + 2 + 3,
         "teacher_tokens": 3 + 3 + 1,
-        "student_thrown_tokens": 1 + 1 + 1,
-        "teacher_thrown_tokens": 1 + 0 + 1,
+        "student_discarded_tokens": 1 + 1 + 1,
+        "teacher_discarded_tokens": 1 + 0 + 1,
         "thinking_tokens": 7 + 4 + 3,
         "answer_tokens": 1 + 1 + 1,
         "turns": 4 + 3 + 4,
@@ -80,7 +80,7 @@ def test_figures_of_the_finished_samples(run):
     assert values(run.accounts.finished) == pytest.approx(
         {
             "teacher_share": 7 / 17,
-            "thrown_share": 5 / 22,
+            "discarded_share": 5 / 22,
             "tokens_a_sample": 17 / 3,
             "thinking_tokens_a_sample": 14 / 3,
             "answer_tokens_a_sample": 1,
@@ -99,7 +99,7 @@ def test_figures_of_failed_samples_and_of_all(run):
     assert lost["teacher_share"] == 0
     assert lost["tokens_a_request"] == pytest.approx(3 / 2)
     assert everything["teacher_share"] == pytest.approx(7 / 20)
-    assert everything["thrown_share"] == pytest.approx(5 / 25)
+    assert everything["discarded_share"] == pytest.approx(5 / 25)
     assert everything["seconds_a_sample"] == pytest.approx(10 / 4)
     assert run.accounts.lost_share == pytest.approx(3 / 25)
 
@@ -255,10 +255,10 @@ def test_hand_over_words(run):
                                  "teacher": (("four", 1), ("hmm", 1))}  # fmt: skip
 
 
-def test_what_was_thrown_away_and_why(run):
-    thrown = {why.name: (each.times, each.words, dict(each.first))
-              for why, each in run.style.thrown.items()}  # fmt: skip
-    assert thrown == {
+def test_what_was_discarded_away_and_why(run):
+    discarded = {why.name: (each.times, each.words, dict(each.first))
+              for why, each in run.style.discarded.items()}  # fmt: skip
+    assert discarded == {
         "CAPABILITY": (3, 3, {"two": 1, "one": 1, "three": 1}),
         "STYLE": (2, 2, {"okay": 1, "so": 1}),
         "ANSWER": (0, 0, {}),

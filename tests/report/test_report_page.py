@@ -7,9 +7,9 @@ import re
 import pytest
 
 from made_runs import STUDENT, TEACHER, Made, answer, last, turn, write_run
-from tessy.analysis.figures import Bootstrap
+from tessy.method.trajectory import Failure
+from tessy.report.figures.figures import Bootstrap
 from tessy.report.make import Wanted, make, write
-from tessy.trajectory import Failure
 
 HOSTILE = (
     "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
@@ -88,12 +88,12 @@ async def test_the_page_s_own_style_is_allowed_and_no_other(shown):
     assert any("Content Security Policy" in event for event in events)
 
 
-async def test_what_was_thrown_away_can_be_hidden(shown):
+async def test_what_was_discarded_away_can_be_hidden(shown):
     opened, _ = shown
     await opened.click("#traces summary")
-    seen = "document.querySelector('#traces .trace s.thrown').checkVisibility()"
+    seen = "document.querySelector('#traces .trace s.discarded').checkVisibility()"
     assert await opened.evaluate(seen)
-    await opened.click("#thrown")
+    await opened.click("#discarded")
     assert not await opened.evaluate(seen)
 
 

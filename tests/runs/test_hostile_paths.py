@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from tessy.cli.paint import paint_list
-from tessy.export.source import find
+from tessy.exporting.source import find
 from tessy.report.gather import sources
+from tessy.report.scoring.store import FILE, Store
+from tessy.report.viewer.filters import Filter
+from tessy.report.viewer.index import Index, index_path
+from tessy.report.viewer.search import Search
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import Reader, export
-from tessy.scoring.store import FILE, Store
-from tessy.verify.responses import read_responses
-from tessy.view.filters import Filter
-from tessy.view.index import Index, index_path
-from tessy.view.search import Search
+from tessy.verifiers.responses import read_responses
 from written import Written, write_run
 
 HOSTILE = [

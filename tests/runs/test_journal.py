@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tessy.errors import JournalError
+from tessy.method.trajectory import Failure, Outcome, Part, Role, Turn
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Ending, Journal
 from tessy.runs.packing import turn_from_json, turn_to_json
 from tessy.runs.reader import Reader
-from tessy.trajectory import Failure, Outcome, Part, Role, Turn
 from texts import any_text
 
 turns = st.builds(
@@ -27,11 +27,11 @@ turns = st.builds(
     outcome=st.sampled_from(Outcome),
     kept=any_text,
     pending=any_text,
-    thrown=any_text,
+    discarded=any_text,
     forced=st.booleans(),
     tokens=st.integers(0, 99),
     pending_tokens=st.integers(0, 99),
-    thrown_tokens=st.integers(0, 99),
+    discarded_tokens=st.integers(0, 99),
     ids=st.none() | st.lists(st.integers(0, 2**20), max_size=9).map(tuple),
     asked=st.integers(0, 99),
     draft=st.integers(0, 99),

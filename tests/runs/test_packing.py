@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tessy.method.trajectory import Failure, Outcome, Part, Role, Trajectory, Turn
 from tessy.runs.packing import pack, turn_from_json, turn_to_json, unpack
-from tessy.trajectory import Failure, Outcome, Part, Role, Trajectory, Turn
 
 COUNTS = st.integers(0, 10**6)
 TURNS = st.builds(
@@ -18,11 +18,11 @@ TURNS = st.builds(
     outcome=st.sampled_from(Outcome),
     kept=st.text(),
     pending=st.text(),
-    thrown=st.text(),
+    discarded=st.text(),
     forced=st.booleans(),
     tokens=COUNTS,
     pending_tokens=COUNTS,
-    thrown_tokens=COUNTS,
+    discarded_tokens=COUNTS,
     ids=st.none() | st.lists(COUNTS).map(tuple),
     asked=COUNTS,
     draft=COUNTS,

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessy.config import load
-from tessy.questions import BadLine, Question, Questions
+from tessy.data.questions import BadLine, Question, Questions
+from tessy.method.trajectory import Failure
 from tessy.runs.plan import plan
-from tessy.trajectory import Failure
 
 ENDS = st.sampled_from([None, Failure.REPETITION, Failure.MODEL_ERROR])
 

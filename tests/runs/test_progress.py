@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tessy.method.trajectory import Failure, Outcome, Part, Role, Turn
 from tessy.runs import progress
+from tessy.runs.counters import RunResult, Tally
 from tessy.runs.progress import Progress, Show, duration, number, percent, plain_line, summary
-from tessy.runs.tally import RunResult, Tally
-from tessy.trajectory import Failure, Outcome, Part, Role, Turn
 
 
 class Clock:
@@ -26,8 +26,8 @@ class Clock:
         return self.now
 
 
-def turn(role: Role, tokens: int, thrown: int = 0) -> Turn:
-    return Turn(role, Part.THINKING, Outcome.WENT_ON, tokens=tokens, thrown_tokens=thrown)
+def turn(role: Role, tokens: int, discarded: int = 0) -> Turn:
+    return Turn(role, Part.THINKING, Outcome.WENT_ON, tokens=tokens, discarded_tokens=discarded)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def tally(clock):
     made = Tally(10, finished=1, failed=Counter({Failure.REFUSED: 1}), ended_before=2, clock=clock)
     made.turn(turn(Role.STUDENT, 40, 10))
     made.turn(turn(Role.TEACHER, 100, 20))
-    made.turn(turn(Role.TEACHER, 20, 30))  # it throws away what was pending as well
+    made.turn(turn(Role.TEACHER, 20, 30))  # it discards what was pending as well
     made.requests = 8
     made.end(None)
     made.end(None)
@@ -58,7 +58,7 @@ def test_numbers_of_a_tally(tally):
     assert tally.seconds == 20
     assert tally.kept == {Role.STUDENT: 30, Role.TEACHER: 70}
     assert tally.teacher_share == 0.7
-    assert tally.thrown_share == 60 / 160
+    assert tally.discarded_share == 60 / 160
     assert tally.tokens_a_request == 12.5
     assert tally.tokens_a_second(Role.STUDENT) == 1.5
     assert tally.tokens_a_second(Role.TEACHER) == 3.5
@@ -76,13 +76,13 @@ def test_the_time_to_go_is_at_the_pace_of_this_start(tally, clock):
 def test_a_tally_of_nothing(clock):
     tally = Tally(3, finished=2, ended_before=2, clock=clock)
     assert tally.teacher_share is None
-    assert tally.thrown_share is None
+    assert tally.discarded_share is None
     assert tally.tokens_a_request is None
     assert tally.eta_s is None
     assert tally.tokens_a_second(Role.STUDENT) == 0
     assert plain_line(tally) == (
         "2 of 3 done, 0 failed, 0 running, student 0 tokens/s, teacher 0 tokens/s, "
-        "teacher share –, thrown away –, – tokens a request, – to go"
+        "teacher share –, discarded –, – tokens a request, – to go"
     )
 
 
@@ -97,7 +97,7 @@ def test_two_tallies_share_nothing(clock):
 def test_the_line_for_logs(tally):
     assert plain_line(tally) == (
         "6 of 10 done, 2 failed, 2 running, student 2 tokens/s, teacher 4 tokens/s, "
-        "teacher share 70.0%, thrown away 37.5%, 12.5 tokens a request, 20 s to go"
+        "teacher share 70.0%, discarded 37.5%, 12.5 tokens a request, 20 s to go"
     )
 
 
@@ -130,9 +130,9 @@ def test_the_summary_accounts_for_every_sample(tally):
         "samples 10 = 4 finished + 2 failed + 4 to do",
         "1 refused",
         "1 repetition",
-        "student 30 tokens kept, 10 thrown away",
-        "teacher 70 tokens kept, 50 thrown away",
-        "teacher share 70.0%, thrown away 37.5%, 12.5 tokens a request",
+        "student 30 tokens kept, 10 discarded",
+        "teacher 70 tokens kept, 50 discarded",
+        "teacher share 70.0%, discarded 37.5%, 12.5 tokens a request",
         "student's server faults met: 3 server_error",
         "time 1 min 01 s",
         "data set runs/first/dataset.jsonl",

@@ -91,7 +91,7 @@ def test_the_same_arguments_make_the_same_tokenizer_and_others_another(tmp_path)
 
 
 def test_chat_templates_render_in_their_family(folders):
-    from tessy.models.formats import from_tokenizer
+    from tessy.models.templates import from_tokenizer
 
     messages = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "6*7?"}]
     endings = {

@@ -6,11 +6,11 @@ from itertools import islice
 
 import pytest
 
+from tessy.method.trajectory import Outcome, Part, Role, Trajectory
+from tessy.method.turns import Chunk, Finish, passage, settle
 from tessy.testing import CooperativeScript
 from tessy.testing.codec import PieceCodec
 from tessy.testing.predictors import agreeable, contrary, digits, writer_of
-from tessy.trajectory import Outcome, Part, Role, Trajectory
-from tessy.turns import Chunk, Finish, passage, settle
 
 OPENED = {
     Role.STUDENT: "<|im_start|>user\nWhat is 6*7?<|im_end|>\n<|im_start|>assistant\n<think>\n",

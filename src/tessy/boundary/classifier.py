@@ -24,8 +24,8 @@ from tokenizers import Tokenizer
 
 from tessy.boundary.protocol import Judgement, Passage
 from tessy.boundary.settings import ClassifierSettings
-from tessy.trajectory import Role
-from tessy.words import Unit, complete, is_neutral, units
+from tessy.method.trajectory import Role
+from tessy.method.words import Unit, complete, is_neutral, units
 
 _REMEMBERED = 16_384
 _CHARACTERS_A_TOKEN = 8

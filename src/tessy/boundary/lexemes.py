@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
-from tessy.words import Unit, is_neutral
+from tessy.method.words import Unit, is_neutral
 
 BEFORE_WORD = '([{"“«*…—–-'
 BEHIND_WORD = '.,;:!?)]}"”»*…—–-'

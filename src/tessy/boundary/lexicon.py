@@ -44,8 +44,8 @@ from tessy.boundary.lexemes import (
 from tessy.boundary.phrases import lexicon
 from tessy.boundary.protocol import Judgement, Passage
 from tessy.boundary.verbatim import stretches
-from tessy.trajectory import Role
-from tessy.words import complete, is_neutral, units
+from tessy.method.trajectory import Role
+from tessy.method.words import complete, is_neutral, units
 
 LONGEST_PHRASE = 8
 """Words of the longest phrase; at most one less is left undecided (`turns.LOOKAHEAD_WORDS`)."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from tessy.trajectory import Role
+from tessy.method.trajectory import Role
 
 
 class Passage(NamedTuple):

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 
 from tessy.boundary.protocol import Predictor
 from tessy.errors import AddressError, PredictorError, TessyError
-from tessy.trajectory import Role
+from tessy.method.trajectory import Role
 
 SHIPPED = "english-1"
 """The predictor that ships; another one will have another name."""

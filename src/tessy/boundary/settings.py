@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tessy.errors import ConfigError
-from tessy.trajectory import Role
+from tessy.method.trajectory import Role
 
 SETTINGS_FILE = "predictor.json"
 """How the network beside it is to be read: `ClassifierSettings`."""

@@ -65,7 +65,7 @@ def load(place: str, *, shift: bool | None = None) -> ClassifierPredictor:
         from transformers import AutoModelForTokenClassification, AutoTokenizer
         from transformers.utils import logging
 
-        from tessy.boundary import tagger  # noqa: F401  its network becomes known
+        from tessy.boundary import tagger  # noqa: F401  registers its network
     except ImportError:
         raise MissingExtra(
             f"transformers:{place} needs torch and transformers", hint="pip install 'tessy[train]'"

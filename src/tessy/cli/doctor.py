@@ -21,7 +21,7 @@ def doctor(
 
     from tessy.config import load
     from tessy.loop import run_loop
-    from tessy.models.examine import examine, table
+    from tessy.models.doctor import examine, table
 
     overrides = {
         "student.model": student,

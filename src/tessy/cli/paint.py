@@ -10,17 +10,17 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from tessy import record
+from tessy.data import record
+from tessy.data.pieces import Piece, pieces
 from tessy.errors import InputError
-from tessy.marked import Piece, pieces
+from tessy.method.trajectory import Role, Trajectory, latest
 from tessy.printable import visible
 from tessy.runs.folder import RunFolder
 from tessy.runs.progress import STYLES
 from tessy.runs.reader import Entry, Reader
-from tessy.trajectory import Role, Trajectory, latest
 
 _FORMAT = "dim"
-_THROWN = "strike dim"
+_DISCARDED = "strike dim"
 
 
 def legend(*, tagged: bool) -> Text:
@@ -29,7 +29,7 @@ def legend(*, tagged: bool) -> Text:
     for role in Role:
         text.append(f"⟨{role}⟩" if tagged else f" {role} ", style=f"reverse {STYLES[role]}")
         text.append(" ")
-    text.append("⟦thrown away⟧", style=_THROWN)
+    text.append("⟦discarded⟧", style=_DISCARDED)
     text.append(" ⟨…, forced⟩" if tagged else " forced (Progress)", style="underline")
     return text
 
@@ -49,7 +49,7 @@ def paint_list(console: Console, run: Path, limit: int) -> None:
             console.print(Text.assemble(visible(sample_id), "  ", ("under way", "yellow")))
 
 
-def paint_sample(console: Console, run: Path, sample_id: str, *, thrown: bool) -> None:
+def paint_sample(console: Console, run: Path, sample_id: str, *, discarded: bool) -> None:
     """Print one sample: question, who wrote which words, and its numbers.
 
     Raises:
@@ -68,10 +68,10 @@ def paint_sample(console: Console, run: Path, sample_id: str, *, thrown: bool) -
     if entry is None:
         _paint_running(console, Trajectory.replay(latest(turns)))
     else:
-        _paint_entry(console, entry, thrown=thrown)
+        _paint_entry(console, entry, discarded=discarded)
 
 
-def _paint_entry(console: Console, entry: Entry, *, thrown: bool) -> None:
+def _paint_entry(console: Console, entry: Entry, *, discarded: bool) -> None:
     made = orjson.loads(entry.record)
     question = [m["content"] for m in made["messages"] if m["role"] == "user"]
     if question:
@@ -79,11 +79,11 @@ def _paint_entry(console: Console, entry: Entry, *, thrown: bool) -> None:
     tagged = console.color_system is None
     console.print(legend(tagged=tagged))
     console.print()
-    discards = entry.trace["discards"] if thrown else []
+    discards = entry.trace["discards"] if discarded else []
     if made.get("spans"):
         content = made["content"] if entry.failure else made["messages"][-1]["content"]
         console.print(painted(content, made["spans"], discards, tagged=tagged))
-    if thrown:
+    if discarded:
         _paint_drafts(console, entry.trace.get("drafts", []), tagged=tagged)
     if entry.failure is not None:
         why = f"\nfailed: {entry.failure}: {made['detail']}"
@@ -116,13 +116,13 @@ def painted(
     Args:
         content: The content.
         spans: Who wrote which characters of it.
-        discards: What was thrown away, by offset into the thinking or the answer.
+        discards: What was discarded, by offset into the thinking or the answer.
         tagged: Say each span's author in words as well, for where there are no colours.
     """
     text = Text()
     for piece in pieces(content, spans, discards):
-        if piece.thrown:
-            text.append(f"⟦{visible(piece.text)}⟧", style=f"{_THROWN} {_style(piece)}")
+        if piece.discarded:
+            text.append(f"⟦{visible(piece.text)}⟧", style=f"{_DISCARDED} {_style(piece)}")
             continue
         if tagged and piece.opens and piece.role:
             text.append(f"⟨{piece.role}{', forced' if piece.forced else ''}⟩")
@@ -138,10 +138,10 @@ def _style(piece: Piece) -> str:
 def _numbers(stats: dict[str, Any], entry: Entry) -> str:
     kept = stats["student_tokens"] + stats["teacher_tokens"]
     share = f"{100 * stats['teacher_tokens'] / kept:.0f}%" if kept else "–"
-    gone = stats["student_thrown_tokens"] + stats["teacher_thrown_tokens"]
+    gone = stats["student_discarded_tokens"] + stats["teacher_discarded_tokens"]
     return (
         f"{visible(entry.id)}: {stats['student_tokens']} student + "
         f"{stats['teacher_tokens']} teacher tokens (teacher share {share}), "
-        f"{gone} thrown away, {stats['hand_overs']} hand-overs in {stats['turns']} turns, "
+        f"{gone} discarded, {stats['hand_overs']} hand-overs in {stats['turns']} turns, "
         f"{entry.requests} requests, {entry.seconds:.1f} s"
     )

@@ -11,14 +11,14 @@ from pathlib import Path
 from tessy.cli.places import check_places
 from tessy.config import load, read_toml
 from tessy.errors import ConfigError, MissingExtra
+from tessy.method.trajectory import Role
 from tessy.models import address
 from tessy.models.open import check
-from tessy.models.tokens import fetch_tokenizer
+from tessy.models.tokenizers import fetch_tokenizer
 from tessy.printable import Say, visible
-from tessy.scoring.scorer import Opens
-from tessy.scoring.server import open_server
-from tessy.scoring.weights import open_weights
-from tessy.trajectory import Role
+from tessy.report.scoring.scorer import Opens
+from tessy.report.scoring.server import open_server
+from tessy.report.scoring.weights import open_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def report(
         raise MissingExtra(
             "reports need scikit-learn", hint="pip install 'tessy[report]'"
         ) from None
-    from tessy.analysis.figures import Bootstrap
+    from tessy.report.figures.figures import Bootstrap
     from tessy.report.gather import sources
     from tessy.report.make import Wanted, make, write
 

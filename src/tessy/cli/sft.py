@@ -100,7 +100,7 @@ def sft(
     was stopped. Needs `pip install 'tessy[train]'`.
     """
     from tessy.printable import visible
-    from tessy.sft.settings import load_settings
+    from tessy.training.settings import load_settings
 
     adapters = {"rank": lora_rank, "alpha": lora_alpha}
     asked = {
@@ -135,8 +135,8 @@ def sft(
             "seed": seed,
         },
     )
-    from tessy.sft import curve
-    from tessy.sft.train import train
+    from tessy.training import curve
+    from tessy.training.train import train
 
     def say(line: str) -> None:
         if not quiet:

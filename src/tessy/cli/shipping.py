@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tessy.errors import ConfigError
-from tessy.export.hub import Hub
-from tessy.export.job import DROPPED
-from tessy.export.job import export as export_samples
-from tessy.export.settings import ExportSettings, FormatName, validated
+from tessy.exporting.hub import Hub
+from tessy.exporting.job import DROPPED
+from tessy.exporting.job import export as export_samples
+from tessy.exporting.settings import ExportSettings, FormatName, validated
 from tessy.printable import visible
 
 

@@ -11,12 +11,12 @@ import typer
 def show(
     run: Annotated[Path, typer.Argument(help="The run's folder.")],
     sample: Annotated[str | None, typer.Argument(help="A sample's id; without it, a list.")] = None,
-    thrown: Annotated[
-        bool, typer.Option("--thrown", help="Show what was thrown away, struck through.")
+    discarded: Annotated[
+        bool, typer.Option("--discarded", help="Show what was discarded, struck through.")
     ] = False,
     limit: Annotated[int, typer.Option(min=1, help="Longest list.")] = 20,
 ) -> None:
-    """Show a sample: who wrote what; `--thrown` adds what was rolled back, where it fell."""
+    """Show a sample: who wrote what; `--discarded` adds what was rolled back, where it fell."""
     from rich.console import Console
 
     from tessy.cli.paint import paint_list, paint_sample
@@ -25,4 +25,4 @@ def show(
     if sample is None:
         paint_list(console, run, limit)
     else:
-        paint_sample(console, run, sample, thrown=thrown)
+        paint_sample(console, run, sample, discarded=discarded)

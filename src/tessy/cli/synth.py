@@ -98,7 +98,7 @@ def synth(
     """
     from tessy.config import load
     from tessy.runs.progress import Progress, Show
-    from tessy.runs.synthesize import synthesize
+    from tessy.synthesis.run import synthesize
 
     overrides = {
         "student.model": student,

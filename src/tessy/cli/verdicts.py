@@ -16,11 +16,11 @@ from tessy.cli.places import check_places
 from tessy.errors import ConfigError
 from tessy.loop import run_loop
 from tessy.printable import visible
-from tessy.verify.judge import Tally, check_all, judge
-from tessy.verify.limits import Settings
-from tessy.verify.protocol import Outcome, Row, Verdict
-from tessy.verify.registry import load
-from tessy.verify.responses import Response, read_responses
+from tessy.verifiers.judge import Tally, check_all, judge
+from tessy.verifiers.limits import Settings
+from tessy.verifiers.protocol import Outcome, Row, Verdict
+from tessy.verifiers.registry import load
+from tessy.verifiers.responses import Response, read_responses
 
 _TELL_EVERY_S = 15
 _UNSAFE = "programs run without isolation: they can read and change whatever you can"

@@ -52,7 +52,7 @@ def verify(
     All responses are checked for the columns that the verifier needs before any is verified.
     """
     from tessy.cli.verdicts import work
-    from tessy.verify.limits import Limits, Settings
+    from tessy.verifiers.limits import Limits, Settings
 
     usual = Settings()
     limits = Limits(

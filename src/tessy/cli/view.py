@@ -22,8 +22,8 @@ def view(
     import webbrowser
 
     from tessy.loop import run_loop
+    from tessy.report.viewer.server import serving
     from tessy.runs.folder import RunFolder
-    from tessy.view.server import serving
 
     async def main() -> None:
         stopped, loop = asyncio.Event(), asyncio.get_running_loop()

@@ -13,21 +13,21 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from tessy.boundary import annotate as annotating
-from tessy.boundary import report
-from tessy.boundary.evaluate import Evaluation, evaluate_labels
-from tessy.boundary.evaluate import evaluate as evaluate_predictor
 from tessy.boundary.registry import is_predictor, load
-from tessy.boundary.segments import (
+from tessy.boundary.settings import TrainSettings
+from tessy.boundary.training import annotate as annotating
+from tessy.boundary.training import report
+from tessy.boundary.training.evaluate import Evaluation, evaluate_labels
+from tessy.boundary.training.evaluate import evaluate as evaluate_predictor
+from tessy.boundary.training.segments import (
     Segment,
     draw,
     gold_file,
     is_segment_file,
     read_segments,
 )
-from tessy.boundary.settings import TrainSettings
-from tessy.boundary.traces import read_traces
-from tessy.boundary.train import train as train_predictor
+from tessy.boundary.training.traces import read_traces
+from tessy.boundary.training.train import train as train_predictor
 from tessy.cli.places import check_places
 from tessy.config import load as load_config
 from tessy.errors import ConfigError, SegmentsError

@@ -7,12 +7,12 @@ from typing import Any
 
 import orjson
 
+from tessy.data.questions import Questions
 from tessy.errors import InputError
 from tessy.evaluation.measure import Run, Standing, standing_of
-from tessy.questions import Questions
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import Entry, Reader
-from tessy.verify.protocol import Outcome
+from tessy.verifiers.protocol import Outcome
 
 _STANDINGS = {
     Outcome.RIGHT: Standing.RIGHT,
@@ -60,7 +60,7 @@ def _runs(reader: Reader, groups: dict[str, str], *, several: bool) -> Iterator[
         question = entry.id.rpartition("#")[0] if several else entry.id
         made = orjson.loads(entry.record)
         stats = made["stats"]
-        lost = stats["student_thrown_tokens"] if entry.failure is not None else 0
+        lost = stats["student_discarded_tokens"] if entry.failure is not None else 0
         yield Run(
             question=question,
             group=groups.get(question, ""),

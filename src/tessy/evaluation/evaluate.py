@@ -13,15 +13,15 @@ from typing import Any
 
 import orjson
 
-from tessy import questions
 from tessy.config import Config
+from tessy.data import questions
 from tessy.errors import ConfigError
 from tessy.evaluation.collect import groups_of, runs_of
 from tessy.evaluation.measure import UNMEASURED, Evaluation, Scores, measure
+from tessy.runs.counters import RunResult
 from tessy.runs.folder import RunFolder, write_atomically
 from tessy.runs.progress import Progress, Show
-from tessy.runs.synthesize import asynthesize
-from tessy.runs.tally import RunResult
+from tessy.synthesis.run import asynthesize
 
 RESULTS = "evaluation.json"
 

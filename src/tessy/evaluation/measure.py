@@ -15,7 +15,7 @@ from enum import StrEnum
 import numpy as np
 
 from tessy.evaluation.estimate import Estimate, ks, mean, pass_at_k
-from tessy.trajectory import Failure
+from tessy.method.trajectory import Failure
 
 
 class Standing(StrEnum):

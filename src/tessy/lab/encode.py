@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from tessy.lab.corpus import Example
 from tessy.lab.vocabulary import CONTROL
-from tessy.models import formats
-from tessy.trajectory import Role
+from tessy.method.trajectory import Role
+from tessy.models import templates
 
 
 class Encoded(NamedTuple):
@@ -44,7 +44,7 @@ class Encoder:
         from tokenizers import Tokenizer
 
         self.tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        found = formats.from_tokenizer(
+        found = templates.from_tokenizer(
             folder, name=str(folder), arguments={}, date=datetime.date.min
         )
         assert found is not None

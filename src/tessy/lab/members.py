@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from tessy.lab.voices import Voice, voice
-from tessy.trajectory import Role
+from tessy.method.trajectory import Role
 
 
 class Member(StrEnum):

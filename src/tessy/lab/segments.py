@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tessy.boundary.segments import Segment, spans_of
+from tessy.boundary.training.segments import Segment, spans_of
 from tessy.lab.corpus import example
 from tessy.lab.members import Member
 from tessy.lab.questions import Split
 from tessy.lab.voices import Piece
-from tessy.words import units
+from tessy.method.words import units
 
 _MEMBERS = (Member.STUDENT, Member.TEACHER)
 

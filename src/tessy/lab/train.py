@@ -34,7 +34,7 @@ from tessy.lab.settings import LabSettings
 from tessy.lab.vocabulary import TOKENIZER_FILES, write_vocabulary
 from tessy.models.weights import lab_folder
 from tessy.printable import Say
-from tessy.sft.gguf import write_gguf
+from tessy.training.gguf import write_gguf
 
 TRAINING_FILE = "training.json"
 LOG_FILE = "log.jsonl"

@@ -15,7 +15,7 @@ from typing import Any
 
 from tessy.lab.corpus import example
 from tessy.lab.members import Member
-from tessy.trajectory import Role
+from tessy.method.trajectory import Role
 
 _EXAMPLES = 6000
 TOKENIZER_FILES = ("chat_template.jinja", "tokenizer_config.json", "tokenizer.json")

@@ -15,7 +15,7 @@ from importlib import resources
 from typing import Any, NamedTuple, Protocol
 
 from tessy.lab.world import Beat, Slot, Solution
-from tessy.trajectory import Role
+from tessy.method.trajectory import Role
 
 
 class Piece(NamedTuple):

@@ -38,7 +38,7 @@ async def serve(
     threads = threads or max(1, (os.cpu_count() or 2) // 2)
     with tempfile.TemporaryFile() as log:
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tessy.models.llama_child"),
+            *(sys.executable, "-m", "tessy.models.llama_server"),
             *(str(weights), str(slots), str(context_tokens), str(threads)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

@@ -13,17 +13,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields, replace
 
 from tessy.config import Config, Mode, ModelSettings
+from tessy.data.record import THINK_CLOSE
 from tessy.errors import ConfigError, ModelError, ServerFailure, TimedOut, Unreachable
-from tessy.models import address, formats, local, weights
+from tessy.method.trajectory import Role
+from tessy.models import address, local, templates, weights
+from tessy.models.capabilities import Abilities, probe, stops_early
 from tessy.models.client import Client, Traffic
-from tessy.models.formats import ChatFormat
-from tessy.models.probe import Abilities, probe, stops_early
 from tessy.models.replicas import Replicas
-from tessy.models.tokens import Codec, LocalCodec, ServerCodec, fetch_tokenizer
-from tessy.models.voice import Model
+from tessy.models.session import Model
+from tessy.models.templates import ChatFormat
+from tessy.models.tokenizers import Codec, LocalCodec, ServerCodec, fetch_tokenizer
 from tessy.printable import Say
-from tessy.record import THINK_CLOSE
-from tessy.trajectory import Role
 
 _GONE = (Unreachable, ServerFailure, TimedOut)
 _LOCAL_SLOTS = 4
@@ -67,7 +67,9 @@ def check(config: Config, roles: Iterable[Role] = Role) -> None:
                 hint="the tokenizer brings its own format: leave one out",
             )
         if settings.format:
-            formats.named(settings.format, date=datetime.date.min, arguments=settings.template_args)
+            templates.named(
+                settings.format, date=datetime.date.min, arguments=settings.template_args
+            )
 
 
 @asynccontextmanager
@@ -280,20 +282,20 @@ async def _codec_and_format(
     format_: ChatFormat | None = None
     if settings.tokenizer:
         folder = await asyncio.to_thread(fetch_tokenizer, settings.tokenizer)
-        format_ = formats.from_tokenizer(
+        format_ = templates.from_tokenizer(
             folder, name=settings.tokenizer, arguments=settings.template_args, date=date
         )
         if format_ is None:
             notes.append(f"{role}: its tokenizer has no chat template: using the plain format")
         codec = LocalCodec(folder)
     elif settings.format:
-        format_ = formats.named(settings.format, date=date, arguments=settings.template_args)
+        format_ = templates.named(settings.format, date=date, arguments=settings.template_args)
     else:
         notes.append(
             f"{role}: its chat format is not known: using the plain one "
             f"(--{role}-tokenizer or --{role}-format says which)"
         )
-    format_ = format_ or formats.named("plain", date=date, arguments={})
+    format_ = format_ or templates.named("plain", date=date, arguments={})
     if not abilities.dialect.id_prompts:
         return None, format_
     if codec is None and abilities.tokenizes:

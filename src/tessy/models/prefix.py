@@ -17,10 +17,10 @@ from collections.abc import Sequence
 
 import orjson
 
-from tessy.models.formats import LONGEST_CONTROL, ChatFormat, Messages, defuse
-from tessy.models.tokens import Codec, Piece, Token
+from tessy.method.trajectory import Outcome, Part, Role, Trajectory, Turn
+from tessy.models.templates import LONGEST_CONTROL, ChatFormat, Messages, defuse
+from tessy.models.tokenizers import Codec, Piece, Token
 from tessy.models.wire import Encoded
-from tessy.trajectory import Outcome, Part, Role, Trajectory, Turn
 
 
 class IdPrefix:
@@ -104,7 +104,7 @@ class IdPrefix:
 
     async def _extend(self, before: str, turn: Turn) -> None:
         """Put the turn's own ids behind those that are there, if they are known to fit."""
-        written = (turn.kept + turn.pending + turn.thrown)[len(before) :]
+        written = (turn.kept + turn.pending + turn.discarded)[len(before) :]
         follows_on = bool(self._tail) == bool(before) and self._was_asked(turn)
         tokens = _aligned(await self._codec.tokens(turn.ids), written) if turn.ids else None
         if tokens is None or not follows_on:

@@ -1,7 +1,7 @@
 """Asking a server how probable the tokens of a prompt are, where it can say.
 
 vLLM does with `prompt_logprobs`; others with OpenAI's old `echo` and `logprobs`. llama.cpp's
-server does neither. Either way one token has to be generated, and is thrown away.
+server does neither. Either way one token has to be generated, and is discarded.
 """
 
 from __future__ import annotations

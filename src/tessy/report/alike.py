@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tessy.analysis.likelihood import AUTHORS
 from tessy.report.build import STUDENT_ONLY, Contrast, Report
 from tessy.report.charts import scatter
 from tessy.report.document import NOTHING, Chart, Section, Table, decimal, whole
+from tessy.report.figures.likelihood import AUTHORS
 
 _AUTHORS = {
     "all": "all",

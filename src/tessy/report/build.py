@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from tessy.analysis.accounts import Accounts, Totals
-from tessy.analysis.bags import Vocabulary, sums
-from tessy.analysis.figures import Bootstrap
-from tessy.analysis.lengths import Histogram, histogram, round_width
-from tessy.analysis.likelihood import Likelihood
-from tessy.analysis.similarity import Similarity, similarity
-from tessy.analysis.style import Style
-from tessy.analysis.words import Counted, Difference, Frequency, differences, frequent
+from tessy.method.trajectory import Role
+from tessy.report.figures.accounts import Accounts, Totals
+from tessy.report.figures.bags import Vocabulary, sums
+from tessy.report.figures.figures import Bootstrap
+from tessy.report.figures.lengths import Histogram, histogram, round_width
+from tessy.report.figures.likelihood import Likelihood
+from tessy.report.figures.similarity import Similarity, similarity
+from tessy.report.figures.style import Style
+from tessy.report.figures.words import Counted, Difference, Frequency, differences, frequent
 from tessy.report.gather import Gathered
 from tessy.report.traces import Shown
-from tessy.trajectory import Role
 
 STUDENT_ONLY = "student-only"
 """The method whose runs say how the student writes by itself."""

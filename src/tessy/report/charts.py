@@ -17,10 +17,10 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from tessy.analysis.figures import Array
-from tessy.analysis.lengths import Histogram
-from tessy.analysis.similarity import Cloud
 from tessy.report.document import Chart
+from tessy.report.figures.figures import Array
+from tessy.report.figures.lengths import Histogram
+from tessy.report.figures.similarity import Cloud
 
 WIDTH, HEIGHT = 480, 200
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 36

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from tessy.analysis.figures import Figure
+from tessy.report.figures.figures import Figure
 from tessy.report.traces import Shown
 
 NOTHING = "–"

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tessy.analysis.accounts import Ledger
-from tessy.analysis.bags import Bags, Tokenize, Vocabulary
-from tessy.analysis.lengths import Lengths
-from tessy.analysis.sample import Sample, sample
-from tessy.analysis.style import StyleCounts
 from tessy.errors import ConfigError, InputError, JournalError
+from tessy.report.figures.accounts import Ledger
+from tessy.report.figures.bags import Bags, Tokenize, Vocabulary
+from tessy.report.figures.lengths import Lengths
+from tessy.report.figures.sample import Sample, sample
+from tessy.report.figures.style import StyleCounts
 from tessy.report.traces import Chosen
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import Reader

@@ -14,22 +14,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tessy.analysis.bags import Tokenize, Vocabulary
-from tessy.analysis.figures import Bootstrap
-from tessy.analysis.likelihood import likelihood
 from tessy.errors import ConfigError, InputError
 from tessy.loop import run_loop
-from tessy.models.tokens import fetch_tokenizer
+from tessy.models.tokenizers import fetch_tokenizer
 from tessy.printable import Say
 from tessy.report.build import Report, Scores, build, shared_questions
+from tessy.report.figures.bags import Tokenize, Vocabulary
+from tessy.report.figures.figures import Bootstrap
+from tessy.report.figures.likelihood import likelihood
 from tessy.report.gather import Gathered, Source, gather, sources
 from tessy.report.markdown import as_markdown
 from tessy.report.numbers import as_json
 from tessy.report.page import as_page
+from tessy.report.scoring.score import Texts, score
+from tessy.report.scoring.scorer import Opens
 from tessy.report.sections import document
 from tessy.runs.folder import write_atomically
-from tessy.scoring.score import Texts, score
-from tessy.scoring.scorer import Opens
 
 _EVERY_S = 5.0
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from tessy.analysis.style import BINS, Why
+from tessy.method.trajectory import Role
 from tessy.report.build import Report, RunReport
 from tessy.report.document import Section, Table, counted, share, whole
-from tessy.trajectory import Role
+from tessy.report.figures.style import BINS, Why
 
 
 def style(report: Report) -> Section:
-    """At which words the pen changes hands, and what was thrown away."""
+    """At which words the pen changes hands, and what was discarded."""
     how = (
         "The student should take over with words of discourse (wait, so, okay) and the teacher "
-        "with words of the subject. The first words of what was thrown away are those that the "
+        "with words of the subject. The first words of what was discarded are those that the "
         "predictor called the other kind: look for words that it should have let pass. Forced "
         "spans were kept against the predictor, since otherwise nobody would have written on; "
         "more than a few in a hundred say that predictor and models do not fit."
@@ -35,11 +35,11 @@ def _tables(run: RunReport) -> list[Table]:
         for role in Role
         if found.opening[role]
     ]
-    thrown = [
-        [why.value, whole(found.thrown[why].times), whole(found.thrown[why].words),
-         counted(found.thrown[why].first)]
+    discarded = [
+        [why.value, whole(found.discarded[why].times), whole(found.discarded[why].words),
+         counted(found.discarded[why].first)]
         for why in Why
-        if found.thrown[why].times
+        if found.discarded[why].times
     ]  # fmt: skip
     forced = [
         [f"the {role}'s", whole(found.forced[role].spans),
@@ -55,9 +55,9 @@ def _tables(run: RunReport) -> list[Table]:
             hand_overs or [["nobody", "–", "–"]],
         ),
         Table(
-            f"Thrown away: {run.label}",
+            f"Discarded: {run.label}",
             ["why", "times", "words", "first words"],
-            thrown or [["nothing", "0", "0", "–"]],
+            discarded or [["nothing", "0", "0", "–"]],
         ),
         Table(
             f"Forced by Progress: {run.label}",
@@ -84,7 +84,7 @@ def traces(report: Report) -> Section:
     run = report.runs[0]
     how = (
         f"{len(run.finished)} of the finished samples of {run.label}, picked by their questions: "
-        "who wrote what, and struck through what was thrown away where it fell. Read some before "
+        "who wrote what, and struck through what was discarded where it fell. Read some before "
         "anything is trained on them. Long ones lack their middle; tessy show prints them whole."
     )
     return Section("traces", "Traces", how, traces=run.finished)

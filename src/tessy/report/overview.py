@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from tessy.analysis.accounts import Totals
-from tessy.analysis.figures import Figure
+from tessy.method.trajectory import Role
 from tessy.report.build import Report, RunReport
 from tessy.report.charts import histograms
 from tessy.report.document import Section, Table, decimal, percent, share, whole
-from tessy.trajectory import Role
+from tessy.report.figures.accounts import Totals
+from tessy.report.figures.figures import Figure
 
 PAPER_SHARES = "77.65% with gpt-oss-120b, 66.5% with DeepSeek-R1, 69.2% with Qwen3-235B"
 
 _SUMS = {
     "student_tokens": "student's tokens, kept",
     "teacher_tokens": "teacher's tokens, kept",
-    "student_thrown_tokens": "student's tokens, thrown away",
-    "teacher_thrown_tokens": "teacher's tokens, thrown away",
+    "student_discarded_tokens": "student's tokens, discarded",
+    "teacher_discarded_tokens": "teacher's tokens, discarded",
     "thinking_tokens": "of the kept: thinking",
     "answer_tokens": "of the kept: answer",
     "turns": "turns",
@@ -25,7 +25,7 @@ _SUMS = {
 }
 _SHARES = {
     "teacher_share": "teacher share of the kept tokens",
-    "thrown_share": "thrown-away share of the generated tokens",
+    "discarded_share": "discarded share of the generated tokens",
 }
 _MEANS = {
     "tokens_a_sample": "tokens a sample",
@@ -66,7 +66,7 @@ def accounts(report: Report) -> Section:
     how = (
         "Every sample that ended is finished or failed, so the first table adds up. Teacher share "
         "is the teacher's part of the tokens that the data set keeps (the paper has "
-        f"{PAPER_SHARES}). The thrown-away share is what rolling back costs: generated, paid for, "
+        f"{PAPER_SHARES}). The discarded share is what rolling back costs: generated, paid for, "
         "and in no sample. Tokens are each model's own, as its server counts them. Intervals are "
         f"95%, by bootstrap over questions ({report.bootstrap.samples:,} resamples)."
     )

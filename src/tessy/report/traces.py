@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice, zip_longest
 
-from tessy.analysis.sample import Sample
-from tessy.marked import Piece, pieces
-from tessy.trajectory import Failure
+from tessy.data.pieces import Piece, pieces
+from tessy.method.trajectory import Failure
+from tessy.report.figures.sample import Sample
 
 HEAD, TAIL = 6000, 4000
 """Characters of a long trace that are shown: its beginning and its end."""
@@ -32,13 +32,13 @@ class Shown:
     Attributes:
         id: Its id.
         prompt: The beginning of the question.
-        pieces: Who wrote what, and what was thrown away where.
+        pieces: Who wrote what, and what was discarded where.
         left_out: Characters of the response that are not shown.
         failure: Why it failed, if it did.
         detail: What exactly.
         student_tokens: Kept.
         teacher_tokens: Kept.
-        thrown_tokens: Of both.
+        discarded_tokens: Of both.
         turns: How many.
         seconds: Spent on it.
     """
@@ -51,7 +51,7 @@ class Shown:
     detail: str
     student_tokens: int
     teacher_tokens: int
-    thrown_tokens: int
+    discarded_tokens: int
     turns: int
     seconds: float
 
@@ -117,7 +117,7 @@ def shown(sample: Sample, *, head: int = HEAD, tail: int = TAIL) -> Shown:
         detail=sample.detail,
         student_tokens=stats["student_tokens"],
         teacher_tokens=stats["teacher_tokens"],
-        thrown_tokens=stats["student_thrown_tokens"] + stats["teacher_thrown_tokens"],
+        discarded_tokens=stats["student_discarded_tokens"] + stats["teacher_discarded_tokens"],
         turns=stats["turns"],
         seconds=sample.seconds,
     )
@@ -128,11 +128,11 @@ def _without_middle(found: Iterator[Piece], start: int, end: int, left_out: int)
     at, said = 0, False
     for piece in found:
         before = at
-        at += 0 if piece.thrown else len(piece.text)
+        at += 0 if piece.discarded else len(piece.text)
         if at <= start or before >= end:
             yield piece
             continue
-        if piece.thrown:
+        if piece.discarded:
             continue
         if before < start:
             yield _part(piece, piece.text[: start - before])
@@ -144,11 +144,11 @@ def _without_middle(found: Iterator[Piece], start: int, end: int, left_out: int)
 
 
 def _part(piece: Piece, text: str) -> Piece:
-    return Piece(text, piece.role, piece.forced, piece.thrown, piece.opens)
+    return Piece(text, piece.role, piece.forced, piece.discarded, piece.opens)
 
 
 def _short(piece: Piece) -> Piece:
-    return _part(piece, _beginning(piece.text, _DISCARD)) if piece.thrown else piece
+    return _part(piece, _beginning(piece.text, _DISCARD)) if piece.discarded else piece
 
 
 def _beginning(text: str, most: int) -> str:

@@ -23,7 +23,7 @@ import tomli_w
 
 from tessy.config import Config
 from tessy.errors import ConfigError, RunLocked, RunMismatch
-from tessy.trajectory import Role
+from tessy.method.trajectory import Role
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from typing import Any, Self
 import orjson
 
 from tessy.errors import JournalError
+from tessy.method.trajectory import Failure, Turn
 from tessy.runs.packing import pack, turn_from_json, turn_to_json, unpack
-from tessy.trajectory import Failure, Turn
 
 _VERSION = 1
 _SCHEMA = """
@@ -33,7 +33,7 @@ create table if not exists samples (
     id       text not null unique,
     reason   text,                  -- of a failure; null if finished
     record   blob not null,         -- JSON, as in dataset.jsonl or failures.jsonl
-    trace    blob not null,         -- compressed JSON: what was thrown away
+    trace    blob not null,         -- compressed JSON: what was discarded
     seconds  real not null,         -- from its first call to its end, over all starts
     requests integer not null       -- calls to both models
 );

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from tessy.trajectory import Failure, Outcome, Part, Role, Turn
+from tessy.method.trajectory import Failure, Outcome, Part, Role, Turn
 
 _LATER = (0, 0, "", None, None)
 """What the last fields of a turn are in journals that were begun before it had them."""
@@ -28,8 +28,8 @@ def unpack(blob: bytes) -> Any:
 def turn_to_json(turn: Turn) -> list[Any]:
     """A turn as a list of its fields, in order."""
     return [
-        *(turn.role, turn.part, turn.outcome, turn.kept, turn.pending, turn.thrown),
-        *(turn.forced, turn.tokens, turn.pending_tokens, turn.thrown_tokens),
+        *(turn.role, turn.part, turn.outcome, turn.kept, turn.pending, turn.discarded),
+        *(turn.forced, turn.tokens, turn.pending_tokens, turn.discarded_tokens),
         list(turn.ids) if turn.ids is not None else None,
         *(turn.asked, turn.draft, turn.why, turn.failure, turn.confidence),
     ]
@@ -39,20 +39,20 @@ def turn_from_json(fields: list[Any]) -> Turn:
     """The turn that `turn_to_json` wrote."""
     missing = _FIELDS - len(fields)
     fields = [*fields, *_LATER[len(_LATER) - missing :]] if missing else fields
-    role, part, outcome, kept, pending, thrown, forced, *counts, ids = fields[: -len(_LATER)]
+    role, part, outcome, kept, pending, discarded, forced, *counts, ids = fields[: -len(_LATER)]
     asked, draft, why, failure, confidence = fields[-len(_LATER) :]
-    tokens, pending_tokens, thrown_tokens = counts
+    tokens, pending_tokens, discarded_tokens = counts
     return Turn(
         role=Role(role),
         part=Part(part),
         outcome=Outcome(outcome),
         kept=kept,
         pending=pending,
-        thrown=thrown,
+        discarded=discarded,
         forced=forced,
         tokens=tokens,
         pending_tokens=pending_tokens,
-        thrown_tokens=thrown_tokens,
+        discarded_tokens=discarded_tokens,
         ids=None if ids is None else tuple(ids),
         asked=asked,
         draft=draft,

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tessy.config import Config
-from tessy.questions import BadLine, Question, Questions
-from tessy.runs.tally import Tally
-from tessy.trajectory import Failure, Turn
+from tessy.data.questions import BadLine, Question, Questions
+from tessy.method.trajectory import Failure, Turn
+from tessy.runs.counters import Tally
 
 
 @dataclass(frozen=True, slots=True)

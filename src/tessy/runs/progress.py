@@ -13,9 +13,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from tessy.method.trajectory import Role
 from tessy.printable import visible
-from tessy.runs.tally import RunResult, Tally
-from tessy.trajectory import Role
+from tessy.runs.counters import RunResult, Tally
 
 STYLES = {Role.STUDENT: "#e69f00", Role.TEACHER: "#56b4e9"}
 """Colours of the roles: Okabe and Ito's orange and sky blue, told apart by the colour-blind."""
@@ -116,7 +116,7 @@ def _shares(tally: Tally) -> list[str]:
     both = len(tally.writers) > 1
     return [
         *([f"teacher share {percent(tally.teacher_share)}"] if both else []),
-        f"thrown away {percent(tally.thrown_share)}",
+        f"discarded {percent(tally.discarded_share)}",
         f"{number(tally.tokens_a_request)} tokens a request",
     ]
 
@@ -155,7 +155,7 @@ def summary(result: RunResult) -> Table:
         right = result.verdicts.get("right", 0) / sum(result.verdicts.values())
         table.add_row("verified", f"{told.replace('_', ' ')}: {percent(right)} right")
     for role in tally.writers:
-        line = f"{tally.kept[role]:,} tokens kept, {tally.thrown[role]:,} thrown away"
+        line = f"{tally.kept[role]:,} tokens kept, {tally.discarded[role]:,} discarded"
         table.add_row(str(role), Text(line, style=STYLES[role]))
     table.add_row("", ", ".join(_shares(tally)))
     for name, faults in result.faults.items():

@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from tessy.errors import JournalError
+from tessy.method.trajectory import Failure, Turn
 from tessy.runs.folder import RunFolder
 from tessy.runs.packing import turn_from_json, unpack
-from tessy.trajectory import Failure, Turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tessy.boundary.protocol import Judgement, Passage
-from tessy.trajectory import Role
-from tessy.words import complete, units
+from tessy.method.trajectory import Role
+from tessy.method.words import complete, units
 
 
 @dataclass(slots=True)

@@ -28,11 +28,11 @@ from tessy.lab.study import plan
 from tessy.lab.study.plan import Compare, Train, Untouched, Write
 from tessy.lab.study.settings import STUDENT, Condition, StudySettings, load
 from tessy.loop import run_loop
+from tessy.method.trajectory import Role
 from tessy.models.weights import lab_folder
 from tessy.runs.folder import RunFolder, write_atomically
-from tessy.runs.synthesize import synthesize
-from tessy.sft.child import stop_with_parent
-from tessy.trajectory import Role
+from tessy.synthesis.run import synthesize
+from tessy.training.child import stop_with_parent
 
 SETTINGS = "study.toml"
 DONE = "job.json"
@@ -119,8 +119,8 @@ def _write(root: Path, settings: StudySettings, job: Write, where: Path) -> dict
 
 
 def _train(root: Path, settings: StudySettings, job: Train, where: Path) -> dict[str, Any]:
-    from tessy.sft.settings import Export, SFTSettings
-    from tessy.sft.train import train
+    from tessy.training.settings import Export, SFTSettings
+    from tessy.training.train import train
 
     condition = job.condition
     data = where / "data.jsonl"
@@ -159,7 +159,7 @@ def _compare(root: Path, job: Compare) -> dict[str, Any]:
     As `tessy report` computes them, on the questions that all methods answered.
     """
     from tessy.report.make import Wanted, make
-    from tessy.scoring.weights import open_weights
+    from tessy.report.scoring.weights import open_weights
 
     student = lab_folder(STUDENT)
     report = make(

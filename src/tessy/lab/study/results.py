@@ -102,7 +102,7 @@ class Data:
         teacher_share: The teacher's share of the tokens.
         tokens: Of a response.
         hand_overs: In a sample.
-        thrown: Share of the generated tokens that was thrown away, drafts set aside included.
+        discarded: Share of the generated tokens that was discarded, drafts set aside included.
         similarity: To the student's own texts on the same questions, 0 to 1 (Fig. 14).
         nll: Nats per token under the untouched student: `all`, and thinking by author.
         sample: The content of one sample, and its spans.
@@ -114,7 +114,7 @@ class Data:
     teacher_share: Mean
     tokens: Mean
     hand_overs: Mean
-    thrown: Mean
+    discarded: Mean
     similarity: Mean
     nll: Mapping[str, Mean]
     sample: Mapping[str, Any]
@@ -337,7 +337,7 @@ def _data(root: Path, jobs: Sequence[Write], compared: Sequence[Mapping[str, Any
             )
         ),
         hand_overs=each(lambda rows: _mean(row["stats"]["hand_overs"] for row in rows)),
-        thrown=each(lambda rows: _ratio(rows, _THROWN, (*_THROWN, *_KEPT))),
+        discarded=each(lambda rows: _ratio(rows, _DISCARDED, (*_DISCARDED, *_KEPT))),
         similarity=over(_number(found["similarity"]) for found in compared),
         nll={
             author: over(_number(found["nll"].get(author)) for found in compared)
@@ -347,7 +347,7 @@ def _data(root: Path, jobs: Sequence[Write], compared: Sequence[Mapping[str, Any
     )
 
 
-_THROWN = ("student_thrown_tokens", "teacher_thrown_tokens")
+_DISCARDED = ("student_discarded_tokens", "teacher_discarded_tokens")
 _KEPT = ("student_tokens", "teacher_tokens")
 
 

@@ -1,0 +1,1 @@
+"""Making predictors: annotate text, train a classifier, measure it."""

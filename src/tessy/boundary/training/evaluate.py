@@ -1,0 +1,231 @@
+"""Measuring predictors on labelled segments: `tessy predictor evaluate`.
+
+label    each predictor walks through each segment as synthesis would (`walk`)
+count    how far that is from the segment's own labels (`metrics`)
+group    all figures again by model, subject and position
+time     decisions a second on one core, in batches, with a full window
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from itertools import cycle, islice
+from pathlib import Path
+
+from tessy.boundary.protocol import Passage, Predictor
+from tessy.boundary.training.metrics import Counts, Figure, Labelling, count, figures
+from tessy.boundary.training.segments import Segment
+from tessy.boundary.training.walk import labellings, truth
+from tessy.errors import SegmentsError
+from tessy.method.trajectory import Role
+from tessy.method.words import units
+from tessy.printable import Say
+
+BATCH = 32
+"""Passages judged at once when time is taken."""
+CHUNK_WORDS = 15
+"""Words of a passage when time is taken; a chunk of 20 tokens has about as many."""
+_CONTEXT_WORDS = 400
+_TIMED_S = 1.0
+_TIMED_SEGMENTS = 400
+_GROUPS: dict[str, Callable[[Segment], str]] = {
+    "model": lambda segment: segment.model,
+    "subject": lambda segment: segment.subject,
+    "position": lambda segment: ("beginning", "middle", "end")[min(2, int(segment.position * 3))],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Some of the segments.
+
+    Attributes:
+        segments: How many.
+        figures: Of `metrics.FIGURES`.
+    """
+
+    segments: int
+    figures: dict[str, Figure]
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How quick a predictor is.
+
+    Attributes:
+        batch: Passages judged at once.
+        milliseconds: For one decision, the batch's time shared out; the median of some batches.
+        decisions_a_second: The same the other way round.
+    """
+
+    batch: int
+    milliseconds: float
+    decisions_a_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One predictor's figures.
+
+    Attributes:
+        predictor: Its name.
+        whole: Of all segments.
+        groups: Of some: by what they have in common, and its value.
+        speed: How quick it is; None if no time was taken.
+        labels: Its labelling of each segment, in order.
+    """
+
+    predictor: str
+    whole: Group
+    groups: dict[str, dict[str, Group]]
+    speed: Speed | None
+    labels: list[Labelling] = field(repr=False)
+
+
+def evaluate(
+    predictor: Predictor,
+    segments: Sequence[Segment],
+    *,
+    samples: int = 1000,
+    timed: bool = True,
+    say: Say = lambda _: None,
+) -> Evaluation:
+    """Measure a predictor.
+
+    Args:
+        predictor: What to measure.
+        segments: Labelled ones.
+        samples: Of the bootstrap.
+        timed: Take its time, too.
+        say: Told what is going on, in a line.
+
+    Raises:
+        PredictorError: It failed.
+    """
+    say(f"{predictor.name}: {len(segments)} segments")
+    labels = labellings(predictor, segments)
+    took = speed(predictor, segments) if timed else None
+    return _evaluation(predictor.name, segments, labels, samples, took)
+
+
+def evaluate_labels(
+    name: str, labelled: Sequence[Segment], segments: Sequence[Segment], *, samples: int = 1000
+) -> Evaluation:
+    """Measure somebody's labels of the same segments: an annotator's, or a second reader's.
+
+    Args:
+        name: What to call them.
+        labelled: With the labels to be measured; those of other segments don't count.
+        segments: With the labels taken for the truth.
+        samples: Of the bootstrap.
+
+    Raises:
+        SegmentsError: A segment is not among those labelled, or has another text there.
+    """
+    there = {segment.id: segment for segment in labelled}
+    for segment in segments:
+        if segment.id not in there or there[segment.id].text != segment.text:
+            raise SegmentsError(
+                f"{name} has no labels of segment {segment.id}",
+                hint="annotate the segments of the gold file: tessy predictor annotate GOLD …",
+            )
+    labels = [truth(there[segment.id]) for segment in segments]
+    return _evaluation(name, segments, labels, samples, None)
+
+
+def _evaluation(
+    name: str,
+    segments: Sequence[Segment],
+    labels: list[Labelling],
+    samples: int,
+    took: Speed | None,
+) -> Evaluation:
+    counts = [
+        count(truth(segment), labelling, len(segment.text))
+        for segment, labelling in zip(segments, labels, strict=True)
+    ]
+    return Evaluation(
+        predictor=name,
+        whole=_group(counts, samples),
+        groups={key: _grouped(segments, counts, of, samples) for key, of in _GROUPS.items()},
+        speed=took,
+        labels=labels,
+    )
+
+
+def _group(counts: Sequence[Counts], samples: int) -> Group:
+    return Group(len(counts), figures(counts, samples=samples))
+
+
+def _grouped(
+    segments: Sequence[Segment],
+    counts: Sequence[Counts],
+    key: Callable[[Segment], str],
+    samples: int,
+) -> dict[str, Group]:
+    members: dict[str, list[Counts]] = {}
+    for segment, counted in zip(segments, counts, strict=True):
+        members.setdefault(key(segment) or "not known", []).append(counted)
+    return {name: _group(members[name], samples) for name in sorted(members)}
+
+
+def speed(predictor: Predictor, segments: Sequence[Segment]) -> Speed:
+    """Take the time of decisions on one core, with as much context as a window holds.
+
+    Args:
+        predictor: What to measure; a classifier on a server is timed as it answers.
+        segments: Their text makes contexts and chunks.
+    """
+    batches = _timed_batches("\n\n".join(s.text for s in islice(cycle(segments), _TIMED_SEGMENTS)))
+    took: list[float] = []
+    with _one_core():
+        predictor.judge(next(batches))
+        began = time.perf_counter()
+        while time.perf_counter() - began < _TIMED_S or len(took) < 3:
+            passages = next(batches)
+            at = time.perf_counter()
+            predictor.judge(passages)
+            took.append(time.perf_counter() - at)
+    each = sorted(took)[len(took) // 2] / BATCH
+    return Speed(BATCH, 1000 * each, 1 / each if each else math.inf)
+
+
+def _timed_batches(text: str) -> Iterator[list[Passage]]:
+    """Batches of passages; none comes twice soon, for a predictor may remember what it judged."""
+    words = units(text)
+    last = len(words) - _CONTEXT_WORDS - CHUNK_WORDS - 1
+    starts = cycle(range(0, max(last, 1), 3))
+    while True:
+        batch = []
+        for start in islice(starts, BATCH):
+            end = min(start + _CONTEXT_WORDS, len(words) - CHUNK_WORDS - 1)
+            context = text[words[start].start : words[end].start]
+            chunk = text[words[end].start : words[end + CHUNK_WORDS].start]
+            batch.append(Passage(Role.TEACHER, context, chunk))
+        yield batch
+
+
+@contextmanager
+def _one_core() -> Iterator[None]:
+    """Keep all threads of this process on one core for a while; only Linux can."""
+    tasks = Path("/proc/self/task")
+    if not hasattr(os, "sched_setaffinity") or not tasks.is_dir():
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    _pin(tasks, {min(before)})
+    try:
+        yield
+    finally:
+        _pin(tasks, before)
+
+
+def _pin(tasks: Path, cores: set[int]) -> None:
+    for task in tasks.iterdir():
+        with suppress(OSError):  # a thread that has just ended
+            os.sched_setaffinity(int(task.name), cores)

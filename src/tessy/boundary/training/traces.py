@@ -1,0 +1,111 @@
+"""Reading the thinking of a data set or of a run, to draw segments from.
+
+A row has its thinking as `thinking`, `reasoning_content` or `reasoning`, or between `<think>` and
+`</think>` in the last message of `messages`, in `response`, `content` or `text`. Used if they are
+there: `id`, `model`, `subject` (or `domain`), `source`, `question_id` (or `question`, `prompt`, or
+the first message).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tessy.boundary.training.segments import Trace
+from tessy.data.rows import rows
+from tessy.errors import SegmentsError
+
+_THINKING = ("thinking", "reasoning_content", "reasoning")
+_RESPONSE = ("response", "content", "text")
+_MARKED = re.compile(r"<think>(.*?)(?:</think>|\Z)", re.DOTALL)
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What was read.
+
+    Attributes:
+        traces: In file order.
+        without: Rows that hold no thinking.
+    """
+
+    traces: tuple[Trace, ...]
+    without: int
+
+
+def read_traces(source: str | Path) -> Traces:
+    """Read traces.
+
+    Args:
+        source: A `.jsonl`, `.jsonl.gz` or `.parquet` file, a Hugging Face data set, or a run's
+            folder.
+
+    Raises:
+        SegmentsError: There is no such source, a line is broken, or no row holds any thinking.
+    """
+    path = Path(source)
+    if (path / "dataset.jsonl").is_file():
+        source = path / "dataset.jsonl"
+    elif path.is_dir():
+        raise SegmentsError(
+            f"{path} is a folder without dataset.jsonl", hint="name a file, or a finished run"
+        )
+    found: list[Trace] = []
+    bad: list[str] = []
+    without: list[str] = []
+    for number, (where, row) in enumerate(rows(source, SegmentsError, what="traces")):
+        if not isinstance(row, dict):
+            bad.append(f"{where}: {row if isinstance(row, ValueError) else 'not an object'}")
+            continue
+        thinking = thinking_of(row)
+        if thinking:
+            found.append(_trace(row, thinking, number))
+        else:
+            without.append(where)
+    if bad:
+        more = f"\n  … and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
+        raise SegmentsError("\n  ".join([f"{len(bad)} bad lines", *bad[:_SHOWN]]) + more)
+    if not found:
+        raise SegmentsError(
+            f"{source}: no row of {len(without)} holds any thinking",
+            hint="a row needs `thinking`, or <think>…</think> in `messages` or `response`",
+        )
+    return Traces(tuple(found), len(without))
+
+
+def thinking_of(row: Mapping[str, Any]) -> str:
+    """The thinking in a row, without markers; "" if there is none."""
+    for column in _THINKING:
+        if isinstance(value := row.get(column), str) and value.strip():
+            return value.strip()
+    messages = row.get("messages")
+    if isinstance(messages, list) and messages and isinstance(messages[-1], dict):
+        inner = thinking_of({k: v for k, v in messages[-1].items() if k != "messages"})
+        if inner:
+            return inner
+    for column in _RESPONSE:
+        if isinstance(value := row.get(column), str) and (marked := _MARKED.search(value)):
+            return marked[1].strip()
+    return ""
+
+
+def _trace(row: Mapping[str, Any], thinking: str, number: int) -> Trace:
+    def text(*columns: str) -> str:
+        values = [row.get(column) for column in columns]
+        return next((str(value) for value in values if isinstance(value, str | int)), "")
+
+    messages = row.get("messages") or [{}]
+    first = messages[0] if isinstance(messages, list) and isinstance(messages[0], dict) else {}
+    asked = first.get("content", "") if isinstance(first.get("content"), str) else ""
+    return Trace(
+        id=text("id") or f"{number:06d}",
+        thinking=thinking,
+        model=text("model"),
+        subject=text("subject", "domain"),
+        source=text("source"),
+        question=text("question_id", "question", "prompt") or asked,
+    )

@@ -1,0 +1,111 @@
+"""Labelling whole texts with a predictor, in the way in which synthesis uses it.
+
+A predictor only says where the writer's own kind of text ends. So a text is walked through in
+turns, as Algorithm 1 would: the student's text reaches to its boundary, from there the text is the
+teacher's up to the next one, and so on. A word that each role's judgement gives to the other role
+is kept by the second one asked (*Progress*, see `tessy.method.turns`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tessy.boundary.protocol import Judgement, Passage, Predictor, Scorer
+from tessy.boundary.training.metrics import Labelling
+from tessy.boundary.training.segments import Segment, is_style, spans_of
+from tessy.method.trajectory import Role
+from tessy.method.words import Unit, is_neutral, units
+
+_LARGEST_BATCH = 64
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One text on its way: words before `at` are labelled."""
+
+    segment: Segment
+    words: list[Unit]
+    style: list[bool] = field(default_factory=list)
+    role: Role = Role.STUDENT
+    idle: bool = False
+
+    @property
+    def done(self) -> bool:
+        return len(self.style) == len(self.words)
+
+    def passage(self) -> Passage:
+        start = self.words[len(self.style)].start
+        context = self.segment.before + self.segment.text[:start]
+        return Passage(self.role, context, self.segment.text[start:], final=True)
+
+    def take(self, judgement: Judgement) -> None:
+        """Label the words before the boundary, and hand over."""
+        at, mine = len(self.style), self.role is Role.STUDENT
+        end = len(self.words)
+        if judgement.boundary is not None:
+            offset = self.words[at].start + judgement.boundary
+            end = next((i for i in range(at, end) if self.words[i].end > offset), end)
+        if end == at and self.idle:
+            end += 1
+        self.style += [mine] * (end - at)
+        self.idle = end == at
+        self.role = self.role.other
+
+
+def walk(predictor: Predictor, segments: Sequence[Segment]) -> list[list[bool]]:
+    """Whether each word of each text is style, as a predictor's judgements say.
+
+    Args:
+        predictor: Is asked for both roles.
+        segments: Texts with their context; their labels are not looked at.
+
+    Returns:
+        One for each word of `tessy.method.words.units(segment.text)`.
+    """
+    walks = [_Walk(segment, units(segment.text)) for segment in segments]
+    while open_ := [each for each in walks if not each.done]:
+        for first in range(0, len(open_), _LARGEST_BATCH):
+            batch = open_[first : first + _LARGEST_BATCH]
+            judgements = predictor.judge([each.passage() for each in batch])
+            for each, judgement in zip(batch, judgements, strict=True):
+                each.take(judgement)
+    return [each.style for each in walks]
+
+
+def labellings(predictor: Predictor, segments: Sequence[Segment]) -> list[Labelling]:
+    """A predictor's labelling of segments, with P(style) if it is a `Scorer`."""
+    kinds = walk(predictor, segments)
+    scores: list[Sequence[float]] | None = None
+    if isinstance(predictor, Scorer):
+        scores = []
+        for first in range(0, len(segments), _LARGEST_BATCH):
+            batch = segments[first : first + _LARGEST_BATCH]
+            scores += predictor.style(
+                [Passage(Role.TEACHER, s.before, s.text, True) for s in batch]
+            )
+    return [
+        _labelling(segment, style, scores[index] if scores is not None else None)
+        for index, (segment, style) in enumerate(zip(segments, kinds, strict=True))
+    ]
+
+
+def truth(segment: Segment) -> Labelling:
+    """The labelling that a segment brings."""
+    return _labelling(segment, is_style(segment, units(segment.text)), None)
+
+
+def _labelling(
+    segment: Segment, style: Sequence[bool], scores: Sequence[float] | None
+) -> Labelling:
+    words = units(segment.text)
+    counting = [
+        index
+        for index, word in enumerate(words)
+        if not is_neutral(segment.text[word.word_start : word.word_end])
+    ]
+    return Labelling(
+        kinds=[style[index] for index in counting],
+        spans=spans_of(words, style),
+        scores=None if scores is None else [scores[index] for index in counting],
+    )

@@ -1,0 +1,1 @@
+"""Rows, questions and records: what goes in and what comes out."""

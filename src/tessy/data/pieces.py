@@ -1,0 +1,71 @@
+"""A response in pieces: who wrote what, and what was discarded where it fell. Pure.
+
+The terminal (`cli.paint`) and the pages (`view.trace`) show the same pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tessy.data.record import THINK_OPEN
+from tessy.method.trajectory import Part, Role
+
+_FORMAT = "format"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of text of one kind.
+
+    Attributes:
+        text: What it says.
+        role: Its author; None for the markers around the thinking.
+        forced: It was kept for Progress only (see `tessy.method.turns`).
+        discarded: It is no part of the response: it was rolled back here.
+        opens: It is the first piece of its span.
+    """
+
+    text: str
+    role: Role | None
+    forced: bool = False
+    discarded: bool = False
+    opens: bool = False
+
+
+def pieces(
+    content: str, spans: Sequence[dict[str, Any]], discards: Sequence[dict[str, Any]] = ()
+) -> Iterator[Piece]:
+    """Cut a response into pieces, in order; those that are not discarded, joined, are the response.
+
+    Args:
+        content: An assistant's content, as in a record.
+        spans: Who wrote which characters of it, as in a record.
+        discards: What was discarded, as in a trace; each becomes one piece, where it fell.
+    """
+    waiting = sorted(_placed(spans, discards), key=lambda placed: placed[0])
+    waiting.reverse()
+    for span in spans:
+        role = None if span["role"] == _FORMAT else Role(span["role"])
+        start, opens = span["start"], True
+        while waiting and waiting[-1][0] < span["end"]:
+            at, discarded = waiting.pop()
+            if start < at:
+                yield Piece(content[start:at], role, span["forced"], opens=opens)
+                start, opens = at, False
+            yield discarded
+        yield Piece(content[start : span["end"]], role, span["forced"], opens=opens)
+    for _, discarded in reversed(waiting):
+        yield discarded
+
+
+def _placed(
+    spans: Sequence[dict[str, Any]], discards: Sequence[dict[str, Any]]
+) -> Iterator[tuple[int, Piece]]:
+    """Each discard with its offset into the content; a trace counts within thinking and answer."""
+    markers = [span["end"] for span in spans if span["role"] == _FORMAT]
+    begins = {Part.THINKING: len(THINK_OPEN), Part.ANSWER: markers[-1] if markers else 0}
+    for discard in discards:
+        at = begins[Part(discard["part"])] + discard["at"]
+        yield at, Piece(discard["text"], Role(discard["role"]), discarded=True)

@@ -1,0 +1,181 @@
+"""Reading questions: JSONL, Parquet or a Hugging Face data set; all is checked before any work.
+
+A question is a line with `prompt` or `question` (text), or `messages` or `dialogs` (a list of
+`{role, content}` that ends with the user); `id` is optional, other columns are carried through
+to the record. Two questions with the same text are two questions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tessy.data.rows import rows
+from tessy.errors import QuestionsError
+
+_TEXT_COLUMNS = ("prompt", "question")
+_CHAT_COLUMNS = ("messages", "dialogs")
+_ROLES = ("system", "user", "assistant")
+_RESERVED = ("spans", "stats", "method", "models", "seed", "verdict")
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question.
+
+    Attributes:
+        number: Its place in the file, from 0.
+        id: Unique in its file; by default its number, as 000000.
+        messages: The conversation, ending with the user's.
+        extra: Other columns, carried through.
+    """
+
+    number: int
+    id: str
+    messages: tuple[dict[str, str], ...]
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """What a verifier is given: the columns, and the last message as `prompt`."""
+        return {**self.extra, "prompt": self.messages[-1]["content"]}
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that is no question.
+
+    Attributes:
+        number: Its place in the file, from 0.
+        id: What it will be called in failures.jsonl.
+        where: File and line number.
+        reason: What is wrong with it.
+    """
+
+    number: int
+    id: str
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """All that was read: every line is a question or a bad line.
+
+    Attributes:
+        good: In file order.
+        bad: In file order.
+        digest: SHA-256 over the whole file, whatever the limit; a resumed run must have the same.
+    """
+
+    good: tuple[Question, ...]
+    bad: tuple[BadLine, ...]
+    digest: str
+
+
+def read(source: str | Path, *, limit: int | None = None, skip_bad: bool = False) -> Questions:
+    """Read and check every question.
+
+    Args:
+        source: A `.jsonl` or `.parquet` file, or a data set on Hugging Face (`owner/name`,
+            `owner/name:split`; needs the `hub` extra).
+        limit: Take, and check, only the first lines.
+        skip_bad: Return bad lines instead of raising.
+
+    Raises:
+        QuestionsError: No such file, nothing in it, or bad lines (each named with its reason).
+    """
+    good: list[Question] = []
+    bad: list[BadLine] = []
+    digest = hashlib.sha256()
+    seen: dict[str, str] = {}
+    for number, (where, row) in enumerate(rows(source, QuestionsError, what="questions")):
+        digest.update(orjson.dumps(row if isinstance(row, dict) else str(row), str, _STABLE))
+        if limit is not None and number >= limit:
+            continue
+        try:
+            question = _question(row, number)
+            if question.id in seen:
+                raise ValueError(f"id {question.id!r} stands already at {seen[question.id]}")
+        except ValueError as error:
+            bad.append(BadLine(number, f"bad-line:{number + 1}", where, str(error)))
+            continue
+        seen[question.id] = where
+        good.append(question)
+    if bad and not skip_bad:
+        raise QuestionsError(_list(bad), hint="mend them, or record them as failures: --skip-bad")
+    if not good and not bad:
+        raise QuestionsError(f"{source}: there is no question in it")
+    return Questions(tuple(good), tuple(bad), digest.hexdigest())
+
+
+_STABLE = orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+
+
+def _list(bad: list[BadLine]) -> str:
+    lines = [f"{len(bad)} bad line{'s' if len(bad) > 1 else ''}; nothing was started"]
+    lines += [f"  {line.where}: {line.reason}" for line in bad[:_SHOWN]]
+    if len(bad) > _SHOWN:
+        lines.append(f"  … and {len(bad) - _SHOWN} more")
+    return "\n".join(lines)
+
+
+def _question(row: Any, number: int) -> Question:
+    """Make a question of a row; ValueError with the reason if it is none."""
+    if isinstance(row, ValueError):
+        raise row
+    if not isinstance(row, dict):
+        raise ValueError(f"a question is an object, not {type(row).__name__}")
+    present = [key for key in (*_TEXT_COLUMNS, *_CHAT_COLUMNS) if row.get(key) is not None]
+    if not present:
+        wanted = ", ".join((*_TEXT_COLUMNS, *_CHAT_COLUMNS))
+        raise ValueError(f"none of {wanted} is there (only {', '.join(row) or 'nothing'})")
+    column = present[0]
+    if column in _TEXT_COLUMNS:
+        messages: tuple[dict[str, str], ...] = (
+            {"role": "user", "content": _text(row[column], column)},
+        )
+    else:
+        messages = _messages(row[column], column)
+    reserved = {"id", column, *_CHAT_COLUMNS}
+    extra = {
+        (f"question_{key}" if key in _RESERVED else key): value
+        for key, value in row.items()
+        if key not in reserved
+    }
+    return Question(number, _id(row.get("id"), default=f"{number:06d}"), messages, extra)
+
+
+def _id(value: Any, default: str) -> str:
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise ValueError(f"id must be text or a whole number, not {value!r}")
+    return str(value)
+
+
+def _text(value: Any, column: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{column} must be text, not {type(value).__name__}")
+    if not value.strip():
+        raise ValueError(f"{column} is empty")
+    return value
+
+
+def _messages(value: Any, column: str) -> tuple[dict[str, str], ...]:
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"{column} must be a list of {{role, content}} with something in it")
+    messages = []
+    for index, message in enumerate(value):
+        if not isinstance(message, dict) or message.get("role") not in _ROLES:
+            raise ValueError(f"{column}[{index}].role must be one of {', '.join(_ROLES)}")
+        content = _text(message.get("content"), f"{column}[{index}].content")
+        messages.append({"role": message["role"], "content": content})
+    if messages[-1]["role"] != "user":
+        raise ValueError(f"{column} must end with the user, not the {messages[-1]['role']}")
+    return tuple(messages)

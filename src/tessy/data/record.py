@@ -1,0 +1,186 @@
+r"""Records: what a finished or failed sample looks like in the data set.
+
+The assistant's content is `<think>\n` + thinking + `\n</think>\n\n` + answer, and `spans`
+covers it from the first character to the last (*Provenance*); the markers' author is `format`.
+A record holds nothing that depends on the clock or the network, so the same seed and the same
+model outputs give the same bytes (*Replay*); times and requests are kept in the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import pairwise
+from typing import Any
+
+from tessy.data.questions import BadLine, Question
+from tessy.method.trajectory import Failure, Outcome, Part, Role, Trajectory
+
+THINK_OPEN = "<think>\n"
+THINK_CLOSE = "\n</think>\n\n"
+MARKERS = ("<think>", "</think>")
+"""What tells thinking from answer in a record; neither may stand in an answer."""
+
+
+def finished(
+    sample_id: str,
+    question: Question,
+    trajectory: Trajectory,
+    *,
+    method: str,
+    models: dict[str, str],
+    seed: int,
+    others: Sequence[Trajectory] = (),
+    verdict: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The record of a finished sample.
+
+    Args:
+        sample_id: Unique in the run.
+        question: What was asked.
+        trajectory: What was written; it is done.
+        method: How it was written.
+        models: Names by role, and the predictors'.
+        seed: The run's seed.
+        others: Drafts that were set aside.
+        verdict: What the verifier says of the answer, where there is one.
+    """
+    answer = {"role": "assistant", "content": content(trajectory)}
+    return {
+        **question.extra,
+        "id": sample_id,
+        "messages": [*question.messages, answer],
+        "spans": spans(trajectory),
+        "stats": stats(trajectory, others),
+        "method": method,
+        "models": models,
+        "seed": seed,
+        **({"verdict": verdict} if verdict is not None else {}),
+    }
+
+
+def failed(
+    sample_id: str,
+    question: Question | None,
+    trajectory: Trajectory,
+    failure: Failure,
+    detail: str,
+    *,
+    line: BadLine | None = None,
+    others: Sequence[Trajectory] = (),
+) -> dict[str, Any]:
+    """The record of a failed sample, with what was written until then.
+
+    Args:
+        sample_id: Unique in the run.
+        question: What was asked; None if the line was bad.
+        trajectory: What was written.
+        failure: The documented reason.
+        detail: What exactly.
+        line: The bad line, if that is the reason.
+        others: Drafts that were set aside.
+    """
+    return {
+        "id": sample_id,
+        "reason": failure.value,
+        "detail": detail,
+        "where": line.where if line else None,
+        "messages": list(question.messages) if question else [],
+        "content": content(trajectory),
+        "spans": spans(trajectory),
+        "answer": _discarded_answer(trajectory),
+        "stats": stats(trajectory, others),
+    }
+
+
+def _discarded_answer(trajectory: Trajectory) -> str:
+    answers = [discard.text for discard in trajectory.discards if discard.part is Part.ANSWER]
+    return answers[-1] if answers else ""
+
+
+def content(trajectory: Trajectory) -> str:
+    """The assistant's content; without closing marker and answer while the thinking is open."""
+    if trajectory.part is Part.THINKING:
+        return THINK_OPEN + trajectory.thinking
+    return THINK_OPEN + trajectory.thinking + THINK_CLOSE + trajectory.answer
+
+
+def spans(trajectory: Trajectory) -> list[dict[str, Any]]:
+    """Who wrote which characters of the assistant's content; half-open offsets, no gaps."""
+    found: list[dict[str, Any]] = []
+    position = 0
+
+    def add(role: str, length: int, forced: bool = False) -> None:
+        nonlocal position
+        span = {"role": role, "start": position, "end": position + length, "forced": forced}
+        found.append(span)
+        position += length
+
+    add("format", len(THINK_OPEN))
+    for span in trajectory.spans[Part.THINKING]:
+        add(span.role.value, span.end - span.start, span.forced)
+    if trajectory.part is Part.ANSWER:
+        add("format", len(THINK_CLOSE))
+    for span in trajectory.spans[Part.ANSWER]:
+        add(span.role.value, span.end - span.start, span.forced)
+    return found
+
+
+def stats(trajectory: Trajectory, others: Sequence[Trajectory] = ()) -> dict[str, Any]:
+    """Numbers of a sample, all derived from its turns; tokens are each model's own.
+
+    Args:
+        trajectory: The draft that stands for it.
+        others: Drafts that were set aside: all their tokens count as discarded.
+    """
+    kept = trajectory.tokens
+    discarded = {
+        role: trajectory.discarded[role] + sum(other.generated[role] for other in others)
+        for role in Role
+    }
+    return {
+        "student_tokens": kept[Role.STUDENT],
+        "teacher_tokens": kept[Role.TEACHER],
+        "thinking_tokens": trajectory.thinking_tokens,
+        "answer_tokens": trajectory.answer_tokens,
+        "student_discarded_tokens": discarded[Role.STUDENT],
+        "teacher_discarded_tokens": discarded[Role.TEACHER],
+        "turns": trajectory.turns,
+        "hand_overs": _hand_overs(trajectory),
+        "thinking_cut_off": trajectory.ended is Outcome.CUT_OFF,
+        "drafts": 1 + len(others),
+    }
+
+
+def _hand_overs(trajectory: Trajectory) -> int:
+    roles = [span.role for span in trajectory.spans[Part.THINKING]]
+    return sum(before is not after for before, after in pairwise(roles))
+
+
+def trace(trajectory: Trajectory, others: Sequence[Trajectory] = ()) -> dict[str, Any]:
+    """What the record leaves out.
+
+    Text that was discarded and where it would have stood; the tokens that each turn asked for,
+    since sizes that are learned differ from run to run; and the drafts that were set aside.
+    """
+    return {**_of_turns(trajectory), "drafts": [_draft(other) for other in others]}
+
+
+def _of_turns(trajectory: Trajectory) -> dict[str, Any]:
+    discards = [asdict(discard) for discard in trajectory.discards]
+    return {
+        "discards": discards,
+        "asked": trajectory.asked,
+        "confidence": [list(each) for each in trajectory.confidence],
+    }
+
+
+def _draft(trajectory: Trajectory) -> dict[str, Any]:
+    aside = trajectory.set_aside
+    return {
+        "why": aside.why if aside else "",
+        "reason": aside.failure.value if aside and aside.failure else None,
+        "content": content(trajectory),
+        "spans": spans(trajectory),
+        **_of_turns(trajectory),
+    }

@@ -1,0 +1,82 @@
+"""Samples of runs and of data sets that tessy wrote, one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tessy.data.rows import rows
+from tessy.errors import ExportError
+from tessy.exporting.sample import Sample, check
+from tessy.exporting.schema import from_row
+from tessy.runs.folder import RunFolder
+from tessy.runs.reader import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where samples come from.
+
+    Attributes:
+        given: As it was named.
+        run: The run, if it is one.
+    """
+
+    given: str
+    run: RunFolder | None = None
+
+    @property
+    def name(self) -> str:
+        """What it may be called elsewhere: no folders of this machine."""
+        return Path(self.given).resolve().name if Path(self.given).exists() else self.given
+
+    def samples(self) -> Iterator[Sample]:
+        """Read it; of a run that goes on, what ended until now.
+
+        Raises:
+            ExportError: A line is no record.
+            JournalError: The run's journal can't be read.
+        """
+        for where, row in self._rows():
+            try:
+                yield check(row)
+            except ValueError as error:
+                raise ExportError(
+                    f"{where}: {error}",
+                    hint="an export reads runs, and data sets that tessy wrote: docs/record.md",
+                ) from None
+
+    def _rows(self) -> Iterator[tuple[str, Any]]:
+        if self.run:
+            with Reader(self.run) as reader:
+                for number, record in enumerate(reader.records(), 1):
+                    yield f"{self.given}: sample {number}", orjson.loads(record)
+            return
+        lines = ".jsonl" in Path(self.given).suffixes
+        for where, row in rows(self.given, ExportError, what="data sets"):
+            yield where, row if lines or not isinstance(row, dict) else from_row(row)
+
+
+def find(given: str) -> Source:
+    """Find a run's folder, or a file or data set of records.
+
+    Raises:
+        ExportError: There is no such thing.
+        JournalError: The run's journal can't be read.
+    """
+    path = Path(given)
+    if path.is_dir():
+        folder = RunFolder(path)
+        if not folder.journal.exists():
+            raise ExportError(
+                f"{path} is no run: it has no {folder.journal.name}",
+                hint="give a run's folder, or a file of records such as RUN/dataset.jsonl",
+            )
+        with Reader(folder):
+            return Source(given, folder)
+    next(rows(given, ExportError, what="data sets"), None)
+    return Source(given)

@@ -1,0 +1,128 @@
+"""Chunk sizes that learn: how many tokens to ask for, where thinking is written in chunks.
+
+A chunk of k tokens takes a + b·k seconds: a until its first token (network, queue, what the prefix
+cache lacks), b for each. A span of n tokens takes as many chunks as it needs to see the word
+behind it. Small chunks pay a too often, large ones discard what lies behind the boundary. So
+for each role k is the one that would have taken the least time for the spans seen so far, with a
+and b as measured (least squares, older calls fading). Calls of one length can't tell a from b, so
+every sixteenth one asks for twice as much.
+
+Pure: it is told what happened and never looks at a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tessy.method.trajectory import Role
+
+FIRST = {Role.STUDENT: 5, Role.TEACHER: 10}
+"""Tokens to begin with: the published code's (METHOD)."""
+SMALLEST, LARGEST = 4, 64
+_LONGEST = 512
+"""Spans that are longer count as this long."""
+_FEW = 32
+"""Spans, and calls, that have to be seen before a size is chosen, and before it is chosen anew."""
+_LARGER_EVERY = 16
+_FADING = 0.995
+"""What an older call counts, relative to the next."""
+
+
+@dataclass(slots=True)
+class _Line:
+    """A fading least-squares line through calls: seconds over tokens."""
+
+    calls: int = 0
+    weight: float = 0.0
+    tokens: float = 0.0
+    seconds: float = 0.0
+    squares: float = 0.0
+    products: float = 0.0
+
+    def add(self, tokens: int, seconds: float) -> None:
+        self.calls += 1
+        self.weight = self.weight * _FADING + 1
+        self.tokens = self.tokens * _FADING + tokens
+        self.seconds = self.seconds * _FADING + seconds
+        self.squares = self.squares * _FADING + tokens * tokens
+        self.products = self.products * _FADING + tokens * seconds
+
+    def fit(self) -> tuple[float, float] | None:
+        """Seconds to the first token, and for each; neither is below zero.
+
+        None if all calls are of about one length.
+        """
+        x, y = self.tokens / self.weight, self.seconds / self.weight
+        variance = self.squares / self.weight - x * x
+        if variance < 1:
+            return None
+        slope = (self.products / self.weight - x * y) / variance
+        slope = min(max(slope, 0.0), y / x)
+        return y - slope * x, slope
+
+
+@dataclass(slots=True)
+class _Learned:
+    """What is known of one role."""
+
+    size: int
+    line: _Line = field(default_factory=_Line)
+    spans: list[int] = field(default_factory=lambda: [0] * (_LONGEST + 1))
+    new: int = 0
+    asked: int = 0
+
+
+class ChunkSizes:
+    """The chunk sizes of a run, one for each role, shared by all of its trajectories.
+
+    Args:
+        fixed: Sizes that the user chose; these stay.
+    """
+
+    def __init__(self, fixed: dict[Role, int | None]) -> None:
+        self._fixed = fixed
+        self._learned = {role: _Learned(FIRST[role]) for role in Role}
+
+    def of(self, role: Role) -> int:
+        """The size that is thought to be the quickest."""
+        return self._fixed.get(role) or self._learned[role].size
+
+    def next(self, role: Role) -> int:
+        """How many tokens to ask for now."""
+        if fixed := self._fixed.get(role):
+            return fixed
+        known = self._learned[role]
+        known.asked += 1
+        return known.size if known.asked % _LARGER_EVERY else min(2 * known.size, LARGEST)
+
+    def called(self, role: Role, tokens: int, seconds: float) -> None:
+        """A call brought so many tokens and took so long."""
+        if tokens:
+            self._learned[role].line.add(tokens, seconds)
+
+    def handed_over(self, role: Role, tokens: int) -> None:
+        """A span of so many tokens came to its end."""
+        known = self._learned[role]
+        known.spans[min(tokens, _LONGEST)] += 1
+        known.new += 1
+        if known.new >= _FEW and known.line.calls >= _FEW and (line := known.line.fit()):
+            known.size = best(known.spans, *line)
+            known.new = 0
+
+
+def best(spans: Sequence[float], first_s: float, token_s: float) -> int:
+    """The chunk size that takes the least time for some spans.
+
+    Args:
+        spans: How many there are of each length in tokens, from 0 on.
+        first_s: Seconds of a call without its tokens.
+        token_s: Seconds for each token.
+    """
+    import numpy as np  # streams do without
+
+    sizes = np.arange(SMALLEST, LARGEST + 1)
+    lengths = np.arange(len(spans))
+    chunks = -(-(lengths[:, None] + 1) // sizes)  # it takes one token more to see the boundary
+    seconds = np.asarray(spans) @ chunks * (first_s + token_s * sizes)
+    return int(sizes[seconds.argmin()])

@@ -1,0 +1,107 @@
+"""Words: the units that a seam between two authors never splits.
+
+DESIGN: "Seams lie at word boundaries. A cut keeps whole words; blanks before a word go with the
+word; new lines stay with what precedes them." A *unit* is one word with the blanks before it and
+the new lines after it; units, joined, are the text. Scripts written without blanks (Chinese,
+Japanese, Thai, …) would make one endless word, so there each character, with its combining
+marks, is a word. A run of `LONGEST_WORD` characters without a blank is split, so that a word
+always ends; a split never falls before a combining mark, a joiner or a variation selector.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import NamedTuple
+
+LONGEST_WORD = 200
+"""Characters after which a run without blanks counts as a word by itself."""
+
+# Scripts without blanks between words: Thai to Myanmar, Khmer, kana, CJK ideographs, and the
+# full-width punctuation used with them. Hangul is written with blanks and is not here.
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uff65\U00020000-\U0003ffff"
+)
+# What must stay with the character before it: combining marks, joiners, variation selectors,
+# skin tones, tag characters, vowel signs of the unspaced scripts.
+_EXTEND = (
+    "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0e31\u0e34-\u0e3a"
+    "\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd\u102b-\u103e\u17b4-\u17d3\u1ab0-\u1aff"
+    "\u1dc0-\u1dff\u200c\u200d\u20d0-\u20ff\u302a-\u302f\u3099\u309a\ufe00-\ufe0f\ufe20-\ufe2f"
+    "\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\U000e0100-\U000e01ef"
+)
+# Those of `_UNSPACED` that are not in `_EXTEND`, spelt out: a class of its own is matched several
+# times faster than one with a look-ahead before each character (test_words.py compares).
+_ALONE = (
+    "\u0e00-\u0e30\u0e32\u0e33\u0e3b-\u0e46\u0e4f-\u0eb0\u0eb2\u0eb3\u0ebd-\u0ec7\u0ece-\u0eff"
+    "\u1000-\u102a\u103f-\u109f\u1780-\u17b3\u17d4-\u17ff\u3000-\u3029\u3030-\u3098\u309b-\u30ff"
+    "\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uff65\U00020000-\U0003ffff"
+)
+_WORD = rf"(?:[{_ALONE}]|[^\s{_ALONE}]{{1,{LONGEST_WORD}}})[{_EXTEND}]*"
+_UNIT = re.compile(rf"(?P<blanks>\s*?)(?P<word>{_WORD})(?P<after>(?:\s*\n)?)")
+_LEADING = re.compile(r"\s*\n")
+_PLAIN = re.compile(rf"[^\W{_UNSPACED}]+|\w")
+
+
+class Unit(NamedTuple):
+    """One word of a text, by half-open character offsets into it.
+
+    `start <= word_start <= word_end <= end`: blanks, the word, and the new lines after it.
+    A text that begins with new lines has them in a first unit whose word is empty.
+    """
+
+    start: int
+    word_start: int
+    word_end: int
+    end: int
+
+
+def units(text: str) -> list[Unit]:
+    """Cut `text` into units; their spans are adjacent and cover all of it but a blank tail.
+
+    Args:
+        text: Any text; it is taken to start right after a word or at the very beginning.
+
+    Returns:
+        Units in order. White space after the last word that has no new line in it belongs to
+        the next word and is not covered.
+    """
+    found: list[Unit] = []
+    position = 0
+    if leading := _LEADING.match(text):
+        position = leading.end()
+        found.append(Unit(0, 0, 0, position))
+    while match := _UNIT.match(text, position):
+        start, position = match.span()
+        found.append(Unit(start, *match.span("word"), position))
+    return found
+
+
+def complete(text: str, found: list[Unit], *, final: bool) -> list[Unit]:
+    """The units of `text` whose word cannot grow by what may still follow.
+
+    Args:
+        text: The text that was cut.
+        found: `units(text)`.
+        final: Nothing will follow.
+
+    Returns:
+        All units if `final` or if white space follows the last word; else all but the last.
+    """
+    if final or not found or found[-1].word_end < len(text):
+        return found
+    return found[:-1]
+
+
+def plain(text: str) -> list[str]:
+    """The words by which texts are compared: in lower case, without blanks and punctuation."""
+    return _PLAIN.findall(text.lower())
+
+
+def is_neutral(word: str) -> bool:
+    """Whether a word is punctuation or emoji only, neither letters, digits, code nor formula."""
+    return not any(
+        char.isalnum() or char in "`$\\" or unicodedata.category(char) in ("Sm", "Sc")
+        for char in word
+    )

@@ -1,0 +1,135 @@
+"""Numbers of a run, as they grow. Pure; what shows them is `runs.progress`."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tessy.method.trajectory import Failure, Role, Turn
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of a run.
+
+    Attributes:
+        total: Samples that the run should end.
+        finished: Those that have an answer, earlier starts included.
+        failed: Those that failed, by reason, earlier starts included.
+        running: Under way now.
+        generated: Tokens generated since this start, by role.
+        discarded: Tokens discarded since this start, by role.
+        requests: Calls to the models since this start.
+    """
+
+    total: int
+    finished: int = 0
+    failed: Counter[Failure] = field(default_factory=Counter)
+    running: int = 0
+    generated: dict[Role, int] = field(default_factory=lambda: dict.fromkeys(Role, 0))
+    discarded: dict[Role, int] = field(default_factory=lambda: dict.fromkeys(Role, 0))
+    requests: int = 0
+    ended_before: int = 0
+    clock: Callable[[], float] = time.monotonic
+    started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.started = self.clock()
+
+    def turn(self, turn: Turn) -> None:
+        """Count a turn."""
+        self.generated[turn.role] += turn.tokens
+        self.discarded[turn.role] += turn.discarded_tokens
+
+    def end(self, failure: Failure | None) -> None:
+        """Count the end of a sample."""
+        if failure is None:
+            self.finished += 1
+        else:
+            self.failed[failure] += 1
+
+    @property
+    def ended(self) -> int:
+        """Samples that ended, one way or the other."""
+        return self.finished + self.failed.total()
+
+    @property
+    def seconds(self) -> float:
+        """Since this start."""
+        return self.clock() - self.started
+
+    @property
+    def kept(self) -> dict[Role, int]:
+        """Tokens kept since this start, by role."""
+        return {role: self.generated[role] - self.discarded[role] for role in Role}
+
+    @property
+    def writers(self) -> list[Role]:
+        """Roles that have written since this start; both before any has."""
+        return [role for role in Role if self.generated[role]] or list(Role)
+
+    @property
+    def teacher_share(self) -> float | None:
+        """The teacher's share of the kept tokens (paper, Fig. 17); None if there are none."""
+        return _ratio(self.kept[Role.TEACHER], sum(self.kept.values()))
+
+    @property
+    def discarded_share(self) -> float | None:
+        """The share of the generated tokens that was discarded."""
+        return _ratio(sum(self.discarded.values()), sum(self.generated.values()))
+
+    @property
+    def tokens_a_request(self) -> float | None:
+        """Tokens kept per call."""
+        return _ratio(sum(self.kept.values()), self.requests)
+
+    def tokens_a_second(self, role: Role) -> float:
+        """Tokens that a role keeps per second."""
+        return self.kept[role] / max(self.seconds, 1e-9)
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds to go, at the pace of this start; None before anything has ended."""
+        ended = self.ended - self.ended_before
+        if ended <= 0:
+            return None
+        return (self.total - self.ended) * self.seconds / ended
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run came to.
+
+    Attributes:
+        folder: Where everything lies.
+        total: Samples that it should end.
+        finished: Samples in the data set.
+        failed: Failures by reason.
+        stopped: It was stopped before its end; the same command goes on.
+        seconds: Of this start.
+        tally: The numbers of this start.
+        faults: Faults that calls met, retried or not, by role and kind.
+        verdicts: Finished samples by what the verifier says of them; empty without one.
+    """
+
+    folder: Path
+    total: int
+    finished: int
+    failed: dict[Failure, int]
+    stopped: bool
+    seconds: float
+    tally: Tally
+    faults: dict[str, dict[str, int]]
+    verdicts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def remaining(self) -> int:
+        """Samples that have not ended."""
+        return self.total - self.finished - sum(self.failed.values())
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole else None

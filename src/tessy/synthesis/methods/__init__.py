@@ -1,0 +1,64 @@
+"""Methods: ways of writing a sample, TESSY and every baseline of the paper (Table 1).
+
+Each is a small file with one coroutine, which opens drafts of a sample and returns the one that
+is its response; `METHODS` names them. What they share is below them: `synthesis.sample` (drafts),
+`synthesis.cooperation` (writing one). `attempts` puts rejection sampling on top of any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tessy.config import Config
+from tessy.errors import ConfigError
+from tessy.method.trajectory import Role
+from tessy.synthesis.methods import (
+    student_only,
+    teacher_answer,
+    teacher_mix,
+    teacher_only,
+    teacher_reference,
+    teacher_score,
+    teacher_think,
+    tessy,
+)
+from tessy.synthesis.methods.method import Method
+
+METHODS: Mapping[str, Method] = {
+    module.METHOD.name: module.METHOD
+    for module in (
+        tessy,
+        student_only,
+        teacher_only,
+        teacher_mix,
+        teacher_think,
+        teacher_answer,
+        teacher_score,
+        teacher_reference,
+    )
+}
+
+
+def method_of(config: Config) -> Method:
+    """The method of a run, whose settings go together.
+
+    Raises:
+        ConfigError: There is no such method, or a setting is given that it has no use for.
+    """
+    method = METHODS.get(config.method)
+    if method is None:
+        raise ConfigError(f"method = {config.method!r}", hint=f"one of {', '.join(METHODS)}")
+    if config.answer_by is not Role.STUDENT and method is not tessy.METHOD:
+        raise ConfigError(
+            f"answer_by = {config.answer_by.value!r} is for method 'tessy', not {method.name!r}",
+            hint="teacher-answer has the student think and the teacher answer",
+        )
+    if config.teacher_only_system_prompt and method not in (
+        teacher_only.METHOD,
+        teacher_mix.METHOD,
+    ):
+        raise ConfigError(
+            f"teacher_only_system_prompt is not for method {method.name!r}",
+            hint="teacher-only and teacher-mix use it; for others: teacher.system_prompt",
+        )
+    return method

@@ -1,0 +1,18 @@
+"""Student-Only (Table 1): the student writes everything."""
+
+from __future__ import annotations
+
+from tessy.method.trajectory import Role
+from tessy.synthesis.cooperation import Session
+from tessy.synthesis.methods.method import Method, written_by
+from tessy.synthesis.sample import Sample
+
+
+async def write(sample: Sample) -> Session:
+    """Have the student think and answer."""
+    return await written_by(sample, Role.STUDENT)
+
+
+METHOD = Method(
+    "student-only", "the student writes everything", write, roles=frozenset({Role.STUDENT})
+)

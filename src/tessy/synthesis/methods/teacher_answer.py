@@ -1,0 +1,16 @@
+"""Teacher-Answer (Table 1): the student thinks, the teacher answers."""
+
+from __future__ import annotations
+
+from tessy.method.trajectory import Role
+from tessy.synthesis.cooperation import Session
+from tessy.synthesis.methods.method import Method, written_by
+from tessy.synthesis.sample import Sample
+
+
+async def write(sample: Sample) -> Session:
+    """Have the student think and the teacher answer."""
+    return await written_by(sample, Role.STUDENT, Role.TEACHER)
+
+
+METHOD = Method("teacher-answer", "the student thinks, the teacher answers", write)

@@ -1,0 +1,17 @@
+"""Teacher-Mix (Table 1): samples of Teacher-Only and of Student-Only, one to one."""
+
+from __future__ import annotations
+
+from tessy.synthesis.cooperation import Session
+from tessy.synthesis.methods import student_only, teacher_only
+from tessy.synthesis.methods.method import Method
+from tessy.synthesis.sample import Sample
+
+
+async def write(sample: Sample) -> Session:
+    """Have the teacher write every other sample, from the first on, and the student the rest."""
+    theirs = student_only.write if sample.position % 2 else teacher_only.write
+    return await theirs(sample)
+
+
+METHOD = Method("teacher-mix", "every other sample is the teacher's, the rest the student's", write)

@@ -1,0 +1,32 @@
+"""Teacher-Reference, or self-distillation (Table 1).
+
+The teacher writes an answer for reference; the student, who is shown it, thinks and answers
+itself. The record's question is the original one, without the reference.
+"""
+
+from __future__ import annotations
+
+from tessy.method.trajectory import Role
+from tessy.synthesis.cooperation import Session
+from tessy.synthesis.methods.method import Method, written_by
+from tessy.synthesis.methods.prompts import filled
+from tessy.synthesis.sample import Sample
+
+
+async def write(sample: Sample) -> Session:
+    """Have the teacher write the reference, and the student the response."""
+    reference = await written_by(sample, Role.TEACHER, aside=True)
+    *before, question = sample.messages
+    text = filled(
+        sample.config.prompts.reference,
+        question=question["content"],
+        answer=reference.trajectory.answer,
+    )
+    shown = [*before, {"role": "user", "content": text}]
+    response = await written_by(sample, Role.STUDENT, messages=shown)
+    return sample.choose(response, lambda _: "the teacher's reference answer")
+
+
+METHOD = Method(
+    "teacher-reference", "the teacher answers for reference, the student thinks and answers", write
+)

@@ -1,0 +1,69 @@
+"""What a process needs to write samples, besides the models: predictors, and a verifier."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
+from tessy.boundary.protocol import Predictor
+from tessy.boundary.registry import load_all
+from tessy.config import Config
+from tessy.data.questions import Questions
+from tessy.errors import InputError, QuestionsError
+from tessy.method.trajectory import Role
+from tessy.synthesis.methods.method import Method
+from tessy.verifiers.limits import Settings
+from tessy.verifiers.protocol import Verifier
+from tessy.verifiers.registry import load
+
+_SHOWN = 5
+
+
+def predictors_of(config: Config, method: Method) -> dict[Role, Predictor]:
+    """The predictors of a run, by the role whose text they judge; none if nothing is judged.
+
+    Raises:
+        TessyError: The leaf that says which can't be used, and why.
+    """
+    if not method.judged:
+        return {}
+    return load_all({role: config.predictor_of(role) for role in Role})
+
+
+@asynccontextmanager
+async def verifier_of(config: Config) -> AsyncIterator[Verifier | None]:
+    """The verifier of a run, if it has one, open.
+
+    Raises:
+        TessyError: The leaf that says why it can't be used.
+    """
+    if config.verify is None:
+        yield None
+        return
+    cores = max(1, (os.cpu_count() or 1) // config.workers)  # each worker opens one of its own
+    settings = Settings(unsafe_no_sandbox=not config.sandbox, at_once=cores)
+    verifier = load(config.verify, settings)
+    async with aclosing(verifier):
+        yield verifier
+
+
+def check_columns(verifier: Verifier, read: Questions) -> None:
+    """Make sure that every question has what its verifier needs, before any work.
+
+    Raises:
+        QuestionsError: Some have not; the first ones are named.
+    """
+    bad = []
+    for question in read.good:
+        try:
+            verifier.check(question.row)
+        except InputError as error:
+            bad.append(f"  {question.id}: {error}")
+    if bad:
+        shown = "\n".join(bad[:_SHOWN]) + ("\n  …" if len(bad) > _SHOWN else "")
+        raise QuestionsError(
+            f"{len(bad)} of {len(read.good)} questions can't be verified by {verifier.name}:\n"
+            + shown,
+            hint="docs/verifiers.md says which columns each verifier needs",
+        )

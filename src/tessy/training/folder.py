@@ -1,0 +1,128 @@
+"""A training is a folder; this is what lies in it.
+
+sft.toml         the settings it was started with, the data set and its digest
+tokens.arrow     the samples in tokens, and tokens.json, what was counted
+state/           checkpoint-N: what the next start goes on from; only the last one
+epoch-1, …       a whole model each, and model.gguf if asked for
+loss.json, .png  loss at each step and epoch
+eval/epoch-0, …  the evaluation of each epoch, a run, and its log; if questions were given
+evaluation.json  their figures, and evaluation.png
+README.md        the card
+lock             held by the process that works in it
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from tessy.runs.folder import (
+    differences,
+    held,
+    read_settings,
+    refuse_others,
+    refuse_strangers,
+    write_atomically,
+)
+from tessy.training.losses import STATE_FILE
+
+_COMPLETE = "complete"
+_OWN = {"lock", "tokens.arrow", "tokens.arrow.part", "tokens.json", "tokens.json.part"}
+
+
+@dataclass(frozen=True, slots=True)
+class SFTFolder:
+    """The paths of a training."""
+
+    path: Path
+
+    @property
+    def settings(self) -> Path:
+        """`sft.toml`."""
+        return self.path / "sft.toml"
+
+    @property
+    def state(self) -> Path:
+        """Where checkpoints lie."""
+        return self.path / "state"
+
+    def epoch(self, number: int) -> Path:
+        """The folder of an epoch, from 1."""
+        return self.path / f"epoch-{number}"
+
+    @property
+    def evaluations(self) -> Path:
+        """Where the runs lie that evaluate epochs."""
+        return self.path / "eval"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out.
+
+        Raises:
+            RunLocked: Another process is working here.
+            RunMismatch: The folder holds something else.
+            ConfigError: There can be no folder here.
+        """
+        refuse_strangers(self.settings, _OWN, "training")
+        with held(self.path):
+            yield
+
+    def begin(self, identity: dict[str, Any], dataset: str, digest: str) -> None:
+        """Start a training here, or make sure that this one may go on.
+
+        Until a first checkpoint is there, nothing hangs on the settings, and they may change.
+
+        Args:
+            identity: The settings that decide what comes out.
+            dataset: Where the samples come from.
+            digest: Of the data set.
+
+        Raises:
+            RunMismatch: Another training lies here; the message says what differs.
+        """
+        if self.checkpoint() is None:
+            text = tomli_w.dumps({"data": {"set": dataset, "digest": digest}, **identity})
+            write_atomically(self.settings, text.encode())
+            return
+        there = read_settings(self.settings)
+        data = there.pop("data", {})
+        different = differences(there, identity)
+        if data.get("digest") != digest:
+            different.append(f"the data set: {data.get('set')} then, {dataset} now")
+        refuse_others(self.path, different, "training")
+
+    def checkpoint(self) -> Path | None:
+        """The last whole checkpoint; one that a crash left unfinished does not count."""
+        found = [path.parent for path in self.state.glob(f"checkpoint-*/{_COMPLETE}")]
+        return max(found, key=_step, default=None)
+
+    def seal(self, checkpoint: Path) -> None:
+        """Mark a checkpoint as whole, and remove all others."""
+        (checkpoint / _COMPLETE).touch()
+        self.tidy()
+
+    def finish(self) -> None:
+        """Keep of the last checkpoint only what says that all is done; an epoch has its weights."""
+        if last := self.checkpoint():
+            for path in last.iterdir():
+                if path.name not in (_COMPLETE, STATE_FILE):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def tidy(self) -> None:
+        """Remove checkpoints that nothing goes on from."""
+        last = self.checkpoint()
+        for path in self.state.glob("checkpoint-*"):
+            if path != last:
+                (path / _COMPLETE).unlink(missing_ok=True)  # so that half of one never counts
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])

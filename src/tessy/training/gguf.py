@@ -1,0 +1,233 @@
+"""A Llama of transformers as a GGUF file, so that llama.cpp can serve it at once.
+
+transformers and llama.cpp rotate other pairs of numbers in attention (its halves, and neighbours),
+so the rows of the query and key weights change places. Weights are read and written one by one: a
+model need not fit into memory. Its tokenizer goes into the file, too (`vocabulary`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tessy.errors import ConfigError, MissingExtra
+from tessy.training.vocabulary import Vocabulary, add_vocabulary, vocabulary
+
+DType = Literal["f32", "f16", "bf16", "q8_0"]
+_FILE_TYPES = {"f32": "ALL_F32", "f16": "MOSTLY_F16", "bf16": "MOSTLY_BF16", "q8_0": "MOSTLY_Q8_0"}
+_BLOCK = 32
+"""Numbers that q8_0 keeps together; rows of another length are kept in f16."""
+_ROPES = ("default", "linear", "llama3")
+_HINT = "serve the folder with vLLM, or convert it with llama.cpp's convert_hf_to_gguf.py"
+
+
+def write_gguf(model_folder: Path, out: Path, *, dtype: DType = "f16") -> Path:
+    """Write a model for llama.cpp.
+
+    Args:
+        model_folder: `config.json`, safetensors and the tokenizer, as transformers writes them;
+            the model is a Llama.
+        out: The file to write.
+        dtype: Of the matrices; vectors are float32 in any case.
+
+    Returns:
+        `out`.
+
+    Raises:
+        MissingExtra: gguf, torch or transformers is not installed.
+        ConfigError: The model is no Llama, or has something that llama.cpp would read otherwise.
+    """
+    try:
+        import gguf
+        import numpy
+        import safetensors  # noqa: F401
+        import torch  # noqa: F401
+        from transformers import AutoConfig, AutoTokenizer
+    except ImportError as error:
+        raise MissingExtra(
+            f"writing GGUF needs {error.name}", hint="pip install 'tessy[train]'"
+        ) from None
+    config = AutoConfig.from_pretrained(model_folder)
+    found = check_gguf(config, AutoTokenizer.from_pretrained(model_folder))
+    writer = gguf.GGUFWriter(out, "llama")
+    float32 = numpy.dtype("float32")  # of the numbers given; `kind` says what the file holds
+    writer.add_file_type(gguf.LlamaFileType[_FILE_TYPES[dtype]])
+    _add_sizes(writer, config)
+    _add_rope(writer, gguf, config)
+    add_vocabulary(writer, gguf.TokenType, found, config.vocab_size)
+    weights = list(_weights(model_folder, config, gguf, dtype))
+    for weight in weights:
+        writer.add_tensor_info(
+            weight.name, weight.shape, float32, weight.bytes, raw_dtype=weight.kind
+        )
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    for weight in weights:
+        writer.write_tensor_data(weight.read())
+    writer.close()
+    return out
+
+
+def check_gguf(config: Any, tokenizer: Any) -> Vocabulary:
+    """Refuse what can't be written, before any work.
+
+    Args:
+        config: Of transformers.
+        tokenizer: Of transformers.
+
+    Returns:
+        The tokenizer, as it will be written.
+
+    Raises:
+        ConfigError: The model is no Llama, or has something that llama.cpp would read otherwise.
+    """
+    problem = None
+    if config.model_type != "llama":
+        problem = f"it is a {config.model_type}, and GGUF is written of Llama models only"
+    elif config.attention_bias or config.mlp_bias:
+        problem = "it has biases"
+    elif config.hidden_act != "silu":
+        problem = f"its activation is {config.hidden_act}, not silu"
+    elif (kind := _rope(config).get("rope_type", "default")) not in _ROPES:
+        problem = f"its positions are scaled by {kind!r}, not one of {', '.join(_ROPES)}"
+    if problem:
+        raise ConfigError(f"no GGUF can be made of this model: {problem}", hint=_HINT)
+    return vocabulary(tokenizer)
+
+
+# --- Weights ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Weight:
+    """A weight to be written.
+
+    Attributes:
+        name: llama.cpp's.
+        shape: As numpy has it.
+        kind: A `gguf.GGMLQuantizationType`.
+        bytes: In the file.
+        source: File and name to read it from; or the numbers themselves.
+        heads: Heads of query or key weights; 0 for others.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    kind: Any
+    bytes: int
+    source: tuple[Path, str] | Any
+    heads: int = 0
+
+    def read(self) -> Any:
+        """Its numbers as they stand in the file."""
+        import gguf
+        import torch
+        from safetensors import safe_open
+
+        if not isinstance(self.source, tuple):
+            return self.source
+        path, name = self.source
+        with safe_open(path, "pt") as file:
+            array = file.get_tensor(name).to(torch.float32).numpy()
+        if self.heads:
+            array = _neighbours(array, self.heads)
+        return gguf.quants.quantize(array, self.kind)
+
+
+def _weights(folder: Path, config: Any, gguf: Any, dtype: DType) -> Iterator[_Weight]:
+    from safetensors import safe_open
+
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
+    heads = {"q_proj.weight": config.num_attention_heads, "k_proj.weight": _key_heads(config)}
+    yield from _rope_factors(config, gguf)
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            for name in sorted(file.keys()):
+                if config.tie_word_embeddings and name == "lm_head.weight":
+                    continue  # llama.cpp takes the embeddings for it
+                theirs = names.get_name(name, try_suffixes=(".weight",))
+                if theirs is None:
+                    raise ConfigError(f"{path}: {name} is no weight of a Llama", hint=_HINT)
+                shape = tuple(file.get_slice(name).get_shape())
+                kind = _kind(gguf.GGMLQuantizationType, shape, dtype)
+                block, size = gguf.GGML_QUANT_SIZES[kind]
+                of = next((n for end, n in heads.items() if name.endswith(end)), 0)
+                bytes_ = math.prod(shape) // block * size
+                yield _Weight(theirs, shape, kind, bytes_, (path, name), of)
+
+
+def _kind(kinds: Any, shape: tuple[int, ...], dtype: DType) -> Any:
+    if len(shape) < 2:
+        return kinds.F32
+    if dtype == "q8_0" and shape[-1] % _BLOCK:
+        return kinds.F16
+    return kinds[dtype.upper()]
+
+
+def _neighbours(array: Any, heads: int) -> Any:
+    """The rows of query or key weights [heads * size, hidden] in llama.cpp's order."""
+    halves = array.reshape(heads, 2, array.shape[0] // heads // 2, array.shape[1])
+    return halves.swapaxes(1, 2).reshape(array.shape)
+
+
+# --- Sizes and positions ------------------------------------------------------------------------
+
+
+def _key_heads(config: Any) -> int:
+    return int(config.num_key_value_heads or config.num_attention_heads)
+
+
+def _head_size(config: Any) -> int:
+    return int(config.head_dim or config.hidden_size // config.num_attention_heads)
+
+
+def _add_sizes(writer: Any, config: Any) -> None:
+    head = _head_size(config)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(_key_heads(config))
+    writer.add_key_length(head)
+    writer.add_value_length(head)
+    writer.add_rope_dimension_count(head)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_vocab_size(config.vocab_size)
+
+
+def _rope(config: Any) -> dict[str, Any]:
+    """How positions are rotated: of newer configurations, or of those before transformers 5."""
+    found = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    base = getattr(config, "rope_theta", None) or 10_000.0
+    return {"rope_theta": base, **found}
+
+
+def _add_rope(writer: Any, gguf: Any, config: Any) -> None:
+    rope = _rope(config)
+    writer.add_rope_freq_base(float(rope["rope_theta"]))
+    if rope.get("rope_type") == "linear":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(float(rope["factor"]))
+
+
+def _rope_factors(config: Any, gguf: Any) -> Iterator[_Weight]:
+    """What Llama 3.1 divides its rotations by: 1 for the quick ones, `factor` for the slow ones."""
+    import numpy
+
+    rope = _rope(config)
+    if rope.get("rope_type") != "llama3":
+        return
+    size, factor = _head_size(config), float(rope["factor"])
+    low, high = float(rope["low_freq_factor"]), float(rope["high_freq_factor"])
+    turns = numpy.arange(0, size, 2, dtype=numpy.float64) / size
+    lengths = 2 * math.pi * float(rope["rope_theta"]) ** turns
+    rounds = float(rope["original_max_position_embeddings"]) / lengths
+    smooth = numpy.clip((rounds - low) / (high - low), 0, 1)
+    factors = (1 / ((1 - smooth) / factor + smooth)).astype(numpy.float32)
+    kind = gguf.GGMLQuantizationType.F32
+    yield _Weight("rope_freqs.weight", factors.shape, kind, factors.nbytes, factors)

@@ -1,0 +1,364 @@
+"""The whole export: *kept + dropped = input*, there whole or not at all, bad input named."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from export_samples import any_record, many_records, record, write_records
+from tessy.data.rows import rows
+from tessy.errors import ConfigError, ExportError, QuestionsError, RunLocked
+from tessy.exporting.drops import Reason
+from tessy.exporting.job import export
+from tessy.exporting.sample import Sample, check
+from tessy.exporting.settings import validated
+from tessy.exporting.split import split
+from tessy.exporting.staging import staged
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def ids(folder):
+    """The ids of what was kept, by split, in order; whatever the format."""
+    found = {}
+    for pattern in ("*.jsonl", "*.parquet", "data/*.parquet"):
+        for path in sorted(folder.glob(pattern)):
+            name = path.name.split("-")[0].removesuffix(".jsonl")
+            if name != "dropped":
+                found[name] = [row["id"] for _, row in rows(path, ExportError, what="rows")]
+    return found
+
+
+def run(source, out, to="trl", force=False, **settings):
+    return export([str(source)], out, validated({"to": to, **settings}), force=force)
+
+
+filters = st.fixed_dictionaries(
+    {
+        "min_teacher_share": st.none() | st.floats(0, 0.5),
+        "max_teacher_share": st.none() | st.floats(0.5, 1),
+        "max_tokens": st.none() | st.integers(1, 200),
+        "drop_forced": st.booleans(),
+        "near_duplicates": st.none() | st.sampled_from([0.5, 0.9]),
+        "validation": st.none() | st.sampled_from([0.3, 0.9]),
+        "ngram": st.integers(1, 4),
+    }
+)
+
+
+@given(
+    records=many_records(),
+    to=st.sampled_from(["trl", "sharegpt", "alpaca", "parquet", "hf"]),
+    settings=filters,
+    tested=st.booleans(),
+)
+def test_kept_and_dropped_are_the_input(records, to, settings, tested):
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        source = write_records(folder / "dataset.jsonl", records)
+        if tested:
+            questions = folder / "test.jsonl"
+            questions.write_text('{"question": "okay, let\'s see, so x=7 wait"}\n')
+            settings = {**settings, "decontaminate": (str(questions),)}
+        out = folder / "out"
+        try:
+            counts = run(source, out, to, **settings)
+        except ExportError:
+            assert not out.exists()
+            return  # no sample is kept, which has tests of its own
+        kept, dropped = ids(out), lines(out / "dropped.jsonl")
+        assert all(drop["reason"] in set(Reason) and drop["detail"] for drop in dropped)
+        gone = [drop["id"] for drop in dropped]
+        everything = [*gone, *(one for split_ in kept.values() for one in split_)]
+        assert sorted(everything) == sorted(record["id"] for record in records)
+        assert {name: len(found) for name, found in kept.items()} == dict(counts.kept)
+        assert Counter(drop["reason"] for drop in dropped) == Counter(counts.dropped)
+        assert counts.read == counts.kept.total() + counts.dropped.total() == len(records)
+        if to != "alpaca":  # there, samples with a history come first
+            order = [record["id"] for record in records]
+            assert all(found == [o for o in order if o in found] for found in kept.values())
+        manifest = json.loads((out / "export.json").read_text("utf-8"))
+        assert manifest["read"] == len(records)
+        assert manifest["kept"] == dict(counts.kept)
+        assert manifest["dropped"] == dict(counts.dropped)
+
+
+@given(any_record())
+def test_no_sample_is_changed_by_being_exported(made):
+    before = json.dumps(made)
+    with TemporaryDirectory() as name:
+        source = write_records(Path(name) / "dataset.jsonl", [made])
+        run(source, Path(name) / "out", "parquet")
+        back = [row for _, row in rows(source, ExportError, what="rows")]
+    assert json.dumps(back[0]) == before == json.dumps(made)
+
+
+def test_each_sample_is_dropped_for_one_reason_the_first(tmp_path):
+    records = [
+        record("forced", forced=True, tokens=(9, 0)),
+        record("low", tokens=(9, 1)),
+        record("long", tokens=(50, 50)),
+        record("good"),
+        record("again"),
+    ]
+    source = write_records(tmp_path / "dataset.jsonl", records)
+    counts = run(
+        *(source, tmp_path / "out"),
+        **{"drop_forced": True, "min_teacher_share": 0.5, "max_tokens": 90, "near_duplicates": 0.9},
+    )
+    assert [(drop["id"], drop["reason"]) for drop in lines(tmp_path / "out" / "dropped.jsonl")] == [
+        ("forced", "forced"),
+        ("low", "teacher_share_low"),
+        ("long", "too_long"),
+        ("again", "near_duplicate"),
+    ]
+    assert counts.lines()[0] == "5 read = 1 kept + 4 dropped"
+
+
+def test_a_sample_that_the_format_can_not_hold_does_not_hide_its_like(tmp_path):
+    """Only what is kept is compared with."""
+    twice = [{"role": "user", "content": "One."}, {"role": "user", "content": "Two."}]
+    records = [record("a", messages=twice), record("b")]
+    source = write_records(tmp_path / "dataset.jsonl", records)
+    run(source, tmp_path / "out", "sharegpt", near_duplicates=0.9)
+    assert ids(tmp_path / "out") == {"train": ["b"]}
+    assert lines(tmp_path / "out" / "dropped.jsonl")[0]["reason"] == "not_expressible"
+
+
+def test_several_sources_are_put_together(tmp_path):
+    sources = [
+        str(write_records(tmp_path / f"{name}.jsonl", [record(name)])) for name in ("one", "two")
+    ]
+    export(sources, tmp_path / "out", validated({"to": "trl"}))
+    assert ids(tmp_path / "out") == {"train": ["one", "two"]}
+    assert json.loads((tmp_path / "out" / "export.json").read_text())["sources"] == [
+        "one.jsonl",
+        "two.jsonl",
+    ]
+
+
+# --- Splits -------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.text(), min_size=1, max_size=20), st.floats(0.01, 0.99), st.integers(0, 9))
+def test_samples_of_one_question_are_in_one_split(answers, validation, seed):
+    splits = {split(Sample(record(answer=answer)), validation, seed) for answer in answers}
+    assert len(splits) == 1
+
+
+def test_a_split_has_about_its_share_and_another_seed_has_others():
+    samples = [Sample(record(question=f"What is {n}?")) for n in range(2000)]
+    chosen = [
+        {n for n, sample in enumerate(samples) if split(sample, 0.1, seed) == "validation"}
+        for seed in (0, 0, 1)
+    ]
+    assert chosen[0] == chosen[1]
+    assert all(160 < len(found) < 240 for found in chosen)
+    assert len(chosen[0] & chosen[2]) < 60
+
+
+# --- There whole or not at all ------------------------------------------------------------------
+
+
+@pytest.fixture
+def source(tmp_path):
+    return write_records(tmp_path / "dataset.jsonl", [record(f"q{n}") for n in range(3)])
+
+
+def hidden(folder):
+    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_an_earlier_export_is_overwritten_only_if_asked(tmp_path, source):
+    out = tmp_path / "out"
+    run(source, out)
+    with pytest.raises(ConfigError, match="holds an export already") as caught:
+        run(source, out, "alpaca")
+    assert "--force" in caught.value.hint
+    run(source, out, "alpaca", force=True)
+    assert "instruction" in lines(out / "train.jsonl")[0]
+    assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_what_no_export_wrote_is_never_overwritten(tmp_path, source, force):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.tex").write_text("years of work")
+    for out in (mine, source):
+        with pytest.raises(ConfigError, match="no export of tessy's"):
+            run(source, out, force=force)
+    assert (mine / "thesis.tex").read_text() == "years of work"
+    assert len(lines(source)) == 3
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_what_came_there_during_an_export_is_not_overwritten(tmp_path, force):
+    out = tmp_path / "out"
+
+    def export_slowly():
+        with staged(out, force=force) as part:
+            (part / "train.jsonl").write_text("{}\n")
+            out.mkdir()
+            (out / "thesis.tex").write_text("years of work")
+
+    with pytest.raises(ConfigError, match="no export of tessy's"):
+        export_slowly()
+    assert (out / "thesis.tex").read_text() == "years of work"
+    assert hidden(tmp_path) == []
+
+
+def test_a_link_stays_one_and_what_it_names_is_written_again_and_again(tmp_path, source):
+    there, link = tmp_path / "large disk" / "data", tmp_path / "out"
+    there.mkdir(parents=True)
+    link.symlink_to(there)
+    for _ in range(3):
+        run(source, link, force=True)
+        assert link.is_symlink()
+        assert ids(there) == {"train": ["q0", "q1", "q2"]}
+    assert hidden(tmp_path) == hidden(there.parent) == []
+
+
+def test_an_empty_folder_may_be_given(tmp_path, source):
+    (tmp_path / "out").mkdir()
+    run(source, tmp_path / "out")
+    assert ids(tmp_path / "out") == {"train": ["q0", "q1", "q2"]}
+
+
+def test_a_failed_export_leaves_nothing_and_the_earlier_one(tmp_path, source):
+    out = tmp_path / "out"
+    run(source, out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with source.open("a") as file:
+        file.write('{"id": "q3"}\n')
+    for to in ("trl", "alpaca", "hf"):
+        with pytest.raises(ExportError, match=r"dataset.jsonl:4: messages is missing"):
+            run(source, out, to, force=True)
+        with pytest.raises(ExportError):
+            run(source, tmp_path / "other", to)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert not (tmp_path / "other").exists()
+    assert hidden(tmp_path) == []
+
+
+def test_what_a_killed_export_left_behind_is_removed(tmp_path, source):
+    left = tmp_path / ".out.part"
+    (left / "data").mkdir(parents=True)
+    for name in ("lock", "train.jsonl", "data/train-00000.part"):
+        (left / name).write_text("half")
+    run(source, tmp_path / "out", "parquet")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        *("train-00000-of-00001.parquet", "dropped.jsonl", "export.json"),
+    }
+    assert hidden(tmp_path) == []
+
+
+def test_two_at_once_do_not_write_into_one_folder(tmp_path, source):
+    with staged(tmp_path / "out") as folder:
+        with pytest.raises(RunLocked, match="another process is exporting"):
+            run(source, tmp_path / "out")
+        (folder / "mine").write_text("still there")
+    assert (tmp_path / "out" / "mine").read_text() == "still there"
+
+
+def test_a_lock_that_somebody_holds_is_respected_and_its_folder_left_alone(tmp_path, source):
+    left = tmp_path / ".out.part"
+    left.mkdir()
+    with (left / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(RunLocked):
+            run(source, tmp_path / "out")
+    assert left.exists()
+
+
+def test_a_folder_that_can_not_be_is_named(tmp_path, source):
+    with pytest.raises(ConfigError, match="can't be a folder"):
+        run(source, source / "out")
+
+
+# --- Bad input ----------------------------------------------------------------------------------
+
+
+def broken(**fields):
+    made = record()
+    for name, value in fields.items():
+        made[name] = value
+    return made
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ([1], "a record is an object, not list"),
+        ({"id": "a"}, "messages is missing"),
+        (broken(id=7), "id must be text, not 7"),
+        (broken(messages="What?"), "a list with a question and a response"),
+        (broken(messages=[{"role": "tool", "content": ""}] * 2), r"messages\[0\].role"),
+        (broken(messages=[{"role": "user", "content": 1}] * 2), r"messages\[0\].content"),
+        (broken(messages=[{"role": "user", "content": ""}] * 2), "end with the assistant"),
+        (broken(messages=[{"role": "user", "content": "", "image": 1}] * 2), "image can't be"),
+        (broken(spans=record()["spans"][1:]), r"spans\[0\] is 8 to 14"),
+        (broken(spans=record()["spans"][:-1]), "`spans` end at"),
+        (broken(stats={"student_tokens": 1}), "stats.teacher_tokens must be a number"),
+        (broken(stats={"student_tokens": True, "teacher_tokens": 1}), "stats.student_tokens"),
+    ],
+)
+def test_what_is_no_record_is_refused(row, said):
+    with pytest.raises(ValueError, match=said):
+        check(row)
+
+
+def test_a_source_that_is_none_is_named(tmp_path):
+    for given_, said in (
+        (tmp_path, "is no run: it has no journal.sqlite"),
+        (tmp_path / "nothing.jsonl", "no such file"),
+        (write_records(tmp_path / "a.txt", []), ".txt is not known"),
+    ):
+        with pytest.raises(ExportError, match=said):
+            run(given_, tmp_path / "out")
+
+
+def test_nothing_to_export_is_said(tmp_path, source):
+    with pytest.raises(ExportError, match="there is no sample to export"):
+        run(write_records(tmp_path / "empty.jsonl", []), tmp_path / "out")
+    with pytest.raises(ExportError, match=r"no sample is kept\n  3 read = 0 kept \+ 3 dropped"):
+        run(source, tmp_path / "out", min_teacher_share=1.0)
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_test_questions_stop_it_before_anything_is_written(tmp_path, source):
+    questions = tmp_path / "test.jsonl"
+    questions.write_text('{"question": "What?"}\n{"promt": "What?"}\n')
+    with pytest.raises(QuestionsError, match=r"test.jsonl:2: none of prompt, question"):
+        run(source, tmp_path / "out", decontaminate=(str(questions),))
+    assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("given_", "said"),
+    [
+        ({"to": "csv"}, r"--to 'csv': input should be 'trl', 'sharegpt'"),
+        ({"to": "trl", "mask": "both"}, "--mask 'both': input should be 'capability'"),
+        ({"to": "parquet", "mask": "none"}, "--mask is for --to trl"),
+        ({"to": "trl", "min_teacher_share": 2.0}, "--min-teacher-share 2.0"),
+        ({"to": "trl", "min_teacher_share": 0.9, "max_teacher_share": 0.1}, "is above --max"),
+        ({"to": "trl", "tokenizer": "x"}, "--tokenizer counts for --max-tokens"),
+        ({"to": "trl", "near_duplicates": 0.0}, "--near-duplicates 0.0"),
+        ({"to": "trl", "validation": 1.0}, "--validation 1.0"),
+        ({"to": "trl", "licence": "mit"}, "--licence is for the card of --to hf"),
+        ({"to": "hf", "licence": "Apache 2.0"}, "--licence 'Apache 2.0'"),
+        ({"to": "trl", "ngram": 0}, "--ngram 0"),
+    ],
+)
+def test_a_setting_that_can_not_be_is_named_as_the_option(given_, said):
+    with pytest.raises(ConfigError, match=said):
+        validated(given_)

@@ -1,0 +1,115 @@
+"""What is exported for TRL is trained on by TRL: with its masks, token for token."""
+
+from __future__ import annotations
+
+import pytest
+
+from export_samples import CLOSE, OPEN, record, write_records
+from tessy.exporting.job import export
+from tessy.exporting.settings import validated
+from tessy.testing import build_tokenizer
+from tessy.training.masks import IGNORED, Run, labels, token_weights
+
+datasets = pytest.importorskip("datasets")
+END = "<|im_end|>"
+THINKING = [("student", "okay, so let's see,"), ("teacher", " x=7 mod 3\n"), ("student", "so")]
+"""Seams as tessy's: blanks go with the word behind them, new lines with what is before."""
+RECORDS = [record(f"q{n}", THINKING, "It is 7.", question=f"What is {n}?") for n in range(4)]
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory):
+    """A Llama of one layer with random weights, and its tokenizer with Qwen3's template."""
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    folder = build_tokenizer(tmp_path_factory.mktemp("student"), flavour="qwen3", seed=1)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2}
+    return LlamaForCausalLM(
+        LlamaConfig(vocab_size=len(tokenizer), num_hidden_layers=1, **sizes)
+    ), tokenizer
+
+
+def tokenised(row, tokenizer):
+    """What docs/export.md says to do with a row."""
+    text = tokenizer.apply_chat_template(row["messages"], tokenize=False)
+    content = row["messages"][-1]["content"]
+    begin = text.rindex(content)
+    end = begin + len(content) + len(END)
+    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+    runs = [Run(*run) for run in row["weights"]]
+    weights = token_weights(encoded["offset_mapping"], runs, begin=begin, end=end)
+    return {
+        "input_ids": encoded["input_ids"],
+        "labels": labels(encoded["input_ids"], weights),
+    }
+
+
+@pytest.mark.parametrize(
+    ("mask", "learned"),
+    [
+        ("capability", " x=7 mod 3\n"),
+        ("style", f"{OPEN}okay, so let's see,so{CLOSE}It is 7.{END}"),
+        ("none", f"{OPEN}okay, so let's see, x=7 mod 3\nso{CLOSE}It is 7.{END}"),
+    ],
+)
+def test_the_trainer_learns_what_the_mask_keeps_and_nothing_else(student, tmp_path, mask, learned):
+    from trl import SFTConfig, SFTTrainer
+
+    model, tokenizer = student
+    source = write_records(tmp_path / "dataset.jsonl", RECORDS)
+    export([str(source)], tmp_path / "out", validated({"to": "trl", "mask": mask}))
+    files = str(tmp_path / "out" / "train.jsonl")
+    data = datasets.load_dataset(
+        "json", data_files=files, split="train", cache_dir=str(tmp_path / "cache")
+    )
+    data = data.map(tokenised, fn_kwargs={"tokenizer": tokenizer}, remove_columns=data.column_names)
+    trainer = SFTTrainer(
+        model=model,
+        processing_class=tokenizer,
+        train_dataset=data,
+        args=SFTConfig(
+            output_dir=str(tmp_path / "sft"),
+            max_steps=3,
+            per_device_train_batch_size=2,
+            max_length=512,
+            report_to="none",
+            save_strategy="no",
+            use_cpu=True,
+            bf16=False,
+        ),
+    )
+    batch = next(iter(trainer.get_train_dataloader()))
+    for found in batch["labels"].tolist():
+        kept = [token for token in found if token != IGNORED]
+        assert tokenizer.decode(kept, skip_special_tokens=False) == learned
+    assert trainer.train().training_loss > 0
+
+
+def test_messages_are_trained_on_as_they_are(student, tmp_path):
+    from trl import SFTConfig, SFTTrainer
+
+    model, tokenizer = student
+    source = write_records(tmp_path / "dataset.jsonl", RECORDS)
+    export([str(source)], tmp_path / "out", validated({"to": "trl"}))
+    files = str(tmp_path / "out" / "train.jsonl")
+    data = datasets.load_dataset(
+        "json", data_files=files, split="train", cache_dir=str(tmp_path / "cache")
+    )
+    trainer = SFTTrainer(
+        model=model,
+        processing_class=tokenizer,
+        train_dataset=data,
+        args=SFTConfig(
+            output_dir=str(tmp_path / "sft"),
+            max_steps=2,
+            max_length=512,
+            report_to="none",
+            save_strategy="no",
+            use_cpu=True,
+            bf16=False,
+        ),
+    )
+    assert trainer.train().training_loss > 0

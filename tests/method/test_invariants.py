@@ -1,0 +1,361 @@
+"""The named invariants of DESIGN that the method itself keeps, each tested under its name.
+
+*Exactly once* is in runs/test_journal.py and e2e/, *Stable prefix* in models/test_prefix.py.
+"""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from simulation import (
+    END,
+    EagerPredictor,
+    ScriptedVoice,
+    WordPredictor,
+    config,
+    run,
+    session,
+    together,
+)
+from tessy.boundary.protocol import Judgement
+from tessy.data import record
+from tessy.data.questions import Question
+from tessy.method.trajectory import Failure, Outcome, Part, Role, SampleFailed, Trajectory, Turn
+from tessy.method.turns import LOOKAHEAD_WORDS, Chunk, Finish, passage, settle
+from tessy.method.words import units
+from texts import BLANKS, PIECES, any_text, model_text
+
+WRONG = {
+    "always style": lambda before, word: True,
+    "always capability": lambda before, word: False,
+    "by length": lambda before, word: len(word) % 2 == 0,
+    "by place": lambda before, word: (len(before) // 7) % 2 == 0,
+    "by digits": lambda before, word: not any(c.isdigit() for c in word),
+}
+
+EAGER = "by the first character"
+
+
+@st.composite
+def models(draw: st.DrawFn, *, may_be_silent: bool = True) -> ScriptedVoice:
+    """A model whose next character is a function of the text so far, and which ends in time.
+
+    If it may be silent, it writes nothing when asked at some lengths; then what is written
+    depends on where it is asked.
+    """
+    pieces = draw(st.lists(st.sampled_from(PIECES), min_size=1, max_size=6))
+    blanks = draw(st.lists(st.sampled_from(BLANKS), min_size=1, max_size=4))
+    alphabet = "".join(pieces) + "".join(blanks) * draw(st.integers(1, 8))
+    salt = draw(st.integers(0, 2**16))
+    length = draw(st.integers(0, 300))
+    silent_every = draw(st.sampled_from([0, 0, 3, 1] if may_be_silent else [0]))
+
+    def next_text(text: str) -> str:
+        if silent_every and len(text) % silent_every == 0:
+            return ""
+        written = text
+        while len(written) < min(length, len(text) + 64):
+            place = crc32(f"{salt}/{len(written)}/{written[-2:]}".encode())
+            written += alphabet[place % len(alphabet)]
+        return written[len(text) :] + (END if len(written) >= length else "")
+
+    return ScriptedVoice(next_text)
+
+
+def cooperations(**kind: bool) -> st.SearchStrategy[tuple]:
+    return st.tuples(
+        *(models(**kind), models(**kind), st.sampled_from([*sorted(WRONG), EAGER])),
+        *(st.integers(1, 60), st.integers(1, 60), readings),
+    )
+
+
+readings = st.one_of(st.none(), st.lists(st.integers(1, 9), min_size=1, max_size=4))
+"""Chunks, or streams whose events bring so many characters."""
+
+
+cooperation = cooperations()
+
+
+def begin(case):
+    student, teacher, rule, student_chunk, teacher_chunk, events = case
+    predictor = EagerPredictor() if rule == EAGER else WordPredictor(WRONG[rule])
+    for voice in (student, teacher):
+        voice.events = events or (1,)
+    settings_ = config(student_chunk, teacher_chunk)
+    made, turns = session(student, teacher, predictor, settings_, streamed=events is not None)
+    return made, turns, predictor
+
+
+def attempt(case):
+    made, turns, predictor = begin(case)
+    failure = None
+    try:
+        run(together(made))
+    except SampleFailed as failed:
+        failure = failed.failure
+    return made.trajectory, turns, failure, predictor
+
+
+@settings(deadline=None)
+@given(cooperation)
+def test_provenance_every_character_has_one_author(case):
+    trajectory, turns, failure, _ = attempt(case)
+    parts = ((Part.THINKING, trajectory.thinking), (Part.ANSWER, trajectory.answer))
+    for part, text in parts:
+        position = 0
+        for span in trajectory.spans[part]:
+            assert span.start == position < span.end
+            position = span.end
+        assert position == len(text)
+    kept = {role: "".join(t.kept for t in turns if t.role is role) for role in Role}
+    for role in Role:
+        spans = [
+            text[span.start : span.end]
+            for part, text in parts
+            for span in trajectory.spans[part]
+            if span.role is role
+        ]
+        assert "".join(spans) == kept[role]
+    partial = record.content(trajectory)
+    ends = [span["end"] for span in record.spans(trajectory)]
+    assert ends == sorted(ends)
+    assert ends[-1] == len(partial)
+    if failure is None:
+        question = Question(0, "q", ({"role": "user", "content": "?"},))
+        made = record.finished("q", question, trajectory, method="tessy", models={}, seed=0)
+        content = made["messages"][-1]["content"]
+        joined = "".join(content[span["start"] : span["end"]] for span in made["spans"])
+        assert joined == content
+        assert content == f"<think>\n{trajectory.thinking}\n</think>\n\n{trajectory.answer}"
+
+
+@settings(deadline=None)
+@given(cooperation)
+def test_progress_every_turn_writes_or_hands_over_and_the_run_ends(case):
+    trajectory, turns, failure, _ = attempt(case)
+    assert trajectory.done or failure in (
+        Failure.NO_PROGRESS,
+        Failure.REPETITION,
+        Failure.THINKING_LIMIT,
+    )
+    empty_in_a_row = 0
+    for turn in turns:
+        switched = turn.outcome in (Outcome.HANDED_OVER, Outcome.EMPTY)
+        assert turn.kept or turn.pending or switched or turn.outcome is Outcome.CLOSED
+        if switched:
+            empty_in_a_row = 0 if turn.kept else empty_in_a_row + 1
+        elif turn.kept:
+            empty_in_a_row = 0
+    # Only models that write nothing can be empty twice; predictors cannot make it so.
+    if failure is not Failure.NO_PROGRESS:
+        idle = [t for t in turns if t.outcome is Outcome.HANDED_OVER and t.forced]
+        assert all(turn.kept for turn in idle)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(["always style", "always capability"]), st.integers(1, 30), model_text)
+def test_progress_with_a_predictor_that_is_always_wrong_for_one_of_them(rule, chunk, text):
+    assume(text.strip())
+    voice = ScriptedVoice(lambda so_far: text[len(so_far) :] + END)
+    predictor = WordPredictor(WRONG[rule])
+    made, _ = session(voice, voice, predictor, config(chunk, chunk))
+    failure = None
+    try:
+        run(together(made))
+    except SampleFailed as failed:
+        failure = failed.failure
+    whole = made.trajectory.thinking in (text.rstrip(), "")
+    assert whole if failure is None else failure is Failure.REPETITION
+
+
+def test_progress_both_models_are_always_called_wrong():
+    class Contrary(WordPredictor):
+        def _judge(self, passage):
+            return Judgement(0 if passage.text.strip() else None, 0)
+
+    words = [f"word{i}" for i in range(50)]
+
+    def next_text(so_far: str) -> str:
+        done = len(so_far.split())
+        return "".join(" " + word for word in words[done:]) + " " + END
+
+    voice = ScriptedVoice(next_text)
+    made, turns = session(voice, voice, Contrary(lambda *_: True), config(400, 400))
+    run(together(made))
+    assert made.trajectory.thinking.split() == words
+    assert all(span.forced for span in made.trajectory.spans[Part.THINKING])
+    assert len(turns) <= 2 * len(words) + 2
+
+
+@settings(deadline=None)
+@given(cooperation)
+def test_purity_a_committed_word_was_judged_its_authors_kind_or_is_marked(case):
+    trajectory, turns, _, predictor = attempt(case)
+    for span in trajectory.spans[Part.THINKING]:
+        text = trajectory.thinking[span.start : span.end]
+        for word in units(text):
+            if word.word_start == word.word_end:
+                continue
+            before = trajectory.thinking[: span.start] + text[: word.word_start]
+            kind = predictor.is_style(before, text[word.word_start : word.word_end])
+            assert span.forced or kind == (span.role is Role.STUDENT)
+    for turn in turns:
+        cut = len(turn.kept)
+        written = units(turn.kept + turn.discarded)
+        if turn.outcome is Outcome.HANDED_OVER and cut:
+            assert any(cut in (word.start, word.word_end) for word in written), "a word is split"
+
+
+@settings(deadline=None, max_examples=200)
+@given(cooperations(may_be_silent=False), st.integers(1, 80), st.integers(1, 80))
+def test_the_text_does_not_depend_on_the_size_of_the_chunks(case, student_chunk, teacher_chunk):
+    student, teacher, rule, _, _, events = case
+    first, _, failure, _ = attempt(case)
+    second, _, other, _ = attempt((student, teacher, rule, student_chunk, teacher_chunk, events))
+    assume(failure is None and other is None)
+    assert first.thinking == second.thinking
+    assert first.spans == second.spans
+
+
+@settings(deadline=None, max_examples=300)
+@given(cooperations(may_be_silent=False), readings)
+def test_the_text_does_not_depend_on_whether_it_is_streamed(case, reading):
+    same = case[:-1]
+    first, _, failure, _ = attempt(case)
+    second, _, other, _ = attempt((*same, reading))
+    assume(failure is None and other is None)
+    assert first.thinking == second.thinking
+    assert first.spans == second.spans
+
+
+@settings(deadline=None)
+@given(cooperations(may_be_silent=False))
+def test_a_stream_is_read_no_farther_than_the_word_that_decides(case):
+    """When it comes character by character: that word, and the character that ends it."""
+    student, teacher, rule, *_ = case
+    _, turns, _, _ = attempt((student, teacher, rule, 400, 400, [1]))
+    for turn in turns:
+        if turn.outcome is Outcome.HANDED_OVER:
+            assert len([u for u in units(turn.discarded) if u.word_end > u.word_start]) <= 2
+
+
+@settings(deadline=None)
+@given(cooperation)
+def test_replay_a_trajectory_is_the_fold_of_its_turns(case):
+    trajectory, turns, _, _ = attempt(case)
+    assert Trajectory.replay(turns) == trajectory
+    again, turns_again, _, _ = attempt(case)
+    assert turns_again == turns
+    assert again == trajectory
+
+
+@settings(deadline=None)
+@given(cooperation, st.data())
+def test_replay_a_sample_that_goes_on_from_any_turn_ends_the_same(case, data):
+    trajectory, turns, failure, _ = attempt(case)
+    assume(turns and failure is None)
+    made, more, _ = begin(case)
+    cut = data.draw(st.integers(0, len(turns) - 1))
+    made.trajectory = Trajectory.replay(turns[:cut])
+    run(together(made))
+    assert made.trajectory == trajectory
+    assert turns[:cut] + more == turns
+
+
+@given(any_text, any_text, st.integers(0, 400), st.integers(0, 400), st.booleans())
+def test_nothing_is_lost_in_a_turn(pending, text, boundary, settled, ends):
+    trajectory = Trajectory(pending=pending, pending_tokens=len(pending))
+    whole = pending + text
+    finish = Finish.ENDED if ends else Finish.LENGTH
+    judgement = Judgement(boundary if boundary <= len(whole) else None, min(settled, len(whole)))
+    turn = settle(trajectory, Chunk(text, finish, len(text)), judgement)
+    assert turn.kept + turn.pending + turn.discarded == whole
+    assert turn.pending_tokens + turn.discarded_tokens == len(turn.pending) + len(turn.discarded)
+    if turn.outcome is Outcome.WENT_ON:
+        words = [u for u in units(turn.pending) if u.word_end > u.word_start]
+        assert len(words) <= LOOKAHEAD_WORDS + 1
+
+
+@given(st.integers(1, 30), st.data())
+def test_purity_a_word_that_is_not_settled_waits(count, data):
+    """A predictor may want to see more: what it has not settled is not committed yet."""
+    words = [f"w{n}" for n in range(count)]
+    text = " ".join(words) + " "
+    settled = data.draw(st.integers(0, len(text)))
+    chunk = Chunk(text, Finish.LENGTH, count)
+    turn = settle(Trajectory(), chunk, Judgement(None, settled))
+    ends = [len(" ".join(words[: n + 1])) for n in range(count)]
+    decided = max((end for end in ends if end <= settled), default=0)
+    oldest = ends[-LOOKAHEAD_WORDS - 1] if count > LOOKAHEAD_WORDS else 0
+    assert turn.kept == text[: max(decided, oldest)]
+    assert turn.pending == text[len(turn.kept) :]
+
+
+@given(model_text, st.integers(0, 7))
+def test_an_end_marker_that_began_in_pending_text_is_no_text(text, begun):
+    marker = "</think>"
+    trajectory = Trajectory(pending=text + marker[:begun], pending_tokens=5)
+    chunk = Chunk("", Finish.ENDED, 1, retracted=begun)
+    judged = passage(trajectory, chunk)
+    assert judged.text == text
+    turn = settle(trajectory, chunk, Judgement(None, len(text)))
+    assert turn.kept + turn.discarded == text
+    assert turn.kept == text.rstrip()
+
+
+def test_both_models_silent_is_no_progress():
+    silent = ScriptedVoice(lambda _: "")
+    made, turns = session(silent, silent, WordPredictor(WRONG["by digits"]), config())
+    with pytest.raises(SampleFailed) as failed:
+        run(together(made))
+    assert failed.value.failure is Failure.NO_PROGRESS
+    assert [t.role for t in turns] == [Role.STUDENT, Role.TEACHER]
+
+
+@pytest.mark.parametrize(
+    ("answer", "failure"),
+    [
+        ("fine", None),
+        ("  \n", Failure.EMPTY_ANSWER),
+        ("so </think> it is", Failure.MARKER),
+        ("<think> again", Failure.MARKER),
+        ("one two three " * 9, Failure.REPETITION),
+    ],
+)
+def test_an_answer_that_cannot_be_kept_is_discarded_away_whole_and_counted(answer, failure):
+    student = ScriptedVoice(lambda so_far: "okay" + END if not so_far else END, answers=answer)
+    made, _ = session(student, student, WordPredictor(WRONG["by digits"]), config())
+    found = None
+    try:
+        run(together(made))
+    except SampleFailed as failed:
+        found = failed.failure
+    assert found is failure
+    trajectory = made.trajectory
+    assert trajectory.generated[Role.STUDENT] == 5 + len(answer)
+    assert trajectory.discarded[Role.STUDENT] == (len(answer) if failure else 0)
+    assert trajectory.answer == ("" if failure else answer)
+    assert trajectory.done is (failure is None)
+    kept = record.failed("s", None, trajectory, failure or Failure.MARKER, "")["answer"]
+    assert kept == (answer if failure and answer.strip() else "")
+
+
+def test_the_end_marker_behind_text_of_the_other_kind_does_not_count():
+    student = ScriptedVoice(lambda so_far: "okay x=1 done" + END if not so_far else "" + END)
+    teacher = ScriptedVoice(lambda so_far: " x=2" + END if "x=2" not in so_far else END)
+    made, turns = session(student, teacher, WordPredictor(WRONG["by digits"]), config(100, 100))
+    run(together(made))
+    assert made.trajectory.thinking == "okay x=2"
+    assert turns[0] == Turn(
+        Role.STUDENT,
+        Part.THINKING,
+        Outcome.HANDED_OVER,
+        kept="okay",
+        discarded=" x=1 done",
+        tokens=14,
+        discarded_tokens=10,
+    )

@@ -1,0 +1,31 @@
+"""What each of several workers may do at once."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tessy.config import Config, ModelSettings
+from tessy.synthesis.crew import places, share
+
+counts = st.integers(1, 200)
+
+
+@given(counts, st.none() | counts, st.none() | counts, st.integers(1, 64))
+def test_all_workers_together_keep_to_the_bounds_and_use_them(samples, calls, others, workers):
+    config = Config(
+        student=ModelSettings(model="http://s/v1", concurrency=calls),
+        teacher=ModelSettings(model="http://t/v1", concurrency=others),
+        concurrency=samples,
+        workers=workers,
+    )
+    count = places(config)
+    assert 1 <= count <= workers
+    shares = [share(config, place, count) for place in range(count)]
+    assert all(each.concurrency > 0 for each in shares)  # each has something to do
+    assert sum(each.concurrency for each in shares) == samples
+    for bound, own in (
+        (calls, [each.student.concurrency for each in shares]),
+        (others, [each.teacher.concurrency for each in shares]),
+    ):
+        assert set(own) == {None} if bound is None else sum(own) == bound and min(own) > 0

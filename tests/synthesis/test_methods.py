@@ -1,0 +1,426 @@
+"""Every method: who writes what, what is set aside, that it goes on from any turn (*Replay*)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, field, replace
+from zlib import crc32
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulation import WordPredictor
+from tessy.config import Config
+from tessy.data import record
+from tessy.data.questions import Question
+from tessy.method.chunks import ChunkSizes
+from tessy.method.trajectory import Failure, Part, Role, SampleFailed, Turn
+from tessy.method.turns import Chunk, Finish
+from tessy.models.session import ContextFull
+from tessy.synthesis.methods import METHODS, attempts, method_of
+from tessy.synthesis.sample import DRAFTS_A_TRY, Sample
+from tessy.verifiers.protocol import Outcome, Verdict
+
+QUESTION = Question(3, "q", ({"role": "user", "content": "How many?"},), {"answer": "2"})
+SCORED = "Score: N"
+
+
+def chance(*what) -> random.Random:
+    return random.Random(crc32(repr(what).encode()))
+
+
+@dataclass
+class Model:
+    """A model that draws words by the seed of each call, as servers do."""
+
+    role: Role
+    trouble: float = 0.0
+    asked: list = field(default_factory=list)
+
+    def join(self, messages, key=""):
+        self.asked.append(messages)
+        return Voice(self, messages)
+
+
+@dataclass
+class Voice:
+    model: Model
+    messages: list
+    requests: int = 0
+    left: bool = False
+
+    async def continue_(self, trajectory, max_tokens, seed):
+        self.requests += 1
+        drawn = chance(self.model.role, self.messages, trajectory.thinking, seed)
+        if drawn.random() < self.model.trouble:
+            raise drawn.choice(TROUBLES)
+        words = [drawn.choice(WORDS[self.model.role]) for _ in range(drawn.randint(1, 9))]
+        ends = drawn.random() < 0.3
+        text = " ".join(words) + ("" if ends else " ")
+        return Chunk(text, Finish.ENDED if ends else Finish.LENGTH, len(words), asked=max_tokens)
+
+    async def answer(self, trajectory, max_tokens, seed):
+        self.requests += 1
+        drawn = chance(self.model.role, self.messages, trajectory.thinking, seed, "answer")
+        if SCORED in self.messages[-1]["content"]:
+            text = drawn.choice(("Score: 3", "So: 9.5/10. Score: 9.5", "I can't say."))
+        else:
+            text = f"the {self.model.role} says {drawn.randint(0, 2)}"
+        return Chunk(text, Finish.ENDED, 4, asked=max_tokens)
+
+    async def observe(self, before, turn, trajectory):
+        assert trajectory.set_aside is None
+
+    async def replay(self, turns):
+        assert turns
+
+    def leave(self):
+        assert not self.left
+        self.left = True
+
+
+WORDS = {Role.STUDENT: ("well", "so", "hm", "let", "4"), Role.TEACHER: ("12", "3x", "77", "thus")}
+TROUBLES = (
+    ContextFull("no room"),
+    SampleFailed(Failure.REPETITION, "again and again: 'so'"),
+)
+
+
+class Ends2:
+    """A verifier that wants an answer to end in 2."""
+
+    name = "ends-2"
+    asked = 0
+
+    def check(self, row):
+        pass
+
+    async def verify(self, row, answer):
+        if row["answer"] == "?":
+            return Verdict(Outcome.ERROR, detail="the reference can't be read")
+        assert row["answer"] == "2"
+        assert row["prompt"] == "How many?"
+        Ends2.asked += 1
+        right = answer.endswith("2")
+        return Verdict(Outcome.RIGHT if right else Outcome.WRONG, float(right), answer)
+
+    async def aclose(self):
+        pass
+
+
+PREDICTOR = WordPredictor(lambda before, word: not word[0].isdigit())
+
+
+def sample_of(config: Config, *, position=0, written=(), trouble=0.0, question=QUESTION):
+    method = method_of(config)
+    models = {role: Model(role, trouble) for role in method.needs(config)}
+    turns: list[Turn] = list(written)
+    made = Sample(
+        id="q",
+        position=position,
+        question=question,
+        config=config,
+        models=models,
+        ask=lambda passage, tell: tell(PREDICTOR.judge([passage])[0]),
+        record=turns.append,
+        verifier=Ends2() if config.verify else None,
+        sizes=ChunkSizes({role: 20 for role in Role}),
+        written=tuple(written),
+    )
+    return made, turns, models
+
+
+def settings_of(name, **more) -> Config:
+    return Config.model_validate(
+        {
+            "student": {"model": "http://s/v1"},
+            "teacher": {"model": "http://t/v1"},
+            "method": name,
+            "limits": {"thinking_tokens": 60},
+            **more,
+        }
+    )
+
+
+def write(config: Config, **more):
+    """Write a sample; returns all that can be told of it from outside."""
+    made, turns, models = sample_of(config, **more)
+
+    async def job():
+        with made:
+            try:
+                await attempts.write(made, method_of(config))
+            except SampleFailed as failed:
+                return failed.failure, failed.detail
+        return None, ""
+
+    failure, detail = asyncio.run(job())
+    seen = {
+        "failure": (failure, detail),
+        "content": record.content(made.shown),
+        "spans": record.spans(made.shown),
+        "stats": record.stats(made.shown, made.others),
+        "trace": record.trace(made.shown, made.others),
+        "verdict": made.verdict,
+    }
+    return seen, turns, models, made
+
+
+def authors(made, part):
+    return {span.role for span in made.shown.spans[part]}
+
+
+S, T = Role.STUDENT, Role.TEACHER
+WRITERS = {
+    "student-only": ({S}, {S}),
+    "teacher-only": ({T}, {T}),
+    "teacher-think": ({T}, {S}),
+    "teacher-answer": ({S}, {T}),
+    "teacher-score": ({S}, {S}),
+    "teacher-reference": ({S}, {S}),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("seed", range(5))
+def test_who_writes_what(name, seed):
+    seen, _, models, made = write(settings_of(name, seed=seed))
+    if seen["failure"][0] is None:
+        assert (authors(made, Part.THINKING), authors(made, Part.ANSWER)) == WRITERS[name]
+    assert set(models) == METHODS[name].roles
+
+
+@pytest.mark.parametrize("answer_by", ["student", "teacher"])
+def test_tessy_is_answered_by_whom_one_wishes(answer_by):
+    for seed in range(20):
+        seen, _, _, made = write(settings_of("tessy", answer_by=answer_by, seed=seed))
+        if seen["failure"][0] is None:
+            assert authors(made, Part.ANSWER) == {Role(answer_by)}
+            if len(authors(made, Part.THINKING)) == 2:
+                return
+    pytest.fail("no sample that both wrote")
+
+
+@given(st.integers(0, 50))
+@settings(max_examples=10)
+def test_teacher_mix_is_one_to_one(seed):
+    writers = []
+    for position in range(4):
+        seen, _, _, made = write(settings_of("teacher-mix", seed=seed), position=position)
+        if seen["failure"][0] is None:
+            writers.append((position % 2, authors(made, Part.THINKING)))
+    assert all(who == ({S} if odd else {T}) for odd, who in writers)
+
+
+def test_the_teachers_own_system_prompt_goes_to_the_teacher_and_not_into_the_record():
+    config = settings_of("teacher-only", teacher_only_system_prompt="Think like a student.")
+    _, _, models, made = write(config)
+    assert models[T].asked == [
+        [{"role": "system", "content": "Think like a student."}, *made.messages]
+    ]
+    assert made.messages == list(QUESTION.messages)
+
+
+def test_the_student_is_shown_the_teachers_answer():
+    for seed in range(20):
+        seen, _, models, _ = write(settings_of("teacher-reference", seed=seed))
+        if seen["failure"][0] is None:
+            break
+    (draft,) = seen["trace"]["drafts"]
+    assert draft["why"] == "the teacher's reference answer"
+    reference = draft["content"].rpartition("</think>\n\n")[2]
+    asked = models[S].asked[-1][-1]["content"]
+    assert "How many?" in asked
+    assert reference in asked
+    assert seen["stats"]["teacher_tokens"] == 0
+    assert seen["stats"]["teacher_discarded_tokens"] > 0
+
+
+def test_the_best_candidate_is_kept_and_the_first_of_equals():
+    kept = set()
+    for seed in range(40):
+        config = settings_of("teacher-score", candidates=3, seed=seed)
+        seen, _, _, _ = write(config, trouble=0.1)
+        if seen["failure"][0] is not None:
+            continue
+        losers = [d["why"] for d in seen["trace"]["drafts"] if d["why"].startswith("scored")]
+        for why in losers:
+            score, best = why.removeprefix("scored ").split("; the best ")
+            assert float(score) <= float(best)
+        kept.add(seen["stats"]["drafts"])
+        whys = {d["why"] for d in seen["trace"]["drafts"]}
+        assert any(why == "the teacher's judgement" for why in whys)
+    assert len(kept) > 1, "candidates that failed should have happened"
+
+
+def test_without_a_score_the_sample_fails(monkeypatch):
+    config = settings_of(
+        "teacher-score",
+        candidates=2,
+        prompts={"score": "{question} {answer} How good, in words?"},
+    )
+    reasons = {write(config.model_copy(update={"seed": n}))[0]["failure"][0] for n in range(12)}
+    assert Failure.UNSCORED in reasons
+    assert None not in reasons
+
+
+def test_a_verifier_scores_candidates_without_a_teacher_and_each_once():
+    config = settings_of("teacher-score", candidates=6, verify="exact")
+    for seed in range(10):
+        Ends2.asked = 0
+        seen, _, models, _ = write(config.model_copy(update={"seed": seed}))
+        assert Ends2.asked <= 6
+        assert set(models) == {S}
+        if seen["failure"][0] is None:
+            assert seen["content"].endswith("2")
+            assert seen["verdict"].passed
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_only_what_the_verifier_accepts_is_kept(name):
+    failures = set()
+    for seed in range(60):
+        config = settings_of(name, verify="exact", attempts=2, candidates=2, seed=seed)
+        seen, _, _, _ = write(config)
+        failures.add(seen["failure"][0])
+        if seen["failure"][0] is None:
+            assert seen["content"].endswith("2")
+    assert Failure.REJECTED in failures
+    assert None in failures
+
+
+def test_a_rejected_try_is_set_aside_with_its_reason_and_tried_with_other_seeds():
+    for seed in range(30):
+        config = settings_of("student-only", verify="exact", attempts=3, seed=seed)
+        seen, _, _, _ = write(config)
+        if seen["stats"]["drafts"] == 3 and seen["failure"][0] is None:
+            break
+    contents = {seen["content"], *(draft["content"] for draft in seen["trace"]["drafts"])}
+    assert len(contents) == 3
+    assert all(draft["reason"] in (*Failure,) for draft in seen["trace"]["drafts"])
+
+
+def test_the_last_try_can_be_kept_with_its_verdict():
+    config = settings_of("student-only", verify="exact", on_wrong="keep")
+    for seed in range(20):
+        seen, _, _, _ = write(config.model_copy(update={"seed": seed}))
+        if seen["failure"][0] is None and not seen["verdict"].passed:
+            return
+    pytest.fail("no wrong answer was kept")
+
+
+@pytest.mark.parametrize(
+    ("on_wrong", "failure"),
+    [
+        ("fail", Failure.VERIFIER_ERROR),
+        ("keep", None),
+        ("keep_judged", Failure.VERIFIER_ERROR),
+    ],
+)
+def test_where_nobody_knows_whether_it_is_right_that_is_said(on_wrong, failure):
+    config = settings_of("student-only", verify="exact", on_wrong=on_wrong, attempts=2)
+    unreadable = replace(QUESTION, extra={"answer": "?"})
+    tried = [write(config.model_copy(update={"seed": n}), question=unreadable) for n in range(9)]
+    whole = [seen for seen, *_ in tried if seen["verdict"]]  # some fail by themselves
+    assert whole
+    for seen in whole:
+        assert seen["failure"][0] is failure
+        assert seen["failure"][1] == ("the reference can't be read" if failure else "")
+        assert seen["verdict"].outcome is Outcome.ERROR
+
+
+def test_wrong_answers_are_kept_by_keep_judged():
+    config = settings_of("student-only", verify="exact", on_wrong="keep_judged")
+    outcomes = {
+        seen["verdict"].outcome
+        for seen, *_ in (write(config.model_copy(update={"seed": n})) for n in range(20))
+        if seen["failure"][0] is None
+    }
+    assert outcomes == {Outcome.RIGHT, Outcome.WRONG}
+
+
+@given(
+    st.sampled_from(sorted(METHODS)),
+    st.integers(0, 2**30),
+    st.integers(1, 3),
+    st.booleans(),
+    st.sampled_from([0.0, 0.1]),
+    st.data(),
+)
+@settings(max_examples=150, deadline=None)
+def test_replay_a_sample_of_any_method_goes_on_from_any_turn(
+    name, seed, tries, verified, trouble, data
+):
+    """Cut after any turn, as `kill -9` does, and begun again: all is as if nothing had been."""
+    config = settings_of(
+        name,
+        seed=seed,
+        attempts=tries,
+        candidates=3,
+        student={"model": "http://s/v1", "chunk": 20},
+        **({"verify": "exact"} if verified else {}),
+    )
+    whole, turns, _, _ = write(config, trouble=trouble)
+    cut = data.draw(st.integers(0, len(turns)))
+    again, resumed, _, _ = write(config, written=turns[:cut], trouble=trouble)
+    assert again == whole
+    assert resumed == turns
+
+
+def test_replay_a_sample_that_was_stopped_before_its_failure_was_written_fails_again(monkeypatch):
+    """Its last turn made the text go round in circles: nothing more is asked for."""
+
+    async def continue_(self, trajectory, max_tokens, seed):
+        self.requests += 1
+        return Chunk("well so hm ", Finish.LENGTH, 3, asked=max_tokens)
+
+    monkeypatch.setattr(Voice, "continue_", continue_)
+    config = settings_of("student-only")
+    whole, turns, _, _ = write(config)
+    assert whole["failure"][0] is Failure.REPETITION
+    again, resumed, _, _ = write(config, written=turns)
+    assert again == whole
+    assert resumed == turns
+
+
+@pytest.mark.parametrize("name", ["teacher-reference", "teacher-score", "tessy"])
+def test_replay_a_try_that_was_given_up_is_passed_over_with_all_its_drafts(name):
+    """Every cut, of samples whose first try was given up: no draft of it may be lost."""
+    given_up = 0
+    for seed in range(60):
+        config = settings_of(name, seed=seed, attempts=2, candidates=2, verify="exact")
+        whole, turns, _, _ = write(config, trouble=0.1)
+        if not any(turn.draft >= DRAFTS_A_TRY for turn in turns):
+            continue
+        given_up += 1
+        for cut in range(len(turns) + 1):
+            assert write(config, written=turns[:cut], trouble=0.1)[0] == whole
+    assert given_up > 3
+
+
+def test_a_try_that_was_given_up_is_not_verified_again():
+    """A verifier may say otherwise another time, and what it rejected is set aside already."""
+    for seed in range(40):
+        config = settings_of("student-only", seed=seed, attempts=3, verify="exact")
+        whole, turns, _, _ = write(config)
+        if whole["stats"]["drafts"] == 3:
+            break
+    before = Ends2.asked
+    assert write(config, written=turns)[0] == whole
+    assert Ends2.asked == before + 1
+
+
+@given(st.sampled_from(sorted(METHODS)), st.integers(0, 2**30), st.integers(1, 3))
+@settings(max_examples=60, deadline=None)
+def test_every_token_is_kept_or_discarded_away(name, seed, tries):
+    config = settings_of(name, seed=seed, attempts=tries, verify="exact", candidates=2)
+    seen, turns, _, made = write(config, trouble=0.05)
+    stats = seen["stats"]
+    for role in Role:
+        generated = sum(turn.tokens for turn in turns if turn.role is role)
+        assert generated == stats[f"{role}_tokens"] + stats[f"{role}_discarded_tokens"]
+    discarded = sum(turn.discarded_tokens for turn in turns)
+    kept = sum(made.shown.tokens.values())
+    assert sum(turn.tokens for turn in turns) == discarded + kept

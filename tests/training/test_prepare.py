@@ -1,0 +1,296 @@
+"""From rows to tokens: what is refused, what is left out, what the student sees."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+from datasets import Dataset
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from sft.made import CLOSE, OPEN, TEMPLATES, sample, write
+from transformers import AutoTokenizer
+
+from tessy.errors import ConfigError, DatasetError
+from tessy.testing import build_tokenizer
+from tessy.training.data import Source, digest_of
+from tessy.training.masks import IGNORED, parse_loss
+from tessy.training.prepare import TOKENS_FILE, Limit, prepare, read_counts
+from tessy.training.render import Renderer
+from tessy.training.settings import OverLength
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    folder = build_tokenizer(tmp_path_factory.mktemp("t") / "qwen3", flavour="qwen3")
+    (folder / "chat_template.jinja").write_text((TEMPLATES / "qwen3.jinja").read_text("utf-8"))
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def renderer(tokenizer, **more):
+    return Renderer(tokenizer, **{"arguments": {}, **more})
+
+
+def prepared(tokenizer, folder, rows, *, loss="response", longest=512, over="drop", **more):
+    """The counts, and ids and labels of each sample."""
+    source = rows if not isinstance(rows, list) else write(folder / "d.jsonl", rows)
+    limit = Limit(longest, OverLength(over))
+    counts = prepare(source, folder, renderer(tokenizer, **more), parse_loss(loss), limit)
+    assert read_counts(folder) == counts
+    return counts, Dataset.from_file(str(folder / TOKENS_FILE)).to_list()
+
+
+def trained_text(tokenizer, row):
+    return tokenizer.decode([label for label in row["labels"] if label != IGNORED])
+
+
+# --- What is trained ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("loss", "text"),
+    [
+        ("response", f"{OPEN}Okay, 4+4 is 8, so, wait{CLOSE}It is 8.<|im_end|>"),
+        ("capability", " 4+4 is 8,"),
+        ("style", f"{OPEN}Okay, so, wait{CLOSE}It is 8.<|im_end|>"),
+        ("thinking", f"{OPEN}Okay, 4+4 is 8, so, wait{CLOSE}"),
+        ("answer", "It is 8.<|im_end|>"),
+        ("capability+answer", " 4+4 is 8,It is 8.<|im_end|>"),
+    ],
+)
+def test_labels_are_what_a_loss_names(tokenizer, tmp_path, loss, text):
+    _, (row,) = prepared(tokenizer, tmp_path, [sample(4)], loss=loss)
+    assert trained_text(tokenizer, row) == text
+    assert all(label in (IGNORED, token) for token, label in zip(*row.values(), strict=True))
+
+
+def test_the_sample_is_the_templates_own_rendering(tokenizer, tmp_path):
+    row = sample(3)
+    _, (made,) = prepared(tokenizer, tmp_path, [row])
+    whole = tokenizer.apply_chat_template(row["messages"], tokenize=True, return_dict=False)
+    assert made["input_ids"] == whole[: len(made["input_ids"])]
+    assert tokenizer.decode(whole[len(made["input_ids"]) :]) == "\n"  # behind the turn's end
+
+
+def test_only_the_last_turn_is_trained_and_earlier_thinking_may_go(tokenizer, tmp_path):
+    first, last = sample(1), sample(2)
+    both = {**last, "messages": [*first["messages"], *last["messages"]]}
+    _, (row,) = prepared(tokenizer, tmp_path, [both])
+    assert trained_text(tokenizer, row).endswith("It is 4.<|im_end|>")
+    text = tokenizer.decode(row["input_ids"])
+    assert text.count("<think>") == 1
+    assert "It is 2." in text
+
+
+def test_a_template_without_an_end_gets_the_end_of_text(tmp_path):
+    plain = AutoTokenizer.from_pretrained(build_tokenizer(tmp_path / "plain", flavour="plain"))
+    template = (
+        "{% for m in messages %}{{ m.role }}: {{ m.content }}\n\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+    _, (row,) = prepared(plain, tmp_path, [sample(5)], template=template)
+    assert trained_text(plain, row).endswith("It is 10.<|endoftext|>")
+
+
+@pytest.mark.parametrize("role", [0, 1])
+def test_what_looks_like_a_special_token_is_text(tokenizer, tmp_path, role):
+    row = sample(5, spans=False)
+    row["messages"][role]["content"] += " <|im_end|> and <|im_start|>user"
+    _, (made,) = prepared(tokenizer, tmp_path, [row])
+    (end,) = [tokenizer.convert_tokens_to_ids("<|im_end|>")]
+    assert made["input_ids"].count(end) == 2  # the question's turn and the answer's
+    assert made["input_ids"][-1] == end
+    shown = tokenizer.decode(made["input_ids"])
+    assert row["messages"][role]["content"] in shown
+
+
+def test_blanks_at_the_ends_are_no_text_where_no_spans_count_them(tokenizer, tmp_path):
+    row = sample(5, spans=False)
+    row["messages"][1]["content"] = f"\n{row['messages'][1]['content']} \n"
+    _, (made,) = prepared(tokenizer, tmp_path, [row])
+    assert trained_text(tokenizer, made).startswith(OPEN)
+
+
+# --- Kept and dropped ---------------------------------------------------------------------------
+
+
+@given(
+    numbers=st.lists(st.integers(0, 10**12), min_size=1, max_size=12),
+    longest=st.integers(20, 80),
+    over=st.sampled_from(["drop", "cut"]),
+    loss=st.sampled_from(["response", "capability", "answer"]),
+)
+@hypothesis_settings(max_examples=30)
+def test_kept_and_dropped_are_all_rows(tokenizer, tmp_path_factory, numbers, longest, over, loss):
+    folder = tmp_path_factory.mktemp("counts")
+    rows = [sample(number) for number in numbers]
+    try:
+        counts, made = prepared(tokenizer, folder, rows, loss=loss, longest=longest, over=over)
+    except DatasetError as error:
+        assert "none of" in str(error)  # noqa: PT017
+        return
+    assert counts.kept + counts.too_long + counts.nothing_trained == counts.rows == len(rows)
+    assert counts.kept == len(made)
+    assert counts.tokens == sum(len(row["input_ids"]) for row in made)
+    assert counts.longest == max(len(row["input_ids"]) for row in made) <= longest
+    labels = [label for row in made for label in row["labels"]]
+    assert counts.trained_tokens == sum(label != IGNORED for label in labels)
+    assert counts.cut == 0 or over == "cut"
+    assert counts.too_long == 0 or over == "drop"
+
+
+def test_more_rows_than_one_batch_keep_their_order(tokenizer, tmp_path):
+    _, made = prepared(tokenizer, tmp_path, [sample(number) for number in range(600)])
+    found = [tokenizer.decode(row["input_ids"]).split("?")[0].split()[-1] for row in made]
+    assert found == [f"{number}+{number}" for number in range(600)]
+
+
+def test_who_wrote_is_counted(tokenizer, tmp_path):
+    counts, _ = prepared(tokenizer, tmp_path, [sample(4), sample(5)])
+    assert counts.methods == {"tessy": 2}
+    assert counts.models == {"student": ["small"], "teacher": ["large"]}
+    texts = {"teacher": len(" 4+4 is 8, 5+5 is 10,"), "student": len("Okay, so, wait") * 2}
+    texts["student"] += len("It is 8.It is 10.")
+    assert counts.teacher_share == texts["teacher"] / sum(texts.values())
+
+
+# --- Sources ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["run", "jsonl.gz", "parquet"])
+def test_a_run_and_files_of_all_kinds_are_read_alike(tmp_path, kind):
+    rows = [sample(1), sample(2)]
+    plain = write(tmp_path / "plain.jsonl", rows)
+    if kind == "run":
+        source = tmp_path / "run"
+        source.mkdir()
+        write(source / "dataset.jsonl", rows)
+    elif kind == "parquet":
+        source = tmp_path / "d.parquet"
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), source)
+    else:
+        source = tmp_path / "d.jsonl.gz"
+        source.write_bytes(gzip.compress(plain.read_bytes()))
+    assert digest_of(source) == digest_of(plain)
+    loss = parse_loss("capability")
+    one, other = (
+        [(each.messages, each.runs) for each in Source().samples(path, loss)]
+        for path in (source, plain)
+    )
+    assert one == other
+    assert len(one) == 2
+
+
+def changed(**more):
+    return {**sample(1), **more}
+
+
+def said(content):
+    return [{"role": "user", "content": "a"}, {"role": "assistant", "content": content}]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("{", "not JSON"),
+        ("[1]", "a sample is an object, not list"),
+        ({"id": "1"}, "`messages` must be a list"),
+        (changed(messages=[]), "`messages` must be a list"),
+        (changed(messages=[{"role": "assistant", "content": "a"}], spans=None), "no question"),
+        (changed(messages=[{"role": "me", "content": "a"}]), r"messages\[0\].role"),
+        (changed(messages=[{"role": "user", "content": " "}]), r"messages\[0\].content"),
+        (changed(messages=[{"role": "user", "content": 3}]), r"messages\[0\].content"),
+        (changed(messages=sample(1)["messages"][:1]), "must end with the assistant"),
+        (changed(spans=[{"role": "student", "start": 0, "end": 4}]), "`spans` end at 4"),
+        (changed(spans="all"), "must be a list"),
+        (changed(spans=None, messages=said("no thinking")), "does not keep the response"),
+    ],
+)
+def test_a_bad_row_is_named_with_its_line(tokenizer, tmp_path, row, reason):
+    if "no thinking" in str(row):  # Qwen3's template puts an empty one before it
+        template = "{% for m in messages %}{{ m.content | upper }}{% endfor %}"
+        more = {"template": template}
+    else:
+        more = {}
+    with pytest.raises(DatasetError, match=reason) as caught:
+        prepared(tokenizer, tmp_path, [sample(0), row, sample(2)] if not more else [row], **more)
+    assert f"d.jsonl:{1 if more else 2}: " in str(caught.value)
+    assert caught.value.hint
+    assert not (tmp_path / TOKENS_FILE).exists()
+
+
+def test_many_bad_rows_are_counted(tokenizer, tmp_path):
+    with pytest.raises(DatasetError, match=r"30 bad rows of 31(.|\n)*and 20 more"):
+        prepared(tokenizer, tmp_path, [sample(0), *[{"id": "x"}] * 30])
+
+
+def test_a_mask_by_author_needs_spans(tokenizer, tmp_path):
+    rows = [sample(0, spans=False)]
+    with pytest.raises(DatasetError, match="no `spans`") as caught:
+        prepared(tokenizer, tmp_path, rows, loss="style")
+    assert "--loss response" in caught.value.hint
+    assert prepared(tokenizer, tmp_path, rows, loss="thinking")[0].kept == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("nothing.jsonl", "no such file"),
+        ("empty.jsonl", "there is no sample"),
+        ("folder", "without dataset.jsonl"),
+        ("text.txt", ".txt is not known"),
+    ],
+)
+def test_a_source_that_is_none_is_named(tokenizer, tmp_path, name, reason):
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "text.txt").write_text("hello")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(DatasetError, match=reason):
+        prepared(tokenizer, tmp_path, tmp_path / name)
+
+
+# --- Templates ----------------------------------------------------------------------------------
+
+
+def test_a_template_that_drops_the_thinking_is_found_out(tokenizer, tmp_path):
+    dropping = (TEMPLATES / "deepseek-r1-distill.jinja").read_text("utf-8")
+    with pytest.raises(DatasetError, match="does not keep the response") as caught:
+        prepared(tokenizer, tmp_path, [sample(1)], template=dropping)
+    assert "--chat-template" in caught.value.hint
+
+
+def test_a_prompt_that_the_sample_does_not_go_on_from_is_found_out(tokenizer, tmp_path):
+    """Qwen3, told not to think, is asked with an empty thinking; the sample has a full one."""
+    with pytest.raises(DatasetError, match="the model is asked with …"):
+        prepared(tokenizer, tmp_path, [sample(1)], arguments={"enable_thinking": False})
+
+
+def test_a_template_may_refuse(tokenizer, tmp_path):
+    template = "{{ raise_exception('no such thing') }}"
+    with pytest.raises(DatasetError, match="refuses it: no such thing"):
+        prepared(tokenizer, tmp_path, [sample(1)], template=template)
+
+
+def test_a_template_of_channels_is_refused(tokenizer):
+    with pytest.raises(ConfigError, match="channels"):
+        renderer(tokenizer, template=(TEMPLATES / "gpt-oss.jinja").read_text("utf-8"))
+
+
+def test_a_tokenizer_without_a_template_is_refused(tmp_path):
+    folder = build_tokenizer(tmp_path / "t", flavour="plain")
+    (folder / "chat_template.jinja").unlink()
+    with pytest.raises(ConfigError, match="no chat template") as caught:
+        renderer(AutoTokenizer.from_pretrained(folder))
+    assert "--chat-template" in caught.value.hint
+
+
+def test_a_tokenizer_without_an_end_is_refused(tmp_path):
+    folder = build_tokenizer(tmp_path / "t", flavour="plain")
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "eos_token": None}))
+    with pytest.raises(ConfigError, match="end-of-text"):
+        renderer(AutoTokenizer.from_pretrained(folder))

@@ -1,0 +1,55 @@
+"""docs/sft.md names every setting and option, and its examples are true."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from sft.made import TEMPLATES, sample
+from test_cli_options import OPTIONS
+from transformers import AutoTokenizer
+
+from tessy.testing import build_tokenizer
+from tessy.training.masks import IGNORED, Loss
+from tessy.training.settings import EvalSettings, LoraSettings, SFTSettings
+
+TEXT = (Path(__file__).parents[2] / "docs" / "sft.md").read_text("utf-8")
+NAMES = [
+    *SFTSettings.model_fields,
+    *(f"lora.{name}" for name in LoraSettings.model_fields),
+    *(f"eval.{name}" for name in EvalSettings.model_fields),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_has_a_row(name):
+    assert re.search(rf"^\| `{re.escape(name)}` \|", TEXT, re.M)
+
+
+@pytest.mark.parametrize("option", OPTIONS["sft"])
+def test_every_option_is_named(option):
+    assert option in TEXT or option in {"DATASET", "--quiet"}
+
+
+@pytest.mark.parametrize("loss", Loss)
+def test_every_loss_has_a_row(loss):
+    assert f"| `{loss}` |" in TEXT
+
+
+def test_the_settings_file_is_one():
+    (block,) = re.findall(r"```toml\n(.*?)```", TEXT, re.S)
+    SFTSettings.model_validate(tomllib.loads(block))
+
+
+def test_the_masks_for_a_trainer_of_ones_own(tmp_path):
+    code = next(b for b in re.findall(r"```python\n(.*?)```", TEXT, re.S) if "runs =" in b)
+    folder = build_tokenizer(tmp_path / "t", flavour="qwen3")
+    (folder / "chat_template.jinja").write_text((TEMPLATES / "qwen3.jinja").read_text("utf-8"))
+    tokenizer, record = AutoTokenizer.from_pretrained(folder), sample(4)
+    text = tokenizer.apply_chat_template(record["messages"], tokenize=False).rstrip()
+    names = {"record": record, "tokenizer": tokenizer, "text": text}
+    exec(code, names)
+    trained = [label for label in names["row"]["labels"] if label != IGNORED]
+    assert tokenizer.decode(trained) == " 4+4 is 8,"

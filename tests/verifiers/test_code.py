@@ -1,0 +1,219 @@
+"""`code`: programs in answers, the shapes of tests, and real programs by the hundred."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from programs_of_others import contest, fenced, humaneval, mutant, spoiled
+
+from tessy.errors import QuestionsError
+from tessy.verifiers.cases import End, Run
+from tessy.verifiers.code import CodeVerifier, complaint, judged
+from tessy.verifiers.limits import Limits, Settings
+from tessy.verifiers.programs import completed, is_program, program
+from tessy.verifiers.protocol import Outcome
+from tessy.verifiers.suites import same_output, suite
+from texts import any_text, model_text
+
+
+@pytest.fixture
+def verifier(isolated):
+    return CodeVerifier(Settings(at_once=2))
+
+
+# --- Finding the program ------------------------------------------------------------------------
+
+
+@example("-" * 100_000 + "1")
+@example("(" * 100_000)
+@example("x = " + "1 + " * 50_000 + "1")
+@given(st.one_of(any_text, model_text, st.text("`~python\n =()1", max_size=80)))
+def test_any_answer_can_be_searched(text):
+    found = program(text)
+    assert found is None or isinstance(found, str)
+
+
+@given(st.lists(st.sampled_from(["x = 1", "print(2)", "for i in []:\n    pass", ""]), min_size=1))
+def test_the_last_block_is_the_program(lines):
+    source = "\n".join(lines) + "\n"
+    text = (
+        f"First:\n```python\nno = 1\n```\nBetter:\n```python\n{source}```\nIt prints:\n```\n3\n```"
+    )
+    assert program(text) == source
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ("```py\nx = 1\n```", "x = 1\n"),
+        ("```Python3\nx = 1\n```", "x = 1\n"),
+        ("```python title='a.py'\nx = 1\n```", "x = 1\n"),
+        ("~~~\nx = 1\n~~~", "x = 1\n"),
+        ("````python\ns = '''\n```\n'''\n````", "s = '''\n```\n'''\n"),
+        ("- so:\n  ```python\n  if x:\n      y = 1\n  ```", "if x:\n    y = 1\n"),
+        ("```python\nx = 1", "x = 1"),
+        ("```cpp\nint x;\n```", None),
+        ("```\nIn words\n```", None),
+        ("x = 1\nprint(x)", "x = 1\nprint(x)"),
+        ("print(1)", "print(1)"),
+        ("Yes", None),
+        ("42", None),
+        ("In plain words.", None),
+        ("", None),
+    ],
+)
+def test_programs_in_answers(answer, found):
+    assert program(answer) == found
+
+
+def test_a_body_is_put_behind_its_head():
+    prompt = 'import math\n\ndef f(x):\n    """Double it."""\n'
+    for body in ("    return 2 * x\n", "return 2 * x\n"):
+        made = completed(prompt, "f", body)
+        assert is_program(made)
+        space = {}
+        exec(made, space)
+        assert space["f"](2) == 4
+    whole = completed(prompt, "f", "def f(x):\n    return math.floor(x)\n")
+    assert whole.startswith("import math")
+    assert whole.count("def f") == 1
+    assert completed("Write f.", "f", "def f(x): return x") == "def f(x): return x"
+
+
+# --- Tests and their verdicts -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"tests": [["1\n", "2\n"], ["2\n", "4\n"]]},
+        {"tests": [{"input": "1", "output": "2"}, {"input": "2", "output": "4"}]},
+        {"tests": {"inputs": ["1", "2"], "outputs": ["2", "4"]}},
+        {"tests": json.dumps([["1", "2"], ["2", "4"]])},
+    ],
+)
+async def test_shapes_of_tests(verifier, row):
+    verifier.check(row)
+    verdict = await verifier.verify(row, fenced("print(int(input()) * 2)"))
+    assert (verdict.outcome, verdict.score) == (Outcome.RIGHT, 1.0)
+    verdict = await verifier.verify(row, fenced("print(2)"))
+    assert (verdict.outcome, verdict.score) == (Outcome.WRONG, 0.5)
+    assert "1 of 2 tests passed; test 2: printed '2', not '4'" in verdict.detail
+
+
+async def test_asserts_are_tests(verifier):
+    row = {"test_list": ["assert f(1) == math.floor(2.5)", "assert f(2) == 4"], "text": "…"}
+    row["test_imports"] = ["import math"]
+    verifier.check(row)
+    assert (await verifier.verify(row, fenced("def f(x): return 2 * x"))).passed
+    verdict = await verifier.verify(row, fenced("def f(x): return 2"))
+    assert (verdict.outcome, verdict.score) == (Outcome.WRONG, 0.5)
+    assert "AssertionError" in verdict.detail
+    guarded = "def f(x): return 2 * x\nif __name__ == '__main__':\n    f(int(input()))"
+    assert (await verifier.verify(row, fenced(guarded))).passed
+
+
+@pytest.mark.parametrize("leave", ["exit()", "import os; os._exit(0)", "raise SystemExit"])
+async def test_leaving_early_is_not_passing(verifier, leave):
+    row = {"test": "assert f(1) == 2"}
+    verdict = await verifier.verify(row, fenced(f"def f(x): return 3\n{leave}"))
+    assert verdict.outcome is Outcome.WRONG
+    assert "left before the tests were through" in verdict.detail
+
+
+async def test_no_program_is_no_answer(verifier):
+    verdict = await verifier.verify({"tests": [["1", "1"]]}, "It can't be done.")
+    assert verdict.outcome is Outcome.NO_ANSWER
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({}, "none of tests, test_list, test is there (only nothing)"),
+        ({"answer": "1"}, "(only answer)"),
+        ({"tests": []}, "none of tests"),
+        ({"tests": [["1"]]}, "tests[0] is no test"),
+        ({"tests": [["1", 2]]}, "tests[0] is no test"),
+        ({"tests": [["1", "2"], {"input": "1"}]}, "tests[1] is no test"),
+        ({"tests": 3}, "must hold tests, not int"),
+        ({"tests": {"inputs": ["1"], "outputs": []}}, "as many"),
+    ],
+)
+def test_tests_of_no_known_shape_are_named(row, said):
+    with pytest.raises(QuestionsError) as caught:
+        suite(row)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("end", End)
+def test_every_end_has_its_words(end):
+    (case,) = suite({"tests": [["1", "2"]]}).cases
+    said = complaint(case, Run(end, output="2\n"), Limits())
+    assert (said is None) == (end is End.EXIT)
+    verdict = judged((case,), [Run(end, output="2\n")], Limits())
+    assert (verdict.outcome is Outcome.ERROR) == (end is End.LOST)
+
+
+@given(
+    st.lists(st.text("ab1", min_size=1), max_size=5), st.lists(st.sampled_from(" \n\t"), min_size=1)
+)
+def test_white_space_does_not_count_and_all_else_does(words, blanks):
+    assert same_output("".join(blanks).join(words), "\n".join(words))
+    assert not same_output("\n".join([*words, "c"]), "\n".join(words))
+
+
+# --- Real programs ------------------------------------------------------------------------------
+
+
+async def test_all_bundled_solutions_pass(verifier):
+    """Three tests of each here; `benchmarks/verify.py` runs all."""
+    problems = contest()
+    assert len(problems) == 189
+    rows = [{**problem, "tests": problem["tests"][:3]} for problem in problems]
+    answers = [fenced(problem["python_solution"]) for problem in problems]
+    verdicts = await asyncio.gather(*map(verifier.verify, rows, answers))
+    assert not [
+        (row["id"], v.detail) for row, v in zip(rows, verdicts, strict=True) if not v.passed
+    ]
+
+
+async def test_mutants_fail(isolated):
+    """Of every fourth problem; one that prints the same on all tests is counted as such."""
+    verifier = CodeVerifier(Settings(at_once=2, limits=Limits(cpu_s=2, total_s=20)))
+    problems = contest()[::4]
+    answers = [fenced(mutant(p["python_solution"], n)) for n, p in enumerate(problems)]
+    verdicts = await asyncio.gather(*map(verifier.verify, problems, answers))
+    outcomes = Counter(verdict.outcome for verdict in verdicts)
+    assert set(outcomes) <= {Outcome.RIGHT, Outcome.WRONG}
+    survivors = outcomes[Outcome.RIGHT]
+    assert survivors <= len(problems) // 5, f"{survivors} of {len(problems)} mutants pass"
+
+
+async def test_one_wrong_character_in_the_output_fails_every_problem(verifier):
+    problems = contest()
+    answers = [fenced(spoiled(problem["python_solution"])) for problem in problems]
+    verdicts = await asyncio.gather(*map(verifier.verify, problems, answers))
+    assert {verdict.outcome for verdict in verdicts} == {Outcome.WRONG}
+    assert not [verdict.detail for verdict in verdicts if "rror" in verdict.detail]
+
+
+async def test_humaneval_by_its_own_solutions(verifier):
+    rows = humaneval()
+    assert len(rows) == 164
+    for row in rows:
+        verifier.check(row)
+    bodies = [fenced(row["canonical_solution"]) for row in rows]
+    verdicts = await asyncio.gather(*map(verifier.verify, rows, bodies))
+    assert [row["task_id"] for row, v in zip(rows, verdicts, strict=True) if not v.passed] == []
+
+
+async def test_humaneval_fails_with_another_body(verifier):
+    rows = humaneval()[::4]
+    wrong = [fenced("    return None") for _ in rows]
+    verdicts = await asyncio.gather(*map(verifier.verify, rows, wrong))
+    assert {verdict.outcome for verdict in verdicts} == {Outcome.WRONG}

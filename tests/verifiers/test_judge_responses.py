@@ -1,0 +1,164 @@
+"""Reading responses, and verifying many."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tessy.data.record import content, spans
+from tessy.errors import QuestionsError
+from tessy.method.trajectory import Outcome as TurnOutcome
+from tessy.method.trajectory import Part, Role, Trajectory, Turn
+from tessy.verifiers.judge import Tally, check_all, judge
+from tessy.verifiers.protocol import Outcome, Verdict
+from tessy.verifiers.registry import load
+from tessy.verifiers.responses import Response, answer_of, read_responses
+from texts import any_text
+
+
+def record(number, said, **columns):
+    messages = [
+        {"role": "user", "content": f"What is {number}?"},
+        {"role": "assistant", "content": f"<think>\nWell.\n</think>\n\n{said}"},
+    ]
+    return {"id": f"q{number}", "messages": messages, **columns}
+
+
+def written(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return path
+
+
+@given(any_text, any_text.filter(str.strip))
+def test_the_answer_of_a_record_is_told_by_its_spans(thinking, answer):
+    thinking += "\n</think>\n\n"  # a model may write what looks like a marker
+    trajectory = Trajectory()
+    for part, text in ((Part.THINKING, thinking), (Part.ANSWER, answer.strip())):
+        trajectory = (
+            trajectory.apply(
+                Turn(role=Role.STUDENT, part=part, outcome=TurnOutcome.CLOSED, kept=text)
+            )
+            or trajectory
+        )
+    assert answer_of(content(trajectory), spans(trajectory)) == answer.strip()
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("<think>\nHm.\n</think>\n\n42", "42"),
+        ("<think>Hm.</think>42", "42"),
+        ("Hm.</think>42", "42"),
+        ("<think>\nHm, </think> is a marker.\n</think>\n\n42", "42"),
+        ("<think>\nIt never ends", ""),
+        ("42", "42"),
+        ("", ""),
+    ],
+)
+def test_the_answer_without_spans(text, answer):
+    assert answer_of(text) == answer
+
+
+def test_a_runs_folder_or_a_file(tmp_path):
+    rows = [record(n, "2", answer=2) for n in range(3)]
+    written(tmp_path / "dataset.jsonl", rows)
+    found = list(read_responses(tmp_path))
+    assert found == [
+        Response(r.id, r.where, r.row, r.answer) for r in read_responses(tmp_path / "dataset.jsonl")
+    ]
+    assert (found[0].id, found[0].answer) == ("q0", "2")
+    assert (found[0].row["prompt"], found[0].row["answer"]) == ("What is 0?", 2)
+    assert len(list(read_responses(tmp_path, limit=2))) == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"prompt": "x"}, ":2: there are no `messages`"),
+        ({"messages": [{"role": "user", "content": "x"}]}, ":2: the last message is not"),
+        ({"messages": [{"role": "assistant", "content": None}]}, ":2: the last message is not"),
+        ([1], ":2: no object but list"),
+    ],
+)
+def test_a_row_that_is_no_response_is_named(tmp_path, row, said):
+    path = written(tmp_path / "r.jsonl", [record(0, "2"), row])
+    with pytest.raises(QuestionsError, match=said):
+        list(read_responses(path))
+
+
+def test_folders_and_files_that_are_not_there(tmp_path):
+    with pytest.raises(QuestionsError, match="without dataset"):
+        list(read_responses(tmp_path))
+    with pytest.raises(QuestionsError, match="no such file"):
+        list(read_responses(tmp_path / "nothing.jsonl"))
+
+
+def test_all_is_checked_before_any_work(tmp_path):
+    rows = [record(n, "2", **({} if n % 3 else {"answer": 2})) for n in range(60)]
+    path = written(tmp_path / "r.jsonl", rows)
+    with pytest.raises(QuestionsError) as caught:
+        check_all(read_responses(path), load("number"))
+    assert "40 of 60 can't be verified; nothing was started" in str(caught.value)
+    assert "r.jsonl:2: verifier number: no column 'answer'" in str(caught.value)
+    assert "and 20 more" in str(caught.value)
+    empty = written(tmp_path / "e.jsonl", [])
+    with pytest.raises(QuestionsError, match="no response"):
+        check_all(read_responses(empty), load("number"))
+
+
+class Slow:
+    """Answers late if the question says so, and counts how many it has at once."""
+
+    name = "slow"
+
+    def __init__(self):
+        self.running = self.most = 0
+
+    def check(self, row):
+        pass
+
+    async def verify(self, row, answer):
+        self.running += 1
+        self.most = max(self.most, self.running)
+        for _ in range(row["turns"]):
+            await asyncio.sleep(0)
+        self.running -= 1
+        if row["turns"] == 7:
+            raise RuntimeError("seven")
+        return Verdict.of(True)
+
+    async def aclose(self):
+        pass
+
+
+@given(st.lists(st.integers(0, 9), max_size=60), st.integers(1, 3))
+async def test_verdicts_come_in_order_and_one_that_raises_is_an_error(turns, at_once):
+    verifier = Slow()
+    responses = [Response(str(n), "", {"turns": t}, "") for n, t in enumerate(turns)]
+    found = [pair async for pair in judge(responses, verifier, at_once=at_once)]
+    assert [response.id for response, _ in found] == [str(n) for n in range(len(turns))]
+    for (_, verdict), count in zip(found, turns, strict=True):
+        assert verdict.outcome is (Outcome.ERROR if count == 7 else Outcome.RIGHT)
+    assert verifier.most <= at_once * 8
+
+
+async def test_one_who_stops_listening_leaves_nothing_running():
+    verifier = Slow()
+    responses = [Response(str(n), "", {"turns": 9}, "") for n in range(50)]
+    stream = judge(responses, verifier, at_once=1)
+    async for _ in stream:
+        break
+    await stream.aclose()
+    assert len(asyncio.all_tasks()) == 1
+
+
+def test_a_tally_is_of_all_that_were_counted():
+    tally = Tally()
+    assert (tally.count, tally.right_share) == (0, 0.0)
+    for outcome in Outcome:
+        tally.add(Verdict(outcome, 0.5))
+    assert (tally.count, tally.right_share, tally.scores) == (4, 0.25, 2.0)

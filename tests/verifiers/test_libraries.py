@@ -1,0 +1,102 @@
+"""`math` and `reasoning-gym`: the libraries themselves, in processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from contextlib import aclosing
+from dataclasses import replace
+
+import pytest
+
+from tessy.errors import QuestionsError
+from tessy.verifiers import math
+from tessy.verifiers.limits import Limits, Settings
+from tessy.verifiers.protocol import Outcome
+from tessy.verifiers.registry import load
+
+RIGHT, WRONG, NO_ANSWER, ERROR = (
+    Outcome.RIGHT,
+    Outcome.WRONG,
+    Outcome.NO_ANSWER,
+    Outcome.ERROR,
+)
+needs_gym = pytest.mark.skipif(
+    importlib.util.find_spec("reasoning_gym") is None, reason="reasoning-gym needs a C compiler"
+)
+MATH = [
+    ("1/2", "so \\boxed{\\frac{1}{2}}", RIGHT),
+    ("\\frac{1}{2}", "\\boxed{0.5}", RIGHT),
+    ("\\{1, 2\\}", "The solutions are $\\{2, 1\\}$.", RIGHT),
+    ("x^2+2x+1", "\\boxed{(x+1)^2}", RIGHT),
+    ("(1, 2)", "\\boxed{(1,2)}", RIGHT),
+    ("(1, 2)", "\\boxed{(2,1)}", WRONG),
+    ("12", "<answer>12</answer>, or $13$", RIGHT),
+    ("5", "The answer is 6.", WRONG),
+    ("7", "I have no idea", NO_ANSWER),
+    ("$$", "\\boxed{1}", ERROR),
+]
+
+
+async def test_mathematics():
+    async with aclosing(load("math", Settings(at_once=1))) as verifier:
+        for gold, answer, expected in MATH:
+            verdict = await verifier.verify({"answer": gold}, answer)
+            assert verdict.outcome is expected, (gold, answer, verdict)
+
+
+@pytest.mark.parametrize("answer", ["\\boxed{9^{9^{9^{9}}}}", "$\\sum_{n=1}^{10^9} \\sin(n^n)$"])
+async def test_mathematics_can_not_hang(answer, monkeypatch):
+    monkeypatch.setattr(math, "_LIMITS", Limits(cpu_s=2, wall_s=20, memory_mb=2048))
+    async with aclosing(load("math", Settings(at_once=1))) as verifier:
+        verdict = await verifier.verify({"answer": "10"}, answer)
+        assert verdict.outcome in (WRONG, ERROR)
+        assert (await verifier.verify({"answer": "10"}, "$10$")).passed  # and goes on
+
+
+async def test_a_check_that_is_cancelled_does_no_harm():
+    async with aclosing(load("math", Settings(at_once=1))) as verifier:
+        task = asyncio.create_task(verifier.verify({"answer": "10"}, "$9$"))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await verifier.verify({"answer": "10"}, "$10$")).passed
+
+
+@pytest.fixture(scope="module")
+def gym():
+    return pytest.importorskip("reasoning_gym")
+
+
+@needs_gym
+async def test_puzzles_by_their_own_scorers(isolated, gym):
+    async with aclosing(load("reasoning-gym", replace(isolated, at_once=1))) as verifier:
+        for family in ("countdown", "mini_sudoku", "leg_counting", "polynomial_multiplication"):
+            entry = gym.create_dataset(family, size=1, seed=3)[0]
+            answer = entry["answer"]
+            row = {"dataset": family, "answer": answer, "metadata": entry["metadata"]}
+            verifier.check(row)
+            for text in (f"<answer>{answer}</answer>", f"**Answer:**\n{answer}", answer):
+                assert (await verifier.verify(row, text)).outcome is RIGHT, text
+            verdict = await verifier.verify(row, "<answer>nonsense</answer>")
+            assert verdict.outcome is WRONG
+            assert verdict.score < 1
+            assert (await verifier.verify(row, "")).outcome is NO_ANSWER
+
+
+@needs_gym
+async def test_an_answer_that_is_code_is_harmless(isolated, tmp_path):
+    row = {"dataset": "countdown", "metadata": {"numbers": [1, 2], "target": 3}, "answer": "1+2"}
+    target = tmp_path / "written"
+    attack = f"<answer>__import__('pathlib').Path({str(target)!r}).touch() or 3</answer>"
+    async with aclosing(load("reasoning-gym", replace(isolated, at_once=1))) as verifier:
+        verdict = await verifier.verify(row, attack)
+        assert verdict.outcome in (WRONG, ERROR)
+        assert not target.exists()
+        with pytest.raises(QuestionsError, match="'countdwn' is no family"):
+            verifier.check({**row, "dataset": "countdwn"})
+        with pytest.raises(QuestionsError, match="no column 'metadata'"):
+            verifier.check({"dataset": "countdown"})
+        with pytest.raises(QuestionsError, match="must hold an object"):
+            verifier.check({**row, "metadata": "[1"})

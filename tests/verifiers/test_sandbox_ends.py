@@ -1,0 +1,145 @@
+"""How a sandbox starts and ends, what it refuses, and programs without one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import hostile
+import pytest
+from sandboxed import one
+
+from tessy.errors import ConfigError, SandboxError
+from tessy.loop import run_loop
+from tessy.verifiers import isolation
+from tessy.verifiers.cases import End
+from tessy.verifiers.limits import Limits, Settings
+from tessy.verifiers.sandbox import Sandbox
+
+
+def tessys_sandboxes() -> set[int]:
+    """Processes of sandboxes on this machine."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdecimal() and b"The program that runs inside" in (
+                (entry / "cmdline").read_bytes()
+            ):
+                found.add(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+async def test_a_cancelled_run_leaves_nothing(sandbox):
+    before = tessys_sandboxes()
+    task = asyncio.create_task(one(sandbox, hostile.SLEEPER))
+    while not tessys_sandboxes() - before:
+        await asyncio.sleep(0.01)
+    started = tessys_sandboxes() - before
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    while tessys_sandboxes() & started:  # the kernel takes them down; a hang fails by time
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("steps", range(0, 12, 3))
+async def test_one_cancelled_while_it_starts_leaves_nothing_either(sandbox, steps):
+    before = tessys_sandboxes()
+    task = asyncio.create_task(one(sandbox, hostile.SLEEPER))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    while tessys_sandboxes() - before:
+        await asyncio.sleep(0.01)
+
+
+KILLED = """\
+import asyncio, sys
+from tessy.verifiers.cases import Trial
+from tessy.verifiers.limits import Settings
+from tessy.verifiers.sandbox import Sandbox
+async def main():
+    sandbox = Sandbox(Settings())
+    print("ready", flush=True)
+    await sandbox.run("import time; time.sleep(3600)", [Trial()])
+asyncio.run(main())
+"""
+
+
+@pytest.mark.usefixtures("isolated")
+def test_programs_die_with_tessy_even_if_it_is_killed():
+    process = subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    started: set[int] = set()
+    while not started:
+        waiting = children_of(process.pid)
+        for pid in waiting:
+            waiting += children_of(pid)
+        started = set(waiting) & tessys_sandboxes()
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    while any(Path(f"/proc/{pid}/exe").exists() for pid in started):
+        pass
+
+
+def test_it_runs_on_the_loop_of_the_commands(isolated):
+    run = run_loop(one(Sandbox(isolated), "print(1)"))
+    assert run.output == "1\n"
+
+
+def test_without_bubblewrap_it_refuses_to_start(monkeypatch, tmp_path):
+    monkeypatch.setattr(isolation.shutil, "which", lambda name, path: None)
+    with pytest.raises(SandboxError, match="bwrap is not installed") as caught:
+        Sandbox(Settings())
+    assert "--unsafe-no-sandbox" in str(caught.value.hint)
+    assert "apt-get install bubblewrap" in str(caught.value.hint)
+
+
+def test_a_bubblewrap_that_is_not_allowed_to_work_is_refused(monkeypatch, tmp_path):
+    broken = tmp_path / "bwrap"
+    broken.write_text(
+        "#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n"
+    )
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(SandboxError, match="No permissions to create new namespace"):
+        Sandbox(Settings())
+
+
+async def test_without_a_sandbox_limits_hold_as_well():
+    sandbox = Sandbox(Settings(unsafe_no_sandbox=True, limits=Limits(cpu_s=1, output_kb=64)))
+    assert (await one(sandbox, "print(input())", "x\n")).output == "x\n"
+    assert (await one(sandbox, hostile.ENDLESS)).end in (End.CPU, End.WALL)
+    assert (await one(sandbox, hostile.FLOOD)).end is End.OUTPUT
+    assert "MemoryError" in (await one(sandbox, hostile.TEN_GIGABYTES)).errors
+    assert "SECRET" not in (await one(sandbox, "import os; print(os.environ)")).output
+
+
+async def test_without_a_sandbox_a_daemon_ends_with_its_test():
+    sandbox = Sandbox(Settings(unsafe_no_sandbox=True))
+    program = hostile.DAEMON.replace(
+        "while True:", "while True:\n            print(os.getpid(), flush=True)"
+    )
+    run = await one(sandbox, program)
+    pids = {int(word) for word in run.output.split() if word.isdecimal()}
+    assert not any(Path(f"/proc/{pid}/exe").exists() for pid in pids)
+
+
+@pytest.mark.parametrize("name", ["cpu_s", "memory_mb", "processes"])
+@pytest.mark.parametrize("value", [0, -1, 1.5])
+def test_a_limit_out_of_bounds_is_named(name, value):
+    with pytest.raises(ConfigError, match=name):
+        Limits(**{name: value})

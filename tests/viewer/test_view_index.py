@@ -1,0 +1,244 @@
+"""The side index: in step with the journal, whatever happens to either."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tessy.errors import InputError, ViewError
+from tessy.method.trajectory import Failure
+from tessy.printable import visible
+from tessy.report.viewer.filters import Filter, Status
+from tessy.report.viewer.index import Index, index_path
+from tessy.report.viewer.search import PAGE, Search, terms
+from tessy.runs.folder import RunFolder
+from tessy.runs.journal import Journal
+from written import Written, write_run
+
+EVERYTHING = Filter()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> RunFolder:
+    monkeypatch.setenv("TESSY_CACHE", str(tmp_path / "cache"))
+    return RunFolder(tmp_path / "run")
+
+
+def bring_up(folder: RunFolder) -> Search:
+    """Index all there is."""
+    with closing(Index(folder)) as index:
+        index.add(index.missing())
+        while index.read(3):
+            pass
+        assert index.missing() == []
+    return Search(index_path(folder))
+
+
+def ids(search: Search, wanted: Filter = EVERYTHING, page: int = 1) -> list[str]:
+    return [row.id for row in search.page(wanted, page).rows]
+
+
+def test_in_step_with_any_journal(tmp_path_factory):
+    """Samples end, fail and are written anew between two looks: lists are those of the journal."""
+    steps = st.lists(
+        st.tuples(st.sampled_from(["end", "fail", "retry", "look"]), st.integers(0, 9)),
+        max_size=25,
+    )
+
+    @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+    @given(steps)
+    def check(chosen):
+        folder = RunFolder(tmp_path_factory.mktemp("run"))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TESSY_CACHE", str(folder.path / "cache"))
+            asyncio.run(play(folder, chosen))
+
+    async def play(folder, chosen):
+        ended: dict[int, Written] = {}
+        async with Journal(folder.journal) as journal:
+            for count, (what, number) in enumerate(chosen):
+                if what == "look":
+                    bring_up(folder)
+                elif what == "retry":
+                    failed = [n for n, sample in ended.items() if sample.failure]
+                    await journal.forget([ended.pop(n).id for n in failed])
+                elif number not in ended:
+                    failure = Failure.REPETITION if what == "fail" else None
+                    word = f"word{count:02}"
+                    sample = Written(f"s{number}", student=word, failure=failure)
+                    sample.seconds = float(count)
+                    await journal.end(sample.ending(number))
+                    ended[number] = sample
+        search = bring_up(folder)
+        rows = search.page(EVERYTHING, 1).rows
+        assert [(row.position, row.reason, row.seconds) for row in rows] == [
+            (number, ended[number].failure, ended[number].seconds) for number in sorted(ended)
+        ]
+        for number, sample in ended.items():
+            assert ids(search, Filter(text=sample.student)) == [f"s{number}"]
+
+    check()
+
+
+async def test_a_row_says_what_the_record_says(folder):
+    asked = "What is\n\n <b>7</b>?" + " and" * 100
+    await write_run(folder, [Written("q", asked, student_tokens=10, teacher_tokens=30)])
+    (row,) = bring_up(folder).page(EVERYTHING, 1).rows
+    assert (row.id, row.reason, row.share, row.tokens, row.discarded) == ("q", None, 0.75, 40, 4)
+    assert (row.hand_overs, row.seconds) == (1, 1.5)
+    assert row.question.startswith("What is <b>7</b>? and and")
+    assert row.question.endswith("…")
+
+
+SAMPLES = [
+    Written(
+        f"s{n}%_'{'x' * (n % 3)}",
+        student=f"wait w{n} " + ("snake_case" if n % 2 else "CAFÉ"),
+        failure=[None, Failure.REPETITION, None, Failure.MARKER][n % 4],
+        student_tokens=n,
+        teacher_tokens=20 - n,
+    )
+    for n in range(20)
+]
+
+
+async def test_filters_want_what_they_say(folder):
+    """Against looking at every sample by itself."""
+    await write_run(folder, SAMPLES)
+    search = bring_up(folder)
+
+    def found(**wanted):
+        return [int(name[1:].split("%")[0]) for name in ids(search, Filter(**wanted))]
+
+    every = range(20)
+    assert found(id="xx") == [n for n in every if n % 3 == 2]
+    assert found(id="%_'") == list(every), "no wildcards"
+    assert found(status=Status.FINISHED) == [n for n in every if n % 2 == 0]
+    assert found(status=Status.FAILED) == [n for n in every if n % 2]
+    assert found(status=Failure.MARKER) == [n for n in every if n % 4 == 3]
+    assert found(status=Status.RUNNING) == []
+    assert found(share_least=25, share_most=75) == list(range(5, 16))
+    assert found(tokens_least=20, tokens_most=20) == list(every)
+    assert found(tokens_least=21) == []
+    assert found(text="cafe") == [n for n in every if n % 2 == 0]
+    assert found(text="snake_case") == [n for n in every if n % 2]
+    assert found(text="w1") == [1, *range(10, 20)], "words by their beginning"
+    assert found(text="W1 snake", share_least=0, share_most=50) == [11, 13, 15, 17, 19]
+    assert found(text="perhaps") == [], "what was discarded is not searched"
+    assert found(text="think") == [], "nor are the markers"
+
+
+STRANGE = ['a" OR b*', "NEAR(a b)", "-a ^b", "a:b", "e\u0301", "\0a", "…", '"']
+
+
+@given(st.text(min_size=1, max_size=30) | st.sampled_from(STRANGE))
+def test_any_text_can_be_looked_for(tmp_path_factory, text):
+    """Whatever stands in it is no operator of the search."""
+    if not terms(text):
+        with pytest.raises(InputError, match="there is no word in it"):
+            Search(tmp_path_factory.getbasetemp() / "none").page(Filter(text=text), 1)
+        return
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("create virtual table words using fts5 (text, detail = none)")
+        connection.execute("insert into words values (?)", (text,))
+        match = " ".join(f'"{term}"*' for term in terms(text))
+        found = connection.execute("select count(*) from words where words match ?", (match,))
+        assert found.fetchone() == (1,)
+
+
+async def test_pages_and_neighbours(folder):
+    names = [f"s{n}" for n in range(PAGE + 7)]
+    await write_run(folder, [Written(name, student=f"w{n % 2}") for n, name in enumerate(names)])
+    search = bring_up(folder)
+    assert search.page(EVERYTHING, 1).total == PAGE + 7
+    assert ids(search) + ids(search, page=2) == names
+    assert ids(search, page=3) == []
+    first, last = (search.neighbours(EVERYTHING, name) for name in (names[0], names[-1]))
+    assert (first.previous, first.next, first.page) == (None, names[1], 1)
+    assert (last.previous, last.next, last.page) == (names[-2], None, 2)
+    odd = search.neighbours(Filter(text="w1"), names[PAGE + 1])
+    assert (odd.previous, odd.next, odd.page) == (names[PAGE - 1], names[PAGE + 3], 1)
+    lost = search.neighbours(EVERYTHING, "no such")
+    assert (lost.previous, lost.next) == (None, None)
+
+
+async def test_another_run_in_the_same_folder_is_noticed(folder):
+    await write_run(folder, [Written("q0", seconds=1.25), Written("q1", student="old")])
+    bring_up(folder)
+    for path in folder.path.iterdir():
+        path.unlink()
+    await write_run(folder, [Written("q0", seconds=1.5), Written("q1", student="new")])
+    search = bring_up(folder)
+    assert ids(search, Filter(text="old")) == []
+    assert ids(search, Filter(text="new")) == ["q1"]
+
+
+@pytest.mark.parametrize("content", [b"garbage" * 1000, b""])
+async def test_an_index_that_is_none_is_made_anew(folder, content):
+    await write_run(folder, [Written("q")])
+    path = index_path(folder)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    assert ids(bring_up(folder)) == ["q"]
+
+
+async def test_an_index_of_another_version_is_made_anew(folder):
+    await write_run(folder, [Written("q")])
+    bring_up(folder)
+    with closing(sqlite3.connect(index_path(folder))) as connection:
+        connection.execute("drop table samples")
+        connection.execute("pragma user_version = 99")
+    assert ids(bring_up(folder)) == ["q"]
+
+
+async def test_indexes_of_runs_that_are_gone_are_removed(folder, tmp_path):
+    await write_run(folder, [Written("q")])
+    other = RunFolder(tmp_path / "other")
+    await write_run(other, [Written("q")])
+    bring_up(folder)
+    bring_up(other)
+    assert index_path(folder).exists()
+    folder.journal.unlink()
+    bring_up(other)
+    assert not index_path(folder).exists()
+    assert index_path(other).exists()
+
+
+async def test_an_index_that_cannot_be_kept_is_said_with_what_to_do(folder, tmp_path):
+    await write_run(folder, [Written("q")])
+    (tmp_path / "cache").write_text("a file where a folder should be")
+    with pytest.raises(ViewError, match="can't be kept") as caught:
+        Index(folder)
+    assert "TESSY_CACHE" in (caught.value.hint or "")
+
+
+async def test_two_at_once_count_nothing_twice(folder):
+    """Two views of one run keep one index."""
+    await write_run(folder, [Written(f"s{n}") for n in range(9)])
+    with closing(Index(folder)) as one, closing(Index(folder)) as other:
+        missing = one.missing(), other.missing()
+        one.add(missing[0])
+        assert one.read(9) == 9
+        other.add(missing[1])
+        assert other.read(9) == 0
+        assert one.counts() == other.counts() == (9, 0)
+    assert len(ids(Search(index_path(folder)), Filter(text="okay"))) == 9
+
+
+async def test_the_journal_is_only_read(folder):
+    await write_run(folder, [Written("q")])
+    before = folder.journal.read_bytes()
+    with closing(Index(folder)) as index:
+        index.add(index.missing())
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            index._connection.execute("delete from run.samples")
+    assert folder.journal.read_bytes() == before
+
+
+def test_the_order_of_a_text_cannot_be_disguised():
+    assert visible("a\u202eb\u2066c\x1b\0") == "a\ufffdb\ufffdc␛␀"

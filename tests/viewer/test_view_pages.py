@@ -1,0 +1,197 @@
+"""Pages of hostile text: it is shown, and never obeyed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tessy.data import record
+from tessy.data.questions import Question
+from tessy.method.trajectory import Failure, Trajectory
+from tessy.printable import visible
+from tessy.report.viewer import pages, trace
+from tessy.report.viewer.facts import facts, searchable
+from tessy.report.viewer.filters import Filter
+from tessy.report.viewer.follow import State
+from tessy.report.viewer.search import Listed, Neighbours
+from tessy.runs.packing import pack, unpack
+from tessy.runs.reader import Entry, UnderWay
+from written import Written
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</pre></div></textarea><img src=x onerror=alert(1)>",
+    "'\" autofocus onfocus=alert(1) x='",
+    "{{ 7 * 7 }}{% raw %}",
+    "&lt;b&gt; &amp; &#60;i&#62;",
+    "javascript:alert(1)",
+    "\u202eevil\u202c \x1b[31m \0 \r\n",
+    "x" * 5000,
+    "<!-- ",
+    "]]>",
+    "\u2028\ufeff",
+]
+text = st.sampled_from(HOSTILE) | st.text(max_size=40)
+VOID = {"meta", "link", "input"}
+
+
+class Reader(HTMLParser):
+    """What a browser would make of a page: elements, their attributes, the text in each."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, tuple[str, ...]]] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.open: list[tuple[str, str | None]] = []
+        self.texts: Counter[str] = Counter()
+        self.said: dict[str, str] = {}
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, tuple(name for name, _ in attrs)))
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append((tag, dict(attrs).get("id")))
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop()[0] == tag
+
+    def handle_data(self, data):
+        for _, name in self.open:
+            if name:
+                self.said[name] = self.said.get(name, "") + data
+
+    def handle_comment(self, data):
+        raise AssertionError("a comment")
+
+
+def sample_page(sample: Written, *, running: bool = False) -> str:
+    ending = sample.ending(0)
+    if running:
+        found = trace.of_turns(sample.id, sample.turns()[:1], 1.0, 2)
+    else:
+        entry = Entry(
+            *(ending.id, ending.failure, orjson.dumps(ending.record)),
+            *(unpack(pack(ending.trace)), 1.5, 3),
+        )
+        found = trace.of_entry(entry)
+    beside = Neighbours(sample.id, sample.id, 2)
+    return pages.sample(sample.id, State(), Filter(text=sample.question), found, beside)
+
+
+def list_page(sample: Written) -> str:
+    ending = sample.ending(0)
+    row = facts(0, ending.id, ending.failure, 1.5, ending.record)
+    return pages.samples(
+        *(sample.id, sample.question, State(2, 1, 2, 1, 7, trouble=sample.question)),
+        *(Filter(id=sample.id, text=sample.question), 2, Listed((row,), 120)),
+        *([UnderWay(sample.id, 1.5, 3)], {"finished": 1, "repetition": 1}),
+    )
+
+
+@st.composite
+def written(draw, words=text):
+    sample = Written(*(draw(words) for _ in range(6)))
+    sample.extra = {"column " + draw(words): draw(words)}
+    draft = {"content": draw(words), "why": draw(words), "reason": draw(st.none() | words)}
+    end = len(draft["content"])
+    draft["spans"] = [{"role": "teacher", "start": 0, "end": end, "forced": False}] if end else []
+    sample.drafts = [draft]
+    return replace(sample, failure=draw(st.sampled_from([None, Failure.REPETITION])))
+
+
+def tame(sample: Written) -> Written:
+    """The same sample, but for what it says; what is empty stays so."""
+    names = ("id", "question", "student", "teacher", "discarded", "answer")
+    texts = {
+        name: "".join("a" if c.strip() else c for c in getattr(sample, name)) for name in names
+    }
+    drafts = [{**draft, "content": "a" * len(draft["content"])} for draft in sample.drafts]
+    return replace(sample, **texts, extra={"column": "a"}, drafts=drafts)
+
+
+@given(written())
+def test_a_page_has_the_same_elements_whatever_is_said_in_it(sample):
+    for page in (sample_page, list_page, lambda it: sample_page(it, running=True)):
+        hostile, harmless = Reader(page(sample)), Reader(page(tame(sample)))
+        assert hostile.elements == harmless.elements
+        assert hostile.open == harmless.open
+
+
+@given(written())
+def test_all_text_is_there_as_it_is(sample):
+    found = Reader(sample_page(sample)).said
+    thinking = f"<think>\n{sample.student}{sample.discarded if sample.discarded.strip() else ''}"
+    thinking += f"{sample.teacher}\n</think>\n\n"
+    whole = visible(thinking + ("" if sample.failure else sample.answer))
+    assert found["trace"] == whole
+    assert visible(sample.question) in found["asked"]
+    assert visible(sample.id) in found["head"]
+    assert visible(sample.drafts[0]["content"]) in found["drafts"]
+    assert visible(sample.drafts[0]["why"]) in found["drafts"]
+
+
+@given(text)
+def test_a_list_says_the_method(method):
+    assert Reader(list_page(Written("q0", question=method))).said["method"] == (
+        f"method {visible(method)}"
+    )
+
+
+@pytest.mark.parametrize("page", [sample_page, list_page])
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_nothing_is_loaded_from_elsewhere_and_nothing_runs(page, hostile):
+    sample = Written(*[hostile] * 6, extra={hostile: hostile})
+    found = Reader(page(sample))
+    for tag, name, value in found.attributes:
+        assert not name.startswith("on")
+        assert name != "style"
+        if name in ("href", "src", "action"):
+            assert value.split("?")[0] in (
+                "",
+                "./",
+                "sample",
+                "view.css",
+                "view.js",
+                "icon.svg",
+                "#main",
+            ), (tag, name, value)
+    assert [tag for tag, _ in found.elements].count("script") == 1
+
+
+@given(text)
+def test_what_is_wrong_is_said_without_harm(message):
+    page = Reader(pages.trouble(message, message, message))
+    assert visible(message) in page.said["main"]
+    assert page.elements == Reader(pages.trouble("a", "a", "a" if message else None)).elements
+
+
+def test_no_character_reaches_a_page_that_would_be_obeyed():
+    everything = "".join(map(chr, range(0x20))) + "\x7f\x85\u202a\u202e\u2066\u2069"
+    page = sample_page(Written(*[everything] * 6))
+    assert not {*page} & ({*everything} - {"\n", "\t"})
+
+
+NAMED_ALIKE = {"answer": "4", "detail": None, "content": 7, "reason": "a test", "where": "here"}
+
+
+def test_columns_of_a_question_may_be_called_as_fields_of_a_failure():
+    question = Question(0, "q", ({"role": "user", "content": "2 + 2?"},), NAMED_ALIKE)
+    names = {"student": "small", "teacher": "large"}
+    made = record.finished(
+        "q", question, Trajectory(), method="tessy", models=names, seed=0, verdict=None
+    )
+    blob = orjson.dumps(made)
+    assert "2 + 2?" in searchable(made)
+    entry = Entry("q", None, blob, record.trace(Trajectory()), 1.0, 1)
+    found = trace.of_entry(entry)
+    assert dict(found.columns).keys() == NAMED_ALIKE.keys()
+    assert found.detail == ""
