@@ -1,13 +1,10 @@
-"""The command line in processes of its own, against scripted servers."""
+"""The command line against scripted servers."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-import sys
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,15 +13,6 @@ from tessy.testing import CooperativeScript, Faults, ScriptedServer, build_token
 from tessy.testing.stats import Latency
 
 PREDICTOR = "python:tessy.testing.predictors:digits"
-
-
-@dataclass
-class Done:
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture(scope="session")
@@ -70,24 +58,6 @@ async def two_servers(tokenizers, *, faults=None, latency=None, words=60, **more
             if tokenizers:
                 options += [f"--{role}-tokenizer", str(tokenizers[role])]
         yield servers, [*options, "--predictor", PREDICTOR]
-
-
-async def start(*args: str | Path, **more) -> asyncio.subprocess.Process:
-    """Start `tessy` with some arguments."""
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tessy", *map(str, args)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "COLUMNS": "120", **more},
-    )
-
-
-async def tessy(*args: str | Path, **more) -> Done:
-    """Run `tessy` with some arguments to its end."""
-    process = await start(*args, **more)
-    async with asyncio.timeout(120):
-        out, err = await process.communicate()
-    return Done(process.returncode or 0, out.decode(), err.decode())
 
 
 def lines(path: Path) -> list[dict]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
-from conftest import lines, tessy
+from commands import tessy
+from conftest import lines
 from tessy.config import Sampling
 from tessy.models.capabilities import probe, stops_early
 from tessy.models.client import Client

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from conftest import PREDICTOR, faulty, lines, start, tessy, two_servers, write_questions
+from commands import start, tessy
+from conftest import PREDICTOR, faulty, lines, two_servers, write_questions
 from tessy.cli.paint import visible
 from tessy.errors import JournalError
 from tessy.method.trajectory import Role

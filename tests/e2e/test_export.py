@@ -8,7 +8,8 @@ import signal
 
 import pytest
 
-from conftest import lines, start, tessy, two_servers, until, write_questions
+from commands import start, tessy
+from conftest import lines, two_servers, until, write_questions
 from tessy.errors import JournalError
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import Reader

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from conftest import Done, tessy
+from commands import Done, tessy
 from export_samples import record, write_records
 
 TOKEN = "hf_of_a_test"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import lines, start, tessy, two_servers, write_questions
+from commands import start, tessy
+from conftest import lines, two_servers, write_questions
 from tessy.testing import Latency
 
 HERE = str(Path(__file__).parent)

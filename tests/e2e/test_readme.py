@@ -9,7 +9,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from conftest import PREDICTOR, lines, tessy, two_servers, write_questions
+from commands import tessy
+from conftest import PREDICTOR, lines, two_servers, write_questions
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

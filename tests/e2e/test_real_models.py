@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from conftest import lines, tessy
+from commands import tessy
+from conftest import lines
 from tessy.config import ModelSettings, Sampling
 from tessy.models import local, weights
 from tessy.models.address import parse

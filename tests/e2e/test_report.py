@@ -10,7 +10,8 @@ import sys
 import orjson
 import pytest
 
-from conftest import lines, start, tessy, two_servers, write_questions
+from commands import start, tessy
+from conftest import lines, two_servers, write_questions
 from tessy.testing.stats import Latency
 
 

@@ -10,7 +10,7 @@ import sqlite3
 import orjson
 import pytest
 
-from conftest import tessy
+from commands import tessy
 from made_runs import STUDENT, TEACHER, Made, answer, last, turn, write_run
 from scoring_server import ScoringServer, logprobs
 from tessy.models.templates import from_tokenizer

@@ -13,8 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from conftest import Done, start
-from sft.made import sample, student, write
+from commands import Done, start
+from training.made import sample, student, write
 
 ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
 PATIENCE_S = 900

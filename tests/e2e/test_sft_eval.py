@@ -13,12 +13,12 @@ from contextlib import suppress
 
 import pytest
 
-from conftest import start
+from commands import start
 from e2e.test_sft import ENVIRONMENT, PATIENCE_S, run
-from sft.made import sample, student, write
 from tessy.errors import JournalError
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import Reader
+from training.made import sample, student, write
 
 QUESTIONS = 16
 

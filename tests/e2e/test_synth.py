@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from conftest import lines, tessy, two_servers, write_questions
+from commands import tessy
+from conftest import lines, two_servers, write_questions
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import Reader
 from tessy.testing import Latency

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from conftest import PREDICTOR, faulty, lines, start, tessy, two_servers, until, write_questions
+from commands import start, tessy
+from conftest import PREDICTOR, faulty, lines, two_servers, until, write_questions
 from tessy.testing import Faults, Latency, LoopScript, ScriptedServer, SilentScript
 from tessy.testing.faults import Fault
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from conftest import lines, tessy, two_servers, write_questions
+from commands import tessy
+from conftest import lines, two_servers, write_questions
 from tessy.testing import build_tokenizer
 
 

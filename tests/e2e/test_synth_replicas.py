@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from conftest import lines, start, tessy, two_servers, write_questions
+from commands import start, tessy
+from conftest import lines, two_servers, write_questions
 from tessy.testing import CooperativeScript, Latency, ScriptedServer
 
 SLOW = Latency(first_token_s=0.005, token_s=0.001)

@@ -6,7 +6,8 @@ import asyncio
 import random
 import signal
 
-from conftest import lines, start, tessy, two_servers, until, write_questions
+from commands import start, tessy
+from conftest import lines, two_servers, until, write_questions
 from tessy.errors import JournalError
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import Reader

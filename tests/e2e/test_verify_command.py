@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from conftest import lines, start, tessy
+from commands import start, tessy
+from conftest import lines
 
 
 def responses(path, *answers, **columns):

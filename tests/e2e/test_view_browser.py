@@ -10,7 +10,8 @@ from urllib.parse import quote
 import pytest
 
 from browser import fresh_page
-from conftest import start, two_servers, write_questions
+from commands import start
+from conftest import two_servers, write_questions
 from tessy.method.trajectory import Failure, Outcome
 from tessy.printable import visible
 from tessy.runs.folder import RunFolder

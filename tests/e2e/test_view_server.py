@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 import pytest
 
-from conftest import start, tessy
+from commands import start, tessy
 from tessy.runs.folder import RunFolder
 from viewing import viewing
 from written import Written, write_run

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import tessy, write_questions
+from commands import tessy
+from conftest import write_questions
 from engine_checks import asked, check_events, check_modes, check_streams, greedy
 from scoring_server import logprobs
 from tessy.config import ModelSettings

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import faulty, lines, start, tessy, two_servers, until, write_questions
+from commands import start, tessy
+from conftest import faulty, lines, two_servers, until, write_questions
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import Reader
 from tessy.testing import Latency

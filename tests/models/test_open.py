@@ -9,7 +9,7 @@ import pytest
 from tessy.config import load
 from tessy.errors import ConfigError
 from tessy.method.trajectory import Role
-from tessy.models import probe
+from tessy.models import capabilities
 from tessy.models.open import open_pair
 from tessy.testing import CooperativeScript, Latency, ScriptedServer
 
@@ -37,7 +37,7 @@ async def test_servers_that_stream_and_stop_are_read_as_streams():
 
 
 async def test_a_server_that_goes_on_when_it_is_left_is_asked_for_chunks(monkeypatch):
-    monkeypatch.setattr(probe, "_QUIET_S", 0.3)
+    monkeypatch.setattr(capabilities, "_QUIET_S", 0.3)
     streamed, notes = await read_as("auto", aborts=False)
     assert streamed == {Role.STUDENT}
     assert "teacher: its server goes on when a stream is left: asking for chunks" in notes

@@ -12,7 +12,6 @@ from datasets import Dataset
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from sft.made import CLOSE, OPEN, TEMPLATES, sample, write
 from transformers import AutoTokenizer
 
 from tessy.errors import ConfigError, DatasetError
@@ -22,6 +21,7 @@ from tessy.training.masks import IGNORED, parse_loss
 from tessy.training.prepare import TOKENS_FILE, Limit, prepare, read_counts
 from tessy.training.render import Renderer
 from tessy.training.settings import OverLength
+from training.made import CLOSE, OPEN, TEMPLATES, sample, write
 
 
 @pytest.fixture(scope="module")

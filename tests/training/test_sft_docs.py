@@ -7,13 +7,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from sft.made import TEMPLATES, sample
 from test_cli_options import OPTIONS
 from transformers import AutoTokenizer
 
 from tessy.testing import build_tokenizer
 from tessy.training.masks import IGNORED, Loss
 from tessy.training.settings import EvalSettings, LoraSettings, SFTSettings
+from training.made import TEMPLATES, sample
 
 TEXT = (Path(__file__).parents[2] / "docs" / "sft.md").read_text("utf-8")
 NAMES = [

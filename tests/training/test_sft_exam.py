@@ -6,7 +6,6 @@ import json
 import re
 
 import pytest
-from sft.made import sample, settings, student, write
 
 from tessy.config import Sampling
 from tessy.errors import (
@@ -26,6 +25,7 @@ from tessy.training.exam import set_exam
 from tessy.training.folder import SFTFolder
 from tessy.training.settings import Export, load_settings
 from tessy.training.train import train
+from training.made import sample, settings, student, write
 
 ROWS = [sample(number) for number in range(4)]
 QUESTIONS = [

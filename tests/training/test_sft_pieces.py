@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-from sft.made import settings
 
 from tessy.errors import ConfigError
 from tessy.training import fit
@@ -13,6 +12,7 @@ from tessy.training.epochs import kept
 from tessy.training.folder import SFTFolder
 from tessy.training.losses import Losses, Step, from_log
 from tessy.training.settings import load_settings
+from training.made import settings
 
 # --- Pieces -------------------------------------------------------------------------------------
 

@@ -11,8 +11,6 @@ import signal
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from sft.made import sample, settings, student, write
-from sft.test_gguf import gaps
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from tessy.errors import ConfigError, DatasetError, RunLocked, RunMismatch, TrainingError
@@ -23,6 +21,8 @@ from tessy.training.masks import IGNORED
 from tessy.training.prepare import prepare
 from tessy.training.student import find_student, load_weights
 from tessy.training.train import train
+from training.made import sample, settings, student, write
+from training.test_gguf import gaps
 
 ROWS = [sample(number) for number in range(20)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -82,10 +83,17 @@ def _options(
     """Make SFT data that a student and a teacher write together, turn by turn."""
 
 
-def main() -> None:
-    """Run the command line; errors become one message, a hint, and an exit code."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; errors become one message, a hint, and an exit code.
+
+    Args:
+        arguments: Those of the command; by default the process's own.
+
+    Raises:
+        SystemExit: Always, with the exit code.
+    """
     try:
-        app()
+        app(args=arguments)
     except TessyError as error:
         complain(error)
         sys.exit(_exit_code(error))
