@@ -96,7 +96,13 @@ class MissingExtra(TessyError, ImportError):
 
 
 class ModelError(TessyError):
-    """One call to a model server failed for good (after retries, where these make sense)."""
+    """One call to a model server failed for good (after retries, where these make sense).
+
+    Attributes:
+        status: The HTTP status of the answer, or 0.
+    """
+
+    status: int = 0
 
 
 class Unreachable(ModelError, ConnectionError):
@@ -126,13 +132,7 @@ class ServerFailure(ModelError):
 
 
 class Refused(ModelError):
-    """The server refuses this request (a 4xx that no retry would change).
-
-    Attributes:
-        status: The HTTP status, or 0.
-    """
-
-    status: int = 0
+    """The server refuses this request (a 4xx that no retry would change)."""
 
 
 class TrainingError(TessyError):

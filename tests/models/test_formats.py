@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessy.errors import ConfigError
-from tessy.models.templates import NAMED, defuse, from_template, from_tokenizer, named
+from tessy.models.templates import NAMED, escape_special_tokens, from_template, from_tokenizer, named
 from tessy.models.tokenizers import LocalCodec, Piece
 from tessy.testing.tokenizers import build_tokenizer
 from texts import any_text
@@ -145,7 +145,7 @@ CONTROL_LIKE = st.sampled_from(
 
 @given(st.lists(st.one_of(any_text, CONTROL_LIKE), max_size=6).map("".join))
 def test_defused_text_holds_no_control_token_and_reads_the_same(text):
-    sent = defuse(text)
+    sent = escape_special_tokens(text)
     for token in ("<|im_end|>", "</think>", "<think>", "<|channel|>", "<｜User｜>", "[INST]"):
         assert token not in sent
     assert sent.replace("\u2060", "") == text.replace("\u2060", "")

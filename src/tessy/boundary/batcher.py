@@ -1,20 +1,19 @@
-"""Asking predictors from many trajectories at once.
+"""Asking predictors for many trajectories at once.
 
 A quick predictor is asked at once, on the event loop. A slow one (`batched`) is asked in a
-thread, for whatever trajectories have gathered while its last batch was being judged; so the
-loop never waits for it, and a busy run makes large batches by itself.
+thread, for all passages that have gathered while its last batch was judged. So the loop never
+waits for it, and a busy run makes large batches by itself.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
-from typing import Self
 
-from tessy.boundary.protocol import Judgement, Passage, Predictor
+from tessy.boundary.protocol import Predictor
 from tessy.errors import PredictorError
+from tessy.method.judgement import Judgement, Passage
 from tessy.method.trajectory import Role
 
 _LARGEST_BATCH = 64
@@ -22,12 +21,8 @@ _GATHERING_S = 0.001
 """How long an idle predictor waits for more before it judges the first."""
 
 
-Tell = Callable[[Judgement | PredictorError], None]
-"""Is given a judgement, or why there is none."""
-
-
-class Judge:
-    """Judges passages by the predictor of their role.
+class PredictorBatcher:
+    """Has passages judged by the predictor of their role. `close` it at the end.
 
     Args:
         predictors: By role; both may be the same object.
@@ -35,80 +30,62 @@ class Judge:
 
     def __init__(self, predictors: Mapping[Role, Predictor]) -> None:
         self._predictors = dict(predictors)
-        self._waiting: dict[Role, list[tuple[Passage, Tell]]] = {role: [] for role in Role}
+        self._waiting: dict[Role, list[tuple[Passage, asyncio.Future[Judgement]]]] = {}
         self._tasks: dict[Role, asyncio.Task[None]] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="predictor")
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Judge nothing more."""
         for task in self._tasks.values():
             task.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def is_eager(self, role: Role) -> bool:
-        """Whether the predictor of a role may be sure of words that are not complete."""
-        return bool(getattr(self._predictors[role], "eager", False))
-
-    def ask(self, passage: Passage, tell: Tell) -> None:
-        """Have one passage judged.
-
-        Args:
-            passage: What to judge.
-            tell: Is given the judgement, or a `PredictorError`: the predictor raised, or its
-                judgement makes no sense. A quick predictor's is told before this returns.
-        """
-        predictor = self._predictors[passage.role]
-        if not predictor.batched:
-            tell(_ask(predictor, (passage,))[0])
-            return
-        self._waiting[passage.role].append((passage, tell))
-        task = self._tasks.get(passage.role)
-        if task is None or task.done():
-            self._tasks[passage.role] = asyncio.create_task(self._work(passage.role))
+    def judges_partial_words(self, role: Role) -> bool:
+        """Whether the predictor of a role is asked about words that are not complete."""
+        return bool(getattr(self._predictors[role], "judges_partial_words", False))
 
     async def judge(self, passage: Passage) -> Judgement:
-        """The judgement of one passage.
+        """The judgement of one passage; that of a quick predictor comes without waiting.
 
         Raises:
-            PredictorError: As `ask` tells it.
+            PredictorError: The predictor raised, or its judgement makes no sense.
         """
-        return await judged(self.ask, passage)
+        role, predictor = passage.role, self._predictors[passage.role]
+        if not predictor.batched:
+            return _judge(predictor, (passage,))[0]
+        future: asyncio.Future[Judgement] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(role, []).append((passage, future))
+        if role not in self._tasks or self._tasks[role].done():
+            self._tasks[role] = asyncio.create_task(self._work(role))
+        return await future
 
     async def _work(self, role: Role) -> None:
-        waiting = self._waiting[role]
+        """Judge what waits, batch by batch, until nothing does."""
+        loop, waiting = asyncio.get_running_loop(), self._waiting[role]
         await asyncio.sleep(_GATHERING_S)
         while waiting:
             batch, waiting[:] = waiting[:_LARGEST_BATCH], waiting[_LARGEST_BATCH:]
             passages = [passage for passage, _ in batch]
-            loop = asyncio.get_running_loop()
-            told = await loop.run_in_executor(self._thread, _ask, self._predictors[role], passages)
-            for (_, tell), judgement in zip(batch, told, strict=True):
-                tell(judgement)
+            try:
+                judgements = await loop.run_in_executor(
+                    self._thread, _judge, self._predictors[role], passages
+                )
+            except PredictorError as error:
+                for _, future in batch:
+                    if not future.done():
+                        future.set_exception(PredictorError(str(error)))
+            else:
+                for (_, future), judgement in zip(batch, judgements, strict=True):
+                    if not future.done():
+                        future.set_result(judgement)
 
 
-async def judged(ask: Callable[[Passage, Tell], None], passage: Passage) -> Judgement:
-    """Ask for one judgement, and wait for it.
+def _judge(predictor: Predictor, passages: Sequence[Passage]) -> Sequence[Judgement]:
+    """Ask a predictor and check what it says.
 
     Raises:
-        PredictorError: That was told.
+        PredictorError: It raised, or broke its protocol; that holds for all passages.
     """
-    future: asyncio.Future[Judgement | PredictorError] = asyncio.get_running_loop().create_future()
-    ask(passage, lambda told: None if future.done() else future.set_result(told))
-    told = await future
-    if isinstance(told, PredictorError):
-        raise told
-    return told
-
-
-def _ask(predictor: Predictor, passages: Sequence[Passage]) -> Sequence[Judgement | PredictorError]:
-    """Ask a predictor and check what it says; one that raises says that of all passages."""
     try:
         judgements = predictor.judge(passages)
         if len(judgements) != len(passages):
@@ -118,16 +95,13 @@ def _ask(predictor: Predictor, passages: Sequence[Passage]) -> Sequence[Judgemen
             )
         for judgement, passage in zip(judgements, passages, strict=True):
             length = len(passage.text)
-            boundary = judgement.boundary
-            if not 0 <= judgement.settled <= length or not 0 <= (boundary or 0) <= length:
+            if not 0 <= judgement.settled <= length or not 0 <= (judgement.boundary or 0) <= length:
                 raise PredictorError(
                     f"predictor {predictor.name}: {judgement} is outside a text of {length} "
                     "characters"
                 )
-    except PredictorError as error:
-        return [error] * len(passages)
-    except Exception as error:
-        wrapped = PredictorError(f"predictor {predictor.name}: {error!r}")
-        wrapped.__cause__ = error
-        return [wrapped] * len(passages)
+    except PredictorError:
+        raise
+    except Exception as error:  # it may be the user's code: anything may happen
+        raise PredictorError(f"predictor {predictor.name}: {error!r}") from error
     return judgements

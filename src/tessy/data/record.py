@@ -11,15 +11,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from tessy.data.questions import BadLine, Question
-from tessy.method.trajectory import Failure, Outcome, Part, Role, Trajectory
+from tessy.method.trajectory import Failure, Outcome, Part, Rejection, Role, Trajectory
 
 THINK_OPEN = "<think>\n"
 THINK_CLOSE = "\n</think>\n\n"
 MARKERS = ("<think>", "</think>")
 """What tells thinking from answer in a record; neither may stand in an answer."""
+
+
+class RejectedDraft(NamedTuple):
+    """A draft that is not the response of its sample.
+
+    Attributes:
+        trajectory: What was written.
+        rejection: Why it was rejected.
+    """
+
+    trajectory: Trajectory
+    rejection: Rejection
 
 
 def finished(
@@ -30,7 +42,7 @@ def finished(
     method: str,
     models: dict[str, str],
     seed: int,
-    others: Sequence[Trajectory] = (),
+    others: Sequence[RejectedDraft] = (),
     verdict: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The record of a finished sample.
@@ -42,7 +54,7 @@ def finished(
         method: How it was written.
         models: Names by role, and the predictors'.
         seed: The run's seed.
-        others: Drafts that were set aside.
+        others: Drafts that were rejected.
         verdict: What the verifier says of the answer, where there is one.
     """
     answer = {"role": "assistant", "content": content(trajectory)}
@@ -67,7 +79,7 @@ def failed(
     detail: str,
     *,
     line: BadLine | None = None,
-    others: Sequence[Trajectory] = (),
+    others: Sequence[RejectedDraft] = (),
 ) -> dict[str, Any]:
     """The record of a failed sample, with what was written until then.
 
@@ -78,7 +90,7 @@ def failed(
         failure: The documented reason.
         detail: What exactly.
         line: The bad line, if that is the reason.
-        others: Drafts that were set aside.
+        others: Drafts that were rejected.
     """
     return {
         "id": sample_id,
@@ -126,16 +138,16 @@ def spans(trajectory: Trajectory) -> list[dict[str, Any]]:
     return found
 
 
-def stats(trajectory: Trajectory, others: Sequence[Trajectory] = ()) -> dict[str, Any]:
+def stats(trajectory: Trajectory, others: Sequence[RejectedDraft] = ()) -> dict[str, Any]:
     """Numbers of a sample, all derived from its turns; tokens are each model's own.
 
     Args:
         trajectory: The draft that stands for it.
-        others: Drafts that were set aside: all their tokens count as discarded.
+        others: Drafts that were rejected: all their tokens count as discarded.
     """
     kept = trajectory.tokens
     discarded = {
-        role: trajectory.discarded[role] + sum(other.generated[role] for other in others)
+        role: trajectory.discarded[role] + sum(other.trajectory.generated[role] for other in others)
         for role in Role
     }
     return {
@@ -157,11 +169,11 @@ def _hand_overs(trajectory: Trajectory) -> int:
     return sum(before is not after for before, after in pairwise(roles))
 
 
-def trace(trajectory: Trajectory, others: Sequence[Trajectory] = ()) -> dict[str, Any]:
+def trace(trajectory: Trajectory, others: Sequence[RejectedDraft] = ()) -> dict[str, Any]:
     """What the record leaves out.
 
     Text that was discarded and where it would have stood; the tokens that each turn asked for,
-    since sizes that are learned differ from run to run; and the drafts that were set aside.
+    since sizes that are learned differ from run to run; and the drafts that were rejected.
     """
     return {**_of_turns(trajectory), "drafts": [_draft(other) for other in others]}
 
@@ -175,11 +187,11 @@ def _of_turns(trajectory: Trajectory) -> dict[str, Any]:
     }
 
 
-def _draft(trajectory: Trajectory) -> dict[str, Any]:
-    aside = trajectory.set_aside
+def _draft(draft: RejectedDraft) -> dict[str, Any]:
+    trajectory, (why, failure) = draft
     return {
-        "why": aside.why if aside else "",
-        "reason": aside.failure.value if aside and aside.failure else None,
+        "why": why,
+        "reason": failure.value if failure else None,
         "content": content(trajectory),
         "spans": spans(trajectory),
         **_of_turns(trajectory),

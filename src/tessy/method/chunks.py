@@ -18,12 +18,12 @@ from dataclasses import dataclass, field
 from tessy.method.trajectory import Role
 
 FIRST = {Role.STUDENT: 5, Role.TEACHER: 10}
-"""Tokens to begin with: the published code's (METHOD)."""
+"""Tokens to begin with: the published code's."""
 SMALLEST, LARGEST = 4, 64
 _LONGEST = 512
 """Spans that are longer count as this long."""
 _FEW = 32
-"""Spans, and calls, that have to be seen before a size is chosen, and before it is chosen anew."""
+"""Spans, and calls, that have to be seen before a size is chosen, and before it is chosen again."""
 _LARGER_EVERY = 16
 _FADING = 0.995
 """What an older call counts, relative to the next."""

@@ -1,7 +1,7 @@
-"""The repetition guard: notices when a text goes round in circles. Pure and incremental.
+"""The repetition guard: notices when a text repeats itself. Pure and incremental.
 
 The published code rescans the last 1,000 characters every hundred rounds for fragments of 3 to
-50 words that stand 8 times in a row (METHOD). Here each new word updates the lengths of the
+50 words that stand 8 times in a row. Here each new word updates the lengths of the
 matches that end at it, so the cost per word is the number of earlier places of the same word in
 a window of `LONGEST` words, and nothing is ever read twice.
 """

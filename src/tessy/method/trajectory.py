@@ -3,13 +3,13 @@
 A trajectory is the fold of its turns: `Trajectory.apply(turn)` is the only way in which it
 changes, so a journal that keeps the turns can rebuild it, and every number about it is derived.
 
-Text is canonical: the thinking and the answer without any model's markers (DESIGN, "Thinking is
-canonical"). Offsets are half-open character offsets.
+Text is canonical: the thinking and the answer without any model's markers (docs/method.md).
+Offsets are half-open character offsets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -47,8 +47,6 @@ class Outcome(StrEnum):
     """The model ended this part of the response."""
     CUT_OFF = "cut_off"
     """A limit ended this part of the response, by the user's wish."""
-    SET_ASIDE = "set_aside"
-    """This draft is not the sample's response: all that was kept of it counts as discarded."""
 
 
 class Failure(StrEnum):
@@ -63,7 +61,7 @@ class Failure(StrEnum):
     CONTEXT_LIMIT = "context_limit"
     """Prompt and response do not fit a model's context."""
     REPETITION = "repetition"
-    """The text goes round in circles."""
+    """The text repeats itself."""
     NO_PROGRESS = "no_progress"
     """Neither model writes anything."""
     EMPTY_ANSWER = "empty_answer"
@@ -131,9 +129,6 @@ class Turn(NamedTuple):
         discarded_tokens: Tokens rolled back, counting those that were pending before.
         ids: The model's own token ids for what it generated, where its server returns them.
         asked: Tokens that it was asked for at most.
-        draft: Which of the sample's drafts it belongs to.
-        why: Why the draft was set aside, in words.
-        failure: The reason, if it was set aside because it failed.
         confidence: The probability of the other kind at the boundary, where its predictor says it.
     """
 
@@ -149,19 +144,27 @@ class Turn(NamedTuple):
     discarded_tokens: int = 0
     ids: tuple[int, ...] | None = None
     asked: int = 0
-    draft: int = 0
-    why: str = ""
-    failure: Failure | None = None
     confidence: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SetAside:
-    """Why a draft is not the sample's response.
+class DraftKey(NamedTuple):
+    """Which draft of a sample.
+
+    Attributes:
+        attempt: Which attempt at the sample, from 0.
+        number: Its place among the drafts of that attempt, from 0.
+    """
+
+    attempt: int
+    number: int
+
+
+class Rejection(NamedTuple):
+    """Why a draft is not the response of its sample; all of its tokens count as discarded.
 
     Attributes:
         why: In words.
-        failure: The reason, if it failed.
+        failure: The reason, if the draft failed.
     """
 
     why: str
@@ -170,7 +173,7 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Text that a turn threw away, and where it would have stood."""
+    """Text that a turn rolled back, and where it would have stood."""
 
     role: Role
     part: Part
@@ -212,8 +215,6 @@ class Trajectory:
     answer_tokens: int = 0
     ended: Outcome | None = None
     """How the thinking ended."""
-    set_aside: SetAside | None = None
-    """Why it is not the sample's response, if it is not; nothing is written to it any more."""
 
     @classmethod
     def replay(cls, turns: Iterable[Turn]) -> Trajectory:
@@ -222,6 +223,11 @@ class Trajectory:
         for turn in turns:
             trajectory.apply(turn)
         return trajectory
+
+    @property
+    def is_thinking(self) -> bool:
+        """Whether the thinking has not ended yet."""
+        return self.part is Part.THINKING
 
     @property
     def text(self) -> str:
@@ -239,9 +245,6 @@ class Trajectory:
         self.asked.append(turn.asked)
         self.generated[turn.role] += turn.tokens
         self.discarded[turn.role] += turn.discarded_tokens
-        if turn.outcome is Outcome.SET_ASIDE:
-            self.set_aside = SetAside(turn.why, turn.failure)
-            return
         self.role = turn.role
         self._commit(turn)
         if turn.outcome is Outcome.HANDED_OVER and turn.confidence is not None:
@@ -285,17 +288,3 @@ class Trajectory:
             else:
                 self.done = True
             self.idle = self.span_kept = 0
-
-
-def drafts(turns: Iterable[Turn]) -> Mapping[int, list[Turn]]:
-    """A sample's turns by the draft that they belong to, in order."""
-    found: dict[int, list[Turn]] = {}
-    for turn in turns:
-        found.setdefault(turn.draft, []).append(turn)
-    return found
-
-
-def latest(turns: Iterable[Turn]) -> list[Turn]:
-    """The turns of the draft that is being written: the last one's."""
-    found = drafts(turns)
-    return found[max(found)] if found else []

@@ -2,7 +2,7 @@
 
 A turn in three steps: the model whose turn it is continues the text (`Chunk`); what it wrote,
 with what was pending, is shown to its boundary predictor (`Passage` → `Judgement`); `settle`
-decides what is kept. METHOD, section 2.2 and Algorithm 1.
+decides what is kept (paper, section 2.2 and Algorithm 1).
 
 Three rules, each tested under its name:
 
@@ -25,8 +25,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-from tessy.boundary.protocol import Judgement, Passage
-from tessy.method.trajectory import Outcome, Part, Role, SetAside, Trajectory, Turn
+from tessy.method.judgement import Judgement, Passage
+from tessy.method.trajectory import Outcome, Part, Role, Trajectory, Turn
 from tessy.method.words import Unit, complete, units
 
 LOOKAHEAD_WORDS = 8
@@ -97,7 +97,7 @@ def settle(trajectory: Trajectory, chunk: Chunk, judgement: Judgement) -> Turn:
     found = units(text)
     words = complete(text, found, final=final)
     boundary = _snap(words, judgement.boundary)
-    if boundary is None and judgement.sure and not _is_needed(trajectory, words):
+    if boundary is None and judgement.final and not _is_needed(trajectory, words):
         boundary = _snap(found, judgement.boundary)
     if boundary is None:
         settled = max(judgement.settled, judgement.boundary or 0)
@@ -105,7 +105,10 @@ def settle(trajectory: Trajectory, chunk: Chunk, judgement: Judgement) -> Turn:
     if boundary == _first_word_start(found) and trajectory.span_kept == 0:
         return _nothing_of_its_kind(trajectory, chunk, text, words)
     return _turn(
-        *(trajectory, chunk, Outcome.HANDED_OVER, text),
+        trajectory,
+        chunk,
+        Outcome.HANDED_OVER,
+        text,
         kept=boundary,
         discarded_from=boundary,
         confidence=judgement.confidence,
@@ -177,9 +180,9 @@ def _turn(
     forced: bool = False,
     confidence: float | None = None,
 ) -> Turn:
-    """Build the turn that keeps `text[:kept]` and throws `text[discarded_from:]` away.
+    """Build the turn that keeps `text[:kept]` and discards `text[discarded_from:]`.
 
-    What lies between goes on pending. Tokens are shared out by characters.
+    What is between stays pending. Tokens are shared out by characters.
     """
     pending, discarded = text[kept:discarded_from], text[discarded_from:]
     each = (trajectory.pending_tokens + chunk.tokens) / max(len(text), 1)
@@ -214,7 +217,7 @@ def answer_turn(chunk: Chunk, role: Role = Role.STUDENT) -> Turn:
 
 
 def rejected_answer(chunk: Chunk, role: Role = Role.STUDENT) -> Turn:
-    """The turn that throws a whole answer away, since the sample fails with it."""
+    """The turn that discards a whole answer, since the sample fails with it."""
     return Turn(
         role=role,
         part=Part.ANSWER,
@@ -237,29 +240,3 @@ def close_thinking(trajectory: Trajectory) -> Turn:
         discarded=trajectory.pending,
         discarded_tokens=trajectory.pending_tokens,
     )
-
-
-def set_aside(trajectory: Trajectory, reason: SetAside) -> list[Turn]:
-    """The turns that set a draft aside: one of each author whose tokens it still counts as kept.
-
-    There are none if that is done already; but what a crash left of it is done then.
-
-    Args:
-        trajectory: The draft.
-        reason: Why it is not the sample's response.
-    """
-    kept = trajectory.tokens
-    authors = [role for role in Role if kept[role]]
-    if not authors and trajectory.set_aside is None:
-        authors = [trajectory.role]
-    return [
-        Turn(
-            role=role,
-            part=trajectory.part,
-            outcome=Outcome.SET_ASIDE,
-            discarded_tokens=kept[role],
-            why=reason.why,
-            failure=reason.failure,
-        )
-        for role in authors
-    ]

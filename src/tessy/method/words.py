@@ -1,7 +1,7 @@
 """Words: the units that a seam between two authors never splits.
 
-DESIGN: "Seams lie at word boundaries. A cut keeps whole words; blanks before a word go with the
-word; new lines stay with what precedes them." A *unit* is one word with the blanks before it and
+Seams are at word boundaries: a cut keeps whole words, blanks before a word go with the word, and
+new lines stay with what precedes them. A *unit* is one word with the blanks before it and
 the new lines after it; units, joined, are the text. Scripts written without blanks (Chinese,
 Japanese, Thai, …) would make one endless word, so there each character, with its combining
 marks, is a word. A run of `LONGEST_WORD` characters without a blank is split, so that a word
@@ -40,6 +40,7 @@ _ALONE = (
 )
 _WORD = rf"(?:[{_ALONE}]|[^\s{_ALONE}]{{1,{LONGEST_WORD}}})[{_EXTEND}]*"
 _UNIT = re.compile(rf"(?P<blanks>\s*?)(?P<word>{_WORD})(?P<after>(?:\s*\n)?)")
+_OPEN_WORD = re.compile(rf"\s*[^\s{_UNSPACED}{_EXTEND}]{{1,{LONGEST_WORD}}}")
 _LEADING = re.compile(r"\s*\n")
 _PLAIN = re.compile(rf"[^\W{_UNSPACED}]+|\w")
 
@@ -92,6 +93,16 @@ def complete(text: str, found: list[Unit], *, final: bool) -> list[Unit]:
     if final or not found or found[-1].word_end < len(text):
         return found
     return found[:-1]
+
+
+def is_one_open_word(text: str, start: int) -> bool:
+    """Whether a text has from `start` on one word only, which may still grow; quicker than `units`.
+
+    Args:
+        text: Any text.
+        start: Where to begin; right after a unit.
+    """
+    return _OPEN_WORD.fullmatch(text, start) is not None
 
 
 def plain(text: str) -> list[str]:

@@ -1,65 +1,120 @@
-"""The completions client: one per model, shared by all trajectories.
+"""The completions client: one for each server, shared by all trajectories.
 
-Faults that may pass are retried with exponential backoff and jitter: connection errors,
+Faults that may pass are tried again, with exponential backoff and jitter: connection errors,
 time-outs, 408, 429 (honouring `Retry-After`), 5xx and bodies that are cut short or garbled. Any
-other 4xx is a refusal and is not; nor is a whole answer where a stream was asked for. `faults` says
-which is which; an empty completion is none of them.
+other 4xx is a refusal and is not; nor is a whole answer where a stream was asked for. An empty
+completion is none of them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
+import random
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
-from dataclasses import dataclass, field
-from http import HTTPStatus
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
+from typing import Any
 
-import aiohttp
 import orjson
 
 from tessy.config import ModelSettings
-from tessy.errors import BadResponse, ConfigError, ModelError, NotAStream, Refused
-from tessy.models.faults import Classified, failed, wait_s
-from tessy.models.following import Following, ReadAll, Reader
-from tessy.models.stream import Place
-from tessy.models.wire import Completion, Dialect, Request, body, parse
+from tessy.errors import (
+    BadResponse,
+    ConfigError,
+    ModelError,
+    NotAStream,
+    Refused,
+    ServerFailure,
+)
+from tessy.models.http import HttpResponse, HttpServer
+from tessy.models.stream import EventStream
+from tessy.models.wire import Capabilities, Completion, Request, body, parse
 
-_LOOKED_UP_S = 60.0
-"""How long a server's address is believed."""
+_FIRST_WAIT_S = 0.25
+_LONGEST_WAIT_S = 30.0
+_LONGEST_RETRY_AFTER_S = 300.0
 
 
 @dataclass(slots=True)
-class Traffic:
-    """What went over the wire; for progress and reports."""
+class ClientStats:
+    """What was asked and answered; for progress and reports.
+
+    Attributes:
+        requests: Calls that were answered.
+        attempts: Calls that were made.
+        generated_tokens: Tokens that were read.
+        prompt_tokens: Tokens of prompts, as far as servers say.
+        cached_tokens: Of these, those that a prefix cache had.
+        faults: Failed attempts, by the name of their error.
+    """
 
     requests: int = 0
     attempts: int = 0
     generated_tokens: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
-    faults: dict[str, int] = field(default_factory=dict)
+    faults: Counter[str] = field(default_factory=Counter)
+
+    def answered(self, completion: Completion) -> None:
+        """Count an answered call."""
+        self.requests += 1
+        self.generated_tokens += completion.tokens
+        self.prompt_tokens += completion.prompt_tokens or 0
+        self.cached_tokens += completion.cached_tokens or 0
+
+    def __add__(self, other: ClientStats) -> ClientStats:
+        return ClientStats(
+            requests=self.requests + other.requests,
+            attempts=self.attempts + other.attempts,
+            generated_tokens=self.generated_tokens + other.generated_tokens,
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            faults=self.faults + other.faults,
+        )
 
 
-R = TypeVar("R", bound=Reader)
-T = TypeVar("T")
+class Retry:
+    """Decides whether a call is tried again after it failed, and waits before it is.
+
+    Args:
+        client: Whose calls these are.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.attempts = 0
+
+    async def after(self, error: ModelError) -> None:
+        """Wait until the call may be tried again.
+
+        Args:
+            error: What the last attempt came to.
+
+        Raises:
+            ModelError: `error`, if no other attempt is to be made.
+        """
+        self.attempts += 1
+        self.client.stats.faults[type(error).__name__] += 1
+        if isinstance(error, Refused | NotAStream) or self.attempts > self.client.settings.retries:
+            raise error
+        await asyncio.sleep(wait_s(self.attempts, error))
 
 
 class Client:
-    """Calls one model's server.
+    """Calls one server of a model. `close` it when it is no longer used.
 
     Args:
         base_url: With `/v1`.
         served_name: The model's name there.
         settings: Time-outs, retries, the limit on concurrent calls, and the key's variable.
-        dialect: What the server understands; `models.probe` finds it out.
+        capabilities: What the server can do; `models.probe` finds it out.
 
     Attributes:
-        traffic: What went over the wire.
+        stats: What was asked and answered.
         first_token_s: How long the last stream took to its first text.
 
     Raises:
@@ -71,206 +126,203 @@ class Client:
         base_url: str,
         served_name: str,
         settings: ModelSettings,
-        dialect: Dialect | None = None,
+        capabilities: Capabilities | None = None,
     ) -> None:
         self.base_url = base_url
-        self.served_name = served_name
         self.settings = settings
-        self.dialect = dialect or Dialect()
-        self.traffic = Traffic()
+        self.capabilities = replace(capabilities or Capabilities(), served_name=served_name)
+        self.stats = ClientStats()
         self.first_token_s = 0.0
         self._slots = asyncio.Semaphore(settings.concurrency) if settings.concurrency else None
-        self._headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json"}
         if settings.api_key_env:
-            key = os.environ.get(settings.api_key_env)
+            key = os.environ.get(settings.api_key_env, "").strip()
             if not key:
                 raise ConfigError(
                     f"{settings.api_key_env} is not set, but it should hold an API key",
                     hint=f"export {settings.api_key_env}=…",
                 )
-            self._headers["Authorization"] = f"Bearer {key}"
-        self._session: aiohttp.ClientSession | None = None
-        self._place: Place | None = None
-        self._placed_until = 0.0
+            headers["Authorization"] = f"Bearer {key}"
+        self._server = HttpServer(base_url.removesuffix("/v1"), headers)
 
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            # uvicorn and llama.cpp close idle connections after 5 s: be first
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4),
-            timeout=aiohttp.ClientTimeout(
-                total=self.settings.timeouts.total_s, sock_connect=self.settings.timeouts.connect_s
-            ),
-            headers=self._headers,
-            read_bufsize=2**20,
-        )
-        return self
+    @property
+    def served_name(self) -> str:
+        """The model's name on the server."""
+        return self.capabilities.served_name
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+    def close(self) -> None:
+        """Close idle connections."""
+        self._server.close()
 
-    async def complete(
-        self, request: Request, *, stream: bool = False, retries: int | None = None
-    ) -> Completion:
+    def retry(self) -> Retry:
+        """For one call: whether and when it is tried again."""
+        return Retry(self)
+
+    async def complete(self, request: Request, *, stream: bool = False) -> Completion:
         """Make one call, with retries.
 
         Args:
             request: What to ask.
             stream: Read the answer as it is made: a long answer then has a time-out for its
-                first token, and needs no connection that is silent for minutes.
-            retries: Attempts after the first, if others than the settings'.
+                first token, and no connection is silent for minutes.
 
         Raises:
             ModelError: The leaf that says why it failed for good.
         """
+        retry = self.retry()
+        while True:
+            try:
+                return await self.attempt(request, stream=stream)
+            except ModelError as error:
+                await retry.after(error)
+
+    async def attempt(self, request: Request, *, stream: bool = False) -> Completion:
+        """As `complete`, without retries."""
         if stream:
-            completion, _ = await self.follow(request, ReadAll, retries=retries)
-            return completion
-        payload = body(request, self.served_name, self.dialect, stream=False)
-        completion = await self._retrying(retries, self._plain, payload)
-        return self._counted(completion)
-
-    async def follow(
-        self, request: Request, new_reader: Callable[[], R], *, retries: int | None = None
-    ) -> tuple[Completion, R]:
-        """Make one call and read its answer while it is being made, with retries.
-
-        The connection is closed when the reader wants no more, at which a good server stops.
-
-        Args:
-            request: What to ask.
-            new_reader: Makes a reader; one for each attempt, which begins at the beginning.
-            retries: Attempts after the first, if others than the settings'.
-
-        Returns:
-            What was read, and the reader that read it.
-
-        Raises:
-            ModelError: The leaf that says why it failed for good.
-        """
-        payload = body(request, self.served_name, self.dialect, stream=True)
-        completion, reader = await self._retrying(retries, self._read, payload, new_reader)
-        return self._counted(completion), reader
-
-    def _counted(self, completion: Completion) -> Completion:
-        self.traffic.requests += 1
-        self.traffic.generated_tokens += completion.tokens
-        self.traffic.prompt_tokens += completion.prompt_tokens or 0
-        self.traffic.cached_tokens += completion.cached_tokens or 0
+            async with self.stream(request) as events:
+                async for _ in events:
+                    pass
+            return events.completion()
+        self.stats.attempts += 1
+        payload = body(request, self.capabilities, stream=False)
+        async with self._slots or nullcontext():
+            completion = parse(await self._exchange("/v1/completions", payload))
+        self.stats.answered(completion)
         return completion
 
+    @asynccontextmanager
+    async def stream(self, request: Request) -> AsyncIterator[EventStream]:
+        """Make one call, without retries, and read its answer while it is made.
+
+        The connection is closed when the context is left, at which a good server stops.
+
+        Raises:
+            ModelError: The leaf that says why it failed.
+        """
+        times = self.settings.timeouts
+        payload = body(request, self.capabilities, stream=True)
+        self.stats.attempts += 1
+        async with self._slots or nullcontext():
+            events = EventStream(
+                self.base_url, first_token_s=times.first_token_s, total_s=times.total_s
+            )
+            try:
+                await self._server.send(
+                    events, "/v1/completions", payload, connect_s=times.connect_s
+                )
+                if events.status != 200:
+                    raise failure_of(events, await events.whole())
+                yield events
+            finally:
+                self._server.done(events)
+        self.first_token_s = events.first_s
+        self.stats.answered(events.completion())
+
     async def post(self, path: str, payload: dict[str, Any]) -> Any:
-        """Call another endpoint of the server (`/tokenize`, …), with the same retries.
+        """Call another endpoint of the server, with retries; returns the JSON of the answer.
 
         Args:
             path: From the server's root, such as `/tokenize`.
             payload: The body.
+
+        Raises:
+            ModelError: The leaf that says why it failed for good.
         """
-        return await self._retrying(None, self._other, orjson.dumps(payload), path)
+        retry = self.retry()
+        while True:
+            self.stats.attempts += 1
+            try:
+                async with self._slots or nullcontext():
+                    return _json(await self._exchange(path, orjson.dumps(payload)), self.base_url)
+            except ModelError as error:
+                await retry.after(error)
 
     async def get(self, path: str) -> Any:
-        """Fetch an endpoint's JSON once, without retries; `path` as for `post`."""
-        url = self._root() + path
-        async with self._classified(), self._connected().get(url) as answer:
-            raw = await self._checked(answer)
-        return _json(raw)
+        """The JSON of an endpoint, asked once; `path` as for `post`."""
+        return _json(await self._exchange(path), self.base_url)
 
     async def get_text(self, path: str) -> str:
-        """Fetch an endpoint's text once, without retries; `path` as for `post`."""
-        async with self._classified(), self._connected().get(self._root() + path) as answer:
-            return (await self._checked(answer)).decode("utf-8", "replace")
+        """The text of an endpoint, asked once; `path` as for `post`."""
+        return (await self._exchange(path)).decode("utf-8", "replace")
 
     async def is_alive(self) -> bool:
         """Whether the server answers at all."""
         try:
-            url = f"{self.base_url}/models"
-            timeout = aiohttp.ClientTimeout(total=self.settings.timeouts.connect_s)
-            async with self._connected().get(url, timeout=timeout) as answer:
-                await answer.read()
-                return answer.status < 500
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            return False
+            await self._exchange("/v1/models", seconds=self.settings.timeouts.connect_s)
+        except ModelError as error:
+            return 0 < error.status < 500
+        return True
 
-    def _connected(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            raise RuntimeError("use `async with Client(...)`")
-        return self._session
-
-    def _root(self) -> str:
-        return self.base_url.removesuffix("/v1")
-
-    async def _retrying(
-        self, retries: int | None, attempt: Callable[..., Awaitable[T]], *args: Any
-    ) -> T:
-        """Try, and try again what may pass."""
-        most = self.settings.retries if retries is None else min(retries, self.settings.retries)
-        for number in itertools.count(1):
-            self.traffic.attempts += 1
-            try:
-                async with self._slots or nullcontext():
-                    return await attempt(*args)
-            except ModelError as error:
-                name = type(error).__name__
-                self.traffic.faults[name] = self.traffic.faults.get(name, 0) + 1
-                if isinstance(error, Refused | NotAStream) or number > most:
-                    raise
-                await asyncio.sleep(wait_s(number, error))
-        raise AssertionError("it returns or raises")
-
-    async def _plain(self, payload: bytes) -> Completion:
-        return parse(await self._other(payload, "/v1/completions"))
-
-    async def _other(self, payload: bytes, path: str) -> Any:
-        url = self.base_url + path[3:] if path.startswith("/v1/") else self._root() + path
-        async with self._classified(), self._connected().post(url, data=payload) as answer:
-            raw = await self._checked(answer)
-        return raw if path == "/v1/completions" else _json(raw)
-
-    async def _read(self, payload: bytes, new_reader: Callable[[], R]) -> tuple[Completion, R]:
-        reader, times = new_reader(), self.settings.timeouts
-        async with self._classified():
-            following = Following(await self._placed(), payload, reader)
-            stream = following.stream
-            try:
-                following.wait(times.first_token_s, times.total_s)
-                await stream.open(times.connect_s)
-                await stream.over
-                if following.error is None and stream.status == HTTPStatus.OK:
-                    await reader.finish()
-            finally:
-                following.close()
-        if following.error is not None:
-            raise following.error
-        self.first_token_s = following.first_s
-        if stream.status != HTTPStatus.OK:
-            raise failed(self.base_url, stream.status, stream.headers, bytes(stream.rest))
-        return following.result(), reader
-
-    async def _placed(self) -> Place:
-        now = time.monotonic()
-        if self._place is None or now > self._placed_until:
-            self._place = await Place.find(f"{self.base_url}/completions", self._headers)
-            self._placed_until = now + _LOOKED_UP_S
-        return self._place
-
-    async def _checked(self, answer: aiohttp.ClientResponse) -> bytes:
-        raw = await answer.read()
-        if answer.status == 200:
-            return raw
-        raise failed(self.base_url, answer.status, answer.headers, raw, answer.reason or "")
-
-    def _classified(self) -> Classified:
-        return Classified(self.base_url)
+    async def _exchange(
+        self, path: str, payload: bytes | None = None, seconds: float | None = None
+    ) -> bytes:
+        """The body of one answer."""
+        times = self.settings.timeouts
+        response = HttpResponse(self.base_url)
+        response.expire(times.total_s if seconds is None else seconds)
+        try:
+            await self._server.send(response, path, payload, connect_s=times.connect_s)
+            raw = await response.whole()
+        finally:
+            self._server.done(response)
+        if response.status != 200:
+            raise failure_of(response, raw)
+        return raw
 
 
-def _json(raw: bytes) -> Any:
+def failure_of(response: HttpResponse, raw: bytes) -> ModelError:
+    """The error for an answer whose status is not 200.
+
+    Args:
+        response: The answer; its `Retry-After` is kept.
+        raw: Its body.
+    """
+    status = response.status
+    said = raw[:500].decode("utf-8", "backslashreplace").strip()
+    message = f"{response.url} answered {status}" + (f": {said}" if said else "")
+    error: ModelError
+    if status in (408, 429) or status >= 500:
+        error = ServerFailure(message)
+        error.retry_after_s = retry_after_s(response.headers)
+    elif 300 <= status < 500:
+        error = Refused(message)
+    else:
+        error = BadResponse(message)
+    error.status = status
+    return error
+
+
+def wait_s(attempt: int, error: ModelError) -> float:
+    """Seconds to wait after an attempt (full jitter: Brooker, AWS, 2015).
+
+    Args:
+        attempt: Its number, from 1.
+        error: What it came to; what the server asks for is the least, up to five minutes.
+    """
+    longest = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(attempt, 16))
+    asked = error.retry_after_s if isinstance(error, ServerFailure) else 0.0
+    return max(random.uniform(0, longest), min(asked, _LONGEST_RETRY_AFTER_S))
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float:
+    """Seconds that a `Retry-After` header asks for (RFC 9110: a number, or a date).
+
+    Args:
+        headers: Of an answer, names in lower case.
+    """
+    header = headers.get("retry-after", "")
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
+    except ValueError:
+        return 0.0
+
+
+def _json(raw: bytes, url: str) -> Any:
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise BadResponse(f"not JSON: {error}") from None
+        raise BadResponse(f"{url}: not JSON: {error}") from None

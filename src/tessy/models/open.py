@@ -1,7 +1,7 @@
 """Opening models: from their settings to something that can be asked.
 
-The only place that knows all of the rooms beside it: address, weights, local server, client,
-probe, codec and format of one model come together here.
+The only place that uses all of the files beside it: address, weights, local server, clients,
+probe, tokenizer and chat format of one model come together here.
 """
 
 from __future__ import annotations
@@ -9,42 +9,58 @@ from __future__ import annotations
 import asyncio
 import datetime
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, fields, replace
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass, field, replace
 
 from tessy.config import Config, Mode, ModelSettings
 from tessy.data.record import THINK_CLOSE
-from tessy.errors import ConfigError, ModelError, ServerFailure, TimedOut, Unreachable
+from tessy.errors import ConfigError, ModelError
 from tessy.method.trajectory import Role
 from tessy.models import address, local, templates, weights
-from tessy.models.capabilities import Abilities, probe, stops_early
-from tessy.models.client import Client, Traffic
-from tessy.models.replicas import Replicas
+from tessy.models.client import Client, ClientStats
+from tessy.models.probe import probe, stops_early
+from tessy.models.replicas import GONE, Replicas
 from tessy.models.session import Model
 from tessy.models.templates import ChatFormat
-from tessy.models.tokenizers import Codec, LocalCodec, ServerCodec, fetch_tokenizer
+from tessy.models.tokenizers import (
+    LocalTokenizer,
+    ServerTokenizer,
+    Tokenizer,
+    fetch_tokenizer,
+)
+from tessy.models.wire import Capabilities
 from tessy.printable import Say
 
-_GONE = (Unreachable, ServerFailure, TimedOut)
 _LOCAL_SLOTS = 4
 _LOCAL_CONTEXT = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Both models, open.
+@dataclass(slots=True)
+class OpenedModel:
+    """One model, open: what its `Model` is made of.
 
     Attributes:
-        models: By role; only those that were asked for.
-        abilities: What the probe found out, by role.
-        streamed: Roles whose thinking is read as a stream.
-        notes: What the user should know before the run starts.
+        settings: Its settings, with the tokenizer that its address brings.
+        name: What the record calls it.
+        servers: Its replicas.
+        capabilities: What all of them can do.
+        tokenizer: Encodes its prompts, if these are ids.
+        format: Its chat format.
+        notes: What the user should know.
     """
 
-    models: dict[Role, Model]
-    abilities: dict[Role, Abilities]
-    streamed: frozenset[Role]
-    notes: tuple[str, ...]
+    settings: ModelSettings
+    name: str
+    servers: Replicas
+    capabilities: Capabilities
+    tokenizer: Tokenizer | None
+    format: ChatFormat
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def client(self) -> Client:
+        """That of the first server that is up."""
+        return next(replica.client for replica in self.servers.replicas if replica.up)
 
 
 def check(config: Config, roles: Iterable[Role] = Role) -> None:
@@ -56,7 +72,7 @@ def check(config: Config, roles: Iterable[Role] = Role) -> None:
 
     Raises:
         AddressError: A model's name means nothing.
-        ConfigError: A format or a tokenizer's folder does not exist.
+        ConfigError: A model is missing, or its chat format does not exist.
     """
     for role in roles:
         settings = config.of(role)
@@ -67,201 +83,177 @@ def check(config: Config, roles: Iterable[Role] = Role) -> None:
                 hint="the tokenizer brings its own format: leave one out",
             )
         if settings.format:
-            templates.named(
-                settings.format, date=datetime.date.min, arguments=settings.template_args
-            )
+            date, arguments = datetime.date.min, settings.template_args
+            templates.named(settings.format, date=date, arguments=arguments)
 
 
 @asynccontextmanager
-async def open_pair(
+async def open_models(
     config: Config,
     *,
     date: datetime.date,
     say: Say = lambda _: None,
     roles: Iterable[Role] = Role,
     judged: bool = True,
-) -> AsyncIterator[Pair]:
+    streamed: frozenset[Role] | None = None,
+) -> AsyncIterator[tuple[dict[Role, Model], list[str]]]:
     """Open the models that are needed; local servers run while the context is open.
 
     Args:
         config: The run's settings.
         date: The run's date, for chat templates that name it.
-        say: Told what is going on, in a line.
+        say: Is called with a line about what is done.
         roles: Whose models are needed.
         judged: Their thinking is judged, so it may be read as a stream that is left.
+        streamed: Roles whose thinking is read as a stream, if that was found out before.
+
+    Yields:
+        The models by role, and notes that the user should read before the run starts.
 
     Raises:
         TessyError: The leaf that says which model can't be used, and why.
     """
     wanted = [role for role in Role if role in set(roles)]
     async with AsyncExitStack() as stack:
-        found = await asyncio.gather(
+        results = await asyncio.gather(
             *(open_one(config, role, date, stack, say) for role in wanted), return_exceptions=True
         )
-        parts: dict[Role, Opened] = {}
-        for role, part in zip(wanted, found, strict=True):  # what goes wrong is said of one model
-            if isinstance(part, BaseException):
-                raise part
-            parts[role] = part
-        markers = (e for part in parts.values() for e in part.format.family.ends)
-        ends = tuple(dict.fromkeys((*markers, THINK_CLOSE.strip())))
+        opened: dict[Role, OpenedModel] = {}
+        for role, result in zip(wanted, results, strict=True):
+            if isinstance(result, BaseException):
+                raise result
+            opened[role] = result
+        if streamed is None:
+            streamed = frozenset(
+                [role for role in opened if judged and await _streams(opened[role], role, config)]
+            )
+        markers = [end for one in opened.values() for end in one.format.family.ends]
         models = {
             role: Model(
                 role=role,
-                name=part.abilities.served_name,
-                servers=part.servers,
-                format=part.format,
-                codec=part.codec,
-                settings=part.settings,
+                name=one.name,
+                servers=one.servers,
+                format=one.format,
+                tokenizer=one.tokenizer,
+                settings=one.settings,
                 context_tokens=min(
-                    config.limits.context_tokens, part.abilities.context_tokens or 2**31
+                    config.limits.context_tokens, one.capabilities.context_tokens or 2**31
                 ),
-                ends=ends,
+                ends=tuple(dict.fromkeys((*markers, THINK_CLOSE.strip()))),
+                streamed=role in streamed,
             )
-            for role, part in parts.items()
+            for role, one in opened.items()
         }
-        abilities = {role: part.abilities for role, part in parts.items()}
-        streamed = [
-            role
-            for role, part in parts.items()
-            if judged and await _is_read(part, role, config.mode)
-        ]
-        notes = tuple(note for part in parts.values() for note in part.notes)
-        yield Pair(models, abilities, frozenset(streamed), notes)
+        yield models, [note for one in opened.values() for note in one.notes]
 
 
-async def _is_read(part: Opened, role: Role, mode: Mode) -> bool:
+async def _streams(opened: OpenedModel, role: Role, config: Config) -> bool:
     """Whether a role's thinking is read as a stream.
 
     Raises:
         ConfigError: It was to be, but its server does not stream.
     """
-    if mode is Mode.CHUNKS:
-        return False
-    if mode is Mode.STREAM:
-        if not part.abilities.streaming:
-            raise ConfigError(
-                f"mode = 'stream', but the {role}'s server does not stream",
-                hint="mode = 'auto', or 'chunks'",
-            )
-        return True
-    if not part.abilities.streaming:
-        return False
-    if await stops_early(part.client, part.abilities.context_tokens) is False:
-        part.notes.append(f"{role}: its server goes on when a stream is left: asking for chunks")
+    streams = opened.capabilities.streams
+    if config.mode is Mode.STREAM and not streams:
+        raise ConfigError(
+            f"mode = 'stream', but the {role}'s server does not stream",
+            hint="mode = 'auto', or 'chunks'",
+        )
+    if config.mode is not Mode.AUTO or not streams:
+        return config.mode is Mode.STREAM
+    if await stops_early(opened.client) is False:
+        opened.notes.append(
+            f"{role}: its server goes on when a stream is left, so thinking is asked for in chunks"
+        )
         return False
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """One model, open: what its `Model` is made of, and notes for the user.
-
-    Attributes:
-        client: Its server's; the first one's, if it has several.
-        servers: All of them.
-        abilities: What they can do.
-        codec: Its tokenizer.
-        format: Its chat format.
-        settings: Its settings, with the tokenizer that its address brings.
-        notes: What the user should know.
-    """
-
-    client: Client
-    servers: Replicas
-    abilities: Abilities
-    codec: Codec | None
-    format: ChatFormat
-    settings: ModelSettings
-    notes: list[str]
-
-
 async def open_one(
     config: Config, role: Role, date: datetime.date, stack: AsyncExitStack, say: Say
-) -> Opened:
-    """Open one role's model; what it needs is closed with `stack`."""
+) -> OpenedModel:
+    """Open one role's model; what it needs is closed with `stack`.
+
+    Raises:
+        TessyError: The leaf that says why it can't be used.
+    """
     settings = config.of(role)
     where, *others = address.parse_all(settings.model)
-    base_url, name, label = where.place, where.served_name or "", None
+    urls, label = [where.place, *(other.place for other in others)], None
     if where.kind is not address.Kind.SERVER:
         path = await asyncio.to_thread(weights.fetch, where, say)
         say(f"starting a local server for the {role}, {path.name}")
         slots = min(_LOCAL_SLOTS, config.concurrency)
         context = min(config.limits.context_tokens, _LOCAL_CONTEXT)
-        base_url = await stack.enter_async_context(
-            local.serve(path, slots=slots, context_tokens=context)
-        )
+        urls = [
+            await stack.enter_async_context(local.serve(path, slots=slots, context_tokens=context))
+        ]
         label = path.stem
         if where.kind is address.Kind.LAB:
             label = settings.model
-            if not settings.format:
+            if not settings.format and not settings.tokenizer:
                 own = str(weights.lab_folder(where.place))
-                settings = settings.model_copy(update={"tokenizer": settings.tokenizer or own})
-    clients = [
-        await stack.enter_async_context(Client(url, name, settings))
-        for url in (base_url, *(other.place for other in others))
-    ]
+                settings = settings.model_copy(update={"tokenizer": own})
+    name = where.served_name or ""
+    servers = stack.enter_context(closing(Replicas([Client(url, name, settings) for url in urls])))
     notes: list[str] = []
-    servers = await stack.enter_async_context(Replicas(clients))
-    abilities = await _probed(servers, role, notes)
-    client = next(replica.client for replica in servers.replicas if replica.up)
-    codec, format_ = await _codec_and_format(settings, role, date, client, abilities, notes)
-    _check_that_its_end_is_seen(role, format_, abilities)
-    for each in clients:
-        each.traffic = Traffic()  # the probe's calls, some meant to fail, are not the run's
-    if label:
-        abilities = replace(abilities, served_name=label)
-    return Opened(client, servers, abilities, codec, format_, settings, notes)
+    capabilities = await _probed(servers, role, notes)
+    tokenizer, format_ = await _tokenizer_and_format(
+        settings, role, date, servers, capabilities, notes
+    )
+    _check_end(role, format_, capabilities)
+    for replica in servers.replicas:
+        replica.client.stats = ClientStats()  # the probe's calls, some meant to fail, don't count
+    return OpenedModel(
+        settings=settings,
+        name=label or capabilities.served_name,
+        servers=servers,
+        capabilities=capabilities,
+        tokenizer=tokenizer,
+        format=format_,
+        notes=notes,
+    )
 
 
-async def _probed(servers: Replicas, role: Role, notes: list[str]) -> Abilities:
+async def _probed(servers: Replicas, role: Role, notes: list[str]) -> Capabilities:
     """Probe all servers of a model, which have to be alike.
 
     Raises:
         ModelError: None can be used.
         ConfigError: Two differ.
     """
-    clients = [replica.client for replica in servers.replicas]
-    found = await asyncio.gather(*map(probe, clients), return_exceptions=True)
-    known = [(client, able) for client, able in zip(clients, found, strict=True)
-             if isinstance(able, Abilities)]  # fmt: skip
-    for client, able in zip(clients, found, strict=True):
-        if isinstance(able, ModelError) and known and isinstance(able, _GONE):
+    results = await asyncio.gather(
+        *(probe(replica.client) for replica in servers.replicas), return_exceptions=True
+    )
+    pairs = list(zip(servers.replicas, results, strict=True))
+    known = [(replica, found) for replica, found in pairs if isinstance(found, Capabilities)]
+    for replica, found in pairs:
+        client = replica.client
+        if isinstance(found, GONE) and known:
             notes.append(f"{role}: {client.base_url} does not answer; it is used when it does")
-            servers.lose(client, known[0][0])
-        elif isinstance(able, ModelError):
-            able.args = (f"the {role} can't be used: {able}",)
-            able.hint = able.hint or "is it running, and its URL right? `tessy doctor` asks it"
-            raise able
-        elif isinstance(able, BaseException):
-            raise able
-    (first, abilities), *rest = known
-    for client, able in rest:
-        if apart := _apart(abilities, able):
+            client.capabilities = known[0][1]
+            servers.lose(replica)
+        elif isinstance(found, ModelError):
+            found.args = (f"the {role} can't be used: {found}",)
+            found.hint = found.hint or "is it running, and its URL right? `tessy doctor` asks it"
+            raise found
+        elif isinstance(found, BaseException):
+            raise found
+    (first, capabilities), *rest = known
+    for replica, found in rest:
+        if different := capabilities.differences(found):
+            urls = f"{first.client.base_url} and {replica.client.base_url}"
             raise ConfigError(
-                f"the {role}'s servers differ: {first.base_url} and {client.base_url} in {apart}",
+                f"the {role}'s servers differ: {urls} in {', '.join(different)}",
                 hint="replicas are servers of one kind and version with one model",
             )
-    lengths = [able.context_tokens for _, able in known if able.context_tokens]
-    return replace(abilities, context_tokens=min(lengths, default=None))
+    lengths = [found.context_tokens for _, found in known if found.context_tokens]
+    return replace(capabilities, context_tokens=min(lengths, default=None))
 
 
-def _apart(one: Abilities, other: Abilities) -> str:
-    """What two servers differ in, in words; empty if in nothing that counts."""
-    found = []
-    if one.served_name != other.served_name:
-        found.append(f"their model ({one.served_name}, {other.served_name})")
-    for field in fields(one.dialect):
-        mine, theirs = (getattr(each.dialect, field.name) for each in (one, other))
-        if mine != theirs:
-            found.append(f"{field.name} ({mine}, {theirs})")
-    return ", ".join(found)
-
-
-def _check_that_its_end_is_seen(role: Role, format_: ChatFormat, abilities: Abilities) -> None:
+def _check_end(role: Role, format_: ChatFormat, capabilities: Capabilities) -> None:
     """Markers that a server leaves out of the text must show, or stop it, in another way."""
-    dialect = abilities.dialect
-    if format_.family.hidden and not dialect.extensions and not dialect.return_ids:
+    if format_.family.hidden and not capabilities.extensions and not capabilities.return_ids:
         raise ConfigError(
             f"the {role} can't be used: its format, {format_.name}, ends the thinking with a "
             "special token, and its server takes none of stop_token_ids, skip_special_tokens and "
@@ -270,15 +262,15 @@ def _check_that_its_end_is_seen(role: Role, format_: ChatFormat, abilities: Abil
         )
 
 
-async def _codec_and_format(
+async def _tokenizer_and_format(
     settings: ModelSettings,
     role: Role,
     date: datetime.date,
-    client: Client,
-    abilities: Abilities,
+    servers: Replicas,
+    capabilities: Capabilities,
     notes: list[str],
-) -> tuple[Codec | None, ChatFormat]:
-    codec: Codec | None = None
+) -> tuple[Tokenizer | None, ChatFormat]:
+    tokenizer: Tokenizer | None = None
     format_: ChatFormat | None = None
     if settings.tokenizer:
         folder = await asyncio.to_thread(fetch_tokenizer, settings.tokenizer)
@@ -287,7 +279,7 @@ async def _codec_and_format(
         )
         if format_ is None:
             notes.append(f"{role}: its tokenizer has no chat template: using the plain format")
-        codec = LocalCodec(folder)
+        tokenizer = LocalTokenizer(folder)
     elif settings.format:
         format_ = templates.named(settings.format, date=date, arguments=settings.template_args)
     else:
@@ -296,10 +288,11 @@ async def _codec_and_format(
             f"(--{role}-tokenizer or --{role}-format says which)"
         )
     format_ = format_ or templates.named("plain", date=date, arguments={})
-    if not abilities.dialect.id_prompts:
+    if not capabilities.id_prompts:
         return None, format_
-    if codec is None and abilities.tokenizes:
+    if tokenizer is None and capabilities.tokenizes:
         family = format_.family
-        codec = ServerCodec(client)
-        await codec.learn((*family.stop_tokens, *family.answer_stop_tokens))
-    return codec, format_
+        up = next(replica.client for replica in servers.replicas if replica.up)
+        tokenizer = ServerTokenizer(up)
+        await tokenizer.learn((*family.stop_tokens, *family.answer_stop_tokens))
+    return tokenizer, format_

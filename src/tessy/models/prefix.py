@@ -18,9 +18,9 @@ from collections.abc import Sequence
 import orjson
 
 from tessy.method.trajectory import Outcome, Part, Role, Trajectory, Turn
-from tessy.models.templates import LONGEST_CONTROL, ChatFormat, Messages, defuse
-from tessy.models.tokenizers import Codec, Piece, Token
-from tessy.models.wire import Encoded
+from tessy.models.templates import LONGEST_CONTROL, ChatFormat, Messages, escape_special_tokens
+from tessy.models.tokenizers import Piece, Token, Tokenizer
+from tessy.models.wire import EncodedPrompt
 
 
 class IdPrefix:
@@ -30,12 +30,14 @@ class IdPrefix:
         covered: How many characters of the current part's committed text they stand for.
     """
 
-    def __init__(self, role: Role, codec: Codec, format_: ChatFormat, messages: Messages) -> None:
+    def __init__(
+        self, role: Role, tokenizer: Tokenizer, format_: ChatFormat, messages: Messages
+    ) -> None:
         self.role = role
         self.covered = 0
         self._json = bytearray(b"[")
         self._count = 0
-        self._codec = codec
+        self._tokenizer = tokenizer
         self._format = format_
         self._messages = messages
         self._part = Part.THINKING
@@ -47,7 +49,7 @@ class IdPrefix:
         found: list[int] = orjson.loads(bytes(self._json) + b"]")
         return found
 
-    async def prompt(self, trajectory: Trajectory) -> Encoded:
+    async def prompt(self, trajectory: Trajectory) -> EncodedPrompt:
         """The ids of everything up to here, pending text included."""
         if not self._count:
             await self._open()
@@ -58,10 +60,10 @@ class IdPrefix:
         else:
             await self._catch_up(trajectory.text)
             piece = Piece(trajectory.pending)
-            pending = await self._codec.encode(piece) if piece.text else []
+            pending = await self._tokenizer.encode(piece) if piece.text else []
         end = orjson.dumps(pending)
         comma = b"," if self._count and pending else b""
-        return Encoded((self._json, comma, end[1:]), self._count + len(pending))
+        return EncodedPrompt((self._json, comma, end[1:]), self._count + len(pending))
 
     def _append(self, ids: Sequence[int]) -> None:
         if ids:
@@ -89,24 +91,24 @@ class IdPrefix:
     async def _open(self) -> None:
         for index, piece in enumerate(self._format.opening(self._messages)):
             begin = index == 0 and self._format.begin
-            self._append(await self._codec.encode(piece, begin=begin))
+            self._append(await self._tokenizer.encode(piece, begin=begin))
 
     async def _next_part(self, trajectory: Trajectory) -> None:
         self._tail = []
         await self._catch_up(trajectory.thinking)
-        self._append(await self._codec.encode(self._format.closing()))
+        self._append(await self._tokenizer.encode(self._format.closing()))
         self._part, self.covered = trajectory.part, 0
 
     async def _catch_up(self, committed: str) -> None:
         if self.covered < len(committed):
-            self._append(await self._codec.encode(Piece(committed[self.covered :])))
+            self._append(await self._tokenizer.encode(Piece(committed[self.covered :])))
             self.covered = len(committed)
 
     async def _extend(self, before: str, turn: Turn) -> None:
         """Put the turn's own ids behind those that are there, if they are known to fit."""
         written = (turn.kept + turn.pending + turn.discarded)[len(before) :]
         follows_on = bool(self._tail) == bool(before) and self._was_asked(turn)
-        tokens = _aligned(await self._codec.tokens(turn.ids), written) if turn.ids else None
+        tokens = _aligned(await self._tokenizer.tokens(turn.ids), written) if turn.ids else None
         if tokens is None or not follows_on:
             self._tail = []
         else:
@@ -155,20 +157,24 @@ class TextPrefix:
         self._covered = 0
         self._part = Part.THINKING
         for piece in format_.opening(messages):
-            self._append(piece.text if piece.control else defuse(piece.text))
+            self._append(piece.text if piece.control else escape_special_tokens(piece.text))
 
-    async def prompt(self, trajectory: Trajectory) -> Encoded:
+    async def prompt(self, trajectory: Trajectory) -> EncodedPrompt:
         """The text of everything up to here, pending text included."""
         if self._part is not trajectory.part:
-            self._append(defuse(trajectory.thinking[self._covered :]) + self._closing)
+            self._append(
+                escape_special_tokens(trajectory.thinking[self._covered :]) + self._closing
+            )
             self._part, self._covered = trajectory.part, 0
         text = trajectory.text
         # What looks like a control token is told only when all of it is there.
         seam = max(self._covered, _seam(text, len(text) - LONGEST_CONTROL))
-        self._append(defuse(text[self._covered : seam]))
+        self._append(escape_special_tokens(text[self._covered : seam]))
         self._covered = seam
-        rest = orjson.dumps(defuse(text[seam:]) + defuse(trajectory.pending))
-        return Encoded((self._json, rest[1:]))
+        rest = orjson.dumps(
+            escape_special_tokens(text[seam:]) + escape_special_tokens(trajectory.pending)
+        )
+        return EncodedPrompt((self._json, rest[1:]))
 
     def _append(self, text: str) -> None:
         self._json += orjson.dumps(text)[1:-1]

@@ -15,25 +15,21 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self, TypeVar
 
-from tessy.errors import ServerFailure, TimedOut, Unreachable
-from tessy.models.client import Client, Traffic
-from tessy.models.following import Reader
-from tessy.models.wire import Completion, Dialect, Request
+from tessy.errors import ModelError, ServerFailure, TimedOut, Unreachable
+from tessy.models.client import Client, ClientStats, Retry
+from tessy.models.wire import Capabilities
+
+GONE = (Unreachable, ServerFailure, TimedOut)
+"""Errors after which a server may be gone."""
 
 _WATCH_S = 2.0
 _QUICK_RETRIES = 1
 """Attempts after the first before a replica is suspected to be gone, where there are others."""
 _MARGIN = 2
 """Trajectories that a replica must have more than another for a move to be thought of."""
-
-T = TypeVar("T")
-R = TypeVar("R", bound=Reader)
 
 
 @dataclass(slots=True)
@@ -89,25 +85,8 @@ def ranked(key: str, names: Sequence[str]) -> list[int]:
     return sorted(range(len(names)), key=weights.__getitem__, reverse=True)
 
 
-@dataclass(slots=True)
-class Seat:
-    """A trajectory's place at a replica.
-
-    Attributes:
-        key: The trajectory's id.
-        replica: Where it is.
-        calls: How many it made.
-        seen: Tokens of its prompts that its replica has computed.
-    """
-
-    key: str
-    replica: Replica
-    calls: int = 0
-    seen: int = 0
-
-
 class Replicas:
-    """The servers of one model; use it with `async with`, inside its clients'.
+    """The servers of one model.
 
     Args:
         clients: One for each.
@@ -121,22 +100,17 @@ class Replicas:
         self.moves = 0
         self._watching: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Stop watching lost replicas, and close all clients."""
         for task in self._watching:
             task.cancel()
+        for replica in self.replicas:
+            replica.client.close()
 
     @property
-    def dialect(self) -> Dialect:
-        """What all of them understand."""
-        return self.replicas[0].client.dialect
+    def capabilities(self) -> Capabilities:
+        """What all of them can do."""
+        return self.replicas[0].client.capabilities
 
     @property
     def base_url(self) -> str:
@@ -144,118 +118,36 @@ class Replicas:
         return ", ".join(replica.client.base_url for replica in self.replicas)
 
     @property
-    def traffic(self) -> Traffic:
-        """What went over all wires."""
-        total = Traffic()
-        faults: Counter[str] = Counter()
-        for replica in self.replicas:
-            for name in ("requests", "attempts", "generated_tokens", "prompt_tokens"):
-                setattr(total, name, getattr(total, name) + getattr(replica.client.traffic, name))
-            total.cached_tokens += replica.client.traffic.cached_tokens
-            faults.update(replica.client.traffic.faults)
-        total.faults = dict(faults)
-        return total
-
-    @property
-    def requests(self) -> int:
-        """Calls that were made to all of them."""
-        return sum(replica.client.traffic.requests for replica in self.replicas)
+    def stats(self) -> ClientStats:
+        """What was asked and answered, of all of them."""
+        return sum((replica.client.stats for replica in self.replicas), ClientStats())
 
     async def is_alive(self) -> bool:
         """Whether any of them answers."""
         answers = await asyncio.gather(*(replica.client.is_alive() for replica in self.replicas))
         return any(answers)
 
-    def lose(self, client: Client, like: Client) -> None:
-        """A server does not answer at the start: it is used when it does, as one like another."""
-        client.served_name, client.dialect = like.served_name, like.dialect
-        self._lose(next(replica for replica in self.replicas if replica.client is client))
+    def acquire(self, key: str) -> Lease:
+        """Choose a trajectory's replica; `Lease.release` gives it back.
 
-    # --- Seats ------------------------------------------------------------------------------
+        Args:
+            key: The trajectory's id.
+        """
+        return Lease(self, key, self.choose(key))
 
-    def sit(self, key: str) -> Seat:
-        """Give a trajectory its place; `rise` gives it back."""
-        seat = Seat(key, self._choose(key))
-        seat.replica.load += 1
-        return seat
-
-    def rise(self, seat: Seat) -> None:
-        """A trajectory is over."""
-        seat.replica.load -= 1
-
-    def _choose(self, key: str) -> Replica:
-        """The first in rendezvous order that is up and has not its full share."""
+    def choose(self, key: str) -> Replica:
+        """The first in rendezvous order that is up and below its share of the load."""
         up = [replica for replica in self.replicas if replica.up] or self.replicas
         share = math.ceil((sum(replica.load for replica in up) + 1) / len(up))
         order = ranked(key, [replica.client.base_url for replica in up])
         return next(up[at] for at in order if up[at].load < share)
 
-    def _move(self, seat: Seat, replica: Replica) -> None:
-        seat.replica.load -= 1
-        replica.load += 1
-        seat.replica, seat.seen = replica, 0
-        self.moves += 1
+    def others(self, replica: Replica) -> list[Replica]:
+        """Replicas that are up, without one."""
+        return [other for other in self.replicas if other.up and other is not replica]
 
-    def _reconsider(self, seat: Seat) -> None:
-        """Move a trajectory whose replica is gone, or whose move pays."""
-        if not seat.replica.up:
-            self._move(seat, self._choose(seat.key))
-            return
-        others = [r for r in self.replicas if r.up and r is not seat.replica]
-        if others:
-            best = min(others, key=lambda replica: replica.load)
-            if pays(seat.replica, best, seat.seen, max(seat.calls, 1)):
-                self._move(seat, best)
-
-    # --- Calls ------------------------------------------------------------------------------
-
-    async def complete(self, seat: Seat, request: Request, *, stream: bool = False) -> Completion:
-        """See `Client.complete`."""
-
-        async def call(client: Client, retries: int | None) -> Completion:
-            return await client.complete(request, stream=stream, retries=retries)
-
-        return await self._call(seat, request, call)
-
-    async def follow(
-        self, seat: Seat, request: Request, new_reader: Callable[[], R]
-    ) -> tuple[Completion, R]:
-        """See `Client.follow`."""
-
-        async def call(client: Client, retries: int | None) -> tuple[Completion, R]:
-            return await client.follow(request, new_reader, retries=retries)
-
-        return await self._call(seat, request, call)
-
-    async def _call(
-        self, seat: Seat, request: Request, call: Callable[[Client, int | None], Awaitable[T]]
-    ) -> T:
-        self._reconsider(seat)
-        while True:
-            replica = seat.replica
-            alone = not any(other.up for other in self.replicas if other is not replica)
-            try:
-                result = await call(replica.client, None if alone else _QUICK_RETRIES)
-            except (Unreachable, ServerFailure, TimedOut):
-                if alone:
-                    raise
-                if await replica.client.is_alive():  # it has its troubles, but is there
-                    result = await call(replica.client, None)
-                else:
-                    self._lose(replica)
-                    self._move(seat, self._choose(seat.key))
-                    continue
-            self._note(seat, request)
-            return result
-
-    def _note(self, seat: Seat, request: Request) -> None:
-        seat.calls += 1
-        tokens, first_s = request.prompt_tokens, seat.replica.client.first_token_s
-        if tokens is not None and first_s:
-            seat.replica.took(first_s, 0 if seat.seen else tokens)
-            seat.seen = tokens
-
-    def _lose(self, replica: Replica) -> None:
+    def lose(self, replica: Replica) -> None:
+        """Use a replica no more until it answers again."""
         if replica.up:
             replica.up = False
             task = asyncio.get_running_loop().create_task(self._watch(replica))
@@ -266,3 +158,77 @@ class Replicas:
         while not replica.up:
             await asyncio.sleep(_WATCH_S)
             replica.up = await replica.client.is_alive()
+
+
+class Lease:
+    """A trajectory's place at a replica.
+
+    Args:
+        replicas: Among which it may move.
+        key: The trajectory's id.
+        replica: Where it is now.
+    """
+
+    def __init__(self, replicas: Replicas, key: str, replica: Replica) -> None:
+        self.replica = replica
+        self._replicas = replicas
+        self._key = key
+        self._calls = 0
+        self._seen = 0  # tokens of its prompts that its replica has computed
+        replica.load += 1
+
+    def release(self) -> None:
+        """Give the place back."""
+        self.replica.load -= 1
+
+    def retry(self) -> ReplicaRetry:
+        """Begin a call: choose its replica, and say when it is tried again."""
+        if not self.replica.up:
+            self.move(self._replicas.choose(self._key))
+        elif others := self._replicas.others(self.replica):
+            best = min(others, key=lambda replica: replica.load)
+            if pays(self.replica, best, self._seen, max(self._calls, 1)):
+                self.move(best)
+        return ReplicaRetry(self)
+
+    def move(self, replica: Replica) -> None:
+        """Go to another replica."""
+        self.replica.load -= 1
+        replica.load += 1
+        self.replica, self._seen = replica, 0
+        self._replicas.moves += 1
+
+    def answered(self, prompt_tokens: int | None) -> None:
+        """Note how quick its replica was with a prompt; None: its length is not known."""
+        self._calls += 1
+        first_s = self.replica.client.first_token_s
+        if prompt_tokens is not None and first_s:
+            self.replica.took(first_s, 0 if self._seen else prompt_tokens)
+            self._seen = prompt_tokens
+
+    async def leave_if_gone(self) -> bool:
+        """Move if its replica does not answer any more and there are others; whether it moved."""
+        if not self._replicas.others(self.replica) or await self.replica.client.is_alive():
+            return False
+        self._replicas.lose(self.replica)
+        self.move(self._replicas.choose(self._key))
+        return True
+
+
+class ReplicaRetry(Retry):
+    """As `Retry`, but a call moves to another replica when its own is gone."""
+
+    def __init__(self, lease: Lease) -> None:
+        super().__init__(lease.replica.client)
+        self._lease = lease
+
+    async def after(self, error: ModelError) -> None:
+        """See `Retry.after`."""
+        failures = self.attempts + 1
+        if failures > min(_QUICK_RETRIES, self.client.settings.retries) and isinstance(error, GONE):
+            gone = self.client
+            if await self._lease.leave_if_gone():
+                gone.stats.faults[type(error).__name__] += 1
+                self.client, self.attempts = self._lease.replica.client, 0
+                return
+        await super().after(error)

@@ -1,197 +1,101 @@
-"""A streamed answer: one HTTP/1.1 request on a connection of its own, read as it comes.
-
-Most streams of a synthesis are left before their end, and leaving one means closing its
-connection, so there is nothing to pool. A span of fifteen tokens is fifteen small reads; a client
-for general use spends more on each of them than all the rest of our work (docs/performance.md),
-so this is asyncio's protocol and httptools' parser, and nothing else. Not covered: proxies,
-redirects, HTTP/2 (the plain calls of `models.client` go through aiohttp).
-"""
+"""A streamed completion: an async iterator of events. Leaving it is `break`."""
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from http import HTTPStatus
-from typing import cast
-from urllib.parse import urlsplit
+from collections import deque
+from typing import Self
 
-import httptools
+from tessy.errors import ModelError
+from tessy.models.http import HttpResponse
+from tessy.models.wire import Completion, Event, StreamParser
 
 
-class BrokenOff(ConnectionError):
-    """The connection ended before the answer did.
+class EventStream(HttpResponse):
+    """The events of a streamed completion that bring text, in order.
+
+    What counts as read is what was iterated over: events that came and were not asked for are
+    not in `completion()`.
 
     Args:
-        message: What is known of it.
-        begun: Some of the answer had come.
-    """
-
-    def __init__(self, message: str, *, begun: bool) -> None:
-        super().__init__(message)
-        self.begun = begun
-
-
-class NotHttp(ValueError):
-    """What came is no HTTP."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where streams of one server are asked for, looked up once.
+        url: Of the server.
+        first_token_s: Seconds from the request to the first text.
+        total_s: Seconds from the first text to the end.
 
     Attributes:
-        head: The request's first lines, up to its length.
-        host: The server's name.
-        addresses: What that means, as (address, port).
-        tls: For https.
+        first_s: Seconds that the first text took.
     """
 
-    head: bytes
-    host: str
-    addresses: tuple[tuple[str, int], ...]
-    tls: ssl.SSLContext | None
+    def __init__(self, url: str, *, first_token_s: float, total_s: float) -> None:
+        super().__init__(url)
+        self.first_s = 0.0
+        self._total_s = total_s
+        self._began = self._loop.time()
+        self._parser_of_events = StreamParser()
+        self._events: deque[Event] = deque()
+        self._texts: list[str] = []
+        self._ids: list[int] = []
+        self._has_ids = True
+        self._ended = False
+        self.expire(first_token_s)
 
-    @classmethod
-    async def find(cls, url: str, headers: Mapping[str, str]) -> Place:
-        """Look a server up.
+    def __aiter__(self) -> Self:
+        return self
 
-        Args:
-            url: Where to post to.
-            headers: Of each request.
+    async def __anext__(self) -> Event:
+        """The next event.
 
         Raises:
-            OSError: The name means no address.
+            ModelError: The leaf that says why there is none, though the answer has not ended.
         """
-        parts = urlsplit(url)
-        secure = parts.scheme == "https"
-        host, port = parts.hostname or "", parts.port or (443 if secure else 80)
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        lines = [f"POST {target} HTTP/1.1", f"Host: {parts.netloc}", "Accept: text/event-stream"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        return cls(
-            head="\r\n".join(lines).encode("latin-1") + b"\r\nContent-Length: ",
-            host=host,
-            addresses=tuple(dict.fromkeys((str(at[0]), int(at[1])) for *_, at in found)),
-            tls=ssl.create_default_context() if secure else None,
+        while not self._events:
+            if self._error is not None:
+                raise self._error
+            if self._complete:
+                self._end()
+                raise StopAsyncIteration
+            await self._more()
+        text, ids = event = self._events.popleft()
+        self._texts.append(text)
+        if ids is None:
+            self._has_ids = False
+        else:
+            self._ids += ids
+        return event
+
+    def completion(self) -> Completion:
+        """What was read; its `finish` is `length` if the stream was left before its end."""
+        parser = self._parser_of_events
+        ids = self._ids + parser.rest if self._ended else self._ids
+        usage = parser.usage if self._ended else {}
+        known = tuple(ids) if self._has_ids and ids else None
+        details = usage.get("prompt_tokens_details") or {}
+        return Completion(
+            text="".join(self._texts),
+            finish=(self._ended and parser.finish) or "length",
+            tokens=usage.get("completion_tokens") or len(self._texts if known is None else known),
+            prompt_tokens=usage.get("prompt_tokens"),
+            cached_tokens=details.get("cached_tokens"),
+            ids=known,
         )
 
-
-class Stream(asyncio.Protocol):
-    """One answer. The body of a 200 goes to `take` as it comes; that of any other is kept.
-
-    Args:
-        place: Where to ask.
-        body: Of the request.
-        take: Takes parts of the answer's body; may call `leave`.
-
-    Attributes:
-        status: Of the answer; 0 before it is known.
-        headers: Of the answer, names in lower case.
-        rest: The body of an answer that is no 200.
-        over: Done when the answer has ended, was left, or has failed (`BrokenOff`, `NotHttp`).
-    """
-
-    def __init__(self, place: Place, body: bytes, take: Callable[[bytes], None]) -> None:
-        self.status = 0
-        self.headers: dict[str, str] = {}
-        self.rest = bytearray()
-        self._loop = asyncio.get_running_loop()
-        self.over: asyncio.Future[None] = self._loop.create_future()
-        self._place = place
-        self._body = body
-        self._take = take
-        self._parser = httptools.HttpResponseParser(self)
-        self._transport: asyncio.Transport | None = None
-
-    async def open(self, connect_s: float) -> None:
-        """Connect and send the request.
-
-        Args:
-            connect_s: Seconds that it may take.
-
-        Raises:
-            OSError: No connection could be opened.
-            TimeoutError: It took too long.
-        """
-        tls = self._place.tls
-        name = self._place.host if tls else None
-        until = self._loop.time() + connect_s
-        for left in range(len(self._place.addresses), 0, -1):
-            address, port = self._place.addresses[-left]
-            share = (until - self._loop.time()) / left  # one may never answer
-            try:
-                async with asyncio.timeout(share):
-                    await self._loop.create_connection(
-                        lambda: self, address, port, ssl=tls, server_hostname=name
-                    )
-            except OSError:  # a time-out is one, too
-                if left == 1:
-                    raise
-            else:
-                return
-
-    def leave(self) -> None:
-        """Read no more."""
-        if not self.over.done():
-            self.over.set_result(None)
-
-    def fail(self, error: BaseException) -> None:
-        """Let `over` raise an error."""
-        if not self.over.done():
-            self.over.set_exception(error)
-
-    def close(self) -> None:
-        """Close the connection, at which a good server stops."""
-        if self._transport is not None:
-            self._transport.abort()
-        if self.over.done() and not self.over.cancelled():
-            self.over.exception()  # nobody may be waiting for it any more
-
-    # --- Of asyncio.Protocol ----------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send the request."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
-        length = str(len(self._body)).encode()
-        self._transport.writelines((self._place.head, length, b"\r\n\r\n", self._body))
-
-    def data_received(self, data: bytes) -> None:
-        """Parse what came."""
+    def on_body(self, data: bytes) -> None:
+        """Parse a part of the body; that of an error is kept as it is."""
+        if self.status != 200:
+            super().on_body(data)
+            return
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            self.fail(NotHttp(f"no HTTP: {error}"))
+            events = self._parser_of_events.feed(data)
+        except ModelError as error:
+            self._fail(error)
+            return
+        if events:
+            if not self.first_s:
+                self.first_s = self._loop.time() - self._began
+                self.expire(self._total_s)
+            self._events.extend(events)
+            if self._waiter is not None and not self._waiter.done():
+                self._waiter.set_result(None)
 
-    def connection_lost(self, error: Exception | None) -> None:
-        """The answer is over, or broken off."""
-        sized = "content-length" in self.headers or "transfer-encoding" in self.headers
-        if self.status and not sized:  # a body that ends with its connection
-            self.leave()
-        else:
-            said = str(error) if error else "the connection was closed"
-            self.fail(BrokenOff(said, begun=bool(self.status)))
-
-    # --- Of httptools -----------------------------------------------------------------------
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header."""
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
-
-    def on_headers_complete(self) -> None:
-        """Keep the status."""
-        self.status = self._parser.get_status_code()
-
-    def on_body(self, body: bytes) -> None:
-        """Hand on a part of the body."""
-        if self.status != HTTPStatus.OK:
-            self.rest += body
-        elif not self.over.done():
-            self._take(body)
-
-    def on_message_complete(self) -> None:
-        """The answer is whole."""
-        self.leave()
+    def _end(self) -> None:
+        self._parser_of_events.check_end()
+        self._ended = True

@@ -7,7 +7,7 @@ by a model's name.
 
 What a user or a model wrote is never control: a question with `<|im_end|>` in it stays text.
 Prompts of ids encode such text without special tokens (`models.tokens`); text prompts have a
-word joiner put into anything that a server could take for a control token (`defuse`).
+word joiner put into anything that a server could take for a control token (`escape_special_tokens`).
 """
 
 from __future__ import annotations
@@ -314,7 +314,7 @@ _CONTROL = re.compile(
 )
 
 
-def defuse(text: str) -> str:
+def escape_special_tokens(text: str) -> str:
     """Make sure that a server which reads special tokens in text prompts finds none in `text`.
 
     A word joiner (U+2060, of no width) goes behind the first character of anything that looks

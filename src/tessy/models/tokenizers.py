@@ -47,7 +47,7 @@ class Token(NamedTuple):
     text: str
 
 
-class Codec(Protocol):
+class Tokenizer(Protocol):
     """Encodes text for one model."""
 
     async def encode(self, piece: Piece, *, begin: bool = False) -> list[int]:
@@ -63,8 +63,8 @@ class Codec(Protocol):
         ...
 
 
-class LocalCodec:
-    """A codec made of a `tokenizer.json`.
+class LocalTokenizer:
+    """A tokenizer made of a `tokenizer.json`.
 
     Args:
         folder: Where `tokenizer.json` and `tokenizer_config.json` are.
@@ -94,13 +94,13 @@ class LocalCodec:
         self._sentinel: list[int] = self._text.encode("a", add_special_tokens=False).ids
 
     async def encode(self, piece: Piece, *, begin: bool = False) -> list[int]:
-        """See `Codec.encode`."""
+        """See `Tokenizer.encode`."""
         tokenizer = self._control if piece.control else self._text
         ids: list[int] = tokenizer.encode(piece.text, add_special_tokens=False).ids
         return [self._begin, *ids] if begin and self._begin is not None else ids
 
     async def tokens(self, ids: Sequence[int]) -> list[Token]:
-        """See `Codec.tokens`."""
+        """See `Tokenizer.tokens`."""
         try:
             return [self._known[token_id] for token_id in ids]
         except KeyError:
@@ -127,7 +127,7 @@ class LocalCodec:
         return found
 
     def control_id(self, text: str) -> int | None:
-        """See `Codec.control_id`."""
+        """See `Tokenizer.control_id`."""
         found: int | None = self._control.token_to_id(text)
         return found
 
@@ -209,8 +209,8 @@ def fetch_tokenizer(name: str) -> Path:
         ) from None
 
 
-class ServerCodec:
-    """A codec that asks llama.cpp's `/tokenize` (ENGINES: "when no tokenizer is at hand").
+class ServerTokenizer:
+    """A tokenizer that asks llama.cpp's `/tokenize`, where no `tokenizer.json` is given.
 
     Its answers are kept for short texts, since the same markers come again and again.
     """
@@ -229,7 +229,7 @@ class ServerCodec:
             self._controls[text] = ids[0] if len(ids) == 1 and ids != plain else None
 
     async def encode(self, piece: Piece, *, begin: bool = False) -> list[int]:
-        """See `Codec.encode`."""
+        """See `Tokenizer.encode`."""
         if not piece.text and not begin:
             return []
         key = (piece.text, piece.control, begin)
@@ -245,7 +245,7 @@ class ServerCodec:
         return list(ids)
 
     async def tokens(self, ids: Sequence[int]) -> list[Token]:
-        """See `Codec.tokens`."""
+        """See `Tokenizer.tokens`."""
         found: list[Token] = []
         open_ids: list[int] = []
         for token_id in ids:
@@ -265,5 +265,5 @@ class ServerCodec:
         return self._texts[ids]
 
     def control_id(self, text: str) -> int | None:
-        """See `Codec.control_id`."""
+        """See `Tokenizer.control_id`."""
         return self._controls.get(text)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 import orjson
@@ -13,8 +13,8 @@ from tessy.errors import BadResponse, NotAStream
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
-    """A prompt that is JSON already, so that a long one is not encoded anew for each call.
+class EncodedPrompt:
+    """A prompt that is JSON already, so that a long one is not encoded again for each call.
 
     Attributes:
         parts: Joined, they are the JSON value. They are read at once, when the body is built.
@@ -25,28 +25,46 @@ class Encoded:
     tokens: int | None = None
 
 
-Prompt = str | Sequence[int] | Encoded
+Prompt = str | Sequence[int] | EncodedPrompt
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
-    """What a server understands beyond OpenAI's own parameters; found out by `models.probe`.
+class Capabilities:
+    """What a server can do beyond OpenAI's own parameters; `models.probe` finds it out.
 
     Attributes:
+        served_name: The model's name on the server.
+        context_tokens: Longest prompt and generation together; None if the server does not say.
+        root: Where the server loaded the weights from, if it says so, as vLLM does.
         extensions: It takes `top_k`, `min_p` and `stop_token_ids`.
         id_prompts: A prompt may be a list of token ids.
         return_ids: Fields that make it return the ids of what it generated; empty if it can't.
         streams: It streams.
-        intervals: It lets a call say how many tokens an event of its stream has.
+        intervals: A call may say how many tokens an event of its stream has.
         schemas: It takes a JSON schema that its answer has to follow.
+        tokenizes: It has llama.cpp's `/tokenize`, which can take text without special tokens.
+        counts_cached: It reports prefix-cache hits.
     """
 
+    served_name: str = ""
+    context_tokens: int | None = None
+    root: str = ""
     extensions: bool = False
     id_prompts: bool = False
     return_ids: dict[str, bool] = field(default_factory=dict)
     streams: bool = True
     intervals: bool = False
     schemas: bool = False
+    tokenizes: bool = False
+    counts_cached: bool = False
+
+    def differences(self, other: Capabilities) -> list[str]:
+        """In what another server differs, of all that a call depends on."""
+        mine, theirs = (
+            {**asdict(each), "context_tokens": None, "root": "", "counts_cached": None}
+            for each in (self, other)
+        )
+        return [f"{key} ({mine[key]}, {theirs[key]})" for key in mine if mine[key] != theirs[key]]
 
 
 class Request(NamedTuple):
@@ -81,7 +99,7 @@ class Request(NamedTuple):
     @property
     def prompt_tokens(self) -> int | None:
         """How many ids the prompt has; None if it is text."""
-        if isinstance(self.prompt, Encoded):
+        if isinstance(self.prompt, EncodedPrompt):
             return self.prompt.tokens
         return None if isinstance(self.prompt, str) else len(self.prompt)
 
@@ -106,11 +124,11 @@ class Completion(NamedTuple):
     ids: tuple[int, ...] | None = None
 
 
-def body(request: Request, model: str, dialect: Dialect, *, stream: bool) -> bytes:
+def body(request: Request, server: Capabilities, *, stream: bool) -> bytes:
     """Build the body of a call."""
     sampling = request.sampling
     fields: dict[str, Any] = {
-        "model": model,
+        "model": server.served_name,
         "max_tokens": request.max_tokens,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -118,7 +136,7 @@ def body(request: Request, model: str, dialect: Dialect, *, stream: bool) -> byt
     }
     if request.stop:
         fields["stop"] = list(request.stop[:4])
-    if dialect.extensions:
+    if server.extensions:
         fields |= {"top_k": sampling.top_k or -1, "min_p": sampling.min_p}
         if request.stop_token_ids:
             fields["stop_token_ids"] = list(request.stop_token_ids)
@@ -127,17 +145,17 @@ def body(request: Request, model: str, dialect: Dialect, *, stream: bool) -> byt
         if request.show_special:
             fields["skip_special_tokens"] = False
     if request.return_ids:
-        fields |= dialect.return_ids
-    if request.schema and dialect.schemas:  # vLLM and SGLang know the first, llama.cpp the second
+        fields |= server.return_ids
+    if request.schema and server.schemas:  # vLLM and SGLang know the first, llama.cpp the second
         schema = {"name": "answer", "schema": request.schema}
         fields["response_format"] = {"type": "json_schema", "json_schema": schema}
         fields["json_schema"] = request.schema
     if stream:
         fields |= {"stream": True, "stream_options": {"include_usage": True}}
-        if dialect.intervals and request.event_tokens > 1:
+        if server.intervals and request.event_tokens > 1:
             fields["stream_interval"] = request.event_tokens
     prompt = request.prompt
-    parts = prompt.parts if isinstance(prompt, Encoded) else (orjson.dumps(prompt),)
+    parts = prompt.parts if isinstance(prompt, EncodedPrompt) else (orjson.dumps(prompt),)
     return b"".join((b'{"prompt":', *parts, b",", orjson.dumps(fields)[1:]))
 
 
@@ -155,99 +173,93 @@ def parse(raw: bytes) -> Completion:
         raise BadResponse(f"no completion in the answer ({error!r}): {_shown(raw)}") from None
 
 
-class StreamParser:
-    """Puts the events of a streamed answer together (WHATWG's event streams, as servers use them).
+class Event(NamedTuple):
+    """An event of a stream that brought text.
 
     Attributes:
-        events: How many have brought text.
+        text: The text.
+        ids: The ids generated since the last event with text; None if the server sends none.
+    """
+
+    text: str
+    ids: tuple[int, ...] | None
+
+
+class StreamParser:
+    """Parses a body of server-sent events (WHATWG), as model servers send them.
+
+    Attributes:
+        finish: The server's `finish_reason`, once it was sent.
+        usage: The server's own counts, once they were sent.
+        rest: Ids that came after the last event with text.
     """
 
     def __init__(self) -> None:
-        self._texts: list[str] = []
-        self._ids: list[int] = []
-        self._has_ids = True
-        self._finish: str | None = None
-        self._usage: dict[str, Any] = {}
-        self._rest = b""
-        self._is_whole: bool | None = None  # it began as JSON and not as an event
-        self._marks: list[int] = []  # ids up to and with each event that brought text
-        self.events = 0
+        self.finish: str | None = None
+        self.usage: dict[str, Any] = {}
+        self.rest: list[int] = []
+        self._cut = b""  # a line that is not whole yet
+        self._is_json: bool | None = None  # one JSON value and no events
 
-    def feed(self, data: bytes) -> Iterator[str]:
-        """Take in more of the body, cut anywhere.
-
-        Yields:
-            The text of each event that brings some.
+    def feed(self, data: bytes) -> list[Event]:
+        """Take in more of the body, cut anywhere, and get the events with text in it.
 
         Raises:
             BadResponse: A line is not an event of a completion.
         """
-        if self._is_whole is None and (begun := data.lstrip()):
-            self._is_whole = begun.startswith(b"{")
-        if self._is_whole:
-            self._rest += data
-            return
-        lines = (self._rest + data).split(b"\n") if self._rest else data.split(b"\n")
-        self._rest = lines.pop()
+        if self._is_json is None and (start := data.lstrip()):
+            self._is_json = start.startswith(b"{")
+        lines = (self._cut + data).split(b"\n")
+        self._cut = lines.pop()
+        if self._is_json:
+            self._cut = b"\n".join((*lines, self._cut))
+            return []
+        events = []
         for line in lines:
             if line.startswith(b"data:"):
-                if text := self._data(line[5:].strip()):
-                    yield text
+                if (event := self._event(line[5:].strip())) is not None:
+                    events.append(event)
             elif line.strip() and not line.startswith((b":", b"event:", b"id:", b"retry:")):
                 raise BadResponse(f"not an event: {_shown(line.strip())}")
+        return events
 
-    def _data(self, data: bytes) -> str:
+    def _event(self, data: bytes) -> Event | None:
         if data == b"[DONE]":
-            return ""
-        event = _json(data)
+            return None
         try:
-            self._usage = event.get("usage") or self._usage
+            event = orjson.loads(data)
+            self.usage = event.get("usage") or self.usage
             choices = event.get("choices")
             if not choices and "error" not in event:
-                return ""
+                return None
             choice = choices[0]
             text = choice["text"] or ""
-            self._finish = choice.get("finish_reason") or self._finish
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            self.finish = choice.get("finish_reason") or self.finish
+            if (ids := choice.get("token_ids")) is None and "__verbose" in event:
+                ids = _ids(choice, event)
+            if ids:
+                self.rest += ids
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             raise BadResponse(f"no text in an event ({error!r}): {_shown(data)}") from None
         if not isinstance(text, str):
             raise BadResponse(f"text is no text: {_shown(data)}")
-        if (ids := choice.get("token_ids")) is None:
-            ids = _ids(choice, event)
-        if ids is not None:
-            self._ids += ids
-        elif text:
-            self._has_ids = False
-        if text:
-            self.events += 1
-            self._texts.append(text)
-            self._marks.append(len(self._ids))
-        return text
+        if not text:
+            return None
+        told, self.rest = self.rest, []
+        return Event(text, None if ids is None else tuple(told))
 
-    def first(self, events: int) -> Completion:
-        """The answer up to an event, of a stream that is not read to its end."""
-        ids = tuple(self._ids[: self._marks[events - 1]]) if self._has_ids and self._ids else None
-        tokens = events if ids is None else len(ids)
-        answer = {"usage": {"completion_tokens": tokens}}
-        return _completion("".join(self._texts[:events]), {}, answer, ids)
-
-    def result(self) -> Completion:
-        """The whole answer, when the stream is over.
+    def check_end(self) -> None:
+        """Make sure that the body was a stream, and whole.
 
         Raises:
             BadResponse: The stream broke off.
-            NotAStream: It is none, but a whole answer.
+            NotAStream: It is not a stream but a whole answer.
         """
-        if self._is_whole:
-            parse(self._rest)
+        if self._is_json:
+            parse(self._cut)
             raise NotAStream("a whole answer came where a stream was asked for")
-        if self._finish is None:
+        if self.finish is None:
             raise BadResponse("the stream broke off before its end")
-        ids = tuple(self._ids) if self._has_ids and self._ids else None
-        tokens = self.events if ids is None else len(ids)
-        choice = {"finish_reason": self._finish}
-        answer = {"usage": self._usage or {"completion_tokens": tokens}}
-        return _completion("".join(self._texts), choice, answer, ids)
 
 
 def _completion(

@@ -1,28 +1,31 @@
-"""Numbers of a run, as they grow. Pure; what shows them is `runs.progress`."""
+"""Numbers of a run, as they grow. Pure; `runs.progress` shows them."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from tessy.method.trajectory import Failure, Role, Turn
+from tessy.method.trajectory import Failure, Role, Trajectory, Turn
 
 
 @dataclass(slots=True)
-class Tally:
+class Counters:
     """Counts of a run.
 
     Attributes:
         total: Samples that the run should end.
         finished: Those that have an answer, earlier starts included.
         failed: Those that failed, by reason, earlier starts included.
-        running: Under way now.
+        running: Being written now.
         generated: Tokens generated since this start, by role.
         discarded: Tokens discarded since this start, by role.
         requests: Calls to the models since this start.
+        faults: Failed attempts to call, retried or not, by role and kind, since this start.
+        ended_before: Samples that ended at earlier starts.
     """
 
     total: int
@@ -32,6 +35,7 @@ class Tally:
     generated: dict[Role, int] = field(default_factory=lambda: dict.fromkeys(Role, 0))
     discarded: dict[Role, int] = field(default_factory=lambda: dict.fromkeys(Role, 0))
     requests: int = 0
+    faults: dict[str, dict[str, int]] = field(default_factory=dict)
     ended_before: int = 0
     clock: Callable[[], float] = time.monotonic
     started: float = field(init=False)
@@ -44,12 +48,55 @@ class Tally:
         self.generated[turn.role] += turn.tokens
         self.discarded[turn.role] += turn.discarded_tokens
 
+    def reject(self, draft: Trajectory) -> None:
+        """Count a rejected draft: all that it kept is discarded."""
+        for role, tokens in draft.tokens.items():
+            self.discarded[role] += tokens
+
     def end(self, failure: Failure | None) -> None:
         """Count the end of a sample."""
         if failure is None:
             self.finished += 1
         else:
             self.failed[failure] += 1
+
+    def as_json(self) -> dict[str, Any]:
+        """All that was counted since this start."""
+        return {
+            "finished": self.finished,
+            "failed": self.failed,
+            "running": self.running,
+            "generated": self.generated,
+            "discarded": self.discarded,
+            "requests": self.requests,
+            "faults": self.faults,
+        }
+
+    def add_up(
+        self, parts: Iterable[dict[str, Any]], finished: int, failed: Counter[Failure]
+    ) -> None:
+        """Count what several processes have counted.
+
+        Args:
+            parts: `as_json` of each.
+            finished: Samples that had finished before,
+            failed: and those that had failed.
+        """
+        fresh = Counters(total=self.total, finished=finished, failed=failed.copy())
+        for part in parts:
+            fresh.finished += part["finished"]
+            fresh.running += part["running"]
+            fresh.requests += part["requests"]
+            fresh.failed.update({Failure(name): n for name, n in part["failed"].items()})
+            for role in Role:
+                fresh.generated[role] += part["generated"][role]
+                fresh.discarded[role] += part["discarded"][role]
+            for role_name, kinds in part["faults"].items():
+                known = Counter(fresh.faults.get(role_name, {}))
+                fresh.faults[role_name] = dict(known + Counter(kinds))
+        self.finished, self.failed, self.running = fresh.finished, fresh.failed, fresh.running
+        self.generated, self.discarded = fresh.generated, fresh.discarded
+        self.requests, self.faults = fresh.requests, fresh.faults
 
     @property
     def ended(self) -> int:
@@ -104,14 +151,13 @@ class RunResult:
     """What a run came to.
 
     Attributes:
-        folder: Where everything lies.
+        folder: The run's folder.
         total: Samples that it should end.
         finished: Samples in the data set.
         failed: Failures by reason.
         stopped: It was stopped before its end; the same command goes on.
         seconds: Of this start.
-        tally: The numbers of this start.
-        faults: Faults that calls met, retried or not, by role and kind.
+        counters: The numbers of this start.
         verdicts: Finished samples by what the verifier says of them; empty without one.
     """
 
@@ -121,8 +167,7 @@ class RunResult:
     failed: dict[Failure, int]
     stopped: bool
     seconds: float
-    tally: Tally
-    faults: dict[str, dict[str, int]]
+    counters: Counters
     verdicts: dict[str, int] = field(default_factory=dict)
 
     @property

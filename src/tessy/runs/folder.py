@@ -1,7 +1,7 @@
-"""A run is a folder; this is what lies in it.
+"""A run is a folder; this is what it holds.
 
 run.toml         the settings it was started with, the questions and their digest
-journal.sqlite   what ended, and how; the turns of what is under way
+journal.sqlite   what ended, and how; the turns of unfinished samples
 dataset.jsonl    finished samples, in the order of the questions
 failures.jsonl   failed ones, each with its reason
 lock             held by the process that works in it
@@ -13,7 +13,7 @@ import datetime
 import fcntl
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,8 +53,11 @@ class RunFolder:
         return self.path / "failures.jsonl"
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[int]:
         """Keep other processes out; the lock goes with the process, however it ends.
+
+        Yields:
+            The lock's file descriptor; a child process that inherits it holds the lock as well.
 
         Raises:
             RunLocked: Another process is working here.
@@ -65,8 +68,8 @@ class RunFolder:
         own = {"lock", journal, f"{journal}-wal", f"{journal}-shm", f"{journal}-journal"}
         own.add(f"{self.settings.name}.part")  # of a first start that was killed
         refuse_strangers(self.settings, own, "run")
-        with held(self.path):
-            yield
+        with held(self.path) as lock:
+            yield lock
 
     def begin(
         self, config: Config, questions: str, digest: str, version: str, *, begun: bool
@@ -78,14 +81,14 @@ class RunFolder:
             questions: Where the questions come from.
             digest: Their digest.
             version: tessy's.
-            begun: Something was written already. Otherwise settings may still change: nothing
-                hangs on them when a first start failed over a typo.
+            begun: Something was written already. Otherwise settings may still change: a
+                first start may have failed over a typo.
 
         Returns:
             The run's date: that of its first start.
 
         Raises:
-            RunMismatch: Another run lies here; the message says what differs.
+            RunMismatch: The folder holds another run; the message says what differs.
         """
         wanted = config.identity()
         if not begun:
@@ -118,7 +121,7 @@ class RunFolder:
         if different := differences(known, names):
             raise RunMismatch(
                 f"{self.path} holds a run with other models:\n  " + "\n  ".join(different),
-                hint="start anew in another folder (--out), or serve the models of that run",
+                hint="start again in another folder (--out), or serve the models of that run",
             )
         write_atomically(self.settings, tomli_w.dumps(there).encode())
 
@@ -143,8 +146,11 @@ class RunFolder:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> Iterator[int]:
     """Make a folder and keep other processes out of it; the lock goes with the process.
+
+    Yields:
+        The lock's file descriptor.
 
     Raises:
         RunLocked: Another process is working here.
@@ -169,11 +175,11 @@ def held(folder: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
+        yield file.fileno()
 
 
 def refuse_strangers(settings: Path, own: set[str], what: str) -> None:
-    """Start nothing in a folder that holds something else.
+    """Refuse a folder that holds something else.
 
     Args:
         settings: The file that says what was begun in its folder.
@@ -219,7 +225,7 @@ def refuse_others(folder: Path, different: list[str], what: str) -> None:
     if different:
         raise RunMismatch(
             f"{folder} holds a {what} with other settings:\n  " + "\n  ".join(different),
-            hint=f"start anew in another folder (--out), or give the settings of that {what}",
+            hint=f"start again in another folder (--out), or give the settings of that {what}",
         )
 
 
@@ -248,11 +254,16 @@ def _without_none(tree: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a crash leaves the old one or the new one, never half of it."""
+def write_atomically(path: Path, content: bytes | Iterable[bytes]) -> None:
+    """Write a file so that a crash leaves the old one or the new one, never half of it.
+
+    Args:
+        path: The file.
+        content: All of it, or its parts in order.
+    """
     temporary = path.with_name(path.name + ".part")
     with temporary.open("wb") as file:
-        file.write(content)
+        file.writelines((content,) if isinstance(content, bytes) else content)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

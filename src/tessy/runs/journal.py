@@ -2,31 +2,32 @@
 
 *Exactly once* is kept here: a sample ends by one transaction that writes its record or its
 failure and removes its turns, and `samples.id` is unique; nothing is reported as finished before
-that transaction is on disk. What is under way is kept as turns, written every few seconds; a
+that transaction is on disk. Unfinished samples are kept as turns, written every few seconds; a
 trajectory is the fold of its turns, so after `kill -9` it goes on from the last of them.
 
-All writing happens in one thread, in groups: whatever ended while the last transaction was being
-written goes into the next one.
+All writing happens in one thread, in groups: whatever ended while the last transaction was written
+goes into the next one. Several processes may write to one journal; each sample is written by one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import orjson
 
 from tessy.errors import JournalError
-from tessy.method.trajectory import Failure, Turn
-from tessy.runs.packing import pack, turn_from_json, turn_to_json, unpack
+from tessy.method.trajectory import DraftKey, Failure, Outcome, Part, Rejection, Role, Turn
 
-_VERSION = 1
+_VERSION = 2
+_BUSY_S = 60.0
+"""How long a transaction waits for that of another process."""
 _SCHEMA = """
 create table if not exists samples (
     position integer primary key,   -- in the order of the questions
@@ -40,17 +41,24 @@ create table if not exists samples (
 create table if not exists turns (
     id       text not null,
     batch    integer not null,
-    turns    blob not null,         -- compressed JSON
+    turns    blob not null,         -- compressed JSON: turns and rejections, each with its draft
     seconds  real not null,
     requests integer not null,
     primary key (id, batch)
 ) without rowid;
 create table if not exists attempts (
     id       text primary key,
-    failed   integer not null       -- how often it failed and was to be written anew
+    failed   integer not null       -- how often it failed and was to be written again
 ) without rowid;
+create table if not exists workers (
+    number   integer primary key,
+    counters blob not null          -- JSON: what a worker process counted since it began
+);
 create index if not exists reasons on samples (reason);
 """
+
+Entry = Turn | Rejection
+"""What is noted of a draft."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +71,8 @@ class Ending:
         failure: The reason, or None if it finished.
         record: For dataset.jsonl or failures.jsonl.
         trace: What the record leaves out.
-        seconds: Time spent on it.
-        requests: Calls to both models.
+        seconds: Time spent on it, over all starts.
+        requests: Calls to both models, over all starts.
     """
 
     position: int
@@ -77,10 +85,41 @@ class Ending:
 
 
 @dataclass(slots=True)
-class Unfinished:
-    """What is known of a sample that was under way."""
+class Written:
+    """What an earlier start wrote of a sample.
 
-    turns: list[Turn]
+    Attributes:
+        turns: Of each draft, in order.
+        rejections: Of the drafts that were rejected.
+        seconds: Time spent on it.
+        requests: Calls to both models.
+    """
+
+    turns: dict[DraftKey, list[Turn]] = field(default_factory=dict)
+    rejections: dict[DraftKey, Rejection] = field(default_factory=dict)
+    seconds: float = 0.0
+    requests: int = 0
+
+    @property
+    def attempt(self) -> int:
+        """The latest attempt."""
+        return max((key.attempt for key in self.turns), default=0)
+
+    def add(self, blob: bytes) -> None:
+        """Add a row of the table of turns."""
+        for attempt, number, *fields in unpack(blob):
+            key = DraftKey(attempt, number)
+            if len(fields) == len(Rejection._fields):
+                self.rejections[key] = Rejection(fields[0], _failure(fields[1]))
+            else:
+                self.turns.setdefault(key, []).append(_turn(fields))
+
+
+@dataclass(slots=True)
+class _Notes:
+    """What was noted of a sample and is not written yet."""
+
+    entries: list[tuple[DraftKey, Entry]] = field(default_factory=list)
     seconds: float = 0.0
     requests: int = 0
 
@@ -95,8 +134,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        self._notes: dict[str, list[Turn]] = {}
-        self._spent: dict[str, tuple[float, int]] = {}
+        self._notes: dict[str, _Notes] = {}
         self._batches: dict[str, int] = {}
         self._ended: set[str] = set()  # since the last checkpoint began
         self._endings: list[tuple[Ending, asyncio.Future[None]]] = []
@@ -108,14 +146,12 @@ class Journal:
     def _open(self) -> sqlite3.Connection:
         try:
             address = self.path.absolute()  # "file:…" from here would be a URI to some SQLites
-            connection = sqlite3.connect(address, isolation_level=None)
+            connection = sqlite3.connect(address, isolation_level=None, timeout=_BUSY_S)
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = full")
-            version = connection.execute("pragma user_version").fetchone()[0]
-            if version not in (0, _VERSION):
-                raise JournalError(f"{self.path}: journal of version {version}, not {_VERSION}")
-            # All tables at once: whoever reads meanwhile finds the journal whole, or none.
-            connection.executescript(f"begin; {_SCHEMA} commit;")
+            check_version(connection, self.path)
+            # All tables at once: a reader finds the journal whole, or none.
+            connection.executescript(f"begin immediate; {_SCHEMA} commit;")
             connection.execute(f"pragma user_version = {_VERSION}")
         except sqlite3.Error as error:
             raise JournalError(f"{self.path}: {error}") from None
@@ -124,12 +160,7 @@ class Journal:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         try:
             if self._writing is not None:
                 await asyncio.wait([self._writing])
@@ -138,10 +169,12 @@ class Journal:
             self._thread.submit(self._connection.close).result()
             self._thread.shutdown()
 
+    # --- What is known of earlier starts ----------------------------------------------------
+
     async def ended(self) -> dict[str, Failure | None]:
         """Every sample that ended, with its reason if it failed."""
         rows = await self._ask("select id, reason from samples")
-        return {row[0]: Failure(row[1]) if row[1] else None for row in rows}
+        return {sample_id: _failure(reason) for sample_id, reason in rows}
 
     async def verdicts(self) -> dict[str, int]:
         """Finished samples by what their verifier said; those without a verdict are left out."""
@@ -161,37 +194,32 @@ class Journal:
         return bool(rows[0][0])
 
     async def clear(self) -> None:
-        """Forget the bad lines of a start that wrote nothing else: the file may be mended now."""
+        """Forget the bad lines of a start that wrote nothing else: the file may be fixed now."""
         await self._ask("delete from samples")
 
     async def unfinished(self) -> set[str]:
-        """Samples that were under way."""
+        """Samples that were begun and have not ended."""
         return {row[0] for row in await self._ask("select distinct id from turns")}
 
-    async def take_up(self, sample_id: str) -> Unfinished:
-        """What is known of a sample that was under way; empty if nothing is.
-
-        Turns that were taken down and not written yet are written first: whoever goes on with the
-        sample has them, so what comes next stands behind them.
+    async def take_up(self, sample_id: str) -> Written:
+        """What is known of an unfinished sample; empty if nothing is.
 
         Raises:
-            JournalError: The disk is full, or the like.
+            JournalError: The journal can't be read.
         """
-        if sample_id in self._notes or self._checkpointing.locked():
-            await self.checkpoint()
         rows = await self._ask(
             "select turns, seconds, requests, batch from turns where id = ? order by batch",
             (sample_id,),
         )
-        found = Unfinished([])
+        written = Written()
         for blob, seconds, requests, batch in rows:
-            found.turns += [turn_from_json(item) for item in unpack(blob)]
-            found.seconds, found.requests = seconds, requests
+            written.add(blob)
+            written.seconds, written.requests = seconds, requests
             self._batches[sample_id] = batch + 1
-        return found
+        return written
 
     async def forget(self, sample_ids: Iterable[str]) -> None:
-        """Remove failures, so that their samples are written anew, as another attempt."""
+        """Remove failures, so that their samples are written again with other seeds."""
         rows = [(sample_id,) for sample_id in sample_ids]
         await self._run(
             self._transaction,
@@ -201,19 +229,32 @@ class Journal:
             rows,
         )
 
-    async def attempts(self) -> dict[str, int]:
-        """How often samples failed that are to be written anew."""
+    async def failures(self) -> dict[str, int]:
+        """How often samples failed that are to be written again."""
         return dict(await self._ask("select id, failed from attempts"))
 
-    def note(self, sample_id: str, turn: Turn, seconds: float, requests: int) -> None:
-        """Take down a turn; it is written with the next checkpoint."""
-        self._notes.setdefault(sample_id, []).append(turn)
-        self._spent[sample_id] = (seconds, requests)
+    # --- Writing ----------------------------------------------------------------------------
+
+    def note(
+        self, sample_id: str, key: DraftKey, entry: Entry, seconds: float, requests: int
+    ) -> None:
+        """Take down a turn or a rejection; it is written with the next checkpoint.
+
+        Args:
+            sample_id: Of which sample,
+            key: and of which of its drafts.
+            entry: What happened.
+            seconds: Spent on the sample so far.
+            requests: Made for it so far.
+        """
+        notes = self._notes.setdefault(sample_id, _Notes())
+        notes.entries.append((key, entry))
+        notes.seconds, notes.requests = seconds, requests
 
     async def checkpoint(self) -> None:
-        """Write all turns that were taken down, one checkpoint after the other.
+        """Write all that was noted, one checkpoint after the other.
 
-        One that has begun goes on if its caller is cancelled: what it took may not be lost.
+        One that has begun goes on if its caller is cancelled: nothing that it took may be lost.
 
         Raises:
             JournalError: The disk is full, or the like.
@@ -225,31 +266,29 @@ class Journal:
 
     async def _checkpoint(self) -> None:
         async with self._checkpointing:
-            await self._write_notes()
+            taken, self._notes = self._notes, {}
+            if not taken:
+                return
+            self._ended.clear()
+            rows = []
+            for sample_id, notes in taken.items():
+                batch = self._batches.get(sample_id, 0)
+                self._batches[sample_id] = batch + 1
+                rows.append((sample_id, batch, notes.entries, notes.seconds, notes.requests))
+            try:
+                await self._run(self._write_turns, rows)
+            except JournalError:
+                self._put_back(taken)
+                raise
 
-    async def _write_notes(self) -> None:
-        notes, self._notes = self._notes, {}
-        spent, self._spent = self._spent, {}
-        if not notes:
-            return
-        self._ended.clear()
-        rows = [
-            (sample_id, self._batches.get(sample_id, 0), turns, *spent[sample_id])
-            for sample_id, turns in notes.items()
-        ]
-        for sample_id, batch, *_ in rows:
-            self._batches[sample_id] = batch + 1
-        try:
-            await self._run(self._write_turns, rows)
-        except JournalError:
-            self._put_back(notes, spent)
-            raise
-
-    def _put_back(self, notes: dict[str, list[Turn]], spent: dict[str, tuple[float, int]]) -> None:
-        """Turns that could not be written come before later ones: a gap would be worse than all."""
-        for sample_id in notes.keys() - self._ended:
-            self._notes[sample_id] = notes[sample_id] + self._notes.get(sample_id, [])
-            self._spent.setdefault(sample_id, spent[sample_id])
+    def _put_back(self, taken: dict[str, _Notes]) -> None:
+        """Entries that could not be written come before later ones: no gap may be left."""
+        for sample_id in taken.keys() - self._ended:
+            later = self._notes.get(sample_id)
+            if later is not None:
+                taken[sample_id].entries += later.entries
+                taken[sample_id].seconds, taken[sample_id].requests = later.seconds, later.requests
+            self._notes[sample_id] = taken[sample_id]
             self._batches[sample_id] -= 1
 
     async def end(self, ending: Ending) -> None:
@@ -259,7 +298,6 @@ class Journal:
             JournalError: It could not be written.
         """
         self._notes.pop(ending.id, None)
-        self._spent.pop(ending.id, None)
         self._batches.pop(ending.id, None)
         self._ended.add(ending.id)
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -268,12 +306,25 @@ class Journal:
             self._writing = asyncio.create_task(self._write_groups())
         await _shielded(future)
 
+    async def count(self, worker: int, counters: Mapping[str, Any]) -> None:
+        """Write what a worker process has counted since it began."""
+        values = (worker, orjson.dumps(counters))
+        await self._ask("insert or replace into workers values (?, ?)", values)
+
+    async def counted(self) -> list[dict[str, Any]]:
+        """What each worker process has counted since it began."""
+        return [orjson.loads(row[0]) for row in await self._ask("select counters from workers")]
+
+    async def forget_workers(self) -> None:
+        """Forget what the workers of an earlier start have counted."""
+        await self._ask("delete from workers")
+
     async def _write_groups(self) -> None:
         while self._endings:
             group, self._endings = self._endings, []
             try:
                 await self._run(self._write_endings, [ending for ending, _ in group])
-            except Exception as error:  # whatever it is, nobody may wait for ever
+            except Exception as error:  # of any kind: nobody may wait for ever
                 for _, future in group:
                     if not future.done():
                         future.set_exception(error)
@@ -282,10 +333,12 @@ class Journal:
                 if not future.done():
                     future.set_result(None)
 
-    def _write_turns(self, rows: list[tuple[str, int, list[Turn], float, int]]) -> None:
+    # --- In the journal's thread ------------------------------------------------------------
+
+    def _write_turns(self, rows: list[tuple[str, int, list[Any], float, int]]) -> None:
         packed = [
-            (sample_id, batch, pack([turn_to_json(turn) for turn in turns]), seconds, requests)
-            for sample_id, batch, turns, seconds, requests in rows
+            (sample_id, batch, pack([[*key, *entry] for key, entry in entries]), seconds, requests)
+            for sample_id, batch, entries, seconds, requests in rows
         ]
         self._transaction("insert into turns values (?, ?, ?, ?, ?)", packed)
 
@@ -294,7 +347,7 @@ class Journal:
             (
                 ending.position,
                 ending.id,
-                ending.failure.value if ending.failure else None,
+                ending.failure,
                 orjson.dumps(ending.record, default=str),
                 pack(ending.trace),
                 ending.seconds,
@@ -302,12 +355,11 @@ class Journal:
             )
             for ending in endings
         ]
-        done = [(ending.id,) for ending in endings]
         self._transaction(
             "insert into samples values (?, ?, ?, ?, ?, ?, ?)",
             rows,
             "delete from turns where id = ?",
-            done,
+            [(ending.id,) for ending in endings],
         )
 
     def _transaction(self, *statements: Any) -> None:
@@ -336,9 +388,43 @@ class Journal:
 
 
 async def _shielded(work: asyncio.Future[None]) -> None:
-    """Wait for what goes on if we are cancelled; its error is then nobody's, and no news."""
+    """Wait for work that goes on if the caller is cancelled; its error is then ignored."""
     try:
         await asyncio.shield(work)
     except asyncio.CancelledError:
         work.add_done_callback(lambda done: done.cancelled() or done.exception())
         raise
+
+
+def check_version(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a journal of another version.
+
+    Raises:
+        JournalError: It is one.
+    """
+    version = connection.execute("pragma user_version").fetchone()[0]
+    if version not in (0, _VERSION):
+        raise JournalError(
+            f"{path}: a run of another version of tessy (journal {version}, not {_VERSION})",
+            hint="go on with that version, or begin again in another folder",
+        )
+
+
+def pack(value: Any) -> bytes:
+    """A JSON value, compressed."""
+    return zlib.compress(orjson.dumps(value), 1)
+
+
+def unpack(blob: bytes) -> Any:
+    """The JSON value that `pack` compressed."""
+    return orjson.loads(zlib.decompress(blob))
+
+
+def _failure(reason: str | None) -> Failure | None:
+    return Failure(reason) if reason else None
+
+
+def _turn(fields: list[Any]) -> Turn:
+    """The turn whose fields these are, in order."""
+    turn = Turn(Role(fields[0]), Part(fields[1]), Outcome(fields[2]), *fields[3:])
+    return turn if turn.ids is None else turn._replace(ids=tuple(turn.ids))

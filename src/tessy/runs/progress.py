@@ -15,7 +15,7 @@ from rich.text import Text
 
 from tessy.method.trajectory import Role
 from tessy.printable import visible
-from tessy.runs.counters import RunResult, Tally
+from tessy.runs.counters import Counters, RunResult
 
 STYLES = {Role.STUDENT: "#e69f00", Role.TEACHER: "#56b4e9"}
 """Colours of the roles: Okabe and Ito's orange and sky blue, told apart by the colour-blind."""
@@ -33,7 +33,7 @@ class Show(StrEnum):
 
 
 class Progress:
-    """Shows a tally.
+    """Shows counters.
 
     Args:
         show: How.
@@ -54,27 +54,27 @@ class Progress:
             self.console.print(Text(visible(line)), style="dim", soft_wrap=True)
 
     @asynccontextmanager
-    async def watching(self, tally: Tally) -> AsyncIterator[None]:
-        """Show a tally while the context is open."""
+    async def watching(self, counters: Counters) -> AsyncIterator[None]:
+        """Show counters while the context is open."""
         if self._show is Show.QUIET:
             yield
         elif self._show is Show.AUTO and self.console.is_terminal:
-            with Live(_Panel(tally), console=self.console, refresh_per_second=4):
+            with Live(_Panel(counters), console=self.console, refresh_per_second=4):
                 yield
         else:
-            task = asyncio.create_task(self._lines(tally))
+            task = asyncio.create_task(self._lines(counters))
             try:
                 yield
             finally:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-                self.say(plain_line(tally))
+                self.say(plain_line(counters))
 
-    async def _lines(self, tally: Tally) -> None:
+    async def _lines(self, counters: Counters) -> None:
         while True:
             await asyncio.sleep(self._every_s)
-            self.say(plain_line(tally))
+            self.say(plain_line(counters))
 
     def summarise(self, result: RunResult) -> None:
         """Show what a run came to, and where it lies."""
@@ -85,26 +85,26 @@ class Progress:
 class _Panel:
     """What the live display draws anew each time."""
 
-    def __init__(self, tally: Tally) -> None:
-        self._tally = tally
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
 
     def __rich__(self) -> RenderableType:
-        tally = self._tally
+        counters = self._counters
         table = Table.grid(padding=(0, 2))
         table.add_row(
-            ProgressBar(total=max(tally.total, 1), completed=tally.ended, width=30),
-            f"{tally.ended:,} of {tally.total:,}",
-            f"{tally.failed.total():,} failed",
-            f"{tally.running:,} running",
-            f"{duration(tally.seconds)} gone, {duration(tally.eta_s)} to go",
+            ProgressBar(total=max(counters.total, 1), completed=counters.ended, width=30),
+            f"{counters.ended:,} of {counters.total:,}",
+            f"{counters.failed.total():,} failed",
+            f"{counters.running:,} running",
+            f"{duration(counters.seconds)} gone, {duration(counters.eta_s)} to go",
         )
         speeds = Table.grid(padding=(0, 2))
         speeds.add_row(
             *(
-                Text(f"{role} {tally.tokens_a_second(role):,.0f} tokens/s", style=STYLES[role])
-                for role in tally.writers
+                Text(f"{role} {counters.tokens_a_second(role):,.0f} tokens/s", style=STYLES[role])
+                for role in counters.writers
             ),
-            *_shares(tally),
+            *_shares(counters),
         )
         outer = Table.grid()
         outer.add_row(table)
@@ -112,34 +112,34 @@ class _Panel:
         return outer
 
 
-def _shares(tally: Tally) -> list[str]:
-    both = len(tally.writers) > 1
+def _shares(counters: Counters) -> list[str]:
+    both = len(counters.writers) > 1
     return [
-        *([f"teacher share {percent(tally.teacher_share)}"] if both else []),
-        f"discarded {percent(tally.discarded_share)}",
-        f"{number(tally.tokens_a_request)} tokens a request",
+        *([f"teacher share {percent(counters.teacher_share)}"] if both else []),
+        f"discarded {percent(counters.discarded_share)}",
+        f"{number(counters.tokens_a_request)} tokens a request",
     ]
 
 
-def plain_line(tally: Tally) -> str:
+def plain_line(counters: Counters) -> str:
     """The state of a run in one line, for logs."""
     speeds = ", ".join(
-        f"{role} {tally.tokens_a_second(role):,.0f} tokens/s" for role in tally.writers
+        f"{role} {counters.tokens_a_second(role):,.0f} tokens/s" for role in counters.writers
     )
     parts = [
-        f"{tally.ended:,} of {tally.total:,} done",
-        f"{tally.failed.total():,} failed",
-        f"{tally.running:,} running",
+        f"{counters.ended:,} of {counters.total:,} done",
+        f"{counters.failed.total():,} failed",
+        f"{counters.running:,} running",
         speeds,
-        *_shares(tally),
-        f"{duration(tally.eta_s)} to go",
+        *_shares(counters),
+        f"{duration(counters.eta_s)} to go",
     ]
     return ", ".join(parts)
 
 
 def summary(result: RunResult) -> Table:
     """The table at the end of a run."""
-    tally = result.tally
+    counters = result.counters
     table = Table(title="stopped: the same command goes on" if result.stopped else None, box=None)
     table.add_column(style="dim")
     table.add_column()
@@ -154,11 +154,11 @@ def summary(result: RunResult) -> Table:
         told = ", ".join(f"{n:,} {name}" for name, n in sorted(result.verdicts.items()))
         right = result.verdicts.get("right", 0) / sum(result.verdicts.values())
         table.add_row("verified", f"{told.replace('_', ' ')}: {percent(right)} right")
-    for role in tally.writers:
-        line = f"{tally.kept[role]:,} tokens kept, {tally.discarded[role]:,} discarded"
+    for role in counters.writers:
+        line = f"{counters.kept[role]:,} tokens kept, {counters.discarded[role]:,} discarded"
         table.add_row(str(role), Text(line, style=STYLES[role]))
-    table.add_row("", ", ".join(_shares(tally)))
-    for name, faults in result.faults.items():
+    table.add_row("", ", ".join(_shares(counters)))
+    for name, faults in counters.faults.items():
         met = ", ".join(f"{count:,} {kind}" for kind, count in sorted(faults.items()))
         if met:
             table.add_row(f"{name}'s server", f"faults met: {met}")

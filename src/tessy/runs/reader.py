@@ -7,17 +7,16 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from tessy.errors import JournalError
-from tessy.method.trajectory import Failure, Turn
-from tessy.runs.folder import RunFolder
-from tessy.runs.packing import turn_from_json, unpack
+from tessy.method.trajectory import Failure
+from tessy.runs.folder import RunFolder, write_atomically
+from tessy.runs.journal import Written, check_version, unpack
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class EndedSample:
     """A sample that ended, as read back."""
 
     id: str
@@ -29,15 +28,15 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class UnderWay:
-    """A sample that is under way, as of its last checkpoint."""
+class UnfinishedSample:
+    """A sample that was begun and has not ended, as of its last checkpoint."""
 
     id: str
     seconds: float
     requests: int
 
 
-class Reader:
+class JournalReader:
     """A run's journal, open for reading; also while a run goes on.
 
     Raises:
@@ -50,27 +49,23 @@ class Reader:
             raise JournalError(f"{folder.path} is no run: it has no {folder.journal.name}")
         try:
             self._connection = _opened(folder.journal)
+            check_version(self._connection, folder.journal)
         except sqlite3.Error as error:
             raise JournalError(f"{folder.journal}: {error}") from None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _: object, error: BaseException | None, trace: object) -> None:
         self._connection.close()
         if isinstance(error, sqlite3.Error):
             raise JournalError(f"{self._path}: {error}") from error
 
-    def entries(self, *, failed: bool | None = None) -> Iterator[Entry]:
+    def ended(self, *, failed: bool | None = None) -> Iterator[EndedSample]:
         """All that ended, in the order of the questions; only failed or finished ones if asked."""
         where = {None: "", True: "where reason is not null", False: "where reason is null"}[failed]
-        for row in self._connection.execute(f"{_ENTRY} {where} order by position"):
-            yield _entry(row)
+        for row in self._connection.execute(f"{_ENDED} {where} order by position"):
+            yield _ended(row)
 
     def records(self) -> Iterator[bytes]:
         """Lines of dataset.jsonl: what finished, in the order of the questions."""
@@ -79,17 +74,21 @@ class Reader:
         ):
             yield bytes(record)
 
-    def entry(self, sample_id: str) -> Entry | None:
+    def ended_sample(self, sample_id: str) -> EndedSample | None:
         """One sample that ended."""
-        row = self._connection.execute(f"{_ENTRY} where id = ?", (sample_id,)).fetchone()
-        return _entry(row) if row else None
+        row = self._connection.execute(f"{_ENDED} where id = ?", (sample_id,)).fetchone()
+        return _ended(row) if row else None
 
-    def turns(self, sample_id: str) -> list[Turn]:
-        """The turns of a sample that is under way."""
+    def written(self, sample_id: str) -> Written:
+        """What was written of a sample that has not ended; empty if there is none."""
         rows = self._connection.execute(
-            "select turns from turns where id = ? order by batch", (sample_id,)
+            "select turns, seconds, requests from turns where id = ? order by batch", (sample_id,)
         )
-        return [turn_from_json(item) for row in rows for item in unpack(row[0])]
+        written = Written()
+        for blob, seconds, requests in rows:
+            written.add(blob)
+            written.seconds, written.requests = seconds, requests
+        return written
 
     def ids(self, limit: int) -> list[tuple[str, str | None]]:
         """The first samples that ended, with the reason of those that failed."""
@@ -98,8 +97,8 @@ class Reader:
         )
         return [(row[0], row[1]) for row in rows]
 
-    def under_way(self, part: str = "", *, limit: int, offset: int = 0) -> list[UnderWay]:
-        """Some of the samples that are, or were, under way; in the order of their ids.
+    def unfinished(self, part: str = "", *, limit: int, offset: int = 0) -> list[UnfinishedSample]:
+        """Some of the samples that were begun and have not ended, in the order of their ids.
 
         Args:
             part: Only those whose id holds this.
@@ -111,17 +110,10 @@ class Reader:
             " group by id order by id limit ? offset ?",
             (part, limit, offset),
         )
-        return [UnderWay(*row) for row in rows]
-
-    def spent(self, sample_id: str) -> tuple[float, int]:
-        """Seconds and calls that a sample under way has taken; 0 if it is not under way."""
-        row = self._connection.execute(
-            "select max(seconds), max(requests) from turns where id = ?", (sample_id,)
-        ).fetchone()
-        return row[0] or 0.0, row[1] or 0
+        return [UnfinishedSample(*row) for row in rows]
 
     def running(self) -> list[str]:
-        """Samples that are, or were, under way."""
+        """All samples that were begun and have not ended."""
         return [row[0] for row in self._connection.execute("select distinct id from turns")]
 
 
@@ -139,31 +131,26 @@ def _opened(journal: Path) -> sqlite3.Connection:
     return connection
 
 
-_ENTRY = "select id, reason, record, trace, seconds, requests from samples"
+_ENDED = "select id, reason, record, trace, seconds, requests from samples"
 
 
-def _entry(row: Any) -> Entry:
+def _ended(row: Any) -> EndedSample:
     sample_id, reason, record, trace, seconds, requests = row
     failure = Failure(reason) if reason else None
-    return Entry(sample_id, failure, bytes(record), unpack(trace), seconds, requests)
+    return EndedSample(sample_id, failure, bytes(record), unpack(trace), seconds, requests)
 
 
-def export(folder: RunFolder) -> None:
+def write_dataset(folder: RunFolder) -> None:
     """Write dataset.jsonl and failures.jsonl from the journal, in the order of the questions.
 
     Raises:
         JournalError: There is no journal, or a file can't be written.
     """
-    with Reader(folder) as reader:
+    with JournalReader(folder) as reader:
         for path, failed in ((folder.dataset, False), (folder.failures, True)):
-            temporary = path.with_name(path.name + ".part")
             try:
-                with temporary.open("wb") as file:
-                    for entry in reader.entries(failed=failed):
-                        file.write(entry.record + b"\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-                temporary.replace(path)
+                lines = (ended.record + b"\n" for ended in reader.ended(failed=failed))
+                write_atomically(path, lines)
             except OSError as error:
                 raise JournalError(
                     f"{path}: {error.strerror}",

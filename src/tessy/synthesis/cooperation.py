@@ -1,317 +1,217 @@
-"""Cooperation: one trajectory, from question to answer; by both models, or by one alone.
+"""Cooperation: one draft, from question to answer; by both models, or by one alone.
 
-    turns       decides, without I/O: what to keep of a chunk, who goes next
-    reading     decides, without I/O: what of a streamed span is to be judged when
-    voices      continue the text: `models.voice`
-    judge       finds where the kind of text changes: `boundary.judge`
-    guard       notices that the text goes round in circles: `repetition`
-    record      takes down each turn: the run's journal
-
-None of them imports this module.
+turns        decides, without I/O: what to keep of a chunk, who goes next
+reading      decides, without I/O: what of a streamed span is judged when
+session      continues the text: one model in one draft
+batcher      finds where the kind of text changes
+repetition   notices that the text repeats itself
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 
-from tessy.boundary.batcher import Tell, judged
-from tessy.boundary.protocol import Judgement, Passage
-from tessy.config import SMALLEST_CHUNK, Config, Limits, OnLimit
+from tessy.boundary.batcher import PredictorBatcher
+from tessy.config import SMALLEST_CHUNK, OnLimit
 from tessy.data.record import MARKERS
-from tessy.errors import PredictorError
+from tessy.errors import ModelError
 from tessy.method import turns
-from tessy.method.chunks import ChunkSizes
+from tessy.method.judgement import Judgement
 from tessy.method.reading import Reading
 from tessy.method.repetition import RepetitionGuard
-from tessy.method.trajectory import (
-    Failure,
-    Outcome,
-    Part,
-    Role,
-    SampleFailed,
-    SetAside,
-    Trajectory,
-    Turn,
-)
+from tessy.method.trajectory import Failure, Outcome, Role, SampleFailed
 from tessy.method.turns import Chunk, Finish
-from tessy.models.following import Enough
-from tessy.models.session import Voice
+from tessy.models.stream import EventStream
+from tessy.synthesis.sample import Draft
 
 
-@dataclass(slots=True)
-class Session:
-    """All that one draft of a sample needs to be written; most samples have but one.
+async def think(draft: Draft) -> None:
+    """Write the thinking together (Algorithm 1): generate, judge, roll back, hand over.
 
-    Attributes:
-        sample_id: Unique in the run.
-        config: The run's settings.
-        voices: The models, by role.
-        ask: Has a passage judged; see `Judge.ask`.
-        record: Takes down a turn.
-        streamed: Roles whose thinking is read as a stream, a span a request; others write chunks.
-        eager: Roles whose predictor may be sure of words that are not complete.
-        sizes: How much to ask for where chunks are written.
-        attempt: How often the sample failed before; another attempt has other seeds.
-        draft: Which of the sample's drafts this is.
-        trajectory: What is written so far; not empty when a run goes on.
+    Raises:
+        SampleFailed: It came to no end.
+        TessyError: A model or the predictor failed.
     """
-
-    sample_id: str
-    config: Config
-    voices: Mapping[Role, Voice]
-    ask: Callable[[Passage, Tell], None]
-    record: Callable[[Turn], None]
-    streamed: frozenset[Role] = frozenset()
-    eager: frozenset[Role] = frozenset()
-    sizes: ChunkSizes = field(default_factory=lambda: ChunkSizes({}))
-    attempt: int = 0
-    draft: int = 0
-    trajectory: Trajectory = field(default_factory=Trajectory)
-    _span_tokens: int = 0
-
-    @property
-    def limits(self) -> Limits:
-        """The bounds of this sample."""
-        return self.config.limits
-
-    @property
-    def seed(self) -> int:
-        """The seed of the next call: a function of run, sample, attempt, draft, turn (*Replay*)."""
-        draft = f"{self.draft}/" if self.draft else ""  # runs of one draft are as they always were
-        place = f"{self.attempt}/{draft}{self.trajectory.turns}"
-        key = f"{self.config.seed}/{self.sample_id}/{place}"
-        return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=4).digest())
-
-    async def judge(self, passage: Passage) -> Judgement:
-        """The judgement of a passage.
-
-        Raises:
-            PredictorError: There is none.
-        """
-        return await judged(self.ask, passage)
-
-    async def commit(self, turn: Turn) -> None:
-        """Add a turn to the trajectory and show it to both models and the journal."""
-        before = self.trajectory.pending
-        turn = turn._replace(draft=self.draft) if self.draft else turn
-        self.trajectory.apply(turn)
-        self._span_tokens += turn.tokens - turn.discarded_tokens
-        if turn.outcome is Outcome.HANDED_OVER:
-            self.sizes.handed_over(turn.role, self._span_tokens)
-            self._span_tokens = 0
-        for voice in self.voices.values():
-            await voice.observe(before, turn, self.trajectory)
-        self.record(turn)
-
-    def set_aside(self, why: str, failure: Failure | None = None) -> None:
-        """Make this draft one that is not the sample's response; its text stays in the trace.
-
-        Args:
-            why: In words.
-            failure: The reason, if it failed.
-        """
-        reason = self.trajectory.set_aside or SetAside(why, failure)
-        for turn in turns.set_aside(self.trajectory, reason):
-            turn = turn._replace(draft=self.draft)
-            self.trajectory.apply(turn)
-            self.record(turn)
-
-
-Writer = Callable[[Session, int], Awaitable[tuple[Chunk, Judgement]]]
-"""Has the model whose turn it is write at most so many tokens, and judges them."""
-
-
-async def think(session: Session) -> None:
-    """Write the thinking together: generate, judge, roll back, hand over."""
-    await _think(session, generate)
-
-
-async def think_alone(session: Session, role: Role, *, until: int | None = None) -> None:
-    """Let one model write the thinking; nobody judges it, nothing is rolled back.
-
-    Args:
-        session: What is written.
-        role: Who writes.
-        until: Stop when the whole thinking has so many tokens; by default when it has ended.
-    """
-    session.trajectory.role = role
-    await _think(session, generate_alone, alone=True, until=until)
-
-
-async def _think(
-    session: Session, write: Writer, *, alone: bool = False, until: int | None = None
-) -> None:
-    trajectory = session.trajectory
-    guard = RepetitionGuard()
-    if trajectory.part is Part.THINKING:
-        _check_circles(guard, trajectory.thinking, session)
-    while trajectory.part is Part.THINKING and not is_set_aside(session):
-        if until is not None and trajectory.thinking_tokens >= until:
+    trajectory, guard = draft.trajectory, RepetitionGuard()
+    check_rejection(draft)
+    if trajectory.is_thinking:
+        check_repetition(guard, draft, trajectory.thinking)
+    while trajectory.is_thinking and draft.rejection is None:
+        if (budget := await tokens_left(draft)) == 0:
             return
-        budget = session.limits.thinking_tokens - trajectory.thinking_tokens
-        if budget < SMALLEST_CHUNK:
-            await at_the_limit(session)
-            return
-        chunk, judgement = await write(session, budget)
+        if draft.context.models[trajectory.role].streamed:
+            chunk, judgement = await read_span(draft, budget)
+        else:
+            chunk, judgement = await write_chunk(draft, budget)
         turn = turns.settle(trajectory, chunk, judgement)
-        await session.commit(turn)
+        await draft.commit(turn)
         if trajectory.idle > 1:
             raise SampleFailed(Failure.NO_PROGRESS, "neither model writes anything")
-        if alone and turn.outcome is Outcome.EMPTY:
-            raise SampleFailed(Failure.NO_PROGRESS, f"the {turn.role} writes nothing")
-        _check_circles(guard, turn.kept, session)
+        check_repetition(guard, draft, turn.kept)
 
 
-def _check_circles(guard: RepetitionGuard, text: str, session: Session) -> None:
-    """Let the guard see more text; also what an earlier start wrote last, and fails by, here.
+async def think_alone(draft: Draft, role: Role, *, until: int | None = None) -> None:
+    """Let one model write the thinking; nothing is judged or rolled back.
 
-    Raises:
-        SampleFailed: The text goes round in circles.
-    """
-    circle = guard.feed(text)
-    if circle and session.trajectory.set_aside is None:
-        raise SampleFailed(Failure.REPETITION, f"again and again: {circle!r}")
-
-
-def is_set_aside(session: Session) -> bool:
-    """Whether an earlier start set a draft aside, so that nothing more is written to it.
-
-    Raises:
-        SampleFailed: It did since the draft had failed; it fails now as it failed then.
-    """
-    aside = session.trajectory.set_aside
-    if aside is not None and aside.failure is not None:
-        raise SampleFailed(aside.failure, aside.why)
-    return aside is not None
-
-
-async def generate(session: Session, budget: int) -> tuple[Chunk, Judgement]:
-    """Let the model whose turn it is go on, and judge what it writes."""
-    role = session.trajectory.role
-    if role in session.streamed:
-        return await read(session, role, budget)
-    size = min(session.sizes.next(role), budget)
-    began = time.monotonic()
-    chunk = await session.voices[role].continue_(session.trajectory, size, session.seed)
-    session.sizes.called(role, chunk.tokens, time.monotonic() - began)
-    return chunk, await session.judge(turns.passage(session.trajectory, chunk))
-
-
-async def generate_alone(session: Session, budget: int) -> tuple[Chunk, Judgement]:
-    """Let a model go on that writes alone: in pieces, so that a crash costs no more than one."""
-    trajectory = session.trajectory
-    size = min(session.config.of(trajectory.role).span_tokens, budget)
-    voice = session.voices[trajectory.role]
-    chunk = await voice.continue_(trajectory, size, session.seed)
-    written = len(trajectory.pending) + len(chunk.text)
-    return chunk, Judgement(boundary=None, settled=written)
-
-
-async def read(session: Session, role: Role, budget: int) -> tuple[Chunk, Judgement]:
-    """Read a span while it is being written, and stop its writer where the kind changes."""
-    trajectory = session.trajectory
-    size = min(session.config.of(role).span_tokens, budget)
-    chunk, reader = await session.voices[role].follow(
-        trajectory,
-        size,
-        session.seed,
-        lambda: SpanReader(Reading(trajectory, eager=role in session.eager), session.ask),
-    )
-    reading = reader.reading
-    if reading.boundary is not None and chunk.finish is Finish.LENGTH:
-        return chunk, reading.boundary
-    return chunk, await session.judge(turns.passage(trajectory, chunk, reading.judged))
-
-
-class SpanReader:
-    """Reads a streamed span up to its boundary: a `models.following.Reader`.
-
-    Views are judged one after the other, each as soon as the one before it is, so a slow
-    predictor holds up nobody and sees the same as a quick one.
+    It writes in pieces, so that a crash costs no more than one.
 
     Args:
-        reading: What is read.
-        ask: Has a passage judged.
+        draft: What is written.
+        role: Who writes.
+        until: Stop when the whole thinking has so many tokens; by default when it has ended.
+
+    Raises:
+        SampleFailed: It came to no end.
+        ModelError: The model failed.
     """
-
-    def __init__(self, reading: Reading, ask: Callable[[Passage, Tell], None]) -> None:
-        self.reading = reading
-        self._ask = ask
-        self._enough: Enough | None = None
-        self._views: deque[tuple[int, int]] = deque()  # where each ends, and its event
-        self._event = 0
-        self._waits = False
-        self._steps = False
-        self._ended = False
-        self._done: asyncio.Future[None] | None = None
-
-    def begin(self, enough: Enough) -> None:
-        """See `Reader.begin`."""
-        self._enough = enough
-
-    def read(self, text: str, event: int) -> None:
-        """See `Reader.read`."""
-        if not self._ended:
-            for end in self.reading.grow(text):
-                self._views.append((end, event))
-            self._step()
-
-    async def finish(self) -> None:
-        """See `Reader.finish`."""
-        if self._waits:
-            self._done = asyncio.get_running_loop().create_future()
-            await self._done
-
-    def _step(self) -> None:
-        """Have views judged for as long as that takes no time."""
-        if self._steps:
+    trajectory, guard = draft.trajectory, RepetitionGuard()
+    trajectory.role = role
+    check_rejection(draft)
+    if trajectory.is_thinking:
+        check_repetition(guard, draft, trajectory.thinking)
+    while trajectory.is_thinking and draft.rejection is None:
+        if until is not None and trajectory.thinking_tokens >= until:
             return
-        self._steps = True
-        while self._views and not self._waits and not self._ended:
-            end, self._event = self._views.popleft()
-            self._waits = True
-            self._ask(self.reading.view(end), self._told)
-        self._steps = False
-        if not self._waits and self._done is not None and not self._done.done():
-            self._done.set_result(None)
-
-    def _told(self, told: Judgement | PredictorError) -> None:
-        self._waits = False
-        error = told if isinstance(told, PredictorError) else None
-        if not isinstance(told, PredictorError):
-            self.reading.take(told)
-        if error or self.reading.boundary is not None:
-            self._ended = True
-            assert self._enough is not None
-            self._enough(self._event, error)
-        self._step()
+        if (budget := await tokens_left(draft)) == 0:
+            return
+        chunk = await ask(draft, role, min(draft.context.config.of(role).span_tokens, budget))
+        written = len(trajectory.pending) + len(chunk.text)
+        turn = turns.settle(trajectory, chunk, Judgement(boundary=None, settled=written))
+        await draft.commit(turn)
+        if turn.outcome is Outcome.EMPTY:
+            raise SampleFailed(Failure.NO_PROGRESS, f"the {role} writes nothing")
+        check_repetition(guard, draft, turn.kept)
 
 
-async def at_the_limit(session: Session) -> None:
-    """End a thinking that has used up its tokens, as the user wishes."""
-    limits = session.limits
-    if limits.on_thinking_limit is OnLimit.FAIL:
-        raise SampleFailed(
-            Failure.THINKING_LIMIT, f"no end within {limits.thinking_tokens} tokens of thinking"
-        )
-    await session.commit(turns.close_thinking(session.trajectory))
+async def answer(draft: Draft, role: Role = Role.STUDENT) -> None:
+    """Let one model, the student, write the answer alone (Fig. 9: the teacher's does harm).
 
-
-async def answer(session: Session, role: Role = Role.STUDENT) -> None:
-    """Let one model, the student, write the answer alone (Fig. 9: the teacher's does harm)."""
-    if session.trajectory.done or is_set_aside(session):
+    Raises:
+        SampleFailed: There is no answer that can be kept.
+        ModelError: The model failed.
+    """
+    check_rejection(draft)
+    if draft.trajectory.done or draft.rejection is not None:
         return
-    limit = session.limits.answer_tokens
-    chunk = await session.voices[role].answer(session.trajectory, limit, session.seed)
-    if wrong := fault_of_answer(chunk, role):
-        await session.commit(turns.rejected_answer(chunk, role))
-        raise wrong
-    await session.commit(turns.answer_turn(chunk, role))
+    streams = draft.context.models[role].servers.capabilities.streams
+    limit = draft.context.config.limits.answer_tokens
+    chunk = await ask(draft, role, limit, stream=streams)
+    if fault := fault_of_answer(chunk, role):
+        await draft.commit(turns.rejected_answer(chunk, role))
+        raise fault
+    await draft.commit(turns.answer_turn(chunk, role))
+
+
+async def read_span(draft: Draft, budget: int) -> tuple[Chunk, Judgement]:
+    """Read a span while it is written, and leave its writer where the kind of text changes.
+
+    Args:
+        draft: What is written.
+        budget: Tokens that the thinking may still have.
+    """
+    trajectory, context, role = draft.trajectory, draft.context, draft.trajectory.role
+    session = await draft.session(role)
+    size = min(context.config.of(role).span_tokens, budget)
+    request = await session.request(trajectory, size, draft.seed, stream=True)
+    draft.sample.count_request()
+    partial = context.batcher.judges_partial_words(role)
+    retry = session.retry()
+    while True:
+        reading = Reading(trajectory, session.model.ends, partial_words=partial)
+        try:
+            async with retry.client.stream(request) as events:
+                await read(events, reading, context.batcher)
+            break
+        except ModelError as error:
+            await retry.after(error)
+    chunk = await session.chunk(request, events.completion(), trajectory)
+    if reading.boundary is not None and chunk.finish is Finish.LENGTH:
+        return chunk, reading.boundary
+    passage = turns.passage(trajectory, chunk, reading.judged)
+    return chunk, await context.batcher.judge(passage)
+
+
+async def read(events: EventStream, reading: Reading, batcher: PredictorBatcher) -> None:
+    """Read a stream up to its boundary, its end marker, or its end.
+
+    Views are judged one after the other. What comes meanwhile waits in the stream, so a slow
+    predictor sees the same as a quick one.
+    """
+    async for event in events:
+        for end in reading.add(event.text):
+            if reading.take(await batcher.judge(reading.view(end))):
+                return
+        if reading.ended:
+            return
+
+
+async def write_chunk(draft: Draft, budget: int) -> tuple[Chunk, Judgement]:
+    """Have the model whose turn it is write a chunk, and judge it.
+
+    Args:
+        draft: What is written.
+        budget: Tokens that the thinking may still have.
+    """
+    trajectory, sizes = draft.trajectory, draft.context.sizes
+    role = trajectory.role
+    began = time.monotonic()
+    chunk = await ask(draft, role, min(sizes.next(role), budget))
+    sizes.called(role, chunk.tokens, time.monotonic() - began)
+    return chunk, await draft.context.batcher.judge(turns.passage(trajectory, chunk))
+
+
+async def ask(draft: Draft, role: Role, max_tokens: int, *, stream: bool = False) -> Chunk:
+    """Have a model write so many tokens at most, and wait for all of them.
+
+    Args:
+        draft: What is written.
+        role: Who writes.
+        max_tokens: How much.
+        stream: Read the answer as it is made.
+    """
+    session = await draft.session(role)
+    request = await session.request(draft.trajectory, max_tokens, draft.seed)
+    draft.sample.count_request()
+    completion = await session.complete(request, stream=stream)
+    return await session.chunk(request, completion, draft.trajectory)
+
+
+async def tokens_left(draft: Draft) -> int:
+    """Tokens that the thinking may still have; at the limit it is ended as the settings say.
+
+    Raises:
+        SampleFailed: The settings say that a sample fails at the limit.
+    """
+    limits = draft.context.config.limits
+    left = limits.thinking_tokens - draft.trajectory.thinking_tokens
+    if left >= SMALLEST_CHUNK:
+        return left
+    if limits.on_thinking_limit is OnLimit.FAIL:
+        detail = f"no end within {limits.thinking_tokens} tokens of thinking"
+        raise SampleFailed(Failure.THINKING_LIMIT, detail)
+    await draft.commit(turns.close_thinking(draft.trajectory))
+    return 0
+
+
+def check_rejection(draft: Draft) -> None:
+    """Let a draft that an earlier start rejected fail as it failed then.
+
+    Raises:
+        SampleFailed: It was rejected because it failed.
+    """
+    if draft.rejection is not None and draft.rejection.failure is not None:
+        raise SampleFailed(draft.rejection.failure, draft.rejection.why)
+
+
+def check_repetition(guard: RepetitionGuard, draft: Draft, text: str) -> None:
+    """Show more text to the guard, also what an earlier start wrote last.
+
+    Raises:
+        SampleFailed: The text repeats itself.
+    """
+    fragment = guard.feed(text)
+    if fragment and draft.rejection is None:
+        raise SampleFailed(Failure.REPETITION, f"again and again: {fragment!r}")
 
 
 def fault_of_answer(chunk: Chunk, role: Role) -> SampleFailed | None:
@@ -324,6 +224,7 @@ def fault_of_answer(chunk: Chunk, role: Role) -> SampleFailed | None:
     for marker in MARKERS:
         if marker in chunk.text:
             return SampleFailed(Failure.MARKER, f"{marker} stands in the answer")
-    if circle := RepetitionGuard().feed(chunk.text):
-        return SampleFailed(Failure.REPETITION, f"again and again in the answer: {circle!r}")
+    if fragment := RepetitionGuard().feed(chunk.text):
+        detail = f"again and again in the answer: {fragment!r}"
+        return SampleFailed(Failure.REPETITION, detail)
     return None

@@ -1,53 +1,45 @@
-"""The whole job: questions in, data set out.
+"""A run: questions in, data set out.
 
-    questions    read and checked, all of them, before any model is touched
-    folder       locked, and begun or gone on with
-    models.open  both models, probed
-    pool         writes what has not ended yet
-    crew         has several processes write it, with `workers`
-    journal      keeps it; dataset.jsonl and failures.jsonl are written from it at every stop
-
-None of them imports this module.
+questions    read and checked, all of them, before any model is touched
+folder       locked, and begun or gone on with
+open         both models, probed
+scheduler    writes what has not ended yet; with `workers`, several processes do
+journal      keeps it; dataset.jsonl and failures.jsonl are written from it at every stop
 """
 
 from __future__ import annotations
 
 import asyncio
-import datetime
-import signal
 from collections import Counter
-from collections.abc import Collection, Coroutine, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from contextlib import AsyncExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
 from tessy._version import __version__
-from tessy.boundary.batcher import Judge
-from tessy.boundary.protocol import Predictor
+from tessy.boundary.batcher import PredictorBatcher
+from tessy.boundary.registry import load_all
 from tessy.config import Config, load
 from tessy.data import questions, record
 from tessy.errors import ConfigError, InputError
 from tessy.loop import run_loop
+from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Failure, Role, Trajectory
-from tessy.models.open import Pair, check, open_pair
+from tessy.models.open import check, open_models
+from tessy.models.session import Model
 from tessy.models.templates import Messages
 from tessy.runs.counters import RunResult
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Ending, Journal
 from tessy.runs.plan import Plan, plan
 from tessy.runs.progress import Progress, Show
-from tessy.runs.reader import export
-from tessy.synthesis.crew import Crew, places, share
+from tessy.runs.reader import write_dataset
+from tessy.synthesis.context import RunContext
 from tessy.synthesis.methods import method_of, teacher_only
-from tessy.synthesis.methods.method import Method
-from tessy.synthesis.scheduler import OwnDesk, Pool
-from tessy.synthesis.talk import Begin
-from tessy.synthesis.tools import check_columns, predictors_of, verifier_of
-from tessy.verifiers.protocol import Verifier
-
-Faults = dict[str, dict[str, int]]
-"""What was met on the way, by role and kind."""
+from tessy.synthesis.scheduler import write_samples
+from tessy.synthesis.signals import until_stopped
+from tessy.synthesis.verification import check_columns, open_verifier
+from tessy.synthesis.workers import write_with_workers
 
 
 def synthesize(
@@ -69,8 +61,8 @@ def synthesize(
         config: Settings, or a TOML file with settings.
         limit: Take only the first lines of the questions.
         skip_bad: Record bad lines as failures instead of refusing to start.
-        retry_failed: Write samples anew that failed at an earlier start; all of them, or those that
-            failed for one of these reasons.
+        retry_failed: Write samples again that failed at an earlier start; all of them, or those
+            that failed for one of these reasons.
         progress: How to show what goes on; by default nothing is shown.
         **settings: Settings put over `config`, with `__` for the dot: `student__model="…"`.
 
@@ -117,88 +109,62 @@ async def asynthesize(
     progress = progress or Progress(Show.QUIET)
     method = method_of(chosen)
     check(chosen, method.needs(chosen))
-    async with verifier_of(chosen) as verifier:
+    predictors = load_all({role: chosen.predictor_of(role) for role in Role if method.judged})
+    folder = RunFolder(Path(out))
+    async with AsyncExitStack() as stack:
+        verifier = await stack.enter_async_context(open_verifier(chosen))
         read = await asyncio.to_thread(questions.read, source, limit=limit, skip_bad=skip_bad)
         if verifier is not None:
             check_columns(verifier, read)
-        means = Means(chosen, method, predictors_of(chosen, method), verifier, progress)
-        folder = RunFolder(Path(out))
-        with folder.locked():
-            async with Journal(folder.journal) as journal:
-                retry = _reasons(retry_failed)
-                return await _run(means, str(source), read, folder, journal, retry)
-
-
-def _reasons(retry_failed: bool | Collection[Failure]) -> Collection[Failure]:
-    if isinstance(retry_failed, bool):
-        return tuple(Failure) if retry_failed else ()
-    return retry_failed
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What a run is written with, besides its models."""
-
-    config: Config
-    method: Method
-    predictors: dict[Role, Predictor]
-    verifier: Verifier | None
-    progress: Progress
-
-
-async def _run(
-    means: Means,
-    source: str,
-    read: questions.Questions,
-    folder: RunFolder,
-    journal: Journal,
-    retry: Collection[Failure],
-) -> RunResult:
-    """Write what has not ended yet, and the data set."""
-    config = means.config
-    begun = await journal.is_begun()
-    date = folder.begin(config, source, read.digest, __version__, begun=begun)
-    if not begun:
-        await journal.clear()
-    ended, attempts = await journal.ended(), await journal.attempts()
-    todo = plan(read, config, ended, attempts, retry=retry)
-    await _record_bad_lines(todo, config, journal)
-    try:
-        stopped: bool = False
-        faults: Faults = {}
-        if todo.jobs:
-            stopped, faults = await _write(means, date, folder, journal, todo)
-    finally:
-        await asyncio.to_thread(export, folder)
-    reasons = Counter((await journal.ended()).values())
-    finished = reasons.pop(None, 0)
-    verdicts = await journal.verdicts() if means.verifier is not None else {}
-    return RunResult(
-        folder=folder.path,
-        total=todo.tally.total,
-        finished=finished,
-        failed={reason: count for reason, count in reasons.items() if reason is not None},
-        stopped=stopped,
-        seconds=todo.tally.seconds,
-        tally=todo.tally,
-        faults=faults,
-        verdicts=verdicts,
-    )
-
-
-async def _write(
-    means: Means, date: datetime.date, folder: RunFolder, journal: Journal, todo: Plan
-) -> tuple[bool, Faults]:
-    """Open the models and write the samples; returns whether the user stopped it."""
-    config, method, say = means.config, means.method, means.progress.say
-    roles = method.needs(config)
-    async with open_pair(config, date=date, say=say, roles=roles, judged=method.judged) as pair:
-        folder.same_models({role.value: model.name for role, model in pair.models.items()})
-        _check_conversations(todo, pair, config)
-        await _begin(pair, journal, todo, means.progress)
-        if config.workers > 1:
-            return await _by_crew(config, pair, date, journal, todo, means.progress)
-        return await _by_itself(means, pair, journal, todo)
+        lock = stack.enter_context(folder.locked())
+        journal = await stack.enter_async_context(Journal(folder.journal))
+        begun = await journal.is_begun()
+        date = folder.begin(chosen, str(source), read.digest, __version__, begun=begun)
+        if not begun:
+            await journal.clear()
+        retry = tuple(Failure) if retry_failed is True else retry_failed or ()
+        ended, failures = await journal.ended(), await journal.failures()
+        todo = plan(read, chosen, ended, failures, retry=retry)
+        await _record_bad_lines(todo, chosen, journal)
+        stopped = False
+        try:
+            if todo.jobs:
+                opening = open_models(
+                    chosen,
+                    date=date,
+                    say=progress.say,
+                    roles=method.needs(chosen),
+                    judged=method.judged,
+                )
+                models, notes = await stack.enter_async_context(opening)
+                folder.same_models({role.value: model.name for role, model in models.items()})
+                _check_conversations(todo, models, chosen)
+                if todo.again:
+                    await journal.forget(todo.again)
+                    progress.say(f"{len(todo.again):,} failed samples are written again")
+                for note in notes:
+                    progress.say(note)
+                context = RunContext(
+                    config=chosen,
+                    models=models,
+                    batcher=stack.enter_context(closing(PredictorBatcher(predictors))),
+                    journal=journal,
+                    counters=todo.counters,
+                    sizes=ChunkSizes({role: chosen.of(role).chunk for role in Role}),
+                    verifier=verifier,
+                )
+                work = (
+                    write_samples(context, todo.jobs)
+                    if chosen.workers == 1
+                    else write_with_workers(context, str(source), limit, date, lock)
+                )
+                async with progress.watching(todo.counters):
+                    stopped = await until_stopped(work)
+                if chosen.workers == 1:
+                    context.snapshot()
+        finally:
+            await asyncio.to_thread(write_dataset, folder)
+        return await _result(folder, journal, todo, stopped)
 
 
 def _settings(config: Config | str | Path | None, settings: dict[str, Any]) -> Config:
@@ -218,13 +184,12 @@ async def _record_bad_lines(todo: Plan, config: Config, journal: Journal) -> Non
         reason = Failure.BAD_QUESTION
         made = record.failed(line.id, None, Trajectory(), reason, line.reason, line=line)
         position = line.number * config.samples_per_question
-        await journal.end(
-            Ending(position, line.id, reason, made, record.trace(Trajectory()), 0.0, 0)
-        )
-        todo.tally.end(reason)
+        trace = record.trace(Trajectory())
+        await journal.end(Ending(position, line.id, reason, made, trace, 0.0, 0))
+        todo.counters.end(reason)
 
 
-def _check_conversations(todo: Plan, pair: Pair, config: Config) -> None:
+def _check_conversations(todo: Plan, models: Mapping[Role, Model], config: Config) -> None:
     """Make sure that both chat formats take every kind of conversation, before any work.
 
     Raises:
@@ -232,7 +197,7 @@ def _check_conversations(todo: Plan, pair: Pair, config: Config) -> None:
     """
     kinds = {tuple(m["role"] for m in job.question.messages): job for job in todo.jobs}
     for job in kinds.values():
-        for role, model in pair.models.items():
+        for role, model in models.items():
             messages: Messages = list(job.question.messages)
             if role is Role.TEACHER:
                 messages = teacher_only.told(config, messages)
@@ -242,97 +207,16 @@ def _check_conversations(todo: Plan, pair: Pair, config: Config) -> None:
                 raise ConfigError(f"question {job.question.id}, {role}: {error}") from None
 
 
-async def _begin(pair: Pair, journal: Journal, todo: Plan, progress: Progress) -> None:
-    """What has to be done and said before the first sample."""
-    if todo.again:
-        await journal.forget(todo.again)
-        progress.say(f"{len(todo.again):,} failed samples are written anew")
-    for note in pair.notes:
-        progress.say(note)
-
-
-async def _by_itself(means: Means, pair: Pair, journal: Journal, todo: Plan) -> tuple[bool, Faults]:
-    """Write the samples in this process; returns whether the user stopped it."""
-    servers = {role: model.servers for role, model in pair.models.items()}
-    desk = OwnDesk(
-        todo.jobs,
-        await journal.unfinished(),
-        journal,
-        todo.tally,
-        lambda: sum(each.requests for each in servers.values()),
+async def _result(folder: RunFolder, journal: Journal, todo: Plan, stopped: bool) -> RunResult:
+    reasons = Counter((await journal.ended()).values())
+    finished = reasons.pop(None, 0)
+    return RunResult(
+        folder=folder.path,
+        total=todo.counters.total,
+        finished=finished,
+        failed={reason: count for reason, count in reasons.items() if reason is not None},
+        stopped=stopped,
+        seconds=todo.counters.seconds,
+        counters=todo.counters,
+        verdicts=await journal.verdicts(),
     )
-    async with Judge(means.predictors) as judge, means.progress.watching(todo.tally):
-        pool = Pool(means.config, pair.models, pair.streamed, judge, desk, means.verifier)
-        stopped = await _until_stopped(pool.run())
-    return stopped, {role.value: each.traffic.faults for role, each in servers.items()}
-
-
-async def _by_crew(
-    config: Config,
-    pair: Pair,
-    date: datetime.date,
-    journal: Journal,
-    todo: Plan,
-    progress: Progress,
-) -> tuple[bool, Faults]:
-    """Write the samples in several processes; returns as `_by_itself` does."""
-    models = {
-        role.value: model.settings.model_copy(
-            update={
-                "model": ",".join(
-                    f"{replica.client.base_url}#{replica.client.served_name}"
-                    for replica in model.servers.replicas
-                )
-            }
-        )
-        for role, model in pair.models.items()
-    }
-    served, count = config.model_copy(update=models), places(config, pair.models)
-    begins = [
-        Begin(
-            config=share(served, place, count).model_dump_json(),
-            date=date.isoformat(),
-            names={role.value: model.name for role, model in pair.models.items()},
-            streamed=pair.streamed,
-        )
-        for place in range(count)
-    ]
-    crew = Crew(begins, todo.jobs, await journal.unfinished(), journal, todo.tally)
-    async with progress.watching(todo.tally):
-        stopped = await _until_stopped(crew.run())
-    return stopped, crew.faults
-
-
-async def _until_stopped(work: Coroutine[Any, Any, None]) -> bool:
-    """Do something until it is done or the user stops it; returns whether that was so."""
-    writing = asyncio.create_task(work)
-    with _stopping(writing) as asked:
-        try:
-            await writing
-        except asyncio.CancelledError:
-            if not asked:
-                raise
-            return True
-    return False
-
-
-@contextmanager
-def _stopping(task: asyncio.Task[None]) -> Iterator[list[int]]:
-    """Cancel a task at Ctrl-C or SIGTERM, where signals can be caught (the main thread)."""
-    loop = asyncio.get_running_loop()
-    asked: list[int] = []
-
-    def stop(number: int) -> None:
-        asked.append(number)
-        task.cancel()
-
-    caught = []
-    with suppress(NotImplementedError, RuntimeError, ValueError):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop, number)
-            caught.append(number)
-    try:
-        yield asked
-    finally:
-        for number in caught:
-            loop.remove_signal_handler(number)

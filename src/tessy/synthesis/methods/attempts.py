@@ -1,7 +1,7 @@
 """Rejection sampling, for every method: write, verify, and try again.
 
-The paper leaves this open for TESSY. A try that fails by itself (a limit, a repetition) counts as
-one too: what was written is set aside, and the next try has other seeds.
+The paper leaves this open for TESSY. An attempt that fails by itself (a limit, a repetition)
+counts as one, too: its drafts are rejected, and the next attempt has other seeds.
 """
 
 from __future__ import annotations
@@ -14,34 +14,38 @@ from tessy.verifiers.protocol import Outcome
 
 
 async def write(sample: Sample, method: Method) -> None:
-    """Write a sample by a method, in as many tries as the settings allow.
+    """Write a sample by a method, in as many attempts as the settings allow.
 
     Raises:
-        SampleFailed: The last try failed, or was rejected and is not to be kept.
+        SampleFailed: The last attempt failed, or was rejected and is not to be kept.
     """
-    tries = sample.config.attempts
-    for number in range(1, tries + 1):
-        if number < tries and sample.skip_given_up():
-            continue
+    last = sample.context.config.attempts - 1
+    for attempt in range(sample.written.attempt, last + 1):
+        sample.begin(attempt)
         try:
-            await _try(sample, method, last=number == tries)
+            draft = await method.write(sample)
+            sample.verdict = await sample.verify(draft)
+            _check_verdict(sample, last=attempt == last)
         except SampleFailed as failed:
-            if number == tries:
-                sample.fail(failed)
+            sample.fail_attempt(failed, last=attempt == last)
+            if attempt == last:
                 raise
-            sample.give_up(failed)
         else:
             return
 
 
-async def _try(sample: Sample, method: Method, *, last: bool) -> None:
-    session = await method.write(sample)
-    verdict = sample.verdict = await sample.verify(session)
+def _check_verdict(sample: Sample, *, last: bool) -> None:
+    """Make sure that an answer may be kept.
+
+    Raises:
+        SampleFailed: It may not.
+    """
+    verdict, on_wrong = sample.verdict, sample.context.config.on_wrong
     if verdict is None or verdict.passed:
         return
     broke = verdict.outcome is Outcome.ERROR
     kept = {OnWrong.KEEP: True, OnWrong.KEEP_JUDGED: not broke, OnWrong.FAIL: False}
-    if last and kept[sample.config.on_wrong]:
+    if last and kept[on_wrong]:
         return
     if broke:
         raise SampleFailed(Failure.VERIFIER_ERROR, verdict.detail)

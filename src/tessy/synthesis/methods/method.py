@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from tessy.config import Config
 from tessy.method.trajectory import Role
 from tessy.models.templates import Messages
-from tessy.synthesis.cooperation import Session, answer, think_alone
-from tessy.synthesis.sample import Sample
+from tessy.synthesis.cooperation import answer, think_alone
+from tessy.synthesis.sample import Draft, Sample
 
 BOTH = frozenset(Role)
 
@@ -29,7 +29,7 @@ class Method:
 
     name: str
     title: str
-    write: Callable[[Sample], Awaitable[Session]]
+    write: Callable[[Sample], Awaitable[Draft]]
     roles: frozenset[Role] = BOTH
     judged: bool = False
     unless_verified: frozenset[Role] = frozenset()
@@ -45,8 +45,8 @@ async def written_by(
     answerer: Role | None = None,
     messages: Messages | None = None,
     *,
-    aside: bool = False,
-) -> Session:
+    auxiliary: bool = False,
+) -> Draft:
     """A draft whose thinking is one model's.
 
     Args:
@@ -54,12 +54,12 @@ async def written_by(
         thinker: Writes the thinking.
         answerer: Writes the answer; by default the same.
         messages: As for `Sample.draft`.
-        aside: As for `Sample.draft`.
+        auxiliary: As for `Sample.draft`.
 
     Raises:
         SampleFailed: It came to no answer.
     """
-    session = await sample.draft(messages, aside=aside)
-    await think_alone(session, thinker)
-    await answer(session, answerer or thinker)
-    return session
+    draft = sample.draft(messages, auxiliary=auxiliary)
+    await think_alone(draft, thinker)
+    await answer(draft, answerer or thinker)
+    return draft

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from tessy.method.trajectory import Role
-from tessy.synthesis.cooperation import Session
 from tessy.synthesis.methods.method import Method, written_by
-from tessy.synthesis.sample import Sample
+from tessy.synthesis.sample import Draft, Sample
 
 
-async def write(sample: Sample) -> Session:
+async def write(sample: Sample) -> Draft:
     """Have the student think and the teacher answer."""
     return await written_by(sample, Role.STUDENT, Role.TEACHER)
 

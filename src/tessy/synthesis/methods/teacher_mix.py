@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from tessy.synthesis.cooperation import Session
 from tessy.synthesis.methods import student_only, teacher_only
 from tessy.synthesis.methods.method import Method
-from tessy.synthesis.sample import Sample
+from tessy.synthesis.sample import Draft, Sample
 
 
-async def write(sample: Sample) -> Session:
+async def write(sample: Sample) -> Draft:
     """Have the teacher write every other sample, from the first on, and the student the rest."""
     theirs = student_only.write if sample.position % 2 else teacher_only.write
     return await theirs(sample)

@@ -9,14 +9,15 @@ from __future__ import annotations
 from tessy.config import Config
 from tessy.method.trajectory import Role
 from tessy.models.templates import Messages
-from tessy.synthesis.cooperation import Session
 from tessy.synthesis.methods.method import Method, written_by
-from tessy.synthesis.sample import Sample
+from tessy.synthesis.sample import Draft, Sample
 
 
-async def write(sample: Sample) -> Session:
+async def write(sample: Sample) -> Draft:
     """Have the teacher think and answer."""
-    return await written_by(sample, Role.TEACHER, messages=told(sample.config, sample.messages))
+    return await written_by(
+        sample, Role.TEACHER, messages=told(sample.context.config, sample.messages)
+    )
 
 
 def told(config: Config, messages: Messages) -> Messages:

@@ -7,18 +7,17 @@ itself. The record's question is the original one, without the reference.
 from __future__ import annotations
 
 from tessy.method.trajectory import Role
-from tessy.synthesis.cooperation import Session
 from tessy.synthesis.methods.method import Method, written_by
 from tessy.synthesis.methods.prompts import filled
-from tessy.synthesis.sample import Sample
+from tessy.synthesis.sample import Draft, Sample
 
 
-async def write(sample: Sample) -> Session:
+async def write(sample: Sample) -> Draft:
     """Have the teacher write the reference, and the student the response."""
-    reference = await written_by(sample, Role.TEACHER, aside=True)
+    reference = await written_by(sample, Role.TEACHER, auxiliary=True)
     *before, question = sample.messages
     text = filled(
-        sample.config.prompts.reference,
+        sample.context.config.prompts.reference,
         question=question["content"],
         answer=reference.trajectory.answer,
     )

@@ -8,72 +8,71 @@ verifier (`verify`) the verifier's score counts instead, and no teacher is neede
 
 from __future__ import annotations
 
-from tessy.method.trajectory import Failure, Role, SampleFailed
-from tessy.synthesis.cooperation import Session
+from tessy.method.trajectory import DraftKey, Failure, Role, SampleFailed
 from tessy.synthesis.methods.method import Method, written_by
 from tessy.synthesis.methods.prompts import filled, score_in
-from tessy.synthesis.sample import Sample
+from tessy.synthesis.sample import Draft, Sample
 
 _BEST = 10.0
 
 
-async def write(sample: Sample) -> Session:
+async def write(sample: Sample) -> Draft:
     """Have the student write candidates, and keep the best."""
     candidates = await _candidates(sample)
-    scores: dict[int, float] = {}
+    scores: dict[DraftKey, float] = {}
     for candidate in candidates:
         score = await _score(sample, candidate)
         if score is not None:
-            scores[candidate.draft] = score
+            scores[candidate.key] = score
     if not scores:
         raise SampleFailed(Failure.UNSCORED, f"no score of {len(candidates)} can be read")
     best = max(
-        (c for c in candidates if c.draft in scores), key=lambda c: (scores[c.draft], -c.draft)
+        (c for c in candidates if c.key in scores), key=lambda c: (scores[c.key], -c.key.number)
     )
 
-    def why(other: Session) -> str:
+    def why(other: Draft) -> str:
         if other not in candidates:
             return "the teacher's judgement"
-        if other.draft not in scores:
+        if other.key not in scores:
             return "without a score"
-        return f"scored {scores[other.draft]:g}; the best {scores[best.draft]:g}"
+        return f"scored {scores[other.key]:g}; the best {scores[best.key]:g}"
 
     return sample.choose(best, why)
 
 
-async def _candidates(sample: Sample) -> list[Session]:
-    """Those that came to an answer; the others are set aside.
+async def _candidates(sample: Sample) -> list[Draft]:
+    """Those that came to an answer; the others are rejected.
 
     Raises:
         SampleFailed: None did.
     """
-    found: list[Session] = []
+    found: list[Draft] = []
     last: SampleFailed | None = None
-    for _ in range(sample.config.candidates):
+    for _ in range(sample.context.config.candidates):
         try:
             found.append(await written_by(sample, Role.STUDENT))
         except SampleFailed as failed:
             last = failed
-            sample.sessions[-1].set_aside(failed.detail, failed.failure)
+            sample.drafts[-1].reject(failed.detail, failed.failure)
     if not found and last is not None:
         raise last
     return found
 
 
-async def _score(sample: Sample, candidate: Session) -> float | None:
+async def _score(sample: Sample, candidate: Draft) -> float | None:
     """How good a candidate is, from 0 to 10; None if the teacher does not say."""
     if (verdict := await sample.verify(candidate)) is not None:
         return _BEST * verdict.score
     text = filled(
-        sample.config.prompts.score,
+        sample.context.config.prompts.score,
         question=sample.messages[-1]["content"],
         answer=candidate.trajectory.answer,
     )
     messages = [{"role": "user", "content": text}]
     try:
-        judge = await written_by(sample, Role.TEACHER, messages=messages, aside=True)
+        judge = await written_by(sample, Role.TEACHER, messages=messages, auxiliary=True)
     except SampleFailed as failed:
-        sample.sessions[-1].set_aside(failed.detail, failed.failure)
+        sample.drafts[-1].reject(failed.detail, failed.failure)
         return None
     return score_in(judge.trajectory.answer)
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from tessy.synthesis.cooperation import Session, answer, think
+from tessy.synthesis.cooperation import answer, think
 from tessy.synthesis.methods.method import Method
-from tessy.synthesis.sample import Sample
+from tessy.synthesis.sample import Draft, Sample
 
 
-async def write(sample: Sample) -> Session:
+async def write(sample: Sample) -> Draft:
     """Have both think in turns, and one of them answer; see `tessy.synthesis.cooperation`."""
-    session = await sample.draft()
-    await think(session)
-    await answer(session, sample.config.answer_by)
-    return session
+    draft = sample.draft()
+    await think(draft)
+    await answer(draft, sample.context.config.answer_by)
+    return draft
 
 
 METHOD = Method(

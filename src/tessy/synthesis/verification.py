@@ -1,4 +1,4 @@
-"""What a process needs to write samples, besides the models: predictors, and a verifier."""
+"""The verifier of a run: opened once, and its columns checked before any work."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
-from tessy.boundary.protocol import Predictor
-from tessy.boundary.registry import load_all
 from tessy.config import Config
 from tessy.data.questions import Questions
 from tessy.errors import InputError, QuestionsError
-from tessy.method.trajectory import Role
-from tessy.synthesis.methods.method import Method
 from tessy.verifiers.limits import Settings
 from tessy.verifiers.protocol import Verifier
 from tessy.verifiers.registry import load
@@ -20,20 +16,9 @@ from tessy.verifiers.registry import load
 _SHOWN = 5
 
 
-def predictors_of(config: Config, method: Method) -> dict[Role, Predictor]:
-    """The predictors of a run, by the role whose text they judge; none if nothing is judged.
-
-    Raises:
-        TessyError: The leaf that says which can't be used, and why.
-    """
-    if not method.judged:
-        return {}
-    return load_all({role: config.predictor_of(role) for role in Role})
-
-
 @asynccontextmanager
-async def verifier_of(config: Config) -> AsyncIterator[Verifier | None]:
-    """The verifier of a run, if it has one, open.
+async def open_verifier(config: Config) -> AsyncIterator[Verifier | None]:
+    """The verifier of a run, if it has one.
 
     Raises:
         TessyError: The leaf that says why it can't be used.
@@ -43,8 +28,7 @@ async def verifier_of(config: Config) -> AsyncIterator[Verifier | None]:
         return
     cores = max(1, (os.cpu_count() or 1) // config.workers)  # each worker opens one of its own
     settings = Settings(unsafe_no_sandbox=not config.sandbox, at_once=cores)
-    verifier = load(config.verify, settings)
-    async with aclosing(verifier):
+    async with aclosing(load(config.verify, settings)) as verifier:
         yield verifier
 
 

@@ -1,0 +1,266 @@
+"""HTTP/1.1 to one server: a request, and its answer as it comes.
+
+Every call to a model goes through here, plain or streamed. Most streams of a synthesis are left
+before their end, and a span of fifteen tokens is fifteen small reads. A client for general use
+spends about as much on each read as all the rest of our work (`benchmarks/http.py`,
+docs/performance.md), so this is asyncio's protocol with httptools' parser and nothing else.
+
+TLS uses the system's certificates, or those of `SSL_CERT_FILE`. Not covered: proxies, redirects,
+compression, HTTP/2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from typing import TypeVar, cast
+from urllib.parse import urlsplit
+
+import httptools
+
+from tessy.errors import BadResponse, ModelError, TimedOut, Unreachable
+
+_LOOKED_UP_S = 60.0
+"""How long the address of a server is believed."""
+_IDLE_S = 4.0
+"""How long an idle connection is used again: uvicorn and llama.cpp close theirs after 5 s."""
+
+R = TypeVar("R", bound="HttpResponse")
+
+
+class HttpServer:
+    """Sends requests to one server, on new or idle connections.
+
+    Args:
+        url: Up to its port, or to a prefix of all paths.
+        headers: Sent with each request.
+    """
+
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+        parts = urlsplit(url)
+        secure = parts.scheme == "https"
+        self.url = url
+        self._host = parts.hostname or ""
+        self._port = parts.port or (443 if secure else 80)
+        self._prefix = parts.path.rstrip("/")
+        lines = [f"Host: {parts.netloc.rpartition('@')[2]}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        self._head = "".join(f"{line}\r\n" for line in lines).encode("latin-1")
+        self._tls = ssl.create_default_context() if secure else None
+        self._addresses: tuple[tuple[str, int], ...] = ()
+        self._addresses_until = 0.0
+        self._idle: list[tuple[asyncio.Transport, float]] = []
+
+    async def send(
+        self, response: R, path: str, body: bytes | None = None, *, connect_s: float
+    ) -> R:
+        """Send a request and wait for the head of its answer.
+
+        Args:
+            response: Takes the answer in.
+            path: With its leading slash.
+            body: Posted; None for a GET.
+            connect_s: Seconds that connecting may take.
+
+        Raises:
+            Unreachable: There is no connection to the server, or it broke.
+            TimedOut: Connecting took too long, or a time-out of `response` passed.
+            BadResponse: The server does not speak HTTP.
+        """
+        verb = b"GET" if body is None else b"POST"
+        target = (self._prefix + path).encode("ascii", "backslashreplace")
+        length = b"" if body is None else b"Content-Length: %d\r\n" % len(body)
+        request = (verb, b" ", target, b" HTTP/1.1\r\n", self._head, length, b"\r\n", body or b"")
+        transport = self._reusable()
+        if transport is not None:
+            transport.set_protocol(response)
+            response.connection_made(transport)
+        else:
+            await self._connect(response, connect_s)
+        response.write(request)
+        await response.head()
+        return response
+
+    def done(self, response: HttpResponse) -> None:
+        """Keep the connection of an answer that was read to its end, and close any other."""
+        transport = response.detach()
+        if transport is not None and response.is_reusable:
+            self._idle.append((transport, time.monotonic()))
+        elif transport is not None:
+            transport.abort()  # a good server stops generating at that
+
+    def close(self) -> None:
+        """Close idle connections."""
+        for transport, _ in self._idle:
+            transport.abort()
+        self._idle.clear()
+
+    def _reusable(self) -> asyncio.Transport | None:
+        while self._idle:
+            transport, since = self._idle.pop()
+            if not transport.is_closing() and time.monotonic() - since < _IDLE_S:
+                return transport
+            transport.abort()
+        return None
+
+    async def _connect(self, response: HttpResponse, connect_s: float) -> None:
+        """Connect to the first address that answers; each has its share of the time."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + connect_s
+        try:
+            addresses = await self._looked_up()
+            for index, (address, port) in enumerate(addresses, 1 - len(addresses)):
+                try:
+                    async with asyncio.timeout((until - loop.time()) / (1 - index)):
+                        await loop.create_connection(
+                            lambda: response,
+                            address,
+                            port,
+                            ssl=self._tls,
+                            server_hostname=self._host if self._tls else None,
+                        )
+                        return
+                except OSError:  # a time-out is one, too
+                    if index == 0:
+                        raise
+        except TimeoutError:
+            raise TimedOut(f"{self.url} took too long to connect") from None
+        except OSError as error:
+            raise Unreachable(f"{self.url}: {error}") from error
+
+    async def _looked_up(self) -> tuple[tuple[str, int], ...]:
+        if time.monotonic() > self._addresses_until:
+            loop = asyncio.get_running_loop()
+            found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+            self._addresses = tuple(dict.fromkeys((str(at[0]), int(at[1])) for *_, at in found))
+            self._addresses_until = time.monotonic() + _LOOKED_UP_S
+        return self._addresses
+
+
+class HttpResponse(asyncio.Protocol):
+    """The answer to one request, as it comes.
+
+    Args:
+        url: Of the server; messages name it.
+
+    Attributes:
+        status: 0 before it is known.
+        headers: Names in lower case.
+        body: What has come of it, unless a subclass takes it in its own way.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.body = bytearray()
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._error: ModelError | None = None
+        self._complete = False
+
+    async def head(self) -> None:
+        """Wait for status and headers; raises as `HttpServer.send`."""
+        while not self.status and self._error is None:
+            await self._more()
+        if not self.status and self._error is not None:
+            raise self._error
+
+    async def whole(self) -> bytes:
+        """Wait for all of the body; raises as `HttpServer.send`."""
+        while not self._complete:
+            if self._error is not None:
+                raise self._error
+            await self._more()
+        return bytes(self.body)
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether another request may follow on its connection."""
+        return self._complete and self._error is None and bool(self._parser.should_keep_alive())
+
+    def expire(self, seconds: float) -> None:
+        """Fail after so many seconds; an earlier time-out no longer counts."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(
+            seconds, self._fail, TimedOut(f"{self.url} took too long")
+        )
+
+    def write(self, request: tuple[bytes, ...]) -> None:
+        """Send the request."""
+        assert self._transport is not None
+        self._transport.writelines(request)
+
+    def detach(self) -> asyncio.Transport | None:
+        """Take nothing more in; returns the connection."""
+        if self._timer is not None:
+            self._timer.cancel()
+        transport, self._transport = self._transport, None
+        return transport
+
+    async def _more(self) -> None:
+        """Wait until something has come."""
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _fail(self, error: ModelError) -> None:
+        if self._error is None and not self._complete:
+            self._error = error
+        self._wake()
+
+    # --- asyncio.Protocol -------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the connection."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's has another class
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._fail(BadResponse(f"{self.url}: not HTTP: {error}"))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Tell an answer that is whole from one that broke off."""
+        sized = "content-length" in self.headers or "transfer-encoding" in self.headers
+        if self.status and not sized:  # such a body ends with its connection
+            self.on_message_complete()
+        elif self.status:
+            self._fail(BadResponse(f"{self.url}: the answer broke off"))
+        else:
+            self._fail(Unreachable(f"{self.url}: {error or 'the connection was closed'}"))
+
+    # --- httptools --------------------------------------------------------------------------
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header."""
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        """Keep the status."""
+        self.status = self._parser.get_status_code()
+        self._wake()
+
+    def on_body(self, data: bytes) -> None:
+        """Keep a part of the body."""
+        self.body += data
+
+    def on_message_complete(self) -> None:
+        """The answer is whole."""
+        self._complete = True
+        self._wake()

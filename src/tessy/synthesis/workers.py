@@ -1,0 +1,352 @@
+"""Several processes that write the samples of one run (`--workers N`).
+
+    the run's process   opens the models, starts the workers, shows the progress
+    a worker            writes its share of the samples to the run's journal
+
+A question belongs to one worker, by a hash of its id. *Exactly once* holds as in one process: the
+journal takes each sample's end once. A worker that died is started again and goes on from its last
+checkpoint. Workers inherit the lock of the run's folder, and end when the run's process ends.
+
+    python -m tessy.synthesis.workers   is a worker; the first line of its input is its `Assignment`
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import hashlib
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from tessy import errors
+from tessy.boundary.batcher import PredictorBatcher
+from tessy.boundary.registry import load_all
+from tessy.config import Config
+from tessy.data import questions
+from tessy.errors import Outage, TessyError
+from tessy.loop import run_loop
+from tessy.method.chunks import ChunkSizes
+from tessy.method.trajectory import Role
+from tessy.models.open import open_models
+from tessy.models.session import Model
+from tessy.runs.counters import Counters
+from tessy.runs.journal import Journal
+from tessy.runs.plan import plan
+from tessy.synthesis.context import RunContext
+from tessy.synthesis.methods import method_of
+from tessy.synthesis.scheduler import first_of, write_samples
+from tessy.synthesis.signals import until_stopped
+from tessy.synthesis.verification import open_verifier
+
+_MOST_DEATHS = 3
+"""Workers that may die, without a sample that ended since, before the run stops."""
+_POLL_S = 0.5
+_STOP_S = 5.0
+_LOG_TAIL = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a worker needs to write its share.
+
+    Attributes:
+        source: The questions.
+        limit: Take only the first lines of them.
+        journal: The run's.
+        config: The run's settings, as JSON; models that this machine serves are URLs in it.
+        date: The run's date, as ISO text.
+        names: What records call the models, by role.
+        streamed: Roles whose thinking is read as a stream.
+        number: Of this process; another one for each start.
+        share: Which share of the questions it writes, from 0.
+        shares: How many shares there are.
+    """
+
+    source: str
+    limit: int | None
+    journal: str
+    config: dict[str, Any]
+    date: str
+    names: dict[str, str]
+    streamed: list[str]
+    number: int
+    share: int
+    shares: int
+
+
+async def write_with_workers(
+    context: RunContext,
+    source: str,
+    limit: int | None,
+    date: datetime.date,
+    lock: int,
+) -> None:
+    """Write all samples that have not ended, with several processes.
+
+    Args:
+        context: The run's; its counters show those of all workers.
+        source: The questions.
+        limit: Take only the first lines of them.
+        date: The run's.
+        lock: Descriptor of the lock of the run's folder, for the workers to hold as well.
+
+    Raises:
+        Outage: A model is gone, or workers die again and again.
+        TessyError: What a worker raised.
+    """
+    shares = share_count(context.config, context.models)
+    await context.journal.forget_workers()
+    workers = _Workers(context, lock)
+    assignments = [
+        Assignment(
+            source=source,
+            limit=limit,
+            journal=str(context.journal.path.absolute()),
+            config=share_of(_served(context), share, shares).model_dump(mode="json"),
+            date=date.isoformat(),
+            names={role.value: model.name for role, model in context.models.items()},
+            streamed=[role for role, model in context.models.items() if model.streamed],
+            number=0,
+            share=share,
+            shares=shares,
+        )
+        for share in range(shares)
+    ]
+    try:
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(workers.watch())
+            async with asyncio.TaskGroup() as running:
+                for assignment in assignments:
+                    running.create_task(workers.run(assignment))
+            watching.cancel()
+    except BaseExceptionGroup as found:
+        raise first_of(found) from None
+    finally:
+        await workers.collect()
+
+
+class _Workers:
+    """Starts workers, and starts them again when they die."""
+
+    def __init__(self, context: RunContext, lock: int) -> None:
+        self._context = context
+        self._lock = lock
+        self._finished = context.counters.finished  # before this start
+        self._failed = context.counters.failed.copy()
+        self._started = 0
+        self._deaths = 0
+        self._ended = 0  # samples, when a worker died last
+
+    async def watch(self) -> None:
+        """Keep the counters up to date."""
+        while True:
+            await asyncio.sleep(_POLL_S)
+            await self.collect()
+
+    async def collect(self) -> None:
+        """Add up what the workers have counted."""
+        counters = self._context.counters
+        counters.add_up(await self._context.journal.counted(), self._finished, self._failed)
+
+    async def run(self, assignment: Assignment) -> None:
+        """Have a share written; a worker that dies is replaced."""
+        while not await self._one(assignment):
+            await self.collect()
+            ended = self._context.counters.ended
+            self._deaths = 1 if ended > self._ended else self._deaths + 1
+            self._ended = ended
+
+    async def _one(self, assignment: Assignment) -> bool:
+        """Have one worker until it ends; returns whether it wrote all of its share."""
+        number = self._started
+        self._started += 1
+        with tempfile.TemporaryFile() as log:
+            async with _process(assignment, number, log, self._lock) as process:
+                assert process.stdout is not None
+                said = await process.stdout.read()
+                code = await process.wait()
+            if code == 0:
+                return True
+            if said:
+                raise _error(orjson.loads(said))
+            self._check_deaths(log)
+        return False
+
+    def _check_deaths(self, log: IO[bytes]) -> None:
+        if self._deaths >= _MOST_DEATHS:
+            log.seek(0)
+            said = log.read()[-_LOG_TAIL:].decode("utf-8", "replace").strip()
+            raise Outage(
+                f"workers die again and again: {said or 'they print nothing'}",
+                hint="--workers 1 shows what happens; the same command goes on",
+            )
+
+
+@asynccontextmanager
+async def _process(
+    assignment: Assignment, number: int, log: IO[bytes], lock: int
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A worker process; it is stopped when the context is left."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tessy.synthesis.workers",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=log,
+        pass_fds=[lock],
+        start_new_session=True,  # Ctrl-C is for the run's process, which stops the workers
+    )
+    try:
+        assert process.stdin is not None
+        process.stdin.write(orjson.dumps({**_fields(assignment), "number": number}) + b"\n")
+        yield process
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            try:
+                async with asyncio.timeout(_STOP_S):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+def _fields(assignment: Assignment) -> dict[str, Any]:
+    return {name: getattr(assignment, name) for name in Assignment.__slots__}
+
+
+def _served(context: RunContext) -> Config:
+    """The settings, with models that this process serves as URLs."""
+    models = {
+        role.value: model.settings.model_copy(
+            update={
+                "model": ",".join(
+                    f"{replica.client.base_url}#{replica.client.served_name}"
+                    for replica in model.servers.replicas
+                )
+            }
+        )
+        for role, model in context.models.items()
+    }
+    return context.config.model_copy(update=models)
+
+
+def share_count(config: Config, roles: Iterable[Role] = Role) -> int:
+    """How many workers have something to do: no more than samples or calls at once.
+
+    Args:
+        config: The run's settings.
+        roles: Whose models are called.
+    """
+    bounds = [config.of(role).concurrency for role in roles]
+    return min(config.workers, config.concurrency, *(bound for bound in bounds if bound))
+
+
+def share_of(config: Config, share: int, shares: int) -> Config:
+    """The settings of one worker: its share of what is done at once, of samples and of calls.
+
+    Args:
+        config: The run's.
+        share: Which share, from 0.
+        shares: How many there are; see `share_count`.
+    """
+
+    def own(count: int) -> int:
+        return max(1, count // shares + (share < count % shares))
+
+    models = {
+        role.value: model.model_copy(update={"concurrency": own(model.concurrency)})
+        for role in Role
+        if (model := config.of(role)).concurrency is not None
+    }
+    return config.model_copy(update={"concurrency": own(config.concurrency), **models})
+
+
+def belongs_to(sample_id: str, share: int, shares: int) -> bool:
+    """Whether a sample belongs to a share: a function of its id alone."""
+    digest = hashlib.blake2b(sample_id.encode(), digest_size=8).digest()
+    return int.from_bytes(digest) % shares == share
+
+
+def _error(said: dict[str, Any]) -> TessyError:
+    kind = getattr(errors, said["kind"], TessyError)
+    error: TessyError = kind(said["message"], hint=said["hint"])
+    return error
+
+
+# --- A worker -----------------------------------------------------------------------------------
+
+
+async def _work(assignment: Assignment) -> int:
+    """Write one share; returns the exit code."""
+    config = Config.model_validate(assignment.config)
+    method, date = method_of(config), datetime.date.fromisoformat(assignment.date)
+    predictors = load_all({role: config.predictor_of(role) for role in Role if method.judged})
+    read = questions.read(assignment.source, limit=assignment.limit, skip_bad=True)
+    async with (
+        open_verifier(config) as verifier,
+        open_models(
+            config,
+            date=date,
+            roles=method.needs(config),
+            streamed=frozenset(Role(role) for role in assignment.streamed),
+        ) as (opened, _),
+        Journal(Path(assignment.journal)) as journal,
+    ):
+        models: dict[Role, Model] = {
+            role: replace(model, name=assignment.names[role.value])
+            for role, model in opened.items()
+        }
+        todo = plan(read, config, await journal.ended(), await journal.failures(), retry=())
+        jobs = [job for job in todo.jobs if belongs_to(job.id, assignment.share, assignment.shares)]
+        sizes = ChunkSizes({role: config.of(role).chunk for role in Role})
+        with closing(PredictorBatcher(predictors)) as batcher:
+            context = RunContext(
+                config, models, batcher, journal, Counters(total=0), sizes, verifier
+            )
+            try:
+                stopped = await until_stopped(
+                    write_samples(context, jobs, worker=assignment.number)
+                )
+            finally:
+                context.counters.running = 0
+                await journal.checkpoint()
+                await journal.count(assignment.number, context.snapshot())
+    return 1 if stopped else 0
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)  # the run's process is gone
+
+
+def main() -> None:
+    """Be a worker."""
+    answer = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints goes to the log
+    assignment = Assignment(**orjson.loads(sys.stdin.buffer.readline()))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        code = run_loop(_work(assignment))
+    except TessyError as error:
+        said = {"kind": type(error).__name__, "message": str(error), "hint": error.hint}
+        answer.write(orjson.dumps(said))
+        answer.flush()
+        code = 2
+    os._exit(code)  # the thread that waits for the end of the input would hold us up
+
+
+if __name__ == "__main__":
+    main()
