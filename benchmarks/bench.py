@@ -22,7 +22,7 @@ from pathlib import Path
 
 import world
 
-from tessy.boundary.protocol import Passage
+from tessy.method.judgement import Passage
 from tessy.boundary.registry import load
 from tessy.boundary.training.evaluate import speed
 from tessy.boundary.training.segments import gold_file

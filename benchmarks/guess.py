@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 
-from tessy.boundary.protocol import Judgement, Passage
+from tessy.method.judgement import Judgement, Passage
 from tessy.boundary.registry import SHIPPED, load
 from tessy.boundary.training.segments import gold_file
 from tessy.method.trajectory import Role

@@ -33,7 +33,7 @@ from tessy.models.replicas import Replicas
 from tessy.models.session import Model
 from tessy.models.stream import Stream
 from tessy.models.templates import from_tokenizer
-from tessy.models.tokenizers import LocalCodec
+from tessy.models.tokenizers import LocalTokenizer
 from tessy.models.wire import Dialect
 from tessy.synthesis.cooperation import Session, think
 from tessy.testing.predictors import initials
@@ -65,7 +65,7 @@ class PlayedBack(Stream):
             self.data_received(part)
 
 
-def recorded(key: str, codecs: dict[Role, LocalCodec]) -> list[list[bytes]]:
+def recorded(key: str, codecs: dict[Role, LocalTokenizer]) -> list[list[bytes]]:
     """The spans of a question's thinking, each with the first word behind it."""
     words, at, made = world.thinking(key, WORDS), 0, []
     for number, length in enumerate(world.spans(key, WORDS)):
@@ -78,7 +78,7 @@ def recorded(key: str, codecs: dict[Role, LocalCodec]) -> list[list[bytes]]:
     return made
 
 
-def event(text: str, codec: LocalCodec) -> bytes:
+def event(text: str, codec: LocalTokenizer) -> bytes:
     """An event as `ScriptedServer` sends it."""
     ids = codec._text.encode(text, add_special_tokens=False).ids
     choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": None, "token_ids": ids}
@@ -92,7 +92,7 @@ async def main(trajectories: int) -> None:
     folder = Path(tempfile.mkdtemp())
     world.write_tokenizers(folder)
     config = Config.model_validate(SETTINGS)
-    codecs = {role: LocalCodec(folder / role) for role in Role}
+    codecs = {role: LocalTokenizer(folder / role) for role in Role}
     predictor = initials()
     judge = Judge(dict.fromkeys(Role, predictor))
     dialect = Dialect(extensions=True, id_prompts=True, return_ids={"return_token_ids": True})

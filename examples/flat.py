@@ -13,7 +13,7 @@ import sys
 import urllib.request
 
 from tessy.boundary.lexicon import LexiconPredictor
-from tessy.boundary.protocol import Passage
+from tessy.method.judgement import Passage
 from tessy.method.trajectory import Role
 from tessy.method.words import complete, units
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tessy.boundary.batcher import Tell
-from tessy.boundary.protocol import Judgement, Passage
+from tessy.method.judgement import Judgement, Passage
 from tessy.config import Config
 from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Role, Trajectory, Turn
@@ -102,7 +102,7 @@ class WordPredictor:
 class EagerPredictor(WordPredictor):
     """Judges a word by its first character, so it is sure of words that are not complete."""
 
-    eager = True
+    judges_partial_words = True
 
     def __init__(self) -> None:
         super().__init__(lambda before, word: not word[0].isdigit() and word[0] != "W")
@@ -110,10 +110,10 @@ class EagerPredictor(WordPredictor):
     def _judge(self, passage: Passage) -> Judgement:
         judgement = super()._judge(passage)
         if judgement.boundary is not None:
-            return judgement._replace(sure=True)
+            return judgement._replace(final=True)
         last = [word for word in units(passage.text) if word.word_end > word.word_start][-1:]
         if last and last[0].end > passage.judged and self._differs(passage, last[0]):
-            return Judgement(last[0].word_start, last[0].word_start, sure=True)
+            return Judgement(last[0].word_start, last[0].word_start, final=True)
         return judgement
 
 

@@ -45,9 +45,10 @@ _HOMES = {
 }
 
 if TYPE_CHECKING:
-    from tessy.boundary.protocol import Judgement, Passage, Predictor
+    from tessy.boundary.protocol import Predictor
     from tessy.config import Config
     from tessy.errors import TessyError
+    from tessy.method.judgement import Judgement, Passage
     from tessy.method.trajectory import Failure, Role
     from tessy.runs.counters import RunResult
     from tessy.synthesis.run import asynthesize, synthesize

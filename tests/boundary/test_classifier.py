@@ -11,7 +11,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from tessy.boundary import classifier
 from tessy.boundary.classifier import ClassifierPredictor
-from tessy.boundary.protocol import Passage, Scorer
+from tessy.boundary.protocol import Scorer
+from tessy.method.judgement import Passage
 from tessy.boundary.settings import ClassifierSettings, Thresholds
 from tessy.method.trajectory import Role
 from tessy.method.words import units
@@ -23,13 +24,13 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz .,\n0123456789"
 class Spoken:
     """A token is one character; letters are style, digits are capability; how sure is settable."""
 
-    def __init__(self, sure=4.0):
-        self.sure = sure
+    def __init__(self, final=4.0):
+        self.final = sure
         self.asked = []
 
     def __call__(self, ids):
         self.asked += [list(row) for row in ids]
-        return [[-self.sure if LETTERS[i].isdigit() else self.sure for i in row] for row in ids]
+        return [[-self.final if LETTERS[i].isdigit() else self.final for i in row] for row in ids]
 
 
 def predictor(network=None, **settings):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tessy.boundary.batcher import Judge
-from tessy.boundary.protocol import Judgement, Passage
+from tessy.method.judgement import Judgement, Passage
 from tessy.errors import PredictorError
 from tessy.method.trajectory import Role
 

@@ -11,7 +11,8 @@ import pytest
 from tessy.boundary import verbatim
 from tessy.boundary.lexicon import LONGEST_PHRASE, LexiconPredictor, spans
 from tessy.boundary.phrases import Place, read_phrases
-from tessy.boundary.protocol import Judgement, Passage, Predictor
+from tessy.boundary.protocol import Predictor
+from tessy.method.judgement import Judgement, Passage
 from tessy.method.trajectory import Role
 from tessy.method.turns import LOOKAHEAD_WORDS
 
@@ -111,7 +112,7 @@ def test_it_is_a_predictor() -> None:
 
 
 def test_a_student_is_stopped_at_capability() -> None:
-    assert judge("Okay, so dogs bark", role=Role.STUDENT) == Judgement(9, 9, sure=True)
+    assert judge("Okay, so dogs bark", role=Role.STUDENT) == Judgement(9, 9, final=True)
 
 
 def test_a_teacher_is_stopped_at_style() -> None:

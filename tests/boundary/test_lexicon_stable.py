@@ -13,7 +13,7 @@ from tessy.boundary import bookmarks, lexemes, lexicon, phrases, verbatim
 from tessy.boundary.kinds import Kind
 from tessy.boundary.kinds import kinds as kinds_of
 from tessy.boundary.lexicon import LONGEST_PHRASE, LexiconPredictor, spans
-from tessy.boundary.protocol import Judgement, Passage
+from tessy.method.judgement import Judgement, Passage
 from tessy.method.trajectory import Role
 from tessy.method.words import complete, units
 
@@ -204,7 +204,7 @@ def test_what_is_remembered_changes_no_judgement(
                     assert judgement[:2] == expected[:2]
                 else:  # sure of a word that is not complete, or of one before it
                     more = passage._replace(text=text[:end] + "x y ")
-                    assert judgement.sure
+                    assert judgement.final
                     assert plain(more).boundary == judgement.boundary
                 settled = judgement.settled if judgement.boundary is None else judgement.boundary
                 judged = max(judged, min(settled, end)) if not passage.final else judged
@@ -268,18 +268,18 @@ def test_a_student_is_stopped_at_letters_that_begin_no_known_word(
     text: str, boundary: int | None
 ) -> None:
     assert judge(text, role=Role.STUDENT).boundary == boundary
-    assert judge(text, role=Role.STUDENT).sure is (boundary is not None)
+    assert judge(text, role=Role.STUDENT).final is (boundary is not None)
 
 
 def test_a_student_is_stopped_at_once_in_code() -> None:
     code = "x\n```\ny = 2\n"
-    assert judge("ma", context=code, role=Role.STUDENT) == Judgement(0, 0, sure=True)
+    assert judge("ma", context=code, role=Role.STUDENT) == Judgement(0, 0, final=True)
     assert judge("ma", context=code + "```\n", role=Role.STUDENT) == Judgement(None, 0)
 
 
 def test_a_teacher_is_not_stopped_before_a_word_is_complete() -> None:
     assert judge("It is 4. Wait", role=Role.TEACHER) == Judgement(None, len("It is 4."))
-    assert judge("It is 4. Wait", role=Role.TEACHER, final=True).sure is False
+    assert judge("It is 4. Wait", role=Role.TEACHER, final=True).final is False
 
 
 @settings(max_examples=1000, deadline=None)
@@ -289,8 +289,8 @@ def test_what_it_is_sure_of_stays_whatever_follows(
 ) -> None:
     end = data.draw(st.integers(0, len(text)))
     early = judge(text[:end], context=context, role=role)
-    assert early.sure is (early.boundary is not None)
-    if early.sure:
+    assert early.final is (early.boundary is not None)
+    if early.final:
         for longer in (text, text[:end] + more, text[:end] + more + text[end:]):
             late = judge(longer, context=context, role=role, final=final)
             assert late.boundary == early.boundary

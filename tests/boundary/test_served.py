@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from boundary.test_transformers import make
-from tessy.boundary.protocol import Passage
+from tessy.method.judgement import Passage
 from tessy.boundary.registry import load
 from tessy.errors import AddressError, ConfigError, PredictorError
 from tessy.method.trajectory import Role

@@ -24,7 +24,7 @@ from transformers import (
 
 from boundary.test_transformers import make
 from tessy.boundary.classifier import ClassifierPredictor
-from tessy.boundary.protocol import Passage
+from tessy.method.judgement import Passage
 from tessy.boundary.registry import load
 from tessy.boundary.settings import ClassifierSettings, TrainSettings
 from tessy.boundary.tagger import Tagger, TaggerConfig

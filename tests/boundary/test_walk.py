@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessy.boundary.protocol import Judgement, Passage
+from tessy.method.judgement import Judgement, Passage
 from tessy.boundary.training.segments import Segment
 from tessy.boundary.training.walk import labellings, truth, walk
 from tessy.method.trajectory import Role

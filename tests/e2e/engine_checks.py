@@ -8,7 +8,7 @@ from pathlib import Path
 from commands import tessy
 from conftest import lines
 from tessy.config import Sampling
-from tessy.models.capabilities import probe, stops_early
+from tessy.models.probe import probe, stops_early
 from tessy.models.client import Client
 from tessy.models.following import ReadAll
 from tessy.models.wire import Completion, Encoded, Request

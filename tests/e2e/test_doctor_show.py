@@ -16,7 +16,7 @@ from tessy.errors import JournalError
 from tessy.method.trajectory import Role
 from tessy.runs.folder import RunFolder
 from tessy.runs.progress import STYLES
-from tessy.runs.reader import Reader
+from tessy.runs.reader import JournalReader
 from tessy.testing import EchoScript, Latency, LoopScript, ScriptedServer
 from tessy.testing.faults import Fault
 
@@ -242,8 +242,8 @@ async def test_show_paints_each_word_in_the_colour_of_who_wrote_it(made):
 
 async def test_show_adds_what_was_discarded_away_where_it_fell(made):
     colours = {"FORCE_COLOR": "1", "COLORTERM": "truecolor", "TERM": "xterm-256color"}
-    with Reader(RunFolder(made)) as reader:
-        entry = reader.entry("q0")
+    with JournalReader(RunFolder(made)) as reader:
+        entry = reader.ended_sample("q0")
     discards = entry.trace["discards"]
     assert len(discards) > 1
     without = await tessy("show", made, "q0", **WIDE, **colours)
@@ -333,7 +333,7 @@ async def test_show_of_a_journal_that_was_overwritten(tmp_path, made, arguments)
 def under_way(run) -> list[str]:
     """What the journal's checkpoints know to be under way; empty before there is a journal."""
     try:
-        with Reader(RunFolder(run)) as reader:
+        with JournalReader(RunFolder(run)) as reader:
             return reader.running()
     except JournalError:
         return []
@@ -360,7 +360,7 @@ async def test_show_of_a_run_that_was_killed(tmp_path, tokenizers):
     done = await tessy("show", run, "q0", **WIDE)
     assert done.code == 0, done.err
     assert "(under way)" in done.out
-    with Reader(RunFolder(run)) as reader:
+    with JournalReader(RunFolder(run)) as reader:
         kept = "".join(turn.kept for turn in reader.turns("q0"))
     assert kept.strip()
     assert squeezed(kept).strip() in untagged(done.out)

@@ -12,7 +12,7 @@ from commands import start, tessy
 from conftest import lines, two_servers, until, write_questions
 from tessy.errors import JournalError
 from tessy.runs.folder import RunFolder
-from tessy.runs.reader import Reader
+from tessy.runs.reader import JournalReader
 from tessy.testing import Latency
 
 FORMATS = {
@@ -106,7 +106,7 @@ async def test_a_run_that_goes_on_is_exported_as_far_as_it_is(tmp_path, tokenize
 
     def ended():
         try:
-            with Reader(folder) as reader:
+            with JournalReader(folder) as reader:
                 return len(reader.ids(99))
         except JournalError:  # it is only just being made
             return 0

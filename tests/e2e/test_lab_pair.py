@@ -24,7 +24,7 @@ from tessy.method.trajectory import Role
 from tessy.models import local, weights
 from tessy.models.address import parse
 from tessy.runs.folder import RunFolder
-from tessy.runs.reader import Reader
+from tessy.runs.reader import JournalReader
 
 pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")
 
@@ -166,8 +166,8 @@ async def test_the_pair_writes_together_with_nothing_else_given(tmp_path):
         ]
     assert sum(right) / len(right) >= 0.85
     assert sum(bool(re.search(r"\d", text)) for text in teachers) / len(teachers) > 0.9
-    with Reader(RunFolder(tmp_path / "run")) as run:
-        sure = [value for entry in run.entries(failed=False) for value in entry.trace["confidence"]]
+    with JournalReader(RunFolder(tmp_path / "run")) as run:
+        sure = [value for entry in run.ended(failed=False) for value in entry.trace["confidence"]]
     assert len(sure) >= len(records)  # the report shows how sure the predictor was
 
 

@@ -15,7 +15,7 @@ from tessy.config import ModelSettings
 from tessy.models import local, weights
 from tessy.models.address import parse
 from tessy.models.client import Client
-from tessy.models.tokenizers import Piece, ServerCodec
+from tessy.models.tokenizers import Piece, ServerTokenizer
 from tiny_models import write_gguf, write_models
 
 pytestmark = pytest.mark.models
@@ -29,7 +29,7 @@ async def test_streams_of_ids_that_are_left(name):
         local.serve(path, slots=2, context_tokens=1024) as url,
         Client(url, "", settings) as client,
     ):
-        codec = ServerCodec(client)
+        codec = ServerTokenizer(client)
         prompt = await codec.encode(Piece("One, two, three, four,"), begin=True)
         await check_streams(client, prompt)
 

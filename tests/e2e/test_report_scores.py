@@ -14,7 +14,7 @@ from commands import tessy
 from made_runs import STUDENT, TEACHER, Made, answer, last, turn, write_run
 from scoring_server import ScoringServer, logprobs
 from tessy.models.templates import from_tokenizer
-from tessy.models.tokenizers import LocalCodec, Piece
+from tessy.models.tokenizers import LocalTokenizer, Piece
 from tessy.report.gather import sources
 from tessy.report.scoring import weights
 from tessy.report.scoring.score import Texts, score
@@ -53,7 +53,7 @@ async def by_one_pass(student):
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(student, dtype=torch.float32).eval()
-    codec = LocalCodec(student)
+    codec = LocalTokenizer(student)
     format_ = from_tokenizer(student, name="x", arguments={}, date=datetime.date(2026, 1, 2))
     sums = {"student": [0.0, 0], "teacher": [0.0, 0], "answer": [0.0, 0]}
     for number in range(4):

@@ -17,7 +17,7 @@ from commands import start
 from e2e.test_sft import ENVIRONMENT, PATIENCE_S, run
 from tessy.errors import JournalError
 from tessy.runs.folder import RunFolder
-from tessy.runs.reader import Reader
+from tessy.runs.reader import JournalReader
 from training.made import sample, student, write
 
 QUESTIONS = 16
@@ -64,8 +64,8 @@ def curve(folder) -> list[dict]:
 
 def ended(folder) -> int:
     """Samples of a run that have ended so far."""
-    with suppress(JournalError), Reader(RunFolder(folder)) as reader:
-        return sum(1 for _ in reader.entries())
+    with suppress(JournalError), JournalReader(RunFolder(folder)) as reader:
+        return sum(1 for _ in reader.ended())
     return 0
 
 

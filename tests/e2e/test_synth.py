@@ -7,7 +7,7 @@ import pytest
 from commands import tessy
 from conftest import lines, two_servers, write_questions
 from tessy.runs.folder import RunFolder
-from tessy.runs.reader import Reader
+from tessy.runs.reader import JournalReader
 from tessy.testing import Latency
 
 
@@ -100,8 +100,8 @@ async def test_the_same_data_whatever_the_chunk_size(tmp_path, tokenizers):
             done = await tessy("synth", questions, "--out", out, *options, *chunks)
             assert done.code == 0, done.err
             contents.append([(r["messages"], r["spans"]) for r in lines(out / "dataset.jsonl")])
-            with Reader(RunFolder(out)) as reader:
-                asked = reader.entry("q0").trace["asked"]
+            with JournalReader(RunFolder(out)) as reader:
+                asked = reader.ended_sample("q0").trace["asked"]
             assert set(asked[:-1]) == {size}, "the journal says what each turn asked for"
     assert contents[0] == contents[1] == contents[2]
 

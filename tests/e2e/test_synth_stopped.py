@@ -10,13 +10,13 @@ from commands import start, tessy
 from conftest import lines, two_servers, until, write_questions
 from tessy.errors import JournalError
 from tessy.runs.folder import RunFolder
-from tessy.runs.reader import Reader
+from tessy.runs.reader import JournalReader
 from tessy.testing import Latency
 
 
 def turns_on_disk(folder: RunFolder, sample_id: str) -> int:
     try:
-        with Reader(folder) as reader:
+        with JournalReader(folder) as reader:
             return len(reader.turns(sample_id))
     except JournalError:
         return 0

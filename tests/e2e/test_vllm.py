@@ -20,11 +20,11 @@ from conftest import write_questions
 from engine_checks import asked, check_events, check_modes, check_streams, greedy
 from scoring_server import logprobs
 from tessy.config import ModelSettings
-from tessy.models.capabilities import probe
+from tessy.models.probe import probe
 from tessy.models.client import Client
 from tessy.models.following import ReadNothing
 from tessy.models.score import Way, prompt_logprobs, way_of
-from tessy.models.tokenizers import LocalCodec, Piece
+from tessy.models.tokenizers import LocalTokenizer, Piece
 from tiny_models import write_models
 
 PYTHON = os.environ.get("TESSY_VLLM_PYTHON", "")
@@ -104,7 +104,7 @@ def counts(url: str) -> dict[str, float]:
 @pytest.mark.parametrize("role", ["student", "teacher"])
 async def test_streams_of_ids_that_are_left(urls, models, role):
     settings = ModelSettings(model="http://x/v1", retries=2, event_tokens=6)
-    codec = LocalCodec(models[role])
+    codec = LocalTokenizer(models[role])
     prompt = await codec.encode(Piece("One, two, three, four,"))
     async with Client(urls[role], "", settings) as client:
         await check_streams(client, prompt)
@@ -113,7 +113,7 @@ async def test_streams_of_ids_that_are_left(urls, models, role):
 
 
 async def test_a_stream_that_is_left_generates_no_more(urls, models):
-    codec = LocalCodec(models["student"])
+    codec = LocalTokenizer(models["student"])
     prompt = await codec.encode(Piece("One, two, three, four,"))
     settings = ModelSettings(model="http://x/v1", retries=2)
     async with Client(urls["student"], "", settings) as client:
@@ -130,7 +130,7 @@ async def test_it_says_how_probable_a_prompt_is_as_transformers_does(urls, model
     import torch
     from transformers import AutoModelForCausalLM
 
-    codec = LocalCodec(models["student"])
+    codec = LocalTokenizer(models["student"])
     ids = await codec.encode(Piece("One, two, three, four, so " * 30))
     settings = ModelSettings(model="http://x/v1", retries=2)
     async with Client(urls["student"], "", settings) as client:

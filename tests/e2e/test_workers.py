@@ -14,7 +14,7 @@ import pytest
 from commands import start, tessy
 from conftest import faulty, lines, two_servers, until, write_questions
 from tessy.runs.folder import RunFolder
-from tessy.runs.reader import Reader
+from tessy.runs.reader import JournalReader
 from tessy.testing import Latency
 
 SLOW = Latency(first_token_s=0.005, token_s=0.001)
@@ -38,7 +38,7 @@ def under_way(run: Path) -> list[str]:
     """Samples that have begun and not ended."""
     if not (run / "run.toml").exists():
         return []
-    with Reader(RunFolder(run)) as reader:
+    with JournalReader(RunFolder(run)) as reader:
         return reader.running()
 
 

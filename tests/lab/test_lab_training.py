@@ -23,7 +23,7 @@ from tessy.lab.settings import LabSettings, settings_for
 from tessy.lab.train import train
 from tessy.lab.vocabulary import CONTROL, write_vocabulary
 from tessy.method.trajectory import Role
-from tessy.models.tokenizers import LocalCodec, Piece
+from tessy.models.tokenizers import LocalTokenizer, Piece
 from tessy.models.weights import lab_folder
 from texts import any_text, model_text
 
@@ -108,7 +108,7 @@ def test_an_example_is_prompt_and_response_as_synthesis_lays_them_out(encoders, 
 @pytest.mark.parametrize("role", Role)
 def test_a_question_is_encoded_as_the_client_encodes_it(encoders, role, tmp_path):
     folder = write_vocabulary(role, tmp_path / role, seed=0)
-    codec = LocalCodec(folder)
+    codec = LocalTokenizer(folder)
     encoder = encoders[role]
     pieces = encoder.format.opening([{"role": "user", "content": "Spell: cat"}])
 

@@ -21,7 +21,7 @@ from simulation import (
     session,
     together,
 )
-from tessy.boundary.protocol import Judgement
+from tessy.method.judgement import Judgement
 from tessy.data import record
 from tessy.data.questions import Question
 from tessy.method.trajectory import Failure, Outcome, Part, Role, SampleFailed, Trajectory, Turn

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from simulation import EagerPredictor, WordPredictor
-from tessy.boundary.protocol import Judgement
+from tessy.method.judgement import Judgement
 from tessy.errors import PredictorError
 from tessy.method.reading import Reading
 from tessy.method.trajectory import Role, Trajectory
@@ -117,5 +117,5 @@ def test_progress_a_word_that_is_needed_is_waited_for(eager):
     for piece, certain in (("1", False), ("2", False), (" ", True)):
         for end in reading.grow(piece):
             reading.view(end)
-            reading.take(Judgement(0, 0, sure=True))
+            reading.take(Judgement(0, 0, final=True))
         assert (reading.boundary is not None) is certain

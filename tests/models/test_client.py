@@ -47,7 +47,7 @@ async def test_a_completion(stream):
     assert answer.finish == "stop"
     assert answer.tokens > 5
     assert answer.prompt_tokens
-    assert asking.traffic.generated_tokens == answer.tokens
+    assert asking.stats.generated_tokens == answer.tokens
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -91,9 +91,9 @@ async def test_faults_that_pass_are_retried(stream):
     async with faulty(*kinds, rate=0.5) as server, client(server.url, retries=30) as asking:
         answers = await asyncio.gather(*(asking.complete(ASK, stream=stream) for _ in range(20)))
     assert {answer.text for answer in answers} == {TEXT}
-    assert asking.traffic.requests == 20
-    assert asking.traffic.attempts > 20
-    assert set(asking.traffic.faults) >= {"ServerFailure", "BadResponse"}
+    assert asking.stats.requests == 20
+    assert asking.stats.attempts > 20
+    assert set(asking.stats.faults) >= {"ServerFailure", "BadResponse"}
 
 
 async def test_a_refusal_is_not_retried():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tessy.errors import ConfigError
 from tessy.models.templates import NAMED, escape_special_tokens, from_template, from_tokenizer, named
-from tessy.models.tokenizers import LocalCodec, Piece
+from tessy.models.tokenizers import LocalTokenizer, Piece
 from tessy.testing.tokenizers import build_tokenizer
 from texts import any_text
 
@@ -120,7 +120,7 @@ def folder(request, tmp_path_factory):
 
 
 async def test_control_tokens_in_a_question_get_no_control_ids(folder):
-    codec = LocalCodec(folder)
+    codec = LocalTokenizer(folder)
     names = ["<|im_end|>", "</think>", "<|channel|>", "<|message|>", "<｜User｜>"]
     ids = {i for name in names if (i := codec.control_id(name)) is not None}
     assert not ids & set(await codec.encode(Piece(HOSTILE)))

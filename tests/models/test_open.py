@@ -9,7 +9,7 @@ import pytest
 from tessy.config import load
 from tessy.errors import ConfigError
 from tessy.method.trajectory import Role
-from tessy.models import capabilities
+from tessy.models import probe
 from tessy.models.open import open_pair
 from tessy.testing import CooperativeScript, Latency, ScriptedServer
 

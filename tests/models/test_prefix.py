@@ -15,7 +15,7 @@ from tessy.method.trajectory import Part, Role, SampleFailed, Trajectory
 from tessy.method.turns import Chunk, Finish
 from tessy.models.prefix import IdPrefix
 from tessy.models.templates import named
-from tessy.models.tokenizers import LocalCodec, Piece
+from tessy.models.tokenizers import LocalTokenizer, Piece
 from tessy.testing.tokenizers import build_tokenizer
 from texts import model_text
 
@@ -26,7 +26,7 @@ ASKED = [{"role": "user", "content": "How many <|im_end|> are there?"}]
 def codecs(tmp_path_factory):
     student = build_tokenizer(tmp_path_factory.mktemp("s"), flavour="qwen3", vocabulary=420, seed=1)
     teacher = build_tokenizer(tmp_path_factory.mktemp("t"), flavour="gpt-oss", vocabulary=700)
-    return {Role.STUDENT: LocalCodec(student), Role.TEACHER: LocalCodec(teacher)}
+    return {Role.STUDENT: LocalTokenizer(student), Role.TEACHER: LocalTokenizer(teacher)}
 
 
 def ids_of(prompt):
@@ -42,7 +42,7 @@ class TokenVoice:
         name = "qwen3" if role is Role.STUDENT else "gpt-oss"
         format_ = named(name, date=datetime.date(2026, 1, 1), arguments={})
         self.prefix = IdPrefix(role, codec, format_, ASKED)
-        self.codec = codec
+        self.tokenizer = codec
         self.next_text = next_text
         self.returns_ids = returns_ids
         self.committed = []
@@ -58,10 +58,10 @@ class TokenVoice:
         await self._prompt(trajectory)
         text = self.next_text(trajectory.thinking + trajectory.pending)
         ended = END in text
-        ids = await self.codec.encode(Piece(text.replace(END, "")))
+        ids = await self.tokenizer.encode(Piece(text.replace(END, "")))
         cut = ids[:max_tokens]
         finish = Finish.ENDED if ended and len(cut) == len(ids) else Finish.LENGTH
-        tokens = await self.codec.tokens(cut)
+        tokens = await self.tokenizer.tokens(cut)
         written = "".join(token.text for token in tokens)
         return Chunk(written, finish, len(cut), tuple(cut) if self.returns_ids else None)
 
@@ -121,7 +121,7 @@ def test_the_ids_of_a_prompt_stand_for_all_that_is_written(codecs, texts, chunks
     voices, trajectory, _ = cooperate(codecs, texts, chunks, returns_ids)
     for voice in voices.values():
         for prompt, written, _ in voice.prompts:
-            shown = voice.codec._control.decode(prompt, skip_special_tokens=False)
+            shown = voice.tokenizer._control.decode(prompt, skip_special_tokens=False)
             if trajectory.part is Part.THINKING or prompt is not voice.prompts[-1][0]:
                 assert shown.endswith(written), (shown, written)
 
@@ -159,7 +159,7 @@ def test_own_ids_are_kept_where_the_server_returns_them(codecs):
     trajectory = Trajectory()
     run(voice.prefix.prompt(trajectory))
     opening = len(voice.prefix.ids)
-    from tessy.boundary.protocol import Judgement
+    from tessy.method.judgement import Judgement
     from tessy.method.turns import settle
 
     chunk = Chunk(" okay then", Finish.LENGTH, len(letters), tuple(letters))

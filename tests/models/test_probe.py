@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestServer
 
 from tessy.config import ModelSettings, Sampling
 from tessy.errors import ModelError, NotAStream, Refused
-from tessy.models.capabilities import probe
+from tessy.models.probe import probe
 from tessy.models.client import Client
 from tessy.models.wire import Request
 from tessy.testing import EchoScript, ScriptedServer, build_tokenizer

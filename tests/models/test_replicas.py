@@ -101,7 +101,7 @@ async def test_when_all_are_gone_the_last_one_is_tried_to_the_end():
             await server.__aexit__(None, None, None)
         with pytest.raises(Unreachable):
             await servers.complete(seat, ASK)
-        attempts = [replica.client.traffic.attempts for replica in servers.replicas]
+        attempts = [replica.client.stats.attempts for replica in servers.replicas]
         assert sorted(attempts) == [2, 3]
         assert not await servers.is_alive()
 

@@ -103,7 +103,7 @@ async def test_what_broke_off_is_tried_again_from_its_beginning():
         completion, _ = await client.follow(ASK, ReadAll)
     assert completion.text == " two three"
     assert len(asked) == 2
-    assert client.traffic.faults == {"BadResponse": 1}
+    assert client.stats.faults == {"BadResponse": 1}
 
 
 async def test_a_server_that_says_nothing_is_given_up():
@@ -133,7 +133,7 @@ async def test_a_readers_own_error_is_not_the_servers():
         with pytest.raises(ValueError, match="mine"):
             await client.follow(ASK, Broken)
     assert len(asked) == 1
-    assert not client.traffic.faults
+    assert not client.stats.faults
 
 
 @contextmanager

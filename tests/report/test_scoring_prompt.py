@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from made_runs import STUDENT, TEACHER, Made, answer, ending, last, turn
 from tessy.models.templates import named
-from tessy.models.tokenizers import LocalCodec, Token
+from tessy.models.tokenizers import LocalTokenizer, Token
 from tessy.report.figures.figures import Bootstrap
 from tessy.report.figures.likelihood import AUTHORS, likelihood
 from tessy.report.figures.sample import sample
@@ -25,7 +25,7 @@ FORMAT = named("qwen3", date=datetime.date(2026, 1, 1), arguments={})
 
 @pytest.fixture(scope="module")
 def codec(tmp_path_factory):
-    return LocalCodec(
+    return LocalTokenizer(
         build_tokenizer(tmp_path_factory.mktemp("t"), flavour="qwen3", vocabulary=600, seed=1)
     )
 
@@ -81,7 +81,7 @@ def test_authors_of_words_whose_tokens_do_not_cross_a_seam(codec):
 
 
 def test_tokens_that_do_not_spell_the_text_are_refused(codec):
-    class Deaf(LocalCodec):
+    class Deaf(LocalTokenizer):
         def __init__(self):
             pass
 

@@ -13,7 +13,7 @@ from tessy.config import ModelSettings, Sampling
 from tessy.errors import ServerFailure
 from tessy.models.client import Client
 from tessy.models.templates import from_tokenizer
-from tessy.models.tokenizers import LocalCodec
+from tessy.models.tokenizers import LocalTokenizer
 from tessy.models.wire import Request
 from tessy.report.gather import sources
 from tessy.report.scoring.score import Texts, score
@@ -33,7 +33,7 @@ class Asks:
     name, key, longest, at_once = "asks", "asks", None, AT_ONCE
 
     def __init__(self, server: ScriptedServer, client: Client, folder, later) -> None:
-        self.codec = LocalCodec(folder)
+        self.tokenizer = LocalTokenizer(folder)
         date = datetime.date(2026, 1, 2)
         self.format = from_tokenizer(folder, name="x", arguments={}, date=date)
         self._server, self._client, self._later = server, client, later

@@ -20,7 +20,7 @@ from tessy.report.viewer.filters import Filter
 from tessy.report.viewer.index import Index, index_path
 from tessy.report.viewer.search import Search
 from tessy.runs.folder import RunFolder
-from tessy.runs.reader import Reader, export
+from tessy.runs.reader import JournalReader, write_dataset
 from tessy.verifiers.responses import read_responses
 from written import Written, write_run
 
@@ -47,8 +47,8 @@ names = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size
 def check(folder: RunFolder) -> None:
     """Whoever opens runs finds the one sample of this one."""
     asyncio.run(write_run(folder, [Written("only")]))
-    with Reader(folder) as reader:
-        assert [entry.id for entry in reader.entries()] == ["only"]
+    with JournalReader(folder) as reader:
+        assert [entry.id for entry in reader.ended()] == ["only"]
     export(folder)
     console = Console(file=StringIO(), record=True)
     paint_list(console, folder.path, 5)

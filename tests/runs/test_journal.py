@@ -17,7 +17,7 @@ from tessy.method.trajectory import Failure, Outcome, Part, Role, Turn
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Ending, Journal
 from tessy.runs.packing import turn_from_json, turn_to_json
-from tessy.runs.reader import Reader
+from tessy.runs.reader import JournalReader
 from texts import any_text
 
 turns = st.builds(
@@ -97,12 +97,12 @@ def test_exactly_once_over_any_order_of_notes_ends_and_restarts(tmp_path_factory
         await journal.__aexit__(None, None, None)
 
     asyncio.run(work())
-    with Reader(folder) as reader:
-        assert {entry.id: entry.failure for entry in reader.entries()} == ended
+    with JournalReader(folder) as reader:
+        assert {entry.id: entry.failure for entry in reader.ended()} == ended
         assert set(reader.running()) == {name for name, found in noted.items() if found}
         for name, found in noted.items():
             assert reader.turns(name) == found
-        assert [e.id for e in reader.entries()] == sorted(ended)
+        assert [e.id for e in reader.ended()] == sorted(ended)
 
 
 async def test_the_turns_of_a_sample_go_when_it_ends(tmp_path):
@@ -174,8 +174,8 @@ def test_what_was_reported_as_finished_is_there_after_kill_9(tmp_path, reported)
     rest = child.stdout.read().split()
     child.wait()
     last = int(rest[-1]) if rest else last
-    with Reader(RunFolder(tmp_path)) as reader:
-        found = [entry.id for entry in reader.entries()]
+    with JournalReader(RunFolder(tmp_path)) as reader:
+        found = [entry.id for entry in reader.ended()]
     assert len(found) >= last + 1
     assert found == [f"s{n}" for n in range(len(found))]
 
@@ -207,7 +207,7 @@ async def test_turns_that_could_not_be_written_leave_no_gap(tmp_path):
             await journal.checkpoint()
         await journal._ask("pragma query_only = off")
         journal.note("s", three, 3.0, 3)
-    with Reader(RunFolder(tmp_path)) as reader:
+    with JournalReader(RunFolder(tmp_path)) as reader:
         assert reader.turns("s") == [one, two, three]
 
 
@@ -216,7 +216,7 @@ def test_what_is_no_journal_is_named(tmp_path):
     with pytest.raises(JournalError, match=r"journal\.sqlite"):
         Journal(tmp_path / "journal.sqlite")
     with pytest.raises(JournalError, match="is no run"):
-        Reader(RunFolder(tmp_path / "nothing"))
+        JournalReader(RunFolder(tmp_path / "nothing"))
 
 
 def test_a_journal_of_a_later_version_is_refused(tmp_path):
@@ -261,6 +261,6 @@ async def test_a_full_disk_is_an_error_and_loses_nothing_that_was_reported(tmp_p
 
         with pytest.raises(JournalError, match="full"):
             await write_on()
-    with Reader(RunFolder(tmp_path)) as reader:
-        found = [entry.id for entry in reader.entries()]
+    with JournalReader(RunFolder(tmp_path)) as reader:
+        found = [entry.id for entry in reader.ended()]
     assert found == [f"s{n}" for n in range(1, len(found) + 1)]

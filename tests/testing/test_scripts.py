@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tessy.boundary.protocol import Passage
+from tessy.method.judgement import Passage
 from tessy.method.trajectory import Role
 from tessy.testing import CooperativeScript, EchoScript, LoopScript, SilentScript
 from tessy.testing.plans import STYLE, UNICODE_STYLE

@@ -7,8 +7,8 @@ from typing import NamedTuple, TypeVar
 
 from tessy.boundary.kinds import State
 from tessy.boundary.lexemes import Lexeme
-from tessy.boundary.protocol import Passage
 from tessy.boundary.verbatim import stretches, stretches_from
+from tessy.method.judgement import Passage
 
 _REMEMBERED = 4096
 """Texts, and contexts, that are remembered at most; the one that was left longest is forgotten."""

@@ -22,8 +22,8 @@ from typing import Protocol
 
 from tokenizers import Tokenizer
 
-from tessy.boundary.protocol import Judgement, Passage
 from tessy.boundary.settings import ClassifierSettings
+from tessy.method.judgement import Judgement, Passage
 from tessy.method.trajectory import Role
 from tessy.method.words import Unit, complete, is_neutral, units
 

@@ -42,8 +42,8 @@ from tessy.boundary.lexemes import (
     without_shown,
 )
 from tessy.boundary.phrases import lexicon
-from tessy.boundary.protocol import Judgement, Passage
 from tessy.boundary.verbatim import stretches
+from tessy.method.judgement import Judgement, Passage
 from tessy.method.trajectory import Role
 from tessy.method.words import complete, is_neutral, units
 
@@ -59,7 +59,7 @@ class LexiconPredictor:
 
     name = "lexicon"
     batched = False
-    eager = True
+    judges_partial_words = True
 
     def __init__(self) -> None:
         self._memory = Memory()
@@ -113,7 +113,7 @@ def _judge(passage: Passage, memory: Memory) -> Judgement:
     words = known + without_shown(shown, fresh)
     boundary, settled = _first_other(passage, words, state)
     if boundary is not None:
-        return Judgement(boundary, boundary, sure=not passage.final)
+        return Judgement(boundary, boundary, final=not passage.final)
     settled = max(settled, mark.settled)
     rest, state = words[state.at :], replace(state, at=0)
     outside = mark.outside

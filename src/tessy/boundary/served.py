@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -71,7 +71,7 @@ class ServedNetwork:
         payload = {"input": ids, "task": "token_classify", "use_activation": True}
         if name:
             payload["model"] = name
-        async with Client(base_url, name, self._settings) as client:
+        with closing(Client(base_url, name, self._settings)) as client:
             answer = await client.post("/pooling", payload)
         rows = answer.get("data") if isinstance(answer, dict) else None
         if not isinstance(rows, list) or len(rows) != len(ids):

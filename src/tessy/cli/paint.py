@@ -13,11 +13,11 @@ from rich.text import Text
 from tessy.data import record
 from tessy.data.pieces import Piece, pieces
 from tessy.errors import InputError
-from tessy.method.trajectory import Role, Trajectory, latest
+from tessy.method.trajectory import Role, Trajectory
 from tessy.printable import visible
 from tessy.runs.folder import RunFolder
 from tessy.runs.progress import STYLES
-from tessy.runs.reader import Entry, Reader
+from tessy.runs.reader import EndedSample, JournalReader
 
 _FORMAT = "dim"
 _DISCARDED = "strike dim"
@@ -40,7 +40,7 @@ def paint_list(console: Console, run: Path, limit: int) -> None:
     Raises:
         JournalError: There is no run.
     """
-    with Reader(RunFolder(run)) as reader:
+    with JournalReader(RunFolder(run)) as reader:
         ended = reader.ids(limit)
         for sample_id, reason in ended:
             end = Text(reason or "finished", style="red" if reason else "green")
@@ -56,22 +56,22 @@ def paint_sample(console: Console, run: Path, sample_id: str, *, discarded: bool
         InputError: The run has no such sample.
         JournalError: There is no run.
     """
-    with Reader(RunFolder(run)) as reader:
-        entry = reader.entry(sample_id)
-        turns = reader.turns(sample_id) if entry is None else []
+    with JournalReader(RunFolder(run)) as reader:
+        entry = reader.ended_sample(sample_id)
+        written = reader.written(sample_id)
         some = [name for name, _ in reader.ids(5)] + reader.running()[:5]
-    if entry is None and not turns:
+    if entry is None and not written.turns:
         has = (
             f"it has {', '.join(map(visible, some[:5]))}, …" if some else "nothing ended in it yet"
         )
         raise InputError(f"{run} has no sample {sample_id!r}", hint=has)
     if entry is None:
-        _paint_running(console, Trajectory.replay(latest(turns)))
+        _paint_running(console, written.drafts[-1].trajectory)
     else:
         _paint_entry(console, entry, discarded=discarded)
 
 
-def _paint_entry(console: Console, entry: Entry, *, discarded: bool) -> None:
+def _paint_entry(console: Console, entry: EndedSample, *, discarded: bool) -> None:
     made = orjson.loads(entry.record)
     question = [m["content"] for m in made["messages"] if m["role"] == "user"]
     if question:
@@ -135,7 +135,7 @@ def _style(piece: Piece) -> str:
     return style + (" underline" if piece.forced else "")
 
 
-def _numbers(stats: dict[str, Any], entry: Entry) -> str:
+def _numbers(stats: dict[str, Any], entry: EndedSample) -> str:
     kept = stats["student_tokens"] + stats["teacher_tokens"]
     share = f"{100 * stats['teacher_tokens'] / kept:.0f}%" if kept else "–"
     gone = stats["student_discarded_tokens"] + stats["teacher_discarded_tokens"]

@@ -11,7 +11,7 @@ from tessy.data.questions import Questions
 from tessy.errors import InputError
 from tessy.evaluation.measure import Run, Standing, standing_of
 from tessy.runs.folder import RunFolder
-from tessy.runs.reader import Entry, Reader
+from tessy.runs.reader import EndedSample, JournalReader
 from tessy.verifiers.protocol import Outcome
 
 _STANDINGS = {
@@ -33,7 +33,7 @@ def runs_of(folder: RunFolder, read: Questions, *, several: bool, group: str | N
     """
     asked = {question.id for question in read.good}
     groups = groups_of(read, group)
-    with Reader(folder) as reader:
+    with JournalReader(folder) as reader:
         return [run for run in _runs(reader, groups, several=several) if run.question in asked]
 
 
@@ -55,8 +55,8 @@ def groups_of(read: Questions, column: str | None) -> dict[str, str]:
     return {question.id: str(question.extra[column]) for question in read.good}
 
 
-def _runs(reader: Reader, groups: dict[str, str], *, several: bool) -> Iterator[Run]:
-    for entry in reader.entries():
+def _runs(reader: JournalReader, groups: dict[str, str], *, several: bool) -> Iterator[Run]:
+    for entry in reader.ended():
         question = entry.id.rpartition("#")[0] if several else entry.id
         made = orjson.loads(entry.record)
         stats = made["stats"]
@@ -70,7 +70,7 @@ def _runs(reader: Reader, groups: dict[str, str], *, several: bool) -> Iterator[
         )
 
 
-def _standing(entry: Entry, made: dict[str, Any]) -> Standing:
+def _standing(entry: EndedSample, made: dict[str, Any]) -> Standing:
     if entry.failure is not None:
         return standing_of(entry.failure)
     return _STANDINGS[Outcome(made["verdict"]["outcome"])]

@@ -14,7 +14,7 @@ from tessy.errors import ExportError
 from tessy.exporting.sample import Sample, check
 from tessy.exporting.schema import from_row
 from tessy.runs.folder import RunFolder
-from tessy.runs.reader import Reader
+from tessy.runs.reader import JournalReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Source:
 
     def _rows(self) -> Iterator[tuple[str, Any]]:
         if self.run:
-            with Reader(self.run) as reader:
+            with JournalReader(self.run) as reader:
                 for number, record in enumerate(reader.records(), 1):
                     yield f"{self.given}: sample {number}", orjson.loads(record)
             return
@@ -76,7 +76,7 @@ def find(given: str) -> Source:
                 f"{path} is no run: it has no {folder.journal.name}",
                 hint="give a run's folder, or a file of records such as RUN/dataset.jsonl",
             )
-        with Reader(folder):
+        with JournalReader(folder):
             return Source(given, folder)
     next(rows(given, ExportError, what="data sets"), None)
     return Source(given)

@@ -13,10 +13,10 @@ from rich.text import Text
 from tessy.config import Config, Sampling
 from tessy.errors import TessyError
 from tessy.method.trajectory import Role
-from tessy.models.capabilities import LONG_PROMPT, Abilities, stops_early
 from tessy.models.client import Client
 from tessy.models.open import check, open_one
-from tessy.models.wire import Request
+from tessy.models.probe import LONG_PROMPT, stops_early
+from tessy.models.wire import Capabilities, Request
 from tessy.printable import visible
 
 _GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0)
@@ -30,7 +30,7 @@ class Finding:
         role: Whose it is.
         address: How it is named.
         error: Why synthesis can't work with it; None if it can.
-        abilities: What its server can do.
+        capabilities: What its server can do.
         format_name: The chat format that will be used.
         prompts: `token ids` or `text`.
         early_stop: Whether closing a stream ends the generation; None if that can't be told.
@@ -42,7 +42,7 @@ class Finding:
     role: Role
     address: str
     error: str | None = None
-    abilities: Abilities | None = None
+    capabilities: Capabilities | None = None
     format_name: str = ""
     prompts: str = ""
     early_stop: bool | None = None
@@ -77,15 +77,14 @@ async def _examine(config: Config, role: Role) -> Finding:
             opened = await open_one(config, role, today, stack, lambda _: None)
             finding = replace(
                 finding,
-                abilities=opened.abilities,
+                capabilities=opened.capabilities,
                 format_name=opened.format.name,
-                prompts="text" if opened.codec is None else "token ids",
+                prompts="text" if opened.tokenizer is None else "token ids",
                 notes=tuple(opened.notes),
             )
             cached, first_token_s = await _cache(opened.client)
-            context = opened.abilities.context_tokens
-            streams = opened.abilities.streaming
-            early = await stops_early(opened.client, context) if streams else None
+            streams = opened.capabilities.streams
+            early = await stops_early(opened.client) if streams else None
         except TessyError as error:
             return replace(finding, error=str(error))
     return replace(finding, cached_share=cached, first_token_s=first_token_s, early_stop=early)
@@ -116,22 +115,21 @@ def table(findings: list[Finding]) -> Table:
 
 
 def _column(finding: Finding) -> dict[str, Text]:
-    abilities = finding.abilities
-    known = abilities is not None
-    dialect = abilities.dialect if abilities else None
-    context = abilities.context_tokens if abilities else None
+    known = finding.capabilities is not None
+    found = finding.capabilities
+    context = found.context_tokens if found else None
     cached = "–" if finding.cached_share is None else f"{100 * finding.cached_share:.0f}%"
     seconds = "–" if finding.first_token_s is None else f"{1000 * finding.first_token_s:.0f} ms"
     return {
         "model": Text(visible(finding.address)),
         "works": _yes(finding.error is None, finding.error),
-        "served name": Text(visible(abilities.served_name) if abilities else "–"),
+        "served name": Text(visible(found.served_name) if found else "–"),
         "chat format": Text(finding.format_name or "–"),
         "prompts sent as": Text(finding.prompts or "–"),
-        "takes id prompts": _yes(dialect.id_prompts if dialect else None),
-        "returns ids": _yes(bool(dialect.return_ids) if dialect else None),
-        "top_k, min_p, stop ids": _yes(dialect.extensions if dialect else None),
-        "streams": _yes(abilities.streaming if abilities else None),
+        "takes id prompts": _yes(found.id_prompts if found else None),
+        "returns ids": _yes(bool(found.return_ids) if found else None),
+        "top_k, min_p, stop ids": _yes(found.extensions if found else None),
+        "streams": _yes(found.streams if found else None),
         "stops when closed": _yes(finding.early_stop if known else None),
         "prefix cache hit": Text(cached),
         "context": Text(f"{context:,} tokens" if context else "–"),

@@ -6,8 +6,9 @@ built in (`NAMED`). Which family a template belongs to is told by the control to
 by a model's name.
 
 What a user or a model wrote is never control: a question with `<|im_end|>` in it stays text.
-Prompts of ids encode such text without special tokens (`models.tokens`); text prompts have a
-word joiner put into anything that a server could take for a control token (`escape_special_tokens`).
+Prompts of ids encode such text without special tokens (`models.tokenizers`); text prompts have a
+word joiner put into anything that a server could take for a control token
+(`escape_special_tokens`).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from tessy.report.figures.sample import Sample, sample
 from tessy.report.figures.style import StyleCounts
 from tessy.report.traces import Chosen
 from tessy.runs.folder import RunFolder
-from tessy.runs.reader import Reader
+from tessy.runs.reader import JournalReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class Source:
             JournalError: The journal can't be read, or a record in it.
         """
         several = self.settings.get("samples_per_question", 1) > 1
-        with Reader(self.folder) as reader:
-            for entry in reader.entries(failed=failed):
+        with JournalReader(self.folder) as reader:
+            for entry in reader.ended(failed=failed):
                 try:
                     yield sample(
                         entry.id,
@@ -95,7 +95,7 @@ def sources(paths: Sequence[Path]) -> list[Source]:
     for place, path in zip(places, paths, strict=True):
         if places.count(place) > 1:
             raise InputError(f"{path} is named twice", hint="name each run once")
-        with Reader(RunFolder(path)):
+        with JournalReader(RunFolder(path)):
             pass
     settings = [_settings(RunFolder(path)) for path in paths]
     short = [f"{each.get('method', '?')} ({place.name})" for each, place in zip(settings, places)]  # noqa: B905
@@ -138,7 +138,7 @@ def gather(
     Raises:
         JournalError: The journal can't be read.
     """
-    with Reader(source.folder) as reader:
+    with JournalReader(source.folder) as reader:
         under_way = len(reader.running())
     gathered = Gathered(
         source, {}, under_way, Ledger(), Lengths(), Bags(vocabulary, tokenize), StyleCounts(),

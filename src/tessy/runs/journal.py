@@ -22,8 +22,18 @@ from typing import Any, Self
 
 import orjson
 
+from tessy.data.record import RejectedDraft
 from tessy.errors import JournalError
-from tessy.method.trajectory import DraftKey, Failure, Outcome, Part, Rejection, Role, Turn
+from tessy.method.trajectory import (
+    DraftKey,
+    Failure,
+    Outcome,
+    Part,
+    Rejection,
+    Role,
+    Trajectory,
+    Turn,
+)
 
 _VERSION = 2
 _BUSY_S = 60.0
@@ -104,6 +114,14 @@ class Written:
     def attempt(self) -> int:
         """The latest attempt."""
         return max((key.attempt for key in self.turns), default=0)
+
+    @property
+    def drafts(self) -> list[RejectedDraft]:
+        """All drafts in order; why the last one was rejected is known only if it was."""
+        return [
+            RejectedDraft(Trajectory.replay(turns), self.rejections.get(key, Rejection("")))
+            for key, turns in sorted(self.turns.items())
+        ]
 
     def add(self, blob: bytes) -> None:
         """Add a row of the table of turns."""

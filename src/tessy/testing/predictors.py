@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tessy.boundary.protocol import Judgement, Passage
+from tessy.method.judgement import Judgement, Passage
 from tessy.method.trajectory import Role
 from tessy.method.words import complete, units
 
@@ -62,7 +62,7 @@ class InitialPredictor:
                 continue
             if text[passage.judged + word.word_start].isdigit() != wants_digits:
                 start = passage.judged + word.start
-                return Judgement(boundary=start, settled=start, sure=True)
+                return Judgement(boundary=start, settled=start, final=True)
         whole = complete(text[passage.judged :], words, final=passage.final)
         settled = whole[-1].end if whole else 0
         return Judgement(boundary=None, settled=passage.judged + settled)

@@ -60,7 +60,7 @@ def question_key(head: str) -> str:
     """What stands for a question, whatever the chat format around it: the default key.
 
     It is the last user message, from the last user header to the next control token, without
-    white space and word joiners (which `tessy.models.templates.escape_special_tokens` puts in). If that message
+    white space and word joiners (see `models.templates.escape_special_tokens`). If that message
     holds a tag such as `[[q17]]`, the tag alone is the key: use one where the prompts of the two
     roles differ in more than the format (a reference answer, say). A prompt without a user
     header counts whole.

@@ -19,7 +19,7 @@ from tessy.data.questions import Questions
 from tessy.errors import ConfigError, MissingExtra
 from tessy.evaluation.collect import groups_of
 from tessy.evaluation.settings import complete, read
-from tessy.synthesis.tools import check_columns, verifier_of
+from tessy.synthesis.verification import check_columns, open_verifier
 from tessy.training.settings import EvalSettings, SFTSettings
 
 _DECIDING = ("limits", "verify", "samples_per_question", "seed")
@@ -136,7 +136,7 @@ def set_exam(settings: SFTSettings, out: Path) -> Exam | None:
 
 
 async def _check_verifier(config: Config, read: Questions) -> None:
-    async with verifier_of(config) as verifier:
+    async with open_verifier(config) as verifier:
         assert verifier is not None
         check_columns(verifier, read)
 

@@ -32,10 +32,10 @@ from tessy.config import Config
 from tessy.errors import ConfigError, ModelError, Outage, Refused, RunLocked, Unreachable
 from tessy.method.trajectory import Outcome, Part, Role, Trajectory, Turn
 from tessy.method.words import units
-from tessy.models.capabilities import takes_schemas
 from tessy.models.open import open_one
+from tessy.models.probe import takes_schemas
 from tessy.models.replicas import Replicas
-from tessy.models.session import ContextFull, Model
+from tessy.models.session import ContextFull, Model, ModelSession
 from tessy.printable import Say
 
 _BATCH = 64
@@ -257,13 +257,13 @@ async def by_model(config: Config, store: Store, progress: Progress, say: Say) -
         say("its server takes a JSON schema" if follows else "its server takes no JSON schema")
         model = Model(
             role=Role.STUDENT,
-            name=opened.abilities.served_name,
+            name=opened.name,
             servers=Replicas([opened.client]),
             format=opened.format,
-            codec=opened.codec,
+            tokenizer=opened.tokenizer,
             settings=config.student,
             context_tokens=min(
-                config.limits.context_tokens, opened.abilities.context_tokens or 2**31
+                config.limits.context_tokens, opened.capabilities.context_tokens or 2**31
             ),
             ends=(),
         )
@@ -300,10 +300,13 @@ async def _one(model: Model, segment: Segment, seed: int, store: Store) -> None:
 
 async def ask(model: Model, text: str, seed: int) -> str:
     """Ask a model for the style of a text; it answers at once, without thinking."""
-    voice = model.join([{"role": "user", "content": PROMPT + text}])
+    session = ModelSession(model, [{"role": "user", "content": PROMPT + text}], key="")
     trajectory = Trajectory()
     trajectory.apply(Turn(Role.STUDENT, Part.THINKING, Outcome.CUT_OFF))
     try:
-        return (await voice.answer(trajectory, _ANSWER_TOKENS, seed, _SCHEMA)).text
+        request = await session.request(trajectory, _ANSWER_TOKENS, seed, schema=_SCHEMA)
+        streams = model.servers.capabilities.streams
+        completion = await session.complete(request, stream=streams)
+        return (await session.chunk(request, completion, trajectory)).text
     finally:
-        voice.leave()
+        session.close()

@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
 
-from tessy.boundary.protocol import Passage, Predictor
+from tessy.boundary.protocol import Predictor
 from tessy.boundary.training.metrics import Counts, Figure, Labelling, count, figures
 from tessy.boundary.training.segments import Segment
 from tessy.boundary.training.walk import labellings, truth
 from tessy.errors import SegmentsError
+from tessy.method.judgement import Passage
 from tessy.method.trajectory import Role
 from tessy.method.words import units
 from tessy.printable import Say

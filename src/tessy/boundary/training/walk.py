@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tessy.boundary.protocol import Judgement, Passage, Predictor, Scorer
+from tessy.boundary.protocol import Predictor, Scorer
 from tessy.boundary.training.metrics import Labelling
 from tessy.boundary.training.segments import Segment, is_style, spans_of
+from tessy.method.judgement import Judgement, Passage
 from tessy.method.trajectory import Role
 from tessy.method.words import Unit, is_neutral, units
 

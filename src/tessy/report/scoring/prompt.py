@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tessy.method.trajectory import Part
 from tessy.models.templates import ChatFormat
-from tessy.models.tokenizers import Codec, Piece
+from tessy.models.tokenizers import Piece, Tokenizer
 from tessy.report.figures.likelihood import AUTHORS, Sums
 from tessy.report.figures.sample import Sample
 
@@ -36,7 +36,7 @@ class Unaligned(Exception):
     """The tokens of a text do not spell it, so nobody can say who wrote them."""
 
 
-async def prompt(sample: Sample, format_: ChatFormat, codec: Codec) -> Prompt:
+async def prompt(sample: Sample, format_: ChatFormat, codec: Tokenizer) -> Prompt:
     """Tokenise a finished sample.
 
     Raises:
@@ -71,7 +71,7 @@ def _add(made: Prompt, ids: Sequence[int], authors: Sequence[str | None]) -> Non
 
 
 async def _written(
-    text: str, ends: Sequence[tuple[int, str]], codec: Codec
+    text: str, ends: Sequence[tuple[int, str]], codec: Tokenizer
 ) -> tuple[list[int], list[str | None]]:
     """Ids of a text, each with the name of the stretch that its first character lies in."""
     ids: list[int] = []

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from tessy.models.templates import ChatFormat
-from tessy.models.tokenizers import Codec
+from tessy.models.tokenizers import Tokenizer
 from tessy.printable import Say
 
 
@@ -26,7 +26,7 @@ class Scorer(Protocol):
     name: str
     key: str
     format: ChatFormat
-    codec: Codec
+    codec: Tokenizer
     longest: int | None
     at_once: int
 

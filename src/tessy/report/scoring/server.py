@@ -14,7 +14,7 @@ from tessy.models.client import Client
 from tessy.models.open import open_one
 from tessy.models.score import Way, prompt_logprobs, way_of
 from tessy.models.templates import ChatFormat
-from tessy.models.tokenizers import Codec
+from tessy.models.tokenizers import Tokenizer
 from tessy.printable import Say
 from tessy.report.scoring.scorer import Scorer
 
@@ -28,7 +28,7 @@ class ServerScorer:
         self,
         clients: Sequence[Client],
         way: Way,
-        codec: Codec,
+        codec: Tokenizer,
         format_: ChatFormat,
         longest: int | None,
         at_once: int,
@@ -72,20 +72,19 @@ async def open_server(config: Config, date: datetime.date, say: Say) -> AsyncIte
                 "score",
                 hint="serve the student with vLLM, or give --student-weights FOLDER",
             )
-        if opened.codec is None:
+        if opened.tokenizer is None:
             raise ConfigError(
                 "scoring needs the student's tokenizer", hint="--student-tokenizer FOLDER-OR-ID"
             )
         clients = [replica.client for replica in opened.servers.replicas if replica.up]
-        for client in clients:
-            client.served_name = opened.client.served_name
+
         at_once = config.student.concurrency or _AT_ONCE * len(clients)
         yield ServerScorer(
             clients,
             way,
-            opened.codec,
+            opened.tokenizer,
             opened.format,
-            opened.abilities.context_tokens,
+            opened.capabilities.context_tokens,
             at_once,
-            opened.abilities.root,
+            opened.capabilities.root,
         )

@@ -16,7 +16,7 @@ from typing import Any
 
 from tessy.errors import ConfigError, MissingExtra
 from tessy.models.templates import ChatFormat, from_tokenizer
-from tessy.models.tokenizers import Codec, LocalCodec
+from tessy.models.tokenizers import LocalTokenizer, Tokenizer
 from tessy.printable import Say
 from tessy.report.scoring.scorer import Scorer
 
@@ -27,7 +27,7 @@ WINDOW = 512
 class WeightsScorer:
     """Reads texts with a model in this process, one after the other; see `Scorer`."""
 
-    def __init__(self, folder: Path, model: Any, codec: Codec, format_: ChatFormat) -> None:
+    def __init__(self, folder: Path, model: Any, codec: Tokenizer, format_: ChatFormat) -> None:
         self.name = f"{folder.name}, by transformers, in the chat format {format_.name}"
         self.key = f"{_identity(folder)}, {format_.name}"
         self.format, self.codec = format_, codec
@@ -80,7 +80,7 @@ async def open_weights(
             "--student-weights needs torch and transformers", hint="pip install 'tessy[train]'"
         ) from None
     place = tokenizer or folder
-    codec = LocalCodec(place)
+    codec = LocalTokenizer(place)
     format_ = from_tokenizer(place, name=place.name, arguments={}, date=date)
     if format_ is None:
         raise ConfigError(

@@ -14,7 +14,7 @@ from pathlib import Path
 from tessy.errors import TessyError
 from tessy.report.viewer.index import Index
 from tessy.runs.folder import RunFolder
-from tessy.runs.reader import Reader
+from tessy.runs.reader import JournalReader
 
 _FACTS_AT_ONCE = 250
 _TEXTS_AT_ONCE = 100
@@ -54,7 +54,7 @@ class Follower:
     """
 
     def __init__(self, folder: RunFolder) -> None:
-        with Reader(folder):
+        with JournalReader(folder):
             pass  # it is a run
         self.state = State()
         self.closed = False

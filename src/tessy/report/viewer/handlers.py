@@ -17,7 +17,7 @@ from tessy.report.viewer.follow import Follower
 from tessy.report.viewer.guard import Guard
 from tessy.report.viewer.search import PAGE, Search
 from tessy.runs.folder import RunFolder
-from tessy.runs.reader import Reader, UnderWay
+from tessy.runs.reader import JournalReader, UnfinishedSample
 
 FILES = {"view.css": "text/css", "view.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _ABOVE = 10
@@ -116,14 +116,14 @@ class Handlers:
             return self._folder.method()
         return None
 
-    def _under_way(self, wanted: Filter, page: int) -> Sequence[UnderWay]:
+    def _under_way(self, wanted: Filter, page: int) -> Sequence[UnfinishedSample]:
         if wanted.knows_endings:
             return ()
-        with Reader(self._folder) as reader:
+        with JournalReader(self._folder) as reader:
             if wanted.status is Status.RUNNING:
-                return reader.under_way(wanted.id, limit=PAGE, offset=(page - 1) * PAGE)
+                return reader.unfinished(wanted.id, limit=PAGE, offset=(page - 1) * PAGE)
             if wanted.status is None and page == 1:
-                return reader.under_way(wanted.id, limit=_ABOVE)
+                return reader.unfinished(wanted.id, limit=_ABOVE)
         return ()
 
     def _sample(self, wanted: Filter, sample_id: str) -> str | None:

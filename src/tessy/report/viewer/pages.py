@@ -19,7 +19,7 @@ from tessy.report.viewer.follow import State
 from tessy.report.viewer.search import PAGE, Listed, Neighbours
 from tessy.report.viewer.trace import Trace
 from tessy.runs.progress import duration, percent
-from tessy.runs.reader import UnderWay
+from tessy.runs.reader import UnfinishedSample
 
 
 def samples(
@@ -29,7 +29,7 @@ def samples(
     wanted: Filter,
     page: int,
     listed: Listed,
-    under_way: Sequence[UnderWay],
+    under_way: Sequence[UnfinishedSample],
     statuses: dict[str, int],
 ) -> str:
     """The list.

@@ -10,10 +10,11 @@ import orjson
 
 from tessy.data import record
 from tessy.data.pieces import Piece, pieces
-from tessy.method.trajectory import Failure, Trajectory, Turn, drafts
+from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder
+from tessy.runs.journal import Written
 from tessy.runs.progress import duration, percent
-from tessy.runs.reader import Entry, Reader
+from tessy.runs.reader import EndedSample, JournalReader
 
 _SHOWN = 2000
 """Characters of a column that are shown."""
@@ -77,20 +78,17 @@ def read(folder: RunFolder, sample_id: str) -> Trace | None:
     Raises:
         JournalError: The journal can't be read.
     """
-    with Reader(folder) as reader:
-        entry = reader.entry(sample_id)
-        turns = reader.turns(sample_id) if entry is None else []
-        if entry is None and not turns:  # it may have ended in between
-            entry = reader.entry(sample_id)
-        seconds, requests = reader.spent(sample_id)
+    with JournalReader(folder) as reader:
+        entry = reader.ended_sample(sample_id)
+        written = reader.written(sample_id)
+        if entry is None and not written.turns:  # it may have ended in between
+            entry = reader.ended_sample(sample_id)
     if entry is not None:
         return of_entry(entry)
-    if not turns:
-        return None
-    return of_turns(sample_id, turns, seconds, requests)
+    return of_written(sample_id, written) if written.turns else None
 
 
-def of_entry(entry: Entry) -> Trace:
+def of_entry(entry: EndedSample) -> Trace:
     """A sample that ended."""
     made: dict[str, Any] = orjson.loads(entry.record)
     answer = [] if entry.failure else made["messages"][-1:]
@@ -110,16 +108,9 @@ def of_entry(entry: Entry) -> Trace:
     )
 
 
-def of_turns(sample_id: str, turns: Sequence[Turn], seconds: float, requests: int) -> Trace:
-    """A sample that is under way: its latest draft, and those that were set aside.
-
-    Args:
-        sample_id: Unique in the run.
-        turns: Of all its drafts; at least one.
-        seconds: Spent on it.
-        requests: Calls to both models.
-    """
-    *others, trajectory = (Trajectory.replay(own) for _, own in sorted(drafts(turns).items()))
+def of_written(sample_id: str, written: Written) -> Trace:
+    """A sample that has not ended: its latest draft, and those before it."""
+    *others, (trajectory, _) = written.drafts
     trace, stats = record.trace(trajectory, others), record.stats(trajectory, others)
     content, spans = record.content(trajectory), record.spans(trajectory)
     return Trace(
@@ -132,7 +123,7 @@ def of_turns(sample_id: str, turns: Sequence[Turn], seconds: float, requests: in
         pieces=tuple(pieces(content, spans, trace["discards"])),
         drafts=_drafts(trace),
         share=_share(stats),
-        numbers=_numbers(stats, seconds, requests),
+        numbers=_numbers(stats, written.seconds, written.requests),
     )
 
 

@@ -9,7 +9,7 @@ from tessy.synthesis.sample import Draft, Sample
 
 async def write(sample: Sample) -> Draft:
     """Have the teacher write every other sample, from the first on, and the student the rest."""
-    theirs = student_only.write if sample.position % 2 else teacher_only.write
+    theirs = student_only.write if sample.job.position % 2 else teacher_only.write
     return await theirs(sample)
 
 
