@@ -1,72 +1,188 @@
-"""Two simulated models and a predictor, for tests of the method without a network.
+"""Two simulated servers and a predictor, for tests of the method without a network.
 
-The models are deterministic functions of the text so far, as greedy models are: what they write
-next depends on what is written and pending, not on how it was cut into chunks.
+All but the network is real: sessions, prefixes, leases, drafts. The models are deterministic
+functions of the text so far, as greedy models are: what they write next depends on what is written
+and pending, not on how it was cut into chunks. One character is one token.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from tessy.boundary.batcher import Tell
-from tessy.method.judgement import Judgement, Passage
+import orjson
+
+from tessy.boundary.batcher import PredictorBatcher
 from tessy.config import Config
+from tessy.data.questions import Question
 from tessy.method.chunks import ChunkSizes
-from tessy.method.trajectory import Role, Trajectory, Turn
-from tessy.method.turns import Chunk, Finish
+from tessy.method.judgement import Judgement, Passage
+from tessy.method.trajectory import DraftKey, Rejection, Role, Turn
 from tessy.method.words import Unit, complete, units
-from tessy.synthesis.cooperation import Session, answer, think
+from tessy.models.client import Client
+from tessy.models.replicas import Replicas
+from tessy.models.session import Model
+from tessy.models.templates import ChatFormat, Family
+from tessy.models.tokenizers import Piece, Token
+from tessy.models.wire import Capabilities, Completion, Event, Request
+from tessy.runs.counters import Counters
+from tessy.runs.journal import Written
+from tessy.runs.plan import Job
+from tessy.synthesis.context import RunContext
+from tessy.synthesis.cooperation import answer, think
+from tessy.synthesis.sample import Draft, Sample
 
 END = "\x00end"
+"""A model ends its thinking."""
+OPENS, CLOSES = "\x01", "\x02"
+"""Where a prompt's thinking and answer begin."""
+QUESTION = Question(0, "s", ({"role": "user", "content": "?"},))
 
 
-@dataclass
-class ScriptedVoice:
-    """Continues a text by what `next_text(text so far)` says; one character is one token."""
+class Characters:
+    """A tokenizer whose tokens are characters."""
 
-    next_text: Callable[[str], str]
-    answers: str = "the answer"
-    requests: int = 0
-    events: Sequence[int] = (1,)
-    """Characters of the events of a stream, over and over."""
+    async def encode(self, piece: Piece, *, begin: bool = False) -> list[int]:
+        return [ord(char) for char in piece.text]
 
-    async def follow(self, trajectory: Trajectory, max_tokens: int, seed: int, new_reader):
-        """As `continue_`, but in pieces, until the reader has enough of them."""
-        whole = await self.continue_(trajectory, max_tokens, seed)
-        reader, found = new_reader(), []
-        reader.begin(lambda event, error: found.append((event, error)))
-        ends, at = [], 0
-        for size in itertools.cycle(self.events):
-            if at >= len(whole.text):
-                return whole, reader
-            piece = whole.text[at : at + size]
-            at += len(piece)
-            ends.append(at)
-            reader.read(piece, len(ends))
-            if found:
-                ((event, error),) = found
-                if error:
-                    raise error
-                return Chunk(whole.text[: ends[event - 1]], Finish.LENGTH, ends[event - 1]), reader
+    async def tokens(self, ids: Sequence[int]) -> list[Token]:
+        return [Token((token,), chr(token)) for token in ids]
 
-    async def continue_(self, trajectory: Trajectory, max_tokens: int, seed: int) -> Chunk:
-        self.requests += 1
-        text = self.next_text(trajectory.thinking + trajectory.pending)
-        if not text:
-            return Chunk("", Finish.LENGTH, 0)
-        if (at := text.find(END)) >= 0 and at < max_tokens:
-            return Chunk(text[:at], Finish.ENDED, at + 1)
-        text = text[:at] if at >= 0 else text
-        return Chunk(text[:max_tokens], Finish.LENGTH, min(max_tokens, len(text)))
+    def control_id(self, text: str) -> int | None:
+        return None
 
-    async def answer(self, trajectory: Trajectory, max_tokens: int, seed: int) -> Chunk:
-        return Chunk(self.answers, Finish.ENDED, len(self.answers))
 
-    async def observe(self, before: str, turn: Turn, trajectory: Trajectory) -> None:
-        pass
+FORMAT = ChatFormat(
+    "simulated",
+    Family(opens=OPENS, closes=CLOSES, ends=("</think>",)),
+    begin=False,
+    _render=lambda messages: [Piece(message["content"], control=True) for message in messages],
+)
+
+
+class SimulatedStream:
+    """What a model writes, in events; see `EventStream`."""
+
+    def __init__(self, whole: Completion, sizes: Sequence[int]) -> None:
+        self._whole = whole
+        self._sizes = itertools.cycle(sizes)
+        self._read = 0
+        self._ended = False
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        text = self._whole.text
+        while self._read < len(text):
+            piece = text[self._read : self._read + next(self._sizes)]
+            self._read += len(piece)
+            yield Event(piece, None)
+        self._ended = True
+
+    def completion(self) -> Completion:
+        whole = self._whole
+        if self._ended:
+            return whole
+        ids = whole.ids and whole.ids[: self._read]
+        text = whole.text[: self._read]
+        return whole._replace(text=text, finish="length", tokens=self._read, ids=ids)
+
+
+class SimulatedClient(Client):
+    """A server that continues a text by what `next_text(text so far)` says.
+
+    Args:
+        next_text: It may write `END`, where it stops.
+        answers: What it answers.
+        events: Characters of the events of a stream, over and over.
+        returns_ids: It returns the ids of what it generated.
+    """
+
+    def __init__(
+        self,
+        next_text: Callable[[str], str],
+        answers: str = "the answer",
+        events: Sequence[int] = (1,),
+        *,
+        returns_ids: bool = True,
+    ) -> None:
+        settings = Config.model_validate({"student": {"model": "http://s/v1"}}).student
+        capabilities = Capabilities(extensions=True, id_prompts=True)
+        super().__init__("http://s/v1", "simulated", settings, capabilities)
+        self.next_text = next_text
+        self.answers = answers
+        self.events = events
+        self.returns_ids = returns_ids
+        self.prompts: list[str] = []
+
+    async def attempt(self, request: Request, *, stream: bool = False) -> Completion:
+        prompt = text_of(request)
+        self.prompts.append(prompt)
+        thinking, answering, _ = prompt.partition(OPENS)[2].partition(CLOSES)
+        if answering:
+            return Completion(self.answers, "stop", len(self.answers))
+        return self.thinks(thinking, request)
+
+    def thinks(self, text: str, request: Request) -> Completion:
+        written, ended, _ = self.next_text(text).partition(END)
+        if not written and not ended:
+            return Completion("", "length", 0)
+        if ended and len(written) < request.max_tokens:
+            return self._completion(written, "stop", len(written) + 1)
+        written = written[: request.max_tokens]
+        return self._completion(written, "length", len(written))
+
+    def _completion(self, text: str, finish: str, tokens: int) -> Completion:
+        ids = tuple(map(ord, text)) if self.returns_ids else None
+        return Completion(text, finish, tokens, ids=ids)
+
+    @asynccontextmanager
+    async def stream(self, request: Request) -> AsyncIterator[SimulatedStream]:
+        yield SimulatedStream(await self.attempt(request), self.events)
+
+
+def text_of(request: Request) -> str:
+    """The text of a prompt."""
+    prompt = request.prompt
+    ids = orjson.loads(b"".join(prompt.parts))
+    assert prompt.tokens == len(ids)
+    return "".join(map(chr, ids))
+
+
+def model_of(role: Role, client: Client, settings: Config, *, streamed: bool = False) -> Model:
+    return Model(
+        role=role,
+        name=f"the {role}",
+        servers=Replicas([client]),
+        format=FORMAT,
+        tokenizer=Characters(),
+        settings=settings.of(role),
+        context_tokens=100_000,
+        ends=("</think>",),
+        streamed=streamed,
+    )
+
+
+class Notes:
+    """A journal that keeps what is noted in a list."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[DraftKey, Turn | Rejection]] = []
+
+    def note(self, sample_id, key, entry, seconds, requests) -> None:
+        self.entries.append((key, entry))
+
+
+def written(entries: Sequence[tuple[DraftKey, Turn | Rejection]]) -> Written:
+    """What a journal has of a sample after these entries."""
+    found = Written()
+    for key, entry in entries:
+        if isinstance(entry, Turn):
+            found.turns.setdefault(key, []).append(entry)
+        else:
+            found.rejections[key] = entry
+    return found
 
 
 @dataclass
@@ -99,8 +215,8 @@ class WordPredictor:
         return kind != (passage.role is Role.STUDENT)
 
 
-class EagerPredictor(WordPredictor):
-    """Judges a word by its first character, so it is sure of words that are not complete."""
+class FirstCharacterPredictor(WordPredictor):
+    """Judges a word by its first character, so its boundaries at partial words are final."""
 
     judges_partial_words = True
 
@@ -134,38 +250,53 @@ def config(student_chunk: int = 20, teacher_chunk: int = 20, **limits: object) -
     return made.model_copy(update=update)
 
 
-def session(
-    student: ScriptedVoice,
-    teacher: ScriptedVoice,
+def context_of(clients, predictor, settings: Config, *, streamed=False, verifier=None):
+    """A run's context with simulated servers, by role."""
+    return RunContext(
+        config=settings,
+        models={
+            role: model_of(role, client, settings, streamed=streamed)
+            for role, client in clients.items()
+        },
+        batcher=PredictorBatcher(dict.fromkeys(Role, predictor)),
+        journal=Notes(),
+        counters=Counters(total=1),
+        sizes=ChunkSizes({role: settings.of(role).chunk for role in Role}),
+        verifier=verifier,
+    )
+
+
+def draft_of(
+    student: SimulatedClient,
+    teacher: SimulatedClient,
     predictor: WordPredictor,
     settings: Config,
     *,
     streamed: bool = False,
-) -> tuple[Session, list[Turn]]:
-    turns: list[Turn] = []
-
-    def ask(passage: Passage, tell: Tell) -> None:
-        tell(predictor.judge([passage])[0])
-
-    voices = {Role.STUDENT: student, Role.TEACHER: teacher}
-    roles = frozenset(Role)
-    made = Session(
-        sample_id="s",
-        config=settings,
-        voices=voices,  # type: ignore[arg-type]
-        ask=ask,
-        record=turns.append,
-        streamed=roles if streamed else frozenset(),
-        eager=roles if getattr(predictor, "eager", False) else frozenset(),
-        sizes=ChunkSizes({role: settings.of(role).chunk for role in Role}),
-    )
-    return made, turns
+    entries: Sequence[tuple[DraftKey, Turn]] = (),
+) -> Draft:
+    """A draft that both models write; `entries` were written at an earlier start."""
+    clients = {Role.STUDENT: student, Role.TEACHER: teacher}
+    context = context_of(clients, predictor, settings, streamed=streamed)
+    return Sample(context, Job(0, "s", QUESTION), written(entries)).draft()
 
 
-async def together(session: Session) -> None:
+def entries_of(draft: Draft) -> list[tuple[DraftKey, Turn | Rejection]]:
+    """What was noted since this start."""
+    return draft.context.journal.entries
+
+
+def turns_of(draft: Draft) -> list[Turn]:
+    return [entry for _, entry in entries_of(draft)]
+
+
+async def together(draft: Draft) -> None:
     """Have both write a sample as TESSY does."""
-    await think(session)
-    await answer(session)
+    try:
+        await think(draft)
+        await answer(draft)
+    finally:
+        draft.close()
 
 
 def run(coroutine):

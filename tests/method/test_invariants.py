@@ -1,4 +1,4 @@
-"""The named invariants of DESIGN that the method itself keeps, each tested under its name.
+"""The named invariants that the method itself keeps, each tested under its name (docs/method.md).
 
 *Exactly once* is in runs/test_journal.py and e2e/, *Stable prefix* in models/test_prefix.py.
 """
@@ -13,18 +13,28 @@ from hypothesis import strategies as st
 
 from simulation import (
     END,
-    EagerPredictor,
-    ScriptedVoice,
+    FirstCharacterPredictor,
+    SimulatedClient,
     WordPredictor,
     config,
+    draft_of,
     run,
-    session,
     together,
+    turns_of,
 )
-from tessy.method.judgement import Judgement
 from tessy.data import record
 from tessy.data.questions import Question
-from tessy.method.trajectory import Failure, Outcome, Part, Role, SampleFailed, Trajectory, Turn
+from tessy.method.judgement import Judgement
+from tessy.method.trajectory import (
+    DraftKey,
+    Failure,
+    Outcome,
+    Part,
+    Role,
+    SampleFailed,
+    Trajectory,
+    Turn,
+)
 from tessy.method.turns import LOOKAHEAD_WORDS, Chunk, Finish, passage, settle
 from tessy.method.words import units
 from texts import BLANKS, PIECES, any_text, model_text
@@ -37,11 +47,11 @@ WRONG = {
     "by digits": lambda before, word: not any(c.isdigit() for c in word),
 }
 
-EAGER = "by the first character"
+FIRST_CHARACTER = "by the first character"
 
 
 @st.composite
-def models(draw: st.DrawFn, *, may_be_silent: bool = True) -> ScriptedVoice:
+def models(draw: st.DrawFn, *, may_be_silent: bool = True) -> SimulatedClient:
     """A model whose next character is a function of the text so far, and which ends in time.
 
     If it may be silent, it writes nothing when asked at some lengths; then what is written
@@ -63,12 +73,12 @@ def models(draw: st.DrawFn, *, may_be_silent: bool = True) -> ScriptedVoice:
             written += alphabet[place % len(alphabet)]
         return written[len(text) :] + (END if len(written) >= length else "")
 
-    return ScriptedVoice(next_text)
+    return SimulatedClient(next_text)
 
 
 def cooperations(**kind: bool) -> st.SearchStrategy[tuple]:
     return st.tuples(
-        *(models(**kind), models(**kind), st.sampled_from([*sorted(WRONG), EAGER])),
+        *(models(**kind), models(**kind), st.sampled_from([*sorted(WRONG), FIRST_CHARACTER])),
         *(st.integers(1, 60), st.integers(1, 60), readings),
     )
 
@@ -80,24 +90,24 @@ readings = st.one_of(st.none(), st.lists(st.integers(1, 9), min_size=1, max_size
 cooperation = cooperations()
 
 
-def begin(case):
+def begin(case, entries=()):
     student, teacher, rule, student_chunk, teacher_chunk, events = case
-    predictor = EagerPredictor() if rule == EAGER else WordPredictor(WRONG[rule])
-    for voice in (student, teacher):
-        voice.events = events or (1,)
-    settings_ = config(student_chunk, teacher_chunk)
-    made, turns = session(student, teacher, predictor, settings_, streamed=events is not None)
-    return made, turns, predictor
+    predictor = FirstCharacterPredictor() if rule == FIRST_CHARACTER else WordPredictor(WRONG[rule])
+    for client in (student, teacher):
+        client.events = events or (1,)
+    settings_, streamed = config(student_chunk, teacher_chunk), events is not None
+    draft = draft_of(student, teacher, predictor, settings_, streamed=streamed, entries=entries)
+    return draft, predictor
 
 
 def attempt(case):
-    made, turns, predictor = begin(case)
+    draft, predictor = begin(case)
     failure = None
     try:
-        run(together(made))
+        run(together(draft))
     except SampleFailed as failed:
         failure = failed.failure
-    return made.trajectory, turns, failure, predictor
+    return draft.trajectory, turns_of(draft), failure, predictor
 
 
 @settings(deadline=None)
@@ -160,9 +170,9 @@ def test_progress_every_turn_writes_or_hands_over_and_the_run_ends(case):
 @given(st.sampled_from(["always style", "always capability"]), st.integers(1, 30), model_text)
 def test_progress_with_a_predictor_that_is_always_wrong_for_one_of_them(rule, chunk, text):
     assume(text.strip())
-    voice = ScriptedVoice(lambda so_far: text[len(so_far) :] + END)
+    client = SimulatedClient(lambda so_far: text[len(so_far) :] + END)
     predictor = WordPredictor(WRONG[rule])
-    made, _ = session(voice, voice, predictor, config(chunk, chunk))
+    made = draft_of(client, client, predictor, config(chunk, chunk))
     failure = None
     try:
         run(together(made))
@@ -183,12 +193,12 @@ def test_progress_both_models_are_always_called_wrong():
         done = len(so_far.split())
         return "".join(" " + word for word in words[done:]) + " " + END
 
-    voice = ScriptedVoice(next_text)
-    made, turns = session(voice, voice, Contrary(lambda *_: True), config(400, 400))
+    client = SimulatedClient(next_text)
+    made = draft_of(client, client, Contrary(lambda *_: True), config(400, 400))
     run(together(made))
     assert made.trajectory.thinking.split() == words
     assert all(span.forced for span in made.trajectory.spans[Part.THINKING])
-    assert len(turns) <= 2 * len(words) + 2
+    assert len(turns_of(made)) <= 2 * len(words) + 2
 
 
 @settings(deadline=None)
@@ -258,12 +268,11 @@ def test_replay_a_trajectory_is_the_fold_of_its_turns(case):
 def test_replay_a_sample_that_goes_on_from_any_turn_ends_the_same(case, data):
     trajectory, turns, failure, _ = attempt(case)
     assume(turns and failure is None)
-    made, more, _ = begin(case)
     cut = data.draw(st.integers(0, len(turns) - 1))
-    made.trajectory = Trajectory.replay(turns[:cut])
+    made, _ = begin(case, [(DraftKey(0, 0), turn) for turn in turns[:cut]])
     run(together(made))
     assert made.trajectory == trajectory
-    assert turns[:cut] + more == turns
+    assert turns[:cut] + turns_of(made) == turns
 
 
 @given(any_text, any_text, st.integers(0, 400), st.integers(0, 400), st.booleans())
@@ -308,12 +317,12 @@ def test_an_end_marker_that_began_in_pending_text_is_no_text(text, begun):
 
 
 def test_both_models_silent_is_no_progress():
-    silent = ScriptedVoice(lambda _: "")
-    made, turns = session(silent, silent, WordPredictor(WRONG["by digits"]), config())
+    silent = SimulatedClient(lambda _: "")
+    made = draft_of(silent, silent, WordPredictor(WRONG["by digits"]), config())
     with pytest.raises(SampleFailed) as failed:
         run(together(made))
     assert failed.value.failure is Failure.NO_PROGRESS
-    assert [t.role for t in turns] == [Role.STUDENT, Role.TEACHER]
+    assert [t.role for t in turns_of(made)] == [Role.STUDENT, Role.TEACHER]
 
 
 @pytest.mark.parametrize(
@@ -326,9 +335,9 @@ def test_both_models_silent_is_no_progress():
         ("one two three " * 9, Failure.REPETITION),
     ],
 )
-def test_an_answer_that_cannot_be_kept_is_discarded_away_whole_and_counted(answer, failure):
-    student = ScriptedVoice(lambda so_far: "okay" + END if not so_far else END, answers=answer)
-    made, _ = session(student, student, WordPredictor(WRONG["by digits"]), config())
+def test_an_answer_that_cannot_be_kept_is_discarded_whole_and_counted(answer, failure):
+    student = SimulatedClient(lambda so_far: "okay" + END if not so_far else END, answers=answer)
+    made = draft_of(student, student, WordPredictor(WRONG["by digits"]), config())
     found = None
     try:
         run(together(made))
@@ -344,13 +353,13 @@ def test_an_answer_that_cannot_be_kept_is_discarded_away_whole_and_counted(answe
     assert kept == (answer if failure and answer.strip() else "")
 
 
-def test_the_end_marker_behind_text_of_the_other_kind_does_not_count():
-    student = ScriptedVoice(lambda so_far: "okay x=1 done" + END if not so_far else "" + END)
-    teacher = ScriptedVoice(lambda so_far: " x=2" + END if "x=2" not in so_far else END)
-    made, turns = session(student, teacher, WordPredictor(WRONG["by digits"]), config(100, 100))
+def test_the_end_marker_after_text_of_the_other_kind_does_not_count():
+    student = SimulatedClient(lambda so_far: "okay x=1 done" + END if not so_far else "" + END)
+    teacher = SimulatedClient(lambda so_far: " x=2" + END if "x=2" not in so_far else END)
+    made = draft_of(student, teacher, WordPredictor(WRONG["by digits"]), config(100, 100))
     run(together(made))
     assert made.trajectory.thinking == "okay x=2"
-    assert turns[0] == Turn(
+    assert turns_of(made)[0]._replace(ids=None, asked=0) == Turn(
         Role.STUDENT,
         Part.THINKING,
         Outcome.HANDED_OVER,

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from simulation import EagerPredictor, WordPredictor
-from tessy.method.judgement import Judgement
+from simulation import FirstCharacterPredictor, SimulatedStream, WordPredictor
 from tessy.errors import PredictorError
+from tessy.method.judgement import Judgement
 from tessy.method.reading import Reading
 from tessy.method.trajectory import Role, Trajectory
 from tessy.method.words import complete, units
-from tessy.synthesis.cooperation import SpanReader
+from tessy.models.wire import Completion
+from tessy.synthesis import cooperation
 from texts import model_text
 
 pieces = st.lists(st.text(st.sampled_from("ab1 W\n，é"), min_size=1, max_size=5), max_size=20)
@@ -25,7 +26,7 @@ def views(reading, cut):
     """The views of a text that comes in pieces, none of which has a boundary."""
     shown = []
     for piece in cut:
-        for end in reading.grow(piece):
+        for end in reading.add(piece):
             view = reading.view(end)
             shown.append((view.text, view.judged))
             reading.take(Judgement(None, view.judged))
@@ -52,70 +53,109 @@ def test_each_word_is_shown_once_when_it_is_complete(cut):
     ]
 
 
-class Slow:
-    """Judges some time later, in any order of events."""
+class Judging:
+    """Judges at once, or some time later."""
 
-    def __init__(self, predictor, seed):
+    def __init__(self, predictor, seed=None):
         self.predictor = predictor
-        self.chance = random.Random(seed)
+        self.chance = random.Random(seed) if seed is not None else None
+        self.views = []
 
-    def ask(self, passage, tell):
-        judgement = self.predictor.judge([passage])[0]
-        delay = self.chance.randrange(3)
-
-        def later(left):
-            if left:
-                asyncio.get_running_loop().call_soon(later, left - 1)
-            else:
-                tell(judgement)
-
-        later(delay)
+    async def judge(self, passage):
+        self.views.append(passage)
+        for _ in range(self.chance.randrange(3) if self.chance else 0):
+            await asyncio.sleep(0)
+        return self.predictor.judge([passage])[0]
 
 
-async def read(ask, cut, eager):
-    """The event that was enough, and the reading."""
-    reader, enough = SpanReader(Reading(Trajectory(role=Role.TEACHER), eager=eager), ask), []
-    reader.begin(lambda event, error: enough.append((event, error)))
-    for event, piece in enumerate(cut, 1):
-        reader.read(piece, event)
-        await asyncio.sleep(0)
-    await reader.finish()
-    return enough, reader.reading.boundary
+def read(judging, cut, partial_words):
+    """What was read of a text, the boundary, and the views that were judged."""
+    stream = SimulatedStream(Completion("".join(cut), "length", 0), [len(c) for c in cut] or [1])
+    reading = Reading(Trajectory(role=Role.TEACHER), partial_words=partial_words)
+    asyncio.run(cooperation.read(stream, reading, judging))
+    return stream.completion().text, reading.boundary, getattr(judging, "views", [])
 
 
 @settings(deadline=None)
 @given(pieces, st.booleans(), st.integers(0, 99))
-def test_replay_a_slow_predictor_decides_what_a_quick_one_decides(cut, eager, seed):
+def test_replay_a_slow_predictor_decides_what_a_quick_one_decides(cut, partial_words, seed):
     def predictor():
-        return EagerPredictor() if eager else WordPredictor(lambda _, word: word[0].isdigit())
+        if partial_words:
+            return FirstCharacterPredictor()
+        return WordPredictor(lambda _, word: word[0].isdigit())
 
-    def quick(passage, tell):
-        tell(predictor().judge([passage])[0])
-
-    async def both():
-        return (
-            await read(quick, cut, eager),
-            await read(Slow(predictor(), seed).ask, cut, eager),
-        )
-
-    first, second = asyncio.run(both())
-    assert first == second
-    assert len(first[0]) <= 1
+    quick = read(Judging(predictor()), cut, partial_words)
+    assert quick == read(Judging(predictor(), seed), cut, partial_words)
 
 
-async def test_a_predictor_that_fails_ends_the_reading_once():
-    error = PredictorError("no")
-    enough, boundary = await read(lambda _, tell: tell(error), ["a ", "b ", "c "], eager=False)
-    assert enough == [(1, error)]
-    assert boundary is None
+def test_a_stream_is_left_at_the_event_that_decides():
+    predictor = WordPredictor(lambda _, word: word[0].isdigit())
+    text, boundary, views = read(Judging(predictor), ["ab ", "1", "2 ", "cd ", "3 "], False)
+    assert text == "ab 12 "
+    assert boundary.boundary == 3
+    assert [view.text for view in views] == ["ab ", "ab 12 "]
 
 
-@pytest.mark.parametrize("eager", [False, True])
-def test_progress_a_word_that_is_needed_is_waited_for(eager):
+def test_a_predictor_that_fails_ends_the_reading():
+    class Broken:
+        async def judge(self, passage):
+            raise PredictorError("no")
+
+    with pytest.raises(PredictorError, match="no"):
+        read(Broken(), ["a ", "b "], False)
+
+
+@pytest.mark.parametrize("partial_words", [False, True])
+def test_progress_a_word_that_is_needed_is_waited_for(partial_words):
     """The first word has to be kept, so a boundary at it is not certain before it is complete."""
-    reading = Reading(Trajectory(idle=1), eager=eager)
+    reading = Reading(Trajectory(idle=1), partial_words=partial_words)
     for piece, certain in (("1", False), ("2", False), (" ", True)):
-        for end in reading.grow(piece):
+        for end in reading.add(piece):
             reading.view(end)
             reading.take(Judgement(0, 0, final=True))
         assert (reading.boundary is not None) is certain
+
+
+# --- End markers --------------------------------------------------------------------------------
+
+ENDS = ("</think>", "<|end|>")
+marked = st.text(st.sampled_from("ab <>/|th"), max_size=30)
+sizes_of_pieces = st.lists(st.integers(1, 5), min_size=1, max_size=5)
+
+
+def shown(before, text, sizes):
+    """What may be judged of a text that comes in pieces, and whether a marker ended it."""
+    reading = Reading(Trajectory(pending=before), ENDS, partial_words=True)
+    at = number = seen = 0
+    while at < len(text) and not reading.ended:
+        size = sizes[number % len(sizes)]
+        seen = max((seen, *reading.add(text[at : at + size])))
+        number, at = number + 1, at + size
+    return reading.view(seen).text[len(before) :], reading.ended
+
+
+def beginning(text):
+    """Characters at the end of a text that a marker may have begun with."""
+    return max(n for end in ENDS for n in range(len(end)) if text.endswith(end[:n]))
+
+
+@given(marked, marked, st.sampled_from(ENDS), sizes_of_pieces)
+def test_a_marker_never_shows_however_it_is_cut(text, after, marker, sizes):
+    found, ended = shown("", text + marker + after, sizes)
+    assert ended
+    assert text.startswith(found)
+
+
+@given(marked, marked, sizes_of_pieces)
+def test_all_other_text_shows_but_what_may_still_become_a_marker(before, text, sizes):
+    whole = before + text
+    assume(not any(end in whole for end in ENDS))
+    found, ended = shown(before, text, sizes)
+    assert not ended
+    assert found == text[: len(text) - min(len(text), beginning(whole))]
+
+
+@given(st.integers(1, 7), marked)
+def test_a_marker_that_began_in_pending_text_ends_the_reading(begun, after):
+    marker = ENDS[0]
+    assert shown("okay " + marker[:begun], marker[begun:] + after, [3])[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+from contextlib import closing
 
 import pytest
 
@@ -16,9 +17,7 @@ from tessy.errors import (
     TimedOut,
     Unreachable,
 )
-from tessy.models.client import Client
-from tessy.models.faults import retry_after_s, wait_s
-from tessy.models.following import ReadNothing
+from tessy.models.client import Client, retry_after_s, wait_s
 from tessy.models.wire import Request
 from tessy.testing import EchoScript, Fault, Faults, Latency, ScriptedServer, SilentScript
 
@@ -31,7 +30,7 @@ def settings(retries: int = 0, **more) -> ModelSettings:
     return ModelSettings.model_validate({"model": "http://x/v1", "retries": retries, **more})
 
 
-def client(url: str, retries: int = 0, **more) -> Client:
+def client(url: str, retries: int = 0, **more):
     return Client(url, "scripted", settings(retries, **more))
 
 
@@ -41,7 +40,8 @@ def faulty(*kinds: Fault, rate: float = 1.0) -> ScriptedServer:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_completion(stream):
-    async with ScriptedServer(EchoScript(TEXT)) as server, client(server.url) as asking:
+    async with ScriptedServer(EchoScript(TEXT)) as server:
+        asking = client(server.url)
         answer = await asking.complete(ASK, stream=stream)
     assert answer.text == TEXT
     assert answer.finish == "stop"
@@ -63,7 +63,8 @@ async def test_a_completion(stream):
     ],
 )
 async def test_each_fault_is_an_error_of_its_own(fault, error, stream):
-    async with faulty(fault) as server, client(server.url) as asking:
+    async with faulty(fault) as server:
+        asking = client(server.url)
         with pytest.raises(error):
             await asking.complete(ASK, stream=stream)
 
@@ -71,7 +72,8 @@ async def test_each_fault_is_an_error_of_its_own(fault, error, stream):
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_server_that_never_answers_times_out(stream):
     patience = {"timeouts": Timeouts(first_token_s=0.2, total_s=0.4).model_dump()}
-    async with faulty(Fault.TIMEOUT) as server, client(server.url, **patience) as asking:
+    async with faulty(Fault.TIMEOUT) as server:
+        asking = client(server.url, **patience)
         with pytest.raises(TimedOut):
             await asking.complete(ASK, stream=stream)
 
@@ -80,7 +82,8 @@ async def test_the_first_token_has_a_time_out_of_its_own():
     slow = Latency(first_token_s=0.0, token_s=0.05)
     patience = {"timeouts": Timeouts(first_token_s=0.3, total_s=30).model_dump()}
     server = ScriptedServer(EchoScript(TEXT), latency=slow)
-    async with server, client(server.url, **patience) as asking:
+    async with server:
+        asking = client(server.url, **patience)
         answer = await asking.complete(ASK, stream=True)
     assert answer.text == TEXT  # it took longer than 0.3 s in all, but its first token did not
 
@@ -88,7 +91,8 @@ async def test_the_first_token_has_a_time_out_of_its_own():
 @pytest.mark.parametrize("stream", [False, True])
 async def test_faults_that_pass_are_retried(stream):
     kinds = (Fault.SERVER_ERROR, Fault.RATE_LIMIT, Fault.TRUNCATED, Fault.GARBAGE, Fault.DISCONNECT)
-    async with faulty(*kinds, rate=0.5) as server, client(server.url, retries=30) as asking:
+    async with faulty(*kinds, rate=0.5) as server:
+        asking = client(server.url, retries=30)
         answers = await asyncio.gather(*(asking.complete(ASK, stream=stream) for _ in range(20)))
     assert {answer.text for answer in answers} == {TEXT}
     assert asking.stats.requests == 20
@@ -97,14 +101,15 @@ async def test_faults_that_pass_are_retried(stream):
 
 
 async def test_a_refusal_is_not_retried():
-    async with faulty(Fault.REFUSE) as server, client(server.url, retries=5) as asking:
+    async with faulty(Fault.REFUSE) as server:
+        asking = client(server.url, retries=5)
         with pytest.raises(Refused, match="400"):
             await asking.complete(ASK)
         assert server.stats.requests == 1
 
 
 async def test_nobody_there_is_unreachable():
-    async with client("http://127.0.0.1:9/v1") as asking:
+    with closing(client("http://127.0.0.1:9/v1")) as asking:
         with pytest.raises(Unreachable):
             await asking.complete(ASK)
         assert not await asking.is_alive()
@@ -112,7 +117,8 @@ async def test_nobody_there_is_unreachable():
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_empty_completion_is_an_outcome_not_an_error(stream):
-    async with ScriptedServer(SilentScript()) as server, client(server.url) as asking:
+    async with ScriptedServer(SilentScript()) as server:
+        asking = client(server.url)
         answer = await asking.complete(ASK, stream=stream)
     assert (answer.text, answer.finish) == ("", "stop")
 
@@ -120,7 +126,7 @@ async def test_an_empty_completion_is_an_outcome_not_an_error(stream):
 async def test_no_more_calls_at_once_than_allowed():
     slow = Latency(first_token_s=0.02)
     async with ScriptedServer(EchoScript(TEXT), latency=slow) as server:
-        async with client(server.url, concurrency=3) as asking:
+        with closing(client(server.url, concurrency=3)) as asking:
             await asyncio.gather(*(asking.complete(ASK) for _ in range(12)))
         assert server.stats.most_in_flight == 3
 
@@ -128,11 +134,10 @@ async def test_no_more_calls_at_once_than_allowed():
 async def test_the_key_comes_from_the_environment_and_is_never_shown(monkeypatch):
     monkeypatch.setenv("MY_KEY", "s3cret")
     async with ScriptedServer(EchoScript(TEXT), api_key="s3cret") as server:
-        async with client(server.url, api_key_env="MY_KEY") as asking:
+        with closing(client(server.url, api_key_env="MY_KEY")) as asking:
             assert (await asking.complete(ASK)).text == TEXT
-        async with client(server.url) as asking:
-            with pytest.raises(Refused, match="401") as error:
-                await asking.complete(ASK)
+        with pytest.raises(Refused, match="401") as error:
+            await client(server.url).complete(ASK)
     assert "s3cret" not in str(error.value)
     monkeypatch.delenv("MY_KEY")
     with pytest.raises(ConfigError, match="MY_KEY is not set"):
@@ -142,9 +147,11 @@ async def test_the_key_comes_from_the_environment_and_is_never_shown(monkeypatch
 async def test_leaving_early_stops_the_server():
     slow = Latency(token_s=0.01)
     async with ScriptedServer(EchoScript(TEXT * 100), latency=slow) as server:
-        async with client(server.url) as asking:
+        with closing(client(server.url)) as asking:
             long = Request("Go", max_tokens=5000, sampling=GREEDY, seed=0)
-            await asking.follow(long, ReadNothing)
+            async with asking.stream(long) as events:
+                async for _ in events:
+                    break
             async with asyncio.timeout(5):
                 while not server.stats.aborted:
                     await asyncio.sleep(0.01)
@@ -159,8 +166,8 @@ def test_retry_after_is_honoured():
 
 
 def test_retry_after_takes_seconds_and_dates():
-    assert retry_after_s("2.5") == 2.5
-    assert retry_after_s(None) == 0
-    assert retry_after_s("soon") == 0
+    assert retry_after_s({"retry-after": "2.5"}) == 2.5
+    assert retry_after_s({}) == 0
+    assert retry_after_s({"retry-after": "soon"}) == 0
     later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=60)
-    assert 50 < retry_after_s(later.strftime("%a, %d %b %Y %H:%M:%S GMT")) <= 60
+    assert 50 < retry_after_s({"retry-after": later.strftime("%a, %d %b %Y %H:%M:%S GMT")}) <= 60

@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import datetime
 from contextlib import suppress
+from dataclasses import replace
+from itertools import pairwise
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulation import END, WordPredictor, config, run, session, together
-from tessy.method.trajectory import Part, Role, SampleFailed, Trajectory
-from tessy.method.turns import Chunk, Finish
+from simulation import (
+    END,
+    QUESTION,
+    SimulatedClient,
+    WordPredictor,
+    config,
+    context_of,
+    run,
+    together,
+    turns_of,
+)
+from tessy.method.judgement import Judgement
+from tessy.method.trajectory import Role, SampleFailed, Trajectory
+from tessy.method.turns import Chunk, Finish, settle
 from tessy.models.prefix import IdPrefix
+from tessy.models.session import ModelSession
 from tessy.models.templates import named
 from tessy.models.tokenizers import LocalTokenizer, Piece
+from tessy.models.wire import Completion
+from tessy.runs.plan import Job
+from tessy.synthesis.sample import Sample
 from tessy.testing.tokenizers import build_tokenizer
 from texts import model_text
 
@@ -35,58 +52,53 @@ def ids_of(prompt):
     return found
 
 
-class TokenVoice:
-    """A model that generates real tokens of its own vocabulary and keeps a real prefix."""
+class TokenClient(SimulatedClient):
+    """A server that generates real tokens of its model's vocabulary."""
 
-    def __init__(self, role, codec, next_text, returns_ids):
-        name = "qwen3" if role is Role.STUDENT else "gpt-oss"
-        format_ = named(name, date=datetime.date(2026, 1, 1), arguments={})
-        self.prefix = IdPrefix(role, codec, format_, ASKED)
-        self.tokenizer = codec
-        self.next_text = next_text
-        self.returns_ids = returns_ids
-        self.committed = []
-        self.prompts = []
+    def __init__(self, role, tokenizer, text, returns_ids):
+        super().__init__(lambda so_far: text[len(so_far) :] + END, returns_ids=returns_ids)
+        self.role = role
+        self.tokenizer = tokenizer
+        self.draft = None
+        self.seen = []  # prompts, the text that they stand for, and what was committed
 
-    async def _prompt(self, trajectory):
-        prompt = await self.prefix.prompt(trajectory)
-        committed = self.committed[-1] if self.committed else []
-        self.prompts.append((ids_of(prompt), trajectory.text + trajectory.pending, committed))
-        self.committed.append(list(self.prefix.ids))
+    @property
+    def prefix(self):
+        return self.draft.sessions[self.role]._prefix
 
-    async def continue_(self, trajectory, max_tokens, seed):
-        await self._prompt(trajectory)
-        text = self.next_text(trajectory.thinking + trajectory.pending)
-        ended = END in text
-        ids = await self.tokenizer.encode(Piece(text.replace(END, "")))
-        cut = ids[:max_tokens]
-        finish = Finish.ENDED if ended and len(cut) == len(ids) else Finish.LENGTH
-        tokens = await self.tokenizer.tokens(cut)
-        written = "".join(token.text for token in tokens)
-        return Chunk(written, finish, len(cut), tuple(cut) if self.returns_ids else None)
+    async def attempt(self, request, *, stream=False):
+        trajectory = self.draft.trajectory
+        written = trajectory.text + trajectory.pending
+        self.seen.append((ids_of(request.prompt), written, self.prefix.ids))
+        if not trajectory.is_thinking:
+            return Completion("The answer.", "stop", 3)
+        text, ended, _ = self.next_text(trajectory.thinking + trajectory.pending).partition(END)
+        ids = await self.tokenizer.encode(Piece(text))
+        cut = ids[: request.max_tokens]
+        finish = "stop" if ended and len(cut) == len(ids) else "length"
+        made = "".join(token.text for token in await self.tokenizer.tokens(cut))
+        return Completion(made, finish, len(cut), ids=tuple(cut) if self.returns_ids else None)
 
-    async def answer(self, trajectory, max_tokens, seed):
-        await self._prompt(trajectory)
-        return Chunk("The answer.", Finish.ENDED, 3)
 
-    async def observe(self, before, turn, trajectory):
-        await self.prefix.observe(before, turn, trajectory)
-        self.committed.append(list(self.prefix.ids))
+FORMATS = {Role.STUDENT: "qwen3", Role.TEACHER: "gpt-oss"}
 
 
 def cooperate(codecs, texts, chunks, returns_ids):
-    def continuing(text):
-        return lambda so_far: text[len(so_far) :] + END
-
-    voices = {
-        role: TokenVoice(role, codecs[role], continuing(text), returns_ids)
+    clients = {
+        role: TokenClient(role, codecs[role], text, returns_ids)
         for role, text in zip(Role, texts, strict=True)
     }
     predictor = WordPredictor(lambda _, word: not any(c.isdigit() for c in word))
-    made, turns = session(*voices.values(), predictor, config(*chunks))
+    context = context_of(clients, predictor, config(*chunks))
+    for role, name in FORMATS.items():
+        format_ = named(name, date=datetime.date(2026, 1, 1), arguments={})
+        context.models[role] = replace(context.models[role], format=format_, tokenizer=codecs[role])
+    draft = Sample(context, Job(0, "s", QUESTION)).draft(ASKED)
+    for client in clients.values():
+        client.draft = draft
     with suppress(SampleFailed):
-        run(together(made))
-    return voices, made.trajectory, turns
+        run(together(draft))
+    return clients, draft
 
 
 case = (
@@ -99,72 +111,63 @@ case = (
 @settings(deadline=None)
 @given(*case)
 def test_stable_prefix_committed_ids_only_grow(codecs, texts, chunks, returns_ids):
-    voices, _, _ = cooperate(codecs, texts, chunks, returns_ids)
-    for voice in voices.values():
-        for before, after in zip(voice.committed, voice.committed[1:], strict=False):
+    clients, draft = cooperate(codecs, texts, chunks, returns_ids)
+    for role in draft.sessions:
+        committed = [ids for _, _, ids in clients[role].seen] + [clients[role].prefix.ids]
+        for before, after in pairwise(committed):
             assert after[: len(before)] == before
 
 
 @settings(deadline=None)
 @given(*case)
-def test_stable_prefix_every_prompt_begins_with_what_was_committed_before(
+def test_stable_prefix_every_prompt_begins_with_what_is_committed(
     codecs, texts, chunks, returns_ids
 ):
-    voices, _, _ = cooperate(codecs, texts, chunks, returns_ids)
-    for voice in voices.values():
-        assert all(prompt[: len(ids)] == ids for prompt, _, ids in voice.prompts)
+    clients, _ = cooperate(codecs, texts, chunks, returns_ids)
+    for client in clients.values():
+        assert all(prompt[: len(ids)] == ids for prompt, _, ids in client.seen)
 
 
 @settings(deadline=None)
 @given(*case)
 def test_the_ids_of_a_prompt_stand_for_all_that_is_written(codecs, texts, chunks, returns_ids):
-    voices, trajectory, _ = cooperate(codecs, texts, chunks, returns_ids)
-    for voice in voices.values():
-        for prompt, written, _ in voice.prompts:
-            shown = voice.tokenizer._control.decode(prompt, skip_special_tokens=False)
-            if trajectory.part is Part.THINKING or prompt is not voice.prompts[-1][0]:
+    clients, draft = cooperate(codecs, texts, chunks, returns_ids)
+    for client in clients.values():
+        for prompt, written, _ in client.seen:
+            shown = client.tokenizer._control.decode(prompt, skip_special_tokens=False)
+            if draft.trajectory.is_thinking or prompt is not client.seen[-1][0]:
                 assert shown.endswith(written), (shown, written)
 
 
 @settings(deadline=None)
-@given(*case, st.data())
-def test_replay_a_prefix_that_is_rebuilt_from_turns_is_the_same(
-    codecs, texts, chunks, returns_ids, data
-):
-    voices, _, turns = cooperate(codecs, texts, chunks, returns_ids)
-    for role, voice in voices.items():
-        rebuilt = TokenVoice(role, codecs[role], voice.next_text, returns_ids).prefix
+@given(*case)
+def test_replay_a_prefix_that_is_rebuilt_from_turns_is_the_same(codecs, texts, chunks, returns_ids):
+    clients, draft = cooperate(codecs, texts, chunks, returns_ids)
+    turns = turns_of(draft)
 
-        async def see_again(prefix=rebuilt, role=role):
-            trajectory = Trajectory()
-            for turn in turns:
-                if turn.role is role:
-                    await prefix.prompt(trajectory)
-                before = trajectory.pending
-                trajectory.apply(turn)
-                await prefix.observe(before, turn, trajectory)
-            return await prefix.prompt(trajectory)
+    async def prompts(role):
+        again = ModelSession(draft.context.models[role], ASKED, "s")
+        await again.replay(turns)
+        whole = Trajectory.replay(turns)
+        rebuilt = await again._prefix.prompt(whole)
+        return ids_of(rebuilt), ids_of(await clients[role].prefix.prompt(whole))
 
-        async def go_on(prefix=voice.prefix):
-            return await prefix.prompt(Trajectory.replay(turns))
-
-        assert ids_of(run(see_again())) == ids_of(run(go_on()))
+    for role in draft.sessions:
+        rebuilt, kept = run(prompts(role))
+        assert rebuilt == kept
 
 
 def test_own_ids_are_kept_where_the_server_returns_them(codecs):
     """A model may cut a word into other tokens than its tokenizer would: these stay."""
-    codec = codecs[Role.STUDENT]
-    letters = [i for c in " okay then" for i in run(codec.encode(Piece(c)))]
-    voice = TokenVoice(Role.STUDENT, codec, lambda _: "", returns_ids=True)
-    trajectory = Trajectory()
-    run(voice.prefix.prompt(trajectory))
-    opening = len(voice.prefix.ids)
-    from tessy.method.judgement import Judgement
-    from tessy.method.turns import settle
-
+    tokenizer = codecs[Role.STUDENT]
+    letters = [i for c in " okay then" for i in run(tokenizer.encode(Piece(c)))]
+    format_ = named("qwen3", date=datetime.date(2026, 1, 1), arguments={})
+    prefix, trajectory = IdPrefix(Role.STUDENT, tokenizer, format_, ASKED), Trajectory()
+    run(prefix.prompt(trajectory))
+    opening = len(prefix.ids)
     chunk = Chunk(" okay then", Finish.LENGTH, len(letters), tuple(letters))
     turn = settle(trajectory, chunk, Judgement(None, 5))
     trajectory.apply(turn)
-    run(voice.observe("", turn, trajectory))
-    assert voice.prefix.ids[opening:] == letters[:5]
-    assert ids_of(run(voice.prefix.prompt(trajectory)))[opening:] == letters
+    run(prefix.observe("", turn, trajectory))
+    assert prefix.ids[opening:] == letters[:5]
+    assert ids_of(run(prefix.prompt(trajectory)))[opening:] == letters

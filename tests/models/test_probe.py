@@ -1,8 +1,8 @@
-"""Servers of different abilities are told apart by asking them."""
+"""Servers of different kinds are told apart by asking them."""
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 import orjson
 import pytest
@@ -11,8 +11,8 @@ from aiohttp.test_utils import TestServer
 
 from tessy.config import ModelSettings, Sampling
 from tessy.errors import ModelError, NotAStream, Refused
-from tessy.models.probe import probe
 from tessy.models.client import Client
+from tessy.models.probe import probe
 from tessy.models.wire import Request
 from tessy.testing import EchoScript, ScriptedServer, build_tokenizer
 
@@ -24,32 +24,33 @@ def folder(tmp_path_factory):
 
 async def found(server, name=""):
     settings = ModelSettings(model="http://x/v1", retries=1)
-    async with server, Client(server.url, name, settings) as client:
-        return await probe(client)
+    async with server:
+        with closing(Client(server.url, name, settings)) as client:
+            return await probe(client)
 
 
 async def test_a_server_like_vllm(folder):
     server = ScriptedServer(EchoScript("hi there"), tokenizer=folder, context_length=777)
-    abilities = await found(server)
-    assert abilities.served_name == "scripted"
-    assert abilities.context_tokens == 777
-    assert abilities.streaming
-    assert abilities.counts_cached
-    assert not abilities.tokenizes
-    assert abilities.dialect.id_prompts
-    assert abilities.dialect.extensions
-    assert abilities.dialect.return_ids == {"return_token_ids": True}
+    capabilities = await found(server)
+    assert capabilities.served_name == "scripted"
+    assert capabilities.context_tokens == 777
+    assert capabilities.streams
+    assert capabilities.counts_cached
+    assert not capabilities.tokenizes
+    assert capabilities.id_prompts
+    assert capabilities.extensions
+    assert capabilities.return_ids == {"return_token_ids": True}
 
 
 async def test_a_strict_server_without_ids_and_streams():
     server = ScriptedServer(
         EchoScript("hi there"), accept_ids=False, accept_extensions=False, streams=False
     )
-    abilities = await found(server)
-    assert not abilities.dialect.id_prompts
-    assert not abilities.dialect.extensions
-    assert not abilities.dialect.return_ids
-    assert not abilities.streaming
+    capabilities = await found(server)
+    assert not capabilities.id_prompts
+    assert not capabilities.extensions
+    assert not capabilities.return_ids
+    assert not capabilities.streams
 
 
 async def test_a_wrong_name_is_refused_with_the_right_ones():
@@ -59,9 +60,8 @@ async def test_a_wrong_name_is_refused_with_the_right_ones():
 
 async def test_nobody_there():
     settings = ModelSettings(model="http://x/v1", retries=0)
-    async with Client("http://127.0.0.1:9/v1", "", settings) as client:
-        with pytest.raises(ModelError):
-            await probe(client)
+    with pytest.raises(ModelError):
+        await probe(Client("http://127.0.0.1:9/v1", "", settings))
 
 
 ANSWER = {
@@ -88,8 +88,9 @@ async def answering(*streamed: bytes, content_type="application/json"):
     app = web.Application()
     app.add_routes([web.get("/v1/models", models), web.post("/v1/completions", complete)])
     settings = ModelSettings(model="http://x/v1", retries=3)
-    async with TestServer(app) as server, Client(str(server.make_url("/v1")), "", settings) as one:
-        yield one, asked
+    async with TestServer(app) as server:
+        with closing(Client(str(server.make_url("/v1")), "", settings)) as one:
+            yield one, asked
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/event-stream", "text/plain"])
@@ -97,10 +98,9 @@ async def answering(*streamed: bytes, content_type="application/json"):
 async def test_a_server_that_answers_whole_is_asked_for_a_stream_once(content_type, option):
     body = orjson.dumps(ANSWER, option=option)
     async with answering(b"\n " + body, content_type=content_type) as (client, asked):
-        abilities = await probe(client)
+        capabilities = await probe(client)
         assert len(asked) == 1
-        assert not abilities.streaming
-        assert not abilities.dialect.streams
+        assert not capabilities.streams
         with pytest.raises(NotAStream):
             await client.complete(Request("One,", 1, Sampling(), seed=0), stream=True)
         assert len(asked) == 2
@@ -110,5 +110,5 @@ async def test_a_server_that_answers_whole_is_asked_for_a_stream_once(content_ty
 async def test_trouble_that_comes_as_json_is_tried_again(trouble):
     stream = b"data: " + orjson.dumps(ANSWER) + b"\n\ndata: [DONE]\n\n"
     async with answering(orjson.dumps(trouble), stream) as (client, asked):
-        assert (await probe(client)).streaming
+        assert (await probe(client)).streams
         assert len(asked) >= 2

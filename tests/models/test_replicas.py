@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tessy.config import ModelSettings, Sampling
-from tessy.errors import AddressError, Unreachable
+from tessy.errors import AddressError, ModelError, Unreachable
 from tessy.models import replicas as replicas_module
 from tessy.models.address import parse_all
 from tessy.models.client import Client
-from tessy.models.following import ReadAll
 from tessy.models.replicas import Replica, Replicas, pays, ranked
-from tessy.models.wire import Encoded, Request
+from tessy.models.wire import EncodedPrompt, Request
 from tessy.testing import EchoScript, ScriptedServer
 
 ASK = Request("One,", max_tokens=8, sampling=Sampling(temperature=0), seed=0)
@@ -32,6 +31,19 @@ def some(count: int = 3) -> Replicas:
     return Replicas([client(name) for name in NAMES[:count]])
 
 
+async def call(lease, request=ASK, *, stream=True):
+    """One call, as a session makes it."""
+    retry = lease.retry()
+    while True:
+        try:
+            answer = await retry.client.attempt(request, stream=stream)
+        except ModelError as error:
+            await retry.after(error)
+        else:
+            lease.answered(request.prompt_tokens)
+            return answer
+
+
 @given(st.text(max_size=20), st.integers(0, 2))
 def test_a_key_goes_elsewhere_only_when_its_own_server_is_taken_away(key, gone):
     """What makes rendezvous hashing: the order of the others does not change."""
@@ -44,7 +56,7 @@ def test_a_key_goes_elsewhere_only_when_its_own_server_is_taken_away(key, gone):
 def test_no_replica_has_more_than_its_share(keys):
     servers = some()
     for number, key in enumerate(keys, 1):
-        servers.sit(key)
+        servers.acquire(key)
         loads = [replica.load for replica in servers.replicas]
         assert sum(loads) == number
         assert max(loads) <= -(-number // 3)
@@ -64,11 +76,11 @@ async def test_a_trajectory_stays_where_it_is():
     async with AsyncExitStack() as stack:
         servers, running = await opened(stack, 2)
         for key in ("a", "b", "c", "d"):
-            seat = servers.sit(key)
-            before = seat.replica
+            lease = servers.acquire(key)
+            before = lease.replica
             for _ in range(3):
-                await servers.follow(seat, ASK, ReadAll)
-            assert seat.replica is before
+                await call(lease)
+            assert lease.replica is before
         assert servers.moves == 0
         assert sorted(server.stats.requests for server in running) == [6, 6]
 
@@ -77,11 +89,11 @@ async def test_it_moves_when_its_server_dies_and_the_server_is_used_again(monkey
     monkeypatch.setattr(replicas_module, "_WATCH_S", 0.05)
     async with AsyncExitStack() as stack:
         servers, running = await opened(stack, 2)
-        seats = [servers.sit(f"q{n}") for n in range(8)]
+        leases = [servers.acquire(f"q{n}") for n in range(8)]
         dead = servers.replicas[0]
         await running[0].__aexit__(None, None, None)
-        for seat in seats:
-            answer, _ = await servers.follow(seat, ASK, ReadAll)
+        for lease in leases:
+            answer = await call(lease)
             assert answer.text
         assert not dead.up
         assert [replica.load for replica in servers.replicas] == [0, 8]
@@ -89,18 +101,18 @@ async def test_it_moves_when_its_server_dies_and_the_server_is_used_again(monkey
         async with asyncio.timeout(10):
             while not dead.up:
                 await asyncio.sleep(0.01)
-        more = [servers.sit(f"more{n}") for n in range(4)]
-        assert all(seat.replica is dead for seat in more), "it has room, the other one has not"
+        more = [servers.acquire(f"more{n}") for n in range(4)]
+        assert all(lease.replica is dead for lease in more), "it has room, the other one has not"
 
 
 async def test_when_all_are_gone_the_last_one_is_tried_to_the_end():
     async with AsyncExitStack() as stack:
         servers, running = await opened(stack, 2, retries=2)
-        seat = servers.sit("q")
+        lease = servers.acquire("q")
         for server in running:
             await server.__aexit__(None, None, None)
         with pytest.raises(Unreachable):
-            await servers.complete(seat, ASK)
+            await call(lease, stream=False)
         attempts = [replica.client.stats.attempts for replica in servers.replicas]
         assert sorted(attempts) == [2, 3]
         assert not await servers.is_alive()
@@ -109,14 +121,14 @@ async def test_when_all_are_gone_the_last_one_is_tried_to_the_end():
 async def test_what_is_measured_tells_what_a_move_costs():
     async with AsyncExitStack() as stack:
         servers, _ = await opened(stack, 1)
-        seat = servers.sit("q")
+        lease = servers.acquire("q")
         for tokens in (100, 110, 120):
             request = Request(
-                Encoded((b'"x"',), tokens), 4, Sampling(temperature=0), seed=0, stop=()
+                EncodedPrompt((b'"x"',), tokens), 4, Sampling(temperature=0), seed=0, stop=()
             )
-            await servers.follow(seat, request, ReadAll)
-        replica = seat.replica
-        assert seat.seen == 120
+            await call(lease, request)
+        replica = lease.replica
+        assert lease._seen == 120
         assert replica.first_s is not None
         assert replica.prefill_s is not None
 
@@ -126,8 +138,8 @@ async def opened(stack: AsyncExitStack, count: int, retries: int = 2):
         await stack.enter_async_context(ScriptedServer(EchoScript(" two, three")))
         for _ in range(count)
     ]
-    clients = [await stack.enter_async_context(client(server.url, retries)) for server in running]
-    return await stack.enter_async_context(Replicas(clients)), running
+    servers = Replicas([client(server.url, retries) for server in running])
+    return stack.enter_context(closing(servers)), running
 
 
 @pytest.mark.parametrize(

@@ -5,24 +5,24 @@ from hypothesis import strategies as st
 
 from tessy.config import Sampling
 from tessy.errors import BadResponse
-from tessy.models.wire import Dialect, Encoded, Request, StreamParser, body, parse
+from tessy.models.wire import Capabilities, EncodedPrompt, Request, StreamParser, body, parse
 
 ASK = Request(
     [1, 2], 5, Sampling(top_k=0, min_p=0.1), seed=2**40 + 3, stop=("a", "b"), stop_token_ids=(9,),
     return_ids=True,
 )  # fmt: skip
-FULL = Dialect(extensions=True, id_prompts=True, return_ids={"return_token_ids": True})
+FULL = Capabilities("m", extensions=True, id_prompts=True, return_ids={"return_token_ids": True})
 
 
 def test_a_strict_server_gets_only_what_openai_has():
-    sent = orjson.loads(body(ASK, "m", Dialect(), stream=False))
+    sent = orjson.loads(body(ASK, Capabilities("m"), stream=False))
     allowed = {"model", "prompt", "max_tokens", "temperature", "top_p", "seed", "stop"}
     assert set(sent) == allowed
     assert 0 <= sent["seed"] < 2**31
 
 
 def test_extensions():
-    sent = orjson.loads(body(ASK, "m", FULL, stream=True))
+    sent = orjson.loads(body(ASK, FULL, stream=True))
     assert sent["top_k"] == -1
     assert sent["min_p"] == 0.1
     assert sent["stop_token_ids"] == [9]
@@ -33,7 +33,7 @@ def test_extensions():
 
 def test_text_prompts_say_whether_a_begin_marker_is_wanted():
     request = Request("x", 5, Sampling(), 0, add_special_tokens=False, show_special=True)
-    sent = orjson.loads(body(request, "m", FULL, stream=False))
+    sent = orjson.loads(body(request, FULL, stream=False))
     assert sent["add_special_tokens"] is False
     assert sent["skip_special_tokens"] is False
 
@@ -65,29 +65,24 @@ def events(*choices, usage=None):
 
 def feed(lines):
     parser = StreamParser()
-    texts = [text for line in lines for text in parser.feed(line + b"\n")]
-    return "".join(texts), parser.result()
+    found = [event for line in lines for event in parser.feed(line + b"\n")]
+    parser.check_end()
+    return found, parser
 
 
 def test_a_stream_is_put_together():
-    usage = {
-        "completion_tokens": 3,
-        "prompt_tokens": 8,
-        "prompt_tokens_details": {"cached_tokens": 4},
-    }
-    text, result = feed(
+    usage = {"completion_tokens": 3, "prompt_tokens": 8}
+    found, parser = feed(
         events(
             {"text": "a", "token_ids": [1]},
-            {"text": "bc", "token_ids": [2, 3]},
-            {"text": "", "finish_reason": "stop"},
+            {"text": "", "token_ids": [2]},
+            {"text": "bc", "token_ids": [3]},
+            {"text": "", "token_ids": [4], "finish_reason": "stop"},
             usage=usage,
         )
     )
-    assert text == result.text == "abc"
-    assert result.ids == (1, 2, 3)
-    assert (result.finish, result.tokens, result.prompt_tokens, result.cached_tokens) == (
-        "stop", 3, 8, 4,
-    )  # fmt: skip
+    assert found == [("a", (1,)), ("bc", (2, 3))]
+    assert (parser.rest, parser.finish, parser.usage) == ([4], "stop", usage)
 
 
 STREAM = b"\n\n".join(
@@ -102,39 +97,26 @@ STREAM = b"\n\n".join(
 @given(st.lists(st.integers(0, len(STREAM)), max_size=12))
 def test_a_stream_may_come_cut_anywhere(cuts):
     parser = StreamParser()
-    texts, at = [], 0
+    found, at = [], 0
     for cut in [*sorted(cuts), len(STREAM)]:
-        texts += parser.feed(STREAM[at:cut])
+        found += parser.feed(STREAM[at:cut])
         at = cut
-    assert texts == [f" w{n} é🤔" for n in range(6)]
-    assert parser.result().text == "".join(texts)
-
-
-def test_what_a_stream_has_brought_when_it_is_left():
-    parser = StreamParser()
-    for text in parser.feed(STREAM):
-        if text.startswith(" w2"):
-            break
-    left = parser.first(3)
-    assert (left.text, left.ids, left.tokens) == (" w0 é🤔 w1 é🤔 w2 é🤔", (0, 1, 1, 2, 2, 3), 6)
-    assert left.finish == "length"
-    assert left.prompt_tokens is None
+    assert found == [(f" w{n} é🤔", (n, n + 1)) for n in range(6)]
+    assert parser.finish == "length"
 
 
 def test_a_prompt_that_is_json_already_makes_the_same_body():
-    encoded = Encoded((bytearray(b"[1"), b",", b"2]"), 2)
-    for dialect in (Dialect(), FULL):
-        plain = body(ASK, "m", dialect, stream=True)
-        assert body(ASK._replace(prompt=encoded), "m", dialect, stream=True) == plain
-    text = ASK._replace(prompt=Encoded((b'"a', b'b"')))
-    assert orjson.loads(body(text, "m", FULL, stream=False))["add_special_tokens"] is True
+    encoded = EncodedPrompt((bytearray(b"[1"), b",", b"2]"), 2)
+    for server in (Capabilities("m"), FULL):
+        plain = body(ASK, server, stream=True)
+        assert body(ASK._replace(prompt=encoded), server, stream=True) == plain
+    text = ASK._replace(prompt=EncodedPrompt((b'"a', b'b"')))
+    assert orjson.loads(body(text, FULL, stream=False))["add_special_tokens"] is True
 
 
-def test_ids_are_given_up_when_an_event_lacks_them():
-    _, result = feed(
-        events({"text": "a", "token_ids": [1]}, {"text": "b", "finish_reason": "stop"})
-    )
-    assert result.ids is None
+def test_an_event_without_ids_says_so():
+    found, _ = feed(events({"text": "a", "token_ids": [1]}, {"text": "b", "finish_reason": "stop"}))
+    assert found == [("a", (1,)), ("b", None)]
 
 
 @pytest.mark.parametrize(

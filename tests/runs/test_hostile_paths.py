@@ -49,7 +49,7 @@ def check(folder: RunFolder) -> None:
     asyncio.run(write_run(folder, [Written("only")]))
     with JournalReader(folder) as reader:
         assert [entry.id for entry in reader.ended()] == ["only"]
-    export(folder)
+    write_dataset(folder)
     console = Console(file=StringIO(), record=True)
     paint_list(console, folder.path, 5)
     assert console.export_text().split() == ["only", "finished"]

@@ -13,10 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tessy.errors import JournalError
-from tessy.method.trajectory import Failure, Outcome, Part, Role, Turn
+from tessy.method.trajectory import DraftKey, Failure, Outcome, Part, Rejection, Role, Turn
 from tessy.runs.folder import RunFolder
-from tessy.runs.journal import Ending, Journal
-from tessy.runs.packing import turn_from_json, turn_to_json
+from tessy.runs.journal import Ending, Journal, Written, pack
 from tessy.runs.reader import JournalReader
 from texts import any_text
 
@@ -34,18 +33,21 @@ turns = st.builds(
     discarded_tokens=st.integers(0, 99),
     ids=st.none() | st.lists(st.integers(0, 2**20), max_size=9).map(tuple),
     asked=st.integers(0, 99),
-    draft=st.integers(0, 99),
-    why=any_text,
-    failure=st.none() | st.sampled_from(Failure),
     confidence=st.none() | st.floats(0, 1),
 )
+keys = st.builds(DraftKey, st.integers(0, 3), st.integers(0, 3))
+rejections = st.builds(Rejection, any_text, st.none() | st.sampled_from(Failure))
+FIRST = DraftKey(0, 0)
 
 
-@given(turns)
-def test_replay_a_turn_comes_back_as_it_was(turn):
-    import orjson
-
-    assert turn_from_json(orjson.loads(orjson.dumps(turn_to_json(turn)))) == turn
+@given(st.dictionaries(keys, st.lists(turns, min_size=1, max_size=3), max_size=3), st.data())
+def test_replay_turns_and_rejections_come_back_as_they_were(by_draft, data):
+    rejected = {key: data.draw(rejections) for key in by_draft if data.draw(st.booleans())}
+    entries = [[*key, *turn] for key, found in by_draft.items() for turn in found]
+    entries += [[*key, *rejection] for key, rejection in rejected.items()]
+    written = Written()
+    written.add(pack(entries))
+    assert (written.turns, written.rejections) == (by_draft, rejected)
 
 
 def ending(number: int, failure: Failure | None = None) -> Ending:
@@ -81,13 +83,13 @@ def test_exactly_once_over_any_order_of_notes_ends_and_restarts(tmp_path_factory
                 journal = Journal(folder.journal)
                 for unfinished in noted:
                     found = await journal.take_up(unfinished)
-                    assert found.turns == noted[unfinished]
+                    assert found.turns == {FIRST: noted[unfinished]}
             elif action == "checkpoint":
                 await journal.checkpoint()
             elif name in ended:
                 continue
             elif action == "note":
-                journal.note(name, turn, 1.0, 1)
+                journal.note(name, FIRST, turn, 1.0, 1)
                 noted.setdefault(name, []).append(turn)
             else:
                 failure = Failure.REPETITION if action == "fail" else None
@@ -101,7 +103,7 @@ def test_exactly_once_over_any_order_of_notes_ends_and_restarts(tmp_path_factory
         assert {entry.id: entry.failure for entry in reader.ended()} == ended
         assert set(reader.running()) == {name for name, found in noted.items() if found}
         for name, found in noted.items():
-            assert reader.turns(name) == found
+            assert reader.written(name).turns == {FIRST: found}
         assert [e.id for e in reader.ended()] == sorted(ended)
 
 
@@ -109,12 +111,12 @@ async def test_the_turns_of_a_sample_go_when_it_ends(tmp_path):
     turn = Turn(Role.STUDENT, Part.THINKING, Outcome.WENT_ON, kept="a")
     async with Journal(tmp_path / "journal.sqlite") as journal:
         for name in ("s1", "s2"):
-            journal.note(name, turn, 1.0, 1)
+            journal.note(name, FIRST, turn, 1.0, 1)
         await journal.checkpoint()
         assert await journal.unfinished() == {"s1", "s2"}
         await journal.end(ending(1))
         assert await journal.unfinished() == {"s2"}
-        assert (await journal.take_up("s2")).turns == [turn]
+        assert (await journal.take_up("s2")).turns == {FIRST: [turn]}
 
 
 async def test_a_record_that_cannot_be_written_is_an_error_and_nobody_waits_for_ever(tmp_path):
@@ -187,10 +189,10 @@ async def test_failures_can_be_forgotten_but_bad_lines_stay(tmp_path):
         await journal.end(ending(3, Failure.BAD_QUESTION))
         await journal.forget(["s2"])
         assert set(await journal.ended()) == {"s1", "s3"}
-        assert await journal.attempts() == {"s2": 1}
+        assert await journal.failures() == {"s2": 1}
         await journal.end(ending(2, Failure.REPETITION))
         await journal.forget(["s2"])
-        assert await journal.attempts() == {"s2": 2}
+        assert await journal.failures() == {"s2": 2}
 
 
 async def test_turns_that_could_not_be_written_leave_no_gap(tmp_path):
@@ -198,17 +200,17 @@ async def test_turns_that_could_not_be_written_leave_no_gap(tmp_path):
         Turn(Role.STUDENT, Part.THINKING, Outcome.WENT_ON, kept=word) for word in "abc"
     )
     async with Journal(tmp_path / "journal.sqlite") as journal:
-        journal.note("s", one, 1.0, 1)
+        journal.note("s", FIRST, one, 1.0, 1)
         await journal.checkpoint()
         await journal._ask("pragma query_only = on")
-        journal.note("s", two, 2.0, 2)
-        journal.note("over", two, 2.0, 2)
+        journal.note("s", FIRST, two, 2.0, 2)
+        journal.note("over", FIRST, two, 2.0, 2)
         with pytest.raises(JournalError):
             await journal.checkpoint()
         await journal._ask("pragma query_only = off")
-        journal.note("s", three, 3.0, 3)
+        journal.note("s", FIRST, three, 3.0, 3)
     with JournalReader(RunFolder(tmp_path)) as reader:
-        assert reader.turns("s") == [one, two, three]
+        assert reader.written("s").turns == {FIRST: [one, two, three]}
 
 
 def test_what_is_no_journal_is_named(tmp_path):
@@ -219,12 +221,13 @@ def test_what_is_no_journal_is_named(tmp_path):
         JournalReader(RunFolder(tmp_path / "nothing"))
 
 
-def test_a_journal_of_a_later_version_is_refused(tmp_path):
+@pytest.mark.parametrize("version", [1, 99])
+def test_a_journal_of_another_version_is_refused(tmp_path, version):
     path = tmp_path / "journal.sqlite"
     connection = sqlite3.connect(path)
-    connection.execute("pragma user_version = 99")
+    connection.execute(f"pragma user_version = {version}")
     connection.close()
-    with pytest.raises(JournalError, match="version 99"):
+    with pytest.raises(JournalError, match=f"journal {version}, not 2"):
         Journal(path)
 
 
@@ -233,20 +236,17 @@ def test_a_folder_that_is_not_there(tmp_path):
         Journal(tmp_path / "nowhere" / "journal.sqlite")
 
 
-async def test_replay_turns_that_are_not_written_yet_are_taken_up_and_stand_once(tmp_path):
-    """As when a worker dies and another goes on with its sample, before the next checkpoint."""
-    some = [Turn(Role.STUDENT, Part.THINKING, Outcome.WENT_ON, f"t{n} ") for n in range(4)]
-    async with Journal(tmp_path / "j.sqlite") as journal:
-        journal.note("s", some[0], 1.0, 1)
-        await journal.checkpoint()
-        journal.note("s", some[1], 2.0, 2)
-        there = await journal.take_up("s")
-        assert (there.turns, there.seconds, there.requests) == (some[:2], 2.0, 2)
-        journal.note("s", some[2], 3.0, 3)
-        await journal.checkpoint()
-        journal.note("s", some[3], 4.0, 4)
-    async with Journal(tmp_path / "j.sqlite") as journal:
-        assert (await journal.take_up("s")).turns == some
+async def test_exactly_once_two_processes_may_write_to_one_journal(tmp_path):
+    """Each has samples of its own; their transactions wait for each other."""
+    path = tmp_path / "journal.sqlite"
+    async with Journal(path) as one, Journal(path) as other:
+        await asyncio.gather(
+            *(one.end(ending(n)) for n in range(0, 200, 2)),
+            *(other.end(ending(n)) for n in range(1, 200, 2)),
+        )
+        assert set(await one.ended()) == {f"s{n}" for n in range(200)}
+        with pytest.raises(JournalError, match="UNIQUE"):
+            await other.end(ending(2))
 
 
 async def test_a_full_disk_is_an_error_and_loses_nothing_that_was_reported(tmp_path):

@@ -42,14 +42,14 @@ def test_exactly_once_what_is_to_do_and_what_is_over_add_up(count, bad, several,
     assert set(written) == set(ids) - finished - (failed - again)
     assert set(todo.again) == again
     assert [line.id for line in todo.bad] == [line.id for line in read.bad[1:]]
-    assert todo.tally.total == len(ids) + bad
-    assert todo.tally.ended + len(written) + len(todo.bad) == todo.tally.total
+    assert todo.counters.total == len(ids) + bad
+    assert todo.counters.ended + len(written) + len(todo.bad) == todo.counters.total
     assert [job.position for job in todo.jobs] == sorted(job.position for job in todo.jobs)
     for job in todo.jobs:
-        assert job.attempt == (2 if job.id == "q0" else 0) + (job.id in failed)
+        assert job.failures == (2 if job.id == "q0" else 0) + (job.id in failed)
 
 
 def test_samples_of_an_earlier_start_with_a_larger_limit_stay():
     todo = plan(questions(1, 0), load(), {"q0": None, "q7": None}, {}, retry=tuple(Failure))
     assert not todo.jobs
-    assert todo.tally.finished == todo.tally.total == 2
+    assert todo.counters.finished == todo.counters.total == 2

@@ -7,12 +7,13 @@ import io
 from collections import Counter
 from pathlib import Path
 
+import orjson
 import pytest
 from rich.console import Console
 
-from tessy.method.trajectory import Failure, Outcome, Part, Role, Turn
+from tessy.method.trajectory import Failure, Outcome, Part, Role, Trajectory, Turn
 from tessy.runs import progress
-from tessy.runs.counters import RunResult, Tally
+from tessy.runs.counters import Counters, RunResult
 from tessy.runs.progress import Progress, Show, duration, number, percent, plain_line, summary
 
 
@@ -36,9 +37,11 @@ def clock():
 
 
 @pytest.fixture
-def tally(clock):
+def counters(clock):
     """Ten samples, two of them ended at an earlier start; 20 seconds of this one are gone."""
-    made = Tally(10, finished=1, failed=Counter({Failure.REFUSED: 1}), ended_before=2, clock=clock)
+    made = Counters(
+        10, finished=1, failed=Counter({Failure.REFUSED: 1}), ended_before=2, clock=clock
+    )
     made.turn(turn(Role.STUDENT, 40, 10))
     made.turn(turn(Role.TEACHER, 100, 20))
     made.turn(turn(Role.TEACHER, 20, 30))  # it discards what was pending as well
@@ -52,50 +55,75 @@ def tally(clock):
     return made
 
 
-def test_numbers_of_a_tally(tally):
-    assert tally.ended == 6
-    assert tally.finished == 4
-    assert tally.seconds == 20
-    assert tally.kept == {Role.STUDENT: 30, Role.TEACHER: 70}
-    assert tally.teacher_share == 0.7
-    assert tally.discarded_share == 60 / 160
-    assert tally.tokens_a_request == 12.5
-    assert tally.tokens_a_second(Role.STUDENT) == 1.5
-    assert tally.tokens_a_second(Role.TEACHER) == 3.5
+def test_numbers_of_a_run(counters):
+    assert counters.ended == 6
+    assert counters.finished == 4
+    assert counters.seconds == 20
+    assert counters.kept == {Role.STUDENT: 30, Role.TEACHER: 70}
+    assert counters.teacher_share == 0.7
+    assert counters.discarded_share == 60 / 160
+    assert counters.tokens_a_request == 12.5
+    assert counters.tokens_a_second(Role.STUDENT) == 1.5
+    assert counters.tokens_a_second(Role.TEACHER) == 3.5
 
 
-def test_the_time_to_go_is_at_the_pace_of_this_start(tally, clock):
-    assert tally.eta_s == 20  # four ended in 20 s, four are to do
+def test_the_time_to_go_is_at_the_pace_of_this_start(counters, clock):
+    assert counters.eta_s == 20  # four ended in 20 s, four are to do
     clock.now += 10
-    assert tally.eta_s == 30
+    assert counters.eta_s == 30
     for _ in range(4):
-        tally.end(None)
-    assert tally.eta_s == 0
+        counters.end(None)
+    assert counters.eta_s == 0
 
 
-def test_a_tally_of_nothing(clock):
-    tally = Tally(3, finished=2, ended_before=2, clock=clock)
-    assert tally.teacher_share is None
-    assert tally.discarded_share is None
-    assert tally.tokens_a_request is None
-    assert tally.eta_s is None
-    assert tally.tokens_a_second(Role.STUDENT) == 0
-    assert plain_line(tally) == (
+def test_numbers_of_nothing(clock):
+    counters = Counters(3, finished=2, ended_before=2, clock=clock)
+    assert counters.teacher_share is None
+    assert counters.discarded_share is None
+    assert counters.tokens_a_request is None
+    assert counters.eta_s is None
+    assert counters.tokens_a_second(Role.STUDENT) == 0
+    assert plain_line(counters) == (
         "2 of 3 done, 0 failed, 0 running, student 0 tokens/s, teacher 0 tokens/s, "
         "teacher share –, discarded –, – tokens a request, – to go"
     )
 
 
-def test_two_tallies_share_nothing(clock):
-    one, other = Tally(1, clock=clock), Tally(1, clock=clock)
+def test_two_runs_share_nothing(clock):
+    one, other = Counters(1, clock=clock), Counters(1, clock=clock)
     one.turn(turn(Role.STUDENT, 5))
     one.end(Failure.REFUSED)
     assert other.generated[Role.STUDENT] == 0
     assert other.ended == 0
 
 
-def test_the_line_for_logs(tally):
-    assert plain_line(tally) == (
+def test_a_rejected_draft_is_discarded_and_not_generated_again(counters):
+    draft = Trajectory.replay([turn(Role.STUDENT, 12, 2)])
+    counters.turn(turn(Role.STUDENT, 12, 2))
+    before = counters.kept[Role.STUDENT], counters.generated[Role.STUDENT]
+    counters.reject(draft)
+    assert (counters.kept[Role.STUDENT], counters.generated[Role.STUDENT]) == (
+        before[0] - 10,
+        before[1],
+    )
+
+
+def test_what_several_processes_count_adds_up(counters, clock):
+    whole = Counters(10, finished=7, failed=Counter({Failure.REFUSED: 1}), clock=clock)
+    counters.faults = {"student": {"TimedOut": 1}}
+    part = orjson.loads(orjson.dumps(counters.as_json()))
+    for _ in range(2):  # it may be told again and again
+        whole.add_up([part, part], 7, Counter({Failure.REFUSED: 1}))
+    assert whole.finished == 7 + 2 * counters.finished
+    assert whole.failed == {Failure.REFUSED: 3, Failure.REPETITION: 2}
+    assert whole.running == 4
+    assert whole.requests == 16
+    assert whole.kept == {role: 2 * kept for role, kept in counters.kept.items()}
+    assert whole.faults == {"student": {"TimedOut": 2}}
+
+
+def test_the_line_for_logs(counters):
+    assert plain_line(counters) == (
         "6 of 10 done, 2 failed, 2 running, student 2 tokens/s, teacher 4 tokens/s, "
         "teacher share 70.0%, discarded 37.5%, 12.5 tokens a request, 20 s to go"
     )
@@ -104,17 +132,20 @@ def test_the_line_for_logs(tally):
 # --- The summary --------------------------------------------------------------------------------
 
 
-def result(tally: Tally, folder: str = "runs/first", **more) -> RunResult:
+FAULTS = {"student": {"server_error": 3}, "teacher": {}}
+
+
+def result(counters: Counters, folder: str = "runs/first", faults=FAULTS, **more) -> RunResult:
     fields = {
         "folder": Path(folder),
         "total": 10,
         "finished": 4,
-        "failed": dict(tally.failed),
+        "failed": dict(counters.failed),
         "stopped": False,
         "seconds": 61.0,
-        "tally": tally,
-        "faults": {"student": {"server_error": 3}, "teacher": {}},
+        "counters": counters,
     }
+    counters.faults = faults
     return RunResult(**{**fields, **more})
 
 
@@ -124,8 +155,8 @@ def shown(renderable, width: int = 120) -> list[str]:
     return [" ".join(line.split()) for line in console.export_text().splitlines()]
 
 
-def test_the_summary_accounts_for_every_sample(tally):
-    assert shown(summary(result(tally))) == [
+def test_the_summary_accounts_for_every_sample(counters):
+    assert shown(summary(result(counters))) == [
         "",
         "samples 10 = 4 finished + 2 failed + 4 to do",
         "1 refused",
@@ -140,19 +171,19 @@ def test_the_summary_accounts_for_every_sample(tally):
     ]
 
 
-def test_the_summary_of_a_run_in_which_nothing_failed(tally):
-    lines = shown(summary(result(tally, total=12_345, finished=12_345, failed={}, faults={})))
+def test_the_summary_of_a_run_in_which_nothing_failed(counters):
+    lines = shown(summary(result(counters, total=12_345, finished=12_345, failed={}, faults={})))
     assert "samples 12,345 = 12,345 finished + 0 failed" in lines
     assert not any("failures" in line or "faults" in line for line in lines)
 
 
-def test_the_summary_of_a_run_that_was_stopped(tally):
-    assert "stopped: the same command goes on" in shown(summary(result(tally, stopped=True)))
+def test_the_summary_of_a_run_that_was_stopped(counters):
+    assert "stopped: the same command goes on" in shown(summary(result(counters, stopped=True)))
 
 
 @pytest.mark.parametrize("folder", ["runs/[bold]x[/bold]", "runs/[/red]", "runs/[1]:smile:"])
-def test_a_folder_is_shown_as_it_is_named(tally, folder):
-    lines = shown(summary(result(tally, folder)))
+def test_a_folder_is_shown_as_it_is_named(counters, folder):
+    lines = shown(summary(result(counters, folder)))
     assert f"data set {folder}/dataset.jsonl" in lines
     assert f"failures {folder}/failures.jsonl" in lines
 
@@ -170,55 +201,55 @@ def said(by: Progress) -> str:
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-async def test_quiet_says_nothing(tally, terminal):
+async def test_quiet_says_nothing(counters, terminal):
     quiet = Progress(Show.QUIET, console(terminal), every_s=0)
     quiet.say("a note")
-    async with quiet.watching(tally):
+    async with quiet.watching(counters):
         await asyncio.sleep(0)
-    quiet.summarise(result(tally))
+    quiet.summarise(result(counters))
     assert said(quiet) == ""
 
 
-async def test_without_a_terminal_it_says_lines_and_the_last_of_them_at_the_end(tally):
+async def test_without_a_terminal_it_says_lines_and_the_last_of_them_at_the_end(counters):
     plain = Progress(Show.AUTO, console(), every_s=0)
-    async with plain.watching(tally):
+    async with plain.watching(counters):
         for _ in range(20):
             await asyncio.sleep(0)
         assert said(plain).count("6 of 10 done") >= 2
-        tally.end(None)
+        counters.end(None)
     assert said(plain).splitlines()[-1].startswith("7 of 10 done")
     assert "\x1b" not in said(plain)
 
 
-async def test_plain_says_lines_on_a_terminal_too(tally):
+async def test_plain_says_lines_on_a_terminal_too(counters):
     plain = Progress(Show.PLAIN, console(terminal=True))
-    async with plain.watching(tally):
+    async with plain.watching(counters):
         pass
     assert said(plain).count("6 of 10 done") == 1
 
 
-async def test_the_last_line_is_said_of_a_run_that_breaks_as_well(tally):
+async def test_the_last_line_is_said_of_a_run_that_breaks_as_well(counters):
     plain = Progress(Show.PLAIN, console())
     with pytest.raises(RuntimeError, match="broken"):
-        async with plain.watching(tally):
+        async with plain.watching(counters):
             raise RuntimeError("broken")
     assert said(plain).count("6 of 10 done") == 1
 
 
-async def test_on_a_terminal_it_shows_a_table_that_is_drawn_anew(tally):
+async def test_on_a_terminal_it_shows_a_table_that_is_drawn_anew(counters):
     live = Progress(Show.AUTO, console(terminal=True))
-    async with live.watching(tally):
-        tally.end(None)
+    async with live.watching(counters):
+        counters.end(None)
     text = said(live)
     assert "7 of 10" in text
     assert "teacher share 70.0%" in text
     assert "2 running" in text
-    lines = shown(progress._Panel(tally))
+    lines = shown(progress._Panel(counters))
     assert "7 of 10 2 failed 2 running 20 s gone, 12 s to go" in lines[0]
 
 
 def test_a_table_of_no_samples_at_all(clock):
-    assert "0 of 0" in shown(progress._Panel(Tally(0, clock=clock)))[0]
+    assert "0 of 0" in shown(progress._Panel(Counters(0, clock=clock)))[0]
 
 
 def test_a_note_is_said_as_it_is():

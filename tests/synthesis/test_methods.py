@@ -1,26 +1,34 @@
-"""Every method: who writes what, what is set aside, that it goes on from any turn (*Replay*)."""
+"""Every method: who writes what, what is rejected, that it goes on from any turn (*Replay*)."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulation import WordPredictor
+from simulation import (
+    CLOSES,
+    OPENS,
+    SimulatedClient,
+    WordPredictor,
+    context_of,
+    text_of,
+    written,
+)
 from tessy.config import Config
 from tessy.data import record
 from tessy.data.questions import Question
-from tessy.method.chunks import ChunkSizes
-from tessy.method.trajectory import Failure, Part, Role, SampleFailed, Turn
-from tessy.method.turns import Chunk, Finish
+from tessy.method.trajectory import Failure, Part, Role, SampleFailed
 from tessy.models.session import ContextFull
+from tessy.models.wire import Completion
+from tessy.runs.plan import Job
 from tessy.synthesis.methods import METHODS, attempts, method_of
-from tessy.synthesis.sample import DRAFTS_A_TRY, Sample
+from tessy.synthesis.sample import Sample
 from tessy.verifiers.protocol import Outcome, Verdict
 
 QUESTION = Question(3, "q", ({"role": "user", "content": "How many?"},), {"answer": "2"})
@@ -31,54 +39,34 @@ def chance(*what) -> random.Random:
     return random.Random(crc32(repr(what).encode()))
 
 
-@dataclass
-class Model:
-    """A model that draws words by the seed of each call, as servers do."""
+class DrawingClient(SimulatedClient):
+    """A server that draws words by the seed of each call, as servers do."""
 
-    role: Role
-    trouble: float = 0.0
-    asked: list = field(default_factory=list)
+    def __init__(self, role: Role, trouble: float = 0.0) -> None:
+        super().__init__(lambda text: "")
+        self.role = role
+        self.trouble = trouble
 
-    def join(self, messages, key=""):
-        self.asked.append(messages)
-        return Voice(self, messages)
-
-
-@dataclass
-class Voice:
-    model: Model
-    messages: list
-    requests: int = 0
-    left: bool = False
-
-    async def continue_(self, trajectory, max_tokens, seed):
-        self.requests += 1
-        drawn = chance(self.model.role, self.messages, trajectory.thinking, seed)
-        if drawn.random() < self.model.trouble:
+    async def attempt(self, request, *, stream=False):
+        prompt = text_of(request)
+        self.prompts.append(prompt)
+        messages, _, text = prompt.partition(OPENS)
+        thinking, answering, _ = text.partition(CLOSES)
+        drawn = chance(self.role, messages, thinking, request.seed, answering)
+        if answering:
+            text = f"the {self.role} says {drawn.randint(0, 2)}"
+            if SCORED in messages:
+                text = drawn.choice(("Score: 3", "So: 9.5/10. Score: 9.5", "I can't say."))
+            return Completion(text, "stop", 4)
+        if drawn.random() < self.trouble:
             raise drawn.choice(TROUBLES)
-        words = [drawn.choice(WORDS[self.model.role]) for _ in range(drawn.randint(1, 9))]
+        return self.draws(drawn)
+
+    def draws(self, drawn) -> Completion:
+        words = [drawn.choice(WORDS[self.role]) for _ in range(drawn.randint(1, 9))]
         ends = drawn.random() < 0.3
         text = " ".join(words) + ("" if ends else " ")
-        return Chunk(text, Finish.ENDED if ends else Finish.LENGTH, len(words), asked=max_tokens)
-
-    async def answer(self, trajectory, max_tokens, seed):
-        self.requests += 1
-        drawn = chance(self.model.role, self.messages, trajectory.thinking, seed, "answer")
-        if SCORED in self.messages[-1]["content"]:
-            text = drawn.choice(("Score: 3", "So: 9.5/10. Score: 9.5", "I can't say."))
-        else:
-            text = f"the {self.model.role} says {drawn.randint(0, 2)}"
-        return Chunk(text, Finish.ENDED, 4, asked=max_tokens)
-
-    async def observe(self, before, turn, trajectory):
-        assert trajectory.set_aside is None
-
-    async def replay(self, turns):
-        assert turns
-
-    def leave(self):
-        assert not self.left
-        self.left = True
+        return Completion(text, "stop" if ends else "length", len(words))
 
 
 WORDS = {Role.STUDENT: ("well", "so", "hm", "let", "4"), Role.TEACHER: ("12", "3x", "77", "thus")}
@@ -113,23 +101,12 @@ class Ends2:
 PREDICTOR = WordPredictor(lambda before, word: not word[0].isdigit())
 
 
-def sample_of(config: Config, *, position=0, written=(), trouble=0.0, question=QUESTION):
+def sample_of(config: Config, *, position=0, entries=(), trouble=0.0, question=QUESTION):
     method = method_of(config)
-    models = {role: Model(role, trouble) for role in method.needs(config)}
-    turns: list[Turn] = list(written)
-    made = Sample(
-        id="q",
-        position=position,
-        question=question,
-        config=config,
-        models=models,
-        ask=lambda passage, tell: tell(PREDICTOR.judge([passage])[0]),
-        record=turns.append,
-        verifier=Ends2() if config.verify else None,
-        sizes=ChunkSizes({role: 20 for role in Role}),
-        written=tuple(written),
-    )
-    return made, turns, models
+    clients = {role: DrawingClient(role, trouble) for role in method.needs(config)}
+    verifier = Ends2() if config.verify else None
+    context = context_of(clients, PREDICTOR, config, verifier=verifier)
+    return Sample(context, Job(position, "q", question), written(entries)), clients
 
 
 def settings_of(name, **more) -> Config:
@@ -144,32 +121,34 @@ def settings_of(name, **more) -> Config:
     )
 
 
-def write(config: Config, **more):
-    """Write a sample; returns all that can be told of it from outside."""
-    made, turns, models = sample_of(config, **more)
+def write(config: Config, *, entries=(), **more):
+    """Write a sample; returns all that can be seen of it from outside, and what was noted."""
+    made, clients = sample_of(config, entries=entries, **more)
 
     async def job():
-        with made:
-            try:
-                await attempts.write(made, method_of(config))
-            except SampleFailed as failed:
-                return failed.failure, failed.detail
+        try:
+            await attempts.write(made, method_of(config))
+        except SampleFailed as failed:
+            return failed.failure, failed.detail
+        finally:
+            made.close()
         return None, ""
 
     failure, detail = asyncio.run(job())
+    assert all(r.load == 0 for m in made.context.models.values() for r in m.servers.replicas)
     seen = {
         "failure": (failure, detail),
-        "content": record.content(made.shown),
-        "spans": record.spans(made.shown),
-        "stats": record.stats(made.shown, made.others),
-        "trace": record.trace(made.shown, made.others),
+        "content": record.content(made.trajectory),
+        "spans": record.spans(made.trajectory),
+        "stats": record.stats(made.trajectory, made.others),
+        "trace": record.trace(made.trajectory, made.others),
         "verdict": made.verdict,
     }
-    return seen, turns, models, made
+    return seen, [*entries, *made.context.journal.entries], clients, made
 
 
 def authors(made, part):
-    return {span.role for span in made.shown.spans[part]}
+    return {span.role for span in made.trajectory.spans[part]}
 
 
 S, T = Role.STUDENT, Role.TEACHER
@@ -217,9 +196,7 @@ def test_teacher_mix_is_one_to_one(seed):
 def test_the_teachers_own_system_prompt_goes_to_the_teacher_and_not_into_the_record():
     config = settings_of("teacher-only", teacher_only_system_prompt="Think like a student.")
     _, _, models, made = write(config)
-    assert models[T].asked == [
-        [{"role": "system", "content": "Think like a student."}, *made.messages]
-    ]
+    assert all(p.startswith("Think like a student.How many?") for p in models[T].prompts)
     assert made.messages == list(QUESTION.messages)
 
 
@@ -231,7 +208,7 @@ def test_the_student_is_shown_the_teachers_answer():
     (draft,) = seen["trace"]["drafts"]
     assert draft["why"] == "the teacher's reference answer"
     reference = draft["content"].rpartition("</think>\n\n")[2]
-    asked = models[S].asked[-1][-1]["content"]
+    asked = models[S].prompts[-1]
     assert "How many?" in asked
     assert reference in asked
     assert seen["stats"]["teacher_tokens"] == 0
@@ -291,7 +268,7 @@ def test_only_what_the_verifier_accepts_is_kept(name):
     assert None in failures
 
 
-def test_a_rejected_try_is_set_aside_with_its_reason_and_tried_with_other_seeds():
+def test_a_rejected_try_is_recorded_with_its_reason_and_tried_with_other_seeds():
     for seed in range(30):
         config = settings_of("student-only", verify="exact", attempts=3, seed=seed)
         seen, _, _, _ = write(config)
@@ -364,63 +341,68 @@ def test_replay_a_sample_of_any_method_goes_on_from_any_turn(
     )
     whole, turns, _, _ = write(config, trouble=trouble)
     cut = data.draw(st.integers(0, len(turns)))
-    again, resumed, _, _ = write(config, written=turns[:cut], trouble=trouble)
+    again, resumed, _, _ = write(config, entries=turns[:cut], trouble=trouble)
     assert again == whole
     assert resumed == turns
 
 
 def test_replay_a_sample_that_was_stopped_before_its_failure_was_written_fails_again(monkeypatch):
-    """Its last turn made the text go round in circles: nothing more is asked for."""
+    """Its last turn made the text repeat itself: nothing more is asked for."""
 
-    async def continue_(self, trajectory, max_tokens, seed):
-        self.requests += 1
-        return Chunk("well so hm ", Finish.LENGTH, 3, asked=max_tokens)
+    def draws(self, drawn):
+        return Completion("well so hm ", "length", 3)
 
-    monkeypatch.setattr(Voice, "continue_", continue_)
+    monkeypatch.setattr(DrawingClient, "draws", draws)
     config = settings_of("student-only")
     whole, turns, _, _ = write(config)
     assert whole["failure"][0] is Failure.REPETITION
-    again, resumed, _, _ = write(config, written=turns)
+    again, resumed, _, _ = write(config, entries=turns)
     assert again == whole
     assert resumed == turns
 
 
 @pytest.mark.parametrize("name", ["teacher-reference", "teacher-score", "tessy"])
 def test_replay_a_try_that_was_given_up_is_passed_over_with_all_its_drafts(name):
-    """Every cut, of samples whose first try was given up: no draft of it may be lost."""
+    """Every cut, of samples whose first attempt was given up: no draft of it may be lost."""
     given_up = 0
     for seed in range(60):
         config = settings_of(name, seed=seed, attempts=2, candidates=2, verify="exact")
         whole, turns, _, _ = write(config, trouble=0.1)
-        if not any(turn.draft >= DRAFTS_A_TRY for turn in turns):
+        if not any(key.attempt for key, _ in turns):
             continue
         given_up += 1
         for cut in range(len(turns) + 1):
-            assert write(config, written=turns[:cut], trouble=0.1)[0] == whole
+            assert write(config, entries=turns[:cut], trouble=0.1)[0] == whole
     assert given_up > 3
 
 
 def test_a_try_that_was_given_up_is_not_verified_again():
-    """A verifier may say otherwise another time, and what it rejected is set aside already."""
+    """A verifier may say otherwise another time, and what it rejected stays rejected."""
     for seed in range(40):
         config = settings_of("student-only", seed=seed, attempts=3, verify="exact")
         whole, turns, _, _ = write(config)
         if whole["stats"]["drafts"] == 3:
             break
     before = Ends2.asked
-    assert write(config, written=turns)[0] == whole
+    assert write(config, entries=turns)[0] == whole
     assert Ends2.asked == before + 1
 
 
 @given(st.sampled_from(sorted(METHODS)), st.integers(0, 2**30), st.integers(1, 3))
 @settings(max_examples=60, deadline=None)
-def test_every_token_is_kept_or_discarded_away(name, seed, tries):
+def test_every_token_is_kept_or_discarded(name, seed, tries):
     config = settings_of(name, seed=seed, attempts=tries, verify="exact", candidates=2)
-    seen, turns, _, made = write(config, trouble=0.05)
-    stats = seen["stats"]
+    seen, _, _, made = write(config, trouble=0.05)
+    stats, counters = seen["stats"], made.context.counters
     for role in Role:
-        generated = sum(turn.tokens for turn in turns if turn.role is role)
-        assert generated == stats[f"{role}_tokens"] + stats[f"{role}_discarded_tokens"]
-    discarded = sum(turn.discarded_tokens for turn in turns)
-    kept = sum(made.shown.tokens.values())
-    assert sum(turn.tokens for turn in turns) == discarded + kept
+        assert stats[f"{role}_tokens"] == counters.kept[role]
+        assert stats[f"{role}_discarded_tokens"] == counters.discarded[role]
+
+
+def test_a_method_holds_a_lease_of_the_models_that_it_uses_and_of_no_other():
+    """Teacher-Mix has both models at hand, but a sample of it is written by one."""
+    for position, (used, idle) in enumerate(((T, S), (S, T))):
+        _, _, clients, made = write(settings_of("teacher-mix"), position=position)
+        assert clients[used].prompts
+        assert not clients[idle].prompts
+        assert set(made.drafts[0].sessions) == {used}

@@ -150,6 +150,7 @@ class HttpResponse(asyncio.Protocol):
         status: 0 before it is known.
         headers: Names in lower case.
         body: What has come of it, unless a subclass takes it in its own way.
+        is_reusable: Another request may follow on its connection.
     """
 
     def __init__(self, url: str) -> None:
@@ -157,6 +158,7 @@ class HttpResponse(asyncio.Protocol):
         self.status = 0
         self.headers: dict[str, str] = {}
         self.body = bytearray()
+        self.is_reusable = False
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
@@ -179,11 +181,6 @@ class HttpResponse(asyncio.Protocol):
                 raise self._error
             await self._more()
         return bytes(self.body)
-
-    @property
-    def is_reusable(self) -> bool:
-        """Whether another request may follow on its connection."""
-        return self._complete and self._error is None and bool(self._parser.should_keep_alive())
 
     def expire(self, seconds: float) -> None:
         """Fail after so many seconds; an earlier time-out no longer counts."""
@@ -239,7 +236,8 @@ class HttpResponse(asyncio.Protocol):
         """Tell an answer that is whole from one that broke off."""
         sized = "content-length" in self.headers or "transfer-encoding" in self.headers
         if self.status and not sized:  # such a body ends with its connection
-            self.on_message_complete()
+            self._complete = True
+            self._wake()
         elif self.status:
             self._fail(BadResponse(f"{self.url}: the answer broke off"))
         else:
@@ -263,4 +261,5 @@ class HttpResponse(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """The answer is whole."""
         self._complete = True
+        self.is_reusable = self._error is None and self._parser.should_keep_alive()
         self._wake()

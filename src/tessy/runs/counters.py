@@ -64,10 +64,10 @@ class Counters:
         """All that was counted since this start."""
         return {
             "finished": self.finished,
-            "failed": self.failed,
+            "failed": {reason.value: count for reason, count in self.failed.items()},
             "running": self.running,
-            "generated": self.generated,
-            "discarded": self.discarded,
+            "generated": {role.value: tokens for role, tokens in self.generated.items()},
+            "discarded": {role.value: tokens for role, tokens in self.discarded.items()},
             "requests": self.requests,
             "faults": self.faults,
         }

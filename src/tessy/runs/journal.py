@@ -113,14 +113,21 @@ class Written:
     @property
     def attempt(self) -> int:
         """The latest attempt."""
-        return max((key.attempt for key in self.turns), default=0)
+        return max((key.attempt for key in self.keys), default=0)
+
+    @property
+    def keys(self) -> list[DraftKey]:
+        """All drafts in order, also those that failed before their first turn."""
+        return sorted(self.turns.keys() | self.rejections.keys())
 
     @property
     def drafts(self) -> list[RejectedDraft]:
         """All drafts in order; why the last one was rejected is known only if it was."""
         return [
-            RejectedDraft(Trajectory.replay(turns), self.rejections.get(key, Rejection("")))
-            for key, turns in sorted(self.turns.items())
+            RejectedDraft(
+                Trajectory.replay(self.turns.get(key, ())), self.rejections.get(key, Rejection(""))
+            )
+            for key in self.keys
         ]
 
     def add(self, blob: bytes) -> None:

@@ -218,7 +218,7 @@ class Sample:
     def begin(self, attempt: int) -> None:
         """Begin an attempt; drafts of those before it become earlier ones."""
         self.close()
-        for key in self.written.turns:
+        for key in self.written.keys:
             if self.attempt <= key.attempt < attempt and all(d.key != key for d in self.drafts):
                 self.drafts.append(self._restored(key, self.messages))
         self.earlier += self.drafts

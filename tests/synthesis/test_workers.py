@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessy.config import Config, ModelSettings
-from tessy.synthesis.crew import places, share
+from tessy.synthesis.workers import belongs_to, share_count, share_of
 
 counts = st.integers(1, 200)
 
@@ -19,9 +19,9 @@ def test_all_workers_together_keep_to_the_bounds_and_use_them(samples, calls, ot
         concurrency=samples,
         workers=workers,
     )
-    count = places(config)
+    count = share_count(config)
     assert 1 <= count <= workers
-    shares = [share(config, place, count) for place in range(count)]
+    shares = [share_of(config, place, count) for place in range(count)]
     assert all(each.concurrency > 0 for each in shares)  # each has something to do
     assert sum(each.concurrency for each in shares) == samples
     for bound, own in (
@@ -29,3 +29,8 @@ def test_all_workers_together_keep_to_the_bounds_and_use_them(samples, calls, ot
         (others, [each.teacher.concurrency for each in shares]),
     ):
         assert set(own) == {None} if bound is None else sum(own) == bound and min(own) > 0
+
+
+@given(st.text(max_size=20), st.integers(1, 64))
+def test_exactly_once_a_sample_belongs_to_one_share(sample_id, shares):
+    assert sum(belongs_to(sample_id, share, shares) for share in range(shares)) == 1

@@ -1,19 +1,17 @@
-"""Streams from servers that do not keep to the protocol, byte by byte."""
+"""Answers of servers, byte by byte: those that keep to the protocol, and those that do not."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import replace
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 
 import pytest
 
 from tessy.config import ModelSettings, Sampling
 from tessy.errors import BadResponse, Refused, ServerFailure, TimedOut, Unreachable
 from tessy.models.client import Client
-from tessy.models.following import ReadAll, ReadNothing
-from tessy.models.stream import Place, Stream
+from tessy.models.http import HttpResponse, HttpServer
 from tessy.models.wire import Request
 
 ASK = Request("One,", max_tokens=8, sampling=Sampling(temperature=0), seed=0)
@@ -52,8 +50,9 @@ async def saying(*answers: bytes, wait_s: float = 0.0):
     settings = ModelSettings.model_validate(
         {"model": "http://x/v1", "retries": len(answers) - 1, "timeouts": {"first_token_s": 0.5}}
     )
-    async with server, Client(f"http://127.0.0.1:{port}/v1", "m", settings) as client:
-        yield client, asked
+    async with server:
+        with closing(Client(f"http://127.0.0.1:{port}/v1", "m", settings)) as client:
+            yield client, asked
 
 
 @pytest.mark.parametrize(
@@ -67,7 +66,7 @@ async def saying(*answers: bytes, wait_s: float = 0.0):
 )
 async def test_a_body_of_any_form(answer):
     async with saying(answer) as (client, asked):
-        completion, _ = await client.follow(ASK, ReadAll)
+        completion = await client.complete(ASK, stream=True)
     assert completion.text == " two three"
     assert completion.finish == "stop"
     ((head, body),) = asked
@@ -79,10 +78,10 @@ async def test_a_body_of_any_form(answer):
     ("answer", "error", "says"),
     [
         (b"", Unreachable, "closed"),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", BadResponse, "no HTTP"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", BadResponse, "not HTTP"),
         (HEAD[:20], Unreachable, "closed"),
         (CHUNKED + chunked(EVENTS)[:90], BadResponse, "broke off"),
-        (CHUNKED + b"zz\r\n", BadResponse, "no HTTP"),
+        (CHUNKED + b"zz\r\n", BadResponse, "not HTTP"),
         (HEAD + b"Content-Length: 999\r\n\r\n" + EVENTS, BadResponse, "broke off"),
         (HEAD + b"\r\n" + EVENTS[:40], BadResponse, "broke off"),
         (b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy", ServerFailure, "503: busy"),
@@ -94,13 +93,13 @@ async def test_a_body_of_any_form(answer):
 async def test_what_is_no_answer(answer, error, says):
     async with saying(answer) as (client, _):
         with pytest.raises(error, match=says):
-            await client.follow(ASK, ReadAll)
+            await client.complete(ASK, stream=True)
 
 
 async def test_what_broke_off_is_tried_again_from_its_beginning():
     good = CHUNKED + chunked(EVENTS) + b"0\r\n\r\n"
     async with saying(good[: len(good) - 60], good) as (client, asked):
-        completion, _ = await client.follow(ASK, ReadAll)
+        completion = await client.complete(ASK, stream=True)
     assert completion.text == " two three"
     assert len(asked) == 2
     assert client.stats.faults == {"BadResponse": 1}
@@ -109,31 +108,84 @@ async def test_what_broke_off_is_tried_again_from_its_beginning():
 async def test_a_server_that_says_nothing_is_given_up():
     async with saying(HEAD, wait_s=5) as (client, _):
         with pytest.raises(TimedOut):
-            await client.follow(ASK, ReadAll)
+            await client.complete(ASK, stream=True)
 
 
 async def test_after_the_first_text_there_is_more_time():
     async with saying(HEAD + b"\r\n" + EVENTS, wait_s=0.8) as (client, _):
-        completion, _ = await client.follow(ASK, ReadAll)
+        completion = await client.complete(ASK, stream=True)
     assert completion.text == " two three"
 
 
-async def test_what_comes_behind_the_event_that_is_enough_does_not_count():
-    async with saying(HEAD + b"\r\n" + EVENTS) as (client, _):
-        completion, _ = await client.follow(ASK, ReadNothing)
+async def test_what_comes_after_the_last_event_that_was_read_does_not_count():
+    async with saying(HEAD + b"\r\n" + EVENTS) as (client, _), client.stream(ASK) as events:
+        async for event in events:
+            assert event.text == " two"
+            break
+    completion = events.completion()
     assert (completion.text, completion.tokens, completion.finish) == (" two", 1, "length")
 
 
-async def test_a_readers_own_error_is_not_the_servers():
-    class Broken(ReadAll):
-        def read(self, text, event):
-            raise ValueError("mine")
-
+async def test_an_error_of_the_readers_own_is_not_the_servers():
     async with saying(HEAD + b"\r\n" + EVENTS) as (client, asked):
         with pytest.raises(ValueError, match="mine"):
-            await client.follow(ASK, Broken)
+            async with client.stream(ASK):
+                raise ValueError("mine")
     assert len(asked) == 1
     assert not client.stats.faults
+
+
+WHOLE = b'{"choices":[{"text":" two","finish_reason":"stop"}]}'
+PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(WHOLE), WHOLE)
+
+
+@asynccontextmanager
+async def keeping(answer: bytes):
+    """A server that gives the same answer to all requests of a connection; counts connections."""
+    connections = []
+
+    async def serve(reader, writer):
+        connections.append(writer)
+        with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split()[0]))
+                writer.write(answer)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    settings = ModelSettings.model_validate({"model": "http://x/v1", "retries": 0})
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    async with server:
+        with closing(Client(url, "m", settings)) as client:
+            yield client, connections
+        for writer in connections:
+            writer.close()
+
+
+async def test_a_connection_is_used_again_after_a_whole_answer():
+    async with keeping(PLAIN) as (client, connections):
+        for _ in range(3):
+            assert (await client.complete(ASK)).text == " two"
+        assert len(connections) == 1
+
+
+async def test_calls_at_once_have_connections_of_their_own():
+    async with keeping(PLAIN) as (client, connections):
+        await asyncio.gather(*(client.complete(ASK) for _ in range(3)))
+        assert len(connections) == 3
+
+
+@pytest.mark.parametrize("head", [b"Connection: close\r\n", b"Connection: keep-alive\r\n"])
+async def test_a_server_that_closes_its_connections_is_asked_on_new_ones(head):
+    answer = PLAIN.replace(b"Content-Length", head + b"Content-Length")
+    async with keeping(answer) as (client, connections):
+        for number in range(3):
+            assert (await client.complete(ASK)).text == " two"
+            for writer in connections[number:]:
+                writer.close()
+                await writer.wait_closed()
+            await asyncio.sleep(0.01)  # the client sees it
+        assert len(connections) == 3
 
 
 @contextmanager
@@ -152,14 +204,13 @@ def deaf():
 
 async def test_an_address_that_never_answers_leaves_time_for_the_next():
     """As when a name means an IPv6 address to which no packet comes through, and an IPv4 one."""
-    async with saying(CHUNKED + chunked(EVENTS) + b"0\r\n\r\n") as (client, _):
+    async with saying(PLAIN) as (client, _):
         with deaf() as there:
-            own = await Place.find(f"{client.base_url}/completions", {})
-            place = replace(own, addresses=(there, *own.addresses))
-            body = bytearray()
-            stream = Stream(place, b"{}", body.extend)
-            await stream.open(1.0)
-            await stream.over
-            assert EVENTS in body
-            with pytest.raises(TimeoutError):
-                await Stream(replace(own, addresses=(there,)), b"{}", body.extend).open(0.2)
+            server = HttpServer(client.base_url, {})
+            (own,) = await server._looked_up()
+            server._addresses = (there, own)
+            response = await server.send(HttpResponse("x"), "/", b"{}", connect_s=1.0)
+            assert await response.whole() == WHOLE
+            server._addresses = (there,)
+            with pytest.raises(TimedOut):
+                await server.send(HttpResponse("x"), "/", b"{}", connect_s=0.2)
