@@ -5,12 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
+from tessy.models.following import ReadAll
+
 from commands import tessy
 from conftest import lines
 from tessy.config import Sampling
-from tessy.models.probe import probe, stops_early
 from tessy.models.client import Client
-from tessy.models.following import ReadAll
+from tessy.models.probe import probe, stops_early
 from tessy.models.wire import Completion, Encoded, Request
 
 GREEDY = Sampling(temperature=0, top_p=1, top_k=0)

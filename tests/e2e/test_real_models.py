@@ -12,9 +12,9 @@ from conftest import lines
 from tessy.config import ModelSettings, Sampling
 from tessy.models import local, weights
 from tessy.models.address import parse
-from tessy.models.probe import probe
 from tessy.models.client import Client
 from tessy.models.doctor import stops_early
+from tessy.models.probe import probe
 from tessy.models.tokenizers import Piece, ServerTokenizer
 from tessy.models.wire import Request
 

@@ -69,7 +69,7 @@ async def test_retried_failures_are_another_attempt_and_end_once(tmp_path, token
         assert lines(out / "failures.jsonl") == failed, "a failure stays one until it is retried"
         done = await tessy(*command, "--retry-failed")
         assert done.code == 0, done.err
-        assert f"{len(failed)} failed samples are written anew" in done.err
+        assert f"{len(failed)} failed samples are written again" in done.err
     assert lines(out / "failures.jsonl") == []
     assert [r["id"] for r in lines(out / "dataset.jsonl")] == ["q0", "q1", "q2"]
 
@@ -95,7 +95,7 @@ async def test_samples_that_cannot_be_written_fail_with_their_reason(
         again = await tessy(
             *("synth", questions, "--out", tmp_path / "run", *options, *limits, "--retry-failed")
         )
-    assert "2 failed samples are written anew" in again.err
+    assert "2 failed samples are written again" in again.err
 
 
 async def test_a_context_that_is_too_short(tmp_path, tokenizers):
@@ -111,12 +111,11 @@ async def test_a_predictor_that_raises(tmp_path, tokenizers, monkeypatch):
         "class P:\n    name = 'p'\n    batched = False\n"
         "    def judge(self, passages):\n        raise KeyError('oops')\n"
     )
+    monkeypatch.syspath_prepend(tmp_path)
     questions = write_questions(tmp_path / "q.jsonl", 1)
     async with two_servers(tokenizers) as (_, options):
         options[-1] = "python:broken_predictor:P"
-        done = await tessy(
-            *("synth", questions, "--out", tmp_path / "run", *options), PYTHONPATH=str(tmp_path)
-        )
+        done = await tessy("synth", questions, "--out", tmp_path / "run", *options)
     assert done.code == 1
     failed = lines(tmp_path / "run" / "failures.jsonl")
     assert failed[0]["reason"] == "predictor_error"

@@ -14,15 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tessy.models.following import ReadNothing
 
 from commands import tessy
 from conftest import write_questions
 from engine_checks import asked, check_events, check_modes, check_streams, greedy
 from scoring_server import logprobs
 from tessy.config import ModelSettings
-from tessy.models.probe import probe
 from tessy.models.client import Client
-from tessy.models.following import ReadNothing
+from tessy.models.probe import probe
 from tessy.models.score import Way, prompt_logprobs, way_of
 from tessy.models.tokenizers import LocalTokenizer, Piece
 from tiny_models import write_models

@@ -23,7 +23,7 @@ from simulation import (
 from tessy.config import Config
 from tessy.data import record
 from tessy.data.questions import Question
-from tessy.method.trajectory import Failure, Part, Role, SampleFailed
+from tessy.method.trajectory import Failure, Part, Rejection, Role, SampleFailed
 from tessy.models.session import ContextFull
 from tessy.models.wire import Completion
 from tessy.runs.plan import Job
@@ -112,8 +112,8 @@ def sample_of(config: Config, *, position=0, entries=(), trouble=0.0, question=Q
 def settings_of(name, **more) -> Config:
     return Config.model_validate(
         {
-            "student": {"model": "http://s/v1"},
-            "teacher": {"model": "http://t/v1"},
+            "student": {"model": "http://s/v1", "chunk": 20},
+            "teacher": {"model": "http://t/v1", "chunk": 20},
             "method": name,
             "limits": {"thinking_tokens": 60},
             **more,
@@ -145,6 +145,19 @@ def write(config: Config, *, entries=(), **more):
         "verdict": made.verdict,
     }
     return seen, [*entries, *made.context.journal.entries], clients, made
+
+
+def cuts(entries):
+    """Where a kill can cut what is in the journal: rejections that come together stay together.
+
+    They are noted without waiting, so a checkpoint takes all of them or none.
+    """
+    return [
+        at
+        for at in range(len(entries) + 1)
+        if not all(isinstance(entry, Rejection) for _, entry in entries[at - 1 : at + 1])
+        or at in (0, len(entries))
+    ]
 
 
 def authors(made, part):
@@ -336,11 +349,10 @@ def test_replay_a_sample_of_any_method_goes_on_from_any_turn(
         seed=seed,
         attempts=tries,
         candidates=3,
-        student={"model": "http://s/v1", "chunk": 20},
         **({"verify": "exact"} if verified else {}),
     )
     whole, turns, _, _ = write(config, trouble=trouble)
-    cut = data.draw(st.integers(0, len(turns)))
+    cut = data.draw(st.sampled_from(cuts(turns)))
     again, resumed, _, _ = write(config, entries=turns[:cut], trouble=trouble)
     assert again == whole
     assert resumed == turns
@@ -371,7 +383,7 @@ def test_replay_a_try_that_was_given_up_is_passed_over_with_all_its_drafts(name)
         if not any(key.attempt for key, _ in turns):
             continue
         given_up += 1
-        for cut in range(len(turns) + 1):
+        for cut in cuts(turns):
             assert write(config, entries=turns[:cut], trouble=0.1)[0] == whole
     assert given_up > 3
 

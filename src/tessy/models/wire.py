@@ -60,11 +60,13 @@ class Capabilities:
 
     def differences(self, other: Capabilities) -> list[str]:
         """In what another server differs, of all that a call depends on."""
-        mine, theirs = (
-            {**asdict(each), "context_tokens": None, "root": "", "counts_cached": None}
-            for each in (self, other)
-        )
-        return [f"{key} ({mine[key]}, {theirs[key]})" for key in mine if mine[key] != theirs[key]]
+        mine, theirs = asdict(self), asdict(other)
+        names = {"served_name": "their model"}
+        return [
+            f"{names.get(key, key)} ({mine[key]}, {theirs[key]})"
+            for key in mine
+            if mine[key] != theirs[key] and key not in ("context_tokens", "root", "counts_cached")
+        ]
 
 
 class Request(NamedTuple):

@@ -12,18 +12,23 @@ from __future__ import annotations
 import datetime
 import fcntl
 import os
+import time
 import tomllib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import tomli_w
 
 from tessy.config import Config
 from tessy.errors import ConfigError, RunLocked, RunMismatch
 from tessy.method.trajectory import Role
+
+
+_WORKERS_END_S = 10.0
+"""How long the workers of a killed run may take to notice it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,18 +169,29 @@ def held(folder: Path) -> Iterator[int]:
             f"{folder} can't be a run's folder: {error.strerror}", hint="give another --out"
         ) from None
     with opened as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise RunLocked(
-                f"{folder}: process {file.read().strip() or '?'} is working on this run",
-                hint="wait for it, or give another --out",
-            ) from None
+        _lock(file, folder)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield file.fileno()
+
+
+def _lock(file: IO[str], folder: Path) -> None:
+    """Lock a file; workers of a process that was killed hold the lock a moment longer."""
+    deadline = time.monotonic() + _WORKERS_END_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read().strip()
+        if Path(f"/proc/{owner or 'self'}").exists() or time.monotonic() > deadline:
+            raise RunLocked(
+                f"{folder}: process {owner or '?'} is working on this run",
+                hint="wait for it, or give another --out",
+            )
+        time.sleep(0.05)
 
 
 def refuse_strangers(settings: Path, own: set[str], what: str) -> None:

@@ -92,17 +92,19 @@ class Draft:
         self.context.counters.turn(turn)
         self.sample.note(self.key, turn)
 
-    def reject(self, why: str, failure: Failure | None = None) -> None:
+    def reject(self, why: str, failure: Failure | None = None, *, note: bool = True) -> None:
         """Make this draft one that is not the response; its text stays in the trace.
 
         Args:
             why: In words.
             failure: The reason, if it failed.
+            note: Take it down in the journal.
         """
         if self.rejection is None:
             self.rejection = Rejection(why, failure)
             self.context.counters.reject(self.trajectory)
-            self.sample.note(self.key, self.rejection)
+            if note:
+                self.sample.note(self.key, self.rejection)
 
     def close(self) -> None:
         """Give back what its models hold."""
@@ -209,11 +211,15 @@ class Sample:
         return draft
 
     def fail_attempt(self, failed: SampleFailed, *, last: bool) -> None:
-        """Reject the drafts of a failed attempt; of the last, the one that is shown stays."""
+        """Reject the drafts of a failed attempt; of the last, the one that is shown stays.
+
+        The journal needs no rejection of the last ones: after a crash they fail again, and the
+        end of the sample follows.
+        """
         shown = self.shown if last else None
         for draft in self.drafts:
             if draft is not shown:
-                draft.reject(failed.detail, failed.failure)
+                draft.reject(failed.detail, failed.failure, note=not last)
 
     def begin(self, attempt: int) -> None:
         """Begin an attempt; drafts of those before it become earlier ones."""

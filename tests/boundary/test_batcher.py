@@ -1,4 +1,4 @@
-"""`Judge`: one predictor asked from many trajectories at once.
+"""`PredictorBatcher`: one predictor asked from many trajectories at once.
 
 A batched predictor here waits for a gate in its thread, so the test and not the clock says what
 has gathered while a batch is being judged.
@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import pytest
 
-from tessy.boundary.batcher import Judge
-from tessy.method.judgement import Judgement, Passage
+from tessy.boundary.batcher import PredictorBatcher
 from tessy.errors import PredictorError
+from tessy.method.judgement import Judgement, Passage
 from tessy.method.trajectory import Role
 
 PATIENCE_S = 20
@@ -72,8 +73,10 @@ def passage(number: int, role: Role = Role.STUDENT) -> Passage:
     return Passage(role, "", f"{number:0100}")
 
 
-def start(judge: Judge, *numbers: int, role: Role = Role.STUDENT) -> list[asyncio.Task[Judgement]]:
-    return [asyncio.create_task(judge.judge(passage(number, role))) for number in numbers]
+def start(
+    batcher: PredictorBatcher, *numbers: int, role: Role = Role.STUDENT
+) -> list[asyncio.Task[Judgement]]:
+    return [asyncio.create_task(batcher.judge(passage(number, role))) for number in numbers]
 
 
 async def boundaries(tasks: Sequence[asyncio.Task[Judgement]]) -> list[int | None]:
@@ -86,8 +89,8 @@ async def began(predictor: Gated) -> None:
         await predictor.began.acquire()
 
 
-def both(predictor) -> Judge:
-    return Judge(dict.fromkeys(Role, predictor))
+def both(predictor) -> PredictorBatcher:
+    return PredictorBatcher(dict.fromkeys(Role, predictor))
 
 
 # --- Batches ------------------------------------------------------------------------------------
@@ -95,10 +98,10 @@ def both(predictor) -> Judge:
 
 async def test_what_gathers_while_a_batch_is_judged_is_the_next_batch():
     predictor = Gated()
-    async with both(predictor) as judge:
-        first = start(judge, 1)
+    with closing(both(predictor)) as batcher:
+        first = start(batcher, 1)
         await began(predictor)
-        more = start(judge, *range(2, 40))
+        more = start(batcher, *range(2, 40))
         await asyncio.sleep(0)
         predictor.open(2)
         assert await boundaries(first + more) == list(range(1, 40))
@@ -110,8 +113,8 @@ async def test_what_gathers_while_a_batch_is_judged_is_the_next_batch():
 
 async def test_what_is_ready_at_once_is_one_batch_and_the_loop_goes_on_meanwhile():
     predictor = Gated()
-    async with both(predictor) as judge:
-        tasks = start(judge, *range(10))
+    with closing(both(predictor)) as batcher:
+        tasks = start(batcher, *range(10))
         await began(predictor)  # it is judging, and this loop runs
         assert not any(task.done() for task in tasks)
         predictor.open()
@@ -121,8 +124,8 @@ async def test_what_is_ready_at_once_is_one_batch_and_the_loop_goes_on_meanwhile
 
 async def test_no_batch_is_larger_than_64_and_the_order_is_kept():
     predictor = Gated()
-    async with both(predictor) as judge:
-        tasks = start(judge, *[number % 90 for number in range(150)])
+    with closing(both(predictor)) as batcher:
+        tasks = start(batcher, *[number % 90 for number in range(150)])
         predictor.open(3)
         assert await boundaries(tasks) == [number % 90 for number in range(150)]
     assert [len(batch) for batch in predictor.batches] == [64, 64, 22]
@@ -130,9 +133,9 @@ async def test_no_batch_is_larger_than_64_and_the_order_is_kept():
 
 async def test_the_roles_do_not_mix():
     student, teacher = Gated(), Gated(lambda passages: [Judgement(None, 7) for _ in passages])
-    async with Judge({Role.STUDENT: student, Role.TEACHER: teacher}) as judge:
-        one = start(judge, 1, 2)
-        other = start(judge, 3, 4, role=Role.TEACHER)
+    with closing(PredictorBatcher({Role.STUDENT: student, Role.TEACHER: teacher})) as batcher:
+        one = start(batcher, 1, 2)
+        other = start(batcher, 3, 4, role=Role.TEACHER)
         student.open()
         teacher.open()
         assert await boundaries(one) == [1, 2]
@@ -144,16 +147,16 @@ async def test_the_roles_do_not_mix():
 async def test_it_works_again_after_it_was_idle():
     predictor = Gated()
     predictor.open(3)
-    async with both(predictor) as judge:
+    with closing(both(predictor)) as batcher:
         for number in range(3):
-            assert await boundaries(start(judge, number)) == [number]
+            assert await boundaries(start(batcher, number)) == [number]
     assert len(predictor.batches) == 3
 
 
 async def test_a_quick_predictor_is_asked_directly():
     predictor = Direct(by_length)
-    async with both(predictor) as judge:
-        assert await boundaries(start(judge, 3, 1, 2)) == [3, 1, 2]
+    with closing(both(predictor)) as batcher:
+        assert await boundaries(start(batcher, 3, 1, 2)) == [3, 1, 2]
     assert predictor.sizes == [1, 1, 1]
     assert predictor.threads == {threading.get_ident()}
 
@@ -184,9 +187,8 @@ broken = pytest.mark.parametrize("kind", BROKEN)
 @broken
 async def test_a_quick_predictor_that_is_broken(kind):
     rule, message = BROKEN[kind]
-    async with both(Direct(rule)) as judge:
-        with pytest.raises(PredictorError, match="predictor direct: ") as error:
-            await judge.judge(passage(1))
+    with pytest.raises(PredictorError, match="predictor direct: ") as error:
+        await both(Direct(rule)).judge(passage(1))
     assert message in str(error.value)
 
 
@@ -194,16 +196,16 @@ async def test_a_quick_predictor_that_is_broken(kind):
 async def test_a_broken_batch_fails_those_who_waited_for_it_and_nobody_else(kind):
     rule, message = BROKEN[kind]
     predictor = Gated()
-    async with both(predictor) as judge:
-        fine = start(judge, 1, 2)
+    with closing(both(predictor)) as batcher:
+        fine = start(batcher, 1, 2)
         await began(predictor)
-        bad = start(judge, 3, 4, 5)
+        bad = start(batcher, 3, 4, 5)
         await asyncio.sleep(0)
         predictor.open()
         assert await boundaries(fine) == [1, 2]
         await began(predictor)
         predictor.rule = rule
-        later = start(judge, 6, 7)
+        later = start(batcher, 6, 7)
         await asyncio.sleep(0)
         predictor.open()
         async with asyncio.timeout(PATIENCE_S):
@@ -220,16 +222,16 @@ async def test_a_broken_batch_fails_those_who_waited_for_it_and_nobody_else(kind
 async def test_offsets_at_the_very_ends_are_fine():
     for judgement in (Judgement(0, 0), Judgement(100, 100), Judgement(None, 100)):
         predictor = Direct(lambda passages, made=judgement: [made])
-        async with both(predictor) as judge:
-            assert await judge.judge(passage(0)) == judgement
+        with closing(both(predictor)) as batcher:
+            assert await batcher.judge(passage(0)) == judgement
 
 
 async def test_a_waiter_that_leaves_takes_nobody_with_it():
     predictor = Gated()
-    async with both(predictor) as judge:
-        tasks = start(judge, 1, 2, 3)
+    with closing(both(predictor)) as batcher:
+        tasks = start(batcher, 1, 2, 3)
         await began(predictor)
-        later = start(judge, 4, 5, 6)
+        later = start(batcher, 4, 5, 6)
         await asyncio.sleep(0)
         tasks[1].cancel()  # it is being judged
         later[0].cancel()  # it waits
@@ -239,13 +241,13 @@ async def test_a_waiter_that_leaves_takes_nobody_with_it():
         assert tasks[1].cancelled()
         assert later[0].cancelled()
         predictor.open()
-        assert await boundaries(start(judge, 7)) == [7]
+        assert await boundaries(start(batcher, 7)) == [7]
 
 
 async def test_a_waiter_that_leaves_a_batch_that_fails():
     predictor = Gated(raises)
-    async with both(predictor) as judge:
-        tasks = start(judge, 1, 2)
+    with closing(both(predictor)) as batcher:
+        tasks = start(batcher, 1, 2)
         await began(predictor)
         tasks[0].cancel()
         await asyncio.sleep(0)
