@@ -22,10 +22,10 @@ from pathlib import Path
 
 import world
 
-from tessy.method.judgement import Passage
 from tessy.boundary.registry import load
 from tessy.boundary.training.evaluate import speed
 from tessy.boundary.training.segments import gold_file
+from tessy.method.judgement import Passage
 from tessy.method.trajectory import Role
 from tessy.method.words import units
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import math
 
-from tessy.method.judgement import Judgement, Passage
 from tessy.boundary.registry import SHIPPED, load
 from tessy.boundary.training.segments import gold_file
+from tessy.method.judgement import Judgement, Passage
 from tessy.method.trajectory import Role
 from tessy.method.words import is_neutral, units
 

@@ -16,26 +16,29 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import ClassVar
 
 import orjson
 import world
 
-from tessy.boundary.batcher import Judge
+from tessy.boundary.batcher import PredictorBatcher
 from tessy.config import Config
+from tessy.data.questions import Question
 from tessy.loop import run_loop
+from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Role
-from tessy.models import following
 from tessy.models.client import Client
+from tessy.models.http import HttpResponse, HttpServer
 from tessy.models.replicas import Replicas
 from tessy.models.session import Model
-from tessy.models.stream import Stream
 from tessy.models.templates import from_tokenizer
 from tessy.models.tokenizers import LocalTokenizer
-from tessy.models.wire import Dialect
-from tessy.synthesis.cooperation import Session, think
+from tessy.models.wire import Capabilities
+from tessy.runs.counters import Counters
+from tessy.runs.plan import Job
+from tessy.synthesis.context import RunContext
+from tessy.synthesis.cooperation import think
+from tessy.synthesis.sample import Sample
 from tessy.testing.predictors import initials
 
 WORDS = 1000
@@ -49,38 +52,50 @@ SETTINGS = {
 }
 
 
-class PlayedBack(Stream):
-    """A stream whose answer is there already.
+class PlayedBack(HttpServer):
+    """A server whose answers are there already.
 
     Attributes:
-        spans: What the servers would send, span after span, in parts as the network brings them.
+        spans: What it sends, span after span, in parts as the network brings them.
     """
 
-    spans: ClassVar[Iterator[list[bytes]]]
+    spans: Iterator[list[bytes]]
 
-    async def open(self, connect_s: float) -> None:
+    async def send(self, response, path, body=None, *, connect_s):
         """Take all of the answer in."""
-        self.data_received(HEAD)
-        for part in next(self.spans):
-            self.data_received(part)
+        response.data_received(HEAD)
+        for part in next(PlayedBack.spans):
+            response.data_received(part)
+        return response
+
+    def done(self, response: HttpResponse) -> None:
+        """Nothing to close."""
+        response.detach()
 
 
-def recorded(key: str, codecs: dict[Role, LocalTokenizer]) -> list[list[bytes]]:
-    """The spans of a question's thinking, each with the first word behind it."""
+class NoJournal:
+    """Keeps nothing."""
+
+    def note(self, *entry: object) -> None:
+        """See `Journal.note`."""
+
+
+def recorded(key: str, tokenizers: dict[Role, LocalTokenizer]) -> list[list[bytes]]:
+    """The spans of a question's thinking, each with the first word after it."""
     words, at, made = world.thinking(key, WORDS), 0, []
     for number, length in enumerate(world.spans(key, WORDS)):
-        codec = codecs[Role.TEACHER if number % 2 else Role.STUDENT]
+        tokenizer = tokenizers[Role.TEACHER if number % 2 else Role.STUDENT]
         shown = [f" {word}" for word in words[at : at + length + 1]]
         at += length
         if at == WORDS:
             shown.append("</think>")
-        made.append([event(text, codec) for text in shown])
+        made.append([event(text, tokenizer) for text in shown])
     return made
 
 
-def event(text: str, codec: LocalTokenizer) -> bytes:
+def event(text: str, tokenizer: LocalTokenizer) -> bytes:
     """An event as `ScriptedServer` sends it."""
-    ids = codec._text.encode(text, add_special_tokens=False).ids
+    ids = tokenizer._text.encode(text, add_special_tokens=False).ids
     choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": None, "token_ids": ids}
     told = {"id": "cmpl-1", "object": "text_completion", "created": 1, "choices": [choice]}
     line = b"data: " + orjson.dumps(told) + b"\n\n"
@@ -92,43 +107,45 @@ async def main(trajectories: int) -> None:
     folder = Path(tempfile.mkdtemp())
     world.write_tokenizers(folder)
     config = Config.model_validate(SETTINGS)
-    codecs = {role: LocalTokenizer(folder / role) for role in Role}
-    predictor = initials()
-    judge = Judge(dict.fromkeys(Role, predictor))
-    dialect = Dialect(extensions=True, id_prompts=True, return_ids={"return_token_ids": True})
-    following.Stream = PlayedBack  # type: ignore[misc]
+    tokenizers = {role: LocalTokenizer(folder / role) for role in Role}
+    server = Capabilities(extensions=True, id_prompts=True, return_ids={"return_token_ids": True})
+    models = {}
+    for role in Role:
+        client = Client("http://127.0.0.1:1/v1", "m", config.of(role), server)
+        client._server = PlayedBack("http://127.0.0.1:1", {})
+        date = datetime.date(2026, 1, 1)
+        found = from_tokenizer(folder / role, name=role, arguments={}, date=date)
+        assert found is not None
+        models[role] = Model(
+            role=role,
+            name="m",
+            servers=Replicas([client]),
+            format=found,
+            tokenizer=tokenizers[role],
+            settings=config.of(role),
+            context_tokens=200_000,
+            ends=("</think>", "<|end|>"),
+            streamed=True,
+        )
+    context = RunContext(
+        config=config,
+        models=models,
+        batcher=PredictorBatcher(dict.fromkeys(Role, initials())),
+        journal=NoJournal(),  # type: ignore[arg-type]
+        counters=Counters(total=trajectories),
+        sizes=ChunkSizes({}),
+    )
     took = []
-    async with AsyncExitStack() as stack:
-        models = {}
-        for role in Role:
-            served = await stack.enter_async_context(
-                Client("http://127.0.0.1:1/v1", "m", config.of(role), dialect)
-            )
-            date = datetime.date(2026, 1, 1)
-            found = from_tokenizer(folder / role, name=role, arguments={}, date=date)
-            assert found is not None
-            models[role] = Model(
-                *(role, "m", Replicas([served]), found, codecs[role], config.of(role)),
-                context_tokens=200_000,
-                ends=("</think>", "<|end|>"),
-            )
-        for number in range(trajectories):
-            key = f"q{number}"
-            PlayedBack.spans = iter(recorded(key, codecs))
-            messages = [{"role": "user", "content": f"[[{key}]] What is it?"}]
-            session = Session(
-                key,
-                config,
-                {role: model.join(messages, key) for role, model in models.items()},
-                judge.ask,
-                record=lambda turn: None,
-                streamed=frozenset(Role),
-                eager=frozenset(Role),
-            )
-            began = time.process_time()
-            await think(session)
-            took.append(1e6 * (time.process_time() - began) / WORDS)
-            assert tuple(session.trajectory.thinking.split()) == world.thinking(key, WORDS)
+    for number in range(trajectories):
+        key = f"q{number}"
+        PlayedBack.spans = iter(recorded(key, tokenizers))
+        question = Question(number, key, ({"role": "user", "content": f"[[{key}]] What is it?"},))
+        draft = Sample(context, Job(number, key, question)).draft()
+        began = time.process_time()
+        await think(draft)
+        took.append(1e6 * (time.process_time() - began) / WORDS)
+        draft.close()
+        assert tuple(draft.trajectory.thinking.split()) == world.thinking(key, WORDS)
     counted = took[WARM_UP:]
     print(f"{statistics.median(counted):.1f} µs a token, at least {min(counted):.1f} µs")
 

@@ -47,7 +47,7 @@ class InitialPredictor:
 
     name: str = "initials"
     batched: bool = False
-    eager: bool = True
+    judges_partial_words: bool = True
 
     def judge(self, passages: Sequence[Passage]) -> Sequence[Judgement]:
         """See `tessy.boundary.protocol.Predictor.judge`."""
