@@ -15,11 +15,9 @@ from hypothesis import strategies as st
 from export_samples import any_record, many_records, record, write_records
 from tessy.data.rows import rows
 from tessy.errors import ConfigError, ExportError, QuestionsError, RunLocked
-from tessy.exporting.drops import Reason
-from tessy.exporting.job import export
-from tessy.exporting.sample import Sample, check
+from tessy.exporting.job import export, split_of
+from tessy.exporting.samples import ExportSample, Reason, check
 from tessy.exporting.settings import validated
-from tessy.exporting.split import split
 from tessy.exporting.staging import staged
 
 
@@ -151,14 +149,14 @@ def test_several_sources_are_put_together(tmp_path):
 
 @given(st.lists(st.text(), min_size=1, max_size=20), st.floats(0.01, 0.99), st.integers(0, 9))
 def test_samples_of_one_question_are_in_one_split(answers, validation, seed):
-    splits = {split(Sample(record(answer=answer)), validation, seed) for answer in answers}
+    splits = {split_of(ExportSample(record(answer=answer)), validation, seed) for answer in answers}
     assert len(splits) == 1
 
 
 def test_a_split_has_about_its_share_and_another_seed_has_others():
-    samples = [Sample(record(question=f"What is {n}?")) for n in range(2000)]
+    samples = [ExportSample(record(question=f"What is {n}?")) for n in range(2000)]
     chosen = [
-        {n for n, sample in enumerate(samples) if split(sample, 0.1, seed) == "validation"}
+        {n for n, sample in enumerate(samples) if split_of(sample, 0.1, seed) == "validation"}
         for seed in (0, 0, 1)
     ]
     assert chosen[0] == chosen[1]
@@ -195,7 +193,7 @@ def test_what_no_export_wrote_is_never_overwritten(tmp_path, source, force):
     mine.mkdir()
     (mine / "thesis.tex").write_text("years of work")
     for out in (mine, source):
-        with pytest.raises(ConfigError, match="no export of tessy's"):
+        with pytest.raises(ConfigError, match="is no export"):
             run(source, out, force=force)
     assert (mine / "thesis.tex").read_text() == "years of work"
     assert len(lines(source)) == 3
@@ -211,7 +209,7 @@ def test_what_came_there_during_an_export_is_not_overwritten(tmp_path, force):
             out.mkdir()
             (out / "thesis.tex").write_text("years of work")
 
-    with pytest.raises(ConfigError, match="no export of tessy's"):
+    with pytest.raises(ConfigError, match="is no export"):
         export_slowly()
     assert (out / "thesis.tex").read_text() == "years of work"
     assert hidden(tmp_path) == []
