@@ -154,8 +154,10 @@ def test_alpaca_loads_when_the_only_history_comes_late(make, tmp_path):
 def test_a_record_comes_back_from_a_row(made):
     import pyarrow as pa
 
+    before = json.dumps(made)
     table = pa.Table.from_pylist([to_row(made)], schema())
     assert from_row(table.to_pylist()[0]) == made
+    assert json.dumps(made) == before
 
 
 @given(any_record())

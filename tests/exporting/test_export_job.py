@@ -9,10 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from export_samples import any_record, many_records, record, write_records
+from export_samples import many_records, record, write_records
 from tessy.data.rows import rows
 from tessy.errors import ConfigError, ExportError, QuestionsError, RunLocked
 from tessy.exporting.job import export, split_of
@@ -36,8 +36,8 @@ def ids(folder):
     return found
 
 
-def run(source, out, to="trl", force=False, **settings):
-    return export([str(source)], out, validated({"to": to, **settings}), force=force)
+def run(source, out, to="trl", force=False, **options):
+    return export([str(source)], out, validated({"to": to, **options}), force=force)
 
 
 filters = st.fixed_dictionaries(
@@ -53,23 +53,24 @@ filters = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=50)  # each is a whole export, with fsync
 @given(
     records=many_records(),
     to=st.sampled_from(["trl", "sharegpt", "alpaca", "parquet", "hf"]),
-    settings=filters,
+    chosen=filters,
     tested=st.booleans(),
 )
-def test_kept_and_dropped_are_the_input(records, to, settings, tested):
+def test_kept_and_dropped_are_the_input(records, to, chosen, tested):
     with TemporaryDirectory() as name:
         folder = Path(name)
         source = write_records(folder / "dataset.jsonl", records)
         if tested:
             questions = folder / "test.jsonl"
             questions.write_text('{"question": "okay, let\'s see, so x=7 wait"}\n')
-            settings = {**settings, "decontaminate": (str(questions),)}
+            chosen = {**chosen, "decontaminate": (str(questions),)}
         out = folder / "out"
         try:
-            counts = run(source, out, to, **settings)
+            counts = run(source, out, to, **chosen)
         except ExportError:
             assert not out.exists()
             return  # no sample is kept, which has tests of its own
@@ -88,16 +89,6 @@ def test_kept_and_dropped_are_the_input(records, to, settings, tested):
         assert manifest["read"] == len(records)
         assert manifest["kept"] == dict(counts.kept)
         assert manifest["dropped"] == dict(counts.dropped)
-
-
-@given(any_record())
-def test_no_sample_is_changed_by_being_exported(made):
-    before = json.dumps(made)
-    with TemporaryDirectory() as name:
-        source = write_records(Path(name) / "dataset.jsonl", [made])
-        run(source, Path(name) / "out", "parquet")
-        back = [row for _, row in rows(source, ExportError, what="rows")]
-    assert json.dumps(back[0]) == before == json.dumps(made)
 
 
 def test_each_sample_is_dropped_for_one_reason_the_first(tmp_path):
