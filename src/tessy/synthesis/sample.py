@@ -24,7 +24,7 @@ from tessy.method.trajectory import Role, SampleFailed, Trajectory, Turn, drafts
 from tessy.models.session import Model, Voice
 from tessy.models.templates import Messages
 from tessy.synthesis.cooperation import Session
-from tessy.verifiers.protocol import Outcome, Verdict, Verifier
+from tessy.verifiers.protocol import Verdict, VerdictOutcome, Verifier
 
 DRAFTS_A_TRY = 1000
 """Numbers of drafts set apart for each try, so that a later one's do not depend on how many an
@@ -147,7 +147,7 @@ class Sample:
         except TessyError:
             raise
         except Exception as error:  # it may be the user's code: anything may happen
-            return Verdict(Outcome.ERROR, detail=f"verifier {verifier.name}: {error!r}")
+            return Verdict(VerdictOutcome.ERROR, detail=f"verifier {verifier.name}: {error!r}")
 
     def choose(self, session: Session, why: Callable[[Session], str]) -> Session:
         """Make one draft the response: the others of this try are set aside.

@@ -13,7 +13,7 @@ from tessy.data.questions import Questions
 from tessy.errors import InputError, QuestionsError
 from tessy.method.trajectory import Role
 from tessy.synthesis.methods.method import Method
-from tessy.verifiers.limits import Settings
+from tessy.verifiers.limits import VerifierSettings
 from tessy.verifiers.protocol import Verifier
 from tessy.verifiers.registry import load
 
@@ -42,7 +42,7 @@ async def verifier_of(config: Config) -> AsyncIterator[Verifier | None]:
         yield None
         return
     cores = max(1, (os.cpu_count() or 1) // config.workers)  # each worker opens one of its own
-    settings = Settings(unsafe_no_sandbox=not config.sandbox, at_once=cores)
+    settings = VerifierSettings(unsafe_no_sandbox=not config.sandbox, at_once=cores)
     verifier = load(config.verify, settings)
     async with aclosing(verifier):
         yield verifier

@@ -10,7 +10,7 @@ from tessy.config import OnWrong
 from tessy.method.trajectory import Failure, SampleFailed
 from tessy.synthesis.methods.method import Method
 from tessy.synthesis.sample import Sample
-from tessy.verifiers.protocol import Outcome
+from tessy.verifiers.protocol import VerdictOutcome
 
 
 async def write(sample: Sample, method: Method) -> None:
@@ -39,7 +39,7 @@ async def _try(sample: Sample, method: Method, *, last: bool) -> None:
     verdict = sample.verdict = await sample.verify(session)
     if verdict is None or verdict.passed:
         return
-    broke = verdict.outcome is Outcome.ERROR
+    broke = verdict.outcome is VerdictOutcome.ERROR
     kept = {OnWrong.KEEP: True, OnWrong.KEEP_JUDGED: not broke, OnWrong.FAIL: False}
     if last and kept[sample.config.on_wrong]:
         return
