@@ -1,7 +1,7 @@
 """The figures of docs/verifiers.md: `python benchmarks/verify.py`, some minutes on two cores.
 
 Runs the bundled solutions of 189 contest problems and the 164 of HumanEval on all of their tests,
-then a mutant of each, and says what came of it, how long it took, and what starting costs.
+then a mutant of each, and prints the verdicts, the times, and the cost of a start.
 """
 
 from __future__ import annotations

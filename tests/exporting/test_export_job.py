@@ -26,7 +26,7 @@ def lines(path):
 
 
 def ids(folder):
-    """The ids of what was kept, by split, in order; whatever the format."""
+    """The ids of what was kept, by split, in order; of any format."""
     found = {}
     for pattern in ("*.jsonl", "*.parquet", "data/*.parquet"):
         for path in sorted(folder.glob(pattern)):

@@ -77,11 +77,11 @@ async def test_one_cancelled_while_it_starts_leaves_nothing_either(sandbox, step
 
 
 KILLED = """\
-import asyncio, sys
-from tessy.verifiers.limits import VerifierSettings
+import asyncio
+from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.sandbox import ProgramTest, Sandbox
 async def main():
-    sandbox = Sandbox(VerifierSettings())
+    sandbox = Sandbox(VerifierSettings(limits=ProgramLimits(wall_s=3)))
     print("ready", flush=True)
     await sandbox.run("import time; time.sleep(3600)", [ProgramTest()])
 asyncio.run(main())
@@ -89,7 +89,8 @@ asyncio.run(main())
 
 
 @pytest.mark.usefixtures("isolated")
-def test_programs_die_with_tessy_even_if_it_is_killed():
+def test_no_program_outlives_its_limits_if_tessy_is_killed():
+    """As another user than root it dies at once; see docs/verifiers.md."""
     process = subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"

@@ -1,8 +1,8 @@
 """Parquet files with typed, nested columns, of bounded size, compressed with zstd.
 
 What has no column of its own is in `extra`, a JSON object, under its own name: other columns of
-the questions, and fields of later versions. So every record fits one schema, whatever comes
-later in a stream, and `from_row(to_row(record)) == record`.
+the questions, and fields of later versions. So all records of a stream fit one schema,
+and `from_row(to_row(record)) == record`.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from tessy.verifiers.responses import Response, read_responses
 _AHEAD = 8
 """Responses under way for each that the verifier works on at once, so that it never waits."""
 _SHOWN = 20
-_TELL_EVERY_S = 15
+_SAY_EVERY_S = 15
 
 
 @dataclass(slots=True)
@@ -120,7 +120,7 @@ async def _verify(
     result = VerifyResult()
     async with aclosing(load(name, settings)) as verifier:
         count = check_all(read_responses(source, limit=limit), verifier)
-        told = time.monotonic()
+        said = time.monotonic()
         responses = read_responses(source, limit=limit)
         with _writing(out) as file:
             async for response, verdict in verify_all(
@@ -132,8 +132,8 @@ async def _verify(
                     result.groups.setdefault(value, VerdictCounts()).add(verdict)
                 if file is not None:
                     file.write(_line(response, verdict, name))
-                if time.monotonic() - told >= _TELL_EVERY_S:
-                    told = time.monotonic()
+                if time.monotonic() - said >= _SAY_EVERY_S:
+                    said = time.monotonic()
                     say(f"{result.total.count} of {count} verified")
     return result
 

@@ -52,7 +52,7 @@ class CheckWorkers:
             What it printed, from JSON.
 
         Raises:
-            CheckFailed: It took too long or raised; the message says so in a line.
+            CheckFailed: It took too long or raised; the message is one line.
         """
         async with self._slots:
             session = (

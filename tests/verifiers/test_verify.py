@@ -15,7 +15,7 @@ from tessy.method.trajectory import Outcome, Part, Role, Trajectory, Turn
 from tessy.verifiers.protocol import Verdict, VerdictOutcome
 from tessy.verifiers.registry import load
 from tessy.verifiers.responses import Response, answer_of, read_responses
-from tessy.verifiers.verify import VerdictCounts, check_all, verify_all
+from tessy.verifiers.verify import VerdictCounts, check_all, verify, verify_all
 from texts import any_text
 
 
@@ -108,7 +108,7 @@ def test_all_is_checked_before_any_work(tmp_path):
 
 
 class Slow:
-    """Answers late if the question says so, and counts how many it has at once."""
+    """Answers late if the question asks for it, and counts how many it has at once."""
 
     name = "slow"
 
@@ -153,9 +153,18 @@ async def test_one_who_stops_listening_leaves_nothing_running():
     assert len(asyncio.all_tasks()) == 1
 
 
-def test_a_tally_is_of_all_that_were_counted():
-    tally = VerdictCounts()
-    assert (tally.count, tally.right_share) == (0, 0.0)
+def test_a_file_is_verified_by_a_plain_call(tmp_path):
+    rows = [record(n, "2", answer=2 + n % 2, family=f"f{n % 2}") for n in range(6)]
+    path, out = written(tmp_path / "r.jsonl", rows), tmp_path / "verdicts.jsonl"
+    result = verify(path, "number", group="family", limit=5, out=out)
+    assert (result.total.count, result.total.right_share) == (5, 0.6)
+    assert {name: c.right_share for name, c in result.groups.items()} == {"f0": 1.0, "f1": 0.0}
+    assert [json.loads(line)["id"] for line in out.open()] == [f"q{n}" for n in range(5)]
+
+
+def test_counts_are_of_all_verdicts():
+    counts = VerdictCounts()
+    assert (counts.count, counts.right_share) == (0, 0.0)
     for outcome in VerdictOutcome:
-        tally.add(Verdict(outcome, 0.5))
-    assert (tally.count, tally.right_share, tally.scores) == (4, 0.25, 2.0)
+        counts.add(Verdict(outcome, 0.5))
+    assert (counts.count, counts.right_share, counts.mean_score) == (4, 0.25, 0.5)
