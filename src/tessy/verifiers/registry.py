@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 from tessy.errors import AddressError, ConfigError, QuestionsError, TessyError
 from tessy.verifiers.choice import ChoiceVerifier
@@ -39,47 +37,54 @@ _OPTIONS = {
 """The verifiers, and the option of each that has one."""
 
 
-@dataclass(frozen=True, slots=True)
-class VerifierSpec:
-    """A verifier's name, taken apart.
-
-    Attributes:
-        name: Its name.
-        column: The column that was named, or None.
-        options: Those after the question mark.
-    """
-
-    name: str
-    column: str | None
-    options: Mapping[str, str]
-
-    def share(self, option: str, default: float) -> float:
-        """An option that is a number from 0 to 1.
-
-        Raises:
-            ConfigError: It is not.
-        """
-        text = self.options.get(option)
-        try:
-            value = default if text is None else float(text)
-        except ValueError:
-            value = -1.0
-        if not 0 <= value <= 1:
-            raise ConfigError(
-                f"{self.name}?{option}={text}", hint=f"{option} is a number from 0 to 1"
-            )
-        return value
+def names() -> tuple[str, ...]:
+    """The names of all verifiers, except `python:`."""
+    return tuple(_OPTIONS)
 
 
-def parse(spec: str) -> VerifierSpec:
-    """Take a name apart, and check that there is such a verifier with such options.
+def load(spec: str, settings: VerifierSettings | None = None) -> Verifier:
+    """Load a verifier.
+
+    Args:
+        spec: Its name, with a column and options if they are not the usual ones.
+        settings: How it runs programs and checks.
 
     Raises:
-        AddressError: There is no such verifier.
-        ConfigError: It has no such option.
+        AddressError: There is none of that name, or it can't be imported.
+        ConfigError: An option is unknown or out of bounds.
+        MissingExtra: It needs an optional dependency.
+        SandboxError: It runs programs, and they can't be isolated here.
     """
+    if spec.startswith("python:"):
+        return _python(spec.removeprefix("python:"))
+    settings = settings or VerifierSettings()
     head, _, query = spec.partition("?")
     name, _, column = head.partition(":")
+    options = _options(spec, name, query)
+    answer = column or "answer"
+    match name:
+        case "exact":
+            case = options.get("case", "keep")
+            if case not in ("keep", "ignore"):
+                raise ConfigError(f"exact?case={case}", hint="case=ignore or case=keep")
+            return ExactVerifier(answer, ignore_case=case == "ignore")
+        case "number":
+            return NumberVerifier(answer, tolerance=_share(spec, options, "tolerance", TOLERANCE))
+        case "math":
+            return MathVerifier(settings, answer)
+        case "choice":
+            return ChoiceVerifier(answer)
+        case "reasoning-gym":
+            threshold = _share(spec, options, "pass", 1.0)
+            return GymVerifier(settings, column or "dataset", threshold=threshold)
+        case "code":
+            return CodeVerifier(settings, column or None)
+        case _:
+            return AutoVerifier(settings, column or "verifier")
+
+
+def _options(spec: str, name: str, query: str) -> dict[str, str]:
+    """The options of a verifier, once it is clear that there is such a one with such options."""
     if name not in _OPTIONS:
         hint = f"a verifier is {', '.join(_OPTIONS)} or python:package.module:factory"
         near = difflib.get_close_matches(name.lower().replace("_", "-"), _OPTIONS, n=1)
@@ -92,52 +97,18 @@ def parse(spec: str) -> VerifierSpec:
         if option != known:
             hint = f"?{known}=…" if known else "it has none"
             raise ConfigError(f"{spec}: {option!r} is no option of {name}", hint=hint)
-    return VerifierSpec(name, column or None, options)
+    return options
 
 
-def names() -> tuple[str, ...]:
-    """The names of all verifiers, except `python:`."""
-    return tuple(_OPTIONS)
-
-
-def load(name: str, settings: VerifierSettings | None = None) -> Verifier:
-    """Load a verifier.
-
-    Args:
-        name: Its name, with a column and options if they are not the usual ones.
-        settings: How it runs programs and checks.
-
-    Raises:
-        AddressError: There is none of that name, or it can't be imported.
-        ConfigError: An option is unknown or out of bounds.
-        MissingExtra: It needs an optional dependency.
-        SandboxError: It runs programs, and they can't be isolated here.
-    """
-    scheme, _, rest = name.partition(":")
-    if scheme == "python":
-        return _python(rest)
-    settings = settings or VerifierSettings()
-    spec = parse(name)
-    answer = spec.column or "answer"
-    match spec.name:
-        case "exact":
-            case = spec.options.get("case", "keep")
-            if case not in ("keep", "ignore"):
-                raise ConfigError(f"exact?case={case}", hint="case=ignore or case=keep")
-            return ExactVerifier(answer, ignore_case=case == "ignore")
-        case "number":
-            return NumberVerifier(answer, tolerance=spec.share("tolerance", TOLERANCE))
-        case "math":
-            return MathVerifier(settings, answer)
-        case "choice":
-            return ChoiceVerifier(answer)
-        case "reasoning-gym":
-            threshold = spec.share("pass", 1.0)
-            return GymVerifier(settings, spec.column or "dataset", threshold=threshold)
-        case "code":
-            return CodeVerifier(settings, spec.column)
-        case _:
-            return AutoVerifier(settings, spec.column or "verifier")
+def _share(spec: str, options: dict[str, str], option: str, default: float) -> float:
+    """An option that is a number from 0 to 1."""
+    try:
+        value = float(options.get(option, default))
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise ConfigError(spec, hint=f"{option} is a number from 0 to 1")
+    return value
 
 
 def _python(address: str) -> Verifier:
