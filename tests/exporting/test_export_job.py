@@ -37,7 +37,7 @@ def ids(folder):
 
 
 def run(source, out, to="trl", force=False, **options):
-    return export([str(source)], out, validated({"to": to, **options}), force=force)
+    return export(source, out, validated({"to": to, **options}), force=force)
 
 
 filters = st.fixed_dictionaries(

@@ -35,8 +35,8 @@ _EVERY_S = 2.0
 
 
 def export(
-    sources: Sequence[str],
-    out: Path,
+    sources: str | Path | Sequence[str | Path],
+    out: str | Path,
     settings: ExportSettings,
     *,
     force: bool = False,
@@ -45,7 +45,7 @@ def export(
     """Export samples into a new folder, and upload it if the settings say so.
 
     Args:
-        sources: Run folders, or files or data sets of records.
+        sources: Run folders, or files or data sets of records; one or several.
         out: The folder. It appears under this name when everything is written.
         settings: What to export, and how.
         force: Overwrite an earlier export.
@@ -60,10 +60,12 @@ def export(
         RunLocked: Another process is exporting to the same folder.
         HubError: Hugging Face can't be reached, or refused the upload.
     """
+    out = Path(out)
     refuse(out, force=force)
     if settings.push:
         check_access()
-    found = [find_source(source) for source in sources]
+    several = [sources] if isinstance(sources, str | Path) else sources
+    found = [find_source(str(source)) for source in several]
     format_ = _format(settings, found)
     filters = Filters(settings, say)
     with staged(out, force=force) as folder:

@@ -39,8 +39,7 @@ class CodeVerifier:
         column: The column of the tests; by default the first known column that is there.
 
     Raises:
-        SandboxError: Programs can't be isolated here, and the settings don't allow to run them
-            without isolation.
+        SandboxError: Programs can't be isolated here, and the settings ask for isolation.
     """
 
     def __init__(self, settings: VerifierSettings, column: str | None = None) -> None:

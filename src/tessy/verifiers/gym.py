@@ -49,7 +49,7 @@ class GymVerifier:
 
     Raises:
         MissingExtra: reasoning-gym is not installed.
-        SandboxError: Programs can't be isolated here, and nobody asked to run them without.
+        SandboxError: Programs can't be isolated here, and the settings ask for isolation.
     """
 
     def __init__(

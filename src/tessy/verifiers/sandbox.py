@@ -207,7 +207,7 @@ class Sandbox:
         settings: Isolation, limits, and how many at once.
 
     Raises:
-        SandboxError: Programs can't be isolated here, and `unsafe_no_sandbox` is not set.
+        SandboxError: Programs can't be isolated here, and the settings ask for isolation.
     """
 
     def __init__(self, settings: VerifierSettings) -> None:

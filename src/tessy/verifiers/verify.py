@@ -78,7 +78,7 @@ def verify(
     verifier: str,
     settings: VerifierSettings | None = None,
     *,
-    out: Path | None = None,
+    out: str | Path | None = None,
     group: str | None = None,
     limit: int | None = None,
     say: Say = lambda line: None,
@@ -105,7 +105,9 @@ def verify(
     """
     settings = settings or VerifierSettings()
     next(read_responses(source), None)  # before a sandbox starts
-    return run_loop(_verify(source, verifier, settings, out, group, limit, say))
+    return run_loop(
+        _verify(source, verifier, settings, Path(out) if out else None, group, limit, say)
+    )
 
 
 async def _verify(
