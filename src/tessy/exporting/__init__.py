@@ -3,7 +3,7 @@
     settings     what to export, and how
     samples      a sample to export, the reasons to drop one, and counts of both
     portable     names and settings without anything of this machine
-    filters      the reasons at work: numbers, test questions, near-duplicates
+    filters      drops samples: by their numbers, test questions, near-duplicates
     formats      what a format is; TRL, ShareGPT and Alpaca
     parquet      records as typed columns, and back; the format for everything else
     sources      reads the samples of runs and data sets

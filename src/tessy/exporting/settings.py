@@ -91,7 +91,7 @@ class ExportSettings(BaseModel):
             if self.to is not FormatName.HF:
                 raise ValueError(f"--push uploads what --to hf writes, not {to}")
             if not _REPOSITORY.fullmatch(self.push):
-                raise ValueError(f"--push {self.push!r} is no name: OWNER/NAME")
+                raise ValueError(f"--push {self.push!r} is no name of a data set: give OWNER/NAME")
             if self.licence is None:
                 raise ValueError(
                     "--push needs a licence for the card: --licence cc-by-4.0, other, …"
