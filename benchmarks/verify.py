@@ -1,7 +1,7 @@
 """The figures of docs/verifiers.md: `python benchmarks/verify.py`, some minutes on two cores.
 
 Runs the bundled solutions of 189 contest problems and the 164 of HumanEval on all of their tests,
-then a mutant of each, and says what came of it, how long it took, and what starting costs.
+then a mutant of each, and prints the verdicts, the times, and the cost of a start.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ import time
 from collections import Counter
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "verify"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "verifiers"))
 
 from programs_of_others import contest, fenced, humaneval, mutant
 
 from tessy.loop import run_loop
-from tessy.verifiers.cases import Trial
 from tessy.verifiers.code import CodeVerifier
-from tessy.verifiers.limits import Limits, Settings
-from tessy.verifiers.protocol import Outcome, Row, Verdict
-from tessy.verifiers.sandbox import Sandbox
+from tessy.verifiers.limits import ProgramLimits, VerifierSettings
+from tessy.verifiers.protocol import Row, Verdict
+from tessy.verifiers.sandbox import ProgramTest, Sandbox
 
-MUTANTS = Limits(cpu_s=2, total_s=20)
+MUTANTS = ProgramLimits(cpu_s=2, total_s=20)
 
 
 async def main() -> None:
@@ -33,8 +32,8 @@ async def main() -> None:
     print(
         f"Python {platform.python_version()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     )
-    usual = CodeVerifier(Settings())
-    strict = CodeVerifier(Settings(limits=MUTANTS))
+    usual = CodeVerifier(VerifierSettings())
+    strict = CodeVerifier(VerifierSettings(limits=MUTANTS))
     problems, functions = contest(), humaneval()
     solutions = [problem["python_solution"] for problem in problems]
     whole = [row["prompt"] + row["canonical_solution"] for row in functions]
@@ -69,17 +68,17 @@ async def report(
 
 def survivors(problems: list[dict], verdicts: list[Verdict]) -> None:
     """Name the mutants that pass all tests: they print the same on each."""
-    alive = [p["id"] for p, v in zip(problems, verdicts, strict=True) if v.outcome is Outcome.RIGHT]
+    alive = [p["id"] for p, v in zip(problems, verdicts, strict=True) if v.passed]
     print(f"  mutants that pass all their tests: {', '.join(alive) or 'none'}")
 
 
 async def costs() -> None:
     """What a sandbox costs, and a further test in it."""
-    sandbox = Sandbox(Settings(at_once=1))
+    sandbox = Sandbox(VerifierSettings(at_once=1))
     for tests, times in ((1, 50), (200, 2)):
         started = time.monotonic()
         for _ in range(times):
-            await sandbox.run("print(input())", [Trial("x\n")] * tests)
+            await sandbox.run("print(input())", [ProgramTest("x\n")] * tests)
         milliseconds = 1000 * (time.monotonic() - started) / times
         print(f"a program with {tests} tests: {milliseconds:.0f} ms")
 

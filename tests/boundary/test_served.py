@@ -14,9 +14,9 @@ import pytest
 from aiohttp import web
 
 from boundary.test_transformers import make
-from tessy.method.judgement import Passage
 from tessy.boundary.registry import load
 from tessy.errors import AddressError, ConfigError, PredictorError
+from tessy.method.judgement import Passage
 from tessy.method.trajectory import Role
 from tessy.testing import build_tokenizer
 

@@ -24,7 +24,6 @@ from transformers import (
 
 from boundary.test_transformers import make
 from tessy.boundary.classifier import ClassifierPredictor
-from tessy.method.judgement import Passage
 from tessy.boundary.registry import load
 from tessy.boundary.settings import ClassifierSettings, TrainSettings
 from tessy.boundary.tagger import Tagger, TaggerConfig
@@ -35,6 +34,7 @@ from tessy.boundary.training.train import train
 from tessy.boundary.training.walk import labellings, truth
 from tessy.boundary.transformers import TorchNetwork
 from tessy.errors import ConfigError, SegmentsError
+from tessy.method.judgement import Passage
 from tessy.method.trajectory import Role
 from tessy.method.words import units
 from tessy.testing import build_tokenizer

@@ -23,10 +23,10 @@ from transformers import (
 
 from e2e.conftest import lines, tessy, two_servers, write_questions
 from tessy.boundary.protocol import Predictor
-from tessy.method.judgement import Passage
 from tessy.boundary.registry import load
 from tessy.boundary.settings import ClassifierSettings
 from tessy.errors import AddressError, ConfigError
+from tessy.method.judgement import Passage
 from tessy.method.trajectory import Role
 from tessy.testing import build_tokenizer
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessy.method.judgement import Judgement, Passage
 from tessy.boundary.training.segments import Segment
 from tessy.boundary.training.walk import labellings, truth, walk
+from tessy.method.judgement import Judgement, Passage
 from tessy.method.trajectory import Role
 from tessy.method.words import units
 from tessy.testing.predictors import AgreeablePredictor, ContraryPredictor, DigitPredictor

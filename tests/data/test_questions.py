@@ -50,7 +50,7 @@ BAD = [
     ('{"messages": [{"role": "assistant", "content": "x"}]}', "must end with the user"),
     ('{"messages": [{"role": "user", "content": ""}]}', "messages[0].content is empty"),
     ('{"prompt": "a", "id": [1]}', "id must be text or a whole number"),
-    ('{"prompt": "a", "id": "same"}', "stands already at"),
+    ('{"prompt": "a", "id": "same"}', "is already at"),
 ]
 
 

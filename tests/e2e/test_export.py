@@ -49,7 +49,7 @@ def loaded(path, tmp_path):
 
 
 def response(row):
-    """The assistant's last words, in whatever format."""
+    """The assistant's last words, in any format."""
     if "output" in row:
         return row["output"]
     if "conversations" in row:

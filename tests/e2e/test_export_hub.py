@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from huggingface_hub import constants
 
 from commands import Done, tessy
 from export_samples import record, write_records
@@ -87,9 +88,12 @@ def records(tmp_path):
 
 
 async def push(hub, records, out, *more, token=TOKEN, to="hf", name="me/data") -> Done:
-    environment = {"HF_ENDPOINT": hub.url, "HF_TOKEN": token, "HF_HOME": str(out.parent / "home")}
     options = ["--to", to, "--out", out, "--push", name, *more]
-    return await tessy("export", records, *options, **environment)
+    with pytest.MonkeyPatch.context() as patch:  # the library reads its environment only once
+        patch.setattr(constants, "HF_HUB_OFFLINE", False)
+        patch.setattr(constants, "ENDPOINT", hub.url)
+        patch.setattr(constants, "HF_TOKEN_PATH", str(out.parent / "no-token"))
+        return await tessy("export", records, *options, HF_TOKEN=token)
 
 
 async def test_what_is_uploaded_is_data_and_card_and_nothing_else(hub, records, tmp_path):

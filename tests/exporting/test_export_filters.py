@@ -13,12 +13,9 @@ from hypothesis import strategies as st
 
 from export_samples import any_record, record
 from tessy.errors import ConfigError
-from tessy.exporting import limits
-from tessy.exporting.contamination import Contamination
-from tessy.exporting.drops import Reason
-from tessy.exporting.duplicates import NearDuplicates
-from tessy.exporting.sample import Sample
-from tessy.exporting.tokenizer import counter
+from tessy.exporting.filters import Contamination, Filters, NearDuplicates, token_counter
+from tessy.exporting.samples import ExportSample, Reason
+from tessy.exporting.settings import ExportSettings
 from tessy.testing import build_tokenizer
 
 WORDS = [f"w{number}" for number in range(400)]
@@ -26,7 +23,11 @@ ALPHABET = [chr(ord("a") + number) for number in range(26)]
 
 
 def sample(*args, **more):
-    return Sample(record(*args, **more))
+    return ExportSample(record(*args, **more))
+
+
+def by_numbers(sample, **settings):
+    return Filters(ExportSettings(to="trl", **settings)).by_numbers(sample)
 
 
 def reason(drop):
@@ -38,10 +39,10 @@ def reason(drop):
 
 @given(any_record(), st.floats(0, 1))
 def test_a_bound_of_the_teachers_share_is_kept_on_both_sides(made, bound):
-    """Whatever the bound, a sample is below it, above it, or on it and never dropped."""
-    low = reason(limits.least_share(bound)(Sample(made)))
-    high = reason(limits.greatest_share(bound)(Sample(made)))
-    share = Sample(made).teacher_share
+    """A sample is below the bound, above it, or on it and never dropped."""
+    share = ExportSample(made).teacher_share
+    low = reason(by_numbers(ExportSample(made), min_teacher_share=bound))
+    high = reason(by_numbers(ExportSample(made), max_teacher_share=bound))
     assert low == (Reason.TEACHER_SHARE_LOW if share < bound else None)
     assert high == (Reason.TEACHER_SHARE_HIGH if share > bound else None)
 
@@ -53,15 +54,15 @@ def test_the_share_is_of_tokens_as_in_the_paper():
 
 @pytest.mark.parametrize(("bound", "dropped"), [(9, True), (10, False), (11, False)])
 def test_the_longest_may_be_as_long_as_the_bound(bound, dropped):
-    drop = limits.longest(bound, limits.recorded)(sample(tokens=(4, 6)))
+    drop = by_numbers(sample(tokens=(4, 6)), max_tokens=bound)
     assert reason(drop) == (Reason.TOO_LONG if dropped else None)
     if drop:
         assert drop.detail == "10 tokens, above 9"
 
 
 def test_forced_words_are_a_reason_only_where_they_are():
-    assert limits.without_forced(sample()) is None
-    drop = limits.without_forced(sample(forced=True))
+    assert by_numbers(sample(), drop_forced=True) is None
+    drop = by_numbers(sample(forced=True), drop_forced=True)
     assert reason(drop) == Reason.FORCED
     assert drop.detail == "1 span kept only for Progress"
 
@@ -71,7 +72,7 @@ def test_a_tokenizer_counts_all_messages_and_takes_markup_for_what_it_is(tmp_pat
 
     folder = build_tokenizer(tmp_path / "tokenizer", flavour="qwen3")
     made = sample(question="What is x, then?")
-    count = counter(str(folder))(made)
+    count = token_counter(str(folder))(made)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     texts = [message["content"] for message in made.messages]
     assert count == sum(len(tokenizer.encode(text).ids) for text in texts) > 10
@@ -80,7 +81,7 @@ def test_a_tokenizer_counts_all_messages_and_takes_markup_for_what_it_is(tmp_pat
 @pytest.mark.parametrize("name", ["no-such-folder", ""])
 def test_a_tokenizer_that_is_none_is_named(tmp_path, name):
     with pytest.raises(ConfigError, match=r"no tokenizer that can be read"):
-        counter(str(tmp_path / name))
+        token_counter(str(tmp_path / name))
 
 
 # --- Contamination ------------------------------------------------------------------------------
@@ -166,25 +167,26 @@ def test_the_same_twice_is_a_duplicate_at_any_threshold(threshold):
         assert reason(filter_(sample("b", answer=answer))) == Reason.NEAR_DUPLICATE
 
 
+def decisions():
+    filter_, texts = NearDuplicates(0.75), [prose(seed) for seed in range(5)]
+    texts = [changed(text, n, n) for n in range(3, 18) for text in texts]
+    return [filter_(sample(str(n), answer=text)) for n, text in enumerate(texts)]
+
+
 def test_decisions_do_not_depend_on_the_process():
     """Python's own hashes differ from one process to the next."""
     code = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
-        "from test_export_filters import NearDuplicates, changed, prose, sample\n"
-        "one, texts = NearDuplicates(0.75), [prose(seed) for seed in range(5)]\n"
-        "texts = [changed(t, n, n) for n in range(3, 18) for t in texts]\n"
-        "print([one(sample(str(n), answer=t)) for n, t in enumerate(texts)])"
+        "from test_export_filters import decisions\n"
+        "print(decisions())"
     )
-    said = {
-        subprocess.run(
-            [sys.executable, "-c", code, *sys.path],
-            capture_output=True,
-            text=True,
-            check=True,
-            env={**os.environ, "PYTHONHASHSEED": seed},
-        ).stdout
-        for seed in ("1", "2")
-    }
-    (decisions,) = said
-    assert "near_duplicate" in decisions
-    assert "None" in decisions
+    done = subprocess.run(
+        [sys.executable, "-c", code, *sys.path],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONHASHSEED": "1"},
+    )
+    assert done.stdout == f"{decisions()}\n"
+    assert "near_duplicate" in done.stdout
+    assert "None" in done.stdout

@@ -11,13 +11,11 @@ from hypothesis import given
 from export_samples import CLOSE, OPEN, any_record, record, write_records
 from tessy.data.rows import rows
 from tessy.errors import ExportError
-from tessy.exporting.card import card
-from tessy.exporting.counts import Counts
+from tessy.exporting.huggingface import card
 from tessy.exporting.job import export
-from tessy.exporting.parquet import ParquetWriter
+from tessy.exporting.parquet import ParquetWriter, from_row, schema, to_row
 from tessy.exporting.portable import portable
-from tessy.exporting.sample import Sample
-from tessy.exporting.schema import from_row, schema, to_row
+from tessy.exporting.samples import ExportCounts, ExportSample
 from tessy.exporting.settings import validated
 
 CHAT = [
@@ -156,8 +154,10 @@ def test_alpaca_loads_when_the_only_history_comes_late(make, tmp_path):
 def test_a_record_comes_back_from_a_row(made):
     import pyarrow as pa
 
+    before = json.dumps(made)
     table = pa.Table.from_pylist([to_row(made)], schema())
     assert from_row(table.to_pylist()[0]) == made
+    assert json.dumps(made) == before
 
 
 @given(any_record())
@@ -196,7 +196,7 @@ def test_row_groups_and_files_are_bounded(tmp_path):
     rows_ = [to_row(record(f"q{n}", answer="x" * 500)) for n in range(40)]
     for row in rows_:
         writer.write(row)
-    writer.close()
+    writer.finish()
     paths = sorted((tmp_path / "data").iterdir())
     count = len(paths)
     assert count > 3
@@ -281,7 +281,7 @@ def test_names_are_made_fit_to_be_published(value, shown):
 def test_a_hostile_name_does_not_become_markup():
     made = record()
     made["method"] = "x|`y`\n# <b>[z](javascript:0)"
-    counts = Counts(read=1)
-    counts.keep(Sample(made), "train")
+    counts = ExportCounts(read=1)
+    counts.keep(ExportSample(made), "train")
     text = card("name", validated({"to": "hf"}), [], counts)
     assert "\n| method | x\\|\\`y\\` \\# \\<b\\>\\[z\\](javascript:0) | 1 |\n" in text

@@ -9,17 +9,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from export_samples import any_record, many_records, record, write_records
+from export_samples import many_records, record, write_records
 from tessy.data.rows import rows
 from tessy.errors import ConfigError, ExportError, QuestionsError, RunLocked
-from tessy.exporting.drops import Reason
-from tessy.exporting.job import export
-from tessy.exporting.sample import Sample, check
+from tessy.exporting.job import export, split_of
+from tessy.exporting.samples import ExportSample, Reason, check
 from tessy.exporting.settings import validated
-from tessy.exporting.split import split
 from tessy.exporting.staging import staged
 
 
@@ -28,7 +26,7 @@ def lines(path):
 
 
 def ids(folder):
-    """The ids of what was kept, by split, in order; whatever the format."""
+    """The ids of what was kept, by split, in order; of any format."""
     found = {}
     for pattern in ("*.jsonl", "*.parquet", "data/*.parquet"):
         for path in sorted(folder.glob(pattern)):
@@ -38,8 +36,8 @@ def ids(folder):
     return found
 
 
-def run(source, out, to="trl", force=False, **settings):
-    return export([str(source)], out, validated({"to": to, **settings}), force=force)
+def run(source, out, to="trl", force=False, **options):
+    return export(source, out, validated({"to": to, **options}), force=force)
 
 
 filters = st.fixed_dictionaries(
@@ -55,23 +53,24 @@ filters = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=50)  # each is a whole export, with fsync
 @given(
     records=many_records(),
     to=st.sampled_from(["trl", "sharegpt", "alpaca", "parquet", "hf"]),
-    settings=filters,
+    chosen=filters,
     tested=st.booleans(),
 )
-def test_kept_and_dropped_are_the_input(records, to, settings, tested):
+def test_kept_and_dropped_are_the_input(records, to, chosen, tested):
     with TemporaryDirectory() as name:
         folder = Path(name)
         source = write_records(folder / "dataset.jsonl", records)
         if tested:
             questions = folder / "test.jsonl"
             questions.write_text('{"question": "okay, let\'s see, so x=7 wait"}\n')
-            settings = {**settings, "decontaminate": (str(questions),)}
+            chosen = {**chosen, "decontaminate": (str(questions),)}
         out = folder / "out"
         try:
-            counts = run(source, out, to, **settings)
+            counts = run(source, out, to, **chosen)
         except ExportError:
             assert not out.exists()
             return  # no sample is kept, which has tests of its own
@@ -90,16 +89,6 @@ def test_kept_and_dropped_are_the_input(records, to, settings, tested):
         assert manifest["read"] == len(records)
         assert manifest["kept"] == dict(counts.kept)
         assert manifest["dropped"] == dict(counts.dropped)
-
-
-@given(any_record())
-def test_no_sample_is_changed_by_being_exported(made):
-    before = json.dumps(made)
-    with TemporaryDirectory() as name:
-        source = write_records(Path(name) / "dataset.jsonl", [made])
-        run(source, Path(name) / "out", "parquet")
-        back = [row for _, row in rows(source, ExportError, what="rows")]
-    assert json.dumps(back[0]) == before == json.dumps(made)
 
 
 def test_each_sample_is_dropped_for_one_reason_the_first(tmp_path):
@@ -151,14 +140,14 @@ def test_several_sources_are_put_together(tmp_path):
 
 @given(st.lists(st.text(), min_size=1, max_size=20), st.floats(0.01, 0.99), st.integers(0, 9))
 def test_samples_of_one_question_are_in_one_split(answers, validation, seed):
-    splits = {split(Sample(record(answer=answer)), validation, seed) for answer in answers}
+    splits = {split_of(ExportSample(record(answer=answer)), validation, seed) for answer in answers}
     assert len(splits) == 1
 
 
 def test_a_split_has_about_its_share_and_another_seed_has_others():
-    samples = [Sample(record(question=f"What is {n}?")) for n in range(2000)]
+    samples = [ExportSample(record(question=f"What is {n}?")) for n in range(2000)]
     chosen = [
-        {n for n, sample in enumerate(samples) if split(sample, 0.1, seed) == "validation"}
+        {n for n, sample in enumerate(samples) if split_of(sample, 0.1, seed) == "validation"}
         for seed in (0, 0, 1)
     ]
     assert chosen[0] == chosen[1]
@@ -195,7 +184,7 @@ def test_what_no_export_wrote_is_never_overwritten(tmp_path, source, force):
     mine.mkdir()
     (mine / "thesis.tex").write_text("years of work")
     for out in (mine, source):
-        with pytest.raises(ConfigError, match="no export of tessy's"):
+        with pytest.raises(ConfigError, match="is no export"):
             run(source, out, force=force)
     assert (mine / "thesis.tex").read_text() == "years of work"
     assert len(lines(source)) == 3
@@ -211,7 +200,7 @@ def test_what_came_there_during_an_export_is_not_overwritten(tmp_path, force):
             out.mkdir()
             (out / "thesis.tex").write_text("years of work")
 
-    with pytest.raises(ConfigError, match="no export of tessy's"):
+    with pytest.raises(ConfigError, match="is no export"):
         export_slowly()
     assert (out / "thesis.tex").read_text() == "years of work"
     assert hidden(tmp_path) == []

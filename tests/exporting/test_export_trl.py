@@ -13,7 +13,7 @@ from tessy.training.masks import IGNORED, Run, labels, token_weights
 datasets = pytest.importorskip("datasets")
 END = "<|im_end|>"
 THINKING = [("student", "okay, so let's see,"), ("teacher", " x=7 mod 3\n"), ("student", "so")]
-"""Seams as tessy's: blanks go with the word behind them, new lines with what is before."""
+"""Seams as tessy's: blanks go with the word after them, new lines with what is before."""
 RECORDS = [record(f"q{n}", THINKING, "It is 7.", question=f"What is {n}?") for n in range(4)]
 
 

@@ -22,7 +22,7 @@ from tessy.lab.world import Slot, never, sometimes
 from tessy.method.trajectory import Role
 from tessy.method.words import units
 from tessy.verifiers.extract import final_answer
-from tessy.verifiers.protocol import Outcome
+from tessy.verifiers.protocol import VerdictOutcome
 from tessy.verifiers.registry import load
 
 pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")
@@ -74,7 +74,7 @@ def test_a_plain_verifier_says_what_the_familys_own_scorer_says(family, seed, ot
     for answer in (right, a_row(family, other)["answer"], f"-{right}", f"{right}0", right[:-1]):
         if answer:
             verdict = asyncio.run(verifier.verify(row, voice(role).answers(answer)))
-            assert (verdict.outcome is Outcome.RIGHT) == (score(row, answer) == 1.0), answer
+            assert (verdict.outcome is VerdictOutcome.RIGHT) == (score(row, answer) == 1.0), answer
 
 
 @given(seeds)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from tessy.cli.paint import paint_list
-from tessy.exporting.source import find
+from tessy.exporting.sources import find_source
 from tessy.report.gather import sources
 from tessy.report.scoring.store import FILE, Store
 from tessy.report.viewer.filters import Filter
@@ -55,7 +55,7 @@ def check(folder: RunFolder) -> None:
     assert console.export_text().split() == ["only", "finished"]
     (source,) = sources([folder.path])
     assert len(list(source.samples())) == 1
-    assert [sample.id for sample in find(str(folder.path)).samples()] == ["only"]
+    assert [sample.id for sample in find_source(str(folder.path)).samples()] == ["only"]
     assert [response.id for response in read_responses(folder.path)] == ["only"]
     with Store(folder.path, "scorer") as store:
         assert store.get(next(source.samples())) is None

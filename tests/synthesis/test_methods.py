@@ -29,7 +29,7 @@ from tessy.models.wire import Completion
 from tessy.runs.plan import Job
 from tessy.synthesis.methods import METHODS, attempts, method_of
 from tessy.synthesis.sample import Sample
-from tessy.verifiers.protocol import Outcome, Verdict
+from tessy.verifiers.protocol import Verdict, VerdictOutcome
 
 QUESTION = Question(3, "q", ({"role": "user", "content": "How many?"},), {"answer": "2"})
 SCORED = "Score: N"
@@ -87,12 +87,15 @@ class Ends2:
 
     async def verify(self, row, answer):
         if row["answer"] == "?":
-            return Verdict(Outcome.ERROR, detail="the reference can't be read")
+            return Verdict(VerdictOutcome.ERROR, detail="the reference can't be read")
         assert row["answer"] == "2"
         assert row["prompt"] == "How many?"
         Ends2.asked += 1
         right = answer.endswith("2")
-        return Verdict(Outcome.RIGHT if right else Outcome.WRONG, float(right), answer)
+        outcome = VerdictOutcome.RIGHT if right else VerdictOutcome.WRONG
+        return Verdict(
+            VerdictOutcome.RIGHT if right else VerdictOutcome.WRONG, float(right), answer
+        )
 
     async def aclose(self):
         pass
@@ -318,7 +321,7 @@ def test_where_nobody_knows_whether_it_is_right_that_is_said(on_wrong, failure):
     for seen in whole:
         assert seen["failure"][0] is failure
         assert seen["failure"][1] == ("the reference can't be read" if failure else "")
-        assert seen["verdict"].outcome is Outcome.ERROR
+        assert seen["verdict"].outcome is VerdictOutcome.ERROR
 
 
 def test_wrong_answers_are_kept_by_keep_judged():
@@ -328,7 +331,7 @@ def test_wrong_answers_are_kept_by_keep_judged():
         for seen, *_ in (write(config.model_copy(update={"seed": n})) for n in range(20))
         if seen["failure"][0] is None
     }
-    assert outcomes == {Outcome.RIGHT, Outcome.WRONG}
+    assert outcomes == {VerdictOutcome.RIGHT, VerdictOutcome.WRONG}
 
 
 @given(

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tessy.verifiers.extract import Found, Way, bare, boxed, final_answer, readings
-from tessy.verifiers.numbers import numbers, same, whole
+from tessy.verifiers.extract import AnswerForm, Found, bare, boxed, final_answer, readings
+from tessy.verifiers.number import numbers, same, whole
 from texts import any_text, model_text
 
 plain = st.text(st.characters(categories=["Ll", "Lu", "Nd"]), min_size=1, max_size=12)
@@ -28,14 +28,14 @@ def test_any_text_can_be_read(text):
 @given(model_text, plain)
 def test_a_tag_wins_over_all_else(before, answer):
     text = f"{before} \\boxed{{no}} Answer: no\n<answer>{answer}</answer> and no"
-    assert final_answer(text) == Found(answer, Way.TAG)
+    assert final_answer(text) == Found(answer, AnswerForm.TAG)
     assert readings(text) == [answer]
 
 
 @given(model_text, plain)
 def test_a_box_wins_over_an_announcement(before, answer):
     text = f"{before}\nThe answer is no.\n\\boxed{{{answer}}} is right."
-    assert final_answer(text) == Found(answer, Way.BOXED)
+    assert final_answer(text) == Found(answer, AnswerForm.BOXED)
 
 
 @given(model_text, plain, plain)
@@ -58,35 +58,35 @@ def test_braces_in_a_box_are_balanced(inside):
 
 
 @pytest.mark.parametrize(
-    ("text", "answer", "way"),
+    ("text", "answer", "form"),
     [
-        ("**Answer:** x", "x", Way.ANNOUNCED),
-        ("**Final Answer**: 12", "12", Way.ANNOUNCED),
-        ("The result is x.", "x", Way.ANNOUNCED),
-        ("So the answer is: $x^2$.", "x^2", Way.ANNOUNCED),
-        ("the answer would be 5", "5", Way.ANNOUNCED),
-        ("## Answer:\n\n42", "42", Way.ANNOUNCED),
-        ("The answer is 5. Check it: 2 + 3.", "5", Way.ANNOUNCED),
-        ("The answer is 3.5", "3.5", Way.ANNOUNCED),
-        ("ANSWER: yes", "yes", Way.ANNOUNCED),
-        ("We get\n\n**7**", "7", Way.LAST_LINE),
-        ("`abc`\n\n---\n", "abc", Way.LAST_LINE),
-        ("\\boxed{\\frac{1}{2}}", "\\frac{1}{2}", Way.BOXED),
-        ("\\boxed{}\nAnswer: 3", "3", Way.ANNOUNCED),
-        ("\\fbox{3}", "3", Way.BOXED),
-        ("\\boxed {\\{1, 2\\}}", "\\{1, 2\\}", Way.BOXED),
-        ("<ANSWER>\n a\nb </ANSWER>", "a\nb", Way.TAG),
-        ("…", "…", Way.LAST_LINE),
+        ("**Answer:** x", "x", AnswerForm.ANNOUNCED),
+        ("**Final Answer**: 12", "12", AnswerForm.ANNOUNCED),
+        ("The result is x.", "x", AnswerForm.ANNOUNCED),
+        ("So the answer is: $x^2$.", "x^2", AnswerForm.ANNOUNCED),
+        ("the answer would be 5", "5", AnswerForm.ANNOUNCED),
+        ("## Answer:\n\n42", "42", AnswerForm.ANNOUNCED),
+        ("The answer is 5. Check it: 2 + 3.", "5", AnswerForm.ANNOUNCED),
+        ("The answer is 3.5", "3.5", AnswerForm.ANNOUNCED),
+        ("ANSWER: yes", "yes", AnswerForm.ANNOUNCED),
+        ("We get\n\n**7**", "7", AnswerForm.LAST_LINE),
+        ("`abc`\n\n---\n", "abc", AnswerForm.LAST_LINE),
+        ("\\boxed{\\frac{1}{2}}", "\\frac{1}{2}", AnswerForm.BOXED),
+        ("\\boxed{}\nAnswer: 3", "3", AnswerForm.ANNOUNCED),
+        ("\\fbox{3}", "3", AnswerForm.BOXED),
+        ("\\boxed {\\{1, 2\\}}", "\\{1, 2\\}", AnswerForm.BOXED),
+        ("<ANSWER>\n a\nb </ANSWER>", "a\nb", AnswerForm.TAG),
+        ("…", "…", AnswerForm.LAST_LINE),
     ],
 )
-def test_ways_to_say_it(text, answer, way):
-    assert final_answer(text) == Found(answer, way)
+def test_ways_to_say_it(text, answer, form):
+    assert final_answer(text) == Found(answer, form)
 
 
 @pytest.mark.parametrize("text", ["", " \n\t", "**", "$$", "---\n\n", "<answer></answer>"])
 def test_nothing_is_no_answer(text):
     found = final_answer(text)
-    assert found is None or found.way is Way.LAST_LINE
+    assert found is None or found.form is AnswerForm.LAST_LINE
 
 
 def test_an_answer_of_many_lines_is_read_whole():

@@ -17,7 +17,7 @@ from sandboxed import one
 
 from tessy.errors import SandboxError
 from tessy.verifiers import isolation
-from tessy.verifiers.cases import Trial
+from tessy.verifiers.sandbox import ProgramTest
 from tessy.verifiers.seccomp import filter_for
 
 
@@ -70,7 +70,7 @@ async def test_the_guest_can_not_be_killed_read_or_traced(sandbox):
 
 
 async def test_a_report_can_not_be_forged(sandbox):
-    runs = await sandbox.run(hostile.FORGES, [Trial(), Trial()])
+    runs = await sandbox.run(hostile.FORGES, [ProgramTest(), ProgramTest()])
     assert [run.output for run in runs] == ["wrong\n", "wrong\n"]
 
 

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from tessy.errors import AddressError, ConfigError, MissingExtra, QuestionsError, TessyError
 from tessy.verifiers import workers
-from tessy.verifiers.protocol import Outcome, Verdict, Verifier
+from tessy.verifiers.protocol import Verdict, VerdictOutcome, Verifier
 from tessy.verifiers.registry import load, names
 
 RIGHT, WRONG, NO_ANSWER, ERROR = (
-    Outcome.RIGHT,
-    Outcome.WRONG,
-    Outcome.NO_ANSWER,
-    Outcome.ERROR,
+    VerdictOutcome.RIGHT,
+    VerdictOutcome.WRONG,
+    VerdictOutcome.NO_ANSWER,
+    VerdictOutcome.ERROR,
 )
 
 

@@ -21,7 +21,7 @@ from tessy.report.viewer.filters import Filter
 from tessy.report.viewer.follow import State
 from tessy.report.viewer.search import Listed, Neighbours
 from tessy.runs.packing import pack, unpack
-from tessy.runs.reader import EndedSample, UnfinishedSample
+from tessy.runs.reader import Entry, UnderWay
 from written import Written
 
 HOSTILE = [
@@ -41,7 +41,7 @@ text = st.sampled_from(HOSTILE) | st.text(max_size=40)
 VOID = {"meta", "link", "input"}
 
 
-class JournalReader(HTMLParser):
+class Reader(HTMLParser):
     """What a browser would make of a page: elements, their attributes, the text in each."""
 
     def __init__(self, page: str) -> None:
@@ -78,7 +78,7 @@ def sample_page(sample: Written, *, running: bool = False) -> str:
     if running:
         found = trace.of_turns(sample.id, sample.turns()[:1], 1.0, 2)
     else:
-        entry = EndedSample(
+        entry = Entry(
             *(ending.id, ending.failure, orjson.dumps(ending.record)),
             *(unpack(pack(ending.trace)), 1.5, 3),
         )
@@ -93,7 +93,7 @@ def list_page(sample: Written) -> str:
     return pages.samples(
         *(sample.id, sample.question, State(2, 1, 2, 1, 7, trouble=sample.question)),
         *(Filter(id=sample.id, text=sample.question), 2, Listed((row,), 120)),
-        *([UnfinishedSample(sample.id, 1.5, 3)], {"finished": 1, "repetition": 1}),
+        *([UnderWay(sample.id, 1.5, 3)], {"finished": 1, "repetition": 1}),
     )
 
 
@@ -121,14 +121,14 @@ def tame(sample: Written) -> Written:
 @given(written())
 def test_a_page_has_the_same_elements_whatever_is_said_in_it(sample):
     for page in (sample_page, list_page, lambda it: sample_page(it, running=True)):
-        hostile, harmless = JournalReader(page(sample)), JournalReader(page(tame(sample)))
+        hostile, harmless = Reader(page(sample)), Reader(page(tame(sample)))
         assert hostile.elements == harmless.elements
         assert hostile.open == harmless.open
 
 
 @given(written())
 def test_all_text_is_there_as_it_is(sample):
-    found = JournalReader(sample_page(sample)).said
+    found = Reader(sample_page(sample)).said
     thinking = f"<think>\n{sample.student}{sample.discarded if sample.discarded.strip() else ''}"
     thinking += f"{sample.teacher}\n</think>\n\n"
     whole = visible(thinking + ("" if sample.failure else sample.answer))
@@ -141,7 +141,7 @@ def test_all_text_is_there_as_it_is(sample):
 
 @given(text)
 def test_a_list_says_the_method(method):
-    assert JournalReader(list_page(Written("q0", question=method))).said["method"] == (
+    assert Reader(list_page(Written("q0", question=method))).said["method"] == (
         f"method {visible(method)}"
     )
 
@@ -150,7 +150,7 @@ def test_a_list_says_the_method(method):
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_nothing_is_loaded_from_elsewhere_and_nothing_runs(page, hostile):
     sample = Written(*[hostile] * 6, extra={hostile: hostile})
-    found = JournalReader(page(sample))
+    found = Reader(page(sample))
     for tag, name, value in found.attributes:
         assert not name.startswith("on")
         assert name != "style"
@@ -169,9 +169,9 @@ def test_nothing_is_loaded_from_elsewhere_and_nothing_runs(page, hostile):
 
 @given(text)
 def test_what_is_wrong_is_said_without_harm(message):
-    page = JournalReader(pages.trouble(message, message, message))
+    page = Reader(pages.trouble(message, message, message))
     assert visible(message) in page.said["main"]
-    assert page.elements == JournalReader(pages.trouble("a", "a", "a" if message else None)).elements
+    assert page.elements == Reader(pages.trouble("a", "a", "a" if message else None)).elements
 
 
 def test_no_character_reaches_a_page_that_would_be_obeyed():
@@ -191,7 +191,7 @@ def test_columns_of_a_question_may_be_called_as_fields_of_a_failure():
     )
     blob = orjson.dumps(made)
     assert "2 + 2?" in searchable(made)
-    entry = EndedSample("q", None, blob, record.trace(Trajectory()), 1.0, 1)
+    entry = Entry("q", None, blob, record.trace(Trajectory()), 1.0, 1)
     found = trace.of_entry(entry)
     assert dict(found.columns).keys() == NAMED_ALIKE.keys()
     assert found.detail == ""

@@ -116,9 +116,9 @@ def export(
             "decontaminate": tuple(decontaminate or ()),
             "ngram": ngram,
             "licence": licence,
+            "push": push,
+            "public": public,
         },
-        push=push,
-        public=public,
         force=force,
         quiet=quiet,
     )

@@ -52,14 +52,14 @@ def verify(
     All responses are checked for the columns that the verifier needs before any is verified.
     """
     from tessy.cli.verdicts import work
-    from tessy.verifiers.limits import Limits, Settings
+    from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 
-    usual = Settings()
-    limits = Limits(
+    usual = VerifierSettings()
+    limits = ProgramLimits(
         cpu_s=cpu_seconds or usual.limits.cpu_s,
         wall_s=max(usual.limits.wall_s, 6 * (cpu_seconds or 0)),
         total_s=max(usual.limits.total_s, 60 * (cpu_seconds or 0)),
         memory_mb=memory_mb or usual.limits.memory_mb,
     )
-    settings = Settings(unsafe_no_sandbox, at_once or usual.at_once, limits)
+    settings = VerifierSettings(unsafe_no_sandbox, at_once or usual.at_once, limits)
     work(responses, verifier, settings, out=out, group=group, limit=limit, quiet=quiet)

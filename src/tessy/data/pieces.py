@@ -1,6 +1,6 @@
-"""A response in pieces: who wrote what, and what was discarded where it fell. Pure.
+"""A response in pieces: who wrote what, and where text was discarded. Pure.
 
-The terminal (`cli.paint`) and the pages (`view.trace`) show the same pieces.
+The terminal (`cli.paint`), pages (`report.viewer.trace`) and reports (`report.traces`) show them.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ class Piece:
     """A stretch of text of one kind.
 
     Attributes:
-        text: What it says.
+        text: The text.
         role: Its author; None for the markers around the thinking.
-        forced: It was kept for Progress only (see `tessy.method.turns`).
-        discarded: It is no part of the response: it was rolled back here.
+        forced: It was kept only for *Progress* (see `tessy.method.turns`).
+        discarded: It was rolled back here, and is no part of the response.
         opens: It is the first piece of its span.
     """
 
@@ -37,12 +37,12 @@ class Piece:
 def pieces(
     content: str, spans: Sequence[dict[str, Any]], discards: Sequence[dict[str, Any]] = ()
 ) -> Iterator[Piece]:
-    """Cut a response into pieces, in order; those that are not discarded, joined, are the response.
+    """Cut a response into pieces, in order. Joined, those that are not discarded are the response.
 
     Args:
         content: An assistant's content, as in a record.
         spans: Who wrote which characters of it, as in a record.
-        discards: What was discarded, as in a trace; each becomes one piece, where it fell.
+        discards: What was discarded, as in a trace; each becomes a piece at its place.
     """
     waiting = sorted(_placed(spans, discards), key=lambda placed: placed[0])
     waiting.reverse()

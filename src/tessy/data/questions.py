@@ -1,8 +1,8 @@
-"""Reading questions: JSONL, Parquet or a Hugging Face data set; all is checked before any work.
+"""Reads questions from JSONL, Parquet or a Hugging Face data set, and checks all before any work.
 
 A question is a line with `prompt` or `question` (text), or `messages` or `dialogs` (a list of
-`{role, content}` that ends with the user); `id` is optional, other columns are carried through
-to the record. Two questions with the same text are two questions.
+`{role, content}` that ends with the user). `id` is optional; other columns go into the record.
+Two questions with the same text are two questions.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ _CHAT_COLUMNS = ("messages", "dialogs")
 _ROLES = ("system", "user", "assistant")
 _RESERVED = ("spans", "stats", "method", "models", "seed", "verdict")
 _SHOWN = 20
+_STABLE = orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Question:
         number: Its place in the file, from 0.
         id: Unique in its file; by default its number, as 000000.
         messages: The conversation, ending with the user's.
-        extra: Other columns, carried through.
+        extra: Other columns, which go into the record.
     """
 
     number: int
@@ -42,7 +43,7 @@ class Question:
 
     @property
     def row(self) -> dict[str, Any]:
-        """What a verifier is given: the columns, and the last message as `prompt`."""
+        """The columns for a verifier, with the last message as `prompt`."""
         return {**self.extra, "prompt": self.messages[-1]["content"]}
 
 
@@ -52,7 +53,7 @@ class BadLine:
 
     Attributes:
         number: Its place in the file, from 0.
-        id: What it will be called in failures.jsonl.
+        id: Its id in failures.jsonl.
         where: File and line number.
         reason: What is wrong with it.
     """
@@ -65,12 +66,12 @@ class BadLine:
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """All that was read: every line is a question or a bad line.
+    """All lines of a file: each is a question or a bad line.
 
     Attributes:
         good: In file order.
         bad: In file order.
-        digest: SHA-256 over the whole file, whatever the limit; a resumed run must have the same.
+        digest: SHA-256 over the whole file, even with a limit; a resumed run must have the same.
     """
 
     good: tuple[Question, ...]
@@ -84,11 +85,12 @@ def read(source: str | Path, *, limit: int | None = None, skip_bad: bool = False
     Args:
         source: A `.jsonl` or `.parquet` file, or a data set on Hugging Face (`owner/name`,
             `owner/name:split`; needs the `hub` extra).
-        limit: Take, and check, only the first lines.
+        limit: Read and check only the first lines.
         skip_bad: Return bad lines instead of raising.
 
     Raises:
-        QuestionsError: No such file, nothing in it, or bad lines (each named with its reason).
+        QuestionsError: There is no such file, nothing is in it, or lines are bad; each is named,
+            with the reason.
     """
     good: list[Question] = []
     bad: list[BadLine] = []
@@ -101,20 +103,17 @@ def read(source: str | Path, *, limit: int | None = None, skip_bad: bool = False
         try:
             question = _question(row, number)
             if question.id in seen:
-                raise ValueError(f"id {question.id!r} stands already at {seen[question.id]}")
+                raise ValueError(f"id {question.id!r} is already at {seen[question.id]}")
         except ValueError as error:
             bad.append(BadLine(number, f"bad-line:{number + 1}", where, str(error)))
             continue
         seen[question.id] = where
         good.append(question)
     if bad and not skip_bad:
-        raise QuestionsError(_list(bad), hint="mend them, or record them as failures: --skip-bad")
+        raise QuestionsError(_list(bad), hint="fix them, or record them as failures: --skip-bad")
     if not good and not bad:
         raise QuestionsError(f"{source}: there is no question in it")
     return Questions(tuple(good), tuple(bad), digest.hexdigest())
-
-
-_STABLE = orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
 def _list(bad: list[BadLine]) -> str:
@@ -126,22 +125,24 @@ def _list(bad: list[BadLine]) -> str:
 
 
 def _question(row: Any, number: int) -> Question:
-    """Make a question of a row; ValueError with the reason if it is none."""
+    """Make a question of a row.
+
+    Raises:
+        ValueError: It is none; the message says why.
+    """
     if isinstance(row, ValueError):
         raise row
     if not isinstance(row, dict):
         raise ValueError(f"a question is an object, not {type(row).__name__}")
-    present = [key for key in (*_TEXT_COLUMNS, *_CHAT_COLUMNS) if row.get(key) is not None]
-    if not present:
-        wanted = ", ".join((*_TEXT_COLUMNS, *_CHAT_COLUMNS))
-        raise ValueError(f"none of {wanted} is there (only {', '.join(row) or 'nothing'})")
-    column = present[0]
-    if column in _TEXT_COLUMNS:
-        messages: tuple[dict[str, str], ...] = (
-            {"role": "user", "content": _text(row[column], column)},
-        )
-    else:
+    columns = (*_TEXT_COLUMNS, *_CHAT_COLUMNS)
+    column = next((name for name in columns if row.get(name) is not None), None)
+    if column is None:
+        there = ", ".join(row) or "nothing"
+        raise ValueError(f"none of {', '.join(columns)} is there (only {there})")
+    if column in _CHAT_COLUMNS:
         messages = _messages(row[column], column)
+    else:
+        messages = ({"role": "user", "content": _text(row[column], column)},)
     reserved = {"id", column, *_CHAT_COLUMNS}
     extra = {
         (f"question_{key}" if key in _RESERVED else key): value

@@ -13,20 +13,20 @@ import orjson
 from tessy.errors import InputError, MissingExtra
 
 _SUFFIXES = {".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".gz", ".csv", ".tsv", ".txt"}
-"""Of files; other names with a dot, such as `owner/model-v3.1`, may be on Hugging Face."""
+"""Suffixes of files; other names with a dot, such as `owner/model-v3.1`, may be on Hugging Face."""
 
 
 def rows(source: str | Path, error: type[InputError], *, what: str) -> Iterator[tuple[str, Any]]:
-    """Read rows; one that is not JSON comes as a `ValueError` that says why.
+    """Read rows; in place of a line that is not JSON comes a `ValueError` with the reason.
 
     Args:
         source: A `.jsonl` (also `.jsonl.gz`) or `.parquet` file, or a data set on Hugging Face
             (`owner/name`, `owner/name:split`; needs the `hub` extra).
-        error: What to raise.
-        what: What the rows are, for messages.
+        error: The exception to raise for a source that can't be read.
+        what: What the rows are, in the plural, for messages.
 
     Yields:
-        Where it stands (file and line), and the row.
+        Its place (file and line), and the row.
 
     Raises:
         InputError: As `error`: there is no such source, or it can't be read.

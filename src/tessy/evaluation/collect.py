@@ -12,13 +12,13 @@ from tessy.errors import InputError
 from tessy.evaluation.measure import Run, Standing, standing_of
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import EndedSample, JournalReader
-from tessy.verifiers.protocol import Outcome
+from tessy.verifiers.protocol import VerdictOutcome
 
 _STANDINGS = {
-    Outcome.RIGHT: Standing.RIGHT,
-    Outcome.WRONG: Standing.WRONG,
-    Outcome.NO_ANSWER: Standing.NO_ANSWER,
-    Outcome.ERROR: Standing.UNMEASURED,
+    VerdictOutcome.RIGHT: Standing.RIGHT,
+    VerdictOutcome.WRONG: Standing.WRONG,
+    VerdictOutcome.NO_ANSWER: Standing.NO_ANSWER,
+    VerdictOutcome.ERROR: Standing.UNMEASURED,
 }
 
 
@@ -73,4 +73,4 @@ def _runs(reader: JournalReader, groups: dict[str, str], *, several: bool) -> It
 def _standing(entry: EndedSample, made: dict[str, Any]) -> Standing:
     if entry.failure is not None:
         return standing_of(entry.failure)
-    return _STANDINGS[Outcome(made["verdict"]["outcome"])]
+    return _STANDINGS[VerdictOutcome(made["verdict"]["outcome"])]

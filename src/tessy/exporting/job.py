@@ -1,20 +1,16 @@
-"""An export, whole: samples in, filters, a format's files out.
+"""The whole export: read samples, filter them, split them, write them in a format.
 
-    source    samples, one at a time
-    filters   a reason to drop one, or none
-    formats   rows, and where they go
-    split     which part of the data
-    counts    kept + dropped = input
-    staging   the folder is there whole or not at all
-
-None of them imports this module.
+Samples are read, filtered and written one at a time. Memory holds no more, except a row group of
+Parquet and the sketches of `near_duplicates`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +18,14 @@ import orjson
 
 from tessy._version import __version__
 from tessy.errors import ExportError
-from tessy.exporting.counts import Counts
-from tessy.exporting.drops import Drop, Filter
-from tessy.exporting.filters import on_numbers, on_text
-from tessy.exporting.formats import Format, Writer, make
-from tessy.exporting.jsonl import JsonlWriter
+from tessy.exporting.filters import Filters
+from tessy.exporting.formats import Alpaca, Format, ShareGpt, Trl, WriteRow, write_jsonl
+from tessy.exporting.huggingface import HuggingFace, check_access, upload
+from tessy.exporting.parquet import Parquet
 from tessy.exporting.portable import portable
-from tessy.exporting.sample import Sample
-from tessy.exporting.settings import ExportSettings
-from tessy.exporting.source import Source, find
-from tessy.exporting.split import split
+from tessy.exporting.samples import Drop, ExportCounts, ExportSample
+from tessy.exporting.settings import ExportSettings, FormatName
+from tessy.exporting.sources import ExportSource, find_source
 from tessy.exporting.staging import MANIFEST, refuse, staged
 from tessy.printable import Say
 
@@ -41,24 +35,21 @@ _EVERY_S = 2.0
 
 
 def export(
-    sources: Sequence[str],
-    out: Path,
+    sources: str | Path | Sequence[str | Path],
+    out: str | Path,
     settings: ExportSettings,
     *,
     force: bool = False,
     say: Say = lambda line: None,
-) -> Counts:
-    """Export samples into a new folder.
-
-    Samples are read, decided about and written one at a time; none is held longer, but for a
-    row group of Parquet and the sketches of `near_duplicates`.
+) -> ExportCounts:
+    """Export samples into a new folder, and upload it if the settings say so.
 
     Args:
-        sources: Run folders, or files or data sets of records.
-        out: The folder; it is there when all is done, and not before.
+        sources: Run folders, or files or data sets of records; one or several.
+        out: The folder. It appears under this name when everything is written.
         settings: What to export, and how.
         force: Overwrite an earlier export.
-        say: Told how far it is.
+        say: Called with lines of progress and of results.
 
     Raises:
         ConfigError: A setting, or `out`, can't be used.
@@ -66,89 +57,116 @@ def export(
         QuestionsError: A file of test questions can't be read.
         JournalError: A run's journal can't be read.
         MissingExtra: A filter's library is not installed.
+        RunLocked: Another process is exporting to the same folder.
+        HubError: Hugging Face can't be reached, or refused the upload.
     """
+    out = Path(out)
     refuse(out, force=force)
-    found = [find(source) for source in sources]
-    format_ = make(settings, found)
-    numbers, text = on_numbers(settings), on_text(settings, say)
-
-    def decide(sample: Sample) -> dict[str, Any] | Drop:
-        drop = first(numbers, sample)
-        row = drop or format_.row(sample)
-        return row if isinstance(row, Drop) else first(text, sample) or row
-
+    if settings.push:
+        check_access()
+    several = [sources] if isinstance(sources, str | Path) else sources
+    found = [find_source(str(source)) for source in several]
+    format_ = _format(settings, found)
+    filters = Filters(settings, say)
     with staged(out, force=force) as folder:
-        samples = itertools.chain.from_iterable(source.samples() for source in found)
-        counts = _write(samples, decide, format_, folder, settings, say)
+        counts = _write(found, filters, format_, folder, settings, say)
+        if not counts.read:
+            raise ExportError(
+                "there is no sample to export",
+                hint="a run has one when its first sample is finished",
+            )
         if not counts.kept:
-            raise nothing(counts)
+            lines = ["no sample is kept", *counts.lines()]
+            raise ExportError("\n  ".join(lines), hint="filter less")
         format_.finish(folder, out.resolve().name, counts)
-        manifest = _manifest(found, settings, counts)
+        manifest = {
+            "tessy": __version__,
+            "sources": [source.name for source in found],
+            "settings": portable(settings.model_dump(mode="json", exclude_none=True)),
+            "read": counts.read,
+            "kept": counts.kept,
+            "dropped": {reason.value: n for reason, n in counts.dropped.most_common()},
+        }
         (folder / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+    for line in counts.lines():
+        say(line)
+    if counts.dropped:
+        say(f"what was dropped: {out / DROPPED}")
+    say(f"written: {out}")
+    if settings.push:
+        say(f"uploaded: {upload(out, settings.push, public=settings.public)}")
     return counts
 
 
-def nothing(counts: Counts) -> ExportError:
-    """What to say when no sample is kept."""
-    if not counts.read:
-        return ExportError(
-            "there is no sample to export", hint="a run has one when its first sample is finished"
-        )
-    return ExportError("\n  ".join(["no sample is kept", *counts.lines()]), hint="filter less")
-
-
-def first(filters: Sequence[Filter], sample: Sample) -> Drop | None:
-    """What the first filter says that drops a sample; so each is dropped for one reason."""
-    return next((drop for decide in filters if (drop := decide(sample))), None)
+def _format(settings: ExportSettings, sources: Sequence[ExportSource]) -> Format:
+    match settings.to:
+        case FormatName.TRL:
+            return Trl(settings.mask)
+        case FormatName.SHAREGPT:
+            return ShareGpt()
+        case FormatName.ALPACA:
+            return Alpaca()
+        case FormatName.PARQUET:
+            return Parquet()
+        case FormatName.HF:
+            return HuggingFace(settings, sources)
 
 
 def _write(
-    samples: Iterable[Sample],
-    decide: Callable[[Sample], dict[str, Any] | Drop],
+    sources: Sequence[ExportSource],
+    filters: Filters,
     format_: Format,
     folder: Path,
     settings: ExportSettings,
     say: Say,
-) -> Counts:
-    """Write every sample: into a split, or into dropped.jsonl."""
-    counts = Counts()
-    dropped = JsonlWriter(folder / DROPPED)
-    writers: dict[str, Writer] = {}
+) -> ExportCounts:
+    """Write every sample into a split, or into dropped.jsonl."""
+    counts = ExportCounts()
+    writes: dict[str, WriteRow] = {}
     said = time.monotonic()
-    try:
-        for sample in samples:
+    with ExitStack() as files:
+        write_dropped = files.enter_context(write_jsonl(folder / DROPPED))
+        for sample in itertools.chain.from_iterable(source.samples() for source in sources):
             counts.read += 1
-            row = decide(sample)
+            row = _row(sample, filters, format_)
             if isinstance(row, Drop):
                 counts.dropped[row.reason] += 1
-                dropped.write({"id": sample.id, "reason": row.reason, "detail": row.detail})
+                write_dropped({"id": sample.id, "reason": row.reason, "detail": row.detail})
             else:
-                where = split(sample, settings.validation, settings.seed)
-                if where not in writers:
-                    writers[where] = format_.open(folder, where)
-                writers[where].write(row)
-                counts.keep(sample, where)
+                split = split_of(sample, settings.validation, settings.seed)
+                if split not in writes:
+                    writes[split] = files.enter_context(format_.open(folder, split))
+                writes[split](row)
+                counts.keep(sample, split)
             if time.monotonic() - said >= _EVERY_S:
                 said = time.monotonic()
                 say(f"{counts.read} read, {counts.dropped.total()} dropped")
-        for writer in (*writers.values(), dropped):
-            writer.close()
-    except BaseException:
-        for writer in (*writers.values(), dropped):
-            writer.abandon()
-        raise
     return counts
 
 
-def _manifest(
-    sources: Sequence[Source], settings: ExportSettings, counts: Counts
-) -> dict[str, Any]:
-    """What export.json says."""
-    return {
-        "tessy": __version__,
-        "sources": [source.name for source in sources],
-        "settings": portable(settings.model_dump(mode="json", exclude_none=True)),
-        "read": counts.read,
-        "kept": dict(counts.kept),
-        "dropped": {reason.value: number for reason, number in counts.dropped.most_common()},
-    }
+def _row(sample: ExportSample, filters: Filters, format_: Format) -> dict[str, Any] | Drop:
+    """A sample as a row of the format, or the first reason to drop it."""
+    if drop := filters.by_numbers(sample):
+        return drop
+    row = format_.row(sample)
+    if isinstance(row, Drop):
+        return row
+    # These remember what they let pass, so they come after all others.
+    return filters.by_words(sample) or row
+
+
+def split_of(sample: ExportSample, validation: float | None, seed: int) -> str:
+    """The split of a sample, drawn by its question: samples of one question are in one split.
+
+    Args:
+        sample: Any sample.
+        validation: Share of the questions for `validation`, 0 to 1; None for no such split.
+        seed: Another seed draws other questions.
+    """
+    if validation is None:
+        return "train"
+    digest = hashlib.sha256(str(seed).encode())
+    for message in sample.messages[:-1]:
+        digest.update(b"\0" + message["role"].encode() + b"\0" + message["content"].encode())
+    drawn = int.from_bytes(digest.digest()[:8]) / 2**64
+    return "validation" if drawn < validation else "train"

@@ -1,4 +1,4 @@
-"""Settings and names fit to be published: nothing of this machine or its network. Pure."""
+"""Names and settings without anything of this machine or its network. Pure."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A folder that is there whole or not at all.
 
-An export is written into a hidden folder beside its own and takes its name when it is done, so a
-killed one leaves nothing under that name. What it leaves under the hidden one is removed by the
-next export to the same place.
+An export is written into a hidden folder beside its own, and takes its name when it is done. So
+an export that is killed leaves nothing under that name; the next export to the same place removes
+what it left under the hidden one.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from pathlib import Path
 from tessy.errors import ConfigError, RunLocked
 
 MANIFEST = "export.json"
-"""Tells a folder that an export wrote from any other; only such a one is overwritten."""
+"""The file that marks a folder as an export; only such a folder is overwritten."""
 _LOCK = "lock"
 
 
 @contextmanager
 def staged(out: Path, *, force: bool = False) -> Iterator[Path]:
-    """Give a folder to write into that becomes `out` if all goes well.
+    """Give a folder to write into that becomes `out` if the context ends without an error.
 
     Args:
         out: The folder's final name.
         force: Overwrite an earlier export there.
 
     Raises:
-        ConfigError: Something is there already, or there can be no folder.
+        ConfigError: Something is there already, or a folder can't be made there.
         RunLocked: Another process is exporting to the same place.
     """
     refuse(out, force=force)
     try:
-        out = out.resolve()  # a link stays one, and what it names is written
+        out = out.resolve()  # a link stays one, and the folder that it names is written
         folder = out.with_name(f".{out.name}.part")
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / _LOCK).open("a")
-    except (OSError, RuntimeError) as error:  # the latter of links in a circle
+    except (OSError, RuntimeError) as error:  # the latter: links in a circle
         said = getattr(error, "strerror", None) or error
         raise ConfigError(f"{out} can't be a folder: {said}", hint="another --out") from None
     with lock:
@@ -53,7 +53,7 @@ def staged(out: Path, *, force: bool = False) -> Iterator[Path]:
             _clear(folder)
             yield folder
             _sync(folder)
-            _take_the_name(folder, out, force=force)
+            _rename(folder, out, force=force)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -68,7 +68,7 @@ def refuse(out: Path, *, force: bool) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not (out / MANIFEST).is_file():
-        raise ConfigError(f"{out} is there, and no export of tessy's", hint="give another --out")
+        raise ConfigError(f"{out} exists, and is no export", hint="give another --out")
     if not force:
         raise ConfigError(
             f"{out} holds an export already", hint="give another --out, or overwrite it: --force"
@@ -76,7 +76,7 @@ def refuse(out: Path, *, force: bool) -> None:
 
 
 def _clear(folder: Path) -> None:
-    """Remove what a killed export left behind."""
+    """Remove what a killed export left."""
     for entry in folder.iterdir():
         if entry.is_dir():
             shutil.rmtree(entry)
@@ -91,7 +91,7 @@ def _sync(folder: Path) -> None:
                 os.fsync(file.fileno())
 
 
-def _take_the_name(folder: Path, out: Path, *, force: bool) -> None:
+def _rename(folder: Path, out: Path, *, force: bool) -> None:
     refuse(out, force=force)  # something may have come there meanwhile
     old = out.with_name(f".{out.name}.old")
     if out.exists():

@@ -26,7 +26,6 @@ from tessy.config import Config
 from tessy.errors import ConfigError, RunLocked, RunMismatch
 from tessy.method.trajectory import Role
 
-
 _WORKERS_END_S = 10.0
 """How long the workers of a killed run may take to notice it."""
 

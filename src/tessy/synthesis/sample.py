@@ -31,8 +31,7 @@ from tessy.models.templates import Messages
 from tessy.runs.journal import Written
 from tessy.runs.plan import Job
 from tessy.synthesis.context import RunContext
-from tessy.verifiers.protocol import Outcome as VerdictOutcome
-from tessy.verifiers.protocol import Verdict
+from tessy.verifiers.protocol import Verdict, VerdictOutcome
 
 
 @dataclass(slots=True, eq=False)

@@ -9,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 from tessy.config import Config
 from tessy.data.questions import Questions
 from tessy.errors import InputError, QuestionsError
-from tessy.verifiers.limits import Settings
+from tessy.verifiers.limits import VerifierSettings
 from tessy.verifiers.protocol import Verifier
 from tessy.verifiers.registry import load
 
@@ -27,7 +27,7 @@ async def open_verifier(config: Config) -> AsyncIterator[Verifier | None]:
         yield None
         return
     cores = max(1, (os.cpu_count() or 1) // config.workers)  # each worker opens one of its own
-    settings = Settings(unsafe_no_sandbox=not config.sandbox, at_once=cores)
+    settings = VerifierSettings(unsafe_no_sandbox=not config.sandbox, at_once=cores)
     async with aclosing(load(config.verify, settings)) as verifier:
         yield verifier
 

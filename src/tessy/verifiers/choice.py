@@ -15,9 +15,8 @@ import re
 from string import ascii_uppercase
 
 from tessy.errors import QuestionsError
-from tessy.verifiers import columns
 from tessy.verifiers.extract import bare, final_answer
-from tessy.verifiers.protocol import Outcome, Row, Verdict
+from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, required, shorten
 
 _FIRST = re.compile(
     r"(?:(?:the\s+)?(?:option|choice|answer|letter)\s+)?[*_\"'`]*"
@@ -26,7 +25,7 @@ _FIRST = re.compile(
     re.I,
 )
 _NO_ARTICLE = r"(?!['’]|\s+(?!because\b|since\b|as\b)[a-z])"
-"""`A` and `I` are words, too: behind "is" a letter is followed by no other word."""
+"""`A` and `I` are words, too: after "is" a letter is followed by no other word."""
 _ANYWHERE = re.compile(r"\(([A-Z])\)|\b(?:[Oo]ption|[Cc]hoice)\s+\**\(?([A-Z])\b")
 _SAID = re.compile(
     rf"\b(?:[Oo]ption|[Cc]hoice|[Ll]etter)\s+is\s*:?\s*[*_\"'`]*\(?([A-Z])\b{_NO_ARTICLE}"
@@ -38,7 +37,7 @@ class ChoiceVerifier:
     """Compares letters.
 
     Args:
-        column: Where the right letter or index stands.
+        column: The column of the right letter or index.
     """
 
     def __init__(self, column: str = "answer") -> None:
@@ -46,7 +45,7 @@ class ChoiceVerifier:
         self._column = column
 
     def check(self, row: Row) -> None:
-        """See whether the reference is a letter or an index, of a choice that exists."""
+        """Check that the reference is the letter or index of a choice that exists."""
         self._right(row)
 
     async def verify(self, row: Row, answer: str) -> Verdict:
@@ -55,14 +54,14 @@ class ChoiceVerifier:
         choices = _choices(row)
         said = _letter(answer, choices)
         if said is None:
-            return Verdict(Outcome.NO_ANSWER, detail="no letter of a choice in the answer")
+            return Verdict(VerdictOutcome.NO_ANSWER, detail="no letter of a choice in the answer")
         return Verdict.of(said == right, said if said == right else f"{said}, not {right}")
 
     async def aclose(self) -> None:
         """Nothing was started."""
 
     def _right(self, row: Row) -> str:
-        value = columns.present(row, self._column, self.name)
+        value = required(row, self._column, self.name)
         text = str(value).strip().strip("().").upper()
         letters = ascii_uppercase[: len(_choices(row)) or None]
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(letters):
@@ -71,7 +70,7 @@ class ChoiceVerifier:
             return letters[int(text)]
         if len(text) == 1 and text in letters:
             return text
-        said = columns.shorten(str(value))
+        said = shorten(str(value))
         raise QuestionsError(
             f"verifier choice: column {self._column!r} is {said!r}, which is no letter from A to "
             f"{letters[-1]} and no index from 0 to {len(letters) - 1}"

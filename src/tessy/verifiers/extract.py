@@ -1,7 +1,7 @@
 r"""Finding the final answer in a response. Pure; no I/O.
 
-A response says its answer in one of few ways. They are tried in this order, and of several in
-one way the last counts, since models correct themselves:
+A response gives its answer in one of four forms. They are tried in this order; of several in one
+form the last counts, since models correct themselves:
 
 1. `<answer>…</answer>`;
 2. `\boxed{…}` or `\fbox{…}`, with balanced braces;
@@ -9,7 +9,7 @@ one way the last counts, since models correct themselves:
    up to the end of its line, or the next line if nothing follows on it;
 4. the last line that is not empty.
 
-What is found is freed of markup around it: Markdown emphasis, code marks, dollar signs, `\( \)`,
+Markup around it is removed: Markdown emphasis, code marks, dollar signs, `\( \)`,
 and a full stop at its end.
 """
 
@@ -20,8 +20,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 
-class Way(StrEnum):
-    """How a response says its answer."""
+class AnswerForm(StrEnum):
+    """How a response gives its answer."""
 
     TAG = "tag"
     BOXED = "boxed"
@@ -30,10 +30,10 @@ class Way(StrEnum):
 
 
 class Found(NamedTuple):
-    """A final answer, and how it was said."""
+    """A final answer, and how it was given."""
 
     text: str
-    way: Way
+    form: AnswerForm
 
 
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.I | re.S)
@@ -51,24 +51,24 @@ _SENTENCE_END = re.compile(r"\.(?=\s+[A-Z(*])")
 
 
 def final_answer(text: str) -> Found | None:
-    """The final answer of a response; None if there is nothing but blanks and markup.
+    """The final answer of a response; None if there are only blanks and markup.
 
     Args:
         text: The response, without its thinking.
     """
-    for way, find in _WAYS:
+    for form, find in _FORMS:
         found = find(text)
         if found is not None:
-            return Found(found, way)
+            return Found(found, form)
     return None
 
 
 def readings(text: str) -> list[str]:
-    """All that a response may mean as its answer, the likeliest first, each once.
+    """Everything that a response may mean as its answer, the likeliest first, each once.
 
-    For graders that know a right answer when they see one, of answers that may be long (a grid,
-    a list of moves): what is tagged, and nothing else, if something is; else the final answer,
-    all that stands behind the last announcement, the last fenced block, and the whole response.
+    For scorers of answers that may be long (a grid, a list of moves): the tagged text alone, if
+    there is one; else the final answer, everything after the last announcement, the last fenced
+    block, and the whole response.
     """
     inside = tagged(text)
     if inside is not None:
@@ -84,12 +84,12 @@ def readings(text: str) -> list[str]:
 
 
 def tagged(text: str) -> str | None:
-    """What stands in the last `<answer>…</answer>`."""
+    """What is in the last `<answer>…</answer>`."""
     return next((bare(found[1]) for found in reversed(list(_TAG.finditer(text)))), None) or None
 
 
 def boxed(text: str) -> str | None:
-    r"""What stands in the last `\boxed{…}` whose braces are closed."""
+    r"""What is in the last `\boxed{…}` whose braces are closed."""
     for found in reversed(list(_BOX.finditer(text))):
         inside = _balanced(text, found.end())
         if inside is not None and inside.strip():
@@ -98,7 +98,7 @@ def boxed(text: str) -> str | None:
 
 
 def announced(text: str) -> str | None:
-    """What follows the last "answer is", "Answer:", "result is" and their like."""
+    """What follows the last "answer is", "Answer:", "result is" and similar."""
     for found in reversed(list(_ANNOUNCED.finditer(text))):
         rest = bare(_first_sentence(found["rest"]))
         if not rest:
@@ -158,9 +158,9 @@ def _first_sentence(line: str) -> str:
     return _SENTENCE_END.split(line, maxsplit=1)[0]
 
 
-_WAYS = (
-    (Way.TAG, tagged),
-    (Way.BOXED, boxed),
-    (Way.ANNOUNCED, announced),
-    (Way.LAST_LINE, last_line),
+_FORMS = (
+    (AnswerForm.TAG, tagged),
+    (AnswerForm.BOXED, boxed),
+    (AnswerForm.ANNOUNCED, announced),
+    (AnswerForm.LAST_LINE, last_line),
 )

@@ -1,8 +1,8 @@
 """The program that runs inside the sandbox: it runs a program on its tests, one after the other.
 
 It is started by `tessy.verifiers.sandbox` as a script, on a bare interpreter: it imports nothing of
-tessy and nothing slow. Its standard input is a sequence of marshalled dictionaries: first what
-kind of place this is (`sandbox._opening`), then jobs (`sandbox._job`), until it is closed. It
+tessy and nothing slow. Its standard input is a sequence of marshalled dictionaries: first the
+set-up (`sandbox._start`), then jobs (`sandbox._job`), until it is closed. It
 answers with a header line and two blobs for each test (`_report`).
 
 Each test is a fork of this process, so the interpreter starts once for all tests, and what a
@@ -39,21 +39,21 @@ _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 4, 36
 
 def main() -> None:
     """Run jobs until there are no more."""
-    place = marshal.load(sys.stdin.buffer)
+    setup = marshal.load(sys.stdin.buffer)
     answers = os.dup(1)
     for name in _SIGNALS:
         signal.signal(name, signal.SIG_IGN)
     _die_first()
-    if place["sandboxed"]:
+    if setup["sandboxed"]:
         _control(_PR_SET_DUMPABLE, 0)
     else:
         _control(_PR_SET_CHILD_SUBREAPER, 1)
-    sys.path[:] = [path for path in sys.path if path] + place["packages"]
+    sys.path[:] = [path for path in sys.path if path] + setup["packages"]
     import _sitebuiltins
 
     builtins.exit = _sitebuiltins.Quitter("exit", "")
     builtins.quit = _sitebuiltins.Quitter("quit", "")
-    exec(place["preload"], {"__name__": "preload"})
+    exec(setup["preload"], {"__name__": "preload"})
     gc.freeze()
     number = 0
     while True:
@@ -67,7 +67,7 @@ def main() -> None:
             if time.monotonic() >= deadline:
                 _report(answers, "not_run", 0, False, 0.0, b"", b"")
                 continue
-            ready = _Test({**place, **job}, number, test, deadline)
+            ready = _Test({**setup, **job}, number, test, deadline)
             try:
                 ready.prepare()
             except OSError:  # the tests before have left what can't be cleared away
@@ -87,7 +87,7 @@ def _control(option: int, value: int) -> None:
 
 
 def _die_first() -> None:
-    """If the machine runs out of memory, the kernel is to end this before anything else."""
+    """If the machine runs out of memory, the kernel should end this before anything else."""
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
         file.write("1000")
 

@@ -2,7 +2,7 @@
 
 Columns: `dataset`, the family's name (or `metadata.source_dataset`); `answer`; `metadata`, as
 reasoning-gym makes them, an object or JSON text. Scorers give from 0 to 1; an answer is right from
-1, or from what `?pass=0.9` says.
+1, or from the score that `?pass=0.9` sets.
 
 Some scorers evaluate the answer as a Python expression, so they run in the sandbox.
 """
@@ -14,14 +14,13 @@ from dataclasses import replace
 from typing import Any
 
 from tessy.errors import QuestionsError
-from tessy.verifiers import columns
 from tessy.verifiers.extract import readings
-from tessy.verifiers.limits import Limits, Settings
-from tessy.verifiers.protocol import Outcome, Row, Verdict
-from tessy.verifiers.sandbox import Place, probe
-from tessy.verifiers.workers import CheckFailed, Workers, packages_of
+from tessy.verifiers.limits import ProgramLimits, VerifierSettings
+from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, required, shorten
+from tessy.verifiers.sandbox import SandboxLibraries, probe
+from tessy.verifiers.workers import CheckFailed, CheckWorkers, packages_of
 
-_LIMITS = Limits(cpu_s=20, wall_s=60, memory_mb=4096)
+_LIMITS = ProgramLimits(cpu_s=20, wall_s=60, memory_mb=4096)
 _PRELOAD = "import json, reasoning_gym"
 _NAMES = "from reasoning_gym.factory import DATASETS\nprint(*DATASETS)"
 _PROGRAM = """\
@@ -36,55 +35,56 @@ for answer in ask["answers"]:
     except Exception as error:
         scores.append(repr(error))
 print(json.dumps(scores), flush=True)
-os._exit(0)  # to take a library apart takes longer than a check
+os._exit(0)  # taking a library apart takes longer than a check
 """
 
 
 class GymVerifier:
-    """Asks a family's scorer.
+    """Runs the scorer of a puzzle's family.
 
     Args:
         settings: Isolation, and how many scorers run at once.
-        column: Where the family's name stands.
+        column: The column of the family's name.
         threshold: From which score an answer is right.
 
     Raises:
         MissingExtra: reasoning-gym is not installed.
-        SandboxError: Programs can't be isolated here, and nobody asked to run them without.
+        SandboxError: Programs can't be isolated here, and the settings ask for isolation.
     """
 
     def __init__(
-        self, settings: Settings, column: str = "dataset", *, threshold: float = 1.0
+        self, settings: VerifierSettings, column: str = "dataset", *, threshold: float = 1.0
     ) -> None:
         self.name = "reasoning-gym"
         self._column = column
         self._threshold = threshold
         packages = packages_of("reasoning_gym", self.name, "reasoning-gym")
-        place = Place(packages, _PRELOAD)
+        libraries = SandboxLibraries(packages, _PRELOAD)
         settings = replace(settings, limits=_LIMITS)
-        self._families = frozenset(probe(settings, place, _NAMES).split())
-        self._workers = Workers(settings, place, _PROGRAM)
+        self._families = frozenset(probe(settings, libraries, _NAMES).split())
+        self._workers = CheckWorkers(settings, libraries, _PROGRAM)
 
     def check(self, row: Row) -> None:
-        """See whether the family is known, and the entry is there."""
+        """Check that the family is known, and that the entry is there."""
         self._entry(row)
 
     async def verify(self, row: Row, answer: str) -> Verdict:
-        """Score the answer, read in each way that it may be meant; the best counts."""
+        """Score every reading of the answer; the best counts."""
         family, entry = self._entry(row)
         answers = readings(answer)
         if not answers:
-            return Verdict(Outcome.NO_ANSWER, detail="the answer is empty")
+            return Verdict(VerdictOutcome.NO_ANSWER, detail="the answer is empty")
         ask = {"dataset": family, "entry": entry, "answers": answers}
         try:
             scores = await self._workers.check(ask)
         except CheckFailed as error:
-            return Verdict(Outcome.ERROR, detail=columns.shorten(f"{family}: {error}"))
+            return Verdict(VerdictOutcome.ERROR, detail=shorten(f"{family}: {error}"))
         numbers = [score for score in scores if isinstance(score, float)]
-        if not numbers:  # the scorer can't make sense of it, however it is read
-            return Verdict(Outcome.WRONG, detail=columns.shorten(f"{family}: {scores[0]}"))
+        if not numbers:  # the scorer can make no sense of any reading
+            return Verdict(VerdictOutcome.WRONG, detail=shorten(f"{family}: {scores[0]}"))
         best = max(numbers)
-        outcome = Outcome.RIGHT if best >= self._threshold else Outcome.WRONG
+        is_right = best >= self._threshold
+        outcome = VerdictOutcome.RIGHT if is_right else VerdictOutcome.WRONG
         return Verdict(outcome, min(max(best, 0.0), 1.0), f"{family}: {best:g}")
 
     async def aclose(self) -> None:
@@ -92,8 +92,8 @@ class GymVerifier:
         await self._workers.aclose()
 
     def _entry(self, row: Row) -> tuple[str, dict[str, Any]]:
-        """The family, and the entry as its scorer wants it."""
-        metadata = _object(columns.present(row, "metadata", self.name))
+        """The family, and the entry in the form that its scorer takes."""
+        metadata = _object(required(row, "metadata", self.name))
         family = row.get(self._column) or metadata.get("source_dataset")
         if not isinstance(family, str) or family not in self._families:
             raise QuestionsError(

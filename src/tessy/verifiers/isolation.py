@@ -8,7 +8,7 @@ own; `/proc` of its own processes; no `/etc`, `/home`, `/root`, `/var` or anythi
 A user namespace counts processes by itself, so the limit on processes holds for each sandbox
 alone (Linux 5.14 and later). It does not hold for root, so root becomes `nobody` first; and as
 nobody may be unable to reach an interpreter below `/root`, an outer bubblewrap, still root's,
-shows it at a place that everybody can reach.
+shows it at a place that anyone can reach.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tessy.errors import SandboxError
-from tessy.verifiers.limits import Limits
+from tessy.verifiers.limits import ProgramLimits
 
 FOLDER = "/tmp"
 """The only place that the program can write to."""
@@ -80,7 +80,7 @@ def python_command(executable: Path, script: str) -> list[str]:
 
 
 def isolated(
-    limits: Limits, script: str, seccomp: int | None, packages: Sequence[Path] = ()
+    limits: ProgramLimits, script: str, seccomp: int | None, packages: Sequence[Path] = ()
 ) -> list[str]:
     """The command that runs a script in isolation.
 
@@ -141,7 +141,7 @@ def _environment() -> list[str]:
     return [word for name, value in values.items() for word in ("--setenv", name, value)]
 
 
-def _files(limits: Limits, shown: dict[Path, Path]) -> list[str]:
+def _files(limits: ProgramLimits, shown: dict[Path, Path]) -> list[str]:
     """What there is to see; folders of the system that are links stay links.
 
     Args:

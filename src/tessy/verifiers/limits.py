@@ -9,14 +9,15 @@ from tessy.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ProgramLimits:
     """What the program of one answer may use; each is at least 1.
 
     Attributes:
-        cpu_s: Seconds of processor time of each process, a test.
-        wall_s: Seconds by the clock, a test; so much more than `cpu_s` that a busy machine does not
-            make a right program wrong.
-        total_s: Seconds by the clock for all tests of a program; tests not run then fail.
+        cpu_s: Seconds of processor time of each process of a test.
+        wall_s: Seconds by the clock for a test; so much more than `cpu_s` that a busy machine does
+            not make a right program wrong.
+        total_s: Seconds by the clock for all tests of a program; tests that did not run by then
+            fail.
         memory_mb: MiB of memory, of each process (address space) and of all together (resident).
         processes: Processes and threads at once.
         file_mb: MiB of one file; the temporary folder holds four times as much.
@@ -41,19 +42,19 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """How verifiers run what they run.
+class VerifierSettings:
+    """How verifiers run programs and checks.
 
     Attributes:
-        unsafe_no_sandbox: Run programs without isolation; they can then read and change whatever
-            the user can.
-        at_once: Programs and checks that run at the same time; by default one a core.
+        unsafe_no_sandbox: Run programs without isolation; they can then read and change
+            everything that the user can.
+        at_once: Programs and checks that run at the same time; by default one for each core.
         limits: What a program may use.
     """
 
     unsafe_no_sandbox: bool = False
     at_once: int = field(default_factory=lambda: os.cpu_count() or 1)
-    limits: Limits = field(default_factory=Limits)
+    limits: ProgramLimits = field(default_factory=ProgramLimits)
 
     def __post_init__(self) -> None:
         if self.at_once < 1:

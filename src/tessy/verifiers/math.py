@@ -2,8 +2,8 @@ r"""`math`: the answer is mathematically equal to the reference, by math-verify.
 
 The reference is LaTeX or plain (`\frac{1}{2}`, `1/2`, `x^2+1`, `\{1, 2\}`). math-verify finds the
 answer's expression (a box first, then LaTeX, then plain ones; the last counts) and compares the
-two with SymPy: numbers, sets, intervals, matrices, equations. An `<answer>…</answer>` is looked at
-alone.
+two with SymPy: numbers, sets, intervals, matrices, equations. If there is an
+`<answer>…</answer>`, only that is read.
 
 math-verify has signal alarms against expressions that never end, which work only in a main thread
 and not within SymPy's C code; here each check is a process of its own with a limit on its time.
@@ -15,14 +15,13 @@ from dataclasses import replace
 from typing import Any
 
 from tessy.errors import SandboxError
-from tessy.verifiers import columns
-from tessy.verifiers.extract import Way, final_answer, tagged
-from tessy.verifiers.limits import Limits, Settings
-from tessy.verifiers.protocol import Outcome, Row, Verdict
-from tessy.verifiers.sandbox import Place, probe
-from tessy.verifiers.workers import CheckFailed, Workers, packages_of
+from tessy.verifiers.extract import AnswerForm, final_answer, tagged
+from tessy.verifiers.limits import ProgramLimits, VerifierSettings
+from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, required_text, shorten
+from tessy.verifiers.sandbox import SandboxLibraries, probe
+from tessy.verifiers.workers import CheckFailed, CheckWorkers, packages_of
 
-_LIMITS = Limits(cpu_s=10, memory_mb=4096)
+_LIMITS = ProgramLimits(cpu_s=10, memory_mb=4096)
 _PRELOAD = """\
 import json
 from math_verify import parse, verify
@@ -39,7 +38,7 @@ gold, found = read(ask["gold"]), read(ask["answer"])
 right = bool(gold and found and verify(gold, found))
 said = str(found[-1]) if found else None
 print(json.dumps({"gold": bool(gold), "right": right, "found": said}), flush=True)
-os._exit(0)  # to take a library apart takes longer than a check
+os._exit(0)  # taking a library apart takes longer than a check
 """
 
 
@@ -48,37 +47,37 @@ class MathVerifier:
 
     Args:
         settings: Isolation, and how many checks run at once.
-        column: Where the right answer stands.
+        column: The column of the right answer.
 
     Raises:
         MissingExtra: math-verify is not installed.
         SandboxError: It can't be run at all.
     """
 
-    def __init__(self, settings: Settings, column: str = "answer") -> None:
+    def __init__(self, settings: VerifierSettings, column: str = "answer") -> None:
         self.name = "math"
         self._column = column
-        place = Place(packages_of("math_verify", "math", "math-verify"), _PRELOAD)
+        libraries = SandboxLibraries(packages_of("math_verify", "math", "math-verify"), _PRELOAD)
         settings = replace(settings, limits=_LIMITS)
         try:
-            probe(settings, place, "")
+            probe(settings, libraries, "")
         except SandboxError:
             # No answer is run here, only read: without isolation a check still has its limits.
             settings = replace(settings, unsafe_no_sandbox=True)
-            probe(settings, place, "")
-        self._workers = Workers(settings, place, _PROGRAM)
+            probe(settings, libraries, "")
+        self._workers = CheckWorkers(settings, libraries, _PROGRAM)
 
     def check(self, row: Row) -> None:
-        """See whether there is a reference; whether it can be read shows at the first answer."""
-        columns.text(row, self._column, self.name)
+        """Check that there is a reference; whether it can be read shows at the first answer."""
+        required_text(row, self._column, self.name)
 
     async def verify(self, row: Row, answer: str) -> Verdict:
         """Compare the answer's expression with the reference."""
-        gold = columns.text(row, self._column, self.name)
+        gold = required_text(row, self._column, self.name)
         try:
             result = await self._workers.check({"gold": _readings(gold), "answer": _texts(answer)})
         except CheckFailed as error:
-            return Verdict(Outcome.ERROR, detail=columns.shorten(f"math-verify: {error}"))
+            return Verdict(VerdictOutcome.ERROR, detail=shorten(f"math-verify: {error}"))
         return _verdict(result, gold)
 
     async def aclose(self) -> None:
@@ -88,26 +87,24 @@ class MathVerifier:
 
 def _verdict(result: dict[str, Any], gold: str) -> Verdict:
     if not result["gold"]:
-        return Verdict(
-            Outcome.ERROR, detail=f"the reference can't be read: {columns.shorten(gold)}"
-        )
+        return Verdict(VerdictOutcome.ERROR, detail=f"the reference can't be read: {shorten(gold)}")
     if result["found"] is None:
-        return Verdict(Outcome.NO_ANSWER, detail="no expression in the answer")
-    found = columns.shorten(result["found"])
+        return Verdict(VerdictOutcome.NO_ANSWER, detail="no expression in the answer")
+    found = shorten(result["found"])
     is_right = result["right"]
-    return Verdict.of(is_right, found if is_right else f"{found}, not {columns.shorten(gold)}")
+    return Verdict.of(is_right, found if is_right else f"{found}, not {shorten(gold)}")
 
 
 def _readings(gold: str) -> list[str]:
-    """How a reference is to be read: as mathematics, whether it says so or not."""
+    """The texts to read a reference from: as mathematics, whether it is marked as such or not."""
     return [gold] if "$" in gold or "\\boxed" in gold else [f"${gold}$", gold]
 
 
 def _texts(answer: str) -> list[str]:
-    """Where the answer's expression is to be looked for, in order."""
+    """The texts to look for the answer's expression in, in order."""
     inside = tagged(answer)
     if inside is not None:
         return [f"${inside}$", inside]
     found = final_answer(answer)
-    is_said = found is not None and found.way is not Way.LAST_LINE
-    return [answer, *([f"${found.text}$"] if found and is_said else [])]
+    is_marked = found is not None and found.form is not AnswerForm.LAST_LINE
+    return [answer, *([f"${found.text}$"] if found and is_marked else [])]

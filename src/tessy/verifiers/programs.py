@@ -54,13 +54,13 @@ def defines(source: str, name: str) -> bool:
 
 
 def completed(prompt: str, entry_point: str, source: str) -> str:
-    """The program that a piece of one makes together with the code that asked for it.
+    """A program completed by the code of the question.
 
     Args:
         prompt: Code that ends with a function's head and docstring, as HumanEval's; or any text.
         entry_point: That function's name.
-        source: A program that defines the function: what stands before it in the prompt (imports,
-            helpers) is put before it. Or its body only: it is put behind the prompt.
+        source: A program that defines the function: the part of the prompt before the function
+            (imports, helpers) is put before it. Or its body only: it is put after the prompt.
     """
     head = re.search(rf"^(?:async\s+)?def\s+{re.escape(entry_point)}\b", prompt, re.M)
     if not head:

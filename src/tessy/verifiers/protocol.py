@@ -1,8 +1,8 @@
-"""What a verifier is: it says whether a response answers its question. Pure; no I/O.
+"""What a verifier is: it decides whether a response answers its question. Pure; no I/O.
 
-A verifier reads what it needs (the reference, tests) from the question's columns. `check` is
-asked of every question before any work is spent, so that a missing column ends a run at its
-start; a bad *answer* is data, a `Verdict`, and never an exception.
+A verifier reads what it needs (the reference, tests) from the question's columns. `check` runs on
+every question before any work, so that a missing column ends a run at its start. A bad *answer*
+is data, a `Verdict`, and never an exception.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
+from tessy.errors import QuestionsError
+
 Row = Mapping[str, Any]
 """A question's columns: `Question.extra`, and its text as `prompt` where a verifier may need it."""
 
 
-class Outcome(StrEnum):
-    """What came of verifying one answer."""
+class VerdictOutcome(StrEnum):
+    """The result of verifying one answer."""
 
     RIGHT = "right"
     """The answer is right."""
@@ -31,55 +33,56 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a verifier says of one answer.
+    """A verifier's decision about one answer.
 
     Attributes:
-        outcome: Right, wrong, or why neither can be said.
+        outcome: Right, wrong, or why neither is known.
         score: From 0 to 1; for tests, the share that passed.
-        detail: What was compared or went wrong; a line for people.
+        detail: What was compared, or what went wrong; a line for people.
     """
 
-    outcome: Outcome
+    outcome: VerdictOutcome
     score: float = 0.0
     detail: str = ""
 
     @property
     def passed(self) -> bool:
         """Whether the answer counts as right."""
-        return self.outcome is Outcome.RIGHT
+        return self.outcome is VerdictOutcome.RIGHT
 
     @classmethod
     def of(cls, right: bool, detail: str = "") -> Verdict:
-        """The verdict of a verifier that knows only right and wrong."""
-        return cls(Outcome.RIGHT, 1.0, detail) if right else cls(Outcome.WRONG, 0.0, detail)
+        """The verdict where there is only right and wrong."""
+        outcome = VerdictOutcome.RIGHT if right else VerdictOutcome.WRONG
+        return cls(outcome, float(right), detail)
 
 
 @runtime_checkable
 class Verifier(Protocol):
-    """Says whether answers are right.
+    """Decides whether answers are right.
 
-    One verifier serves many answers at once; how much of its work runs at the same time is its
-    own affair. Close it when all is done: `async with contextlib.aclosing(verifier): …`.
+    One verifier serves many answers at once; how much of its work runs at the same time is up to
+    it. Close it at the end: `async with contextlib.aclosing(verifier): …`.
 
     Attributes:
-        name: What records and reports call it.
+        name: Its name in records and reports.
     """
 
     name: str
 
     def check(self, row: Row) -> None:
-        """See whether a question can be verified at all.
+        """Check whether a question can be verified at all.
 
         Args:
             row: The question's columns.
 
         Raises:
-            InputError: A column is missing or of no use; the message names it.
+            InputError: A column is missing or can't be used; the message names it.
         """
         ...
 
     async def verify(self, row: Row, answer: str) -> Verdict:
-        """Say whether an answer is right.
+        """Decide whether an answer is right.
 
         Args:
             row: The question's columns, which passed `check`.
@@ -90,3 +93,44 @@ class Verifier(Protocol):
     async def aclose(self) -> None:
         """End what it started: processes, temporary files."""
         ...
+
+
+def required(row: Row, column: str, verifier: str) -> Any:
+    """The value of a column that must be there.
+
+    Raises:
+        QuestionsError: The column is missing or empty.
+    """
+    value = row.get(column)
+    if value is None or value == "":
+        raise QuestionsError(
+            f"verifier {verifier}: no column {column!r} (only {present(row)})",
+            hint="NAME:COLUMN reads another column, as in number:gold",
+        )
+    return value
+
+
+def required_text(row: Row, column: str, verifier: str) -> str:
+    """The value of a column that must hold text, a number or a truth value, as text.
+
+    Raises:
+        QuestionsError: The column is missing or empty, or holds something else.
+    """
+    value = required(row, column, verifier)
+    if not isinstance(value, str | int | float):
+        raise QuestionsError(
+            f"verifier {verifier}: column {column!r} must hold text or a number, "
+            f"not {type(value).__name__}"
+        )
+    return str(value)
+
+
+def present(row: Row) -> str:
+    """The names of the columns that hold something, for messages."""
+    return ", ".join(key for key, value in row.items() if value is not None) or "nothing"
+
+
+def shorten(value: str, length: int = 80) -> str:
+    """A text as one line of at most `length` characters, for a verdict's detail."""
+    line = " ".join(value.split())
+    return line if len(line) <= length else line[: length - 1] + "…"

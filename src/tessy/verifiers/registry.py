@@ -2,186 +2,169 @@
 
 exact           the same text; `?case=ignore`
 number          the same number; `?tolerance=1e-4`
-math            the same by mathematics (math-verify)
+math            equal by mathematics (math-verify)
 choice          the same letter
 reasoning-gym   right by the puzzle's own scorer; `?pass=0.9`
 code            a program that passes its tests
 auto            each question names its own in its column `verifier`, or `auto:COLUMN`
-python:MODULE:FACTORY   one's own
+python:MODULE:FACTORY   your own
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
-from tessy.errors import AddressError, ConfigError, TessyError
-from tessy.verifiers.limits import Settings
-from tessy.verifiers.protocol import Verifier
+from tessy.errors import AddressError, ConfigError, QuestionsError, TessyError
+from tessy.verifiers.choice import ChoiceVerifier
+from tessy.verifiers.code import CodeVerifier
+from tessy.verifiers.exact import ExactVerifier
+from tessy.verifiers.gym import GymVerifier
+from tessy.verifiers.limits import VerifierSettings
+from tessy.verifiers.math import MathVerifier
+from tessy.verifiers.number import TOLERANCE, NumberVerifier
+from tessy.verifiers.protocol import Row, Verdict, Verifier, required_text
+
+_OPTIONS = {
+    "exact": "case",
+    "number": "tolerance",
+    "math": None,
+    "choice": None,
+    "reasoning-gym": "pass",
+    "code": None,
+    "auto": None,
+}
+"""The verifiers, and the option of each that has one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """A verifier's name, taken apart.
-
-    Attributes:
-        name: Its name.
-        column: The column that was named, or None.
-        options: What stands behind the question mark.
-    """
-
-    name: str
-    column: str | None
-    options: Mapping[str, str]
+def names() -> tuple[str, ...]:
+    """The names of all verifiers, except `python:`."""
+    return tuple(_OPTIONS)
 
 
-def load(spec: str, settings: Settings | None = None) -> Verifier:
+def load(spec: str, settings: VerifierSettings | None = None) -> Verifier:
     """Load a verifier.
 
     Args:
         spec: Its name, with a column and options if they are not the usual ones.
-        settings: How it runs what it runs.
+        settings: How it runs programs and checks.
 
     Raises:
         AddressError: There is none of that name, or it can't be imported.
         ConfigError: An option is unknown or out of bounds.
         MissingExtra: It needs an optional dependency.
-        SandboxError: It runs programs, and there is no isolation for them.
+        SandboxError: It runs programs, and they can't be isolated here.
     """
-    settings = settings or Settings()
-    scheme, _, rest = spec.partition(":")
-    if scheme == "python":
-        return _python(rest)
-    parsed = parse(spec)
-    return _BUILT_IN[parsed.name].make(parsed, settings)
-
-
-def parse(spec: str) -> Spec:
-    """Take a name apart, and see whether there is such a verifier and such options.
-
-    Raises:
-        AddressError: There is no such verifier.
-        ConfigError: It has no such option.
-    """
+    if spec.startswith("python:"):
+        return _python(spec.removeprefix("python:"))
+    settings = settings or VerifierSettings()
     head, _, query = spec.partition("?")
     name, _, column = head.partition(":")
-    if name not in _BUILT_IN:
-        raise AddressError(f"{spec!r} is no verifier", hint=_hint(name))
+    options = _options(spec, name, query)
+    answer = column or "answer"
+    match name:
+        case "exact":
+            case = options.get("case", "keep")
+            if case not in ("keep", "ignore"):
+                raise ConfigError(f"exact?case={case}", hint="case=ignore or case=keep")
+            return ExactVerifier(answer, ignore_case=case == "ignore")
+        case "number":
+            return NumberVerifier(answer, tolerance=_share(spec, options, "tolerance", TOLERANCE))
+        case "math":
+            return MathVerifier(settings, answer)
+        case "choice":
+            return ChoiceVerifier(answer)
+        case "reasoning-gym":
+            threshold = _share(spec, options, "pass", 1.0)
+            return GymVerifier(settings, column or "dataset", threshold=threshold)
+        case "code":
+            return CodeVerifier(settings, column or None)
+        case _:
+            return AutoVerifier(settings, column or "verifier")
+
+
+def _options(spec: str, name: str, query: str) -> dict[str, str]:
+    """The options of a verifier, once it is clear that there is such a one with such options."""
+    if name not in _OPTIONS:
+        hint = f"a verifier is {', '.join(_OPTIONS)} or python:package.module:factory"
+        near = difflib.get_close_matches(name.lower().replace("_", "-"), _OPTIONS, n=1)
+        if near:
+            hint = f"did you mean {near[0]}? {hint}"
+        raise AddressError(f"{spec!r} is no verifier", hint=hint)
     options = dict(pair.partition("=")[::2] for pair in query.split("&") if pair)
-    known = _BUILT_IN[name].options
+    known = _OPTIONS[name]
     for option in options:
-        if option not in known:
-            wanted = f"?{known[0]}=…" if known else "none"
-            raise ConfigError(f"{spec}: {option!r} is no option of {name}", hint=wanted)
-    return Spec(name, column or None, options)
+        if option != known:
+            hint = f"?{known}=…" if known else "it has none"
+            raise ConfigError(f"{spec}: {option!r} is no option of {name}", hint=hint)
+    return options
 
 
-def names() -> tuple[str, ...]:
-    """The verifiers that there are, without `python:`."""
-    return tuple(_BUILT_IN)
-
-
-def _hint(name: str) -> str:
-    near = difflib.get_close_matches(name.lower().replace("_", "-"), _BUILT_IN, n=1)
-    known = f"a verifier is {', '.join(_BUILT_IN)} or python:package.module:factory"
-    return f"did you mean {near[0]}? {known}" if near else known
-
-
-def _exact(spec: Spec, settings: Settings) -> Verifier:
-    from tessy.verifiers.exact import ExactVerifier
-
-    case = spec.options.get("case", "keep")
-    if case not in ("keep", "ignore"):
-        raise ConfigError(f"exact?case={case}", hint="case=ignore or case=keep")
-    return ExactVerifier(spec.column or "answer", ignore_case=case == "ignore")
-
-
-def _number(spec: Spec, settings: Settings) -> Verifier:
-    from tessy.verifiers.number import NumberVerifier
-    from tessy.verifiers.numbers import TOLERANCE
-
-    tolerance = _share(spec, "tolerance", TOLERANCE)
-    return NumberVerifier(spec.column or "answer", tolerance=tolerance)
-
-
-def _choice(spec: Spec, settings: Settings) -> Verifier:
-    from tessy.verifiers.choice import ChoiceVerifier
-
-    return ChoiceVerifier(spec.column or "answer")
-
-
-def _math(spec: Spec, settings: Settings) -> Verifier:
-    from tessy.verifiers.math import MathVerifier
-
-    return MathVerifier(settings, spec.column or "answer")
-
-
-def _gym(spec: Spec, settings: Settings) -> Verifier:
-    from tessy.verifiers.gym import GymVerifier
-
-    threshold = _share(spec, "pass", 1.0)
-    return GymVerifier(settings, spec.column or "dataset", threshold=threshold)
-
-
-def _code(spec: Spec, settings: Settings) -> Verifier:
-    from tessy.verifiers.code import CodeVerifier
-
-    return CodeVerifier(settings, spec.column)
-
-
-def _auto(spec: Spec, settings: Settings) -> Verifier:
-    from tessy.verifiers.auto import AutoVerifier
-
-    return AutoVerifier(spec.column or "verifier", lambda name: load(name, settings))
-
-
-def _share(spec: Spec, option: str, default: float) -> float:
+def _share(spec: str, options: dict[str, str], option: str, default: float) -> float:
     """An option that is a number from 0 to 1."""
-    text = spec.options.get(option)
     try:
-        value = default if text is None else float(text)
+        value = float(options.get(option, default))
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise ConfigError(f"{spec.name}?{option}={text}", hint=f"{option} is a number from 0 to 1")
+        raise ConfigError(spec, hint=f"{option} is a number from 0 to 1")
     return value
 
 
-def _python(rest: str) -> Verifier:
-    module_name, colon, factory_name = rest.rpartition(":")
+def _python(address: str) -> Verifier:
+    module_name, colon, factory_name = address.rpartition(":")
     if not colon or not module_name or not factory_name:
-        raise AddressError(f"python:{rest}", hint="python:package.module:factory")
+        raise AddressError(f"python:{address}", hint="python:package.module:factory")
     try:
         factory = getattr(importlib.import_module(module_name), factory_name)
         verifier = factory()
     except TessyError:
         raise
     except Exception as error:  # it is the user's code: anything may happen
-        raise AddressError(f"python:{rest} made no verifier: {error!r}") from error
+        raise AddressError(f"python:{address} made no verifier: {error!r}") from error
     if not isinstance(verifier, Verifier):
         raise AddressError(
-            f"python:{rest} made a {type(verifier).__name__}, which is no verifier",
+            f"python:{address} made a {type(verifier).__name__}, which is no verifier",
             hint="it needs name, check, verify and aclose: see tessy.verifiers.protocol",
         )
     return verifier
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """How a verifier is made, and the options that it takes."""
+class AutoVerifier:
+    """`auto`: uses the verifier that each question names.
 
-    make: Callable[[Spec, Settings], Verifier]
-    options: tuple[str, ...] = ()
+    Args:
+        settings: How verifiers run programs and checks.
+        column: The column of the verifier's name, as `load` takes it.
+    """
 
+    def __init__(self, settings: VerifierSettings, column: str = "verifier") -> None:
+        self.name = "auto"
+        self._settings = settings
+        self._column = column
+        self._loaded: dict[str, Verifier] = {}
 
-_BUILT_IN: dict[str, _Entry] = {
-    "exact": _Entry(_exact, ("case",)),
-    "number": _Entry(_number, ("tolerance",)),
-    "math": _Entry(_math),
-    "choice": _Entry(_choice),
-    "reasoning-gym": _Entry(_gym, ("pass",)),
-    "code": _Entry(_code),
-    "auto": _Entry(_auto),
-}
+    def check(self, row: Row) -> None:
+        """Check that the question names a verifier, and has the columns that it needs."""
+        self._verifier(row).check(row)
+
+    async def verify(self, row: Row, answer: str) -> Verdict:
+        """Use the question's verifier."""
+        return await self._verifier(row).verify(row, answer)
+
+    async def aclose(self) -> None:
+        """Close all verifiers that were used."""
+        for verifier in self._loaded.values():
+            await verifier.aclose()
+
+    def _verifier(self, row: Row) -> Verifier:
+        name = required_text(row, self._column, self.name)
+        if name.startswith(("auto", "python:")):
+            # A data set must not choose which code of this machine runs.
+            raise QuestionsError(f"verifier auto: a question may not name {name!r}")
+        if name not in self._loaded:
+            try:
+                self._loaded[name] = load(name, self._settings)
+            except AddressError as error:
+                raise QuestionsError(f"verifier auto: {error}", hint=error.hint) from None
+        return self._loaded[name]

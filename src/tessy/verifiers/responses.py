@@ -21,7 +21,7 @@ class Response:
     """A response, and the question's columns.
 
     Attributes:
-        id: Its record's, or its number in the file.
+        id: The id of its record, or its number in the file.
         where: File and line.
         row: All columns but the conversation, and the last question as `prompt`.
         answer: Its final answer part; empty if the thinking never ended.
@@ -64,7 +64,7 @@ def answer_of(content: str, spans: object = None) -> str:
 
     Args:
         content: `<think>…</think>`, and the answer; or an answer alone.
-        spans: The record's, where there are some: they tell the end of the thinking from the same
+        spans: The record's, if it has any: they tell the end of the thinking from the same
             characters in a text.
     """
     if isinstance(spans, list):
@@ -95,7 +95,7 @@ def _response(row: dict[str, Any], number: int, where: str) -> Response:
 
 
 def _is_from(message: object, role: str) -> bool:
-    """Whether a message is somebody's, with text in it."""
+    """Whether a message has a role, and text in it."""
     return (
         isinstance(message, Mapping)
         and message.get("role") == role

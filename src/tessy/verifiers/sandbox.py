@@ -1,8 +1,9 @@
 """Running programs that nobody has read, in isolation and within limits.
 
-What a program does is data: a `Run` for each test, however it ended. Where isolation can't be had
-there is a `SandboxError` before any program runs, unless `unsafe_no_sandbox` is set; the limits
-hold then, too, but for the number of processes and the memory of all together.
+Every test of a program gives a `ProgramRun`, however it ended. Where programs can't be isolated
+there is a `SandboxError` before any program runs, unless the settings allow to run them without
+isolation. Then the limits still hold, except for the number of processes and the memory of all
+together.
 
 Expected outputs never enter the sandbox: outputs are compared outside.
 """
@@ -19,15 +20,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, aclosing, suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from tessy.errors import SandboxError
 from tessy.verifiers import isolation
-from tessy.verifiers.cases import End, Run, Trial
-from tessy.verifiers.limits import Limits, Settings
+from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.seccomp import filter_for
 
 _GUEST = Path(__file__).with_name("guest.py").read_text("utf-8")
@@ -41,48 +42,107 @@ _HINT = (
 )
 
 
+class End(StrEnum):
+    """How a program ended on a test."""
+
+    EXIT = "exit"
+    """By itself."""
+    SIGNAL = "signal"
+    """By a signal: a crash of the interpreter, or its own doing."""
+    CPU = "cpu"
+    """It used up its processor time."""
+    WALL = "wall"
+    """It took too long by the clock."""
+    MEMORY = "memory"
+    """Its processes together took too much memory. (One alone gets a `MemoryError`.)"""
+    OUTPUT = "output"
+    """It printed too much."""
+    FILES = "files"
+    """It made too many files, or its tests before left some that can't be removed."""
+    NOT_RUN = "not_run"
+    """It did not run: its other tests used up the time."""
+    LOST = "lost"
+    """The sandbox broke or was killed while it ran."""
+
+
 @dataclass(frozen=True, slots=True)
-class Place:
+class ProgramTest:
+    """What to run a program on, and what it must print.
+
+    Attributes:
+        stdin: Its input.
+        code: Python that runs in the program's own module after it, such as asserts; None if only
+            what it prints matters.
+        expected: What it must print; None if it need only run to its end. It stays outside.
+    """
+
+    stdin: str = ""
+    code: str | None = None
+    expected: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramRun:
+    """A program's run on one test.
+
+    Attributes:
+        end: How it ended.
+        code: Its exit code, or the number of the signal.
+        done: Whether program and test code ran to their end.
+        seconds: By the clock.
+        output: What it printed.
+        errors: The end of what it wrote to standard error.
+    """
+
+    end: End
+    code: int = 0
+    done: bool = False
+    seconds: float = 0.0
+    output: str = ""
+    errors: str = ""
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether it ended by itself, with exit code 0."""
+        return self.end is End.EXIT and self.code == 0
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxLibraries:
     """What a sandbox holds besides a bare Python; all of it is trusted.
 
     Attributes:
         packages: Folders of Python packages that programs may read.
-        preload: Python that runs once, before any program: slow imports, that all then have.
+        preload: Python that runs once, before any program: slow imports, which every program then
+            has.
     """
 
     packages: tuple[Path, ...] = ()
     preload: str = ""
 
 
-class Session:
+class SandboxSession:
     """One sandbox, from its start to its end; it runs jobs one after the other.
 
     Args:
         settings: Isolation and limits.
-        place: What it holds.
+        libraries: What it holds.
     """
 
-    def __init__(self, settings: Settings, place: Place) -> None:
+    def __init__(self, settings: VerifierSettings, libraries: SandboxLibraries) -> None:
         self._settings = settings
         self._stack = ExitStack()
-        self.command, self.options, opening = _start(settings, place, self._stack)
-        self._opening = marshal.dumps(opening)
+        self._command, self._options, self._opening = _start(settings, libraries, self._stack)
         self._process: asyncio.subprocess.Process | None = None
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self.aclose()
-
-    async def run(self, program: str, tests: Sequence[Trial]) -> list[Run]:
-        """Run a program on each of its tests; the sandbox is over when one is `LOST`.
+    async def run(self, program: str, tests: Sequence[ProgramTest]) -> list[ProgramRun]:
+        """Run a program on each of its tests; after a `LOST` one the sandbox is of no more use.
 
         Args:
             program: Python source.
             tests: What to run it on.
         """
-        runs: list[Run] = []
+        runs: list[ProgramRun] = []
         limits = self._settings.limits
         with suppress(OSError, ValueError, asyncio.IncompleteReadError, TimeoutError):
             async with asyncio.timeout(limits.total_s + limits.wall_s + _SLACK_S):
@@ -91,7 +151,7 @@ class Session:
                     runs.append(await _read(output, limits))
         if len(runs) == len(tests):
             return runs
-        lost = Run(End.LOST, errors=await self._last_words())
+        lost = ProgramRun(End.LOST, errors=await self._last_words())
         return [*runs, *[lost] * (len(tests) - len(runs))]
 
     async def aclose(self) -> None:
@@ -114,14 +174,14 @@ class Session:
         return self._process.stdout
 
     async def _started(self) -> asyncio.subprocess.Process:
-        """Start it; one who is cancelled meanwhile has a process to kill, all the same."""
+        """Start it; if this is cancelled meanwhile, there is still a process to kill."""
         starting = asyncio.ensure_future(
             asyncio.create_subprocess_exec(
-                *self.command,
+                *self._command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                **self.options,
+                **self._options,
             )
         )
         try:
@@ -131,7 +191,7 @@ class Session:
             raise
 
     async def _last_words(self) -> str:
-        """What a sandbox that broke wrote to standard error; it is killed first."""
+        """The end of what a broken sandbox wrote to standard error; it is killed first."""
         if self._process is None or self._process.stderr is None:
             return ""
         with suppress(ProcessLookupError):
@@ -141,21 +201,21 @@ class Session:
 
 
 class Sandbox:
-    """Runs programs, each in a sandbox of its own; at most so many at once.
+    """Runs programs, each in a sandbox of its own, a limited number at once.
 
     Args:
         settings: Isolation, limits, and how many at once.
 
     Raises:
-        SandboxError: Programs can't be isolated here, and `unsafe_no_sandbox` is not set.
+        SandboxError: Programs can't be isolated here, and the settings ask for isolation.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: VerifierSettings) -> None:
         self._settings = settings
         self._slots = asyncio.Semaphore(settings.at_once)
-        probe(settings, Place(), _READY, expected="ready")
+        probe(settings, SandboxLibraries(), _READY, expected="ready")
 
-    async def run(self, program: str, tests: Sequence[Trial]) -> list[Run]:
+    async def run(self, program: str, tests: Sequence[ProgramTest]) -> list[ProgramRun]:
         """Run a program on each of its tests.
 
         Args:
@@ -165,16 +225,21 @@ class Sandbox:
         Returns:
             A run for each test, in order.
         """
-        async with self._slots, Session(self._settings, Place()) as session:
+        async with (
+            self._slots,
+            aclosing(SandboxSession(self._settings, SandboxLibraries())) as session,
+        ):
             return await session.run(program, tests)
 
 
-def probe(settings: Settings, place: Place, program: str, *, expected: str = "") -> str:
+def probe(
+    settings: VerifierSettings, libraries: SandboxLibraries, program: str, *, expected: str = ""
+) -> str:
     """Run a harmless program, to see whether a sandbox works as it should.
 
     Args:
         settings: Isolation and limits.
-        place: What the sandbox holds.
+        libraries: What the sandbox holds.
         program: What to run.
         expected: What it prints first.
 
@@ -190,8 +255,8 @@ def probe(settings: Settings, place: Place, program: str, *, expected: str = "")
             hint="verify on a Linux machine: tessy verify",
         )
     with ExitStack() as stack:
-        command, options, opening = _start(settings, place, stack)
-        job = marshal.dumps(opening) + _job(settings.limits, program, [Trial()])
+        command, options, opening = _start(settings, libraries, stack)
+        job = opening + _job(settings.limits, program, [ProgramTest()])
         try:
             done = subprocess.run(
                 command, input=job, capture_output=True, timeout=300, check=False, **options
@@ -207,11 +272,15 @@ def probe(settings: Settings, place: Place, program: str, *, expected: str = "")
 
 
 def _start(
-    settings: Settings, place: Place, stack: ExitStack
-) -> tuple[list[str], dict[str, Any], dict[str, Any]]:
-    """How to start a sandbox: the command, the process's options, and what it is told first."""
+    settings: VerifierSettings, libraries: SandboxLibraries, stack: ExitStack
+) -> tuple[list[str], dict[str, Any], bytes]:
+    """How to start a sandbox.
+
+    Returns:
+        The command, the process's options, and the first message to the guest.
+    """
     options: dict[str, Any] = {"start_new_session": True, "cwd": "/"}
-    packages = place.packages if settings.unsafe_no_sandbox else isolation.seen_at(place.packages)
+    packages = libraries.packages
     if settings.unsafe_no_sandbox:
         folder = tempfile.mkdtemp(prefix="tessy-program-")
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -219,22 +288,26 @@ def _start(
         options["env"] = {**isolation.ENVIRONMENT, "HOME": folder, "TMPDIR": folder}
     else:
         folder = isolation.FOLDER
-        file = _as_file(filter_for(platform.machine()))
-        if file is not None:
+        file = None
+        if (seccomp := filter_for(platform.machine())) is not None:
+            file, writing = os.pipe()  # it has room for these few bytes
             stack.callback(os.close, file)
+            os.write(writing, seccomp)
+            os.close(writing)
             options["pass_fds"] = (file,)
-        command = isolation.isolated(settings.limits, _GUEST, file, place.packages)
+        command = isolation.isolated(settings.limits, _GUEST, file, packages)
+        packages = tuple(isolation.seen_at(packages))
         options["env"] = {"PATH": os.defpath}
     opening = {
         "sandboxed": not settings.unsafe_no_sandbox,
         "folder": folder,
         "packages": [str(path) for path in packages],
-        "preload": place.preload,
+        "preload": libraries.preload,
     }
-    return command, options, opening
+    return command, options, marshal.dumps(opening)
 
 
-def _job(limits: Limits, program: str, tests: Sequence[Trial]) -> bytes:
+def _job(limits: ProgramLimits, program: str, tests: Sequence[ProgramTest]) -> bytes:
     """The job as `guest` reads it; sizes in bytes."""
     return marshal.dumps(
         {
@@ -255,21 +328,11 @@ def _job(limits: Limits, program: str, tests: Sequence[Trial]) -> bytes:
     )
 
 
-def _as_file(data: bytes | None) -> int | None:
-    """An open file that holds some bytes; a pipe, since these are few."""
-    if data is None:
-        return None
-    reading, writing = os.pipe()
-    os.write(writing, data)
-    os.close(writing)
-    return reading
-
-
-async def _read(stream: asyncio.StreamReader, limits: Limits) -> Run:
-    """One report of the guest; nothing in it is trusted.
+async def _read(stream: asyncio.StreamReader, limits: ProgramLimits) -> ProgramRun:
+    """One report of the guest, which is not trusted.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is no report.
         IncompleteReadError: The sandbox ended.
     """
     head = await stream.readline()
@@ -281,7 +344,7 @@ async def _read(stream: asyncio.StreamReader, limits: Limits) -> Run:
         raise ValueError(head)
     output = await stream.readexactly(out_bytes)
     errors = await stream.readexactly(err_bytes)
-    return Run(
+    return ProgramRun(
         End(end),
         int(code),
         done == "1",

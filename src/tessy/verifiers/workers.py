@@ -1,8 +1,8 @@
 """Sandboxes that are kept: for checks by libraries whose import takes longer than a check.
 
-Each check is a fork of a process that has the library already, with limits of its own, so one
-that hangs, crashes or changes what it should not harms nobody else; it also has a main thread of
-its own, as libraries with signal alarms need.
+Each check is a fork of a process that has imported the library, with limits of its own. So one that
+hangs, crashes or changes the library's state harms no other check. It also has a main thread of its
+own, which libraries with signal alarms need.
 """
 
 from __future__ import annotations
@@ -16,48 +16,51 @@ from pathlib import Path
 from typing import Any
 
 from tessy.errors import MissingExtra
-from tessy.verifiers.cases import End, Trial
-from tessy.verifiers.limits import Settings
-from tessy.verifiers.sandbox import Place, Session
+from tessy.verifiers.limits import VerifierSettings
+from tessy.verifiers.sandbox import End, ProgramTest, SandboxLibraries, SandboxSession
 
 
 class CheckFailed(Exception):
     """A check gave no result: it took too long, or raised."""
 
 
-class Workers:
+class CheckWorkers:
     """Runs checks, each a small program that reads JSON and prints JSON.
 
     Args:
         settings: Isolation, limits of a check, and how many at once.
-        place: The library that checks need.
+        libraries: The library that checks need.
         program: The check.
     """
 
-    def __init__(self, settings: Settings, place: Place, program: str) -> None:
+    def __init__(
+        self, settings: VerifierSettings, libraries: SandboxLibraries, program: str
+    ) -> None:
         self._settings = settings
-        self._place = place
+        self._libraries = libraries
         self._program = program
         self._slots = asyncio.Semaphore(settings.at_once)
-        self._idle: list[Session] = []
+        self._idle: list[SandboxSession] = []
 
     async def check(self, request: Mapping[str, Any]) -> Any:
         """Run the check.
 
         Args:
-            request: What it reads.
+            request: What it reads, as JSON.
 
         Returns:
-            What it printed.
+            What it printed, from JSON.
 
         Raises:
-            CheckFailed: It took too long or raised; the message says so in a line.
+            CheckFailed: It took too long or raised; the message is one line.
         """
         async with self._slots:
-            session = self._idle.pop() if self._idle else Session(self._settings, self._place)
+            session = (
+                self._idle.pop() if self._idle else SandboxSession(self._settings, self._libraries)
+            )
             is_whole = False
             try:
-                (run,) = await session.run(self._program, [Trial(stdin=json.dumps(request))])
+                (run,) = await session.run(self._program, [ProgramTest(json.dumps(request))])
                 is_whole = run.end is not End.LOST
             finally:
                 if is_whole:
@@ -66,13 +69,10 @@ class Workers:
                     await session.aclose()
         if run.is_clean:
             return json.loads(run.output)
+        if run.end in (End.CPU, End.WALL):
+            raise CheckFailed(f"no result within {self._settings.limits.cpu_s} s")
         lines = run.errors.strip().splitlines()
-        is_late = run.end in (End.CPU, End.WALL)
-        raise CheckFailed(
-            f"no result within {self._settings.limits.cpu_s} s"
-            if is_late
-            else (lines[-1] if lines else f"ended by {run.end.value} {run.code}")
-        )
+        raise CheckFailed(lines[-1] if lines else f"ended by {run.end.value} {run.code}")
 
     async def aclose(self) -> None:
         """Close the sandboxes that are kept."""
@@ -81,12 +81,12 @@ class Workers:
 
 
 def packages_of(module: str, wanted_for: str, package: str) -> tuple[Path, ...]:
-    """The folders that an installed package and what it needs are in.
+    """The folders of an installed package and of what it needs.
 
     Args:
-        module: What is imported.
+        module: The module to import.
         wanted_for: The verifier that needs it, for the message.
-        package: What it is called on PyPI.
+        package: The package's name on PyPI.
 
     Raises:
         MissingExtra: It is not installed.

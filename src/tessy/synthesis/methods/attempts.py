@@ -10,7 +10,7 @@ from tessy.config import OnWrong
 from tessy.method.trajectory import Failure, SampleFailed
 from tessy.synthesis.methods.method import Method
 from tessy.synthesis.sample import Sample
-from tessy.verifiers.protocol import Outcome
+from tessy.verifiers.protocol import VerdictOutcome
 
 
 async def write(sample: Sample, method: Method) -> None:
@@ -43,7 +43,7 @@ def _check_verdict(sample: Sample, *, last: bool) -> None:
     verdict, on_wrong = sample.verdict, sample.context.config.on_wrong
     if verdict is None or verdict.passed:
         return
-    broke = verdict.outcome is Outcome.ERROR
+    broke = verdict.outcome is VerdictOutcome.ERROR
     kept = {OnWrong.KEEP: True, OnWrong.KEEP_JUDGED: not broke, OnWrong.FAIL: False}
     if last and kept[on_wrong]:
         return

@@ -1,4 +1,4 @@
-"""Samples of runs and of data sets that tessy wrote, one at a time."""
+"""Reads the samples of runs, and of data sets that tessy wrote, one at a time."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import orjson
 
 from tessy.data.rows import rows
 from tessy.errors import ExportError
-from tessy.exporting.sample import Sample, check
-from tessy.exporting.schema import from_row
+from tessy.exporting.parquet import from_row
+from tessy.exporting.samples import ExportSample, check
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where samples come from.
+class ExportSource:
+    """A run, or a data set of records.
 
     Attributes:
-        given: As it was named.
-        run: The run, if it is one.
+        given: Its name, as the user gave it.
+        run: The run's folder; None for a data set.
     """
 
     given: str
@@ -31,11 +31,11 @@ class Source:
 
     @property
     def name(self) -> str:
-        """What it may be called elsewhere: no folders of this machine."""
+        """Its name without folders of this machine."""
         return Path(self.given).resolve().name if Path(self.given).exists() else self.given
 
-    def samples(self) -> Iterator[Sample]:
-        """Read it; of a run that goes on, what ended until now.
+    def samples(self) -> Iterator[ExportSample]:
+        """Read the samples; of a run that is under way, those that are finished.
 
         Raises:
             ExportError: A line is no record.
@@ -56,12 +56,12 @@ class Source:
                 for number, record in enumerate(reader.records(), 1):
                     yield f"{self.given}: sample {number}", orjson.loads(record)
             return
-        lines = ".jsonl" in Path(self.given).suffixes
+        is_lines = ".jsonl" in Path(self.given).suffixes
         for where, row in rows(self.given, ExportError, what="data sets"):
-            yield where, row if lines or not isinstance(row, dict) else from_row(row)
+            yield where, row if is_lines or not isinstance(row, dict) else from_row(row)
 
 
-def find(given: str) -> Source:
+def find_source(given: str) -> ExportSource:
     """Find a run's folder, or a file or data set of records.
 
     Raises:
@@ -69,14 +69,14 @@ def find(given: str) -> Source:
         JournalError: The run's journal can't be read.
     """
     path = Path(given)
-    if path.is_dir():
-        folder = RunFolder(path)
-        if not folder.journal.exists():
-            raise ExportError(
-                f"{path} is no run: it has no {folder.journal.name}",
-                hint="give a run's folder, or a file of records such as RUN/dataset.jsonl",
-            )
-        with JournalReader(folder):
-            return Source(given, folder)
-    next(rows(given, ExportError, what="data sets"), None)
-    return Source(given)
+    if not path.is_dir():
+        next(rows(given, ExportError, what="data sets"), None)
+        return ExportSource(given)
+    folder = RunFolder(path)
+    if not folder.journal.exists():
+        raise ExportError(
+            f"{path} is no run: it has no {folder.journal.name}",
+            hint="give a run's folder, or a file of records such as RUN/dataset.jsonl",
+        )
+    with JournalReader(folder):
+        return ExportSource(given, folder)

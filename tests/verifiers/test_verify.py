@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 
 from tessy.data.record import content, spans
 from tessy.errors import QuestionsError
-from tessy.method.trajectory import Outcome as TurnOutcome
-from tessy.method.trajectory import Part, Role, Trajectory, Turn
-from tessy.verifiers.judge import Tally, check_all, judge
-from tessy.verifiers.protocol import Outcome, Verdict
+from tessy.method.trajectory import Outcome, Part, Role, Trajectory, Turn
+from tessy.verifiers.protocol import Verdict, VerdictOutcome
 from tessy.verifiers.registry import load
 from tessy.verifiers.responses import Response, answer_of, read_responses
+from tessy.verifiers.verify import VerdictCounts, check_all, verify, verify_all
 from texts import any_text
 
 
@@ -39,9 +38,7 @@ def test_the_answer_of_a_record_is_told_by_its_spans(thinking, answer):
     trajectory = Trajectory()
     for part, text in ((Part.THINKING, thinking), (Part.ANSWER, answer.strip())):
         trajectory = (
-            trajectory.apply(
-                Turn(role=Role.STUDENT, part=part, outcome=TurnOutcome.CLOSED, kept=text)
-            )
+            trajectory.apply(Turn(role=Role.STUDENT, part=part, outcome=Outcome.CLOSED, kept=text))
             or trajectory
         )
     assert answer_of(content(trajectory), spans(trajectory)) == answer.strip()
@@ -111,7 +108,7 @@ def test_all_is_checked_before_any_work(tmp_path):
 
 
 class Slow:
-    """Answers late if the question says so, and counts how many it has at once."""
+    """Answers late if the question asks for it, and counts how many it has at once."""
 
     name = "slow"
 
@@ -139,26 +136,35 @@ class Slow:
 async def test_verdicts_come_in_order_and_one_that_raises_is_an_error(turns, at_once):
     verifier = Slow()
     responses = [Response(str(n), "", {"turns": t}, "") for n, t in enumerate(turns)]
-    found = [pair async for pair in judge(responses, verifier, at_once=at_once)]
+    found = [pair async for pair in verify_all(responses, verifier, at_once=at_once)]
     assert [response.id for response, _ in found] == [str(n) for n in range(len(turns))]
     for (_, verdict), count in zip(found, turns, strict=True):
-        assert verdict.outcome is (Outcome.ERROR if count == 7 else Outcome.RIGHT)
+        assert verdict.outcome is (VerdictOutcome.ERROR if count == 7 else VerdictOutcome.RIGHT)
     assert verifier.most <= at_once * 8
 
 
 async def test_one_who_stops_listening_leaves_nothing_running():
     verifier = Slow()
     responses = [Response(str(n), "", {"turns": 9}, "") for n in range(50)]
-    stream = judge(responses, verifier, at_once=1)
+    stream = verify_all(responses, verifier, at_once=1)
     async for _ in stream:
         break
     await stream.aclose()
     assert len(asyncio.all_tasks()) == 1
 
 
-def test_a_tally_is_of_all_that_were_counted():
-    tally = Tally()
-    assert (tally.count, tally.right_share) == (0, 0.0)
-    for outcome in Outcome:
-        tally.add(Verdict(outcome, 0.5))
-    assert (tally.count, tally.right_share, tally.scores) == (4, 0.25, 2.0)
+def test_a_file_is_verified_by_a_plain_call(tmp_path):
+    rows = [record(n, "2", answer=2 + n % 2, family=f"f{n % 2}") for n in range(6)]
+    path, out = written(tmp_path / "r.jsonl", rows), tmp_path / "verdicts.jsonl"
+    result = verify(path, "number", group="family", limit=5, out=out)
+    assert (result.total.count, result.total.right_share) == (5, 0.6)
+    assert {name: c.right_share for name, c in result.groups.items()} == {"f0": 1.0, "f1": 0.0}
+    assert [json.loads(line)["id"] for line in out.open()] == [f"q{n}" for n in range(5)]
+
+
+def test_counts_are_of_all_verdicts():
+    counts = VerdictCounts()
+    assert (counts.count, counts.right_share) == (0, 0.0)
+    for outcome in VerdictOutcome:
+        counts.add(Verdict(outcome, 0.5))
+    assert (counts.count, counts.right_share, counts.mean_score) == (4, 0.25, 0.5)

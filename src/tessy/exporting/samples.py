@@ -1,0 +1,184 @@
+"""A sample to export, the reasons to drop one, and counts of both. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from tessy.training.masks import check_spans
+
+ROLES = ("system", "user", "assistant")
+"""The roles of messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSample:
+    """A record of a data set that tessy wrote.
+
+    Attributes:
+        record: All of it (docs/record.md). It is never changed.
+    """
+
+    record: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """Its id; unique in its run."""
+        return str(self.record["id"])
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """The conversation; the last message is the assistant's."""
+        messages: list[dict[str, str]] = self.record["messages"]
+        return messages
+
+    @property
+    def content(self) -> str:
+        """The response: thinking and answer."""
+        return self.messages[-1]["content"]
+
+    @property
+    def spans(self) -> list[dict[str, Any]]:
+        """Who wrote which characters of the response."""
+        spans: list[dict[str, Any]] = self.record["spans"]
+        return spans
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the response; each model counted its own."""
+        stats = self.record["stats"]
+        return int(stats["student_tokens"] + stats["teacher_tokens"])
+
+    @property
+    def teacher_share(self) -> float:
+        """The teacher's share of the response's tokens, 0 to 1 (paper, Fig. 17)."""
+        return float(self.record["stats"]["teacher_tokens"]) / max(1, self.tokens)
+
+    @property
+    def forced(self) -> int:
+        """Number of spans that were kept only so that the text went on (*Progress*)."""
+        return sum(bool(span.get("forced")) for span in self.spans)
+
+
+def check(row: Any) -> ExportSample:
+    """Make a sample of a row.
+
+    Args:
+        row: What a line holds; a `ValueError` if the line could not be read.
+
+    Raises:
+        ValueError: It is no record; the message says what is wrong with it.
+    """
+    if isinstance(row, ValueError):
+        raise row
+    if not isinstance(row, dict):
+        raise ValueError(f"a record is an object, not {type(row).__name__}")
+    for name in ("id", "messages", "spans", "stats"):
+        if row.get(name) is None:
+            raise ValueError(f"{name} is missing")
+    if not isinstance(row["id"], str) or not row["id"]:
+        raise ValueError(f"id must be text, not {row['id']!r}")
+    _check_messages(row["messages"])
+    check_spans(row["messages"][-1]["content"], row["spans"])
+    for name in ("student_tokens", "teacher_tokens"):
+        value = row["stats"].get(name) if isinstance(row["stats"], Mapping) else None
+        if type(value) is not int or value < 0:
+            raise ValueError(f"stats.{name} must be a number of tokens, not {value!r}")
+    return ExportSample(row)
+
+
+def _check_messages(messages: Any) -> None:
+    if not isinstance(messages, list) or len(messages) < 2:
+        raise ValueError("messages must be a list with a question and a response")
+    for index, message in enumerate(messages):
+        if not isinstance(message, dict) or message.get("role") not in ROLES:
+            raise ValueError(f"messages[{index}].role must be one of {', '.join(ROLES)}")
+        if not isinstance(message.get("content"), str):
+            raise ValueError(f"messages[{index}].content must be text")
+        if unknown := message.keys() - {"role", "content"}:
+            raise ValueError(f"messages[{index}]: {sorted(unknown)[0]} can't be exported")
+    if messages[-1]["role"] != "assistant":
+        raise ValueError(f"messages must end with the assistant, not the {messages[-1]['role']}")
+
+
+class Reason(StrEnum):
+    """Why a sample is not exported; docs/export.md says more about each."""
+
+    FORCED = "forced"
+    """It holds words that were kept only for *Progress*."""
+    TEACHER_SHARE_LOW = "teacher_share_low"
+    """The teacher wrote too little of it."""
+    TEACHER_SHARE_HIGH = "teacher_share_high"
+    """The teacher wrote too much of it."""
+    TOO_LONG = "too_long"
+    """It has too many tokens."""
+    NOT_EXPRESSIBLE = "not_expressible"
+    """The format has no place for its conversation."""
+    CONTAMINATED = "contaminated"
+    """It shares words with a test question."""
+    NEAR_DUPLICATE = "near_duplicate"
+    """Its response is nearly that of a sample that was kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Why one sample is dropped.
+
+    Attributes:
+        reason: The documented reason.
+        detail: What exactly, in a phrase.
+    """
+
+    reason: Reason
+    detail: str
+
+
+@dataclass(slots=True)
+class ExportCounts:
+    """What an export has done so far: kept + dropped = read.
+
+    Attributes:
+        read: Samples that were read.
+        kept: Samples that were written, by split.
+        dropped: Samples that were not, by reason.
+        tokens: Tokens of what was kept, by author; each model counted its own.
+        forced: Kept samples with words that were kept only for *Progress*.
+        methods: Kept samples by the method that wrote them.
+        models: Kept samples by role and by the name of the model in that role.
+    """
+
+    read: int = 0
+    kept: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[Reason] = field(default_factory=Counter)
+    tokens: Counter[str] = field(default_factory=Counter)
+    forced: int = 0
+    methods: Counter[str] = field(default_factory=Counter)
+    models: dict[str, Counter[str]] = field(default_factory=dict)
+
+    @property
+    def teacher_share(self) -> float:
+        """The teacher's share of all tokens that were kept, 0 to 1."""
+        return self.tokens["teacher"] / max(1, self.tokens.total())
+
+    def keep(self, sample: ExportSample, split: str) -> None:
+        """Count a sample that was written."""
+        self.kept[split] += 1
+        stats = sample.record["stats"]
+        self.tokens["student"] += stats["student_tokens"]
+        self.tokens["teacher"] += stats["teacher_tokens"]
+        self.forced += bool(sample.forced)
+        self.methods[str(sample.record.get("method", "not known"))] += 1
+        for role, name in (sample.record.get("models") or {}).items():
+            self.models.setdefault(role, Counter())[str(name)] += 1
+
+    def lines(self) -> list[str]:
+        """The numbers for people, a line each; the most frequent reason first."""
+        lines = [f"{self.read} read = {self.kept.total()} kept + {self.dropped.total()} dropped"]
+        if len(self.kept) > 1:
+            splits = (f"{number} {split}" for split, number in self.kept.items())
+            lines.append(f"kept: {' + '.join(splits)}")
+        lines += [f"dropped: {number} {reason}" for reason, number in self.dropped.most_common()]
+        return lines
