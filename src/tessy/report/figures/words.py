@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
 
-Counted = NDArray[np.int64]
+from tessy.report.figures.word_counts import Counted
 
 PRIOR = 1000.0
-"""Words that the prior counts for."""
+"""How many words the prior counts for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class Frequency:
 
     Attributes:
         word: The word.
-        count: Times.
-        per_1000: Times per 1,000 tokens.
+        count: How often it occurs.
+        per_1000: How often per 1,000 tokens.
     """
 
     word: str
@@ -42,7 +42,7 @@ class Difference:
         word: The word.
         log_odds: Natural logarithm of the ratio of its odds; positive if the first side has more.
         z: The same in standard deviations.
-        counts: Times on either side.
+        counts: How often it occurs on either side.
     """
 
     word: str
@@ -54,65 +54,60 @@ class Difference:
 def frequent(
     words: Sequence[str], counts: Counted, tokens: float, most: int = 25
 ) -> list[Frequency]:
-    """The most frequent words; numbers are none.
+    """The most frequent words; numbers are left out.
 
     Args:
-        words: The vocabulary.
+        words: All words, by number.
         counts: How often each occurs.
         tokens: In how many tokens.
         most: How many to name.
     """
-    found: list[Frequency] = []
-    for place in np.argsort(-counts, kind="stable"):
-        count = int(counts[place])
-        if not count or len(found) == most:
-            break
-        if is_word(words[place]):
-            found.append(Frequency(words[place], count, 1000 * count / tokens if tokens else 0.0))
-    return found
+    order = np.argsort(-counts, kind="stable").tolist()
+    ranked = ((words[at], int(counts[at])) for at in order if _is_word(words[at]))
+    return [
+        Frequency(word, count, 1000 * count / tokens if tokens else 0.0)
+        for word, count in islice(ranked, most)
+        if count
+    ]
 
 
 def differences(
     words: Sequence[str], first: Counted, second: Counted, most: int = 15
 ) -> tuple[list[Difference], list[Difference]]:
-    """The words whose frequency differs most; numbers are none.
+    """The words whose frequency differs most; numbers are left out.
 
     Args:
-        words: The vocabulary.
+        words: All words, by number.
         first: How often each occurs on the first side.
-        second: On the second.
+        second: How often on the second.
         most: How many to name.
 
     Returns:
-        What the first side has more of, and the second, the clearest first.
+        What the first side has more of, and what the second has; the clearest first.
     """
-    keep = np.array([is_word(word) for word in words], bool)
-    first, second = np.where(keep, first, 0), np.where(keep, second, 0)
-    both = first + second
+    there = [at for at in np.flatnonzero(first + second).tolist() if _is_word(words[at])]
+    first, second = first[there], second[there]
     if not first.sum() or not second.sum():
         return [], []
-    prior = PRIOR * both / both.sum()
-    there = np.flatnonzero(both)
-    odds = [
-        np.log((side[there] + prior[there])
-               / (side.sum() + PRIOR - side[there] - prior[there]))
-        for side in (first, second)
-    ]  # fmt: skip
-    apart = odds[0] - odds[1]
-    spread = np.sqrt(1 / (first[there] + prior[there]) + 1 / (second[there] + prior[there]))
-    z = apart / spread
+    prior = PRIOR * (first + second) / (first.sum() + second.sum())
+    log_odds = [
+        np.log((side + prior) / (side.sum() + PRIOR - side - prior)) for side in (first, second)
+    ]
+    apart = log_odds[0] - log_odds[1]
+    z = apart / np.sqrt(1 / (first + prior) + 1 / (second + prior))
 
-    def named(order: NDArray[np.intp], sign: int) -> list[Difference]:
-        chosen = [at for at in order[:most] if sign * z[at] > 0]
+    def clearest(sign: int) -> list[Difference]:
+        order = np.argsort(-sign * z, kind="stable")[:most]
         return [
             Difference(words[there[at]], float(apart[at]), float(z[at]),
-                       (int(first[there[at]]), int(second[there[at]])))
-            for at in chosen
+                       (int(first[at]), int(second[at])))
+            for at in order
+            if sign * z[at] > 0
         ]  # fmt: skip
 
-    return named(np.argsort(-z, kind="stable"), 1), named(np.argsort(z, kind="stable"), -1)
+    return clearest(1), clearest(-1)
 
 
-def is_word(text: str) -> bool:
+def _is_word(text: str) -> bool:
     """Whether it begins with a letter."""
     return text[:1].isalpha()

@@ -1,8 +1,8 @@
-"""One sample as its page shows it: from its record, or while it is under way from its turns."""
+"""One sample as its page shows it: from its record, or from its turns while it is under way."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,17 +18,17 @@ from tessy.runs.reader import Entry, Reader
 _SHOWN = 2000
 """Characters of a column that are shown."""
 _OWN = {"id", "messages", "spans", "stats", "method", "models", "seed", "verdict"}
-"""Of a finished record; its other fields are the question's columns."""
+"""Fields of a finished record; its other fields are the question's columns."""
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A response that was written and set aside.
+class RejectedDraft:
+    """A response that was written and rejected.
 
     Attributes:
-        why: Why it was set aside, in words.
-        reason: Of its failure, if it failed.
-        pieces: What it says.
+        why: Why it was rejected, in words.
+        reason: Why it failed, if it did.
+        pieces: Who wrote what, and what was discarded where.
     """
 
     why: str
@@ -37,21 +37,20 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class SampleView:
     """A sample.
 
     Attributes:
         id: Unique in the run.
         running: It is under way.
         failure: Why it failed.
-        detail: What exactly.
-        messages: What was asked; empty as long as it is under way, since turns do not say.
-        columns: Other columns of the question, and their values as JSON.
-        pieces: The response, and what was discarded where it fell.
-        drafts: Responses set aside.
-        share: The teacher's share of the tokens kept, 0 to 1; None if there are none.
+        detail: What exactly went wrong.
+        messages: The question; empty while the sample is under way, since turns don't hold it.
+        columns: Other columns of the question: names, and values as text.
+        pieces: Who wrote what, and what was discarded where.
+        drafts: Responses that were rejected.
+        share: The teacher's share of the kept tokens, 0 to 1; None if there are none.
         numbers: Statistics: names and values.
-        discarded: Stretches of text that were discarded.
     """
 
     id: str
@@ -61,17 +60,17 @@ class Trace:
     messages: tuple[dict[str, str], ...]
     columns: tuple[tuple[str, str], ...]
     pieces: tuple[Piece, ...]
-    drafts: tuple[Draft, ...]
+    drafts: tuple[RejectedDraft, ...]
     share: float | None
     numbers: tuple[tuple[str, str], ...]
 
     @property
     def discarded(self) -> int:
-        """Stretches of text that were discarded."""
+        """How many stretches of text were discarded."""
         return sum(piece.discarded for piece in self.pieces)
 
 
-def read(folder: RunFolder, sample_id: str) -> Trace | None:
+def read_sample(folder: RunFolder, sample_id: str) -> SampleView | None:
     """A sample of a run; None if there is no such sample.
 
     Raises:
@@ -84,45 +83,46 @@ def read(folder: RunFolder, sample_id: str) -> Trace | None:
             entry = reader.entry(sample_id)
         seconds, requests = reader.spent(sample_id)
     if entry is not None:
-        return of_entry(entry)
-    if not turns:
-        return None
-    return of_turns(sample_id, turns, seconds, requests)
+        return ended(entry)
+    return under_way(sample_id, turns, seconds, requests) if turns else None
 
 
-def of_entry(entry: Entry) -> Trace:
+def ended(entry: Entry) -> SampleView:
     """A sample that ended."""
-    made: dict[str, Any] = orjson.loads(entry.record)
-    answer = [] if entry.failure else made["messages"][-1:]
-    content = made["content"] if entry.failure else answer[0]["content"]
+    made = orjson.loads(entry.record)
+    if entry.failure:
+        messages, content, detail = made["messages"], made["content"], made["detail"]
+    else:
+        *messages, response = made["messages"]
+        content, detail = response["content"], ""
     numbers = _numbers(made["stats"], entry.seconds, entry.requests)
-    return Trace(
+    return SampleView(
         id=entry.id,
         running=False,
         failure=entry.failure,
-        detail=made["detail"] if entry.failure else "",
-        messages=tuple(made["messages"][: len(made["messages"]) - len(answer)]),
-        columns=_columns(made, () if entry.failure else _OWN),
+        detail=detail,
+        messages=tuple(messages),
+        columns=() if entry.failure else tuple(_columns(made)),
         pieces=tuple(pieces(content, made["spans"], entry.trace["discards"])),
         drafts=_drafts(entry.trace),
         share=_share(made["stats"]),
-        numbers=(*numbers, *_made_by(made)),
+        numbers=(*numbers, *_origin(made)),
     )
 
 
-def of_turns(sample_id: str, turns: Sequence[Turn], seconds: float, requests: int) -> Trace:
-    """A sample that is under way: its latest draft, and those that were set aside.
+def under_way(sample_id: str, turns: Sequence[Turn], seconds: float, requests: int) -> SampleView:
+    """A sample that is under way: its latest draft, and those that were rejected.
 
     Args:
         sample_id: Unique in the run.
         turns: Of all its drafts; at least one.
-        seconds: Spent on it.
+        seconds: Time spent on it.
         requests: Calls to both models.
     """
     *others, trajectory = (Trajectory.replay(own) for _, own in sorted(drafts(turns).items()))
     trace, stats = record.trace(trajectory, others), record.stats(trajectory, others)
     content, spans = record.content(trajectory), record.spans(trajectory)
-    return Trace(
+    return SampleView(
         id=sample_id,
         running=True,
         failure=None,
@@ -136,27 +136,22 @@ def of_turns(sample_id: str, turns: Sequence[Turn], seconds: float, requests: in
     )
 
 
-def _drafts(trace: Mapping[str, Any]) -> tuple[Draft, ...]:
+def _drafts(trace: Mapping[str, Any]) -> tuple[RejectedDraft, ...]:
     return tuple(
-        Draft(
-            draft["why"],
-            draft.get("reason"),
-            tuple(pieces(draft["content"], draft["spans"], draft.get("discards", ()))),
+        RejectedDraft(
+            why=draft["why"],
+            reason=draft.get("reason"),
+            pieces=tuple(pieces(draft["content"], draft["spans"], draft.get("discards", ()))),
         )
         for draft in trace.get("drafts", ())
     )
 
 
-def _columns(made: Mapping[str, Any], own: Sequence[str] | set[str]) -> tuple[tuple[str, str], ...]:
-    """What a question carries besides its text; only finished records have it."""
-    if not own:
-        return ()
-    found = []
+def _columns(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in made.items():
-        if name not in own:
+        if name not in _OWN:
             text = value if isinstance(value, str) else orjson.dumps(value).decode()
-            found.append((name, text if len(text) <= _SHOWN else text[:_SHOWN] + "…"))
-    return tuple(found)
+            yield name, text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
 def _share(stats: Mapping[str, int]) -> float | None:
@@ -169,17 +164,14 @@ def _numbers(
 ) -> tuple[tuple[str, str], ...]:
     kept = stats["student_tokens"] + stats["teacher_tokens"]
     discarded = stats["student_discarded_tokens"] + stats["teacher_discarded_tokens"]
+    discarded_share = percent(discarded / (kept + discarded) if kept + discarded else None)
     return (
         ("student tokens", f"{stats['student_tokens']:,}"),
         ("teacher tokens", f"{stats['teacher_tokens']:,}"),
         ("teacher share", percent(_share(stats))),
         ("thinking tokens", f"{stats['thinking_tokens']:,}"),
         ("answer tokens", f"{stats['answer_tokens']:,}"),
-        (
-            "discarded",
-            f"{discarded:,} tokens "
-            f"({percent(discarded / (kept + discarded) if kept + discarded else None)})",
-        ),
+        ("discarded", f"{discarded:,} tokens ({discarded_share})"),
         ("hand-overs", f"{stats['hand_overs']:,} in {stats['turns']:,} turns"),
         ("thinking cut off", "yes" if stats["thinking_cut_off"] else "no"),
         ("drafts", f"{stats.get('drafts', 1):,}"),
@@ -188,11 +180,11 @@ def _numbers(
     )
 
 
-def _made_by(made: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """How a finished sample was made, and what its verifier said."""
-    names = [(name.replace("_", " "), str(model)) for name, model in made.get("models", {}).items()]
-    found = [(key, str(made[key])) for key in ("method", "seed") if key in made] + names
+def _origin(made: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How a finished sample was made, and what its verifier says."""
+    found = [(key, str(made[key])) for key in ("method", "seed") if key in made]
+    found += [(role.replace("_", " "), str(name)) for role, name in made.get("models", {}).items()]
     if verdict := made.get("verdict"):
         found.append(("verdict", f"{verdict['outcome']}, score {verdict['score']}"))
         found.append(("verifier says", str(verdict.get("detail") or "–")))
-    return tuple(found)
+    return found

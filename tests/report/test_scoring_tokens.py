@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from made_runs import STUDENT, TEACHER, Made, answer, ending, last, turn
 from tessy.models.templates import named
 from tessy.models.tokenizers import LocalCodec, Token
-from tessy.report.figures.figures import Bootstrap
+from tessy.report.figures.intervals import Bootstrap
 from tessy.report.figures.likelihood import AUTHORS, likelihood
-from tessy.report.figures.sample import sample
-from tessy.report.scoring.prompt import Unaligned, prompt, sums
+from tessy.report.figures.sample import ReportSample
+from tessy.report.scoring.tokens import Unaligned, likelihood_sums, tokenize
+from tessy.runs.reader import Entry
 from tessy.testing import build_tokenizer
 from texts import any_text
 
@@ -32,14 +33,12 @@ def codec(tmp_path_factory):
 
 def read(made: Made):
     ended = ending(0, made, "tessy")
-    return sample(
-        ended.id, ended.failure, orjson.dumps(ended.record), ended.trace,
-        seconds=1, requests=1, several=False,
-    )  # fmt: skip
+    entry = Entry(ended.id, ended.failure, orjson.dumps(ended.record), ended.trace, 1.0, 1)
+    return ReportSample.read(entry, several=False)
 
 
 def encoded(made: Made, codec):
-    return asyncio.run(prompt(read(made), FORMAT, codec))
+    return asyncio.run(tokenize(read(made), FORMAT, codec))
 
 
 async def spelt(codec, ids):
@@ -99,7 +98,7 @@ def test_sums_by_hand(codec):
     turns = [turn(STUDENT, "a b", 1), last(TEACHER, " 7", 1), answer("yes", 1)]
     found = encoded(Made("q", turns), codec)
     logprobs = [None, *(-float(place) for place in range(1, len(found.ids)))]
-    added = sums(found, logprobs)
+    added = likelihood_sums(found, logprobs)
     for name in AUTHORS:
         places = [p for p, a in enumerate(found.authors) if a and name in (a, "all")]
         assert added.tokens[name] == len(places) > 0
