@@ -21,7 +21,7 @@ from tessy.testing.faults import Fault
 from written import Written, write_run
 
 AGREEABLE = "python:tessy.testing.predictors:agreeable"
-WIDE = {"COLUMNS": "20000"}
+WIDE = {"COLUMNS": "4000"}
 """So that nothing is wrapped."""
 
 
