@@ -7,7 +7,7 @@ questions show the same ones.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice, zip_longest
 
@@ -35,10 +35,7 @@ class Excerpt:
         left_out: Characters of the response that are not shown.
         failure: Why it failed, if it did.
         detail: What exactly went wrong.
-        student_tokens: Kept.
-        teacher_tokens: Kept.
-        discarded_tokens: Of both models.
-        turns: How many.
+        stats: The record's.
         seconds: Time spent on it.
     """
 
@@ -48,10 +45,7 @@ class Excerpt:
     left_out: int
     failure: Failure | None
     detail: str
-    student_tokens: int
-    teacher_tokens: int
-    discarded_tokens: int
-    turns: int
+    stats: Mapping[str, int]
     seconds: float
 
 
@@ -100,7 +94,6 @@ def _excerpt(sample: ReportSample, *, head: int, tail: int) -> Excerpt:
         head: Characters of its beginning to show.
         tail: Characters of its end to show.
     """
-    stats = sample.stats
     left_out = max(0, len(sample.content) - head - tail)
     found = pieces(sample.content, sample.spans, sample.trace.get("discards") or ())
     if left_out:
@@ -116,10 +109,7 @@ def _excerpt(sample: ReportSample, *, head: int, tail: int) -> Excerpt:
         left_out=left_out,
         failure=sample.failure,
         detail=sample.detail,
-        student_tokens=stats["student_tokens"],
-        teacher_tokens=stats["teacher_tokens"],
-        discarded_tokens=stats["student_discarded_tokens"] + stats["teacher_discarded_tokens"],
-        turns=stats["turns"],
+        stats=sample.stats,
         seconds=sample.seconds,
     )
 

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import fields
 from importlib import resources
 from typing import Any
 
 import jinja2
-import numpy as np
 import orjson
 from markupsafe import Markup
 
@@ -107,31 +105,20 @@ def _safe(text: str) -> str:
 def as_json(report: Report) -> str:
     """All numbers of a report, under the names that the code has for them.
 
-    A number is null where there was nothing to count; pairs of labels are joined by ` | `. Points
-    of the principal components are left out, and so are the texts of samples.
+    A number is null where there was nothing to count. Points of the principal components are left
+    out, and so are the texts of samples.
     """
-    tree = {"format": JSON_FORMAT, **_plain(report)}
-    return orjson.dumps(tree, option=orjson.OPT_INDENT_2).decode() + "\n"
+    options = orjson.OPT_INDENT_2 | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_NON_STR_KEYS
+    tree = {"format": JSON_FORMAT, **_fields(report)}
+    return orjson.dumps(tree, default=_fields, option=options).decode() + "\n"
 
 
-def _plain(value: Any) -> Any:
+def _fields(value: Any) -> dict[str, Any]:
     if isinstance(value, Excerpt):
-        failed = {"reason": value.failure.value, "detail": value.detail} if value.failure else {}
+        failed = {"reason": value.failure, "detail": value.detail} if value.failure else {}
         return {"id": value.id, **failed}
-    if is_dataclass(value):
-        pairs = ((field.name, getattr(value, field.name)) for field in fields(value))
-        return {name: _plain(each) for name, each in pairs if not isinstance(each, np.ndarray)}
-    if isinstance(value, Mapping):
-        return {_name(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(each) for each in value]
-    if isinstance(value, float):
-        return None if math.isnan(value) else value
-    return value
-
-
-def _name(key: Any) -> str:
-    return " | ".join(key) if isinstance(key, tuple) else str(key)
+    names = [field.name for field in fields(value) if field.name != "points"]
+    return {name: getattr(value, name) for name in names}
 
 
 FORMATS: dict[str, Callable[[Report], str]] = {

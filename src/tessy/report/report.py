@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,8 +21,6 @@ from tessy.report.figures.words import Difference, Frequency, differences, frequ
 from tessy.report.source import RunSource
 from tessy.runs.reader import Reader
 
-STUDENT_ONLY = "student-only"
-"""The method whose runs show how the student writes by itself."""
 _SAY_EVERY = 1000
 
 
@@ -119,12 +117,6 @@ class Report:
     left_out_words: int
     scores: StudentScores | None
 
-    @property
-    def student_only(self) -> str | None:
-        """The label of a run that shows how the student writes by itself, if there is one."""
-        labels = (run.label for run in self.runs if run.method == STUDENT_ONLY)
-        return next(labels, None)
-
 
 @dataclass(slots=True)
 class RunCounters:
@@ -132,23 +124,23 @@ class RunCounters:
 
     Attributes:
         source: The run.
-        models: Names by role, as the first record with names has them.
         under_way: Samples that have not ended.
+        excerpts: Samples to show.
+        words: Of finished samples.
+        models: Names by role, as the first record with names has them.
         accounts: Of all samples.
         style: Of all samples.
-        excerpts: Samples to show.
         lengths: Of finished samples.
-        words: Of finished samples.
     """
 
     source: RunSource
-    models: Mapping[str, str]
     under_way: int
-    accounts: AccountsCounter
-    style: StyleCounter
     excerpts: ExcerptPicker
-    lengths: LengthCounter
     words: WordCounter
+    models: Mapping[str, str] = field(default_factory=dict)
+    accounts: AccountsCounter = field(default_factory=AccountsCounter)
+    style: StyleCounter = field(default_factory=StyleCounter)
+    lengths: LengthCounter = field(default_factory=LengthCounter)
 
 
 def read_run(
@@ -168,16 +160,7 @@ def read_run(
     """
     with Reader(source.folder) as reader:
         under_way = len(reader.running())
-    run = RunCounters(
-        source=source,
-        models={},
-        under_way=under_way,
-        accounts=AccountsCounter(),
-        style=StyleCounter(),
-        excerpts=ExcerptPicker(traces),
-        lengths=LengthCounter(),
-        words=WordCounter(numbers, tokenize),
-    )
+    run = RunCounters(source, under_way, ExcerptPicker(traces), WordCounter(numbers, tokenize))
     for count, sample in enumerate(source.samples(), 1):
         run.accounts.add(sample)
         run.style.add(sample)

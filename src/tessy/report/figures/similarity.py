@@ -46,14 +46,14 @@ class Similarity:
     Attributes:
         runs: Their labels.
         questions: On how many questions they are compared.
-        cosines: By two different labels; each pair once, in the order of the runs.
+        cosines: By two different labels, joined by ` | `; each pair once, in the order of the runs.
         clouds: By label; empty if there are too few responses.
         explained: The share of the variance that each component explains.
     """
 
     runs: tuple[str, ...]
     questions: int
-    cosines: Mapping[tuple[str, str], Interval]
+    cosines: Mapping[str, Interval]
     clouds: Mapping[str, Cloud]
     explained: tuple[float, ...]
 
@@ -61,7 +61,7 @@ class Similarity:
         """The similarity of two runs, in either order; 1 for a run and itself."""
         if one == other:
             return Interval(1.0)
-        return self.cosines.get((one, other)) or self.cosines[other, one]
+        return self.cosines.get(f"{one} | {other}") or self.cosines[f"{other} | {one}"]
 
 
 def similarity(
@@ -84,7 +84,7 @@ def similarity(
     return Similarity(
         runs=tuple(runs),
         questions=len(questions),
-        cosines=dict(zip(pairs, cosines, strict=True)),
+        cosines=dict(zip(map(" | ".join, pairs), cosines, strict=True)),
         clouds=clouds,
         explained=explained,
     )

@@ -18,7 +18,7 @@ from tessy.report.document import (
 )
 from tessy.report.figures.likelihood import AUTHORS
 from tessy.report.figures.style import BINS, Why
-from tessy.report.report import STUDENT_ONLY, Contrast, Report, RunReport
+from tessy.report.report import Contrast, Report, RunReport
 
 _AUTHORS = {
     "all": "all",
@@ -27,6 +27,8 @@ _AUTHORS = {
     "answer": "answer",
 }
 _SHADES = 10
+STUDENT_ONLY = "student-only"
+"""The method whose runs show how the student writes by itself."""
 
 
 def similarity(report: Report) -> Section:
@@ -42,7 +44,7 @@ def similarity(report: Report) -> Section:
     title = "Similarity to the student"
     found = report.similarity
     notes = []
-    if report.student_only is None:
+    if all(run.method != STUDENT_ONLY for run in report.runs):
         notes.append(
             "No run here shows how the student writes by itself. To compare with it, make one of "
             f"the same questions (tessy synth … --method {STUDENT_ONLY} --out DIR) and add it with "

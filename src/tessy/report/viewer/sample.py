@@ -12,7 +12,6 @@ from tessy.data import record
 from tessy.data.pieces import Piece, pieces
 from tessy.method.trajectory import Failure, Trajectory, Turn, drafts
 from tessy.runs.folder import RunFolder
-from tessy.runs.progress import duration, percent
 from tessy.runs.reader import Entry, Reader
 
 _SHOWN = 2000
@@ -42,32 +41,41 @@ class SampleView:
 
     Attributes:
         id: Unique in the run.
+        stats: Its numbers, as in a record.
+        seconds: Time spent on it.
+        requests: Calls to both models.
+        pieces: Who wrote what, and what was discarded where.
+        drafts: Responses that were rejected.
         running: It is under way.
         failure: Why it failed.
         detail: What exactly went wrong.
         messages: The question; empty while the sample is under way, since turns don't hold it.
         columns: Other columns of the question: names, and values as text.
-        pieces: Who wrote what, and what was discarded where.
-        drafts: Responses that were rejected.
-        share: The teacher's share of the kept tokens, 0 to 1; None if there are none.
-        numbers: Statistics: names and values.
+        origin: How it was made, and its verifier's verdict: names and values.
     """
 
     id: str
-    running: bool
-    failure: Failure | None
-    detail: str
-    messages: tuple[dict[str, str], ...]
-    columns: tuple[tuple[str, str], ...]
+    stats: Mapping[str, int]
+    seconds: float
+    requests: int
     pieces: tuple[Piece, ...]
     drafts: tuple[RejectedDraft, ...]
-    share: float | None
-    numbers: tuple[tuple[str, str], ...]
+    running: bool = False
+    failure: Failure | None = None
+    detail: str = ""
+    messages: Sequence[Mapping[str, str]] = ()
+    columns: Sequence[tuple[str, str]] = ()
+    origin: Sequence[tuple[str, str]] = ()
+
+    @property
+    def kept(self) -> int:
+        """Tokens kept, of both models."""
+        return self.stats["student_tokens"] + self.stats["teacher_tokens"]
 
     @property
     def discarded(self) -> int:
-        """How many stretches of text were discarded."""
-        return sum(piece.discarded for piece in self.pieces)
+        """Tokens discarded, of both models."""
+        return self.stats["student_discarded_tokens"] + self.stats["teacher_discarded_tokens"]
 
 
 def read_sample(folder: RunFolder, sample_id: str) -> SampleView | None:
@@ -95,18 +103,18 @@ def ended(entry: Entry) -> SampleView:
     else:
         *messages, response = made["messages"]
         content, detail = response["content"], ""
-    numbers = _numbers(made["stats"], entry.seconds, entry.requests)
     return SampleView(
         id=entry.id,
-        running=False,
-        failure=entry.failure,
-        detail=detail,
-        messages=tuple(messages),
-        columns=() if entry.failure else tuple(_columns(made)),
+        stats=made["stats"],
+        seconds=entry.seconds,
+        requests=entry.requests,
         pieces=tuple(pieces(content, made["spans"], entry.trace["discards"])),
         drafts=_drafts(entry.trace),
-        share=_share(made["stats"]),
-        numbers=(*numbers, *_origin(made)),
+        failure=entry.failure,
+        detail=detail,
+        messages=messages,
+        columns=() if entry.failure else tuple(_columns(made)),
+        origin=() if entry.failure else tuple(_origin(made)),
     )
 
 
@@ -120,19 +128,16 @@ def under_way(sample_id: str, turns: Sequence[Turn], seconds: float, requests: i
         requests: Calls to both models.
     """
     *others, trajectory = (Trajectory.replay(own) for _, own in sorted(drafts(turns).items()))
-    trace, stats = record.trace(trajectory, others), record.stats(trajectory, others)
+    trace = record.trace(trajectory, others)
     content, spans = record.content(trajectory), record.spans(trajectory)
     return SampleView(
         id=sample_id,
-        running=True,
-        failure=None,
-        detail="",
-        messages=(),
-        columns=(),
+        stats=record.stats(trajectory, others),
+        seconds=seconds,
+        requests=requests,
         pieces=tuple(pieces(content, spans, trace["discards"])),
         drafts=_drafts(trace),
-        share=_share(stats),
-        numbers=_numbers(stats, seconds, requests),
+        running=True,
     )
 
 
@@ -154,37 +159,11 @@ def _columns(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
-def _share(stats: Mapping[str, int]) -> float | None:
-    kept = stats["student_tokens"] + stats["teacher_tokens"]
-    return stats["teacher_tokens"] / kept if kept else None
-
-
-def _numbers(
-    stats: Mapping[str, int], seconds: float, requests: int
-) -> tuple[tuple[str, str], ...]:
-    kept = stats["student_tokens"] + stats["teacher_tokens"]
-    discarded = stats["student_discarded_tokens"] + stats["teacher_discarded_tokens"]
-    discarded_share = percent(discarded / (kept + discarded) if kept + discarded else None)
-    return (
-        ("student tokens", f"{stats['student_tokens']:,}"),
-        ("teacher tokens", f"{stats['teacher_tokens']:,}"),
-        ("teacher share", percent(_share(stats))),
-        ("thinking tokens", f"{stats['thinking_tokens']:,}"),
-        ("answer tokens", f"{stats['answer_tokens']:,}"),
-        ("discarded", f"{discarded:,} tokens ({discarded_share})"),
-        ("hand-overs", f"{stats['hand_overs']:,} in {stats['turns']:,} turns"),
-        ("thinking cut off", "yes" if stats["thinking_cut_off"] else "no"),
-        ("drafts", f"{stats.get('drafts', 1):,}"),
-        ("requests", f"{requests:,}"),
-        ("time", duration(seconds)),
-    )
-
-
-def _origin(made: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """How a finished sample was made, and what its verifier says."""
-    found = [(key, str(made[key])) for key in ("method", "seed") if key in made]
-    found += [(role.replace("_", " "), str(name)) for role, name in made.get("models", {}).items()]
+def _origin(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "method", made["method"]
+    yield "seed", str(made["seed"])
+    for role, name in made["models"].items():
+        yield role.replace("_", " "), name
     if verdict := made.get("verdict"):
-        found.append(("verdict", f"{verdict['outcome']}, score {verdict['score']}"))
-        found.append(("verifier says", str(verdict.get("detail") or "–")))
-    return found
+        yield "verdict", f"{verdict['outcome']}, score {verdict['score']}"
+        yield "verifier says", str(verdict.get("detail") or "–")
