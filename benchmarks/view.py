@@ -30,7 +30,7 @@ from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Ending, Journal
 
 WORD = 6.5
-"""Characters of a word, with the blank behind it."""
+"""Characters of a word, with the blank after it."""
 FILTERS = {
     "none": "",
     "id, a part": "id=q77",

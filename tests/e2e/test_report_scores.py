@@ -62,7 +62,7 @@ async def by_one_pass(student):
         parts += [(Piece("Okay, so"), "student"), (Piece(f" {number} + {number}"), "teacher")]
         parts += [(Piece(" maybe."), "student"), (format_.closing(), None)]
         parts += [(Piece(f"It is {2 * number}."), "answer")]
-        for piece, author in parts:  # byte-level words: no token lies across a blank
+        for piece, author in parts:  # byte-level words: no token crosses a blank
             found = await codec.encode(piece)
             ids += found
             authors += [author] * len(found)

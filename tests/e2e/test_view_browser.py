@@ -277,7 +277,7 @@ async def test_pages_read_without_scripts(view, browser):
     await page.goto(view.url)
     await page.get_by_label("Text").fill("forget OR wait")
     await page.get_by_role("button", name="Filter").click()
-    assert await page.locator(".empty").inner_text() == "No sample is like that."
+    assert await page.locator(".empty").inner_text() == "No sample matches."
     await page.goto(f"{view.url}sample?sample=q3")
     await page.get_by_label("Show what was discarded").click()
     assert await page.locator("#trace del").is_visible()

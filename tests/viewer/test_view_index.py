@@ -1,4 +1,4 @@
-"""The side index: in step with the journal, whatever happens to either."""
+"""The index: up to date with the journal, no matter what happens to either."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ STRANGE = ['a" OR b*', "NEAR(a b)", "-a ^b", "a:b", "e\u0301", "\0a", "…", '"'
 
 @given(st.text(min_size=1, max_size=30) | st.sampled_from(STRANGE))
 def test_any_text_can_be_looked_for(tmp_path_factory, text):
-    """Whatever stands in it is no operator of the search."""
+    """Nothing in it is an operator of the search."""
     if not terms(text):
         with pytest.raises(InputError, match="there is no word in it"):
             Search(tmp_path_factory.getbasetemp() / "none").page(Filter(text=text), 1)

@@ -188,7 +188,7 @@ def _style_tables(run: RunReport) -> list[Table]:
         Table(
             f"Hand-over words: {run.label}",
             ["", "takes over with", "hands over after"],
-            hand_overs or [["nobody", NOTHING, NOTHING]],
+            hand_overs or [["none", NOTHING, NOTHING]],
         ),
         Table(
             f"Discarded: {run.label}",

@@ -30,7 +30,7 @@ class IndexState:
         listed: Samples in the index.
         searched: Samples in the index whose words are there, too.
         journal: A number that changes whenever the run writes something.
-        trouble: Why the index is no longer kept; None if it is.
+        trouble: Why the index is no longer updated; None if it is.
     """
 
     ended: int = 0
