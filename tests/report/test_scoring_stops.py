@@ -12,7 +12,7 @@ from made_runs import STUDENT, Made, answer, last, write_run
 from tessy.errors import Refused, ServerFailure
 from tessy.models.templates import from_tokenizer
 from tessy.models.tokenizers import LocalCodec
-from tessy.report.scoring import Scorer, score_runs
+from tessy.report.scoring import TextScorer, score_runs
 from tessy.report.source import open_runs
 from tessy.testing import build_tokenizer
 
@@ -61,7 +61,9 @@ async def scored(run, answers: Answers, folder):
     async def opened(say):
         date = datetime.date(2026, 1, 2)
         format_ = from_tokenizer(folder, name="x", arguments={}, date=date)
-        yield Scorer("name", "key", format_, LocalCodec(folder), None, AT_ONCE, answers.logprobs)
+        yield TextScorer(
+            "name", "key", format_, LocalCodec(folder), None, AT_ONCE, answers.logprobs
+        )
 
     (source,) = open_runs([run])
     questions = {sample.question for sample in source.samples()}

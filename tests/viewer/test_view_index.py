@@ -50,7 +50,7 @@ def test_in_step_with_any_journal(tmp_path_factory):
         max_size=25,
     )
 
-    @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
     @given(steps)
     def check(chosen):
         folder = RunFolder(tmp_path_factory.mktemp("run"))

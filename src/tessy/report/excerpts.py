@@ -7,7 +7,7 @@ questions show the same ones.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice, zip_longest
 
@@ -94,17 +94,18 @@ def _excerpt(sample: ReportSample, *, head: int, tail: int) -> Excerpt:
         head: Characters of its beginning to show.
         tail: Characters of its end to show.
     """
-    left_out = max(0, len(sample.content) - head - tail)
-    found = pieces(sample.content, sample.spans, sample.trace.get("discards") or ())
+    length = len(sample.content)
+    left_out = max(0, length - head - tail)
+    found = list(pieces(sample.content, sample.spans, sample.trace.get("discards") or ()))
     if left_out:
-        found = _without_middle(found, head, left_out)
+        note = Piece(f"\n[… {left_out:,} characters left out …]\n", None)
+        found = [*_window(found, 0, head), note, *_window(found, length - tail, length)]
     return Excerpt(
         id=sample.id,
         prompt=_beginning(sample.prompt, _PROMPT),
         pieces=tuple(
             replace(piece, text=_beginning(piece.text, _DISCARD)) if piece.discarded else piece
             for piece in found
-            if piece.text
         ),
         left_out=left_out,
         failure=sample.failure,
@@ -114,25 +115,18 @@ def _excerpt(sample: ReportSample, *, head: int, tail: int) -> Excerpt:
     )
 
 
-def _without_middle(found: Iterator[Piece], head: int, left_out: int) -> Iterator[Piece]:
-    """Leave out some characters after the first `head`, with a note in their place."""
-    tail = head + left_out
-    noted = False
+def _window(found: Sequence[Piece], start: int, end: int) -> Iterator[Piece]:
+    """The pieces between two offsets into the response, the outer ones cut."""
     at = 0
     for piece in found:
-        before = at
-        at += 0 if piece.discarded else len(piece.text)
-        if at <= head or before >= tail:
-            yield piece
-            continue
         if piece.discarded:
+            if start <= at <= end:
+                yield piece
             continue
-        yield replace(piece, text=piece.text[: max(0, head - before)])
-        if not noted:
-            noted = True
-            yield Piece(f"\n[… {left_out:,} characters left out …]\n", None)
-        if at > tail:
-            yield replace(piece, text=piece.text[tail - before :])
+        text = piece.text[max(0, start - at) : max(0, end - at)]
+        at += len(piece.text)
+        if text:
+            yield replace(piece, text=text)
 
 
 def _beginning(text: str, most: int) -> str:

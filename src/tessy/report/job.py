@@ -12,7 +12,7 @@ from tessy.models.tokenizers import fetch_tokenizer
 from tessy.printable import Say
 from tessy.report.figures.intervals import Bootstrap
 from tessy.report.figures.likelihood import likelihood
-from tessy.report.figures.word_counts import Tokenize, WordNumbers
+from tessy.report.figures.words import Tokenize, WordNumbers
 from tessy.report.formats import FORMATS
 from tessy.report.report import Report, StudentScores, build_report, read_run, shared_questions
 from tessy.report.scoring import OpenScorer, score_runs

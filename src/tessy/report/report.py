@@ -16,8 +16,15 @@ from tessy.report.figures.lengths import Histogram, LengthCounter, histogram, ro
 from tessy.report.figures.likelihood import Likelihood
 from tessy.report.figures.similarity import Similarity, similarity
 from tessy.report.figures.style import Style, StyleCounter
-from tessy.report.figures.word_counts import Tokenize, WordCounter, WordNumbers
-from tessy.report.figures.words import Difference, Frequency, differences, frequent
+from tessy.report.figures.words import (
+    Difference,
+    Frequency,
+    Tokenize,
+    WordCounter,
+    WordNumbers,
+    differences,
+    frequent,
+)
 from tessy.report.source import RunSource
 from tessy.runs.reader import Reader
 

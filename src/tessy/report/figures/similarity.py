@@ -20,7 +20,7 @@ from sklearn.decomposition import PCA
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from tessy.report.figures.intervals import Array, Bootstrap, Interval, ratios
-from tessy.report.figures.word_counts import WordCounter
+from tessy.report.figures.words import WordCounter
 
 _NOTHING = 1e-9
 """Vectors that differ by less are the same, and have no components."""

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 from tessy.method.trajectory import Part, Role
 from tessy.report.figures.sample import ReportSample
-from tessy.report.figures.word_counts import WORD
+from tessy.report.figures.words import WORD
 
 BINS = 10
 """Of the confidence, from 0 to 1."""

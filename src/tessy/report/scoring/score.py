@@ -11,7 +11,7 @@ from tessy.errors import ConfigError, Refused
 from tessy.printable import Say
 from tessy.report.figures.likelihood import LikelihoodSums
 from tessy.report.figures.sample import ReportSample
-from tessy.report.scoring.scorers import OpenScorer, Scorer
+from tessy.report.scoring.scorers import OpenScorer, TextScorer
 from tessy.report.scoring.store import ScoreStore, open_scores
 from tessy.report.scoring.tokens import Unaligned, likelihood_sums, tokenize
 from tessy.report.source import RunSource
@@ -60,7 +60,7 @@ async def score_runs(
 
 
 async def _score(
-    run: RunSource, questions: Collection[bytes], scorer: Scorer, store: ScoreStore, say: Say
+    run: RunSource, questions: Collection[bytes], scorer: TextScorer, store: ScoreStore, say: Say
 ) -> RunScores:
     scores = RunScores()
     waiting = (each for each in run.samples(failed=False) if each.question in questions)
@@ -91,7 +91,7 @@ async def _score(
     return scores
 
 
-async def _ask(sample: ReportSample, scorer: Scorer) -> LikelihoodSums | str:
+async def _ask(sample: ReportSample, scorer: TextScorer) -> LikelihoodSums | str:
     """The score of a sample, or why there is none."""
     try:
         tokens = await tokenize(sample, scorer.format, scorer.codec)

@@ -32,7 +32,7 @@ _AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Scorer:
+class TextScorer:
     """Returns how probable the tokens of a text are under the student.
 
     Attributes:
@@ -55,12 +55,12 @@ class Scorer:
     logprobs: Callable[[Sequence[int]], Awaitable[list[float | None]]]
 
 
-OpenScorer = Callable[[Say], AbstractAsyncContextManager[Scorer]]
+OpenScorer = Callable[[Say], AbstractAsyncContextManager[TextScorer]]
 """Opens a scorer; it closes when the context does."""
 
 
 @asynccontextmanager
-async def open_server(config: Config, date: datetime.date, say: Say) -> AsyncIterator[Scorer]:
+async def open_server(config: Config, date: datetime.date, say: Say) -> AsyncIterator[TextScorer]:
     """Open the student's server as a scorer.
 
     Args:
@@ -93,7 +93,7 @@ async def open_server(config: Config, date: datetime.date, say: Say) -> AsyncIte
             client.served_name = name
         context = opened.abilities.context_tokens
         turns = itertools.cycle(clients)
-        yield Scorer(
+        yield TextScorer(
             name=f"{name}, by its server ({way}), in the chat format {opened.format.name}",
             key=", ".join(filter(None, (name, opened.abilities.root, opened.format.name))),
             format=opened.format,
@@ -107,7 +107,7 @@ async def open_server(config: Config, date: datetime.date, say: Say) -> AsyncIte
 @asynccontextmanager
 async def open_weights(
     folder: Path, tokenizer: Path | None, date: datetime.date, say: Say
-) -> AsyncIterator[Scorer]:
+) -> AsyncIterator[TextScorer]:
     """Load weights as a scorer, on a GPU if there is one.
 
     Args:
@@ -141,7 +141,7 @@ async def open_weights(
         first = str(error).strip().splitlines()[0]
         raise ConfigError(f"{folder}: no causal language model: {first}") from None
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-    yield Scorer(
+    yield TextScorer(
         name=f"{folder.name}, by transformers, in the chat format {format_.name}",
         key=f"{_identity(folder)}, {format_.name}",
         format=format_,
@@ -153,7 +153,7 @@ async def open_weights(
 
 
 def _logprobs(model: Any, ids: list[int]) -> list[float | None]:
-    """See `Scorer.logprobs`."""
+    """See `TextScorer.logprobs`."""
     import torch
 
     found: list[float | None] = [None]

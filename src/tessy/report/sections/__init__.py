@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tessy.report.document import Document
 from tessy.report.report import Report
-from tessy.report.sections import samples, texts, totals
+from tessy.report.sections import texts, totals
 
 __all__ = ["document"]
 
@@ -29,7 +29,7 @@ def document(report: Report) -> Document:
             texts.words(report),
             texts.likelihood(report),
             texts.style(report),
-            samples.traces(report),
-            samples.failures(report),
+            texts.traces(report),
+            texts.failures(report),
         ],
     )

@@ -1,4 +1,4 @@
-"""Sections about what was written: how close it is to the student's own text, and its style."""
+"""Sections about what was written: how close it is to the student's own text, style, samples."""
 
 from __future__ import annotations
 
@@ -6,16 +6,7 @@ from itertools import zip_longest
 
 from tessy.method.trajectory import Role
 from tessy.report.charts import scatter
-from tessy.report.document import (
-    NOTHING,
-    Section,
-    Table,
-    counted,
-    decimal,
-    one_line,
-    share,
-    whole,
-)
+from tessy.report.document import NOTHING, Section, Table, counted, decimal, one_line, share, whole
 from tessy.report.figures.likelihood import AUTHORS
 from tessy.report.figures.style import BINS, Why
 from tessy.report.report import Contrast, Report, RunReport
@@ -210,3 +201,31 @@ def _style_tables(run: RunReport) -> list[Table]:
         title = f"Confidence at boundaries, mean {found.mean_confidence or 0:.3f}: {run.label}"
         tables.append(Table(title, ["P(other kind)", "boundaries", "share"], rows))
     return tables
+
+
+def traces(report: Report) -> Section:
+    """Some finished samples, whole."""
+    run = report.runs[0]
+    how = (
+        f"{len(run.finished)} of the finished samples of {run.label}: who wrote what, and, struck "
+        "through, what was discarded where. Read some before training on them. The middle of long "
+        "ones is left out; tessy show prints them whole."
+    )
+    return Section("traces", "Traces", how, traces=run.finished)
+
+
+def failures(report: Report) -> Section:
+    """What failed, and how it ended."""
+    run = report.runs[0]
+    count = sum(run.accounts.failed.values())
+    how = (
+        "Each failed sample with the end of what was written. If most failures have one reason, "
+        "they have one cause: docs/failures.md says what to do about each. The same command with "
+        "--retry-failed writes them again."
+    )
+    notes = [] if count else ["None failed."]
+    if count > len(run.failed):
+        notes.append(f"{len(run.failed):,} of {count:,} are shown, some of each reason.")
+    rows = [[each.id, str(each.failure), each.detail, one_line(each.prompt)] for each in run.failed]
+    tables = [Table("", ["sample", "reason", "detail", "question"], rows)] if rows else []
+    return Section("failures", "Failures", how, notes, tables, traces=run.failed)
