@@ -207,39 +207,41 @@ def build_report(
     shared = shared_questions(runs)
     compared = len(runs) > 1 and len(shared) > 0
     questions = set(shared) if compared else None
-    words = numbers.words
-    labels = [run.source.label for run in runs]
-    by_author = [{role: run.words.by(role, questions) for role in Role} for run in runs]
-    by_run = [counts[Role.STUDENT] + counts[Role.TEACHER] for counts in by_author]
-    sides = [(("student", "teacher"), (by_author[0][Role.STUDENT], by_author[0][Role.TEACHER]))]
-    if compared:
-        others = zip(labels[1:], by_run[1:], strict=True)
-        sides += [((labels[0], label), (by_run[0], counts)) for label, counts in others]
-    contrasts = [Contrast(*names, *differences(words, *counts)) for names, counts in sides]
-    responses = [run.lengths.responses_to(questions) for run in runs]
-    response_width = round_width([length for lengths in responses for length in lengths])
+    by_label = {run.source.label: run for run in runs}
+    responses = {label: run.lengths.responses_to(questions) for label, run in by_label.items()}
+    response_width = round_width([length for each in responses.values() for length in each])
     span_width = round_width(
         np.concatenate([np.asarray(run.lengths.spans[role]) for run in runs for role in Role])
     )
+    words = numbers.words
+    first, *others = by_label
+    student, teacher = (runs[0].words.by(role, questions) for role in Role)
+    counts = {label: run.words.by(None, questions) for label, run in by_label.items()}
+    contrasts = [Contrast("student", "teacher", *differences(words, student, teacher))]
+    for other in others if compared else []:
+        found = differences(words, counts[first], counts[other])
+        contrasts.append(Contrast(first, other, *found))
     return Report(
         runs=[
-            _run_report(run, bootstrap, histogram(lengths, response_width), span_width)
-            for run, lengths in zip(runs, responses, strict=True)
+            _run_report(run, bootstrap, histogram(responses[label], response_width), span_width)
+            for label, run in by_label.items()
         ],
         bootstrap=bootstrap,
         shared=len(shared),
         side_by_side={
             label: run.accounts.finished_on(shared, bootstrap)
-            for label, run in zip(labels, runs, strict=True)
+            for label, run in by_label.items()
             if compared
         },
         unit=unit,
-        similarity=similarity({run.source.label: run.words for run in runs}, shared, bootstrap)
+        similarity=similarity(
+            {label: run.words for label, run in by_label.items()}, shared, bootstrap
+        )
         if compared
         else None,
         frequent={
-            label: frequent(words, counts, sum(lengths))
-            for label, counts, lengths in zip(labels, by_run, responses, strict=True)
+            label: frequent(words, counts[label], sum(lengths))
+            for label, lengths in responses.items()
         },
         contrasts=[each for each in contrasts if each.more or each.less],
         left_out_words=sum(run.words.left_out for run in runs),

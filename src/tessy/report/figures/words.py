@@ -142,14 +142,14 @@ class WordCounter:
             self._tokens.add(zip(found.tolist(), counts.tolist(), strict=True))
         self._waiting.clear()
 
-    def by(self, role: Role, questions: set[bytes] | None = None) -> Counted:
+    def by(self, role: Role | None, questions: set[bytes] | None = None) -> Counted:
         """How often an author wrote each word.
 
         Args:
-            role: The author.
+            role: The author; None for both.
             questions: Only in responses to these; None for all.
         """
-        rows = self._words[role].matrix(len(self._numbers))
+        rows = self._matrix(role)
         if questions is not None:
             rows = rows[[row for row, key in enumerate(self.questions) if key in questions]]
         return np.asarray(rows.sum(axis=0), np.int64).ravel()
@@ -159,8 +159,13 @@ class WordCounter:
         if self._tokenize is not None:
             self._count_tokens(self._tokenize)
             return self._tokens.matrix()
-        student, teacher = (self._words[role].matrix(len(self._numbers)) for role in Role)
-        return student + teacher
+        return self._matrix(None)
+
+    def _matrix(self, role: Role | None) -> sparse.csr_matrix:
+        """Counts of the words of one author or of both, shape (samples, words)."""
+        if role is None:
+            return self._matrix(Role.STUDENT) + self._matrix(Role.TEACHER)
+        return self._words[role].matrix(len(self._numbers))
 
 
 @dataclass(frozen=True, slots=True)
