@@ -1,10 +1,10 @@
-"""How long `tessy report` takes, and how much memory: on a run that is made up.
+"""How long `tessy report` takes and how much memory, on a run made up for it.
 
     python benchmarks/report.py --samples 10000 --tokens 15000 [--runs 2] [--tokenizer FOLDER]
 
-Texts are words drawn as in English (Zipf's law, of 60,000 words), with a number in every seventh
-place; spans have 4 words of the student's and 14 of the teacher's on average. A token is 1.3 to
-a word, as in the traces of Qwen3-8B. Runs stay in `--out` and are made once.
+Texts are words drawn as in English (Zipf's law, of 60,000 words); every seventh word is a number.
+Spans have 4 words of the student's and 14 of the teacher's on average. There are 1.3 tokens to a
+word, as in the traces of Qwen3-8B. Runs stay in `--out` and are made once.
 """
 
 from __future__ import annotations

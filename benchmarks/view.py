@@ -2,12 +2,13 @@
 
     python benchmarks/view.py FOLDER [SAMPLES] [CHARACTERS]
 
-makes a run of so many samples (100,000 of 60 kB by default, so it needs 15 GB) if FOLDER has none,
-then measures a server in a process of its own.
+makes a run of that many samples (by default 100,000 of 60 kB, which needs 15 GB) unless FOLDER has
+one, then measures a server in a process of its own.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
@@ -30,7 +31,7 @@ from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Ending, Journal
 
 WORD = 6.5
-"""Characters of a word, with the blank behind it."""
+"""Characters of a word, with the blank after it."""
 FILTERS = {
     "none": "",
     "id, a part": "id=q77",
@@ -153,17 +154,17 @@ class Server:
             return str(answer.read().decode())
 
     def state(self) -> dict[str, Any]:
-        """How far it is."""
+        """How far its index is."""
         with urllib.request.urlopen(self.url + "events") as answer:
             return dict(json.loads(answer.readline().decode().removeprefix("data: ")))
 
     def cpu_s(self) -> float:
-        """CPU time that it used, in seconds; it depends less on what else the machine does."""
+        """CPU time it used, in seconds; other work on the machine changes it little."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def most_mb(self) -> float:
-        """The most memory it had, in MB."""
+        """The most memory it used, in MB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) / 1024
 
@@ -223,7 +224,7 @@ def _filters(server: Server, ended: int) -> None:
 
 
 def _best(server: Server, path: str) -> tuple[str, float]:
-    """A page, and the quickest of five times."""
+    """A page, and the seconds of the quickest of five requests."""
     times = []
     for _ in range(5):
         began = time.perf_counter()
@@ -236,11 +237,18 @@ def _row(name: str, seconds: float) -> None:
     print(f"{name}: {seconds:.3f} s" if seconds < 10 else f"{name}: {seconds:.0f} s", flush=True)
 
 
+def main() -> None:
+    """Make the run if it is missing, and measure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("samples", type=int, nargs="?", default=100_000)
+    parser.add_argument("characters", type=int, nargs="?", default=60_000)
+    given = parser.parse_args()
+    folder = RunFolder(given.folder)
+    if not folder.journal.exists():
+        asyncio.run(make(folder, given.samples, given.characters))
+    measure(given.folder, given.folder.with_name(f"{given.folder.name}-cache"))
+
+
 if __name__ == "__main__":
-    where = Path(sys.argv[1])
-    samples, characters = (
-        int(value) for value in [*sys.argv[2:], *("100000", "60000")[len(sys.argv) - 2 :]]
-    )
-    if not (where / "journal.sqlite").exists():
-        asyncio.run(make(RunFolder(where), samples, characters))
-    measure(where, where.with_name(where.name + "-cache"))
+    main()

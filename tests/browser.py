@@ -1,4 +1,8 @@
-"""A real browser, headless: `browser` is a fixture (registered in conftest.py)."""
+"""A real browser, headless: `browser` is a fixture (registered in conftest.py).
+
+It is started once, in the session's event loop; so modules that use it have
+`pytestmark = pytest.mark.asyncio(loop_scope="session")`.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE_MS = 180_000
 OPTIONS = ("--no-sandbox", "--disable-background-networking", "--disable-dev-shm-usage")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser():
     """Chromium: the system's, else the one that `playwright install chromium` fetched."""
     from playwright.async_api import async_playwright

@@ -7,7 +7,7 @@ from typing import Any
 
 from tessy.data import record
 from tessy.data.questions import Question
-from tessy.method.trajectory import Failure, Outcome, Part, Role, Trajectory, Turn
+from tessy.method.trajectory import DraftKey, Failure, Outcome, Part, Role, Trajectory, Turn
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Ending, Journal
 
@@ -64,6 +64,9 @@ class Written:
         return Ending(position, self.id, self.failure, made, trace, self.seconds, 3)
 
 
+FIRST = DraftKey(0, 0)
+
+
 async def write_run(
     folder: RunFolder, ended: list[Written], under_way: list[Written] | None = None
 ) -> None:
@@ -74,4 +77,4 @@ async def write_run(
             await journal.end(sample.ending(position))
         for sample in under_way or []:
             for turn in sample.turns()[:1]:
-                journal.note(sample.id, turn, 2.5, 4)
+                journal.note(sample.id, FIRST, turn, 2.5, 4)

@@ -12,8 +12,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from tessy.boundary import classifier
 from tessy.boundary.classifier import ClassifierPredictor
 from tessy.boundary.protocol import Scorer
-from tessy.method.judgement import Passage
 from tessy.boundary.settings import ClassifierSettings, Thresholds
+from tessy.method.judgement import Passage
 from tessy.method.trajectory import Role
 from tessy.method.words import units
 
@@ -25,7 +25,7 @@ class Spoken:
     """A token is one character; letters are style, digits are capability; how sure is settable."""
 
     def __init__(self, final=4.0):
-        self.final = sure
+        self.final = final
         self.asked = []
 
     def __call__(self, ids):

@@ -1,6 +1,6 @@
 """A real model behind `/v1/completions` that says how probable a prompt is, as vLLM says it.
 
-It knows one way, or none: `prompt_logprobs` or `echo` with `logprobs`.
+It supports one way: `prompt_logprobs`, or `echo` with `logprobs`.
 """
 
 from __future__ import annotations

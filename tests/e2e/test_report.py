@@ -10,9 +10,11 @@ import sys
 import orjson
 import pytest
 
-from commands import start, tessy
+from commands import tessy
 from conftest import lines, two_servers, write_questions
-from tessy.testing.stats import Latency
+from tessy.runs.folder import RunFolder
+from tessy.runs.journal import Journal
+from written import Written, write_run
 
 
 @pytest.fixture(scope="module")
@@ -102,23 +104,23 @@ async def test_questions_of_one_id_and_other_texts_are_not_shared(runs, tmp_path
     assert "nothing can be compared" in (tmp_path / "r.html").read_text("utf-8")
 
 
-async def test_a_run_that_goes_on(tmp_path, tokenizers):
-    questions = write_questions(tmp_path / "q.jsonl", 3)
-    slow = Latency(token_s=0.01)
-    async with two_servers(tokenizers, latency=slow, words=40) as (_, options):
-        command = ["synth", questions, "--out", tmp_path / "run", *options, "--concurrency", "1"]
-        process = await start(*command)
-        try:
-            async with asyncio.timeout(100):
-                while True:
-                    done = await tessy("report", tmp_path / "run", "--markdown", tmp_path / "r.md")
-                    if done.code == 0:
-                        break
-                    assert "Traceback" not in done.err
-        finally:
-            process.kill()
-            await process.communicate()
-    assert re.search(r"\| ended \| [1-3] \|", (tmp_path / "r.md").read_text())
+async def test_a_run_that_goes_on(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    await write_run(folder, [Written("q0")], [Written("q1")])
+    async with Journal(folder.journal) as journal:
+        await journal.end(Written("q2").ending(2))
+        done = await tessy("report", folder.path, "--markdown", tmp_path / "r.md")
+    assert done.code == 0, done.err
+    text = (tmp_path / "r.md").read_text()
+    assert "| ended | 2 |" in text
+    assert "| under way | 1 |" in text
+
+
+async def test_a_run_in_which_nothing_ended(tmp_path):
+    await write_run(RunFolder(tmp_path), [], [Written("q0")])
+    done = await tessy("report", tmp_path)
+    assert done.code == 2
+    assert "nothing ended yet" in done.err
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,8 @@ from made_runs import STUDENT, TEACHER, Made, answer, last, turn, write_run
 from scoring_server import ScoringServer, logprobs
 from tessy.models.templates import from_tokenizer
 from tessy.models.tokenizers import LocalTokenizer, Piece
-from tessy.report.gather import sources
-from tessy.report.scoring import weights
-from tessy.report.scoring.score import Texts, score
+from tessy.report.scoring import open_weights, score_runs, scorers
+from tessy.report.source import open_runs
 from tessy.testing import EchoScript, ScriptedServer
 from tiny_models import write_model
 
@@ -53,7 +52,7 @@ async def by_one_pass(student):
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(student, dtype=torch.float32).eval()
-    codec = LocalTokenizer(student)
+    tokenizer = LocalTokenizer(student)
     format_ = from_tokenizer(student, name="x", arguments={}, date=datetime.date(2026, 1, 2))
     sums = {"student": [0.0, 0], "teacher": [0.0, 0], "answer": [0.0, 0]}
     for number in range(4):
@@ -63,8 +62,8 @@ async def by_one_pass(student):
         parts += [(Piece("Okay, so"), "student"), (Piece(f" {number} + {number}"), "teacher")]
         parts += [(Piece(" maybe."), "student"), (format_.closing(), None)]
         parts += [(Piece(f"It is {2 * number}."), "answer")]
-        for piece, author in parts:  # byte-level words: no token lies across a blank
-            found = await codec.encode(piece)
+        for piece, author in parts:  # byte-level words: no token crosses a blank
+            found = await tokenizer.encode(piece)
             ids += found
             authors += [author] * len(found)
         for author, value in zip(authors, logprobs(model, ids), strict=True):
@@ -103,19 +102,19 @@ async def test_a_server_scores_and_is_not_asked_twice(run, student, expected, wa
 
 @pytest.mark.parametrize("window", [5, 512])
 async def test_weights_say_the_same(run, student, expected, window, monkeypatch):
-    monkeypatch.setattr(weights, "WINDOW", window)
-    (source,) = sources([run])
+    monkeypatch.setattr(scorers, "WINDOW", window)
+    (source,) = open_runs([run])
     questions = {sample.question for sample in source.samples()}
-    texts = [Texts("run", run, source.samples(failed=False))]
 
-    def opens(say):
-        return weights.open_weights(student, None, datetime.date(2026, 1, 2), say)
+    def opened(say):
+        return open_weights(student, None, datetime.date(2026, 1, 2), say)
 
-    name, found = await score(texts, questions, opens, print)
+    name, scores = await score_runs([source], questions, opened, print)
     assert "transformers" in name
+    found = scores[source.label].sums
     for author, mean in expected.items():
-        nll = sum(sums.nll[author] for _, sums in found["run"].sums)
-        count = sum(sums.tokens[author] for _, sums in found["run"].sums)
+        nll = sum(sums.nll[author] for _, sums in found)
+        count = sum(sums.tokens[author] for _, sums in found)
         assert nll / count == pytest.approx(mean, rel=1e-4)
 
 
@@ -171,12 +170,12 @@ async def test_a_server_that_can_t_score_is_told_at_once(run, student):
 
 
 async def test_another_text_has_another_score(run, student, tmp_path):
-    """A sample that was written anew under the same id is scored anew."""
+    """A sample that was written again under the same id is scored again."""
     async with ScoringServer(student, "echo") as server:
         options = ["--student", server.url, "--student-tokenizer", student]
         await tessy("report", run, *options)
-        anew = [last(STUDENT, "Okay.", 1), answer("Six.", 1)]
-        changed = Made("q3", anew, prompt=SAMPLES[3].prompt)
+        turns = [last(STUDENT, "Okay.", 1), answer("Six.", 1)]
+        changed = Made("q3", turns, prompt=SAMPLES[3].prompt)
         other = await asyncio.to_thread(write_run, tmp_path / "other", [*SAMPLES[:3], changed])
         shutil.copy(run / "scores.sqlite", other / "scores.sqlite")
         done = await tessy("report", other, *options)

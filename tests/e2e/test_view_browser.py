@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 import pytest
+import pytest_asyncio
 
 from browser import fresh_page
-from commands import start
-from conftest import two_servers, write_questions
-from tessy.method.trajectory import Failure, Outcome
+from tessy.method.trajectory import Failure, Outcome, Role
 from tessy.printable import visible
 from tessy.runs.folder import RunFolder
-from tessy.testing import Latency
+from tessy.runs.journal import Journal
 from viewing import viewing
-from written import Written, write_run
+from written import FIRST, Written, write_run
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 HOSTILE = (
     "<script>document.title='owned'</script>",
@@ -56,28 +56,61 @@ async def until(page, expression: str):
             await asyncio.sleep(0.05)
 
 
-async def made(tmp_path, ended, under_way=()):
-    folder = RunFolder(tmp_path / "run")
-    await write_run(folder, list(ended), list(under_way))
-    return folder.path
+FEW = [
+    Written("q0", "What is one?"),
+    Written("q1", "What is two?", student="hmm, wait", teacher_tokens=90),
+    Written("q2", "What is three?", failure=Failure.REPETITION),
+    Written("q3", "What is four?", discarded=" forget this"),
+]
+STRANGE = [
+    Written(f"{text[:200]}{n}", *[text] * 5, extra={text: text}) for n, text in enumerate(HOSTILE)
+]
+DRAFT = {
+    "content": "<think>\nno",
+    "spans": [
+        {"role": "format", "start": 0, "end": 8, "forced": False},
+        {"role": "student", "start": 8, "end": 10, "forced": False},
+    ],
+    "why": "score 3 of 10",
+}
 
 
-def few() -> list[Written]:
-    return [
-        Written("q0", "What is one?"),
-        Written("q1", "What is two?", student="hmm, wait", teacher_tokens=90),
-        Written("q2", "What is three?", failure=Failure.REPETITION),
-        Written("q3", "What is four?", discarded=" forget this"),
-    ]
+def long() -> Written:
+    """100,000 characters in 2,000 spans, and as many stretches that were discarded."""
+    sample = Written("long")
+    first, *rest = sample.turns()
+    words = " and so on and so forth, until it is long enough"
+    teacher = rest[0]._replace(outcome=Outcome.HANDED_OVER)
+    turns = [turn._replace(kept=words, discarded=" or not") for turn in (first, teacher)]
+    sample.turns = lambda: [*turns * 1000, *rest]
+    return sample
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def view(tmp_path_factory):
+    """Pages of a run of a few samples, one of them under way."""
+    run = tmp_path_factory.mktemp("few") / "run"
+    await write_run(RunFolder(run), FEW, [Written("going")])
+    async with viewing(run) as site:
+        yield site
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def strange(tmp_path_factory):
+    """Pages of a run of hostile and long samples, and of one with a rejected draft."""
+    run = tmp_path_factory.mktemp("strange") / "run"
+    ended = [*STRANGE, Written("tried twice", drafts=[DRAFT]), long()]
+    await write_run(RunFolder(run), ended, [Written("W" * 300)])
+    async with viewing(run) as site:
+        yield site
 
 
 async def listed(page) -> list[str]:
     return await page.locator("#ended a.sample").all_inner_texts()
 
 
-async def test_the_list_and_its_filters(tmp_path, browser):
-    run = await made(tmp_path, few(), [Written("going")])
-    async with viewing(run) as view, looking(browser, view) as page:
+async def test_the_list_and_its_filters(view, browser):
+    async with looking(browser, view) as page:
         await goto(page, view.url)
         assert await listed(page) == ["q0", "q1", "q2", "q3"]
         assert await page.locator("#under-way a.sample").all_inner_texts() == ["going"]
@@ -102,10 +135,9 @@ async def test_the_list_and_its_filters(tmp_path, browser):
         assert await page.locator("#beside a").all_inner_texts() == ["Filtered list"]
 
 
-async def test_a_sample_shows_who_wrote_what(tmp_path, browser):
+async def test_a_sample_shows_who_wrote_what(view, browser):
     """Each author's words in that author's colour and underline, and what was asked."""
-    run = await made(tmp_path, few())
-    async with viewing(run) as view, looking(browser, view) as page:
+    async with looking(browser, view) as page:
         await goto(page, f"{view.url}sample?sample=q0")
         assert await page.locator("h1").inner_text() == "q0"
         assert await page.locator("#asked .asked").inner_text() == "What is one?"
@@ -129,10 +161,9 @@ async def test_a_sample_shows_who_wrote_what(tmp_path, browser):
         assert "hand-overs\n1 in 3 turns" in numbers
 
 
-async def test_what_was_discarded_away_is_shown_on_demand(tmp_path, browser):
+async def test_what_was_discarded_is_shown_on_demand(view, browser):
     """Struck through, where it fell; by the key, by the box, and on the next page as well."""
-    run = await made(tmp_path, few())
-    async with viewing(run) as view, looking(browser, view) as page:
+    async with looking(browser, view) as page:
         await goto(page, f"{view.url}sample?sample=q3")
         gone = page.locator("#trace del")
         before = "<think>\nokay, so x=7\n</think>\n\nIt is 7."
@@ -152,15 +183,20 @@ async def test_what_was_discarded_away_is_shown_on_demand(tmp_path, browser):
         assert not await page.locator("#trace del").is_visible()
 
 
-async def test_the_keyboard_alone_is_enough(tmp_path, browser):
-    run = await made(tmp_path, few())
-    async with viewing(run) as view, looking(browser, view) as page:
+async def test_the_keyboard_alone_is_enough(view, browser):
+    async with looking(browser, view) as page:
         await goto(page, view.url)
 
         async def focused():
             return await page.evaluate("document.activeElement.textContent")
 
-        for key, expected in (("j", "q0"), ("j", "q1"), ("ArrowDown", "q2"), ("k", "q1")):
+        for key, expected in (
+            ("j", "going"),
+            ("j", "q0"),
+            ("ArrowDown", "q1"),
+            ("j", "q2"),
+            ("k", "q1"),
+        ):
             await page.keyboard.press(key)
             assert await focused() == expected
         ring = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
@@ -187,15 +223,12 @@ async def test_the_keyboard_alone_is_enough(tmp_path, browser):
         assert await page.get_by_label("Text").input_value() == "jkt?"
 
 
-async def test_hostile_text_is_shown_and_does_nothing(tmp_path, browser):
-    ended = [Written(*[text[:200]] + [text] * 5, extra={text: text}) for text in HOSTILE]
-    run = await made(tmp_path, ended)
-    async with viewing(run) as view, looking(browser, view) as page:
-        await goto(page, view.url)
-        names = await listed(page)
-        assert len(names) == len(HOSTILE)
-        for sample, text in zip(ended, HOSTILE, strict=True):
-            await goto(page, f"{view.url}sample?sample={quote(sample.id)}")
+async def test_hostile_text_is_shown_and_does_nothing(strange, browser):
+    async with looking(browser, strange) as page:
+        await goto(page, strange.url)
+        assert len(await listed(page)) == len(STRANGE) + 2
+        for sample, text in zip(STRANGE, HOSTILE, strict=True):
+            await goto(page, f"{strange.url}sample?sample={quote(sample.id)}")
             await page.keyboard.press("t")
             assert await page.title() != "owned"
             shown = await page.locator("#trace").text_content()
@@ -204,147 +237,109 @@ async def test_hostile_text_is_shown_and_does_nothing(tmp_path, browser):
             assert await page.evaluate("document.scripts.length") == 1
 
 
-async def test_the_policy_would_stop_a_script_that_got_in(tmp_path, browser):
+async def test_the_policy_would_stop_a_script_that_got_in(view, browser):
     """The second line of defence, tried by putting markup into a page by hand."""
-    run = await made(tmp_path, few())
-    async with viewing(run) as view:
-        page = await fresh_page(browser)
-        complaints: list[str] = []
-        page.on("console", lambda message: complaints.append(message.text))
-        await goto(page, view.url)
-        await page.evaluate(
-            """() => {
-                const script = document.createElement("script");
-                script.textContent = "document.title = 'owned'";
-                document.body.append(script);
-                const holder = document.createElement("div");
-                holder.innerHTML = "<img src=x onerror=\\"document.title='owned'\\">";
-                document.body.append(holder);
-                const far = document.createElement("img");
-                far.src = "http://127.0.0.2/x.png";
-                document.body.append(far);
-            }"""
-        )
-        await until(page, "document.querySelectorAll('img').length === 2")
-        async with asyncio.timeout(30):
-            while len([text for text in complaints if "Content Security Policy" in text]) < 3:
-                await asyncio.sleep(0.02)
-        assert await page.title() != "owned"
+    page = await fresh_page(browser)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    await goto(page, view.url)
+    await page.evaluate(
+        """() => {
+            const script = document.createElement("script");
+            script.textContent = "document.title = 'owned'";
+            document.body.append(script);
+            const holder = document.createElement("div");
+            holder.innerHTML = "<img src=x onerror=\\"document.title='owned'\\">";
+            document.body.append(holder);
+            const far = document.createElement("img");
+            far.src = "http://127.0.0.2/x.png";
+            document.body.append(far);
+        }"""
+    )
+    await until(page, "document.querySelectorAll('img').length === 2")
+    async with asyncio.timeout(30):
+        while len([text for text in complaints if "Content Security Policy" in text]) < 3:
+            await asyncio.sleep(0.02)
+    assert await page.title() != "owned"
+    await page.context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_a_phone_shows_all_without_scrolling_sideways(tmp_path, browser, scheme):
-    ended = [*few(), *(Written(f"{text[:60]}{n}", *[text] * 5) for n, text in enumerate(HOSTILE))]
-    run = await made(tmp_path, ended, [Written("W" * 300)])
-    more = {"viewport": {"width": 390, "height": 844}, "color_scheme": scheme}
-    async with viewing(run) as view, looking(browser, view, **more) as page:
-        paths = ["", "?status=running", *(f"sample?sample={quote(s.id)}" for s in ended)]
-        for path in paths:
-            await goto(page, view.url + path)
+async def test_a_phone_shows_all_without_scrolling_sideways(strange, browser):
+    async with looking(browser, strange, viewport={"width": 390, "height": 844}) as page:
+        samples = [f"sample?sample={quote(sample.id)}" for sample in STRANGE]
+        for path in ("", "?status=running", *samples):
+            await goto(page, strange.url + path)
             assert await page.evaluate("document.documentElement.scrollWidth") == 390, path
 
 
-async def test_pages_read_without_scripts(tmp_path, browser):
-    run = await made(tmp_path, few())
+async def test_pages_read_without_scripts(view, browser):
     page = await fresh_page(browser, java_script_enabled=False)
-    async with viewing(run) as view:
-        await page.goto(view.url)
-        await page.get_by_label("Text").fill("forget OR wait")
-        await page.get_by_role("button", name="Filter").click()
-        assert await page.locator(".empty").inner_text() == "No sample is like that."
-        await page.goto(f"{view.url}sample?sample=q3")
-        await page.get_by_label("Show what was discarded").click()
-        assert await page.locator("#trace del").is_visible()
-        assert not await page.get_by_role("button", name="Keys").is_visible()
+    await page.goto(view.url)
+    await page.get_by_label("Text").fill("forget OR wait")
+    await page.get_by_role("button", name="Filter").click()
+    assert await page.locator(".empty").inner_text() == "No sample matches."
+    await page.goto(f"{view.url}sample?sample=q3")
+    await page.get_by_label("Show what was discarded").click()
+    assert await page.locator("#trace del").is_visible()
+    assert not await page.get_by_role("button", name="Keys").is_visible()
+    await page.context.close()
 
 
-async def test_the_list_and_a_trace_grow_while_the_run_goes_on(tmp_path, tokenizers, browser):
-    questions = write_questions(tmp_path / "q.jsonl", 6)
-    run = tmp_path / "run"
-    slow = Latency(first_token_s=0.03, token_s=0.012)
-    async with two_servers(tokenizers, latency=slow, words=300) as (_, options):
-        command = ["synth", questions, "--out", run, *options, "--concurrency", "2", "--quiet"]
-        process = await start(*command)
-        try:
-            async with asyncio.timeout(180):
-                while not (run / "journal.sqlite").exists():
-                    await asyncio.sleep(0.05)
-            async with viewing(run) as view, looking(browser, view) as page:
-                await goto(page, view.url)
-                first = page.locator("#under-way a.sample").first
-                await first.wait_for()
-                watched = await first.inner_text()
-                await first.focus()
-                grown = await fresh_page(browser)
-                await goto(grown, f"{view.url}sample?sample={watched}")
-                await grown.evaluate("window.stays = document.querySelector('#trace span')")
-                length = "document.querySelector('#trace').textContent.length"
-                before = await grown.evaluate(length)
-                await until(grown, f"{length} > {before}")
-                kept = "document.querySelector('#trace').contains(window.stays)"
-                assert await grown.evaluate(kept), "what was there was left alone"
-                await grown.wait_for_selector(".status.finished")
-                assert "What is" in await grown.locator("#asked .asked").inner_text()
-                assert await grown.locator("#said").inner_text() == "it has ended"
-                await until(page, "document.querySelectorAll('#ended a.sample').length === 6")
-                assert await process.wait() == 0
-                assert await page.locator("#under-way a.sample").count() == 0
-                assert await listed(page) == [f"q{n}" for n in range(6)]
-                dataset = (run / "dataset.jsonl").read_text().splitlines()
-                record = next(r for r in map(json.loads, dataset) if r["id"] == watched)
-                spans = await grown.locator("#trace > span").all_text_contents()
-                shown = "".join(spans)
-                assert shown == record["messages"][-1]["content"]
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+async def test_the_list_and_a_trace_grow_while_the_run_goes_on(tmp_path, browser):
+    folder, sample = RunFolder(tmp_path / "run"), Written("q1", "What is one?")
+    await write_run(folder, [Written("q0")])
+    async with Journal(folder.journal) as journal:
+
+        async def take(turn):
+            journal.note(sample.id, FIRST, turn, 2.5, 4)
+            await journal.checkpoint()
+
+        first, *_ = turns = sample.turns()
+        await take(first)
+        async with viewing(folder.path) as view, looking(browser, view) as page:
+            await goto(page, view.url)
+            await page.locator("#under-way a.sample").focus()
+            grown = await fresh_page(browser)
+            await goto(grown, f"{view.url}sample?sample=q1")
+            await grown.evaluate("window.stays = document.querySelector('#trace span')")
+            sample.turns = lambda: [first, first._replace(role=Role.TEACHER, kept=" m"), *turns[1:]]
+            await take(sample.turns()[1])
+            await grown.wait_for_selector("#trace .teacher:has-text(' m')")
+            kept = "document.querySelector('#trace').contains(window.stays)"
+            assert await grown.evaluate(kept), "what was there was left alone"
+            await journal.end(sample.ending(1))
+            await grown.wait_for_selector(".status.finished")
+            assert await grown.locator("#asked .asked").inner_text() == "What is one?"
+            assert await grown.locator("#said").inner_text() == "it has ended"
+            shown = "".join(await grown.locator("#trace > span").all_text_contents())
+            assert shown == "<think>\nokay, so m x=7\n</think>\n\nIt is 7."
+            await until(page, "document.querySelectorAll('#ended a.sample').length === 2")
+            assert await page.locator("#under-way a.sample").count() == 0
+            assert await listed(page) == ["q0", "q1"]
+            await grown.context.close()
 
 
-async def test_a_page_says_when_the_server_is_gone_and_comes_back(tmp_path, browser):
-    run = await made(tmp_path, few())
+async def test_a_page_says_when_the_server_is_gone(tmp_path, browser):
+    await write_run(RunFolder(tmp_path / "run"), FEW)
     page = await fresh_page(browser)
-    async with viewing(run) as view:
+    async with viewing(tmp_path / "run") as view:
         await goto(page, view.url)
         await until(page, "said.textContent.startsWith('live')")
-        assert (await view.stop())[0] == 0
-        await until(page, "said.textContent.startsWith('no connection')")
+    await until(page, "said.textContent.startsWith('no connection')")
     assert await listed(page) == ["q0", "q1", "q2", "q3"], "what was read stays"
+    await page.context.close()
 
 
-async def test_drafts_that_were_set_aside(tmp_path, browser):
-    draft = {
-        "content": "<think>\nno",
-        "spans": [
-            {"role": "format", "start": 0, "end": 8, "forced": False},
-            {"role": "student", "start": 8, "end": 10, "forced": False},
-        ],
-        "why": "score 3 of 10",
-    }
-    run = await made(tmp_path, [Written("q0", drafts=[draft])])
-    async with viewing(run) as view, looking(browser, view) as page:
-        await goto(page, f"{view.url}sample?sample=q0")
-        await page.get_by_text("Set aside: score 3 of 10").click()
+async def test_rejected_drafts(strange, browser):
+    async with looking(browser, strange) as page:
+        await goto(page, f"{strange.url}sample?sample=tried twice")
+        await page.get_by_text("Rejected: score 3 of 10").click()
         assert await page.locator("#drafts .student").inner_text() == "no"
 
 
-async def test_a_long_trace_is_drawn_whole(tmp_path, browser):
-    """100,000 characters in 2,000 spans, and as many stretches that were discarded."""
-    folder = RunFolder(tmp_path / "run")
-    sample = Written("long")
-    turns = sample.turns()
-    many = [*turns[:1], turns[1]] * 1000
-    words = " and so on and so forth, until it is long enough"
-    sample.turns = lambda: [
-        *(
-            turn._replace(kept=words, outcome=Outcome.HANDED_OVER, discarded=" or not")
-            for turn in many
-        ),
-        *turns[1:],
-    ]
-    await write_run(folder, [sample])
-    async with viewing(folder.path) as view, looking(browser, view) as page:
-        await goto(page, f"{view.url}sample?sample=long")
+async def test_a_long_trace_is_drawn_whole(strange, browser):
+    async with looking(browser, strange) as page:
+        await goto(page, f"{strange.url}sample?sample=long")
         assert await page.locator("#trace > span").count() > 2000
         await page.keyboard.press("t")
         assert await page.locator("#trace del").last.is_visible()

@@ -1,8 +1,9 @@
-"""`tessy view`: who is let in, what a browser is told, and how it begins and ends."""
+"""`tessy view`: which requests are answered, what a browser is told, and how it begins and ends."""
 
 from __future__ import annotations
 
 import asyncio
+import html
 import json
 import re
 import signal
@@ -11,10 +12,11 @@ from urllib.parse import quote, urlsplit
 
 import aiohttp
 import pytest
+from yarl import URL
 
-from commands import start, tessy
+from commands import run as tessy
 from tessy.runs.folder import RunFolder
-from viewing import viewing
+from viewing import viewing, viewing_process
 from written import Written, write_run
 
 HEADERS = {
@@ -30,12 +32,19 @@ HEADERS = {
 PATHS = ("", "sample?sample=q0", "events", "view.css", "view.js", "icon.svg")
 
 
-@pytest.fixture
-async def run(tmp_path):
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
     """A run of two samples that ended and one under way."""
-    folder = RunFolder(tmp_path / "run")
-    await write_run(folder, [Written("q0"), Written("q1")], [Written("q2")])
+    folder = RunFolder(tmp_path_factory.mktemp("view") / "run")
+    asyncio.run(write_run(folder, [Written("q0"), Written("q1")], [Written("q2")]))
     return folder.path
+
+
+@pytest.fixture
+async def view(run):
+    """Its pages."""
+    async with viewing(run) as site:
+        yield site
 
 
 @pytest.fixture
@@ -51,56 +60,53 @@ async def status(client, url, **more) -> int:
         return answer.status
 
 
-async def test_every_address_wants_the_token(run, client):
-    async with viewing(run) as view:
-        base = urlsplit(view.url)
-        token = base.path.strip("/")
-        assert len(token) > 30
-        for path in PATHS:
-            assert await status(client, view.url + path) == 200
-            for wrong in ("", "x/", token[:-1] + "/", token + "x/", "é/"):
-                refused = f"http://{base.netloc}/{wrong}{path}"
-                assert await status(client, refused) == 403, refused
-        assert await status(client, view.url.rstrip("/")) == 303
-        assert await status(client, view.url + "no-such-file") == 403
-        assert await status(client, view.url + "../view.css") == 403
+async def test_every_address_wants_the_token(view, client):
+    base = urlsplit(view.url)
+    token = base.path.strip("/")
+    assert len(token) > 30
+    for path in PATHS:
+        assert await status(client, view.url + path) == 200
+        for wrong in ("", "x/", token[:-1] + "/", token + "x/", "é/"):
+            refused = f"http://{base.netloc}/{wrong}{path}"
+            assert await status(client, refused) == 403, refused
+    assert await status(client, view.url.rstrip("/")) == 303
+    assert await status(client, view.url + "no-such-file") == 403
+    assert await status(client, view.url + "../view.css") == 403
 
 
-async def test_a_page_elsewhere_cannot_ask(run, client):
+async def test_a_page_elsewhere_cannot_ask(view, client):
     """Neither under a name of its own that points here, nor from its own origin."""
-    async with viewing(run) as view:
-        port = urlsplit(view.url).port
-        for host in (
-            f"evil.example:{port}",
-            "evil.example",
-            "127.0.0.1.evil.example",
-            "",
-            "[::1",
-            "a@b",
-        ):
-            assert await status(client, view.url, headers={"Host": host}) == 403, host
-        for host in (f"localhost:{port}", f"127.0.0.1:{port}", "localhost:9000"):
-            assert await status(client, view.url, headers={"Host": host}) == 200, host
-        own = f"http://127.0.0.1:{port}"
-        assert await status(client, view.url, headers={"Origin": own}) == 200
-        for origin in (
-            "http://evil.example",
-            "null",
-            f"https://127.0.0.1:{port}",
-            "http://127.0.0.1:1",
-        ):
-            assert await status(client, view.url, headers={"Origin": origin}) == 403, origin
+    port = urlsplit(view.url).port
+    for host in (
+        f"evil.example:{port}",
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "",
+        "[::1",
+        "a@b",
+    ):
+        assert await status(client, view.url, headers={"Host": host}) == 403, host
+    for host in (f"localhost:{port}", f"127.0.0.1:{port}", "localhost:9000"):
+        assert await status(client, view.url, headers={"Host": host}) == 200, host
+    own = f"http://127.0.0.1:{port}"
+    assert await status(client, view.url, headers={"Origin": own}) == 200
+    for origin in (
+        "http://evil.example",
+        "null",
+        f"https://127.0.0.1:{port}",
+        "http://127.0.0.1:1",
+    ):
+        assert await status(client, view.url, headers={"Origin": origin}) == 403, origin
 
 
-async def test_only_reading_and_only_on_the_loopback(run, client):
-    async with viewing(run) as view:
-        for method in ("POST", "PUT", "DELETE", "OPTIONS"):
-            async with client.request(method, view.url) as answer:
-                assert answer.status in (403, 405)
-        async with client.head(view.url) as answer:
-            assert answer.status == 200
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.2", urlsplit(view.url).port), 5)
+async def test_only_reading_and_only_on_the_loopback(view, client):
+    for method in ("POST", "PUT", "DELETE", "OPTIONS"):
+        async with client.request(method, view.url) as answer:
+            assert answer.status in (403, 405)
+    async with client.head(view.url) as answer:
+        assert answer.status == 200
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", urlsplit(view.url).port), 5)
 
 
 async def test_looking_changes_nothing_in_the_run(run, client):
@@ -115,7 +121,6 @@ async def test_looking_changes_nothing_in_the_run(run, client):
     async with viewing(run) as view:
         for path in ("", "?text=okay", "sample?sample=q0", "sample?sample=q2"):
             assert await status(client, view.url + path) == 200
-        await view.stop()
     assert contents() == before
 
 
@@ -130,21 +135,16 @@ async def test_looking_changes_nothing_in_the_run(run, client):
         ("sample", 404, "there is no sample ''"),
     ],
 )
-async def test_what_cannot_be_shown_is_said(run, client, path, code, said):
-    async with viewing(run) as view, client.get(view.url + path) as answer:
+async def test_what_cannot_be_shown_is_said(view, client, path, code, said):
+    async with client.get(view.url + path) as answer:
         assert answer.status == code
         page = await answer.text()
-        assert quote(said, safe="") in quote(unescaped(page), safe="")
-        assert "<b>" not in page
+    assert quote(said, safe="") in quote(html.unescape(page), safe="")
+    assert "<b>" not in page
 
 
-def unescaped(page: str) -> str:
-    import html
-
-    return html.unescape(page)
-
-
-async def test_a_list_says_how_its_samples_are_written(run, client):
+async def test_a_list_says_how_its_samples_are_written(tmp_path, client):
+    await write_run(RunFolder(tmp_path), [Written("q0")])
     said = {
         None: [],
         "": ["method ?"],
@@ -152,10 +152,10 @@ async def test_a_list_says_how_its_samples_are_written(run, client):
         'method = "tessy"\nanswer_by = "teacher"\n': ["method tessy, answer_by teacher"],
         "method = [": [],
     }
-    async with viewing(run) as view:
+    async with viewing(tmp_path) as view:
         for settings, expected in said.items():
             if settings is not None:
-                (run / "run.toml").write_text(settings)
+                (tmp_path / "run.toml").write_text(settings)
             async with client.get(view.url) as answer:
                 page = await answer.text()
             assert answer.status == 200
@@ -172,15 +172,13 @@ async def test_an_id_may_be_anything(tmp_path, client):
             links = re.findall(r'href="(sample\?[^"]*)"', await answer.text())
         assert len(links) == len(ids)
         for n, link in enumerate(links):
-            from yarl import URL
-
-            async with client.get(URL(view.url + unescaped(link), encoded=True)) as answer:
+            async with client.get(URL(view.url + html.unescape(link), encoded=True)) as answer:
                 assert answer.status == 200, link
                 assert f">s{n}</span>" in await answer.text()
 
 
-async def test_events_say_how_far_the_run_is(run, client):
-    async with viewing(run) as view, client.get(view.url + "events") as answer:
+async def test_events_say_how_far_the_run_is(view, client):
+    async with client.get(view.url + "events") as answer:
         assert answer.content_type == "text/event-stream"
         async with asyncio.timeout(60):
             while True:
@@ -197,9 +195,15 @@ async def test_events_say_how_far_the_run_is(run, client):
     }
 
 
+# --- The command, in a process of its own -------------------------------------------------------
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_it_ends_at_once_and_cleanly_while_somebody_watches(run, client, number):
-    async with viewing(run) as view, client.get(view.url + "events") as answer:
+async def test_it_ends_at_once_and_cleanly_while_a_page_is_open(run, client, number):
+    async with (
+        viewing_process(run, "--no-open") as view,
+        client.get(view.url + "events") as answer,
+    ):
         await answer.content.readline()
         code, err = await view.stop(number)
         assert (await answer.content.read()).count(b"Traceback") == 0
@@ -208,60 +212,52 @@ async def test_it_ends_at_once_and_cleanly_while_somebody_watches(run, client, n
 
 
 async def test_the_browser_is_started_with_a_ticket_that_works_once(run, client, tmp_path):
-    """Arguments of a process can be seen by everybody on the machine."""
+    """The arguments of a process can be seen by everybody on the machine."""
     browser, told = tmp_path / "browser", tmp_path / "told"
     browser.write_text(f'#!/bin/sh\necho "$1" > {told}.part && mv {told}.part {told}\n')
     browser.chmod(0o755)
-    process = await start("view", run, BROWSER=f"{browser} %s", TESSY_CACHE=str(tmp_path / "c"))
-    try:
-        line = (await process.stdout.readline()).decode()
-        url = re.search(r"http://\S+", line)[0]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    async with viewing_process(run, "--port", str(port), BROWSER=f"{browser} %s") as view:
+        assert urlsplit(view.url).port == port
         async with asyncio.timeout(60):
             while not told.exists():
                 await asyncio.sleep(0.02)
         ticket = told.read_text().strip()
-        assert urlsplit(url).path.strip("/") not in ticket
+        assert urlsplit(view.url).path.strip("/") not in ticket
         async with client.get(ticket) as answer:
-            assert (answer.status, str(answer.url)) == (200, url)
+            assert (answer.status, str(answer.url)) == (200, view.url)
         assert await status(client, ticket) == 403
         assert await status(client, re.sub(r"/open/.*", "/open/x", ticket)) == 403
-    finally:
-        process.send_signal(signal.SIGINT)
-        await process.wait()
 
 
-async def test_what_is_no_run_is_said(tmp_path):
-    done = await tessy("view", tmp_path / "nothing", "--no-open")
+# --- Mistakes -----------------------------------------------------------------------------------
+
+
+def test_what_is_no_run_is_said(tmp_path):
+    done = tessy("view", tmp_path / "nothing", "--no-open")
     assert done.code == 1
     assert done.err.startswith(f"error: {tmp_path / 'nothing'} is no run")
     (tmp_path / "journal.sqlite").write_bytes(b"no database at all" * 100)
-    done = await tessy("view", tmp_path, "--no-open", TESSY_CACHE=str(tmp_path / "cache"))
+    done = tessy("view", tmp_path, "--no-open", TESSY_CACHE=str(tmp_path / "cache"))
     assert done.code == 1
     assert "Traceback" not in done.err
     assert str(tmp_path / "journal.sqlite") in done.err
 
 
-async def test_a_port_that_is_taken_is_said(run):
+def test_a_port_that_is_taken_is_said(run):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = await tessy(
-            "view", run, "--no-open", "--port", port, TESSY_CACHE=str(run.parent / "cache")
-        )
+        cache = str(run.parent / "cache")
+        done = tessy("view", run, "--no-open", "--port", port, TESSY_CACHE=cache)
     assert done.code == 1
     assert f"port {port} can't be used" in done.err
     assert "hint: leave --port out" in done.err
 
 
-async def test_a_port_can_be_chosen(run):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    async with viewing(run, "--port", port) as view:
-        assert urlsplit(view.url).port == int(port)
-
-
-async def test_without_a_place_for_the_index_it_says_what_to_do(run, tmp_path):
+def test_without_a_place_for_the_index_it_says_what_to_do(run, tmp_path):
     (tmp_path / "file").write_text("")
-    done = await tessy("view", run, "--no-open", TESSY_CACHE=str(tmp_path / "file"))
+    done = tessy("view", run, "--no-open", TESSY_CACHE=str(tmp_path / "file"))
     assert done.code == 1
     assert "can't be kept" in done.err
     assert "TESSY_CACHE=FOLDER" in done.err

@@ -1,4 +1,4 @@
-"""`tessy view` in a process of its own, for tests of its pages."""
+"""Pages of `tessy view` for tests: served in this process, or by the command in its own."""
 
 from __future__ import annotations
 
@@ -9,17 +9,30 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from commands import start
+from tessy.report.viewer.server import serving
+from tessy.runs.folder import RunFolder
+
+
+@asynccontextmanager
+async def viewing(run: Path, *, port: int = 0):
+    """Serve a run's pages in this event loop; its index is beside it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TESSY_CACHE", str(run.parent / "cache"))
+        async with serving(RunFolder(run), port) as site:
+            yield site
 
 
 @dataclass
 class View:
-    """A server under test."""
+    """The command in a process of its own."""
 
     process: asyncio.subprocess.Process
     url: str
 
-    async def stop(self, number: signal.Signals = signal.SIGINT) -> tuple[int | None, str]:
+    async def stop(self, number: signal.Signals) -> tuple[int | None, str]:
         """Stop it; its exit code, and what it said on standard error."""
         self.process.send_signal(number)
         async with asyncio.timeout(60):
@@ -28,10 +41,10 @@ class View:
 
 
 @asynccontextmanager
-async def viewing(run: Path, *options: str, **more: str):
-    """Serve a run's pages; its index lies beside it."""
-    more.setdefault("TESSY_CACHE", str(run.parent / "cache"))
-    process = await start("view", run, "--no-open", *options, **more)
+async def viewing_process(run: Path, *options: str, **environment: str):
+    """Run the command; its index is beside the run."""
+    environment = {"TESSY_CACHE": str(run.parent / "cache"), **environment}
+    process = await start("view", run, *options, **environment)
     try:
         assert process.stdout is not None
         line = (await process.stdout.readline()).decode()

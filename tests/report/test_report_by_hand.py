@@ -21,12 +21,10 @@ import pytest
 from by_hand import student_samples, tessy_samples
 
 from made_runs import write_run
-from tessy.report.build import Report
-from tessy.report.figures.figures import Bootstrap
-from tessy.report.make import Wanted, make
-from tessy.report.markdown import as_markdown
-from tessy.report.numbers import as_json
-from tessy.report.sections import document
+from tessy.report.figures.intervals import Bootstrap
+from tessy.report.formats import as_json, as_markdown
+from tessy.report.job import ReportSettings, make_report
+from tessy.report.report import Report
 
 MAIN, OTHER = "tessy (first)", "student-only (alone)"
 
@@ -36,7 +34,7 @@ def report(tmp_path_factory) -> Report:
     folder = tmp_path_factory.mktemp("by-hand")
     first = write_run(folder / "first", tessy_samples())
     alone = write_run(folder / "alone", student_samples(), method="student-only")
-    return make(Wanted([first, alone], bootstrap=Bootstrap(200, 1)))
+    return make_report(ReportSettings([first, alone], bootstrap=Bootstrap(200, 1)))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +55,7 @@ def test_every_sample_is_finished_or_failed(run):
     assert accounts.finished.sums["samples"] == 3
     assert accounts.failed == {"repetition": 1}
     assert accounts.ended == accounts.finished.sums["samples"] + sum(accounts.failed.values())
-    assert (run.under_way, accounts.cut_off, accounts.set_aside) == (0, 0, {})
+    assert (run.under_way, accounts.cut_off, accounts.rejected) == (0, 0, {})
 
 
 def test_sums_of_the_finished_samples(run):
@@ -255,7 +253,7 @@ def test_hand_over_words(run):
                                  "teacher": (("four", 1), ("hmm", 1))}  # fmt: skip
 
 
-def test_what_was_discarded_away_and_why(run):
+def test_what_was_discarded_and_why(run):
     discarded = {why.name: (each.times, each.words, dict(each.first))
               for why, each in run.style.discarded.items()}  # fmt: skip
     assert discarded == {
@@ -299,7 +297,7 @@ def test_the_json_has_every_number(report):
 
 
 def test_the_markdown_shows_figures_with_their_intervals(report):
-    text = as_markdown(document(report))
+    text = as_markdown(report)
     figure = report.runs[0].accounts.finished.figures["teacher_share"]
     shown = f"41.2% ({100 * figure.low:.1f}–{100 * figure.high:.1f}%)"
     assert f"| teacher share of the kept tokens | {shown} |" in text

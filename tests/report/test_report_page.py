@@ -1,22 +1,24 @@
-"""The page: what models wrote is shown and not obeyed, and it holds what a page can hold."""
+"""The page in a browser: what models wrote is shown and not obeyed."""
 
 from __future__ import annotations
 
 import re
 
 import pytest
+import pytest_asyncio
 
 from made_runs import STUDENT, TEACHER, Made, answer, last, turn, write_run
 from tessy.method.trajectory import Failure
-from tessy.report.figures.figures import Bootstrap
-from tessy.report.make import Wanted, make, write
+from tessy.report.figures.intervals import Bootstrap
+from tessy.report.job import ReportSettings, make_report, write_report
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 HOSTILE = (
     "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
     "</style></p></pre><svg onload=alert(1)> {{ 7 * 7 }} \u202eevil\u202c \x1b[2J \x00 "
     "<a href='javascript:alert(1)'>x</a> `|` **b** "
 )
-LIMIT = 5_000_000
 
 
 def hostile_samples() -> list[Made]:
@@ -41,12 +43,12 @@ def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hostile")
     run = write_run(folder / "<u>run", hostile_samples(), method="tessy")
     other = write_run(folder / "other", hostile_samples(), method="<s>x")
-    report = make(Wanted([run, other], bootstrap=Bootstrap(20)))
-    write(report, {"html": folder / "report.html"})
+    report = make_report(ReportSettings([run, other], bootstrap=Bootstrap(20)))
+    write_report(report, {"html": folder / "report.html"})
     return folder / "report.html"
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def shown(browser, page):
     """The page in Chromium, and what it asked the network for or complained about."""
     opened = await browser.new_page()
@@ -88,7 +90,7 @@ async def test_the_page_s_own_style_is_allowed_and_no_other(shown):
     assert any("Content Security Policy" in event for event in events)
 
 
-async def test_what_was_discarded_away_can_be_hidden(shown):
+async def test_what_was_discarded_can_be_hidden(shown):
     opened, _ = shown
     await opened.click("#traces summary")
     seen = "document.querySelector('#traces .trace s.discarded').checkVisibility()"
@@ -141,21 +143,3 @@ def contrast(one: str, other: str) -> float:
 
     dark, bright = sorted((light(one), light(other)))
     return (bright + 0.05) / (dark + 0.05)
-
-
-def test_a_run_with_long_texts_and_many_failures_makes_a_page_that_opens(tmp_path):
-    turns = []
-    for number in range(900):
-        turns += [turn(STUDENT, " wait so", 2, " gone", 1), turn(TEACHER, f" {number} + 1", 4)]
-    whole = [*turns, last(STUDENT, " so", 1), answer("yes", 1)]
-    samples = [Made(f"q{number}", whole) for number in range(20)]
-    for number in range(400):
-        failure = list(Failure)[1 + number % 9]
-        samples.append(Made(f"bad{number}", turns[:300], failure=failure))
-    report = make(Wanted([write_run(tmp_path / "run", samples)], bootstrap=Bootstrap(10)))
-    write(report, {"html": tmp_path / "report.html"})
-    assert (tmp_path / "report.html").stat().st_size < LIMIT
-    assert len(report.runs[0].failed) == 150
-    assert {each.failure for each in report.runs[0].failed} == set(list(Failure)[1:10])
-    assert len(report.runs[0].finished) == 12
-    assert all(each.left_out for each in report.runs[0].finished)

@@ -1,4 +1,4 @@
-"""One scorer's failure stops the others: what is under way is kept, and nothing more is asked."""
+"""One call that fails stops scoring: what is under way is kept, and nothing more is asked."""
 
 from __future__ import annotations
 
@@ -9,46 +9,36 @@ from contextlib import asynccontextmanager
 import pytest
 
 from made_runs import STUDENT, Made, answer, last, write_run
-from tessy.config import ModelSettings, Sampling
-from tessy.errors import ServerFailure
-from tessy.models.client import Client
+from tessy.errors import Refused, ServerFailure
 from tessy.models.templates import from_tokenizer
 from tessy.models.tokenizers import LocalTokenizer
-from tessy.models.wire import Request
-from tessy.report.gather import sources
-from tessy.report.scoring.score import Texts, score
-from tessy.testing import EchoScript, Faults, ScriptedServer, build_tokenizer
-from tessy.testing.faults import Fault
+from tessy.report.scoring import TextScorer, score_runs
+from tessy.report.source import open_runs
+from tessy.testing import build_tokenizer
 
 AT_ONCE = 3
 SAMPLES = 8
 
 
-class Asks:
-    """A scorer that asks a server about each text; about all others once the first has failed.
+class Answers:
+    """Answers calls, but not the first one; the others end after that one has failed."""
 
-    From then on the server's faults are other ones.
-    """
-
-    name, key, longest, at_once = "asks", "asks", None, AT_ONCE
-
-    def __init__(self, server: ScriptedServer, client: Client, folder, later) -> None:
-        self.tokenizer = LocalTokenizer(folder)
-        date = datetime.date(2026, 1, 2)
-        self.format = from_tokenizer(folder, name="x", arguments={}, date=date)
-        self._server, self._client, self._later = server, client, later
-        self._begun, self._failed = False, asyncio.Event()
+    def __init__(self, later: Exception | None) -> None:
+        self.asked = 0
+        self.failing = True
+        self._later = later
+        self._failed = asyncio.Event()
 
     async def logprobs(self, ids):
-        first, self._begun = not self._begun, True
-        if not first:
+        self.asked += 1
+        if self.failing:
+            if self.asked == 1:
+                await asyncio.sleep(0)
+                self._failed.set()
+                raise ServerFailure("broken")
             await self._failed.wait()
-        try:
-            await self._client.complete(Request(list(ids), 1, Sampling(), seed=0))
-        except ServerFailure:
-            self._server._faults = self._later
-            self._failed.set()
-            raise
+            if self._later:
+                raise self._later
         return [None, *[-1.0] * (len(ids) - 1)]
 
 
@@ -64,34 +54,30 @@ def run(tmp_path):
     return write_run(tmp_path / "run", samples)
 
 
-async def scored(run, server: ScriptedServer, folder, later=None):
+async def scored(run, answers: Answers, folder):
     """Score a run."""
 
     @asynccontextmanager
-    async def opens(say):
-        settings = ModelSettings(model="http://x/v1", retries=0)
-        async with Client(server.url, "scripted", settings) as client:
-            scorer = Asks(server, client, folder, later)
-            if server._faults is None:
-                scorer._failed.set()
-            yield scorer
+    async def opened(say):
+        date = datetime.date(2026, 1, 2)
+        format_ = from_tokenizer(folder, name="x", arguments={}, date=date)
+        yield TextScorer(
+            "name", "key", format_, LocalTokenizer(folder), None, AT_ONCE, answers.logprobs
+        )
 
-    (source,) = sources([run])
+    (source,) = open_runs([run])
     questions = {sample.question for sample in source.samples()}
-    _, found = await score([Texts("run", run, source.samples())], questions, opens, print)
-    return found["run"]
+    _, found = await score_runs([source], questions, opened, print)
+    return found[source.label]
 
 
-@pytest.mark.parametrize(
-    ("later", "kept"), [(None, AT_ONCE - 1), (Faults(1.0, (Fault.REFUSE,)), 0)]
-)
+@pytest.mark.parametrize(("later", "kept"), [(None, AT_ONCE - 1), (Refused("not now"), 0)])
 async def test_nothing_more_is_asked_once_a_call_failed(run, folder, later, kept):
-    """Whether what was under way is answered then, or refused."""
-    failing = Faults(1.0, (Fault.SERVER_ERROR,))
-    async with ScriptedServer(EchoScript("hi"), tokenizer=folder, faults=failing) as server:
-        with pytest.raises(ServerFailure):
-            await scored(run, server, folder, later)
-        assert server.stats.requests == AT_ONCE
-        server._faults = None
-        assert len((await scored(run, server, folder)).sums) == SAMPLES
-        assert server.stats.requests == AT_ONCE + SAMPLES - kept
+    """Calls that are under way are answered then, or refused."""
+    answers = Answers(later)
+    with pytest.raises(ServerFailure):
+        await scored(run, answers, folder)
+    assert answers.asked == AT_ONCE
+    answers.failing = False
+    assert len((await scored(run, answers, folder)).sums) == SAMPLES
+    assert answers.asked == AT_ONCE + SAMPLES - kept

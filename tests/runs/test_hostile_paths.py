@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from tessy.report.gather import sources
 
 from tessy.cli.paint import paint_list
 from tessy.exporting.sources import find_source
-from tessy.report.gather import sources
 from tessy.report.scoring.store import FILE, Store
 from tessy.report.viewer.filters import Filter
 from tessy.report.viewer.index import Index, index_path

@@ -93,9 +93,7 @@ class Ends2:
         Ends2.asked += 1
         right = answer.endswith("2")
         outcome = VerdictOutcome.RIGHT if right else VerdictOutcome.WRONG
-        return Verdict(
-            VerdictOutcome.RIGHT if right else VerdictOutcome.WRONG, float(right), answer
-        )
+        return Verdict(outcome, float(right), answer)
 
     async def aclose(self):
         pass

@@ -1,4 +1,4 @@
-"""The side index: in step with the journal, whatever happens to either."""
+"""The index: up to date with the journal, no matter what happens to either."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def bring_up(folder: RunFolder) -> Search:
     """Index all there is."""
     with closing(Index(folder)) as index:
         index.add(index.missing())
-        while index.read(3):
+        while index.add_words(3):
             pass
         assert index.missing() == []
     return Search(index_path(folder))
@@ -44,13 +44,13 @@ def ids(search: Search, wanted: Filter = EVERYTHING, page: int = 1) -> list[str]
 
 
 def test_in_step_with_any_journal(tmp_path_factory):
-    """Samples end, fail and are written anew between two looks: lists are those of the journal."""
+    """Samples end, fail and are written again between two looks: lists are those of the journal."""
     steps = st.lists(
         st.tuples(st.sampled_from(["end", "fail", "retry", "look"]), st.integers(0, 9)),
         max_size=25,
     )
 
-    @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
     @given(steps)
     def check(chosen):
         folder = RunFolder(tmp_path_factory.mktemp("run"))
@@ -138,7 +138,7 @@ STRANGE = ['a" OR b*', "NEAR(a b)", "-a ^b", "a:b", "e\u0301", "\0a", "…", '"'
 
 @given(st.text(min_size=1, max_size=30) | st.sampled_from(STRANGE))
 def test_any_text_can_be_looked_for(tmp_path_factory, text):
-    """Whatever stands in it is no operator of the search."""
+    """Nothing in it is an operator of the search."""
     if not terms(text):
         with pytest.raises(InputError, match="there is no word in it"):
             Search(tmp_path_factory.getbasetemp() / "none").page(Filter(text=text), 1)
@@ -179,7 +179,7 @@ async def test_another_run_in_the_same_folder_is_noticed(folder):
 
 
 @pytest.mark.parametrize("content", [b"garbage" * 1000, b""])
-async def test_an_index_that_is_none_is_made_anew(folder, content):
+async def test_an_index_that_is_none_is_made_again(folder, content):
     await write_run(folder, [Written("q")])
     path = index_path(folder)
     path.parent.mkdir(parents=True)
@@ -187,7 +187,7 @@ async def test_an_index_that_is_none_is_made_anew(folder, content):
     assert ids(bring_up(folder)) == ["q"]
 
 
-async def test_an_index_of_another_version_is_made_anew(folder):
+async def test_an_index_of_another_version_is_made_again(folder):
     await write_run(folder, [Written("q")])
     bring_up(folder)
     with closing(sqlite3.connect(index_path(folder))) as connection:
@@ -223,9 +223,9 @@ async def test_two_at_once_count_nothing_twice(folder):
     with closing(Index(folder)) as one, closing(Index(folder)) as other:
         missing = one.missing(), other.missing()
         one.add(missing[0])
-        assert one.read(9) == 9
+        assert one.add_words(9) == 9
         other.add(missing[1])
-        assert other.read(9) == 0
+        assert other.add_words(9) == 0
         assert one.counts() == other.counts() == (9, 0)
     assert len(ids(Search(index_path(folder)), Filter(text="okay"))) == 9
 

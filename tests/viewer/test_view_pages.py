@@ -15,14 +15,16 @@ from tessy.data import record
 from tessy.data.questions import Question
 from tessy.method.trajectory import Failure, Trajectory
 from tessy.printable import visible
-from tessy.report.viewer import pages, trace
-from tessy.report.viewer.facts import facts, searchable
 from tessy.report.viewer.filters import Filter
-from tessy.report.viewer.follow import State
-from tessy.report.viewer.search import Listed, Neighbours
-from tessy.runs.packing import pack, unpack
-from tessy.runs.reader import Entry, UnderWay
-from written import Written
+from tessy.report.viewer.index import IndexRow, searchable
+from tessy.report.viewer.pages import render
+from tessy.report.viewer.sample import ended, unfinished
+from tessy.report.viewer.search import Neighbours, SampleList
+from tessy.report.viewer.updates import IndexState
+from tessy.runs import journal
+from tessy.runs.journal import pack, unpack
+from tessy.runs.reader import EndedSample, UnfinishedSample
+from written import FIRST, Written
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -41,7 +43,7 @@ text = st.sampled_from(HOSTILE) | st.text(max_size=40)
 VOID = {"meta", "link", "input"}
 
 
-class Reader(HTMLParser):
+class ReadPage(HTMLParser):
     """What a browser would make of a page: elements, their attributes, the text in each."""
 
     def __init__(self, page: str) -> None:
@@ -76,25 +78,36 @@ class Reader(HTMLParser):
 def sample_page(sample: Written, *, running: bool = False) -> str:
     ending = sample.ending(0)
     if running:
-        found = trace.of_turns(sample.id, sample.turns()[:1], 1.0, 2)
+        written = journal.Written({FIRST: sample.turns()[:1]}, {}, 1.0, 2)
+        found = unfinished(sample.id, written)
     else:
-        entry = Entry(
-            *(ending.id, ending.failure, orjson.dumps(ending.record)),
-            *(unpack(pack(ending.trace)), 1.5, 3),
+        trace = unpack(pack(ending.trace))
+        found = ended(
+            EndedSample(ending.id, ending.failure, orjson.dumps(ending.record), trace, 1.5, 3)
         )
-        found = trace.of_entry(entry)
     beside = Neighbours(sample.id, sample.id, 2)
-    return pages.sample(sample.id, State(), Filter(text=sample.question), found, beside)
+    wanted = Filter(text=sample.question)
+    return render("sample", run=sample.id, wanted=wanted, sample=found, beside=beside)
 
 
 def list_page(sample: Written) -> str:
     ending = sample.ending(0)
-    row = facts(0, ending.id, ending.failure, 1.5, ending.record)
-    return pages.samples(
-        *(sample.id, sample.question, State(2, 1, 2, 1, 7, trouble=sample.question)),
-        *(Filter(id=sample.id, text=sample.question), 2, Listed((row,), 120)),
-        *([UnderWay(sample.id, 1.5, 3)], {"finished": 1, "repetition": 1}),
+    return render(
+        "samples",
+        run=sample.id,
+        method=sample.question,
+        state=IndexState(2, 1, 2, 1, 7, trouble=sample.question),
+        wanted=Filter(id=sample.id, text=sample.question),
+        page=2,
+        pages=3,
+        found=SampleList((IndexRow.of(0, ending.id, ending.failure, 1.5, ending.record),), 120),
+        under_way=[UnfinishedSample(sample.id, 1.5, 3)],
+        statuses={"finished": 1, "repetition": 1},
     )
+
+
+def error_page(message: str, hint: str | None) -> str:
+    return render("error", run=message, message=message, hint=hint)
 
 
 @st.composite
@@ -121,14 +134,14 @@ def tame(sample: Written) -> Written:
 @given(written())
 def test_a_page_has_the_same_elements_whatever_is_said_in_it(sample):
     for page in (sample_page, list_page, lambda it: sample_page(it, running=True)):
-        hostile, harmless = Reader(page(sample)), Reader(page(tame(sample)))
+        hostile, harmless = ReadPage(page(sample)), ReadPage(page(tame(sample)))
         assert hostile.elements == harmless.elements
         assert hostile.open == harmless.open
 
 
 @given(written())
 def test_all_text_is_there_as_it_is(sample):
-    found = Reader(sample_page(sample)).said
+    found = ReadPage(sample_page(sample)).said
     thinking = f"<think>\n{sample.student}{sample.discarded if sample.discarded.strip() else ''}"
     thinking += f"{sample.teacher}\n</think>\n\n"
     whole = visible(thinking + ("" if sample.failure else sample.answer))
@@ -141,7 +154,7 @@ def test_all_text_is_there_as_it_is(sample):
 
 @given(text)
 def test_a_list_says_the_method(method):
-    assert Reader(list_page(Written("q0", question=method))).said["method"] == (
+    assert ReadPage(list_page(Written("q0", question=method))).said["method"] == (
         f"method {visible(method)}"
     )
 
@@ -150,7 +163,7 @@ def test_a_list_says_the_method(method):
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_nothing_is_loaded_from_elsewhere_and_nothing_runs(page, hostile):
     sample = Written(*[hostile] * 6, extra={hostile: hostile})
-    found = Reader(page(sample))
+    found = ReadPage(page(sample))
     for tag, name, value in found.attributes:
         assert not name.startswith("on")
         assert name != "style"
@@ -169,9 +182,9 @@ def test_nothing_is_loaded_from_elsewhere_and_nothing_runs(page, hostile):
 
 @given(text)
 def test_what_is_wrong_is_said_without_harm(message):
-    page = Reader(pages.trouble(message, message, message))
+    page = ReadPage(error_page(message, message))
     assert visible(message) in page.said["main"]
-    assert page.elements == Reader(pages.trouble("a", "a", "a" if message else None)).elements
+    assert page.elements == ReadPage(error_page("a", "a" if message else None)).elements
 
 
 def test_no_character_reaches_a_page_that_would_be_obeyed():
@@ -191,7 +204,7 @@ def test_columns_of_a_question_may_be_called_as_fields_of_a_failure():
     )
     blob = orjson.dumps(made)
     assert "2 + 2?" in searchable(made)
-    entry = Entry("q", None, blob, record.trace(Trajectory()), 1.0, 1)
-    found = trace.of_entry(entry)
+    entry = EndedSample("q", None, blob, record.trace(Trajectory()), 1.0, 1)
+    found = ended(entry)
     assert dict(found.columns).keys() == NAMED_ALIKE.keys()
     assert found.detail == ""

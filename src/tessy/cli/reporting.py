@@ -16,9 +16,7 @@ from tessy.models import address
 from tessy.models.open import check
 from tessy.models.tokenizers import fetch_tokenizer
 from tessy.printable import Say, visible
-from tessy.report.scoring.scorer import Opens
-from tessy.report.scoring.server import open_server
-from tessy.report.scoring.weights import open_weights
+from tessy.report.scoring import OpenScorer, open_server, open_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +56,27 @@ def report(
         raise MissingExtra(
             "reports need scikit-learn", hint="pip install 'tessy[report]'"
         ) from None
-    from tessy.report.figures.figures import Bootstrap
-    from tessy.report.gather import sources
-    from tessy.report.make import Wanted, make, write
+    from tessy.report.figures.intervals import Bootstrap
+    from tessy.report.job import ReportSettings, make_report, write_report
+    from tessy.report.source import open_runs
 
     say = _say(quiet)
-    first, *_ = sources(runs)
+    first, *_ = open_runs(runs)
     places = {kind: path for kind, path in files.items() if path}
     places.setdefault("html", runs[0] / "report.html")
     check_places({"--out" if kind == "html" else f"--{kind}": p for kind, p in places.items()})
     own = (first.settings.get("student") or {}).get("tokenizer")
     unit = None if words else _tokenizer(tokenizer, own, say)
     date = (first.settings.get("run") or {}).get("date") or datetime.date(1970, 1, 1)
-    wanted = Wanted(
+    settings = ReportSettings(
         runs=runs,
         tokenizer=unit,
         traces=traces,
         bootstrap=Bootstrap(*bootstrap),
-        opens=_opens(scoring, tokenizer, own, date),
+        open_scorer=_opens(scoring, tokenizer, own, date),
         scored=scoring.questions,
     )
-    write(make(wanted, say), places)
+    write_report(make_report(settings, say), places)
     for path in places.values():
         say(f"wrote {path}")
 
@@ -105,7 +103,7 @@ def _tokenizer(given: str | None, own: str | None, say: Say) -> str | None:
 
 def _opens(
     scoring: Scoring, given: str | None, own: str | None, date: datetime.date
-) -> Opens | None:
+) -> OpenScorer | None:
     """Who scores, checked as far as it can be without being opened.
 
     Args:

@@ -1,18 +1,17 @@
-"""Reports of runs: read, compute, and show as a page, as Markdown, or as JSON.
+"""Reports about runs: their figures as HTML, Markdown or JSON, and their samples in a browser.
 
-    traces      samples that are shown whole, and failures
-    gather      reads a run's journal once, sample by sample, into what the analyses need
-    build       computes everything that a report says
-    document    what a report is made of, whatever shows it: sections, tables, charts
-    charts      charts as small pictures (SVG)
-    overview    sections: what the runs are, accounts, lengths
-    alike       sections: similarity, words, likelihood
-    manners     sections: style
-    sections    all sections, in order
-    numbers     a report as JSON
-    markdown    a report as Markdown
-    page        a report as one HTML file
-    make        the whole job, from runs to files
+    figures/    numbers, computed from samples
+    source      a run as a report reads it
+    scoring/    how likely the student finds the texts of a run
+    excerpts    samples that the page shows
+    report      all that a report says, as numbers: `Report`
+    document    sections, tables and charts, in any format
+    charts      charts as SVG
+    sections/   a report in words: its sections, in order
+    formats     a report as HTML, Markdown and JSON
+    job         from runs to files: `ReportSettings`, `make_report`, `write_report`
 
-Each imports only from those above it.
+    viewer/     `tessy view`: pages about each sample, served on this machine
+
+Each module imports only from those above it; `viewer` imports none of them.
 """

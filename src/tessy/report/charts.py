@@ -1,14 +1,13 @@
 """Charts as small SVG pictures: geometry here, drawing in `charts.svg.jinja`, colours in the page.
 
-No script, no font, no library comes with them. Colours are told apart by people with any kind of
-colour vision (Okabe and Ito, 2008), and marks differ in shape as well.
+They need no script, no font and no library. Colours can be told apart with any kind of colour
+vision (Okabe and Ito, 2008), and marks differ in shape as well.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -18,24 +17,19 @@ import numpy as np
 from markupsafe import Markup
 
 from tessy.report.document import Chart
-from tessy.report.figures.figures import Array
+from tessy.report.figures.intervals import Array
 from tessy.report.figures.lengths import Histogram
 from tessy.report.figures.similarity import Cloud
 
 WIDTH, HEIGHT = 480, 200
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 36
+INNER_WIDTH, INNER_HEIGHT = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+MARGIN = 8
+"""Between the axes of a scatter and the nearest point."""
 SHAPES = ("circle", "square", "triangle", "cross", "diamond", "ring")
 """Marks of a scatter, by run; the seventh run has the first one again."""
 MOST_POINTS = 1200
 """Points of one run that are drawn, evenly picked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A place on an axis, in the picture's units, and what stands there."""
-
-    at: float
-    label: str
 
 
 def histograms(title: str, unit: str, series: Mapping[str, Histogram]) -> Chart:
@@ -46,36 +40,41 @@ def histograms(title: str, unit: str, series: Mapping[str, Histogram]) -> Chart:
         unit: Of the lengths.
         series: By name; `student` and `teacher` have their own colours.
     """
-    there = {name: found for name, found in series.items() if found.counts}
-    width = next(iter(there.values())).width if there else 1
-    bins = max((len(found.counts) for found in there.values()), default=1)
-    most = max((max(_shares(found)) for found in there.values()), default=1.0)
-    step = (WIDTH - LEFT - RIGHT) / bins
-    bar = step * 0.86 / max(len(there), 1)
+    drawn = {name: found for name, found in series.items() if found.counts}
+    width = max((found.width for found in drawn.values()), default=1)
+    bins = max((len(found.counts) for found in drawn.values()), default=1)
+    most = max((max(found.counts) / sum(found.counts) for found in drawn.values()), default=1.0)
+    step = INNER_WIDTH / bins
+    bar = step * 0.86 / max(len(drawn), 1)
     bars = [
         {
-            "x": LEFT + place * step + step * 0.07 + number * bar,
-            "height": value / most * (HEIGHT - TOP - BOTTOM),
+            "x": LEFT + bin_ * step + step * 0.07 + number * bar,
+            "height": count / sum(found.counts) / most * INNER_HEIGHT,
             "kind": _kind(name, number),
-            "says": f"{name}: {_bin(place, bins, width)} {unit}: {count:,}",
+            "says": f"{name}: {_range(bin_, bins, width)} {unit}: {count:,}",
         }
-        for number, (name, found) in enumerate(there.items())
-        for place, (value, count) in enumerate(zip(_shares(found), found.counts, strict=True))
+        for number, (name, found) in enumerate(drawn.items())
+        for bin_, count in enumerate(found.counts)
         if count
-    ]
-    ticks = [
-        Tick(LEFT + place * step, f"{place * width:,}")
-        for place in range(0, bins + 1, max(1, math.ceil(bins / 6)))
     ]
     words = "; ".join(
         f"{name}: mean {found.mean:,.1f}, median {found.median:,.0f}, longest {found.longest:,}"
-        for name, found in there.items()
+        for name, found in drawn.items()
     )
-    heights = [Tick(HEIGHT - BOTTOM - part * (HEIGHT - TOP - BOTTOM), f"{part * most:.0%}")
-               for part in (0, 0.5, 1)]  # fmt: skip
-    names = [{"name": name, "kind": _kind(name, number)} for number, name in enumerate(there)]
     picture = _draw(
-        "bars", bars=bars, bar=bar, ticks=ticks, heights=heights, names=names, unit=unit
+        "bars",
+        bars=bars,
+        bar=bar,
+        ticks=[
+            {"at": LEFT + bin_ * step, "label": f"{bin_ * width:,}"}
+            for bin_ in range(0, bins + 1, math.ceil(bins / 6))
+        ],
+        heights=[
+            {"at": HEIGHT - BOTTOM - part * INNER_HEIGHT, "label": f"{part * most:.0%}"}
+            for part in (0, 0.5, 1)
+        ],
+        names=[{"name": name, "kind": _kind(name, number)} for number, name in enumerate(drawn)],
+        unit=unit,
     )
     return Chart(title, picture, words or "nothing to count")
 
@@ -84,12 +83,12 @@ def scatter(title: str, clouds: Mapping[str, Cloud], explained: Sequence[float])
     """Points of several runs on two axes, with the centroid of each."""
     every = np.vstack([cloud.points for cloud in clouds.values()])
     low, high = every.min(0), every.max(0)
-    span = np.where(high > low, high - low, 1.0)
+    scale = np.where(high > low, high - low, 1.0)
 
     def placed(points: Array) -> list[tuple[float, float]]:
-        unit = (points - low) / span
-        xs = LEFT + 8 + unit[:, 0] * (WIDTH - LEFT - RIGHT - 16)
-        ys = 2 * HEIGHT - BOTTOM - 8 - unit[:, 1] * (2 * HEIGHT - TOP - BOTTOM - 16)
+        unit = (points - low) / scale
+        xs = LEFT + MARGIN + unit[:, 0] * (INNER_WIDTH - 2 * MARGIN)
+        ys = 2 * HEIGHT - BOTTOM - MARGIN - unit[:, 1] * (INNER_HEIGHT + HEIGHT - 2 * MARGIN)
         return [(round(float(x), 1), round(float(y), 1)) for x, y in zip(xs, ys, strict=True)]
 
     groups = []
@@ -111,14 +110,10 @@ def scatter(title: str, clouds: Mapping[str, Cloud], explained: Sequence[float])
     return Chart(title, _draw("scatter", groups=groups, explained=explained), words)
 
 
-def _shares(found: Histogram) -> list[float]:
-    total = sum(found.counts)
-    return [count / total if total else 0.0 for count in found.counts]
-
-
-def _bin(place: int, bins: int, width: int) -> str:
-    start = place * width
-    if place == bins - 1:
+def _range(bin_: int, bins: int, width: int) -> str:
+    """The lengths of a bin, in words."""
+    start = bin_ * width
+    if bin_ == bins - 1:
         return f"{start:,} or more"
     return f"{start:,}" if width == 1 else f"{start:,} to {start + width - 1:,}"
 
@@ -136,6 +131,6 @@ def _template() -> jinja2.Template:
     return environment.from_string(source)
 
 
-def _draw(kind: str, **what: Any) -> Markup:
+def _draw(kind: str, **values: Any) -> Markup:
     size = {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "bottom": BOTTOM}
-    return Markup(_template().render(kind=kind, **size, top=TOP, **what))
+    return Markup(_template().render(kind=kind, top=TOP, **size, **values))

@@ -1,19 +1,19 @@
-"""What a report is made of, whatever shows it: sections with tables and charts.
+"""What a report is made of in any format: sections with tables and charts.
 
-A page and Markdown are two ways to show one document, so they cannot say different things.
-Texts are plain text: whoever shows them has to escape them.
+The HTML page and Markdown show the same document, so they can't say different things. Texts are
+plain text: each format escapes them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from tessy.report.figures.figures import Figure
-from tessy.report.traces import Shown
+from tessy.report.excerpts import Excerpt
+from tessy.report.figures.intervals import Interval
 
 NOTHING = "–"
 _LONG_CELL = 40
@@ -48,7 +48,7 @@ class Chart:
     Attributes:
         title: What it shows.
         picture: An SVG that is safe to put into a page.
-        words: The same in words, for whoever does not see it.
+        words: The same in words, for readers who do not see it.
     """
 
     title: str
@@ -76,7 +76,7 @@ class Section:
     notes: Sequence[str] = ()
     tables: Sequence[Table] = ()
     charts: Sequence[Chart] = ()
-    traces: Sequence[Shown] = field(default=())
+    traces: Sequence[Excerpt] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Document:
 
     Attributes:
         title: Its heading.
-        lead: What it is about, in a sentence.
+        lead: What it is about, in a sentence or two.
         sections: In order.
     """
 
@@ -97,23 +97,23 @@ class Document:
 # --- How numbers are written --------------------------------------------------------------------
 
 
-def decimal(figure: Figure, digits: int = 3) -> str:
-    """A figure with its interval: `0.898 (0.891–0.905)`."""
-    if math.isnan(figure.value):
+def decimal(number: Interval, digits: int = 3) -> str:
+    """A number with its interval: `0.898 (0.891–0.905)`."""
+    if math.isnan(number.value):
         return NOTHING
-    value, low, high = (f"{each:,.{digits}f}" for each in (figure.value, figure.low, figure.high))
-    if math.isnan(figure.low) or figure.low == figure.high:
+    value, low, high = (f"{each:,.{digits}f}" for each in (number.value, number.low, number.high))
+    if math.isnan(number.low) or number.low == number.high:
         return value
-    return f"{value} ({low}{' to ' if figure.low < 0 else '–'}{high})"
+    return f"{value} ({low}{' to ' if number.low < 0 else '–'}{high})"
 
 
-def percent(figure: Figure) -> str:
+def percent(share: Interval) -> str:
     """A share with its interval: `77.6% (76.9–78.4%)`."""
-    if math.isnan(figure.value):
+    if math.isnan(share.value):
         return NOTHING
-    if math.isnan(figure.low) or figure.low == figure.high:
-        return f"{figure.value:.1%}"
-    return f"{figure.value:.1%} ({100 * figure.low:.1f}–{figure.high:.1%})"
+    if math.isnan(share.low) or share.low == share.high:
+        return f"{share.value:.1%}"
+    return f"{share.value:.1%} ({100 * share.low:.1f}–{share.high:.1%})"
 
 
 def whole(number: float) -> str:
@@ -122,10 +122,16 @@ def whole(number: float) -> str:
 
 
 def share(part: float, of: float) -> str:
-    """A share without an interval."""
+    """A share without an interval: `77.6%`."""
     return f"{part / of:.1%}" if of else NOTHING
 
 
 def counted(words: Sequence[tuple[str, int]]) -> str:
-    """Words with how often they occur: `wait (12), so (7)`."""
+    """Words and how often each occurs: `wait (12), so (7)`."""
     return ", ".join(f"{word} ({count:,})" for word, count in words) or NOTHING
+
+
+def one_line(text: str, most: int = 100) -> str:
+    """The beginning of a text on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[:most] + "…"

@@ -158,16 +158,16 @@ def _compare(root: Path, job: Compare) -> dict[str, Any]:
 
     As `tessy report` computes them, on the questions that all methods answered.
     """
-    from tessy.report.make import Wanted, make
-    from tessy.report.scoring.weights import open_weights
+    from tessy.report.job import ReportSettings, make_report
+    from tessy.report.scoring import open_weights
 
     student = lab_folder(STUDENT)
-    report = make(
-        Wanted(
+    report = make_report(
+        ReportSettings(
             runs=[plan.folder(root, write) / "run" for write in job.writes],
             tokenizer=str(student),
             traces=0,
-            opens=lambda say: open_weights(student, None, DATE, say),
+            open_scorer=lambda say: open_weights(student, None, DATE, say),
             scored=SCORED,
         )
     )

@@ -1,14 +1,14 @@
-"""Analysis: numbers about finished runs. Pure computing; who reads and shows is elsewhere.
+"""Figures: numbers about finished runs, computed from their samples and nothing else.
 
-    figures     a figure with its bootstrap interval over questions
-    sample      a sample that ended, as the analyses want to see it
-    accounts    what a run came to: samples, tokens, requests, seconds
-    lengths     histograms
-    bags        how often each word or token occurs in each sample, sparse
+    intervals   ratios of sums, with bootstrap intervals over questions
+    sample      a sample that ended
+    accounts    samples, tokens, requests and seconds
+    lengths     histograms of responses and spans
+    words       how often each word occurs, sparse; frequent words, and words that differ
     similarity  TF-IDF cosines between runs, and their principal components
-    words       the most frequent words, and those whose frequency differs most
     likelihood  negative log-likelihood under the student, by author
-    style       hand-over words, what was discarded, forced words, the predictor's confidence
+    style       hand-over words, discarded text, forced spans, the predictor's confidence
 
-Each imports only from those above it. Arrays have a row for each sample or question.
+Each module imports only from those above it. A class named `…Counter` takes the samples of a run
+one at a time (`add`), so that no text is kept. Arrays have a row for each sample or question.
 """

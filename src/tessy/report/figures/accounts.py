@@ -1,12 +1,13 @@
-"""Accounts: what a run came to, in samples, tokens, requests and seconds.
+"""Accounts: samples, tokens, requests and seconds of a run.
 
-Tokens are each model's own, as its server counts them; the tokens of all the text that is read
-here are sums over both roles. *Kept* tokens stand in a response, *discarded* ones were rolled
-back; the tokens of a failed sample were generated for nothing, whichever they were.
+Tokens are each model's own, as its server counts them; tokens of a whole text are sums over both
+models. *Kept* tokens are in a response, *discarded* ones were rolled back. All tokens of a failed
+sample were generated in vain.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,20 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tessy.method.trajectory import Failure
-from tessy.report.figures.figures import Array, Bootstrap, Figure, by_group, ratios
-from tessy.report.figures.sample import Sample
-
-COLUMNS = (
-    *("student_tokens", "teacher_tokens", "student_discarded_tokens", "teacher_discarded_tokens"),
-    *("thinking_tokens", "answer_tokens", "turns", "hand_overs", "requests", "seconds", "samples"),
-)
-"""What is counted of each sample, in this order."""
+from tessy.report.figures.intervals import Array, Bootstrap, Interval, ratios
+from tessy.report.figures.sample import ReportSample
 
 _KEPT = ("student_tokens", "teacher_tokens")
 _DISCARDED = ("student_discarded_tokens", "teacher_discarded_tokens")
+_GENERATED = (*_KEPT, *_DISCARDED)
+_STATS = (*_GENERATED, "thinking_tokens", "answer_tokens", "turns", "hand_overs")
+COLUMNS = (*_STATS, "requests", "seconds", "samples")
+"""What is counted of each sample, in this order."""
+
 RATIOS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "teacher_share": (("teacher_tokens",), _KEPT),
-    "discarded_share": (_DISCARDED, (*_KEPT, *_DISCARDED)),
+    "discarded_share": (_DISCARDED, _GENERATED),
     "tokens_a_sample": (_KEPT, ("samples",)),
     "thinking_tokens_a_sample": (("thinking_tokens",), ("samples",)),
     "answer_tokens_a_sample": (("answer_tokens",), ("samples",)),
@@ -38,7 +38,7 @@ RATIOS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "requests_a_sample": (("requests",), ("samples",)),
     "seconds_a_sample": (("seconds",), ("samples",)),
 }
-"""Figures as ratios of sums of columns: what is above the line, and below."""
+"""Ratios of sums of columns: those above the line, and those below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +51,27 @@ class Totals:
     """
 
     sums: Mapping[str, float]
-    figures: Mapping[str, Figure]
+    figures: Mapping[str, Interval]
+
+    @property
+    def generated(self) -> float:
+        """All tokens, kept or discarded."""
+        return sum(self.sums[name] for name in _GENERATED)
 
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """What a run came to.
+    """The accounts of a run.
 
     Attributes:
         ended: Samples that ended: finished and failed ones.
         failed: Failed ones by reason, most frequent first.
-        finished: Of the finished samples.
-        lost: Of the failed ones.
-        all: Of both.
+        finished: Totals of the finished samples.
+        lost: Totals of the failed ones.
+        all: Totals of both.
         lost_share: Share of all generated tokens that went into failed samples.
         cut_off: Finished samples whose thinking was closed at its limit.
-        set_aside: Drafts that were written and not taken, by why.
+        rejected: Drafts that were written and rejected, by why.
     """
 
     ended: int
@@ -76,92 +81,74 @@ class Accounts:
     all: Totals
     lost_share: float
     cut_off: int
-    set_aside: Mapping[str, int]
+    rejected: Mapping[str, int]
 
 
 @dataclass(slots=True)
-class Ledger:
-    """Takes down the numbers of each sample.
+class AccountsCounter:
+    """Adds up the numbers of a run's samples.
 
     Attributes:
         questions: The key of each sample's question, in the order of the samples.
-        failures: Why each failed; None for the finished ones.
+        failures: Why each sample failed; None for finished ones.
     """
 
     questions: list[bytes] = field(default_factory=list)
     failures: list[Failure | None] = field(default_factory=list)
     _rows: list[list[float]] = field(default_factory=list)
     _cut_off: int = 0
-    _set_aside: Counter[str] = field(default_factory=Counter)
+    _rejected: Counter[str] = field(default_factory=Counter)
 
-    def add(self, sample: Sample) -> None:
-        """Take down a sample."""
+    def add(self, sample: ReportSample) -> None:
+        """Count a sample."""
         stats = sample.stats
         self.questions.append(sample.question)
         self.failures.append(sample.failure)
-        counted = [float(stats[name]) for name in COLUMNS[:8]]
+        counted = [float(stats[name]) for name in _STATS]
         self._rows.append([*counted, float(sample.requests), sample.seconds, 1.0])
         self._cut_off += sample.failure is None and bool(stats["thinking_cut_off"])
-        self._set_aside.update(str(d.get("why", "?")) for d in sample.trace.get("drafts") or ())
-
-    @property
-    def table(self) -> Array:
-        """Shape (samples, columns)."""
-        return np.array(self._rows, dtype=float).reshape(-1, len(COLUMNS))
+        self._rejected.update(draft.get("why", "?") for draft in sample.trace.get("drafts") or ())
 
     def accounts(self, bootstrap: Bootstrap) -> Accounts:
-        """What it all comes to."""
-        bad = np.array([failure is not None for failure in self.failures], bool)
+        """The accounts of all samples."""
+        failed = np.array([failure is not None for failure in self.failures], bool)
         reasons = Counter(failure.value for failure in self.failures if failure)
-        everything = totals(self.table, self.questions, bootstrap)
-        lost = totals(self.table[bad], _only(self.questions, bad), bootstrap)
-        finished = totals(self.table[~bad], _only(self.questions, ~bad), bootstrap)
-        spent = _generated(everything)
+        everything = self._totals(np.ones_like(failed), bootstrap)
+        lost = self._totals(failed, bootstrap)
         return Accounts(
             ended=len(self.failures),
             failed=dict(reasons.most_common()),
-            finished=finished,
+            finished=self._totals(~failed, bootstrap),
             lost=lost,
             all=everything,
-            lost_share=_generated(lost) / spent if spent else float("nan"),
+            lost_share=lost.generated / everything.generated if everything.generated else math.nan,
             cut_off=self._cut_off,
-            set_aside=dict(self._set_aside.most_common()),
+            rejected=dict(self._rejected.most_common()),
         )
 
     def finished_on(self, questions: Sequence[bytes], bootstrap: Bootstrap) -> Totals:
         """Totals of the finished samples of some questions."""
         wanted = set(questions)
         pairs = zip(self.questions, self.failures, strict=True)
-        chosen = np.array([not bad and key in wanted for key, bad in pairs], bool)
-        return totals(self.table[chosen], _only(self.questions, chosen), bootstrap)
+        chosen = np.array([failure is None and key in wanted for key, failure in pairs], bool)
+        return self._totals(chosen, bootstrap)
+
+    def _totals(self, chosen: NDArray[np.bool_], bootstrap: Bootstrap) -> Totals:
+        """Totals of the samples that a mask of shape (samples,) chooses."""
+        table = np.array(self._rows, dtype=float).reshape(-1, len(COLUMNS))[chosen]
+        questions = [key for key, wanted in zip(self.questions, chosen, strict=True) if wanted]
+        above, below = (
+            np.stack([_sum(table, names[side]) for names in RATIOS.values()], axis=1)
+            for side in (0, 1)
+        )
+        figures = ratios(above, below, questions, bootstrap)
+        return Totals(
+            sums=dict(zip(COLUMNS, map(float, table.sum(0)), strict=True)),
+            figures=dict(zip(RATIOS, figures, strict=True)),
+        )
 
 
-def totals(table: Array, questions: Sequence[bytes], bootstrap: Bootstrap) -> Totals:
-    """Sums and ratios of samples; intervals over their questions.
-
-    Args:
-        table: Shape (samples, columns), see `COLUMNS`.
-        questions: The key of each row's question.
-        bootstrap: How intervals are made.
-    """
-    places = {key: place for place, key in enumerate(dict.fromkeys(questions))}
-    groups = np.array([places[key] for key in questions], np.intp)
-    grouped = by_group(table, groups, len(places))
-
-    def columns(names: tuple[str, ...]) -> Array:
-        total: Array = grouped[:, [COLUMNS.index(name) for name in names]].sum(1)
-        return total
-
-    above = np.stack([columns(pair[0]) for pair in RATIOS.values()], axis=1)
-    below = np.stack([columns(pair[1]) for pair in RATIOS.values()], axis=1)
-    figures = dict(zip(RATIOS, ratios(above, below, bootstrap), strict=True))
-    sums = dict(zip(COLUMNS, map(float, table.sum(0)), strict=True))
-    return Totals(sums, figures)
-
-
-def _generated(found: Totals) -> float:
-    return sum(found.sums[name] for name in (*_KEPT, *_DISCARDED))
-
-
-def _only(keys: Sequence[bytes], chosen: NDArray[np.bool_]) -> list[bytes]:
-    return [key for key, wanted in zip(keys, chosen, strict=True) if wanted]
+def _sum(table: Array, names: Sequence[str]) -> Array:
+    """The sum of some columns, shape (samples,)."""
+    total: Array = table[:, [COLUMNS.index(name) for name in names]].sum(1)
+    return total

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tessy.report.figures.figures import Bootstrap, Figure, by_group, ratios
+from tessy.report.figures.intervals import Bootstrap, Interval, ratios
 
 AUTHORS = ("all", "student", "teacher", "answer")
-"""All of a response but its markers; the thinking by author; the answer, whoever wrote it."""
+"""All of a response but its markers; the thinking by author; the answer, by either author."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
-    """Of one sample.
+class LikelihoodSums:
+    """The likelihood of one sample.
 
     Attributes:
-        nll: Sums of negative log-likelihoods, by what `AUTHORS` names.
+        nll: Sums of negative log-likelihoods, by `AUTHORS`.
         tokens: Over how many tokens.
     """
 
@@ -32,42 +32,42 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Likelihood:
-    """Of a run.
+    """The likelihood of a run.
 
     Attributes:
-        samples: That were scored.
-        left_out: That could not be, by why.
-        nll: Mean negative log-likelihood per token, by what `AUTHORS` names.
+        samples: How many were scored.
+        left_out: How many could not be, by why.
+        nll: Mean negative log-likelihood per token, by `AUTHORS`.
         tokens: Over how many tokens.
     """
 
     samples: int
     left_out: Mapping[str, int]
-    nll: Mapping[str, Figure]
+    nll: Mapping[str, Interval]
     tokens: Mapping[str, int]
 
 
 def likelihood(
-    scored: Sequence[tuple[bytes, Sums]], left_out: Mapping[str, int], bootstrap: Bootstrap
+    scored: Sequence[tuple[bytes, LikelihoodSums]],
+    left_out: Mapping[str, int],
+    bootstrap: Bootstrap,
 ) -> Likelihood:
-    """Bring the scores of a run's samples together.
+    """Add up the scores of a run's samples.
 
     Args:
         scored: Each sample's question and sums.
-        left_out: Samples without, by why.
+        left_out: How many samples have no score, by why.
         bootstrap: How intervals are made.
     """
-    places = {key: place for place, key in enumerate(dict.fromkeys(key for key, _ in scored))}
-    groups = np.array([places[key] for key, _ in scored], np.intp)
+    shape = (len(scored), len(AUTHORS))
     above = np.array([[sums.nll[name] for name in AUTHORS] for _, sums in scored], float)
     below = np.array([[sums.tokens[name] for name in AUTHORS] for _, sums in scored], float)
-    above, below = above.reshape(-1, len(AUTHORS)), below.reshape(-1, len(AUTHORS))
-    figures = ratios(
-        by_group(above, groups, len(places)), by_group(below, groups, len(places)), bootstrap
-    )
+    questions = [key for key, _ in scored]
+    means = ratios(above.reshape(shape), below.reshape(shape), questions, bootstrap)
+    tokens = below.reshape(shape).sum(0)
     return Likelihood(
         samples=len(scored),
         left_out=dict(left_out),
-        nll=dict(zip(AUTHORS, figures, strict=True)),
-        tokens={name: int(count) for name, count in zip(AUTHORS, below.sum(0), strict=True)},
+        nll=dict(zip(AUTHORS, means, strict=True)),
+        tokens={name: int(count) for name, count in zip(AUTHORS, tokens, strict=True)},
     )

@@ -1,4 +1,4 @@
-"""A sample that ended, as the analyses want to see it: read once, from what the journal holds."""
+"""A sample that ended, as the figures need it: read from an entry of the journal."""
 
 from __future__ import annotations
 
@@ -11,44 +11,42 @@ import orjson
 
 from tessy.data.record import THINK_OPEN
 from tessy.method.trajectory import Failure, Part, Role
+from tessy.runs.reader import EndedSample
 
 
-class Stretch(NamedTuple):
-    """A span of a response: an author's text in one part of it.
+class AuthoredText(NamedTuple):
+    """The text of one span of a response.
 
     Attributes:
         role: Who wrote it.
         part: Thinking or answer.
-        start: Offset of the first character in the content.
-        end: Offset behind the last.
-        forced: Kept for Progress.
+        text: What it says.
+        forced: It was kept for *Progress*.
     """
 
     role: Role
     part: Part
-    start: int
-    end: int
+    text: str
     forced: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class ReportSample:
     """A sample that ended.
 
     Attributes:
         id: Unique in its run.
-        question: What was asked, as a key that is the same in every run of the same questions.
+        question: A key of the question, the same in every run of the same questions.
         failure: Why it failed; None if it finished.
         detail: What exactly went wrong.
         messages: The question's.
         content: The assistant's content; of a failed sample, as far as it came.
-        spans: Who wrote which characters of it, as in a record.
-        stretches: The same; markers are left out.
+        spans: Who wrote which characters of the content, as in a record.
+        texts: The texts of the spans, without markers.
         stats: The record's.
         trace: The journal's.
-        seconds: Spent on it.
+        seconds: Time spent on it.
         requests: Calls to models.
-        method: How it was written; empty if the record does not say.
         models: Names by role, and the predictors'.
     """
 
@@ -59,18 +57,45 @@ class Sample:
     messages: tuple[Mapping[str, str], ...]
     content: str
     spans: Sequence[dict[str, Any]]
-    stretches: tuple[Stretch, ...]
+    texts: tuple[AuthoredText, ...]
     stats: Mapping[str, Any]
     trace: Mapping[str, Any]
     seconds: float
     requests: int
-    method: str
     models: Mapping[str, str]
 
-    def texts(self) -> Iterator[tuple[Stretch, str]]:
-        """Each stretch with its text."""
-        for stretch in self.stretches:
-            yield stretch, self.content[stretch.start : stretch.end]
+    @classmethod
+    def read(cls, entry: EndedSample, *, several: bool) -> ReportSample:
+        """Read a sample.
+
+        Args:
+            entry: What the journal holds of it.
+            several: The run has several samples of a question, so ids end in `#0`, `#1`, …
+
+        Raises:
+            KeyError: The record lacks a field; likewise TypeError and ValueError if one is wrong.
+        """
+        record = orjson.loads(entry.record)
+        if entry.failure is None:
+            *messages, response = record["messages"]
+            content, detail = response["content"], ""
+        else:
+            messages, content, detail = record["messages"], record["content"], record["detail"]
+        return cls(
+            id=entry.id,
+            question=_key(entry.id.rsplit("#", 1)[0] if several else entry.id, messages),
+            failure=entry.failure,
+            detail=detail,
+            messages=tuple(messages),
+            content=content,
+            spans=record["spans"],
+            texts=tuple(_texts(content, record["spans"])),
+            stats=record["stats"],
+            trace=entry.trace,
+            seconds=entry.seconds,
+            requests=entry.requests,
+            models=record.get("models") or {},
+        )
 
     @property
     def prompt(self) -> str:
@@ -79,62 +104,17 @@ class Sample:
         return asked[-1] if asked else ""
 
 
-def sample(
-    sample_id: str,
-    failure: Failure | None,
-    record: bytes,
-    trace: Mapping[str, Any],
-    *,
-    seconds: float,
-    requests: int,
-    several: bool,
-) -> Sample:
-    """Read a sample.
-
-    Args:
-        sample_id: Its id.
-        failure: Why it failed, if it did.
-        record: A line of dataset.jsonl or failures.jsonl.
-        trace: What the record leaves out.
-        seconds: Spent on it.
-        requests: Calls to models.
-        several: The run has several samples of a question, so ids end in `#0`, `#1`, …
-    """
-    made = orjson.loads(record)
-    messages = made["messages"] if failure else made["messages"][:-1]
-    content = made["content"] if failure else made["messages"][-1]["content"]
-    base = sample_id.rsplit("#", 1)[0] if several else sample_id
-    return Sample(
-        id=sample_id,
-        question=_key(base, messages),
-        failure=failure,
-        detail=made["detail"] if failure else "",
-        messages=tuple(messages),
-        content=content,
-        spans=made["spans"],
-        stretches=tuple(_stretches(made["spans"])),
-        stats=made["stats"],
-        trace=trace,
-        seconds=seconds,
-        requests=requests,
-        method=made.get("method") or "",
-        models=made.get("models") or {},
-    )
+def _key(question_id: str, messages: list[Any]) -> bytes:
+    """An id alone is not enough: questions without ids are numbered, so files share their ids."""
+    return hashlib.blake2b(orjson.dumps([question_id, messages]), digest_size=16).digest()
 
 
-def _key(base: str, messages: list[Any]) -> bytes:
-    """The id alone is not enough: without ids of their own, any two files' questions share them."""
-    return hashlib.blake2b(orjson.dumps([base, messages]), digest_size=16).digest()
-
-
-_ROLES = {role.value: role for role in Role}
-
-
-def _stretches(spans: list[Any]) -> Iterator[Stretch]:
-    """Spans with their part: the second marker, `</think>`, is where the answer begins."""
+def _texts(content: str, spans: Sequence[dict[str, Any]]) -> Iterator[AuthoredText]:
+    """The answer begins after the second marker, `</think>`."""
     part = Part.THINKING
     for span in spans:
+        start, end = span["start"], span["end"]
         if span["role"] != "format":
-            yield Stretch(_ROLES[span["role"]], part, span["start"], span["end"], span["forced"])
-        elif span["start"] >= len(THINK_OPEN):
+            yield AuthoredText(Role(span["role"]), part, content[start:end], span["forced"])
+        elif start >= len(THINK_OPEN):
             part = Part.ANSWER

@@ -1,9 +1,9 @@
-"""Style: at which words the pen changes hands, what was discarded, what Progress forced.
+"""Style: at which words a model hands over, what was discarded, what *Progress* forced.
 
-The journal keeps text that was discarded with its author and its place. In the thinking a
-student's was discarded as capability and a teacher's as style; a whole answer is discarded
-when it can't be kept. Confidence is that of the predictor at the boundaries that it found, where
-the journal has it (`confidence`: pairs of offset and probability).
+The journal keeps discarded text with its author and its place. In the thinking, a student's text
+was discarded as capability and a teacher's as style; a whole answer is discarded when it can't be
+kept. Confidence is that of the predictor at the boundaries it found, where the journal has it
+(`confidence`: pairs of offset and probability).
 """
 
 from __future__ import annotations
@@ -12,14 +12,19 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 
 from tessy.method.trajectory import Part, Role
-from tessy.report.figures.bags import WORD
-from tessy.report.figures.sample import Sample
+from tessy.report.figures.sample import ReportSample
+from tessy.report.figures.words import WORD
 
 BINS = 10
 """Of the confidence, from 0 to 1."""
 _MOST = 15
+"""Words that are named."""
+
+Top = tuple[tuple[str, int], ...]
+"""The most frequent words and how often each occurs."""
 
 
 class Why(StrEnum):
@@ -31,23 +36,23 @@ class Why(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Discarded:
-    """Text of one kind that was discarded.
+class DiscardedText:
+    """Text that was discarded for one reason.
 
     Attributes:
         times: How often.
-        words: How many words of it.
-        first: The most frequent first words, which the predictor called the other kind.
+        words: How many words.
+        first: The most frequent first words: those that the predictor called the other kind.
     """
 
     times: int
     words: int
-    first: tuple[tuple[str, int], ...]
+    first: Top
 
 
 @dataclass(frozen=True, slots=True)
-class Forced:
-    """Spans that Progress forced.
+class ForcedSpans:
+    """Spans that *Progress* forced.
 
     Attributes:
         spans: How many.
@@ -57,17 +62,17 @@ class Forced:
 
     spans: int
     samples: int
-    words: tuple[tuple[str, int], ...]
+    words: Top
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """What is told of a run's style.
+    """The style of a run.
 
     Attributes:
         samples: Finished and failed ones.
         opening: The words with which an author takes over in the thinking, by author.
-        closing: The words before it hands over.
+        closing: The words before an author hands over, by author.
         discarded: By why.
         forced: By author.
         confidence: Boundaries by the predictor's probability, in `BINS` bins; None if the
@@ -76,77 +81,69 @@ class Style:
     """
 
     samples: int
-    opening: Mapping[Role, tuple[tuple[str, int], ...]]
-    closing: Mapping[Role, tuple[tuple[str, int], ...]]
-    discarded: Mapping[Why, Discarded]
-    forced: Mapping[Role, Forced]
+    opening: Mapping[Role, Top]
+    closing: Mapping[Role, Top]
+    discarded: Mapping[Why, DiscardedText]
+    forced: Mapping[Role, ForcedSpans]
     confidence: tuple[int, ...] | None
     mean_confidence: float | None
 
 
-def _counters() -> dict[Role, Counter[str]]:
+def _by_role() -> dict[Role, Counter[str]]:
     return {role: Counter() for role in Role}
 
 
 @dataclass(slots=True)
-class StyleCounts:
-    """Takes down the style of each sample."""
+class StyleCounter:
+    """Counts the style of a run's samples."""
 
     samples: int = 0
-    _opening: dict[Role, Counter[str]] = field(default_factory=_counters)
-    _closing: dict[Role, Counter[str]] = field(default_factory=_counters)
-    _forced: dict[Role, Counter[str]] = field(default_factory=_counters)
+    _opening: dict[Role, Counter[str]] = field(default_factory=_by_role)
+    _closing: dict[Role, Counter[str]] = field(default_factory=_by_role)
+    _forced: dict[Role, Counter[str]] = field(default_factory=_by_role)
     _with_forced: Counter[Role] = field(default_factory=Counter)
     _discarded: dict[Why, Counter[str]] = field(default_factory=lambda: {w: Counter() for w in Why})
     _discarded_words: Counter[Why] = field(default_factory=Counter)
     _bins: list[int] = field(default_factory=lambda: [0] * BINS)
-    _sure: float = 0.0
+    _confidence: float = 0.0
 
-    def add(self, sample: Sample) -> None:
-        """Take down a sample."""
+    def add(self, sample: ReportSample) -> None:
+        """Count a sample."""
         self.samples += 1
-        self._hand_overs(sample)
-        for role in {stretch.role for stretch in sample.stretches if stretch.forced}:
-            self._with_forced[role] += 1
-        for stretch, text in sample.texts():
-            if stretch.forced:
-                self._forced[stretch.role][text.strip().lower()] += 1
+        thinking = [each for each in sample.texts if each.part is Part.THINKING]
+        for before, after in pairwise(thinking):
+            if before.role is not after.role:
+                self._closing[before.role][_last_word(before.text)] += 1
+                self._opening[after.role][_first_word(after.text)] += 1
+        forced = [each for each in sample.texts if each.forced]
+        self._with_forced.update({each.role for each in forced})
+        for each in forced:
+            self._forced[each.role][each.text.strip().lower()] += 1
         for discard in sample.trace.get("discards") or ():
             why = _why(discard["role"], discard["part"])
-            self._discarded[why][_first(discard["text"])] += 1
+            self._discarded[why][_first_word(discard["text"])] += 1
             self._discarded_words[why] += len(discard["text"].split())
-        for _, sure in sample.trace.get("confidence") or ():
-            self._bins[min(int(sure * BINS), BINS - 1)] += 1
-            self._sure += sure
-
-    def _hand_overs(self, sample: Sample) -> None:
-        before: Role | None = None
-        last = ""
-        for stretch, text in sample.texts():
-            if stretch.part is not Part.THINKING:
-                break
-            if before is not None and stretch.role is not before:
-                self._opening[stretch.role][_first(text)] += 1
-                self._closing[before][_last(last)] += 1
-            before, last = stretch.role, text
+        for _, probability in sample.trace.get("confidence") or ():
+            self._bins[min(int(probability * BINS), BINS - 1)] += 1
+            self._confidence += probability
 
     def style(self) -> Style:
-        """What it all comes to."""
+        """The style of all samples."""
         boundaries = sum(self._bins)
         return Style(
             samples=self.samples,
-            opening={role: _top(self._opening[role]) for role in Role},
-            closing={role: _top(self._closing[role]) for role in Role},
+            opening={role: _top(words) for role, words in self._opening.items()},
+            closing={role: _top(words) for role, words in self._closing.items()},
             discarded={
-                why: Discarded(counted.total(), self._discarded_words[why], _top(counted))
-                for why, counted in self._discarded.items()
+                why: DiscardedText(words.total(), self._discarded_words[why], _top(words))
+                for why, words in self._discarded.items()
             },
             forced={
-                role: Forced(counted.total(), self._with_forced[role], _top(counted))
-                for role, counted in self._forced.items()
+                role: ForcedSpans(texts.total(), self._with_forced[role], _top(texts))
+                for role, texts in self._forced.items()
             },
             confidence=tuple(self._bins) if boundaries else None,
-            mean_confidence=self._sure / boundaries if boundaries else None,
+            mean_confidence=self._confidence / boundaries if boundaries else None,
         )
 
 
@@ -156,20 +153,20 @@ def _why(role: str, part: str) -> Why:
     return Why.CAPABILITY if role == Role.STUDENT else Why.STYLE
 
 
-def _first(text: str) -> str:
-    """The first word; of text without any letter or digit, what stands there instead."""
+def _first_word(text: str) -> str:
+    """The first word in lower case; of text without letters and digits, its first characters."""
     if found := WORD.search(text):
         return found[0].lower()
     return "".join(text.split(maxsplit=1)[:1])
 
 
-def _last(text: str) -> str:
+def _last_word(text: str) -> str:
     """The last word, likewise."""
     end = "".join(text.rsplit(maxsplit=1)[-1:])
     found = WORD.findall(end)
     return found[-1].lower() if found else end
 
 
-def _top(counted: Counter[str]) -> tuple[tuple[str, int], ...]:
-    found = sorted(((w, n) for w, n in counted.items() if w), key=lambda pair: (-pair[1], pair[0]))
-    return tuple(found[:_MOST])
+def _top(counts: Counter[str]) -> Top:
+    named = ((word, count) for word, count in counts.items() if word)
+    return tuple(sorted(named, key=lambda each: (-each[1], each[0]))[:_MOST])

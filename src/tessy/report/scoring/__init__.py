@@ -1,11 +1,14 @@
 """Scoring: how likely the student finds what a run wrote.
 
-    prompt      a sample as token ids of the student's, each with its author
-    scorer      what a scorer is
-    store       scores of a run, kept in its folder
-    server      a scorer: the student's server
-    weights     a scorer: the student's weights, with transformers
-    score       scores runs: what is not there yet, so many at once
+    tokens    a sample as token ids of the student's, each with its author
+    scorers   `TextScorer`: the student's server, or its weights with transformers
+    store     the scores of a run, kept in its folder
+    score     scores runs: what has no score yet, many samples at once
 
-Each imports only from those above it.
+Each module imports only from those above it.
 """
+
+from tessy.report.scoring.score import RunScores, score_runs
+from tessy.report.scoring.scorers import OpenScorer, TextScorer, open_server, open_weights
+
+__all__ = ["OpenScorer", "RunScores", "TextScorer", "open_server", "open_weights", "score_runs"]

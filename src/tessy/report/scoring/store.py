@@ -1,22 +1,23 @@
-"""Scores of a run, kept in its folder as `scores.sqlite`, so that nothing is scored twice.
+"""Scores of a run, kept in its folder as `scores.sqlite`, so that no sample is scored twice.
 
-A score belongs to a text and a scorer: a sample that is written anew has another text, and so no
-score. Whatever was scored is on disk at once; Ctrl-C loses only what is under way.
+A score belongs to a text and a scorer: a sample that was written again has another text, and so
+no score. Each score is on disk at once; Ctrl-C loses only what is under way.
 """
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import orjson
 
 from tessy.errors import JournalError
-from tessy.report.figures.likelihood import Sums
-from tessy.report.figures.sample import Sample
+from tessy.report.figures.likelihood import LikelihoodSums
+from tessy.report.figures.sample import ReportSample
 
 FILE = "scores.sqlite"
 _SCHEMA = """
@@ -30,8 +31,9 @@ create table if not exists scores (
 """
 
 
-class Store:
-    """The scores of one run by one scorer.
+@contextmanager
+def open_scores(folder: Path, scorer: str) -> Iterator[ScoreStore]:
+    """Open the scores of a run, of one scorer.
 
     Args:
         folder: The run's.
@@ -40,49 +42,42 @@ class Store:
     Raises:
         JournalError: They can't be read or written.
     """
+    path = folder / FILE
+    try:
+        with closing(sqlite3.connect(path.absolute(), isolation_level=None)) as connection:
+            connection.execute("pragma journal_mode = wal")
+            connection.execute("pragma synchronous = normal")
+            connection.executescript(_SCHEMA)
+            yield ScoreStore(connection, scorer)
+    except sqlite3.Error as error:
+        raise JournalError(
+            f"{path}: {error}", hint="scores are kept there: make the folder writable"
+        ) from error
 
-    def __init__(self, folder: Path, scorer: str) -> None:
-        self._path, self._scorer = folder / FILE, scorer
-        try:
-            self._connection = sqlite3.connect(self._path.absolute(), isolation_level=None)
-            self._connection.execute("pragma journal_mode = wal")
-            self._connection.execute("pragma synchronous = normal")
-            self._connection.executescript(_SCHEMA)
-        except sqlite3.Error as error:
-            raise JournalError(
-                f"{self._path}: {error}", hint="scores are kept there: make the folder writable"
-            ) from None
 
-    def __enter__(self) -> Self:
-        return self
+@dataclass(frozen=True, slots=True)
+class ScoreStore:
+    """The scores of one run by one scorer."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._connection.close()
-        if isinstance(error, sqlite3.Error):
-            raise JournalError(f"{self._path}: {error}") from error
+    _connection: sqlite3.Connection
+    _scorer: str
 
-    def get(self, sample: Sample) -> Sums | None:
+    def get(self, sample: ReportSample) -> LikelihoodSums | None:
         """The score of a sample, if there is one."""
         row = self._connection.execute(
-            "select sums from scores where text = ? and scorer = ?", (digest(sample), self._scorer)
+            "select sums from scores where text = ? and scorer = ?", (_digest(sample), self._scorer)
         ).fetchone()
-        return Sums(**orjson.loads(row[0])) if row else None
+        return LikelihoodSums(**orjson.loads(row[0])) if row else None
 
-    def put(self, sample: Sample, found: Sums) -> None:
-        """Keep a score."""
-        sums = orjson.dumps({"nll": found.nll, "tokens": found.tokens})
+    def put(self, sample: ReportSample, sums: LikelihoodSums) -> None:
+        """Keep the score of a sample."""
         self._connection.execute(
             "insert or replace into scores values (?, ?, ?, ?)",
-            (digest(sample), self._scorer, sample.id, sums),
+            (_digest(sample), self._scorer, sample.id, orjson.dumps(asdict(sums))),
         )
 
 
-def digest(sample: Sample) -> bytes:
-    """What stands for a sample's text and its authors."""
-    what = [list(sample.messages), sample.content, list(sample.spans)]
-    return hashlib.blake2b(orjson.dumps(what), digest_size=20).digest()
+def _digest(sample: ReportSample) -> bytes:
+    """Stands for a sample's text and its authors."""
+    text = [list(sample.messages), sample.content, list(sample.spans)]
+    return hashlib.blake2b(orjson.dumps(text), digest_size=20).digest()

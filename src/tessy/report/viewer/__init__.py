@@ -1,15 +1,13 @@
-"""`tessy view`: a run's samples as pages for a browser on the same machine.
+"""`tessy view`: pages about a run's samples for a browser on the same machine.
 
-    filters     what a list shows, from a query string and back
-    facts       what the index keeps of a sample
-    index       the side index: a small file beside the journal's gigabytes
-    search      asks it
-    follow      keeps it in step with the journal, and tells who watches
-    trace       one sample, as its page shows it
-    pages       renders pages
-    guard       who may ask, and what a browser may do with the answer
-    handlers    what each address answers
-    server      serves them
+    filters    which samples a list shows, from a query string and back
+    index      a small file with what lists and filters need of each sample, and their words
+    search     asks the index
+    updates    keeps the index up to date while the run goes on
+    sample     one sample, as its page shows it
+    pages      renders pages
+    access     which requests are answered, and what a browser may do with the answers
+    server     what each address answers, and the server: `serving`
 
-Each imports only from those above it. The journal is only ever read.
+Each module imports only from those above it. The journal is only ever read.
 """

@@ -1,10 +1,10 @@
-"""What a list of samples shows: from a query string and back. Pure."""
+"""Which samples a list shows: from a query string and back. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from urllib.parse import urlencode
 
@@ -13,24 +13,24 @@ from tessy.method.trajectory import Failure
 
 
 class Status(StrEnum):
-    """How a sample stands; a failure's reason (`Failure`) may be asked for too."""
+    """The state of a sample; lists can be filtered by a failure's reason (`Failure`), too."""
 
     FINISHED = "finished"
     """It is in the data set."""
     FAILED = "failed"
-    """It failed, whatever the reason."""
+    """It failed, for any reason."""
     RUNNING = "running"
     """It is under way, or a run that stopped left it so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which samples are wanted; what is None or empty asks for nothing.
+    """Which samples to show; None or an empty text excludes nothing.
 
     Attributes:
         id: A part of the id.
-        text: Words that question and response hold, all of them, each by its beginning.
-        status: How it stands.
+        text: Words, all of them in question or response, each given by its beginning.
+        status: The sample's state, or why it failed.
         share_least: Least teacher share, in percent.
         share_most: Greatest teacher share, in percent.
         tokens_least: Least tokens kept.
@@ -47,7 +47,7 @@ class Filter:
 
     @classmethod
     def parse(cls, query: Mapping[str, str]) -> Filter:
-        """Read a query string; keys that are no filter's are left alone.
+        """Read a query string; other keys are left alone.
 
         Raises:
             InputError: A value makes no sense.
@@ -63,16 +63,15 @@ class Filter:
         )
 
     @property
-    def knows_endings(self) -> bool:
+    def needs_end(self) -> bool:
         """Whether it asks for what only a sample that ended has."""
         asked = (self.share_least, self.share_most, self.tokens_least, self.tokens_most)
         return bool(self.text) or any(value is not None for value in asked)
 
     def query(self, **more: str | int | None) -> str:
-        """A query string that asks for the same, and for more; empty if nothing is asked for."""
-        own = {field.name: getattr(self, field.name) for field in fields(self)}
-        pairs = {**own, **more}
-        return urlencode({k: _plain(v) for k, v in pairs.items() if v is not None and v != ""})
+        """A query string for this filter and more; empty if it would exclude nothing."""
+        pairs = {**asdict(self), **more}
+        return urlencode({k: _typed(v) for k, v in pairs.items() if v is not None and v != ""})
 
 
 def page_number(query: Mapping[str, str]) -> int:
@@ -87,7 +86,8 @@ def page_number(query: Mapping[str, str]) -> int:
     return page or 1
 
 
-def _plain(value: object) -> str:
+def _typed(value: object) -> str:
+    """A value as a user would type it."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

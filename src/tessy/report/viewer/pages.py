@@ -1,11 +1,10 @@
-"""Renders pages. Whatever they show is escaped, and control characters become pictures.
+"""Renders pages. All values are escaped, and control characters become pictures.
 
-Both happen for every value by itself (`autoescape`, `finalize`), so no template can forget it.
+Both happen for every value (`autoescape`, `finalize`), so no template can forget it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -14,83 +13,18 @@ from markupsafe import Markup
 
 from tessy.method.trajectory import Failure
 from tessy.printable import visible
-from tessy.report.viewer.filters import Filter, Status
-from tessy.report.viewer.follow import State
-from tessy.report.viewer.search import PAGE, Listed, Neighbours
-from tessy.report.viewer.trace import Trace
+from tessy.report.viewer.filters import Status
 from tessy.runs.progress import duration, percent
-from tessy.runs.reader import UnfinishedSample
 
 
-def samples(
-    run: str,
-    method: str | None,
-    state: State,
-    wanted: Filter,
-    page: int,
-    listed: Listed,
-    under_way: Sequence[UnfinishedSample],
-    statuses: dict[str, int],
-) -> str:
-    """The list.
+def render(name: str, /, **values: Any) -> str:
+    """A page.
 
     Args:
-        run: The run's folder.
-        method: How its samples are written; None if that is not known.
-        state: How far the run and the index are.
-        wanted: The filter.
-        page: Which page, from 1.
-        listed: Its samples.
-        under_way: Samples under way that are shown above them.
-        statuses: How many samples ended how.
+        name: `samples`, `sample` or `error`; its template begins with a list of its values.
+        values: All of these.
     """
-    pages = max(1, -(-listed.total // PAGE))
-    if wanted.status is Status.RUNNING:
-        pages = page + (len(under_way) == PAGE)
-    return _render(
-        "samples.html.jinja",
-        run=run,
-        method=method,
-        state=state,
-        wanted=wanted,
-        page=page,
-        pages=pages,
-        listed=listed,
-        under_way=under_way,
-        statuses=statuses,
-        reasons=[failure for failure in Failure if failure in statuses],
-        Status=Status,
-    )
-
-
-def sample(run: str, state: State, wanted: Filter, trace: Trace, beside: Neighbours) -> str:
-    """A sample.
-
-    Args:
-        run: The run's folder.
-        state: How far the run and the index are.
-        wanted: The filter of the list that it was opened from.
-        trace: The sample.
-        beside: What comes before and after it.
-    """
-    return _render(
-        "sample.html.jinja", run=run, state=state, wanted=wanted, trace=trace, beside=beside
-    )
-
-
-def trouble(run: str, message: str, hint: str | None) -> str:
-    """What is wrong with what was asked for.
-
-    Args:
-        run: The run's folder.
-        message: What is wrong.
-        hint: What to do instead.
-    """
-    return _render("trouble.html.jinja", run=run, message=message, hint=hint)
-
-
-def _render(template: str, **values: Any) -> str:
-    return _environment().get_template(template).render(**values)
+    return _environment().get_template(f"{name}.html.jinja").render(values)
 
 
 @cache
@@ -104,11 +38,12 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "duration": duration, "shortest": _shortest}
+    environment.globals |= {"Failure": Failure, "Status": Status}
     return environment
 
 
 def _shortest(value: float | None) -> str | None:
-    """A number as one would type it."""
+    """A number as a user would type it."""
     return None if value is None else f"{value:g}"
 
 

@@ -1,27 +1,31 @@
-"""Asks the index: pages of a list, and what comes before and after a sample."""
+"""Asks the index: pages of a list, and the samples before and after one."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from tessy.errors import InputError, ViewError
 from tessy.method.trajectory import Failure
-from tessy.report.viewer.facts import Facts
 from tessy.report.viewer.filters import Filter, Status
-from tessy.report.viewer.index import TOKENIZE
+from tessy.report.viewer.index import TOKENIZE, IndexRow
 
 PAGE = 50
 """Samples on a page."""
-_COLUMNS = "position, id, reason, share, tokens, discarded, hand_overs, seconds, question"
+_COLUMNS = ", ".join(field.name for field in fields(IndexRow))
+_STATUS_TESTS = {
+    Status.FINISHED: "reason is null",
+    Status.FAILED: "reason is not null",
+    Status.RUNNING: "0",  # the index has only samples that ended
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class SampleList:
     """A page of a list.
 
     Attributes:
@@ -29,18 +33,18 @@ class Listed:
         total: Samples on all pages.
     """
 
-    rows: tuple[Facts, ...]
+    rows: tuple[IndexRow, ...]
     total: int
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """What lies around a sample, of those that a filter wants.
+    """The samples beside one, among those of a filter.
 
     Attributes:
         previous: The id of the one before.
-        next: The id of the one behind.
-        page: The page of the list on which the sample is.
+        next: The id of the one after.
+        page: The page of the list with the sample.
     """
 
     previous: str | None
@@ -53,14 +57,14 @@ class Search:
 
     Raises:
         ViewError: In its methods: the index can't be read.
-        InputError: In its methods: the text that is looked for holds no word.
+        InputError: In its methods: the text of the filter holds no word.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def page(self, wanted: Filter, number: int) -> Listed:
-        """A page of the samples that a filter wants.
+    def page(self, wanted: Filter, number: int) -> SampleList:
+        """A page of the samples of a filter.
 
         Args:
             wanted: The filter.
@@ -68,37 +72,33 @@ class Search:
         """
         where, values = _where(wanted)
         with self._open() as connection:
-            total = connection.execute(f"select count(*) from samples {where}", values)
+            (total,) = connection.execute(
+                f"select count(*) from samples {where}", values
+            ).fetchone()  # fmt: skip
             rows = connection.execute(
                 f"select {_COLUMNS} from samples {where} order by position limit ? offset ?",
                 (*values, PAGE, (number - 1) * PAGE),
             )
-            return Listed(tuple(_facts(row) for row in rows), total.fetchone()[0])
+            return SampleList(tuple(map(_row, rows)), total)
 
     def neighbours(self, wanted: Filter, sample_id: str) -> Neighbours:
-        """What comes before and after a sample; nothing, as long as the index does not know it."""
-        where, values = _where(wanted)
-        where = where or "where 1"
+        """The samples before and after one; none while the index does not have it."""
         with self._open() as connection:
-            known = connection.execute("select position from samples where id = ?", (sample_id,))
-            (position,) = known.fetchone() or (None,)
 
-            def beside(sign: str, order: str) -> str | None:
-                row = connection.execute(
-                    f"select id from samples {where} and position {sign} ?"
-                    f" order by position {order} limit 1",
-                    (*values, position),
-                ).fetchone()
-                return row[0] if row else None
+            def first(columns: str, test: str, order: str = "") -> Any:
+                where, values = _where(wanted, (test, sample_id))
+                found = connection.execute(f"select {columns} from samples {where} {order}", values)
+                return (found.fetchone() or (None,))[0]
 
-            before = connection.execute(
-                f"select count(*) from samples {where} and position < ?", (*values, position)
+            here = "(select position from samples where id = ?)"
+            return Neighbours(
+                previous=first("id", f"position < {here}", "order by position desc limit 1"),
+                next=first("id", f"position > {here}", "order by position limit 1"),
+                page=first("count(*)", f"position < {here}") // PAGE + 1,
             )
-            page = before.fetchone()[0] // PAGE + 1
-            return Neighbours(beside("<", "desc"), beside(">", "asc"), page)
 
     def statuses(self) -> dict[str, int]:
-        """How many samples ended how: `finished`, or a reason."""
+        """How many samples finished, and how many failed for each reason."""
         with self._open() as connection:
             rows = connection.execute("select reason, count(*) from samples group by reason")
             return {reason or Status.FINISHED.value: count for reason, count in rows}
@@ -122,44 +122,36 @@ def terms(text: str) -> list[str]:
         return [row[0] for row in connection.execute("select term from v")]
 
 
-def _where(wanted: Filter) -> tuple[str, tuple[Any, ...]]:
-    """The `where` of a filter, and its values."""
-    found: list[tuple[str, Any]] = []
-    if wanted.id:
-        found.append(("instr(id, ?) > 0", wanted.id))
-    if wanted.text:
-        words = terms(wanted.text)
-        if not words:
-            raise InputError(f"text = {wanted.text!r}: there is no word in it")
-        match = " ".join(f'"{word}"*' for word in words)
-        found.append(("words in (select rowid from words where words match ?)", match))
-    bounds = (
+def _where(wanted: Filter, *more: tuple[str, Any]) -> tuple[str, list[Any]]:
+    """The `where` clause of a filter and more tests, and its values."""
+    tests = [
         ("share >= ? / 100.0", wanted.share_least),
         ("share <= ? / 100.0", wanted.share_most),
         ("tokens >= ?", wanted.tokens_least),
         ("tokens <= ?", wanted.tokens_most),
-    )
-    found += [(test, value) for test, value in bounds if value is not None]
-    tests = [test for test, _ in found] + _status(wanted)
-    reason = (wanted.status,) if isinstance(wanted.status, Failure) else ()
-    values = (*(value for _, value in found), *reason)
-    return ("where " + " and ".join(tests) if tests else ""), values
-
-
-def _status(wanted: Filter) -> list[str]:
-    if isinstance(wanted.status, Failure):
-        return ["reason = ?"]
-    if wanted.status is None:
-        return []
-    return [
-        {
-            Status.FINISHED: "reason is null",
-            Status.FAILED: "reason is not null",
-            Status.RUNNING: "0",
-        }[wanted.status]
+        ("instr(id, ?) > 0", wanted.id or None),
+        ("words in (select rowid from words where words match ?)", _match(wanted.text)),
+        ("reason = ?", wanted.status if isinstance(wanted.status, Failure) else None),
+        *more,
     ]
+    asked = [(test, value) for test, value in tests if value is not None]
+    clauses = [test for test, _ in asked]
+    if isinstance(wanted.status, Status):
+        clauses.append(_STATUS_TESTS[wanted.status])
+    where = f"where {' and '.join(clauses)}" if clauses else ""
+    return where, [value for _, value in asked]
 
 
-def _facts(row: Any) -> Facts:
+def _match(text: str) -> str | None:
+    """A full-text query for samples with all words of a text, each given by its beginning."""
+    if not text:
+        return None
+    words = terms(text)
+    if not words:
+        raise InputError(f"text = {text!r}: there is no word in it")
+    return " ".join(f'"{word}"*' for word in words)
+
+
+def _row(row: Any) -> IndexRow:
     position, sample_id, reason, *rest = row
-    return Facts(position, sample_id, Failure(reason) if reason else None, *rest)
+    return IndexRow(position, sample_id, Failure(reason) if reason else None, *rest)

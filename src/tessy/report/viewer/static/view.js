@@ -85,14 +85,14 @@ let asked = { busy: false, again: false };
 let lastSaid = 0;
 
 function say(text, now = false) {
-  if (!now && Date.now() - lastSaid < SAY_MS) return; // who listens to it needs time
+  if (!now && Date.now() - lastSaid < SAY_MS) return; // screen readers need time
   if (said.textContent === text) return;
   said.textContent = text;
   lastSaid = Date.now();
 }
 
-// Puts new children where they differ, and leaves those before and behind alone: a selection, the
-// focus and the place that is being read stay.
+// Replaces the children that differ, and leaves those before and after alone: a selection, the
+// focus and the reader's place stay.
 function renew(old, fresh) {
   const before = [...old.childNodes];
   const after = [...fresh.childNodes];
@@ -111,7 +111,7 @@ function renew(old, fresh) {
   for (const node of after.slice(head, after.length - tail)) old.insertBefore(document.importNode(node, true), anchor);
 }
 
-// Elements that differ in what they hold only.
+// Whether two elements differ in their content only.
 function isPlain(one, other) {
   return one.nodeType === 1 && other.nodeType === 1 && one.cloneNode().isEqualNode(other.cloneNode());
 }
@@ -126,7 +126,7 @@ async function refresh() {
     const answer = await fetch(location.href);
     if (answer.ok) take(new DOMParser().parseFromString(await answer.text(), "text/html"));
   } catch {
-    // The stream of events notices, too, and says so.
+    // The stream of events fails, too, and the page shows that.
   }
   await new Promise((done) => setTimeout(done, REFRESH_MS));
   const { again } = asked;
@@ -171,13 +171,13 @@ function listen(wait = 1000) {
     refresh();
   };
   source.onerror = () => {
-    hang(); // the browser's own retries know no backoff
+    hang(); // the browser's own retries have no backoff
     say(`no connection to tessy; trying again in ${Math.round(wait / 1000)} s`, true);
     retry = setTimeout(() => listen(Math.min(2 * wait, LONGEST_WAIT_MS)), wait);
   };
 }
 
-// A browser has few connections to a server: only the page that is seen keeps one.
+// A browser has few connections to a server: only a visible page keeps one.
 function watch() {
   if (live && document.visibilityState === "visible") listen();
   else hang();

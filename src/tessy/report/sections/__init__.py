@@ -1,0 +1,35 @@
+"""A report in words: its sections, in the order in which a reader asks."""
+
+from __future__ import annotations
+
+from tessy.report.document import Document
+from tessy.report.report import Report
+from tessy.report.sections import texts, totals
+
+__all__ = ["document"]
+
+
+def document(report: Report) -> Document:
+    """Put a report into words."""
+    run = report.runs[0]
+    others = ", ".join(other.label for other in report.runs[1:])
+    against = f", against {others}" if others else ""
+    finished = int(run.accounts.finished.sums["samples"])
+    failed = sum(run.accounts.failed.values())
+    return Document(
+        title=f"Report: {run.label}",
+        lead=f"{run.label}{against}: {run.accounts.ended:,} samples = {finished:,} finished + "
+        f"{failed:,} failed. Who wrote what, how close the text is to the student's own, where "
+        "samples failed, and what the run cost.",
+        sections=[
+            totals.runs(report),
+            totals.accounts(report),
+            totals.lengths(report),
+            texts.similarity(report),
+            texts.words(report),
+            texts.likelihood(report),
+            texts.style(report),
+            texts.traces(report),
+            texts.failures(report),
+        ],
+    )

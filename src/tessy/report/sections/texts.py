@@ -1,0 +1,231 @@
+"""Sections about what was written: how close it is to the student's own text, style, samples."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+
+from tessy.method.trajectory import Role
+from tessy.report.charts import scatter
+from tessy.report.document import NOTHING, Section, Table, counted, decimal, one_line, share, whole
+from tessy.report.figures.likelihood import AUTHORS
+from tessy.report.figures.style import BINS, Why
+from tessy.report.report import Contrast, Report, RunReport
+
+_AUTHORS = {
+    "all": "all",
+    "student": "thinking, the student's spans",
+    "teacher": "thinking, the teacher's spans",
+    "answer": "answer",
+}
+_SHADES = 10
+STUDENT_ONLY = "student-only"
+"""The method whose runs show how the student writes by itself."""
+
+
+def similarity(report: Report) -> Section:
+    """How similar the runs' words are."""
+    how = (
+        "Cosine similarity of TF-IDF vectors of "
+        f"{'words' if report.unit == 'words' else 'tokens of ' + report.unit}, question by "
+        "question, averaged: 1 means the same words equally often. Look at the column of "
+        "Student-Only: how far is a method above Teacher-Only there? (Paper, Fig. 14: gpt-oss "
+        "0.849 alone, 0.898 with TESSY; DeepSeek-R1 0.846 and 0.960; Qwen3-235B 0.899 and 0.971.) "
+        "In the picture, data that has moved to the student is near the student's (Fig. 8)."
+    )
+    title = "Similarity to the student"
+    found = report.similarity
+    notes = []
+    if all(run.method != STUDENT_ONLY for run in report.runs):
+        notes.append(
+            "No run here shows how the student writes by itself. To compare with it, make one of "
+            f"the same questions (tessy synth … --method {STUDENT_ONLY} --out DIR) and add it with "
+            "--against DIR; a run of --method teacher-only shows where the text came from."
+        )
+    if found is None:
+        if len(report.runs) > 1:
+            notes.append("The runs have no question in common, so nothing can be compared.")
+        return Section("similarity", title, how, notes)
+    if report.left_out_words:
+        notes.append(
+            f"{report.left_out_words:,} words were left out: there were too many different ones."
+        )
+    cells = [[found.between(one, other) for other in found.runs] for one in found.runs]
+    table = Table(
+        f"Mean cosine over {found.questions:,} shared questions",
+        ["", *found.runs],
+        [[one, *map(decimal, row)] for one, row in zip(found.runs, cells, strict=True)],
+        [[_shade(cell.value) for cell in row] for row in cells],
+    )
+    charts = []
+    if found.clouds:
+        caption = "Responses on the first two principal components; large marks are centroids"
+        charts.append(scatter(caption, found.clouds, found.explained))
+    return Section("similarity", title, how, notes, [table], charts)
+
+
+def _shade(value: float) -> int:
+    """0 for 0.5 and less, 9 for 1: below a half, texts are about other things."""
+    return max(0, min(_SHADES - 1, int((value - 0.5) * 2 * _SHADES)))
+
+
+def words(report: Report) -> Section:
+    """Which words are frequent, and which differ between two sides."""
+    how = (
+        "The text has moved to the student if its most frequent words are the student's (paper, "
+        "Fig. 16). Below are the words whose frequency differs most: log-odds with an informative "
+        "Dirichlet prior (Monroe, Colaresi and Quinn, 2008), in standard deviations; anything "
+        "beyond about 2 in either direction is more than chance. Words of the subject in the "
+        "student's column are reasoning that the predictor let pass. Numbers are left out."
+    )
+    columns = zip_longest(
+        *(
+            [f"{each.word} {each.per_1000:.1f}" for each in report.frequent[run.label]]
+            for run in report.runs
+        ),
+        fillvalue=NOTHING,
+    )
+    frequent = Table(
+        "Most frequent words, times per 1,000 tokens",
+        ["", *(run.label for run in report.runs)],
+        [[str(place), *cells] for place, cells in enumerate(columns, 1)],
+    )
+    return Section("words", "Words", how, [], [frequent, *map(_contrast, report.contrasts)])
+
+
+def _contrast(contrast: Contrast) -> Table:
+    sides = (
+        [[each.word, f"{each.z:+.1f}", "{:,} : {:,}".format(*each.counts)] for each in side]
+        for side in (contrast.more, contrast.less)
+    )
+    rows = zip_longest(*sides, fillvalue=[NOTHING] * 3)
+    return Table(
+        f"Words that differ: {contrast.first} against {contrast.second}",
+        ["", f"more in {contrast.first}", "z", "times", f"more in {contrast.second}", "z", "times"],
+        [[str(place), *more, *less] for place, (more, less) in enumerate(rows, 1)],
+    )
+
+
+def likelihood(report: Report) -> Section:
+    """How likely the student finds the texts."""
+    how = (
+        "Mean negative log-likelihood per token under the student, in nats. Lower means closer to "
+        "what the student would write itself, and less to change in training. Compare a run with "
+        "Teacher-Only on the same questions. The student's spans should be far below the "
+        "teacher's; the teacher's are what there is to learn."
+    )
+    title = "Likelihood under the student"
+    if report.scores is None:
+        note = (
+            "Nothing was scored. The student's server scores with --student URL, if it returns "
+            "log-probabilities of a prompt (vLLM does, llama.cpp does not); transformers does "
+            "with --student-weights FOLDER. Scores are kept in each run's folder."
+        )
+        return Section("likelihood", title, how, [note])
+    runs = report.scores.runs
+    rows = [
+        [_AUTHORS[author], *(decimal(each.nll[author]) for each in runs.values())]
+        for author in AUTHORS
+    ]
+    rows.append(["tokens", *(whole(each.tokens["all"]) for each in runs.values())])
+    rows.append(["samples", *(whole(each.samples) for each in runs.values())])
+    notes = [f"Scored by {report.scores.scorer}."]
+    for label, each in runs.items():
+        for why, count in each.left_out.items():
+            notes.append(f"{label}: {count:,} samples were not scored: {why}.")
+    table = Table("Nats per token", ["", *runs], rows)
+    return Section("likelihood", title, how, notes, [table])
+
+
+def style(report: Report) -> Section:
+    """The words at hand-overs, and what was discarded."""
+    how = (
+        "The student should take over with words of discourse (wait, so, okay), the teacher with "
+        "words of the subject. The first words of discarded text are those that the predictor "
+        "called the other kind: look for words that it should have let pass. Forced spans were "
+        "kept against the predictor, since otherwise the text would not have gone on; more than a "
+        "few in a hundred mean that predictor and models do not fit."
+    )
+    first, *others = report.runs
+    shown = [first, *(run for run in others if any(run.style.opening.values()))]
+    notes = [
+        f"{run.label}: its journal does not have the predictor's confidence at boundaries."
+        for run in shown
+        if run.style.confidence is None
+    ]
+    tables = [table for run in shown for table in _style_tables(run)]
+    return Section("style", "Style", how, notes, tables)
+
+
+def _style_tables(run: RunReport) -> list[Table]:
+    found = run.style
+    hand_overs = [
+        [f"the {role}", counted(found.opening[role]), counted(found.closing[role])]
+        for role in Role
+        if found.opening[role]
+    ]
+    discarded = [
+        [why.value, whole(each.times), whole(each.words), counted(each.first)]
+        for why, each in ((why, found.discarded[why]) for why in Why)
+        if each.times
+    ]
+    forced = []
+    for role in Role:
+        each = found.forced[role]
+        if each.spans:
+            texts = [(f"“{one_line(text, 40)}”", count) for text, count in each.words]
+            samples = share(each.samples, found.samples)
+            forced.append([f"the {role}'s", whole(each.spans), samples, counted(texts)])
+    tables = [
+        Table(
+            f"Hand-over words: {run.label}",
+            ["", "takes over with", "hands over after"],
+            hand_overs or [["none", NOTHING, NOTHING]],
+        ),
+        Table(
+            f"Discarded: {run.label}",
+            ["why", "times", "words", "first words"],
+            discarded or [["nothing", "0", "0", NOTHING]],
+        ),
+        Table(
+            f"Forced by Progress: {run.label}",
+            ["spans", "how many", "of the samples", "which"],
+            forced or [["none", "0", share(0, found.samples), NOTHING]],
+        ),
+    ]
+    if found.confidence is not None:
+        boundaries = sum(found.confidence)
+        rows = [
+            [f"{bin_ / BINS:.1f}–{(bin_ + 1) / BINS:.1f}", whole(count), share(count, boundaries)]
+            for bin_, count in enumerate(found.confidence)
+        ]
+        title = f"Confidence at boundaries, mean {found.mean_confidence or 0:.3f}: {run.label}"
+        tables.append(Table(title, ["P(other kind)", "boundaries", "share"], rows))
+    return tables
+
+
+def traces(report: Report) -> Section:
+    """Some finished samples, whole."""
+    run = report.runs[0]
+    how = (
+        f"{len(run.finished)} of the finished samples of {run.label}: who wrote what, and, struck "
+        "through, what was discarded where. Read some before training on them. The middle of long "
+        "ones is left out; tessy show prints them whole."
+    )
+    return Section("traces", "Traces", how, traces=run.finished)
+
+
+def failures(report: Report) -> Section:
+    """What failed, and how it ended."""
+    run = report.runs[0]
+    count = sum(run.accounts.failed.values())
+    how = (
+        "Each failed sample with the end of what was written. If most failures have one reason, "
+        "they have one cause: docs/failures.md says what to do about each. The same command with "
+        "--retry-failed writes them again."
+    )
+    notes = [] if count else ["None failed."]
+    if count > len(run.failed):
+        notes.append(f"{len(run.failed):,} of {count:,} are shown, some of each reason.")
+    rows = [[each.id, str(each.failure), each.detail, one_line(each.prompt)] for each in run.failed]
+    tables = [Table("", ["sample", "reason", "detail", "question"], rows)] if rows else []
+    return Section("failures", "Failures", how, notes, tables, traces=run.failed)

@@ -1,0 +1,166 @@
+"""Sections about runs as a whole: what they are, their accounts, the lengths of their texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tessy.method.trajectory import Role
+from tessy.report.charts import histograms
+from tessy.report.document import NOTHING, Section, Table, decimal, percent, share, whole
+from tessy.report.figures.accounts import Totals
+from tessy.report.figures.intervals import Interval
+from tessy.report.report import Report, RunReport
+
+PAPER_SHARES = "77.65% with gpt-oss-120b, 66.5% with DeepSeek-R1, 69.2% with Qwen3-235B"
+
+_SUMS = {
+    "student_tokens": "student's tokens, kept",
+    "teacher_tokens": "teacher's tokens, kept",
+    "student_discarded_tokens": "student's tokens, discarded",
+    "teacher_discarded_tokens": "teacher's tokens, discarded",
+    "thinking_tokens": "of the kept: thinking",
+    "answer_tokens": "of the kept: answer",
+    "turns": "turns",
+    "hand_overs": "hand-overs",
+    "requests": "requests",
+    "seconds": "seconds, added up over samples",
+}
+_SHARES = {
+    "teacher_share": "teacher share of the kept tokens",
+    "discarded_share": "discarded share of the generated tokens",
+}
+_MEANS = {
+    "tokens_a_sample": "tokens a sample",
+    "thinking_tokens_a_sample": "thinking tokens a sample",
+    "answer_tokens_a_sample": "answer tokens a sample",
+    "turns_a_sample": "turns a sample",
+    "hand_overs_a_sample": "hand-overs a sample",
+    "tokens_a_request": "kept tokens a request",
+    "requests_a_sample": "requests a sample",
+    "seconds_a_sample": "seconds a sample",
+}
+
+
+def runs(report: Report) -> Section:
+    """What was read."""
+    names = sorted({name for run in report.runs for name in run.models})
+    rows = [
+        ["folder", *(run.path for run in report.runs)],
+        ["method", *(run.method for run in report.runs)],
+        ["begun", *(run.begun for run in report.runs)],
+        ["questions", *(run.questions for run in report.runs)],
+    ]
+    for name in names:
+        rows.append(
+            [name.replace("_", " "), *(run.models.get(name, NOTHING) for run in report.runs)]
+        )
+    how = "What was read: each run's folder, how it was written, and by which models."
+    notes = []
+    if len(report.runs) > 1:
+        notes.append(
+            f"{report.shared:,} questions were answered in all {len(report.runs)} runs. "
+            "Comparisons below are about these questions alone, unless they say otherwise. Two "
+            "questions are the same if their ids and their texts are."
+        )
+    return Section("runs", "Runs", how, notes, [_by_run("", report, rows)])
+
+
+def accounts(report: Report) -> Section:
+    """Where every sample and every token went."""
+    how = (
+        "Every sample that ended is finished or failed, so the first table adds up. The teacher "
+        "share is the teacher's part of the tokens that the data set keeps (in the paper "
+        f"{PAPER_SHARES}). The discarded share is the cost of rolling back: tokens that were "
+        "generated but are in no sample. Tokens are each model's own, as its server counts them. "
+        "Intervals are 95%, by bootstrap over questions "
+        f"({report.bootstrap.samples:,} resamples)."
+    )
+    first = report.runs[0]
+    parts = (first.accounts.finished, first.accounts.lost, first.accounts.all)
+    sums = [[title, *(whole(part.sums[name]) for part in parts)] for name, title in _SUMS.items()]
+    tables = [
+        _ended(report),
+        Table(
+            f"Tokens and time of {first.label}",
+            ["", "finished samples", "failed samples", "all"],
+            sums + _ratios(parts),
+        ),
+    ]
+    if report.side_by_side:
+        title = f"Side by side, finished samples of the {report.shared:,} shared questions"
+        totals = [report.side_by_side[run.label] for run in report.runs]
+        tables.append(_by_run(title, report, _ratios(totals)))
+    notes = [note for run in report.runs for note in _notes(run)]
+    return Section("accounts", "Accounts", how, notes, tables)
+
+
+def _ended(report: Report) -> Table:
+    found = [run.accounts for run in report.runs]
+    rows = [
+        ["ended", *(whole(each.ended) for each in found)],
+        ["finished", *(whole(each.finished.sums["samples"]) for each in found)],
+        ["failed", *(whole(sum(each.failed.values())) for each in found)],
+    ]
+    for reason in dict.fromkeys(reason for each in found for reason in each.failed):
+        rows.append([f"failed: {reason}", *(whole(each.failed.get(reason, 0)) for each in found)])
+    lost = [percent(Interval(each.lost_share)) for each in found]
+    rows.append(["under way", *(whole(run.under_way) for run in report.runs)])
+    rows.append(["tokens lost with failed samples", *lost])
+    return _by_run("Samples", report, rows)
+
+
+def _ratios(parts: Sequence[Totals]) -> list[list[str]]:
+    rows = [[title, *(percent(p.figures[name]) for p in parts)] for name, title in _SHARES.items()]
+    for name, title in _MEANS.items():
+        found = [part.figures[name] for part in parts]
+        rows.append([title, *(decimal(each, 1 if each.value < 1000 else 0) for each in found)])
+    return rows
+
+
+def _notes(run: RunReport) -> list[str]:
+    found = []
+    if run.accounts.cut_off:
+        of = run.accounts.finished.sums["samples"]
+        found.append(
+            f"{run.label}: the thinking of {run.accounts.cut_off:,} finished samples "
+            f"({share(run.accounts.cut_off, of)}) was closed at its limit."
+        )
+    if run.accounts.rejected:
+        drafts = ", ".join(f"{why} {count:,}" for why, count in run.accounts.rejected.items())
+        found.append(f"{run.label}: rejected drafts: {drafts}.")
+    return found
+
+
+def lengths(report: Report) -> Section:
+    """How long responses and spans are."""
+    how = (
+        "Bars are shares of all responses, or of all spans. Where the student ends the response, "
+        "responses are mostly shorter than the teacher's own (paper, Fig. 12: 14,602 tokens with "
+        "gpt-oss, 22,196 for Teacher-Only). Teacher spans of a word or two mean that the predictor "
+        "takes words of reasoning for style; very long student spans mean that it lets reasoning "
+        "pass. The last bin holds everything longer."
+    )
+    rows = []
+    charts = [
+        histograms(
+            "Responses", "tokens a response", {run.label: run.responses for run in report.runs}
+        )
+    ]
+    for run in report.runs:
+        named = {"responses, tokens": run.responses}
+        named |= {f"{role}'s spans, words": run.spans[role] for role in Role}
+        for name, found in named.items():
+            if found.counts:
+                numbers = [f"{found.mean:,.1f}", f"{found.median:,.1f}", whole(found.longest)]
+                rows.append([f"{run.label}: {name}", whole(sum(found.counts)), *numbers])
+        if all(found.counts for found in run.spans.values()):
+            spans = {role.value: found for role, found in run.spans.items()}
+            title = f"Spans of the thinking: {run.label}"
+            charts.append(histograms(title, "words a span", spans))
+    table = Table("Lengths", ["", "how many", "mean", "median", "longest"], rows)
+    return Section("lengths", "Lengths", how, [], [table], charts)
+
+
+def _by_run(title: str, report: Report, rows: Sequence[Sequence[str]]) -> Table:
+    """A table with a column for each run."""
+    return Table(title, ["", *(run.label for run in report.runs)], rows)

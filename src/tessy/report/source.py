@@ -1,0 +1,95 @@
+"""A run as a report reads it: its folder, its label, and its samples one at a time."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tessy.errors import ConfigError, InputError, JournalError
+from tessy.report.figures.sample import ReportSample
+from tessy.runs.folder import RunFolder
+from tessy.runs.reader import JournalReader
+
+
+@dataclass(frozen=True, slots=True)
+class RunSource:
+    """A run to be read.
+
+    Attributes:
+        folder: The run's.
+        label: What the report calls the run; no other run has it.
+        settings: The content of its `run.toml`.
+    """
+
+    folder: RunFolder
+    label: str
+    settings: Mapping[str, Any]
+
+    @property
+    def method(self) -> str:
+        """How its samples were written."""
+        return _method(self.settings)
+
+    def samples(self, *, failed: bool | None = None) -> Iterator[ReportSample]:
+        """Samples that ended, in the order of the questions.
+
+        Args:
+            failed: Only failed or only finished ones; None for both.
+
+        Raises:
+            JournalError: The journal or a record in it can't be read.
+        """
+        several = self.settings.get("samples_per_question", 1) > 1
+        with JournalReader(self.folder) as reader:
+            for entry in reader.ended(failed=failed):
+                try:
+                    yield ReportSample.read(entry, several=several)
+                except (KeyError, TypeError, ValueError) as error:
+                    raise JournalError(
+                        f"{self.folder.journal}: the record of {entry.id!r} can't be read: "
+                        f"{error!r}"
+                    ) from None
+
+
+def open_runs(paths: Sequence[Path]) -> list[RunSource]:
+    """The runs in some folders, each with a label of its own.
+
+    Raises:
+        InputError: A run is named twice.
+        ConfigError: A `run.toml` can't be read.
+        JournalError: There is no run in a folder.
+    """
+    resolved = [path.resolve() for path in paths]
+    for path in paths:
+        if resolved.count(path.resolve()) > 1:
+            raise InputError(f"{path} is named twice", hint="name each run once")
+        with JournalReader(RunFolder(path)):
+            pass  # it is a run
+    settings = [_settings(RunFolder(path)) for path in paths]
+    labels = [
+        f"{_method(own)} ({path.name})" for own, path in zip(settings, resolved, strict=True)
+    ]  # fmt: skip
+    return [
+        RunSource(
+            folder=RunFolder(path),
+            label=label if labels.count(label) == 1 else f"{_method(own)} ({path})",
+            settings=own,
+        )
+        for path, label, own in zip(paths, labels, settings, strict=True)
+    ]
+
+
+def _method(settings: Mapping[str, Any]) -> str:
+    return str(settings.get("method", "?"))
+
+
+def _settings(folder: RunFolder) -> dict[str, Any]:
+    try:
+        return tomllib.loads(folder.settings.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{folder.settings} can't be read: {error}") from None

@@ -1,0 +1,167 @@
+"""One sample as its page shows it: from its record, or from its turns while it is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from tessy.data import record
+from tessy.data.pieces import Piece, pieces
+from tessy.method.trajectory import Failure
+from tessy.runs.folder import RunFolder
+from tessy.runs.journal import Written
+from tessy.runs.reader import EndedSample, JournalReader
+
+_SHOWN = 2000
+"""Characters of a column that are shown."""
+_OWN = {"id", "messages", "spans", "stats", "method", "models", "seed", "verdict"}
+"""Fields of a finished record; its other fields are the question's columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedView:
+    """A response that was written and rejected.
+
+    Attributes:
+        why: Why it was rejected, in words.
+        reason: Why it failed, if it did.
+        pieces: Who wrote what, and what was discarded where.
+    """
+
+    why: str
+    reason: str | None
+    pieces: tuple[Piece, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleView:
+    """A sample.
+
+    Attributes:
+        id: Unique in the run.
+        stats: Its numbers, as in a record.
+        seconds: Time spent on it.
+        requests: Calls to both models.
+        pieces: Who wrote what, and what was discarded where.
+        drafts: Responses that were rejected.
+        running: It is under way.
+        failure: Why it failed.
+        detail: What exactly went wrong.
+        messages: The question; empty while the sample is under way, since turns don't hold it.
+        columns: Other columns of the question: names, and values as text.
+        origin: How it was made, and its verifier's verdict: names and values.
+    """
+
+    id: str
+    stats: Mapping[str, int]
+    seconds: float
+    requests: int
+    pieces: tuple[Piece, ...]
+    drafts: tuple[RejectedView, ...]
+    running: bool = False
+    failure: Failure | None = None
+    detail: str = ""
+    messages: Sequence[Mapping[str, str]] = ()
+    columns: Sequence[tuple[str, str]] = ()
+    origin: Sequence[tuple[str, str]] = ()
+
+    @property
+    def kept(self) -> int:
+        """Tokens kept, of both models."""
+        return self.stats["student_tokens"] + self.stats["teacher_tokens"]
+
+    @property
+    def discarded(self) -> int:
+        """Tokens discarded, of both models."""
+        return self.stats["student_discarded_tokens"] + self.stats["teacher_discarded_tokens"]
+
+
+def read_sample(folder: RunFolder, sample_id: str) -> SampleView | None:
+    """A sample of a run; None if there is no such sample.
+
+    Raises:
+        JournalError: The journal can't be read.
+    """
+    with JournalReader(folder) as reader:
+        entry = reader.ended_sample(sample_id)
+        written = reader.written(sample_id)
+        if entry is None and not written.keys:  # it may have ended in between
+            entry = reader.ended_sample(sample_id)
+    if entry is not None:
+        return ended(entry)
+    return unfinished(sample_id, written) if written.keys else None
+
+
+def ended(entry: EndedSample) -> SampleView:
+    """A sample that ended."""
+    made = orjson.loads(entry.record)
+    if entry.failure:
+        messages, content, detail = made["messages"], made["content"], made["detail"]
+    else:
+        *messages, response = made["messages"]
+        content, detail = response["content"], ""
+    return SampleView(
+        id=entry.id,
+        stats=made["stats"],
+        seconds=entry.seconds,
+        requests=entry.requests,
+        pieces=tuple(pieces(content, made["spans"], entry.trace["discards"])),
+        drafts=_drafts(entry.trace),
+        failure=entry.failure,
+        detail=detail,
+        messages=messages,
+        columns=() if entry.failure else tuple(_columns(made)),
+        origin=() if entry.failure else tuple(_origin(made)),
+    )
+
+
+def unfinished(sample_id: str, written: Written) -> SampleView:
+    """A sample that has not ended: its latest draft, and those before it.
+
+    Args:
+        sample_id: Unique in the run.
+        written: What the journal has of it; at least one draft.
+    """
+    *others, (trajectory, _) = written.drafts
+    trace = record.trace(trajectory, others)
+    content, spans = record.content(trajectory), record.spans(trajectory)
+    return SampleView(
+        id=sample_id,
+        stats=record.stats(trajectory, others),
+        seconds=written.seconds,
+        requests=written.requests,
+        pieces=tuple(pieces(content, spans, trace["discards"])),
+        drafts=_drafts(trace),
+        running=True,
+    )
+
+
+def _drafts(trace: Mapping[str, Any]) -> tuple[RejectedView, ...]:
+    return tuple(
+        RejectedView(
+            why=draft["why"],
+            reason=draft.get("reason"),
+            pieces=tuple(pieces(draft["content"], draft["spans"], draft.get("discards", ()))),
+        )
+        for draft in trace.get("drafts", ())
+    )
+
+
+def _columns(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in made.items():
+        if name not in _OWN:
+            text = value if isinstance(value, str) else orjson.dumps(value).decode()
+            yield name, text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def _origin(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "method", made["method"]
+    yield "seed", str(made["seed"])
+    for role, name in made["models"].items():
+        yield role.replace("_", " "), name
+    if verdict := made.get("verdict"):
+        yield "verdict", f"{verdict['outcome']}, score {verdict['score']}"
+        yield "verifier says", str(verdict.get("detail") or "–")

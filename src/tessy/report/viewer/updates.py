@@ -1,0 +1,139 @@
+"""Keeps the index up to date with the journal, and wakes those who wait for a change.
+
+The rows of all samples come first, since lists and most filters need no more; then their words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tessy.errors import TessyError
+from tessy.report.viewer.index import Index
+from tessy.runs.folder import RunFolder
+from tessy.runs.reader import JournalReader
+
+_ROWS_AT_ONCE = 250
+_WORDS_AT_ONCE = 100
+_LOOK_EVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class IndexState:
+    """How far the run and its index are.
+
+    Attributes:
+        ended: Samples that ended, by the journal.
+        running: Samples under way.
+        listed: Samples in the index.
+        searched: Samples in the index whose words are there, too.
+        journal: A number that changes whenever the run writes something.
+        trouble: Why the index is no longer updated; None if it is.
+    """
+
+    ended: int = 0
+    running: int = 0
+    listed: int = 0
+    searched: int = 0
+    journal: int = -1
+    trouble: str | None = None
+
+
+class IndexUpdater:
+    """Updates the index of a run while it goes on.
+
+    Args:
+        folder: The run's.
+
+    Attributes:
+        state: How far the run and its index are.
+        closed: No more updates come.
+
+    Raises:
+        JournalError: There is no run.
+        ViewError: The index can't be kept.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        with JournalReader(folder):
+            pass  # it is a run
+        self.state = IndexState()
+        self.closed = False
+        self._index = Index(folder)
+        self._missing: list[int] = []
+        self._stop = asyncio.Event()
+        self._changed = asyncio.Condition()
+
+    @property
+    def index_path(self) -> Path:
+        """Where the index is."""
+        return self._index.path
+
+    async def start(self) -> None:
+        """Take the first step, so that the first page has rows; then go on in a task."""
+        try:
+            self.state = await asyncio.to_thread(self._step)
+        except BaseException:
+            self._index.close()
+            raise
+        self._task = asyncio.create_task(self._update())
+
+    async def close(self) -> None:
+        """Stop, and wake all who wait for a change."""
+        self._stop.set()
+        try:
+            await self._task  # not cancelled: its thread uses the index
+        finally:
+            self._index.close()
+            self.closed = True
+            async with self._changed:
+                self._changed.notify_all()
+
+    async def change(self, known: IndexState | None, patience_s: float) -> IndexState:
+        """Wait until the state differs from a known one, or the time is over.
+
+        Args:
+            known: What the caller has; None for nothing.
+            patience_s: Seconds to wait at most.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s), self._changed:
+                await self._changed.wait_for(lambda: self.closed or self.state != known)
+        return self.state
+
+    async def _update(self) -> None:
+        while not self._stop.is_set():
+            try:
+                state = await asyncio.to_thread(self._step)
+            except Exception as error:
+                await self._publish(replace(self.state, trouble=f"{type(error).__name__}: {error}"))
+                if isinstance(error, TessyError):
+                    return
+                raise
+            if state != self.state:
+                await self._publish(state)
+                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), _LOOK_EVERY_S)
+
+    async def _publish(self, state: IndexState) -> None:
+        async with self._changed:
+            self.state = state
+            self._changed.notify_all()
+
+    def _step(self) -> IndexState:
+        """See whether the run wrote something, and add a few samples to the index."""
+        version = self._index.journal_version()
+        ended, running = self.state.ended, self.state.running
+        if version != self.state.journal:
+            self._missing = self._index.missing()
+            ended, running = self._index.run_counts()
+        if self._missing:
+            self._index.add(self._missing[:_ROWS_AT_ONCE])
+            del self._missing[:_ROWS_AT_ONCE]
+        else:
+            self._index.add_words(_WORDS_AT_ONCE)
+        listed, without_words = self._index.counts()
+        return IndexState(ended, running, listed, listed - without_words, version)
