@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields, replace
 
+from tessy import lab
 from tessy.config import Config, Mode, ModelSettings
 from tessy.data.record import THINK_CLOSE
 from tessy.errors import ConfigError, ModelError, ServerFailure, TimedOut, Unreachable
@@ -195,7 +196,7 @@ async def open_one(
         if where.kind is address.Kind.LAB:
             label = settings.model
             if not settings.format:
-                own = str(weights.lab_folder(where.place))
+                own = str(lab.folder(where.place))
                 settings = settings.model_copy(update={"tokenizer": settings.tokenizer or own})
     clients = [
         await stack.enter_async_context(Client(url, name, settings))
