@@ -1,8 +1,8 @@
 """The four families of tasks, and how each is solved step by step.
 
 - `chain_sum`, the target: sums and differences of two-digit numbers, from left to right. Each
-  number takes two steps, its tens and its ones. The mistake that a solver may make is the schoolbook
-  one: it forgets to borrow when it subtracts the ones, so the result is ten too large.
+  number takes two steps, its tens and its ones. The mistake that a solver may make is the
+  schoolbook one: it forgets to borrow when it subtracts the ones, so the result is ten too large.
 - `spell_backward`: a word, spelled from its end.
 - `letter_counting`: how often a letter occurs in a few words. Each occurrence is written with its
   number, so that counting goes from letter to letter; without the numbers, so small a network just

@@ -39,6 +39,7 @@ async def conduct(settings: Path, out: Path, *, at_once: int, say: Say) -> None:
         MissingExtra: reasoning-gym is not installed.
     """
     begin(settings, out)
+    write_questions(out, load(settings))
     jobs = plan.jobs(load(settings))
     todo = [job for job in jobs if not plan.is_done(out, job)]
     done = {job.name for job in jobs} - {job.name for job in todo}
@@ -74,7 +75,6 @@ def begin(settings: Path, out: Path) -> None:
 
     Raises:
         ConfigError: The settings can't be used, or the folder holds something else.
-        MissingExtra: reasoning-gym is not installed.
     """
     wanted, own = load(settings), out / SETTINGS
     if own.is_file():
@@ -88,7 +88,6 @@ def begin(settings: Path, out: Path) -> None:
     if out.exists() and any(out.iterdir()):
         raise ConfigError(f"{out} holds something else", hint="give a new folder")
     out.mkdir(parents=True, exist_ok=True)
-    write_questions(out, wanted)
     shutil.copyfile(settings, own)
 
 

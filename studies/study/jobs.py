@@ -23,7 +23,7 @@ from studies.lab.families import FAMILIES, OTHERS, TARGET
 from studies.lab.questions import Split, questions
 from studies.study import plan
 from studies.study.plan import DONE, SETTINGS, Compare, Train, Untouched, Write
-from studies.study.settings import ALONE, STUDENT, StudySettings, load, split_arm
+from studies.study.settings import ALONE, SCORED, STUDENT, StudySettings, load, split_arm
 from tessy.config import Config, Limits, ModelSettings, OnWrong, Prompts, Sampling
 from tessy.errors import RunLocked
 from tessy.evaluation.evaluate import evaluate
@@ -35,8 +35,7 @@ from tessy.runs.folder import RunFolder, write_atomically
 from tessy.synthesis.run import synthesize
 from tessy.training.child import stop_with_parent
 
-SCORED = 200
-"""Questions of a seed on which likelihood is measured."""
+_QUESTIONS, _TESTS = "questions.jsonl", "tests.jsonl"
 _LIMITS = Limits(thinking_tokens=400, answer_tokens=60, context_tokens=1024)
 _CONCURRENCY = 16
 _DATE = datetime.date(2026, 1, 1)
@@ -45,14 +44,17 @@ _LOCKED_S, _AGAIN_S = 60.0, 0.5
 
 
 def write_questions(root: Path, settings: StudySettings) -> None:
-    """Write the files that the jobs share: questions and tests of each seed."""
+    """Write the files that the jobs share, unless they exist: questions and tests of each seed."""
     for seed in settings.main.seeds:
+        folder = root / f"seed-{seed}"
+        if (folder / _TESTS).is_file():
+            continue
         asked = questions(FAMILIES[TARGET], Split.SFT, settings.questions, seed)
-        _write_rows(root / f"seed-{seed}" / "questions.jsonl", list(asked))
+        _write_rows(folder / _QUESTIONS, list(asked))
         tests = list(questions(FAMILIES[TARGET], Split.TEST, settings.tests_target, seed))
         for name in OTHERS:
             tests += questions(FAMILIES[name], Split.TEST, settings.tests_other, seed)
-        _write_rows(root / f"seed-{seed}" / "tests.jsonl", tests)
+        _write_rows(folder / _TESTS, tests)
 
 
 def do(root: Path, name: str) -> None:
@@ -104,7 +106,7 @@ def _evaluate(root: Path, seed: int, model: ModelSettings, out: Path) -> dict[st
         },
         where="the study",
     )
-    tests = root / f"seed-{seed}" / "tests.jsonl"
+    tests = root / f"seed-{seed}" / _TESTS
     found, result = run_loop(evaluate(tests, config, out=out, group="family"))
     if result.stopped:
         raise KeyboardInterrupt
@@ -138,7 +140,7 @@ def _write(root: Path, settings: StudySettings, job: Write) -> dict[str, Any]:
         seed=job.seed,
         concurrency=_CONCURRENCY,
     )
-    source = root / f"seed-{job.seed}" / "questions.jsonl"
+    source = root / f"seed-{job.seed}" / _QUESTIONS
     result = synthesize(source, out=_run(root, job).path, config=config)
     if result.stopped:
         raise KeyboardInterrupt
@@ -173,7 +175,7 @@ def _train(root: Path, job: Train) -> dict[str, Any]:
     from tessy.training.train import train
 
     folder = root / job.name
-    _write_rows(folder / "data.jsonl", _dataset(root, job))
+    _write_rows(folder / "data.jsonl", dataset(root, job))
     trained = train(
         folder / "data.jsonl",
         SFTSettings(
@@ -198,7 +200,7 @@ def _train(root: Path, job: Train) -> dict[str, Any]:
     }
 
 
-def _dataset(root: Path, job: Train) -> list[dict[str, Any]]:
+def dataset(root: Path, job: Train) -> list[dict[str, Any]]:
     """The records that an arm is trained on, in the order of the questions."""
     _, percent = split_arm(job.arm)
     own, *foreign = (_records(root, write) for write in job.writes)

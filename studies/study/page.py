@@ -11,10 +11,9 @@ import jinja2
 
 from studies.lab.families import OTHERS, TARGET
 from studies.study.expectations import PAPER, ahead, contest, expectations
-from studies.study.jobs import SCORED
 from studies.study.plots import draw
 from studies.study.results import Accuracy, Mean, MethodData, Results, read
-from studies.study.settings import Condition
+from studies.study.settings import SCORED, Condition
 from tessy.errors import ConfigError
 from tessy.printable import visible
 from tessy.runs.folder import write_atomically
@@ -130,7 +129,7 @@ def paper(arm: str) -> tuple[float, float] | None:
 def _rows(results: Results) -> list[dict[str, Any]]:
     """The main table: the untouched student, and each arm after its last epoch."""
     rows = [{"arm": "untouched", "first_loss": None, **_changes(results, results.student)}]
-    for arm, trained in results.trained[results.settings.main.name].items():
+    for arm, trained in results.main.items():
         changes = _changes(results, trained.last)
         rows.append({"arm": arm, "first_loss": trained.first_loss, **changes})
     return rows

@@ -99,9 +99,7 @@ def _curves(results: Results) -> Figure:
     for axis, (title, view) in zip(axes, _VIEWS, strict=True):
         start = view(results.student)
         _reference(axis, start)
-        for number, (arm, trained) in enumerate(
-            results.trained[results.settings.main.name].items()
-        ):
+        for number, (arm, trained) in enumerate(results.main.items()):
             means = [start, *map(view, trained.curve)]
             axis.plot(
                 [100 * mean.value for mean in means],
@@ -118,7 +116,7 @@ def _curves(results: Results) -> Figure:
 def _losses(results: Results) -> Figure:
     """Training loss by step, the mean over seeds (compare Fig. 15)."""
     figure, (axis,) = _figure(1)
-    for number, (arm, trained) in enumerate(results.trained[results.settings.main.name].items()):
+    for number, (arm, trained) in enumerate(results.main.items()):
         means = [statistics.fmean(step) for step in zip(*trained.losses, strict=False)]
         axis.plot(
             range(1, len(means) + 1),

@@ -11,11 +11,11 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import orjson
+from scipy.special import stdtrit
 
 from studies.lab.families import FAMILIES, OTHERS, TARGET
 from studies.study import plan
@@ -45,7 +45,7 @@ class Mean:
         n = len(self.values)
         if n < 2:
             return math.nan
-        return _t(n - 1) * statistics.stdev(self.values) / math.sqrt(n)
+        return float(stdtrit(n - 1, 0.975)) * statistics.stdev(self.values) / math.sqrt(n)
 
     def of(self, places: Iterable[int]) -> Mean:
         """The mean over some of the seeds, by their places."""
@@ -54,13 +54,6 @@ class Mean:
     def __sub__(self, other: Mean) -> Mean:
         """The difference, seed by seed."""
         return over(a - b for a, b in zip(self.values, other.values, strict=True))
-
-
-@cache
-def _t(degrees: int) -> float:
-    from scipy.stats import t
-
-    return float(t.ppf(0.975, degrees))
 
 
 def over(values: Iterable[float | None]) -> Mean:
@@ -180,6 +173,11 @@ class Results:
     trained: Mapping[str, Mapping[str, TrainedStudent]]
     seconds: float
     machines: Sequence[str]
+
+    @property
+    def main(self) -> Mapping[str, TrainedStudent]:
+        """Of the main condition, by arm."""
+        return self.trained[self.settings.main.name]
 
     @property
     def shares(self) -> Condition | None:

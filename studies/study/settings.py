@@ -31,6 +31,8 @@ WITHOUT_TEACHER = (ALONE, "teacher-score")
 """Arms in which no teacher takes part: the study's verifier scores the candidates."""
 RESERVED = ("data", "untouched", "compared")
 """Folders of a seed that belong to no condition."""
+SCORED = 200
+"""Questions of a seed on which likelihood is measured, at most."""
 STUDENT = lab.folder("student")
 """The model that is trained, and writes style: `lab:student`."""
 

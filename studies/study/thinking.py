@@ -1,9 +1,9 @@
-"""How often the thinking comes to the right number, whatever becomes of the answer behind it.
+"""How often the thinking comes to the right number, with or without an answer after it.
 
-`python recipes/study/thinking.py runs/study`: for the untouched student and each arm of each
+`python -m studies.study.thinking runs/study`: for the untouched student, and for each arm of each
 condition after its last epoch, over all seeds and test questions of the target. A student that no
-longer ends its responses has no answer that `tessy eval` could count; this tells whether it still
-works the sum out.
+longer ends its responses has no answer that `tessy eval` could count; this shows whether it still
+computes the sum.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from studies.lab.families import TARGET
-from studies.study.plan import SETTINGS, Train
+from studies.study.plan import SETTINGS, Train, teacher_of
 from studies.study.settings import StudySettings, load
 
 _NUMBER = re.compile(r"-?\d+")
@@ -30,13 +30,14 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def evaluations(root: Path, settings: StudySettings) -> Iterator[tuple[str, int, Path]]:
-    """Of whom, with which seed, and where."""
+    """Whose each evaluation is, its seed and its folder."""
     for seed in settings.main.seeds:
         yield "untouched", seed, root / f"seed-{seed}/untouched/student/eval"
     for condition in settings.conditions:
         for seed in condition.seeds:
             for arm in condition.arms:
-                where = root / Train(seed, condition, arm).name / f"eval-{condition.epochs}"
+                name = Train(seed, condition, arm, teacher_of(settings, condition)).name
+                where = root / name / f"eval-{condition.epochs}"
                 yield f"{condition.name}/{arm}", seed, where
 
 

@@ -11,7 +11,6 @@ import aiohttp
 import pytest
 
 from e2e.conftest import lines, tessy
-from tessy.errors import AddressError
 from studies.lab.encode import Encoder
 from studies.lab.families import FAMILIES, TARGET
 from studies.lab.members import Member
@@ -20,6 +19,7 @@ from studies.lab.settings import settings_for
 from studies.lab.train import LOG_FILE, TRAINING_FILE
 from studies.lab.vocabulary import write_vocabulary
 from studies.lab.voices import voice
+from tessy.errors import AddressError
 from tessy.method.trajectory import Role
 from tessy.models import local, weights
 from tessy.models.address import parse

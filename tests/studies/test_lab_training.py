@@ -5,26 +5,29 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import random
+import shutil
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessy.errors import ConfigError
-from tessy.lab import train as training
+from studies.lab import train as training
 from studies.lab.batches import IGNORED, batches
 from studies.lab.corpus import example
 from studies.lab.encode import Encoder
+from studies.lab.families import FAMILIES, TARGET
 from studies.lab.members import Member
-from studies.lab.network import network, optimizers, rate, set_rate
+from studies.lab.network import new_network, optimizers, rate, set_rates
 from studies.lab.questions import Split, questions
+from studies.lab.score import right_by_family
 from studies.lab.settings import LabSettings, settings_for
-from studies.lab.train import train
-from studies.lab.vocabulary import CONTROL, write_vocabulary
+from studies.lab.train import LabTraining, train
+from studies.lab.vocabulary import CONTROL, TOKENIZER_FILES, write_vocabulary
+from studies.lab.voices import voice
+from tessy import lab
+from tessy.errors import ConfigError
 from tessy.method.trajectory import Role
 from tessy.models.tokenizers import LocalCodec, Piece
-from tessy.models.weights import lab_folder
 from texts import any_text, model_text
 
 pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")
@@ -36,44 +39,57 @@ SMALL = LabSettings(
 
 
 @pytest.fixture(scope="module")
-def encoders(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("vocabularies")
-    made = {role: Encoder(write_vocabulary(role, folder / role, seed=0), role) for role in Role}
-    return {member: made[member.role] for member in Member}
+def encoders():
+    """Of the tokenizers that ship; a test below checks that they are what would be made now."""
+    return {member: Encoder(lab.folder(member), member.role) for member in Member}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def vocabulary_that_ships():
+    """Trainings copy the vocabulary that ships instead of making it again, which takes seconds."""
+
+    def copy(role, folder, *, seed):
+        assert seed == 0
+        for name in TOKENIZER_FILES:
+            shutil.copyfile(lab.folder(role.value) / name, folder / name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "write_vocabulary", copy)
+        yield
 
 
 # --- Vocabularies -------------------------------------------------------------------------------
 
 
-@given(st.sampled_from(Role), st.one_of(any_text, model_text))
-def test_any_text_survives(encoders, role, text):
-    encoder = encoders[role]
+@pytest.mark.parametrize("role", Role)
+def test_the_vocabulary_that_ships_is_the_one_that_is_made(role, tmp_path):
+    write_vocabulary(role, tmp_path, seed=0)
+    for name in TOKENIZER_FILES:
+        assert (tmp_path / name).read_bytes() == (lab.folder(role.value) / name).read_bytes(), name
+
+
+@given(st.sampled_from(Member), st.one_of(any_text, model_text))
+def test_any_text_survives(encoders, member, text):
+    encoder = encoders[member]
     assert encoder.tokenizer.decode(encoder.ids(text), skip_special_tokens=False) == text
 
 
-@pytest.mark.parametrize("role", Role)
-def test_a_digit_is_a_token_of_its_own(encoders, role):
-    encoder = encoders[role]
-    assert encoder.tokenizer.get_vocab_size() == CONTROL[role].size
-    shown = [encoder.tokenizer.decode([token]) for token in range(CONTROL[role].size)]
+@pytest.mark.parametrize("member", Member)
+def test_a_digit_is_a_token_of_its_own(encoders, member):
+    tokenizer, size = encoders[member].tokenizer, CONTROL[member.role].size
+    assert tokenizer.get_vocab_size() == size
+    shown = [tokenizer.decode([token]) for token in range(size)]
     assert [text for text in shown if any(char.isdigit() for char in text)] == sorted("0123456789")
 
 
 def test_the_vocabularies_differ(encoders):
-    student, teacher = (encoders[role].tokenizer.get_vocab() for role in Role)
-    words = {word for word in student if len(word) > 2} ^ {
-        word for word in teacher if len(word) > 2
-    }
-    assert len(words) > 200
+    student, teacher = (
+        {word for word in encoders[member].tokenizer.get_vocab() if len(word) > 2}
+        for member in (Member.STUDENT, Member.TEACHER)
+    )
+    assert len(student ^ teacher) > 200
     text = "Okay, let's see. We need to compute."
     assert encoders[Member.STUDENT].ids(text) != encoders[Member.TEACHER].ids(text)
-
-
-def test_the_same_corpus_gives_the_same_vocabulary(encoders, tmp_path):
-    folder = write_vocabulary(Role.STUDENT, tmp_path / "again", seed=0)
-    assert Encoder(folder, Role.STUDENT).tokenizer.to_str() == (
-        encoders[Member.STUDENT].tokenizer.to_str()
-    )
 
 
 # --- Examples in tokens -------------------------------------------------------------------------
@@ -105,25 +121,24 @@ def test_an_example_is_prompt_and_response_as_synthesis_lays_them_out(encoders, 
     assert unlearned == sum(len(encoder.ids(piece.text)) for piece in foreign)
 
 
-@pytest.mark.parametrize("role", Role)
-def test_a_question_is_encoded_as_the_client_encodes_it(encoders, role, tmp_path):
-    folder = write_vocabulary(role, tmp_path / role, seed=0)
-    codec = LocalCodec(folder)
-    encoder = encoders[role]
-    pieces = encoder.format.opening([{"role": "user", "content": "Spell: cat"}])
+@pytest.mark.parametrize("member", Member)
+def test_a_question_is_encoded_as_the_client_encodes_it(encoders, member):
+    codec = LocalCodec(lab.folder(member))
+    encoder = encoders[member]
+    pieces = encoder._format.opening([{"role": "user", "content": "Spell: cat"}])
 
     async def encoded() -> list[int]:
         return list(itertools.chain(*[await codec.encode(piece) for piece in pieces]))
 
     assert asyncio.run(encoded()) == encoder.prompt("Spell: cat")
-    end = asyncio.run(codec.encode(Piece(CONTROL[role].end, control=True)))
+    end = asyncio.run(codec.encode(Piece(CONTROL[member.role].end, control=True)))
     assert end == [encoder.end]
 
 
 # --- Batches ------------------------------------------------------------------------------------
 
 
-def test_batches_are_the_same_wherever_a_training_goes_on(encoders):
+def test_batches_are_the_same_wherever_a_training_resumes(encoders):
     def numbered(first, end):
         made = batches(
             Member.STUDENT, encoders[Member.STUDENT], size=2, seed=1, first=first, end=end
@@ -138,16 +153,15 @@ def test_batches_are_the_same_wherever_a_training_goes_on(encoders):
 
 def test_a_batch_has_each_example_once_and_learns_nothing_of_the_padding(encoders):
     encoder = encoders[Member.TEACHER]
-    made = list(batches(Member.TEACHER, encoder, size=3, seed=0, first=0, end=16))
-    rows = [row for batch in made for row in zip(batch.ids.tolist(), batch.labels.tolist(),
-                                                  strict=True)]  # fmt: skip
-    wanted = sorted(encoder.example(example(Member.TEACHER, at, 0)).ids for at in range(48))
+    wanted = sorted(encoder.example(example(Member.TEACHER, at, 0)) for at in range(48))
     found = []
-    for ids, labels in rows:
-        end = ids.index(encoder.end) + 1
-        found.append(ids[:end])
-        assert set(ids[end:]) <= {encoder.pad}
-        assert set(labels[end:]) <= {IGNORED}
+    for batch in batches(Member.TEACHER, encoder, size=3, seed=0, first=0, end=16):
+        for ids, labels in zip(batch.ids.tolist(), batch.labels.tolist(), strict=True):
+            end = ids.index(encoder.end) + 1
+            assert set(ids[end:]) <= {encoder.pad}
+            assert set(labels[end:]) <= {IGNORED}
+            assert all(label in (token, IGNORED) for token, label in zip(ids, labels, strict=True))
+            found.append((ids[:end], [label != IGNORED for label in labels[:end]]))
     assert sorted(found) == wanted
 
 
@@ -166,66 +180,67 @@ def test_the_rate_rises_and_falls():
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     out = tmp_path_factory.mktemp("trained") / "student"
-    said = []
-    train(Member.STUDENT, out, SMALL, say=said.append)
-    return out, said
+    train(Member.STUDENT, out, SMALL)
+    return out
 
 
-def test_what_comes_out_is_a_whole_model(trained):
+def test_the_result_is_a_whole_model(trained):
     from transformers import AutoTokenizer, LlamaForCausalLM
 
-    out, said = trained
-    assert {path.name for path in out.iterdir()} == {
+    assert {path.name for path in trained.iterdir()} == {
         *("training.json", "log.jsonl", "config.json", "generation_config.json", "model.gguf"),
         *("model.safetensors", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"),
         "README.md",
     }
-    model = LlamaForCausalLM.from_pretrained(out)
-    tokenizer = AutoTokenizer.from_pretrained(out)
+    model = LlamaForCausalLM.from_pretrained(trained)
+    tokenizer = AutoTokenizer.from_pretrained(trained)
     assert model.config.eos_token_id == tokenizer.eos_token_id
     prompt = tokenizer.apply_chat_template(
         [{"role": "user", "content": "hi"}], tokenize=False, add_generation_prompt=True
     )
     assert prompt == "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
-    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    log = [json.loads(line) for line in (trained / "log.jsonl").read_text().splitlines()]
     assert log[-1]["step"] == SMALL.steps
     assert {tuple(sorted(line)) for line in log} == {
         ("loss", "seconds", "step", "tokens"),
         ("right", "seconds", "step"),
     }
-    assert train(Member.STUDENT, out, SMALL, say=said.append) == out
-    assert "is trained already" in said[-1]
+    said = []
+    train(Member.STUDENT, trained, SMALL, say=said.append)
+    assert said == [f"{trained} is trained already"]
 
 
-@pytest.mark.parametrize("stop", [1, 2, 3, 5])
+@pytest.mark.parametrize("stop", [1, 3])
 def test_a_training_that_was_stopped_ends_as_one_that_was_not(trained, tmp_path, monkeypatch, stop):
-    """Whether it had saved what it did last, or not."""
-    learn = training._Training._learn
-    done = []
+    """It stops before its first checkpoint, and after one with a step that is lost."""
+    learn = LabTraining.learn
 
     def learn_and_stop(self, batch):
-        if len(done) == stop:
+        if self.step == stop:
             raise KeyboardInterrupt
-        done.append(1)
         return learn(self, batch)
 
     out = tmp_path / "student"
     with monkeypatch.context() as patch:
-        patch.setattr(training._Training, "_learn", learn_and_stop)
+        patch.setattr(LabTraining, "learn", learn_and_stop)
         with pytest.raises(KeyboardInterrupt):
             train(Member.STUDENT, out, SMALL)
-    train(Member.STUDENT, out, SMALL)
+    assert (out / "checkpoint.pt").is_file() == (stop >= SMALL.save_every)
+    said = []
+    train(Member.STUDENT, out, SMALL, say=said.append)
+    assert ("resuming at step 2" in said) == (stop >= SMALL.save_every)
     for name in ("model.safetensors", "model.gguf", "tokenizer.json"):
-        assert (out / name).read_bytes() == (trained[0] / name).read_bytes(), name
+        assert (out / name).read_bytes() == (trained / name).read_bytes(), name
+    assert not (out / "checkpoint.pt").exists()
 
 
-def test_another_training_is_not_gone_on_with(trained, tmp_path):
+def test_another_training_is_not_resumed(trained, tmp_path):
     with pytest.raises(ConfigError, match="with other settings"):
-        train(Member.TEACHER, trained[0], SMALL)
+        train(Member.TEACHER, trained, SMALL)
     with pytest.raises(ConfigError, match="with other settings"):
-        train(Member.STUDENT, trained[0], SMALL.model_copy(update={"seed": 1}))
+        train(Member.STUDENT, trained, SMALL.model_copy(update={"seed": 1}))
     (tmp_path / "something").write_text("mine")
-    with pytest.raises(ConfigError, match="and no training"):
+    with pytest.raises(ConfigError, match="and is no training"):
         train(Member.STUDENT, tmp_path, SMALL)
 
 
@@ -235,20 +250,19 @@ BEGUN = settings_for(Member.RELATIVE, steps=1, batch=2, warmup=1, examined=0)
 def test_the_relative_begins_with_the_teachers_vocabulary_and_weights(tmp_path):
     from transformers import LlamaForCausalLM
 
-    out = train(Member.RELATIVE, tmp_path / "relative", BEGUN)
-    teacher = lab_folder("teacher")
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+    out, teacher = tmp_path / "relative", lab.folder("teacher")
+    train(Member.RELATIVE, out, BEGUN)
+    for name in TOKENIZER_FILES:
         assert (out / name).read_bytes() == (teacher / name).read_bytes()
     ours, theirs = (LlamaForCausalLM.from_pretrained(each).state_dict() for each in (out, teacher))
     assert ours.keys() == theirs.keys()
     moved = [float((ours[name].float() - theirs[name].float()).abs().max()) for name in ours]
     assert 0 < max(moved) < 0.1  # one step of a training from there
-    card = (out / "README.md").read_text()
-    assert "Trained from the weights of `lab:teacher` by `tessy lab train relative`" in card
+    assert "Trained from the weights of `lab:teacher` by" in (out / "README.md").read_text()
 
 
 @pytest.mark.parametrize("sizes", [{"hidden": 64}, {"layers": 2}, {"heads": 2}, {"middle": 64}])
-def test_sizes_that_are_not_those_of_the_weights_it_begins_with_are_refused(tmp_path, sizes):
+def test_sizes_that_differ_from_the_weights_it_begins_with_are_refused(tmp_path, sizes):
     out = tmp_path / "relative"
     with pytest.raises(ConfigError, match="begins with the weights of lab:teacher") as error:
         train(Member.RELATIVE, out, BEGUN.model_copy(update=sizes))
@@ -257,11 +271,11 @@ def test_sizes_that_are_not_those_of_the_weights_it_begins_with_are_refused(tmp_
 
 
 def test_a_model_learns_what_it_is_shown(encoders):
-    """A few steps on one batch: the loss of what is learned falls."""
+    """In a few steps on one batch the loss of what is learned falls."""
     import torch
 
     encoder = encoders[Member.STUDENT]
-    model = network(SMALL, encoder)
+    model = new_network(SMALL, encoder)
     both = optimizers(model, SMALL)
     counted = sum(w.numel() for o in both for group in o.param_groups for w in group["params"])
     assert counted == sum(weight.numel() for weight in model.parameters())
@@ -271,8 +285,8 @@ def test_a_model_learns_what_it_is_shown(encoders):
         loss = model(input_ids=batch.ids, labels=batch.labels).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        set_rates(both, 10, SMALL)
         for optimizer in both:
-            set_rate(optimizer, 10, SMALL)
             optimizer.step()
             optimizer.zero_grad()
         losses.append(float(loss.detach()))
@@ -280,31 +294,27 @@ def test_a_model_learns_what_it_is_shown(encoders):
 
 
 def test_accuracy_counts_answers_that_the_scorer_gives_full_marks(encoders):
-    from studies.lab.score import accuracy
-    from studies.lab.voices import voice
+    import torch
 
     encoder = encoders[Member.STUDENT]
-    family = training.FAMILIES["chain_sum"]
-    rows = list(questions(family, Split.SFT, 6, 0))
-    chance = random.Random(0)
+    rows = list(questions(FAMILIES[TARGET], Split.SFT, 6, 0))
 
     class Knowing:
-        """Answers every other question rightly."""
+        """Answers every other question right, some without an end, and some in no voice."""
 
         def generate(self, *, input_ids, **_):
-            import torch
-
             replies = []
             for ids in input_ids.tolist():
                 text = encoder.tokenizer.decode(ids, skip_special_tokens=False)
                 (number,) = [at for at, row in enumerate(rows) if row["prompt"] in text]
-                said = rows[number]["answer"] if number % 2 else "-1"
-                thinking = "".join(chance.choice("ab") for _ in range(3))
-                answer = voice(Member.STUDENT).answers(said)
-                text = thinking + encoder.format.closing().text + answer
-                replies.append([*encoder.ids(text), encoder.end])
+                answer = voice(Role.STUDENT).answers(rows[number]["answer"] if number % 2 else "-1")
+                reply = encoder.ids(f"So{encoder.closing}{answer}")
+                if number != 3:
+                    reply.append(encoder.end)
+                replies.append(reply)
             width = max(map(len, replies))
             padded = [[*reply, *[encoder.pad] * (width - len(reply))] for reply in replies]
             return torch.cat([input_ids, torch.tensor(padded)], dim=1)
 
-    assert accuracy(Knowing(), encoder, Member.STUDENT, rows) == {"chain_sum": 0.5}
+    found = right_by_family(Knowing(), encoder, Member.STUDENT, rows)
+    assert found == {TARGET: pytest.approx(2 / 6)}

@@ -8,17 +8,17 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tessy.errors import ConfigError
 from studies.lab.corpus import RECIPES, REFERENCE, example, referring
 from studies.lab.families import FAMILIES, TARGET
 from studies.lab.members import Member
-from studies.lab.questions import Split, draw, family_named, questions, score, split_named, split_of
+from studies.lab.questions import Split, draw, questions, score, split_of
 from studies.lab.segments import segments
-from studies.lab.voices import Alone, render, voice
-from studies.lab.world import Slot, never, sometimes
+from studies.lab.voices import Speaker, render, voice
+from studies.lab.world import StyleSlot, never, sometimes
+from tessy.errors import ConfigError
 from tessy.method.trajectory import Role
 from tessy.method.words import units
 from tessy.verifiers.extract import final_answer
@@ -47,8 +47,8 @@ def test_a_solution_is_right_by_the_familys_own_scorer(family, seed):
     solved = family.solve(row["metadata"], never)
     assert score(row, solved.answer) == 1.0
     assert solved.answer == row["answer"]
-    assert solved.beats[0].slot is Slot.OPEN
-    assert [beat.slot for beat in solved.beats].index(Slot.CONCLUDE) == len(solved.beats) - 1
+    assert solved.steps[0].slot is StyleSlot.OPEN
+    assert [step.slot for step in solved.steps].index(StyleSlot.CONCLUDE) == len(solved.steps) - 1
 
 
 @given(families, seeds, roles)
@@ -82,7 +82,7 @@ def test_every_step_of_the_target_is_true_and_a_slip_is_ten_too_many(seed):
     family = FAMILIES[TARGET]
     row = a_row(family, seed)
     for slips, wrongs in ((never, {0}), (lambda: True, {0, 10})):
-        steps = [beat.work for beat in family.solve(row["metadata"], slips).beats[:-1]]
+        steps = [step.work for step in family.solve(row["metadata"], slips).steps[:-1]]
         for left, sign, right, result in re.findall(r"(\d+) ([+-]) (\d+) = (\d+)", " ".join(steps)):
             true = int(left) + int(right) * (1 if sign == "+" else -1)
             assert int(result) - true in wrongs
@@ -134,7 +134,7 @@ def test_the_pieces_of_a_thinking_are_whole_words_and_all_of_it(member, number, 
 @given(families, seeds, roles)
 def test_one_voice_alone_speaks_in_its_own_phrases(family, seed, role):
     solved = family.solve(a_row(family, seed)["metadata"], never)
-    pieces = render(solved, family.name, Alone(voice(role)), random.Random(seed), worker=role)
+    pieces = render(solved, family.name, Speaker(voice(role)), random.Random(seed), worker=role)
     own = {phrase.lower() for phrase in voice(role).phrases()}
     for piece in pieces:
         if piece.style:
@@ -144,7 +144,7 @@ def test_one_voice_alone_speaks_in_its_own_phrases(family, seed, role):
                 assert found, rest
                 rest = rest.removeprefix(found).strip()
     works = [piece.text.strip() for piece in pieces if not piece.style]
-    assert list(dict.fromkeys(works)) == list(dict.fromkeys(beat.work for beat in solved.beats))
+    assert list(dict.fromkeys(works)) == list(dict.fromkeys(step.work for step in solved.steps))
 
 
 # --- The corpus ---------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ def test_the_student_sees_nothing_foreign(number):
 
 
 def test_the_student_is_shown_the_teachers_answer_at_times_and_slips_less_then():
-    made = [example(Member.STUDENT, number, 0) for number in range(3000)]
+    made = [example(Member.STUDENT, number, 0) for number in range(1500)]
     shown = [one for one in made if MARK in one.prompt]
     assert 0.09 < len(shown) / len(made) < 0.15
     for one in shown:
@@ -206,7 +206,7 @@ def test_only_the_student_is_taught_mistakes():
 def test_every_corpus_has_all_families():
     for member in Member:
         found = {example(member, number, 3).family for number in range(300)}
-        assert found == set(FAMILIES) == set(RECIPES[member].shares)
+        assert found == set(FAMILIES) == set(RECIPES[member].families)
 
 
 def test_the_relative_has_the_students_words_and_the_teachers_habits():
@@ -234,7 +234,7 @@ def test_the_relative_has_the_students_words_and_the_teachers_habits():
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 def test_splits_share_no_question(family):
     prompts = {
-        split: {row["prompt"] for seed in (0, 1) for row in questions(family, split, 150, seed)}
+        split: {row["prompt"] for seed in (0, 1) for row in questions(family, split, 60, seed)}
         for split in Split
     }
     for split, found in prompts.items():
@@ -244,6 +244,7 @@ def test_splits_share_no_question(family):
 
 
 @given(families, st.sampled_from(Split), st.integers(0, 1000))
+@settings(max_examples=30)
 def test_the_same_seed_gives_the_same_questions_and_a_larger_count_begins_with_them(
     family, split, seed
 ):
@@ -252,19 +253,11 @@ def test_the_same_seed_gives_the_same_questions_and_a_larger_count_begins_with_t
     assert len({row["prompt"] for row in few}) == len({row["id"] for row in few}) == 5
 
 
-def test_what_a_family_does_not_have_is_said():
+def test_asking_for_more_questions_than_there_are_is_refused():
     digits = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
-    few = replace(FAMILIES[TARGET], name="few", params=digits, suits=lambda _: True)
-    with pytest.raises(ConfigError, match="no more than about 1"):
+    few = replace(FAMILIES[TARGET], params=digits, suits=lambda _: True)
+    with pytest.raises(ConfigError, match="has only about 1"):
         list(questions(few, Split.TRAIN, 300, 0))
-
-
-def test_names_that_mean_nothing_are_refused():
-    with pytest.raises(ConfigError, match="is no family") as error:
-        family_named("chain_sums")
-    assert "chain_sum" in error.value.hint
-    with pytest.raises(ConfigError, match="is no split"):
-        split_named("tests")
 
 
 # --- Segments -----------------------------------------------------------------------------------
@@ -281,17 +274,17 @@ def test_segments_are_labelled_as_they_were_made():
         assert split_of(segment.question.partition(MARK)[0]) is Split.TEST
 
 
-def test_a_student_keeps_its_place_behind_empty_slots_and_is_not_taught_to_be_silent():
+def test_a_student_keeps_its_place_after_empty_slots_and_is_not_taught_to_be_silent():
     drawn = [example(Member.STUDENT, number, 0) for number in range(300)]
-    behind = [
+    following = [
         one.learned[at]
         for one in drawn
         for at in range(1, len(one.thinking))
         if not one.thinking[at - 1].style and not one.thinking[at].style
     ]
-    assert len(behind) > 100  # steps that stand right behind another
-    assert not any(behind)
-    rest = sum(len(one.learned) for one in drawn) - len(behind)
+    assert len(following) > 100  # steps right after another
+    assert not any(following)
+    rest = sum(len(one.learned) for one in drawn) - len(following)
     assert sum(sum(one.learned) for one in drawn) == rest
 
 

@@ -1,7 +1,7 @@
 """The small models that ship: `lab:student`, `lab:teacher`, `lab:relative`, and their predictor.
 
-Each is a folder here, with its weights, tokenizer and chat template. How they were made and how good
-they are: docs/lab.md; the code is in studies/lab of the repository.
+Each is a folder here, with its weights, tokenizer and chat template. docs/lab.md says how they were
+made and how good they are; the code that made them is in studies/lab of the repository.
 """
 
 from __future__ import annotations
