@@ -1,8 +1,8 @@
-"""Pictures of a run's report and view, as the docs have them.
+"""The docs' pictures of a run's report and view.
 
-`python recipes/pictures.py RUN OUT [AGAINST …]`; those in docs/ are of `make demo`: `python
-recipes/pictures.py runs/demo/together docs runs/demo/student`. Needs the `report` extra, the
-development group (playwright) and a Chromium.
+`python docs/pictures.py RUN OUT [AGAINST …]`. Those in docs/ are of `make demo`:
+`python docs/pictures.py runs/demo/together docs runs/demo/student`. It needs the `report` extra,
+the development group (playwright) and a Chromium.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SECTIONS = ("similarity", "style")
 
 
 def main(run: Path, out: Path, *, against: list[Path]) -> None:
-    """Make the report anew, and take pictures of it and of one sample in the view."""
+    """Write the report again, and take pictures of it and of one sample in the view."""
     options = [word for other in against for word in ("--against", str(other))]
     subprocess.run([*TESSY, "report", str(run), *options, "--quiet"], check=True)
     with sync_playwright() as playwright, _view(run) as url:

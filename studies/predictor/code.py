@@ -1,11 +1,11 @@
 """Labelled segments of reasoning about code, whose text is not ours to ship, from a clone.
 
     git clone https://github.com/ReasoningPattern/dummyrepo CLONE
-    python recipes/boundary/code.py CLONE OUT.jsonl
+    python -m studies.predictor.code CLONE OUT.jsonl
     tessy predictor evaluate english-1 --gold OUT.jsonl
 
 The repository (of "How Do Large Reasoning Models Think? A First Look at Reasoning Behaviors in
-Code Generation") has no licence. So `code.jsonl` has no text, only where the style is in it.
+Code Generation") has no licence. So `code.jsonl` has no text, only the places of the style in it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LABELS = Path(__file__).with_name("code.jsonl")
 
 
 def git(clone: str, *arguments: str) -> bytes:
-    """What git says of the clone."""
+    """What git prints about the clone."""
     return subprocess.run(["git", "-C", clone, *arguments], check=True, capture_output=True).stdout
 
 

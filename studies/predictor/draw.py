@@ -1,9 +1,9 @@
 """Draw the segments that were labelled by reading: gold and training, never of the same question.
 
-    python recipes/boundary/draw.py DATA OUT
+    python -m studies.predictor.draw DATA OUT
 
-DATA is as for traces.py. OUT gets `gold.jsonl` and `pool.jsonl`, both not labelled. A quarter of
-the questions of each subject is for gold; all models' traces of a question go together.
+DATA is as for `traces`. OUT gets `gold.jsonl` and `pool.jsonl`, both without labels. A quarter of
+the questions of each subject is for gold; the traces of all models for a question stay together.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ POOL = {"mathematics": 900, "code": 700, "science": 800, "word problems": 900, "
 
 
 def drawn(data: Path) -> tuple[list[Segment], list[Segment]]:
-    """Gold and training segments, not labelled."""
+    """Gold and training segments, without labels."""
     gold, pool = [], []
     found = list(traces(data))
     for subject in GOLD:

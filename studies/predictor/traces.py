@@ -1,9 +1,9 @@
 """The public traces that gold and training segments were drawn from, as `Trace` rows.
 
-    python recipes/boundary/traces.py DATA OUT
+    python -m studies.predictor.traces DATA OUT
 
 DATA holds folders `traces_*` with `traces.jsonl.gz` in them (source, domain, model, question_id,
-thinking); OUT is a file that `tessy predictor annotate` reads. What is done to them: the canned
+thinking). OUT is a file that `tessy predictor annotate` reads. The traces are cleaned: the canned
 sentence that opens about half of the Qwen3-2507 traces of CREST is cut off, models get one name
 each, and domains become subjects.
 """

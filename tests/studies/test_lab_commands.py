@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,8 @@ from tessy.data.questions import read
 from tessy.errors import StudyError
 
 pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
 
 def run(*arguments) -> int:
@@ -83,3 +86,15 @@ def test_a_command_that_is_stopped_or_fails_ends_in_a_word(capsys, error, code, 
 
     assert command.finish(fail) == code
     assert capsys.readouterr().err == message
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("lab.jsonl", ["--split", "sft", "--count", "10"]),
+        ("sums.jsonl", ["--family", "chain_sum", "--split", "test", "--count", "40"]),
+    ],
+)
+def test_the_questions_in_examples_are_made_as_its_readme_says(tmp_path, name, options):
+    assert run("questions", *options, "--seed", "1", "--out", tmp_path / name) == 0
+    assert (tmp_path / name).read_bytes() == (EXAMPLES / name).read_bytes()
