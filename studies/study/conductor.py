@@ -41,8 +41,8 @@ async def conduct(settings: Path, out: Path, *, at_once: int, say: Say) -> None:
     begin(settings, out)
     write_questions(out, load(settings))
     jobs = plan.jobs(load(settings))
-    todo = [job for job in jobs if not plan.is_done(out, job)]
-    done = {job.name for job in jobs} - {job.name for job in todo}
+    done = {job for job in jobs if plan.is_done(out, job)}
+    todo = [job for job in jobs if job not in done]
     count, ended, began = len(todo), 0, time.monotonic()
     say(f"{len(jobs)} jobs, {len(done)} of them done")
     running: dict[asyncio.Task[None], StudyJob] = {}
@@ -56,7 +56,7 @@ async def conduct(settings: Path, out: Path, *, at_once: int, say: Say) -> None:
             for task in finished:
                 job = running.pop(task)
                 task.result()  # raises what it raised
-                done.add(job.name)
+                done.add(job)
                 ended += 1
                 passed = (time.monotonic() - began) / 60
                 left = passed / ended * (count - ended)

@@ -73,7 +73,8 @@ def do(root: Path, name: str) -> None:
     date, began = time.time(), time.monotonic()
     match job:
         case Untouched():
-            found = _evaluate(root, job.seed, ModelSettings(model=job.model), folder / "eval")
+            model = job.teacher.model if job.teacher else "lab:student"
+            found = _evaluate(root, job.seed, ModelSettings(model=model), folder / "eval")
         case Write():
             found = _write(root, settings, job)
         case Train():
@@ -203,7 +204,7 @@ def _train(root: Path, job: Train) -> dict[str, Any]:
 def dataset(root: Path, job: Train) -> list[dict[str, Any]]:
     """The records that an arm is trained on, in the order of the questions."""
     _, percent = split_arm(job.arm)
-    own, *foreign = (_records(root, write) for write in job.writes)
+    own, *foreign = (_records(root, write) for write in job.needs)
     rows = []
     for position in range(job.condition.questions):
         source = foreign[0] if plan.is_foreign(position, percent) else own

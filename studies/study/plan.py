@@ -1,7 +1,4 @@
-"""The jobs of a study, and the folder of each. Pure.
-
-The name of a job is its folder, relative to the study's.
-"""
+"""The jobs of a study, and the folder of each. Pure."""
 
 from __future__ import annotations
 
@@ -34,110 +31,110 @@ class StudyTeacher:
 
 
 @dataclass(frozen=True, slots=True)
-class Untouched:
-    """Measure a model as it is.
+class StudyJob:
+    """One job: an `Untouched`, `Write`, `Train` or `Compare`.
 
     Attributes:
-        seed: Of the tests.
-        model: Its address.
-        name: Of the job.
+        seed: Of the questions, the tests, and all that is random.
     """
 
     seed: int
-    model: str
-    name: str
 
     @property
-    def needs(self) -> tuple[str, ...]:
-        """Names of the jobs that come before."""
+    def name(self) -> str:
+        """Its folder, relative to the study's."""
+        raise NotImplementedError
+
+    @property
+    def needs(self) -> tuple[StudyJob, ...]:
+        """The jobs that come before."""
         return ()
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
+class Untouched(StudyJob):
+    """Measure a model as it is.
+
+    Attributes:
+        teacher: Which teacher; None for the student.
+    """
+
+    teacher: StudyTeacher | None = None
+
+    @property
+    def name(self) -> str:
+        """See `StudyJob.name`."""
+        if self.teacher is None:
+            return f"seed-{self.seed}/untouched/student"
+        return f"{self.teacher.home(self.seed)}/untouched/teacher"
+
+
+@dataclass(frozen=True, slots=True)
+class Write(StudyJob):
     """Write data with a method.
 
     Attributes:
-        seed: Of questions and synthesis.
         method: One of `METHODS`.
         teacher: Which one takes part.
     """
 
-    seed: int
     method: str
     teacher: StudyTeacher
 
     @property
     def name(self) -> str:
-        """Of the job."""
+        """See `StudyJob.name`."""
         return f"{self.teacher.home(self.seed)}/data/{self.method}"
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Names of the jobs that come before."""
-        return ()
 
 
 @dataclass(frozen=True, slots=True)
-class Train:
+class Train(StudyJob):
     """Train the student on data, and measure each epoch.
 
     Attributes:
-        seed: Of questions, tests and the order of training.
         condition: How.
         arm: On whose data.
         teacher: The teacher of that data.
     """
 
-    seed: int
     condition: Condition
     arm: str
     teacher: StudyTeacher
 
     @property
     def name(self) -> str:
-        """Of the job."""
+        """See `StudyJob.name`."""
         return f"seed-{self.seed}/{self.condition.name}/{self.arm}"
 
     @property
-    def writes(self) -> tuple[Write, ...]:
+    def needs(self) -> tuple[Write, ...]:
         """The jobs that write its data: the method's, then Teacher-Only's if it has a share."""
         method, percent = split_arm(self.arm)
         methods = (method, FOREIGN) if percent else (method,)
         return tuple(Write(self.seed, method, self.teacher) for method in methods)
 
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Names of the jobs that come before."""
-        return tuple(write.name for write in self.writes)
-
 
 @dataclass(frozen=True, slots=True)
-class Compare:
+class Compare(StudyJob):
     """Compare what the methods wrote with what the student writes by itself.
 
     Attributes:
-        seed: Of the data.
         teacher: The teacher of the data.
         writes: The jobs that write it.
     """
 
-    seed: int
     teacher: StudyTeacher
     writes: tuple[Write, ...]
 
     @property
     def name(self) -> str:
-        """Of the job."""
+        """See `StudyJob.name`."""
         return f"{self.teacher.home(self.seed)}/compared"
 
     @property
-    def needs(self) -> tuple[str, ...]:
-        """Names of the jobs that come before."""
-        return tuple(write.name for write in self.writes)
-
-
-StudyJob = Untouched | Write | Train | Compare
+    def needs(self) -> tuple[Write, ...]:
+        """The jobs that write the data."""
+        return self.writes
 
 
 def teacher_of(settings: StudySettings, condition: Condition) -> StudyTeacher:
@@ -145,16 +142,6 @@ def teacher_of(settings: StudySettings, condition: Condition) -> StudyTeacher:
     if condition.teacher is None:
         return StudyTeacher(settings.teacher)
     return StudyTeacher(condition.teacher, condition.name)
-
-
-def untouched_student(seed: int) -> Untouched:
-    """The job that measures the student as it is."""
-    return Untouched(seed, "lab:student", f"seed-{seed}/untouched/student")
-
-
-def untouched_teacher(seed: int, teacher: StudyTeacher) -> Untouched:
-    """The job that measures a teacher."""
-    return Untouched(seed, teacher.model, f"{teacher.home(seed)}/untouched/teacher")
 
 
 def jobs(settings: StudySettings) -> list[StudyJob]:
@@ -166,11 +153,10 @@ def jobs(settings: StudySettings) -> list[StudyJob]:
     for condition in settings.conditions:
         teacher = teacher_of(settings, condition)
         for seed in condition.seeds:
-            planned[untouched_student(seed)] = None
-            planned[untouched_teacher(seed, teacher)] = None
+            planned |= dict.fromkeys([Untouched(seed), Untouched(seed, teacher)])
             for arm in condition.arms:
                 train = Train(seed, condition, arm, teacher)
-                planned |= dict.fromkeys([*train.writes, train])
+                planned |= dict.fromkeys([*train.needs, train])
     writes = [job for job in planned if isinstance(job, Write)]
     return [*planned, *_compares(settings, writes)]
 

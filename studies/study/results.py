@@ -19,7 +19,7 @@ from scipy.special import stdtrit
 
 from studies.lab.families import FAMILIES, OTHERS, TARGET
 from studies.study import plan
-from studies.study.plan import DONE, SETTINGS, Compare, StudyTeacher, Train, Write
+from studies.study.plan import DONE, SETTINGS, Compare, StudyTeacher, Train, Untouched, Write
 from studies.study.settings import FOREIGN, Condition, StudySettings, load, split_arm
 from tessy.errors import StudyError
 
@@ -232,7 +232,7 @@ def read(root: Path) -> Results:
         }
 
     def taught_by(teacher: StudyTeacher, seeds: Iterable[int]) -> Accuracy:
-        return accuracy(done[plan.untouched_teacher(seed, teacher).name] for seed in seeds)
+        return accuracy(done[Untouched(seed, teacher).name] for seed in seeds)
 
     main = settings.main
     usual = plan.teacher_of(settings, main)
@@ -252,7 +252,7 @@ def read(root: Path) -> Results:
         }
     return Results(
         settings=settings,
-        student=accuracy(done[plan.untouched_student(seed).name] for seed in main.seeds),
+        student=accuracy(done[Untouched(seed).name] for seed in main.seeds),
         teacher=taught_by(usual, main.seeds),
         data=data(usual),
         others=others,

@@ -18,8 +18,8 @@ from typing import Any
 import orjson
 
 from studies.lab.families import TARGET
-from studies.study.plan import SETTINGS, Train, teacher_of
-from studies.study.settings import StudySettings, load
+from studies.study.plan import SETTINGS, Train, Untouched, jobs
+from studies.study.settings import load
 
 _NUMBER = re.compile(r"-?\d+")
 
@@ -29,23 +29,21 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
     return map(orjson.loads, path.read_bytes().splitlines())
 
 
-def evaluations(root: Path, settings: StudySettings) -> Iterator[tuple[str, int, Path]]:
+def evaluations(root: Path) -> Iterator[tuple[str, int, Path]]:
     """Whose each evaluation is, its seed and its folder."""
-    for seed in settings.main.seeds:
-        yield "untouched", seed, root / f"seed-{seed}/untouched/student/eval"
-    for condition in settings.conditions:
-        for seed in condition.seeds:
-            for arm in condition.arms:
-                name = Train(seed, condition, arm, teacher_of(settings, condition)).name
-                where = root / name / f"eval-{condition.epochs}"
-                yield f"{condition.name}/{arm}", seed, where
+    for job in jobs(load(root / SETTINGS)):
+        if isinstance(job, Untouched) and job.teacher is None:
+            yield "untouched", job.seed, root / job.name / "eval"
+        elif isinstance(job, Train):
+            who = f"{job.condition.name}/{job.arm}"
+            yield who, job.seed, root / job.name / f"eval-{job.condition.epochs}"
 
 
 def main(root: Path) -> None:
     """Count and print."""
     right: dict[str, int] = defaultdict(int)
-    asked: dict[str, int] = defaultdict(int)
-    for who, seed, folder in evaluations(root, load(root / SETTINGS)):
+    count: dict[str, int] = defaultdict(int)
+    for who, seed, folder in evaluations(root):
         wanted = {row["id"]: row["answer"] for row in rows(root / f"seed-{seed}/tests.jsonl")}
         for row in (*rows(folder / "dataset.jsonl"), *rows(folder / "failures.jsonl")):
             if not row["id"].startswith(TARGET):
@@ -53,9 +51,9 @@ def main(root: Path) -> None:
             content = row.get("content") or row["messages"][-1]["content"]
             numbers = _NUMBER.findall(content.partition("</think>")[0])
             right[who] += numbers[-1:] == [wanted[row["id"]]]
-            asked[who] += 1
-    for who, count in asked.items():
-        print(f"{who:28} {100 * right[who] / count:5.1f}% of {count}")
+            count[who] += 1
+    for who, total in count.items():
+        print(f"{who:28} {100 * right[who] / total:5.1f}% of {total}")
 
 
 if __name__ == "__main__":
