@@ -11,9 +11,9 @@ from pathlib import Path
 
 from studies.study import plan
 from studies.study.jobs import write_questions
-from studies.study.plan import SETTINGS, StudyJob
+from studies.study.plan import SETTINGS, StudyError, StudyJob
 from studies.study.settings import load
-from tessy.errors import ConfigError, StudyError
+from tessy.errors import ConfigError
 from tessy.printable import Say
 from tessy.runs.folder import write_atomically
 

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studies.study.settings import ALONE, FOREIGN, Condition, StudySettings, split_arm
+from tessy.errors import TessyError
 
 SETTINGS = "study.toml"
 """The study's settings, in its folder."""
 DONE = "job.json"
 """The results of a job, in its folder; written last, so a job that has it is done."""
+
+
+class StudyError(TessyError):
+    """A job of a study failed, or is missing."""
 
 
 @dataclass(frozen=True, slots=True)

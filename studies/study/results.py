@@ -19,9 +19,17 @@ from scipy.special import stdtrit
 
 from studies.lab.families import FAMILIES, OTHERS, TARGET
 from studies.study import plan
-from studies.study.plan import DONE, SETTINGS, Compare, StudyTeacher, Train, Untouched, Write
+from studies.study.plan import (
+    DONE,
+    SETTINGS,
+    Compare,
+    StudyError,
+    StudyTeacher,
+    Train,
+    Untouched,
+    Write,
+)
 from studies.study.settings import FOREIGN, Condition, StudySettings, load, split_arm
-from tessy.errors import StudyError
 
 
 @dataclass(frozen=True, slots=True)

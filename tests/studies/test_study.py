@@ -26,7 +26,7 @@ from studies.study.results import (
     read,
 )
 from studies.study.settings import METHODS, Condition, StudySettings, load
-from tessy.errors import ConfigError, StudyError
+from tessy.errors import ConfigError
 from tessy.evaluation.measure import Standing
 
 CONDITIONS = (
@@ -292,7 +292,9 @@ def test_an_arm_is_trained_on_its_share_of_foreign_samples(tmp_path, arm, wanted
 
 def test_a_study_that_is_not_finished_is_refused(tmp_path):
     (tmp_path / plan.SETTINGS).write_text("[[conditions]]\nname = 'a'\nseeds = [0]\n")
-    with pytest.raises(StudyError, match="21 jobs are missing, such as seed-0/untouched/student"):
+    with pytest.raises(
+        plan.StudyError, match="21 jobs are missing, such as seed-0/untouched/student"
+    ):
         read(tmp_path)
 
 
