@@ -109,6 +109,7 @@ def _curves(results: Results) -> Figure:
                 label=arm,
             )
         axis.set(title=title, xlabel="epoch", ylabel="right, %", ylim=(0, 102))
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _legend_at_the_right(axes[-1])
     return figure
 
@@ -143,7 +144,7 @@ def _conditions(results: Results, conditions: Sequence[Condition]) -> Figure:
                 style = {"markersize": 3, "linewidth": 1.2, "elinewidth": 0.8}
                 _with_intervals(axis, epochs, means, number, label=arm, **style)
             axis.set_xlabel("epoch" if row else "")
-            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axis.set_ylabel("" if column else f"{title}, right, %")
             if not row:
                 axis.set_title(condition.name, fontsize="medium")
