@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO_OUT ?= runs/demo
 
-.PHONY: help install install-dev sandbox demo demo-llm study study-smoke test test-vllm
+.PHONY: help install install-dev install-studies sandbox demo demo-llm study study-smoke test test-vllm
 .PHONY: test-trainers check bench format clean
 
 help:
@@ -42,6 +42,9 @@ install: $(VENV)/installed
 
 install-dev: $(VENV)/installed-dev
 
+install-studies: install-dev
+	$(INSTALL) --group studies
+
 # Tests of the sandbox need bubblewrap; without it, and without a way to install it, they skip.
 sandbox:
 	@command -v bwrap >/dev/null || { \
@@ -56,11 +59,11 @@ demo: install
 demo-llm: install
 	$(BIN)/python examples/demo_llm.py runs/demo-llm
 
-study: install-dev sandbox
-	$(BIN)/tessy lab study recipes/study/study.toml --out runs/study --page runs/study/study.md
+study: install-studies sandbox
+	$(BIN)/python -m studies.study studies/study/study.toml --out runs/study --page runs/study/study.md
 
-study-smoke: install-dev sandbox
-	$(BIN)/tessy lab study recipes/study/smoke.toml --out runs/study-smoke --page runs/study-smoke/study.md
+study-smoke: install-studies sandbox
+	$(BIN)/python -m studies.study studies/study/smoke.toml --out runs/study-smoke --page runs/study-smoke/study.md
 
 test: install-dev sandbox
 	$(BIN)/python -m pytest -n 2 --cov=tessy --cov-report=term:skip-covered -q

@@ -23,7 +23,6 @@
     ├── EvaluationError       the evaluation of a training's epoch failed
     ├── PredictorError        a boundary predictor failed or broke its protocol
     ├── SandboxError          programs can't be run in isolation here
-    ├── StudyError            a job of a study failed, or is missing
     ├── JournalError          (also OSError)  the run's journal could not be written or read
     ├── HubError              (also OSError)  Hugging Face did not take an upload
     ├── RunLocked             another process is working in this run folder
@@ -149,10 +148,6 @@ class PredictorError(TessyError):
 
 class SandboxError(TessyError):
     """Programs can't be run in isolation here, and nobody asked to run them without."""
-
-
-class StudyError(TessyError):
-    """A job of a study failed, or is missing."""
 
 
 class JournalError(TessyError, OSError):

@@ -70,14 +70,6 @@ OPTIONS = {
         *("--batch", "--learning-rate", "--balance", "--cut-share", "--held-out", "--cost"),
         *("--hidden", "--vocabulary", "--onnx", "--seed", "--quiet"),
     ],
-    "lab": [],
-    "lab study": ["SETTINGS", "--out", "--page", "--notes", "--at-once", "--quiet"],
-    "lab questions": ["--out", "--family", "--count", "--split", "--seed"],
-    "lab segments": ["--out", "--count", "--split", "--seed"],
-    "lab train": [
-        *("MODEL", "--out", "--steps", "--batch", "--hidden", "--layers"),
-        *("--threads", "--seed", "--quiet"),
-    ],
     "predictor evaluate": [
         *("PREDICTOR", "--gold", "--against", "--json", "--html", "--samples", "--quiet"),
     ],

@@ -71,12 +71,10 @@ def _lexicon() -> Predictor:
 
 
 def _lab() -> Predictor:
-    from importlib import resources
-
+    from tessy import lab
     from tessy.boundary import onnx
 
-    with resources.as_file(resources.files("tessy.lab").joinpath("predictor")) as folder:
-        return onnx.load(folder, name="lab")
+    return onnx.load(lab.folder(lab.PREDICTOR), name="lab")
 
 
 def _onnx(rest: str) -> Predictor:

@@ -15,7 +15,6 @@ from tessy.cli import (
     doctor,
     evaluate,
     export,
-    lab,
     predictor,
     report,
     sft,
@@ -65,7 +64,6 @@ app.command("export")(export.export)
 app.command("sft")(sft.sft)
 app.command("verify")(verify.verify)
 app.add_typer(predictor.app, name="predictor")
-app.add_typer(lab.app, name="lab")
 
 
 def _version(wanted: bool) -> None:

@@ -1,21 +1,24 @@
-"""Small models of our own, and the world of tasks that they live in.
+"""The small models that ship: `lab:student`, `lab:teacher`, `lab:relative`, and their predictor.
 
-Each imports only from those above it.
-
-    world           what a family of tasks is, and what its solutions are made of
-    families        the four families: how each is solved, step by step
-    questions       drawing questions from reasoning-gym, in three splits that share none
-    voices          two ways to talk about the same steps; rendering a solution in them
-    members         the models: what each plays, and in which voice
-    corpus          what each model is trained on: prompts, thinking, answers
-    vocabulary      the two tokenizers, trained on the corpus, with their chat templates
-    settings        sizes of the models and of their training
-    encode          examples as token ids, as synthesis shows them to a model
-    batches         batches of these, each by its number
-    score           how many questions a model answers rightly, for the training's log
-    segments        labelled segments for `tessy predictor train`
-    card            the card of a trained model
-    network         the network, and how it is optimized
-    train           training one of them, in a way that can be stopped
-    study           every method's data, a student trained on each, measured
+Each is a folder here, with its weights, tokenizer and chat template. docs/lab.md says how they were
+made and how good they are; the code that made them is in studies/lab of the repository.
 """
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+MEMBERS = ("student", "teacher", "relative")
+"""The models, by the name in their address."""
+PREDICTOR = "predictor"
+"""The folder of their boundary predictor, a classifier as `onnx:FOLDER` has it."""
+
+
+def folder(name: str) -> Path:
+    """The folder of a model, or of the predictor.
+
+    Args:
+        name: One of `MEMBERS`, or `PREDICTOR`.
+    """
+    return Path(str(resources.files(__name__).joinpath(name)))

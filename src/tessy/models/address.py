@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
 
+from tessy import lab
 from tessy.errors import AddressError
 
-_LAB = ("student", "teacher", "relative")
-_LAB_HINT = ", ".join(f"lab:{name}" for name in _LAB)
+_LAB_HINT = ", ".join(f"lab:{name}" for name in lab.MEMBERS)
 _HINT = f"http://host:port/v1#served-name, {_LAB_HINT}, gguf:PATH, pkg:PYPI-PACKAGE or hf:REPO/FILE"
 
 
@@ -73,7 +73,7 @@ def parse(text: str) -> Address:
     if colon and scheme in kinds and place:
         if scheme == Kind.HUB and place.count("/") < 2:
             raise AddressError(f"{text!r} names no file", hint="hf:OWNER/REPO/FILE.gguf")
-        if scheme == Kind.LAB and place not in _LAB:
+        if scheme == Kind.LAB and place not in lab.MEMBERS:
             raise AddressError(f"{text!r} is no model", hint=_LAB_HINT)
         return Address(kinds[scheme], place)
     raise AddressError(f"{text!r} is no model", hint=f"a model is {_HINT}")

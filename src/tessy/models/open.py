@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 
+from tessy import lab
 from tessy.config import Config, Mode, ModelSettings
 from tessy.data.record import THINK_CLOSE
 from tessy.errors import ConfigError, ModelError
@@ -192,7 +193,7 @@ async def open_one(
         if where.kind is address.Kind.LAB:
             label = settings.model
             if not settings.format and not settings.tokenizer:
-                own = str(weights.lab_folder(where.place))
+                own = str(lab.folder(where.place))
                 settings = settings.model_copy(update={"tokenizer": own})
     name = where.served_name or ""
     servers = stack.enter_context(closing(Replicas([Client(url, name, settings) for url in urls])))

@@ -19,12 +19,12 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from importlib import resources
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from tessy import lab
 from tessy.errors import WeightsError
 from tessy.models.address import Address, Kind
 from tessy.printable import Say
@@ -49,7 +49,7 @@ def fetch(address: Address, say: Say = lambda _: None) -> Path:
     """
     match address.kind:
         case Kind.LAB:
-            return lab_folder(address.place) / "model.gguf"  # it ships with the package
+            return lab.folder(address.place) / "model.gguf"
         case Kind.GGUF:
             return _local(Path(address.place).expanduser())
         case Kind.PACKAGE:
@@ -57,11 +57,6 @@ def fetch(address: Address, say: Say = lambda _: None) -> Path:
         case Kind.HUB:
             return _hub(address.place, say)
     raise ValueError(f"{address} is a server")
-
-
-def lab_folder(name: str) -> Path:
-    """The folder of a model of the lab: weights, tokenizer and chat template."""
-    return Path(str(resources.files("tessy.lab").joinpath(name)))
 
 
 def _local(path: Path) -> Path:
