@@ -21,7 +21,8 @@ from transformers import (
     Qwen2ForTokenClassification,
 )
 
-from e2e.conftest import lines, tessy, two_servers, write_questions
+from commands import tessy
+from e2e.conftest import lines, two_servers, write_questions
 from tessy.boundary.protocol import Passage, Predictor
 from tessy.boundary.registry import load
 from tessy.boundary.settings import ClassifierSettings
