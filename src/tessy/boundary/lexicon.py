@@ -45,7 +45,7 @@ LONGEST_PHRASE = 8
 LONGEST_FENCE = 8_000
 """Characters of a code block; one that is not closed by then has ended."""
 _PARAGRAPH = 2_500
-_LINE = 120
+_LINE = 160  # a phrase is shorter, and so are phrases that follow each other
 
 _VERBATIM = "`"
 """The key of words in code, quotes and formulas; no phrase has it."""
@@ -59,7 +59,7 @@ _NO_SENTENCE_END = re.compile(r"(?:e\.g|i\.e)\.|(?:.*\d|\w)!", re.IGNORECASE)  #
 
 
 class Word(NamedTuple):
-    """A word as the lexicon looks it up.
+    r"""A word as the lexicon looks it up.
 
     Attributes:
         start: Offset of its first character.
@@ -67,8 +67,8 @@ class Word(NamedTuple):
         key: In lower case, without the punctuation around it; "" for a neutral word, `_VERBATIM`
             for one in code, a quote or a formula.
         opens: It starts with punctuation, so no phrase goes on with it.
-        mark: The punctuation that ends it: "." of a sentence, "?", "," for any other, or "".
-        new_line: A new line follows.
+        mark: What ends it: "?", "." for a sentence, "," for other punctuation, "\n" for a new line
+            alone, or "".
     """
 
     start: int
@@ -76,7 +76,6 @@ class Word(NamedTuple):
     key: str
     opens: bool
     mark: str
-    new_line: bool
 
 
 def _words(
@@ -96,7 +95,9 @@ def _words(
         key, opens, mark = _look_up(text[start:end])
         if key and any(first < end and start < last for first, last in verbatim):
             key = _VERBATIM
-        words.append(Word(start, end, key, opens, mark, unit.end > unit.word_end))
+        if unit.end > unit.word_end:
+            mark = {"": "\n", ",": "."}.get(mark, mark)
+        words.append(Word(start, end, key, opens, mark))
     return words
 
 
@@ -159,7 +160,7 @@ Node = dict[str, list["Node"]]
 
 A phrase that may end here has its mark for a key, too; it leads nowhere.
 """
-_FITTING = {"": [""], ",": ["", ","], ".": ["", ","], "?": ["", ",", "?"]}
+_FITTING = {"": [""], "\n": [""], ",": ["", ","], ".": ["", ","], "?": ["", ",", "?"]}
 """By the mark of a word, the marks of the phrases that may end with it."""
 
 
@@ -200,8 +201,8 @@ def _longest_phrase(
         following: It comes right after a style word, without punctuation in between.
     """
     starts, _ = _lexicon()
-    places = {"anywhere": True, "initial": initial, "following": following}
-    states = [starts[place] for place, here in places.items() if here]
+    places = ["anywhere", *["initial"] * initial, *["following"] * following]
+    states = [starts[place] for place in places]
     length = 0
     for number, word in enumerate(words[at:], 1):
         states = [after for state in states for after in state.get(word.key, ())]
@@ -209,7 +210,7 @@ def _longest_phrase(
             return length, False
         if any(mark in state for state in states for mark in _FITTING[word.mark]):
             length = number
-        if word.mark or word.new_line:
+        if word.mark:
             return length, False
     return length, any(state.keys() - _FITTING.keys() for state in states)
 
@@ -237,10 +238,9 @@ def _kinds(words: Sequence[Word], *, final: bool) -> Iterator[bool | None]:
             return
         yield from repeat(style, length or 1)
         at += length or 1
-        last = words[at - 1]
-        sentence_ends = last.new_line or last.mark in (".", "?")
-        following = not neutral and bool(style) and not last.mark and not last.new_line
-        initial = sentence_ends or (initial if neutral else bool(style))
+        mark = words[at - 1].mark
+        initial = mark not in ("", ",") or (initial if neutral else bool(style))
+        following = bool(style) and not neutral and not mark
 
 
 # --- Code, quotes and formulas --------------------------------------------------------------------
@@ -316,10 +316,7 @@ def _judge(passage: Passage) -> Judgement:
     context = "\n" + passage.context[-2 * LONGEST_FENCE :]
     text, begin = context + passage.text, len(context)
     at = begin + passage.judged
-    line = text.rfind("\n", 0, at) + 1
-    if at - line > _LINE:
-        blank = text.rfind(" ", max(at - 2 * _LINE, line), at - _LINE)
-        line = blank if blank >= 0 else at - _LINE
+    line = max(text.rfind("\n", 0, at) + 1, at - _LINE)
     found = units(text[at:])
     whole = complete(text[at:], found, final=passage.final)
     verbatim = [stretch for stretch in _verbatim(text, at) if stretch[1] > line]
@@ -347,4 +344,4 @@ def _growing(text: str, start: int, verbatim: Sequence[tuple[int, int]]) -> list
     inside = any(first < start < last for first, last in verbatim)
     if not key or (key in _lexicon()[1] and not inside):
         return []
-    return [Word(start, len(text), _VERBATIM, opens, "", new_line=False)]
+    return [Word(start, len(text), _VERBATIM, opens, "")]
