@@ -13,7 +13,7 @@ from pathlib import Path
 
 from traces import traces
 
-from tessy.boundary.training.segments import Segment, Trace, draw, split, write_segments
+from tessy.boundary.training.segments import ReasoningTrace, Segment, draw, split, write_segments
 
 GOLD = {"mathematics": 122, "code": 90, "science": 102, "word problems": 122, "other": 62}
 POOL = {"mathematics": 900, "code": 700, "science": 800, "word problems": 900, "other": 300}
@@ -30,7 +30,7 @@ def drawn(data: Path) -> tuple[list[Segment], list[Segment]]:
     return gold, pool
 
 
-def halves(found: list[Trace]) -> tuple[list[Trace], list[Trace]]:
+def halves(found: list[ReasoningTrace]) -> tuple[list[ReasoningTrace], list[ReasoningTrace]]:
     """Traces for training and traces for gold: a quarter, by question."""
     stubs = [Segment(id=trace.id, text=".", question=trace.question) for trace in found]
     by_id = {trace.id: trace for trace in found}

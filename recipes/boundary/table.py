@@ -12,7 +12,7 @@ from typing import Any
 from tessy.boundary.classifier import ClassifierPredictor
 from tessy.boundary.protocol import Judgement, Passage, Predictor
 from tessy.boundary.registry import SHIPPED, load
-from tessy.boundary.training.evaluate import Evaluation, evaluate
+from tessy.boundary.training.evaluate import PredictorEvaluation, evaluate
 from tessy.boundary.training.report import shown
 from tessy.boundary.training.segments import gold_file
 from tessy.method.reading import Reading
@@ -103,7 +103,7 @@ def classifier(**changes: Any) -> ClassifierPredictor:
     return made
 
 
-def row(name: str, evaluation: Evaluation) -> str:
+def row(name: str, evaluation: PredictorEvaluation) -> str:
     """A row of the table."""
     figures = [shown(evaluation.whole.figures[column]) for column in COLUMNS]
     speed = f"{evaluation.speed.milliseconds:.2f}" if evaluation.speed else "–"
@@ -129,7 +129,7 @@ def main(shifted: str | None) -> None:
     made.append((streamed.name, streamed, False))
     if shifted:
         made.append(("labels shifted by one token", load(f"onnx:{shifted}"), False))
-    whole: dict[str, Evaluation] = {}
+    whole: dict[str, PredictorEvaluation] = {}
     for name, predictor, timed in made:
         whole[name] = evaluate(predictor, gold, timed=timed)
         print(row(name, whole[name]), flush=True)

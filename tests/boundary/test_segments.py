@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tessy.boundary.training.segments import (
+    ReasoningTrace,
     Segment,
-    Trace,
     draw,
     dump,
     is_style,
@@ -28,7 +28,7 @@ TEXTS = st.text(st.sampled_from("ab 1.\n,é"), min_size=1, max_size=60).filter(s
 
 def traces(models=("a", "b"), subjects=("math", "code"), each=6, words=400):
     return [
-        Trace(
+        ReasoningTrace(
             id=f"{model}/{subject}/{number}",
             thinking=" ".join(f"w{number}x{index}" for index in range(words)),
             model=model,
@@ -106,7 +106,7 @@ def test_segments_are_whole_words_that_do_not_overlap(words, before, seed):
 
 
 def test_a_short_trace_is_a_segment_of_its_own():
-    (segment,) = draw([Trace(id="x", thinking=" \n Yes, it is. \n")], 5)
+    (segment,) = draw([ReasoningTrace(id="x", thinking=" \n Yes, it is. \n")], 5)
     assert (segment.text, segment.before, segment.spans) == ("Yes, it is.", "", None)
 
 

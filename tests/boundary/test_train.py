@@ -28,8 +28,14 @@ from tessy.boundary.protocol import Passage
 from tessy.boundary.registry import load
 from tessy.boundary.settings import ClassifierSettings, TrainSettings
 from tessy.boundary.tagger import Tagger, TaggerConfig
-from tessy.boundary.training.encode import IGNORED, Example, examples
-from tessy.boundary.training.metrics import FIGURES, Counts, count
+from tessy.boundary.training.fit import (
+    IGNORED,
+    TokenizedSegment,
+    _Examples,
+    _WeightedLoss,
+    tokenized,
+)
+from tessy.boundary.training.metrics import FIGURES, LabelCounts, count
 from tessy.boundary.training.segments import Segment, is_style, spans_of, split
 from tessy.boundary.training.train import train
 from tessy.boundary.training.walk import labellings, truth
@@ -84,7 +90,7 @@ def f1(predictor, found):
         count(truth(segment), labelling, len(segment.text))
         for segment, labelling in zip(found, labellings(predictor, found), strict=True)
     ]
-    return FIGURES["word_f1"](Counts.of_row(np.sum([each.flat() for each in counts], axis=0)))
+    return FIGURES["word_f1"](LabelCounts.of_row(np.sum([each.flat() for each in counts], axis=0)))
 
 
 # --- What comes out -----------------------------------------------------------------------------
@@ -183,7 +189,7 @@ def test_the_best_epoch_is_kept_and_not_the_last(tmp_path):
     network = load(f"transformers:{tmp_path / 'out'}")._network
     found = [
         (label, odds > 0)
-        for example in examples(held, tokenizer, window=200, shift=False)
+        for example in tokenized(held, tokenizer, window=200, shift=False)
         for label, odds in zip(example.labels, network([example.ids])[0], strict=True)
         if label != IGNORED
     ]
@@ -224,7 +230,7 @@ def test_training_goes_on_where_it_was_stopped(tmp_path):
         train(segments(), out, TrainSettings(**TINY), say=stop)
     (out / "checkpoints" / "checkpoint-999").mkdir()  # as one that was being written
     train(segments(), out, TrainSettings(**TINY), say=said.append)
-    assert any(line.startswith("going on from checkpoint-") for line in said)
+    assert any(line.startswith("continuing from checkpoint-") for line in said)
     assert not any("epoch 1 of" in line or "999" in line for line in said)
     assert (out / "predictor.json").is_file()
 
@@ -236,7 +242,7 @@ def test_training_goes_on_where_it_was_stopped(tmp_path):
 def test_tokens_have_the_labels_of_their_words(trained, shift):
     tokenizer = Tokenizer.from_file(str(trained[0].folder / "tokenizer.json"))
     segment = Segment(id="x", before="is even ", text="so x=3 — me", spans=((0, 2), (9, 11)))
-    (example,) = examples([segment], tokenizer, window=200, shift=shift)
+    (example,) = tokenized([segment], tokenizer, window=200, shift=shift)
     whole = segment.before + segment.text
     kinds = {}
     for (start, end), label in zip(tokenizer.encode(whole).offsets, example.labels, strict=True):
@@ -255,7 +261,7 @@ def test_examples_are_cut_behind_whole_words(trained):
     """So that the network learns to judge a chunk's end, where nothing follows."""
     tokenizer = Tokenizer.from_file(str(trained[0].folder / "tokenizer.json"))
     segment = Segment(id="x", before="is even ", text="so x=3 let me", spans=((0, 2), (7, 13)))
-    (example,) = examples([segment], tokenizer, window=200, shift=False)
+    (example,) = tokenized([segment], tokenizer, window=200, shift=False)
     chance, seen = random.Random(0), set()
     for _ in range(60):
         cut = example.cut(chance)
@@ -266,10 +272,8 @@ def test_examples_are_cut_behind_whole_words(trained):
 
 
 def test_which_examples_are_cut_depends_on_the_epoch_and_the_share(trained):
-    from tessy.boundary.training.fit import _Examples
-
     tokenizer = Tokenizer.from_file(str(trained[0].folder / "tokenizer.json"))
-    made = list(examples(segments(60), tokenizer, window=200, shift=False))
+    made = list(tokenized(segments(60), tokenizer, window=200, shift=False))
 
     def lengths(share, epoch):
         seen = _Examples(made, share, seed=0)
@@ -285,10 +289,8 @@ def test_which_examples_are_cut_depends_on_the_epoch_and_the_share(trained):
 
 @pytest.mark.parametrize(("balance", "ratio"), [(0.0, 1.0), (1.0, 4.0), (0.5, 2.0)])
 def test_the_rarer_kind_is_weighted_up(balance, ratio):
-    from tessy.boundary.training.fit import _Loss
-
     labels = torch.tensor([[0, 0, 0, 0, 1, IGNORED]])
-    loss = _Loss([Example(list(range(6)), labels[0].tolist(), ())], balance)
+    loss = _WeightedLoss([TokenizedSegment(list(range(6)), labels[0].tolist(), ())], balance)
 
     def share(kind):
         """How much of the loss the tokens of one kind make, each as wrong as the other."""
@@ -319,7 +321,7 @@ def test_segments_that_teach_nothing(tmp_path, made, said):
 
 def test_a_folder_that_holds_something_else(tmp_path, trained):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(ConfigError, match="is there already, and no training"):
+    with pytest.raises(ConfigError, match="exists and is no training"):
         train(segments(), tmp_path, TrainSettings(**TINY))
     with pytest.raises(ConfigError, match="trained with other settings or segments"):
         train(segments(61), trained[0].folder, TrainSettings(**TINY))

@@ -18,7 +18,7 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from tessy.boundary.protocol import Passage, Predictor
-from tessy.boundary.training.metrics import Counts, Figure, Labelling, count, figures
+from tessy.boundary.training.metrics import LabelCounts, Labelling, MeasuredFigure, count, figures
 from tessy.boundary.training.segments import Segment
 from tessy.boundary.training.walk import labellings, truth
 from tessy.errors import SegmentsError
@@ -50,7 +50,7 @@ class Group:
     """
 
     segments: int
-    figures: dict[str, Figure]
+    figures: dict[str, MeasuredFigure]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Speed:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class PredictorEvaluation:
     """One predictor's figures.
 
     Attributes:
@@ -94,7 +94,7 @@ def evaluate(
     samples: int = 1000,
     timed: bool = True,
     say: Say = lambda _: None,
-) -> Evaluation:
+) -> PredictorEvaluation:
     """Measure a predictor.
 
     Args:
@@ -115,7 +115,7 @@ def evaluate(
 
 def evaluate_labels(
     name: str, labelled: Sequence[Segment], segments: Sequence[Segment], *, samples: int = 1000
-) -> Evaluation:
+) -> PredictorEvaluation:
     """Measure somebody's labels of the same segments: an annotator's, or a second reader's.
 
     Args:
@@ -144,12 +144,12 @@ def _evaluation(
     labels: list[Labelling],
     samples: int,
     took: Speed | None,
-) -> Evaluation:
+) -> PredictorEvaluation:
     counts = [
         count(truth(segment), labelling, len(segment.text))
         for segment, labelling in zip(segments, labels, strict=True)
     ]
-    return Evaluation(
+    return PredictorEvaluation(
         predictor=name,
         whole=_group(counts, samples),
         groups={key: _grouped(segments, counts, of, samples) for key, of in _GROUPS.items()},
@@ -158,17 +158,17 @@ def _evaluation(
     )
 
 
-def _group(counts: Sequence[Counts], samples: int) -> Group:
+def _group(counts: Sequence[LabelCounts], samples: int) -> Group:
     return Group(len(counts), figures(counts, samples=samples))
 
 
 def _grouped(
     segments: Sequence[Segment],
-    counts: Sequence[Counts],
+    counts: Sequence[LabelCounts],
     key: Callable[[Segment], str],
     samples: int,
 ) -> dict[str, Group]:
-    members: dict[str, list[Counts]] = {}
+    members: dict[str, list[LabelCounts]] = {}
     for segment, counted in zip(segments, counts, strict=True):
         members.setdefault(key(segment) or "not known", []).append(counted)
     return {name: _group(members[name], samples) for name in sorted(members)}

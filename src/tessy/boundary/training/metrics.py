@@ -1,6 +1,6 @@
 """How far a labelling of segments is from another: pure counting.
 
-Everything is counted per segment first (`Counts`), so that figures of any group of segments, and
+Everything is counted per segment first (`LabelCounts`), so that figures of any group of segments, and
 bootstrap intervals over segments, are sums of the same counts. Words of punctuation only count
 nowhere: which side of a boundary a dash stands on means nothing.
 
@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(slots=True)
-class Counts:
+class LabelCounts:
     """What is counted of one segment.
 
     Attributes:
@@ -55,7 +55,7 @@ class Counts:
         return np.concatenate([part.ravel() for part in parts])
 
     @classmethod
-    def of_row(cls, row: Array) -> Counts:
+    def of_row(cls, row: Array) -> LabelCounts:
         """The counts that `flat` made a row of, or of a sum of such rows."""
         ends = np.cumsum([3, 4, 3, 3, 2 * FARTHEST + 1])
         words, characters, exact, near, cuts, bins = np.split(row, ends)
@@ -77,7 +77,7 @@ class Labelling:
     scores: Sequence[float] | None = None
 
 
-def count(truth: Labelling, found: Labelling, length: int) -> Counts:
+def count(truth: Labelling, found: Labelling, length: int) -> LabelCounts:
     """Count one segment.
 
     Args:
@@ -85,7 +85,7 @@ def count(truth: Labelling, found: Labelling, length: int) -> Counts:
         found: The labelling to be measured; of the same words.
         length: Characters of the segment.
     """
-    counts = Counts()
+    counts = LabelCounts()
     true, said = np.array(truth.kinds, bool), np.array(found.kinds, bool)
     counts.words[:] = (true & said).sum(), said.sum(), true.sum()
     inked, printed = _ink(truth.spans, length), _ink(found.spans, length)
@@ -144,7 +144,7 @@ def _count_cuts(true: NDArray[np.bool_], said: NDArray[np.bool_], into: Array) -
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class MeasuredFigure:
     """A figure and its 95% bootstrap interval over segments; nan where nothing was counted."""
 
     value: float
@@ -178,7 +178,7 @@ def _cut_share(cuts: Array, keep: Callable[[Array], NDArray[np.bool_]]) -> float
     return _ratio(float(cuts[keep(late)].sum()), float(cuts.sum()))
 
 
-FIGURES: dict[str, Callable[[Counts], float]] = {
+FIGURES: dict[str, Callable[[LabelCounts], float]] = {
     "word_f1": lambda c: _f1(*c.words),
     "word_precision": lambda c: _ratio(c.words[0], c.words[1]),
     "word_recall": lambda c: _ratio(c.words[0], c.words[2]),
@@ -203,7 +203,9 @@ FIGURES: dict[str, Callable[[Counts], float]] = {
 """Every figure, by name, of the summed counts of some segments."""
 
 
-def figures(counts: Sequence[Counts], *, samples: int = 1000, seed: int = 0) -> dict[str, Figure]:
+def figures(
+    counts: Sequence[LabelCounts], *, samples: int = 1000, seed: int = 0
+) -> dict[str, MeasuredFigure]:
     """All figures of some segments, with bootstrap intervals.
 
     Args:
@@ -214,11 +216,11 @@ def figures(counts: Sequence[Counts], *, samples: int = 1000, seed: int = 0) -> 
     table = np.stack([each.flat() for each in counts])
     chance = np.random.default_rng(seed)
     weights = chance.multinomial(len(table), np.full(len(table), 1 / len(table)), samples)
-    resampled = [Counts.of_row(row) for row in weights @ table]
-    whole = Counts.of_row(table.sum(0))
+    resampled = [LabelCounts.of_row(row) for row in weights @ table]
+    whole = LabelCounts.of_row(table.sum(0))
     result = {}
     for name, compute in FIGURES.items():
         drawn = [value for sample in resampled if not np.isnan(value := compute(sample))]
         low, high = np.quantile(drawn, (0.025, 0.975)) if drawn else (np.nan, np.nan)
-        result[name] = Figure(float(compute(whole)), float(low), float(high))
+        result[name] = MeasuredFigure(float(compute(whole)), float(low), float(high))
     return result

@@ -11,8 +11,8 @@ from typing import Any
 
 import jinja2
 
-from tessy.boundary.training.evaluate import Evaluation, Group
-from tessy.boundary.training.metrics import Figure, count
+from tessy.boundary.training.evaluate import Group, PredictorEvaluation
+from tessy.boundary.training.metrics import MeasuredFigure, count
 from tessy.boundary.training.segments import Segment
 from tessy.boundary.training.walk import truth
 
@@ -41,7 +41,7 @@ MAIN = ("word_f1", "boundary_f1_near", "cut_near", "ece")
 _WORST = 40
 
 
-def shown(figure: Figure) -> str:
+def shown(figure: MeasuredFigure) -> str:
     """A figure with its interval; a dash if there was nothing to count."""
     if math.isnan(figure.value):
         return "–"
@@ -51,7 +51,7 @@ def shown(figure: Figure) -> str:
     return f"{figure.value:.3f}  {figure.low:.3f}{to}{figure.high:.3f}"
 
 
-def numbers(found: Sequence[Evaluation]) -> list[dict[str, Any]]:
+def numbers(found: Sequence[PredictorEvaluation]) -> list[dict[str, Any]]:
     """All figures, as JSON takes them; null where there was nothing to count."""
     return [
         {
@@ -78,7 +78,7 @@ def _figures(group: Group) -> dict[str, dict[str, float | None]]:
     }
 
 
-def page(found: Sequence[Evaluation], segments: Sequence[Segment]) -> str:
+def page(found: Sequence[PredictorEvaluation], segments: Sequence[Segment]) -> str:
     """An HTML page of its own: figures, groups, and the worst cases of the first predictor."""
     source = (
         resources.files("tessy.boundary.training").joinpath("report.html.jinja").read_text("utf-8")
@@ -93,7 +93,7 @@ def page(found: Sequence[Evaluation], segments: Sequence[Segment]) -> str:
     )
 
 
-def _worst(evaluation: Evaluation, segments: Sequence[Segment]) -> list[dict[str, Any]]:
+def _worst(evaluation: PredictorEvaluation, segments: Sequence[Segment]) -> list[dict[str, Any]]:
     """The segments with most characters labelled otherwise, in pieces of one marking each."""
     cases = []
     for segment, labelling in zip(segments, evaluation.labels, strict=True):

@@ -28,7 +28,7 @@ DEFAULT_BEFORE = 120
 """Words of context before a segment; with its own, about a window of 200 tokens and more."""
 
 
-class Trace(BaseModel):
+class ReasoningTrace(BaseModel):
     """The thinking of one answer of one model.
 
     Attributes:
@@ -134,7 +134,7 @@ def spans_of(words: Sequence[Unit], style: Sequence[bool]) -> tuple[tuple[int, i
 
 
 def draw(
-    traces: Sequence[Trace],
+    traces: Sequence[ReasoningTrace],
     count: int,
     *,
     words: int = DEFAULT_WORDS,
@@ -154,7 +154,7 @@ def draw(
         seed: The same seed and traces give the same segments.
     """
     chance = random.Random(f"{seed}:segments")
-    cells: dict[tuple[str, str, int], list[tuple[Trace, int]]] = defaultdict(list)
+    cells: dict[tuple[str, str, int], list[tuple[ReasoningTrace, int]]] = defaultdict(list)
     for trace in traces:
         length = len([word for word in units(trace.thinking) if word.word_end > word.word_start])
         starts = range(chance.randrange(words) if length > 2 * words else 0, length, words)
@@ -166,7 +166,7 @@ def draw(
         chance.shuffle(cell)
     order = sorted(cells)
     chance.shuffle(order)
-    drawn: list[tuple[Trace, int]] = []
+    drawn: list[tuple[ReasoningTrace, int]] = []
     while len(drawn) < count and order:
         for key in order:
             if len(drawn) < count:
@@ -175,7 +175,7 @@ def draw(
     return [_cut(trace, start, words, before) for trace, start in drawn]
 
 
-def _cut(trace: Trace, start: int, words: int, before: int) -> Segment:
+def _cut(trace: ReasoningTrace, start: int, words: int, before: int) -> Segment:
     """The segment of `words` words that starts at word `start` of a trace."""
     text = trace.thinking
     found = [word for word in units(text) if word.word_end > word.word_start]
