@@ -1,6 +1,6 @@
 """Measuring predictors on labelled segments: `tessy predictor evaluate`.
 
-label    each predictor walks through each segment as synthesis would (`walk`)
+label    the predictor walks through each segment as synthesis would (`walk`)
 count    how far that is from the segment's own labels (`metrics`)
 group    all figures again by model, subject and position
 time     decisions a second on one core, in batches, with a full window
@@ -27,7 +27,7 @@ from tessy.method.words import units
 from tessy.printable import Say
 
 BATCH = 32
-"""Passages judged at once when time is taken."""
+"""Passages in a batch when time is taken."""
 CHUNK_WORDS = 15
 """Words of a passage when time is taken; a chunk of 20 tokens has about as many."""
 _CONTEXT_WORDS = 400
@@ -42,11 +42,11 @@ _GROUPS: dict[str, Callable[[Segment], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Some of the segments.
+    """The figures of some segments.
 
     Attributes:
-        segments: How many.
-        figures: Of `metrics.FIGURES`.
+        segments: The number of segments.
+        figures: All of `metrics.FIGURES`.
     """
 
     segments: int
@@ -58,9 +58,9 @@ class Speed:
     """How quick a predictor is.
 
     Attributes:
-        batch: Passages judged at once.
-        milliseconds: For one decision, the batch's time shared out; the median of some batches.
-        decisions_a_second: The same the other way round.
+        batch: Passages in a batch.
+        milliseconds: The time of a batch divided by its passages; the median of some batches.
+        decisions_a_second: Passages per second.
     """
 
     batch: int
@@ -73,9 +73,9 @@ class PredictorEvaluation:
     """One predictor's figures.
 
     Attributes:
-        predictor: Its name.
-        whole: Of all segments.
-        groups: Of some: by what they have in common, and its value.
+        predictor: The predictor's name.
+        whole: The figures of all segments.
+        groups: The figures of groups, by `model`, `subject` or `position`, and the value of it.
         speed: How quick it is; None if no time was taken.
         labels: Its labelling of each segment, in order.
     """
@@ -98,14 +98,14 @@ def evaluate(
     """Measure a predictor.
 
     Args:
-        predictor: What to measure.
-        segments: Labelled ones.
-        samples: Of the bootstrap.
+        predictor: The predictor to measure.
+        segments: Labelled segments.
+        samples: Bootstrap samples.
         timed: Take its time, too.
-        say: Told what is going on, in a line.
+        say: Prints a line about what is going on.
 
     Raises:
-        PredictorError: It failed.
+        PredictorError: The predictor failed.
     """
     say(f"{predictor.name}: {len(segments)} segments")
     labels = labellings(predictor, segments)
@@ -116,16 +116,16 @@ def evaluate(
 def evaluate_labels(
     name: str, labelled: Sequence[Segment], segments: Sequence[Segment], *, samples: int = 1000
 ) -> PredictorEvaluation:
-    """Measure somebody's labels of the same segments: an annotator's, or a second reader's.
+    """Measure other labels of the same segments: an annotator's, or a second reader's.
 
     Args:
-        name: What to call them.
-        labelled: With the labels to be measured; those of other segments don't count.
-        segments: With the labels taken for the truth.
-        samples: Of the bootstrap.
+        name: The name that is shown for them.
+        labelled: Segments with the labels to measure; other segments in it don't count.
+        segments: Segments with the labels that are taken for right.
+        samples: Bootstrap samples.
 
     Raises:
-        SegmentsError: A segment is not among those labelled, or has another text there.
+        SegmentsError: `labelled` lacks a segment, or has another text for it.
     """
     there = {segment.id: segment for segment in labelled}
     for segment in segments:
@@ -178,8 +178,8 @@ def speed(predictor: Predictor, segments: Sequence[Segment]) -> Speed:
     """Take the time of decisions on one core, with as much context as a window holds.
 
     Args:
-        predictor: What to measure; a classifier on a server is timed as it answers.
-        segments: Their text makes contexts and chunks.
+        predictor: The predictor to time; for a classifier on a server, the time of its answers.
+        segments: Contexts and chunks are made of their text.
     """
     batches = _timed_batches("\n\n".join(s.text for s in islice(cycle(segments), _TIMED_SEGMENTS)))
     took: list[float] = []
@@ -196,7 +196,7 @@ def speed(predictor: Predictor, segments: Sequence[Segment]) -> Speed:
 
 
 def _timed_batches(text: str) -> Iterator[list[Passage]]:
-    """Batches of passages; none comes twice soon, for a predictor may remember what it judged."""
+    """Batches of passages, without end; one comes again late, since a predictor may cache it."""
     words = units(text)
     last = len(words) - _CONTEXT_WORDS - CHUNK_WORDS - 1
     starts = cycle(range(0, max(last, 1), 3))
@@ -212,7 +212,7 @@ def _timed_batches(text: str) -> Iterator[list[Passage]]:
 
 @contextmanager
 def _one_core() -> Iterator[None]:
-    """Keep all threads of this process on one core for a while; only Linux can."""
+    """Keep all threads of this process on one core meanwhile; on Linux only."""
     tasks = Path("/proc/self/task")
     if not hasattr(os, "sched_setaffinity") or not tasks.is_dir():
         yield

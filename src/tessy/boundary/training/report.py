@@ -36,13 +36,13 @@ TITLES = {
     "cut_mean_late_words": "words too late, mean",
     "ece": "ECE",
 }
-"""What a figure is called, in the order of the table."""
+"""The title of each figure, in the order of the table."""
 MAIN = ("word_f1", "boundary_f1_near", "cut_near", "ece")
 _WORST = 40
 
 
 def shown(figure: MeasuredFigure) -> str:
-    """A figure with its interval; a dash if there was nothing to count."""
+    """A figure with its interval; a dash if nothing was counted."""
     if math.isnan(figure.value):
         return "–"
     if math.isnan(figure.low):
@@ -52,7 +52,7 @@ def shown(figure: MeasuredFigure) -> str:
 
 
 def numbers(found: Sequence[PredictorEvaluation]) -> list[dict[str, Any]]:
-    """All figures, as JSON takes them; null where there was nothing to count."""
+    """All figures, ready for JSON; null if nothing was counted."""
     return [
         {
             "predictor": evaluation.predictor,
@@ -79,7 +79,7 @@ def _figures(group: Group) -> dict[str, dict[str, float | None]]:
 
 
 def page(found: Sequence[PredictorEvaluation], segments: Sequence[Segment]) -> str:
-    """An HTML page of its own: figures, groups, and the worst cases of the first predictor."""
+    """An HTML page: figures, groups, and the worst cases of the first predictor."""
     source = (
         resources.files("tessy.boundary.training").joinpath("report.html.jinja").read_text("utf-8")
     )
@@ -94,7 +94,7 @@ def page(found: Sequence[PredictorEvaluation], segments: Sequence[Segment]) -> s
 
 
 def _worst(evaluation: PredictorEvaluation, segments: Sequence[Segment]) -> list[dict[str, Any]]:
-    """The segments with most characters labelled otherwise, in pieces of one marking each."""
+    """The segments with the largest shares of wrong characters, in pieces of one marking each."""
     cases = []
     for segment, labelling in zip(segments, evaluation.labels, strict=True):
         counts = count(truth(segment), labelling, len(segment.text))

@@ -1,9 +1,9 @@
 """Reading the thinking of a data set or of a run, to draw segments from.
 
-A row has its thinking as `thinking`, `reasoning_content` or `reasoning`, or between `<think>` and
-`</think>` in the last message of `messages`, in `response`, `content` or `text`. Used if they are
-there: `id`, `model`, `subject` (or `domain`), `source`, `question_id` (or `question`, `prompt`, or
-the first message).
+The thinking of a row is in `thinking`, `reasoning_content` or `reasoning`, or between `<think>` and
+`</think>` in the last message of `messages`, in `response`, `content` or `text`. Other fields are
+optional: `id`, `model`, `subject` (or `domain`), `source`, `question_id` (or `question`, `prompt`,
+or the first message).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class TracesRead:
-    """What was read.
+    """The traces of a source.
 
     Attributes:
-        traces: In file order.
-        without: Rows that hold no thinking.
+        traces: The traces, in file order.
+        without: The number of rows without thinking.
     """
 
     traces: tuple[ReasoningTrace, ...]

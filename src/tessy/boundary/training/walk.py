@@ -1,9 +1,9 @@
-"""Labelling whole texts with a predictor, in the way in which synthesis uses it.
+"""Labelling whole texts with a predictor, as synthesis uses it.
 
-A predictor only says where the writer's own kind of text ends. So a text is walked through in
-turns, as Algorithm 1 would: the student's text reaches to its boundary, from there the text is the
-teacher's up to the next one, and so on. A word that each role's judgement gives to the other role
-is kept by the second one asked (*Progress*, see `tessy.method.turns`).
+A predictor only finds where the writer's own kind of text ends. So a text is walked through in
+turns, as in Algorithm 1: it is the student's up to its boundary, then the teacher's up to the next
+one, and so on. A word that each role's judgement gives to the other role goes to the second role
+that is asked (*Progress*, see `tessy.method.turns`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,15 @@ _LARGEST_BATCH = 64
 
 @dataclass(slots=True)
 class _Walk:
-    """One text on its way: words before `at` are labelled."""
+    """A text whose first `len(style)` words are labelled.
+
+    Attributes:
+        segment: The text with its context.
+        words: The words of the text.
+        style: Whether each labelled word is style.
+        role: The writer of the words that come next.
+        idle: The other role got no word.
+    """
 
     segment: Segment
     words: list[Unit]
@@ -40,7 +48,7 @@ class _Walk:
         return Passage(self.role, context, self.segment.text[start:], final=True)
 
     def take(self, judgement: Judgement) -> None:
-        """Label the words before the boundary, and hand over."""
+        """Label the words before a boundary, and hand over."""
         at, mine = len(self.style), self.role is Role.STUDENT
         end = len(self.words)
         if judgement.boundary is not None:
@@ -54,14 +62,14 @@ class _Walk:
 
 
 def walk(predictor: Predictor, segments: Sequence[Segment]) -> list[list[bool]]:
-    """Whether each word of each text is style, as a predictor's judgements say.
+    """Whether each word of each text is style, by a predictor's judgements.
 
     Args:
-        predictor: Is asked for both roles.
-        segments: Texts with their context; their labels are not looked at.
+        predictor: The predictor of both roles.
+        segments: Texts with their context; their labels don't matter.
 
     Returns:
-        One for each word of `tessy.method.words.units(segment.text)`.
+        For each segment, whether each word of `tessy.method.words.units(segment.text)` is style.
     """
     walks = [_Walk(segment, units(segment.text)) for segment in segments]
     while open_ := [each for each in walks if not each.done]:
@@ -91,7 +99,7 @@ def labellings(predictor: Predictor, segments: Sequence[Segment]) -> list[Labell
 
 
 def truth(segment: Segment) -> Labelling:
-    """The labelling that a segment brings."""
+    """The labelling that a segment itself has."""
     return _labelling(segment, is_style(segment, units(segment.text)), None)
 
 
