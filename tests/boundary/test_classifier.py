@@ -114,7 +114,7 @@ def test_a_window_that_was_judged_is_not_judged_again():
 
 
 def test_a_batch_in_which_windows_are_forgotten_is_judged_all_the_same(monkeypatch):
-    monkeypatch.setattr(classifier, "_REMEMBERED", 2)
+    monkeypatch.setattr(classifier, "_CACHED_WINDOWS", 2)
     made = predictor()
     known, new = (Passage(STUDENT, "", text, True) for text in ("ab", "12 ab"))
     alone = [*made.judge([known]), *made.judge([new])]
