@@ -13,7 +13,7 @@ import pytest
 from commands import start, tessy
 from e2e.conftest import lines, two_servers, write_questions
 from tessy.method.words import units
-from tessy.testing import Faults, ScriptedServer, build_tokenizer
+from tessy.testing import Faults, ScriptedServer
 from tessy.testing.faults import Fault
 from tessy.testing.stats import Latency
 
@@ -238,7 +238,7 @@ async def test_hiccups_of_the_server_are_overcome(tmp_path):
 # --- The whole way ------------------------------------------------------------------------------
 
 
-async def test_from_traces_to_a_run_with_a_predictor_of_ones_own(tmp_path):
+async def test_from_traces_to_a_run_with_a_predictor_of_ones_own(tmp_path, tokenizers):
     traces = write_traces(tmp_path / "t.jsonl")
     segments, out = tmp_path / "s.jsonl", tmp_path / "mine"
     async with ScriptedServer(Annotator()) as server:
@@ -263,10 +263,6 @@ async def test_from_traces_to_a_run_with_a_predictor_of_ones_own(tmp_path):
     assert mine["figures"]["word_f1"]["value"] > 0.9 > lexicon["figures"]["word_f1"]["value"]
     assert f"onnx:{out}" in page.read_text()
 
-    tokenizers = {
-        "student": build_tokenizer(tmp_path / "st", flavour="qwen3", vocabulary=500, seed=1),
-        "teacher": build_tokenizer(tmp_path / "te", flavour="gpt-oss", vocabulary=900, seed=2),
-    }
     questions = write_questions(tmp_path / "q.jsonl", 3)
     async with two_servers(tokenizers, words=30) as (_, named):
         named[-1] = f"onnx:{out}"

@@ -79,7 +79,7 @@ def load(name: str) -> Predictor:
 
 def load_all(names: Mapping[Role, str]) -> dict[Role, Predictor]:
     """Load the predictors of both roles; a predictor of both is loaded once."""
-    loaded = {name: load(name) for name in set(names.values())}
+    loaded = {name: load(name) for name in dict.fromkeys(names.values())}
     return {role: loaded[name] for role, name in names.items()}
 
 
