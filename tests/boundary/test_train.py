@@ -29,10 +29,10 @@ from tessy.boundary.training.fit import (
     _WeightedLoss,
     tokenized,
 )
-from tessy.boundary.training.metrics import FIGURES, LabelCounts, count
+from tessy.boundary.training.metrics import FIGURES, LabelCounts
 from tessy.boundary.training.segments import Segment, is_style, spans_of, split
 from tessy.boundary.training.train import train
-from tessy.boundary.training.walk import labellings, truth
+from tessy.boundary.training.walk import counted, labellings
 from tessy.boundary.transformers import TorchNetwork
 from tessy.errors import ConfigError, SegmentsError
 from tessy.method.trajectory import Role
@@ -80,10 +80,7 @@ def trained(tmp_path_factory):
 
 
 def f1(predictor, found):
-    counts = [
-        count(truth(segment), labelling, len(segment.text))
-        for segment, labelling in zip(found, labellings(predictor, found), strict=True)
-    ]
+    counts = counted(found, labellings(predictor, found))
     return FIGURES["word_f1"](LabelCounts.of_row(np.sum([each.flat() for each in counts], axis=0)))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,9 +19,9 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from tessy.boundary.protocol import Passage, Predictor
-from tessy.boundary.training.metrics import LabelCounts, Labelling, MeasuredFigure, count, figures
+from tessy.boundary.training.metrics import LabelCounts, Labelling, MeasuredFigure, figures
 from tessy.boundary.training.segments import Segment
-from tessy.boundary.training.walk import labellings, truth
+from tessy.boundary.training.walk import counted, labellings, truth
 from tessy.errors import SegmentsError
 from tessy.method.trajectory import Role
 from tessy.method.words import units
@@ -145,33 +146,18 @@ def _evaluation(
     samples: int,
     took: Speed | None,
 ) -> PredictorEvaluation:
-    counts = [
-        count(truth(segment), labelling, len(segment.text))
-        for segment, labelling in zip(segments, labels, strict=True)
-    ]
-    return PredictorEvaluation(
-        predictor=name,
-        whole=_group(counts, samples),
-        groups={key: _grouped(segments, counts, of, samples) for key, of in _GROUPS.items()},
-        speed=took,
-        labels=labels,
-    )
+    counts = counted(segments, labels)
+    groups: dict[str, dict[str, Group]] = {}
+    for title, value_of in _GROUPS.items():
+        members: dict[str, list[LabelCounts]] = defaultdict(list)
+        for segment, each in zip(segments, counts, strict=True):
+            members[value_of(segment) or "not known"].append(each)
+        groups[title] = {value: _group(members[value], samples) for value in sorted(members)}
+    return PredictorEvaluation(name, _group(counts, samples), groups, took, labels)
 
 
 def _group(counts: Sequence[LabelCounts], samples: int) -> Group:
     return Group(len(counts), figures(counts, samples=samples))
-
-
-def _grouped(
-    segments: Sequence[Segment],
-    counts: Sequence[LabelCounts],
-    key: Callable[[Segment], str],
-    samples: int,
-) -> dict[str, Group]:
-    members: dict[str, list[LabelCounts]] = {}
-    for segment, counted in zip(segments, counts, strict=True):
-        members.setdefault(key(segment) or "not known", []).append(counted)
-    return {name: _group(members[name], samples) for name in sorted(members)}
 
 
 def speed(predictor: Predictor, segments: Sequence[Segment]) -> Speed:

@@ -28,9 +28,9 @@ from tokenizers import Tokenizer
 from tessy.boundary.classifier import Network
 from tessy.boundary.settings import SETTINGS_FILE, ClassifierSettings, TrainSettings
 from tessy.boundary.training.calibrate import calibrated
-from tessy.boundary.training.metrics import MeasuredFigure, count, figures
+from tessy.boundary.training.metrics import MeasuredFigure, figures
 from tessy.boundary.training.segments import Segment, dump, is_style, split
-from tessy.boundary.training.walk import labellings, truth
+from tessy.boundary.training.walk import counted, labellings
 from tessy.errors import ConfigError, MissingExtra, SegmentsError
 from tessy.method.words import units
 from tessy.printable import Say
@@ -107,12 +107,7 @@ def train(
     say("calibrating")
     name = f"transformers:{out}"
     predictor = calibrated(name, tokenizer, network, shape, held, cost=settings.cost)
-    found = figures(
-        [
-            count(truth(segment), labelling, len(segment.text))
-            for segment, labelling in zip(held, labellings(predictor, held), strict=True)
-        ]
-    )
+    found = figures(counted(held, labellings(predictor, held)))
     result = TrainedPredictor(out, found, epochs, (len(learned), len(held)))
     _write(result, predictor.settings, settings, segments)
     if onnx:

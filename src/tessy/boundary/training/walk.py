@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tessy.boundary.protocol import Judgement, Passage, Predictor, Scorer
-from tessy.boundary.training.metrics import Labelling
+from tessy.boundary.training.metrics import LabelCounts, Labelling, count
 from tessy.boundary.training.segments import Segment, is_style, spans_of
 from tessy.method.trajectory import Role
 from tessy.method.words import Unit, is_neutral, units
@@ -84,27 +84,30 @@ def walk(predictor: Predictor, segments: Sequence[Segment]) -> list[list[bool]]:
 def labellings(predictor: Predictor, segments: Sequence[Segment]) -> list[Labelling]:
     """A predictor's labelling of segments, with P(style) if it is a `Scorer`."""
     kinds = walk(predictor, segments)
-    scores: list[Sequence[float]] | None = None
-    if isinstance(predictor, Scorer):
-        scores = []
-        for first in range(0, len(segments), _LARGEST_BATCH):
-            batch = segments[first : first + _LARGEST_BATCH]
-            scores += predictor.style(
-                [Passage(Role.TEACHER, s.before, s.text, True) for s in batch]
-            )
-    return [
-        _labelling(segment, style, scores[index] if scores is not None else None)
-        for index, (segment, style) in enumerate(zip(segments, kinds, strict=True))
-    ]
+    if not isinstance(predictor, Scorer):
+        return [_labelling(segment, style) for segment, style in zip(segments, kinds, strict=True)]
+    scores: list[Sequence[float]] = []
+    for first in range(0, len(segments), _LARGEST_BATCH):
+        batch = segments[first : first + _LARGEST_BATCH]
+        scores += predictor.style([Passage(Role.TEACHER, s.before, s.text, True) for s in batch])
+    return list(map(_labelling, segments, kinds, scores))
 
 
 def truth(segment: Segment) -> Labelling:
     """The labelling that a segment itself has."""
-    return _labelling(segment, is_style(segment, units(segment.text)), None)
+    return _labelling(segment, is_style(segment, units(segment.text)))
+
+
+def counted(segments: Sequence[Segment], labels: Sequence[Labelling]) -> list[LabelCounts]:
+    """Count, for each segment, how far a labelling is from the segment's own."""
+    return [
+        count(truth(segment), labelling, len(segment.text))
+        for segment, labelling in zip(segments, labels, strict=True)
+    ]
 
 
 def _labelling(
-    segment: Segment, style: Sequence[bool], scores: Sequence[float] | None
+    segment: Segment, style: Sequence[bool], scores: Sequence[float] | None = None
 ) -> Labelling:
     words = units(segment.text)
     counting = [
