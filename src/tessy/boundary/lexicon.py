@@ -201,8 +201,8 @@ def _longest_phrase(
         following: It comes right after a style word, without punctuation in between.
     """
     starts, _ = _lexicon()
-    places = ["anywhere", *["initial"] * initial, *["following"] * following]
-    states = [starts[place] for place in places]
+    places = {"anywhere": True, "initial": initial, "following": following}
+    states = [starts[place] for place, here in places.items() if here]
     length = 0
     for number, word in enumerate(words[at:], 1):
         states = [after for state in states for after in state.get(word.key, ())]
@@ -255,9 +255,8 @@ _INLINE = re.compile(
     | « [^»\n]{0,298} »?
     | \$\$ (?: (?!\$\$|\n\n) . ){0,1996} (?:\$\$)?
     | \$(?=\S) (?!\d[\d,.]*[kKmMbB%]?[.,;:!?)*"”]*(?:\s|$)) [^$\n]{0,298} \$?  # no money
-    | \\\[ (?: (?!\\\]|\n\n) . ){0,1996} (?:\\\])?
-    | \\\( (?: (?!\\\)) [^\n] ){0,298} (?:\\\))?
-    | \\(?P<escaped>\\)
+    | \\\[(?<!\\\\\[) (?: (?!\\\]|\n\n) . ){0,1996} (?:\\\])?
+    | \\\((?<!\\\\\() (?: (?!\\\)) [^\n] ){0,298} (?:\\\))?
     """,
     re.DOTALL | re.VERBOSE,
 )
@@ -272,9 +271,8 @@ def _verbatim(text: str, at: int) -> Iterator[tuple[int, int]]:
     start = max(text.rfind("\n\n", 0, at), at - _PARAGRAPH, 0)
     for first, last in [*_fences(text, at), (len(text), len(text))]:
         if last > start:
-            for inline in _INLINE.finditer(text, start, max(first, start)):
-                if not inline["escaped"]:
-                    yield inline.span()
+            inline = _INLINE.finditer(text, start, max(first, start))
+            yield from (match.span() for match in inline)
             yield first, last
             start = last
 
