@@ -17,7 +17,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from tessy.boundary.training.segments import Segment, Trace, draw, write_segments
+from tessy.boundary.training.segments import ReasoningTrace, Segment, draw, write_segments
 
 COMMIT = "a41dcbf8379b09d7c25e9b9074e26783318a73d5"
 TASKS = 60
@@ -30,7 +30,7 @@ def git(clone: str, *arguments: str) -> bytes:
     return subprocess.run(["git", "-C", clone, *arguments], check=True, capture_output=True).stdout
 
 
-def traces(clone: str) -> list[Trace]:
+def traces(clone: str) -> list[ReasoningTrace]:
     """The thinking of five models on some tasks."""
     names = git(clone, "ls-tree", "-r", "--name-only", "-z", COMMIT).decode().split("\0")
     by_model: dict[str, list[str]] = defaultdict(list)
@@ -45,7 +45,7 @@ def traces(clone: str) -> list[Trace]:
             if len(thinking) > SHORTEST:
                 question = path.rpartition("/")[2]
                 found.append(
-                    Trace(
+                    ReasoningTrace(
                         id=path, thinking=thinking, model=model, subject="code", question=question
                     )
                 )

@@ -1,9 +1,9 @@
 """Draw the segments that were labelled by reading: gold and training, never of the same question.
 
-    python -m studies.predictor.draw DATA OUT
+    python recipes/boundary/draw.py DATA OUT
 
-DATA is as for `traces`. OUT gets `gold.jsonl` and `pool.jsonl`, both without labels. A quarter of
-the questions of each subject is for gold; the traces of all models for a question stay together.
+DATA is as for traces.py. OUT gets `gold.jsonl` and `pool.jsonl`, both not labelled. A quarter of
+the questions of each subject is for gold; all models' traces of a question go together.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import sys
 from pathlib import Path
 
 from studies.predictor.traces import traces
-from tessy.boundary.training.segments import Segment, Trace, draw, split, write_segments
+from tessy.boundary.training.segments import ReasoningTrace, Segment, draw, split, write_segments
 
 GOLD = {"mathematics": 122, "code": 90, "science": 102, "word problems": 122, "other": 62}
 POOL = {"mathematics": 900, "code": 700, "science": 800, "word problems": 900, "other": 300}
 
 
 def drawn(data: Path) -> tuple[list[Segment], list[Segment]]:
-    """Gold and training segments, without labels."""
+    """Gold and training segments, not labelled."""
     gold, pool = [], []
     found = list(traces(data))
     for subject in GOLD:
@@ -29,7 +29,7 @@ def drawn(data: Path) -> tuple[list[Segment], list[Segment]]:
     return gold, pool
 
 
-def halves(found: list[Trace]) -> tuple[list[Trace], list[Trace]]:
+def halves(found: list[ReasoningTrace]) -> tuple[list[ReasoningTrace], list[ReasoningTrace]]:
     """Traces for training and traces for gold: a quarter, by question."""
     stubs = [Segment(id=trace.id, text=".", question=trace.question) for trace in found]
     by_id = {trace.id: trace for trace in found}

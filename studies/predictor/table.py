@@ -12,7 +12,7 @@ from typing import Any
 from tessy.boundary.classifier import ClassifierPredictor
 from tessy.boundary.protocol import Predictor
 from tessy.boundary.registry import SHIPPED, load
-from tessy.boundary.training.evaluate import Evaluation, evaluate
+from tessy.boundary.training.evaluate import PredictorEvaluation, evaluate
 from tessy.boundary.training.report import shown
 from tessy.boundary.training.segments import gold_file
 from tessy.method.judgement import Judgement, Passage
@@ -63,7 +63,10 @@ class Narrow:
         """The first word whose score is on the other side."""
         scores = self.style(passages)
         made = self._predictor
-        return [made._judgement(*pair) for pair in zip(passages, scores, strict=True)]
+        return [
+            made._judgement(passage, passage, row)
+            for passage, row in zip(passages, scores, strict=True)
+        ]
 
 
 class Streamed:
@@ -104,7 +107,7 @@ def classifier(**changes: Any) -> ClassifierPredictor:
     return made
 
 
-def row(name: str, evaluation: Evaluation) -> str:
+def row(name: str, evaluation: PredictorEvaluation) -> str:
     """A row of the table."""
     figures = [shown(evaluation.whole.figures[column]) for column in COLUMNS]
     speed = f"{evaluation.speed.milliseconds:.2f}" if evaluation.speed else "–"
@@ -130,7 +133,7 @@ def main(shifted: str | None) -> None:
     made.append((streamed.name, streamed, False))
     if shifted:
         made.append(("labels shifted by one token", load(f"onnx:{shifted}"), False))
-    whole: dict[str, Evaluation] = {}
+    whole: dict[str, PredictorEvaluation] = {}
     for name, predictor, timed in made:
         whole[name] = evaluate(predictor, gold, timed=timed)
         print(row(name, whole[name]), flush=True)

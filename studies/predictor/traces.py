@@ -1,4 +1,4 @@
-"""The public traces that gold and training segments were drawn from, as `Trace` rows.
+"""The public traces that gold and training segments were drawn from, as `ReasoningTrace` rows.
 
     python -m studies.predictor.traces DATA OUT
 
@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tessy.boundary.training.segments import Trace
+from tessy.boundary.training.segments import ReasoningTrace
 
 SUBJECTS = {
     "math": "mathematics",
@@ -50,7 +50,7 @@ MODELS = {
 CANNED = re.compile(r"\A\s*This is a complex or challenging question[^\n]*\n+")
 
 
-def traces(data: Path) -> Iterator[Trace]:
+def traces(data: Path) -> Iterator[ReasoningTrace]:
     """Every trace below a folder, in a fixed order; ids are unique."""
     for path in sorted(data.glob("traces_*/traces.jsonl.gz")):
         with gzip.open(path, "rt", encoding="utf-8") as file:
@@ -60,7 +60,7 @@ def traces(data: Path) -> Iterator[Trace]:
                 if not thinking:
                     continue
                 name = path.parent.name.removeprefix("traces_")
-                yield Trace(
+                yield ReasoningTrace(
                     id=f"{name}/{number}",
                     thinking=thinking,
                     model=MODELS.get(row["model"], row["model"]),

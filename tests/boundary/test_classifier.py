@@ -89,16 +89,14 @@ def test_odds_beyond_all_measure_are_certainties(odds):
     ("text", "lookahead", "unsure", "final", "boundary", "settled"),
     [
         ("ab 12 ", 3, 0.3, False, 3, 3),  # sure of both
-        ("ab a1 12 ", 1, 0.3, False, 6, 6),  # unsure of "a1", but there is a word behind it
+        ("ab a1 12 ", 1, 0.3, False, 6, 6),  # unsure of "a1", but a word follows
         ("ab a1 12 ", 2, 0.3, False, None, 2),
         ("ab a1 12 ", 2, 0.3, True, 6, 6),
         ("ab a1 12 ", 8, 0.0, False, 6, 6),
         ("ab 12 ", 2, 1.0, False, None, 0),  # it never is sure enough
     ],
 )
-def test_an_unsure_word_waits_for_words_behind_it(
-    text, lookahead, unsure, final, boundary, settled
-):
+def test_an_unsure_word_waits_for_more_words(text, lookahead, unsure, final, boundary, settled):
     thresholds = Thresholds(student=0.49)  # "a1" is style by a hair
     found = judge(text, final=final, lookahead=lookahead, unsure=unsure, thresholds=thresholds)
     assert (found.boundary, found.settled) == (boundary, settled)
@@ -115,7 +113,7 @@ def test_a_window_that_was_judged_is_not_judged_again():
 
 
 def test_a_batch_in_which_windows_are_forgotten_is_judged_all_the_same(monkeypatch):
-    monkeypatch.setattr(classifier, "_REMEMBERED", 2)
+    monkeypatch.setattr(classifier, "_CACHED_WINDOWS", 2)
     made = predictor()
     known, new = (Passage(STUDENT, "", text, True) for text in ("ab", "12 ab"))
     alone = [*made.judge([known]), *made.judge([new])]

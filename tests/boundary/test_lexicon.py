@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tessy.boundary import verbatim
-from tessy.boundary.lexicon import LONGEST_PHRASE, LexiconPredictor, spans
-from tessy.boundary.phrases import Place, read_phrases
+from tessy.boundary.lexicon import (
+    LONGEST_FENCE,
+    LONGEST_PHRASE,
+    LexiconPredictor,
+    Phrase,
+    read_phrases,
+)
 from tessy.boundary.protocol import Predictor
+from tessy.boundary.training.segments import Segment
+from tessy.boundary.training.walk import labellings, truth
 from tessy.method.judgement import Judgement, Passage
 from tessy.method.trajectory import Role
 from tessy.method.turns import LOOKAHEAD_WORDS
@@ -25,13 +33,9 @@ def examples() -> list[str]:
     return [re.sub(r"\\n(?!eq)", "\n", line) for line in marked]
 
 
-def mark(text: str) -> str:
-    """The text with its style between ⟦ and ⟧."""
-    marked, last = "", 0
-    for start, end in spans(text):
-        marked += f"{text[last:start]}⟦{text[start:end]}⟧"
-        last = end
-    return marked + text[last:]
+def kinds(text: str) -> Sequence[bool]:
+    """Whether each word of a text is style; words of punctuation are left out."""
+    return labellings(LexiconPredictor(), [Segment(id="x", text=text)])[0].kinds
 
 
 def judge(
@@ -45,7 +49,12 @@ def judge(
 
 @pytest.mark.parametrize("marked", examples())
 def test_style_is_what_was_marked_by_hand(marked: str) -> None:
-    assert mark(re.sub("[⟦⟧]", "", marked)) == marked
+    pieces = re.split("[⟦⟧]", marked)
+    ends = list(itertools.accumulate(map(len, pieces)))
+    segment = Segment(
+        id="x", text="".join(pieces), spans=tuple(zip(ends[:-1:2], ends[1::2], strict=True))
+    )
+    assert kinds(segment.text) == truth(segment).kinds
 
 
 def test_there_are_many_examples() -> None:
@@ -53,35 +62,24 @@ def test_there_are_many_examples() -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "elements", "punctuation"),
-    [pytest.param(*phrase, id=str(at)) for at, phrase in enumerate(read_phrases())],
+    "phrase", [pytest.param(phrase, id=str(at)) for at, phrase in enumerate(read_phrases())]
 )
-def test_every_phrase_is_found_by_itself(place: Place, elements: list, punctuation: str) -> None:
-    choices = [
-        [" ".join(words) for words in alternatives] + [""] * optional
-        for alternatives, optional in elements
-    ]
-    for chosen in itertools.islice(itertools.product(*choices), 0, None, 1 + _size(choices) // 500):
-        phrase = " ".join(word for word in chosen if word) + punctuation
-        if not phrase.strip(",?"):
-            continue
-        lead = {Place.FOLLOWING: "Wait ", Place.ANYWHERE: "Numbers ", Place.INITIAL: ""}[place]
-        style_start = 0 if place is Place.FOLLOWING else len(lead)
-        text = f"{lead}{phrase} 42"
-        assert spans(text) == [(style_start, len(text) - 3)], text
-
-
-def _size(choices: list[list[str]]) -> int:
-    size = 1
-    for alternatives in choices:
-        size *= len(alternatives)
-    return size
+def test_every_phrase_is_found_by_itself(phrase: Phrase) -> None:
+    lead = {"following": "Wait ", "anywhere": "42 ", "initial": ""}[phrase.place]
+    before = {"following": [True], "anywhere": [False], "initial": []}[phrase.place]
+    size = math.prod(len(alternatives) for alternatives in phrase.elements)
+    choices = itertools.product(*phrase.elements)
+    for chosen in itertools.islice(choices, 0, None, 1 + size // 50):
+        words = list(itertools.chain.from_iterable(chosen))
+        if words:
+            text = f"{lead}{' '.join(words)}{phrase.mark} 42"
+            assert kinds(text) == [*before, *(True for _ in words), False], text
 
 
 def test_phrases_are_short_enough_to_be_decided_in_time() -> None:
     longest = max(
-        sum(max(len(words) for words in alternatives) for alternatives, _ in elements)
-        for _, elements, _ in read_phrases()
+        sum(max(map(len, alternatives)) for alternatives in phrase.elements)
+        for phrase in read_phrases()
     )
     assert longest <= LONGEST_PHRASE <= LOOKAHEAD_WORDS
 
@@ -89,8 +87,8 @@ def test_phrases_are_short_enough_to_be_decided_in_time() -> None:
 def test_the_data_file_keeps_to_its_notation() -> None:
     words = {
         word
-        for _, elements, _ in read_phrases()
-        for alternatives, _ in elements
+        for phrase in read_phrases()
+        for alternatives in phrase.elements
         for words in alternatives
         for word in words
     }
@@ -169,7 +167,7 @@ def test_a_fence_far_back_in_the_context_counts() -> None:
 
 
 def test_an_endless_fence_ends() -> None:
-    context = "```\n" + "word " * verbatim.LONGEST_FENCE
+    context = "```\n" + "word " * LONGEST_FENCE
     assert judge("Hmm, ", context=context).boundary == 0
 
 
@@ -186,4 +184,4 @@ def test_unclosed_marks_do_not_swallow_the_rest() -> None:
     "text", ["你好，我们先算一下。", "Итак, давайте подумаем.", "Alors, voyons."]
 )
 def test_other_languages_are_capability(text: str) -> None:
-    assert spans(text) == []
+    assert not any(kinds(text))

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessy.boundary.training.metrics import FARTHEST, FIGURES, Counts, Labelling, count, figures
+from tessy.boundary.training.metrics import (
+    FARTHEST,
+    FIGURES,
+    LabelCounts,
+    Labelling,
+    count,
+    figures,
+)
 
 KINDS = st.lists(st.booleans(), min_size=1, max_size=40)
 
@@ -45,7 +52,7 @@ def test_kappa_is_agreement_beyond_chance():
     expected = (9 / 12 - chance) / (1 - chance)
     assert value("character_kappa", "SS..S.", "S.S.SS") == pytest.approx(expected)
     assert value("character_kappa", "S.S.", "S.S.") == 1
-    assert math.isnan(FIGURES["word_f1"](Counts()))
+    assert math.isnan(FIGURES["word_f1"](LabelCounts()))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +138,7 @@ def test_swapping_truth_and_labelling_swaps_precision_and_recall(kinds, chance):
 
 def test_counts_survive_being_flattened():
     counts = counted("SS..S.", "S.S.SS", [0.5] * 6)
-    assert (Counts.of_row(counts.flat()).flat() == counts.flat()).all()
+    assert (LabelCounts.of_row(counts.flat()).flat() == counts.flat()).all()
 
 
 # --- Intervals ----------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tessy.boundary.training.segments import (
+    ReasoningTrace,
     Segment,
-    Trace,
     draw,
     dump,
     is_style,
@@ -28,7 +28,7 @@ TEXTS = st.text(st.sampled_from("ab 1.\n,é"), min_size=1, max_size=60).filter(s
 
 def traces(models=("a", "b"), subjects=("math", "code"), each=6, words=400):
     return [
-        Trace(
+        ReasoningTrace(
             id=f"{model}/{subject}/{number}",
             thinking=" ".join(f"w{number}x{index}" for index in range(words)),
             model=model,
@@ -87,26 +87,26 @@ def test_a_rare_model_is_drawn_as_often_as_a_frequent_one():
     assert counts == {"many": 12, "few": 12}
 
 
-@settings(deadline=None)
+@settings(max_examples=40)
 @given(st.integers(5, 70), st.integers(0, 150), st.integers(0, 9))
 def test_segments_are_whole_words_that_do_not_overlap(words, before, seed):
-    found = {trace.id: trace for trace in traces(each=2, words=150)}
+    found = traces(each=2, words=150)
+    thinking = {trace.id: trace.thinking for trace in found}
     taken = set()
-    for segment in draw(list(found.values()), 200, words=words, before=before, seed=seed):
-        trace = found[segment.trace]
-        own = segment.text.split()
+    for segment in draw(found, 200, words=words, before=before, seed=seed):
+        whole, own = thinking[segment.trace].split(), segment.text.split()
         assert words / 2 <= len(own) <= words
-        at = trace.thinking.split().index(own[0])
-        assert trace.thinking.split()[at : at + len(own)] == own
-        assert segment.before + segment.text in trace.thinking
+        at = whole.index(own[0])
+        assert whole[at : at + len(own)] == own
+        assert segment.before + segment.text in thinking[segment.trace]
         assert len(segment.before.split()) == min(at, before)
-        places = {(trace.id, at + index) for index in range(len(own))}
+        places = {(segment.trace, at + index) for index in range(len(own))}
         assert not places & taken
         taken |= places
 
 
 def test_a_short_trace_is_a_segment_of_its_own():
-    (segment,) = draw([Trace(id="x", thinking=" \n Yes, it is. \n")], 5)
+    (segment,) = draw([ReasoningTrace(id="x", thinking=" \n Yes, it is. \n")], 5)
     assert (segment.text, segment.before, segment.spans) == ("Yes, it is.", "", None)
 
 

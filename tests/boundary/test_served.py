@@ -1,4 +1,4 @@
-"""`http://…`: a classifier behind a pooling endpoint that answers as vLLM's does.
+"""`http://…`: a classifier of a server whose pooling endpoint answers as vLLM's does.
 
 The shapes of requests and answers are those of vLLM 0.32.0 with `--runner pooling`, seen there.
 """

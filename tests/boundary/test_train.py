@@ -14,24 +14,24 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 from tokenizers import Tokenizer
-from transformers import (
-    CanineConfig,
-    CanineForTokenClassification,
-    CanineTokenizer,
-    Qwen2Config,
-    Qwen2Model,
-)
+from transformers import Qwen2Config, Qwen2Model
 
 from boundary.test_transformers import make
 from tessy.boundary.classifier import ClassifierPredictor
 from tessy.boundary.registry import load
 from tessy.boundary.settings import ClassifierSettings, TrainSettings
 from tessy.boundary.tagger import Tagger, TaggerConfig
-from tessy.boundary.training.encode import IGNORED, Example, examples
-from tessy.boundary.training.metrics import FIGURES, Counts, count
+from tessy.boundary.training.fit import (
+    IGNORED,
+    TokenizedSegment,
+    _Examples,
+    _WeightedLoss,
+    tokenized,
+)
+from tessy.boundary.training.metrics import FIGURES, LabelCounts
 from tessy.boundary.training.segments import Segment, is_style, spans_of, split
 from tessy.boundary.training.train import train
-from tessy.boundary.training.walk import labellings, truth
+from tessy.boundary.training.walk import counted, labellings
 from tessy.boundary.transformers import TorchNetwork
 from tessy.errors import ConfigError, SegmentsError
 from tessy.method.judgement import Passage
@@ -42,7 +42,7 @@ from tessy.testing import build_tokenizer
 STYLE = ["okay,", "wait,", "so", "let", "me", "think"]
 CAPABILITY = ["x=3", "seven", "sum", "is", "even", "f(2)"]
 TINY = {
-    **{"hidden": 16, "vocabulary": 300, "epochs": 8, "batch": 4, "held_out": 0.2},
+    **{"hidden": 16, "vocabulary": 300, "epochs": 6, "batch": 4, "held_out": 0.2},
     "learning_rate": 1e-2,
 }
 
@@ -80,11 +80,8 @@ def trained(tmp_path_factory):
 
 
 def f1(predictor, found):
-    counts = [
-        count(truth(segment), labelling, len(segment.text))
-        for segment, labelling in zip(found, labellings(predictor, found), strict=True)
-    ]
-    return FIGURES["word_f1"](Counts.of_row(np.sum([each.flat() for each in counts], axis=0)))
+    counts = counted(found, labellings(predictor, found))
+    return FIGURES["word_f1"](LabelCounts.of_row(np.sum([each.flat() for each in counts], axis=0)))
 
 
 # --- What comes out -----------------------------------------------------------------------------
@@ -153,7 +150,7 @@ def test_the_folder_holds_all_that_was_promised(trained):
 
 
 def test_it_says_how_it_goes(trained):
-    assert any("epoch 1 of at most 8" in line for line in trained[1])
+    assert any("epoch 1 of at most 6" in line for line in trained[1])
 
 
 def test_the_same_seed_trains_the_same(trained, tmp_path):
@@ -183,7 +180,7 @@ def test_the_best_epoch_is_kept_and_not_the_last(tmp_path):
     network = load(f"transformers:{tmp_path / 'out'}")._network
     found = [
         (label, odds > 0)
-        for example in examples(held, tokenizer, window=200, shift=False)
+        for example in tokenized(held, tokenizer, window=200, shift=False)
         for label, odds in zip(example.labels, network([example.ids])[0], strict=True)
         if label != IGNORED
     ]
@@ -203,14 +200,14 @@ def test_a_base_of_hugging_face(tmp_path, shift):
     )
     Qwen2Model(config).save_pretrained(base)
     settings = TrainSettings(
-        base=str(base), shift=shift, epochs=12, batch=4, held_out=0.2, learning_rate=5e-3
+        base=str(base), shift=shift, epochs=6, batch=4, held_out=0.2, learning_rate=1e-2
     )
     result = train(segments(), tmp_path / "out", settings)
     predictor = load(f"transformers:{tmp_path / 'out'}")
     assert predictor.settings.shift == shift
     # with the shift, a word is judged before it is read: no better than chance here
     assert (f1(predictor, segments(20, seed=9)) > 0.95) is not shift
-    assert result.epochs <= 12
+    assert result.epochs <= 6
 
 
 def test_training_goes_on_where_it_was_stopped(tmp_path):
@@ -224,7 +221,7 @@ def test_training_goes_on_where_it_was_stopped(tmp_path):
         train(segments(), out, TrainSettings(**TINY), say=stop)
     (out / "checkpoints" / "checkpoint-999").mkdir()  # as one that was being written
     train(segments(), out, TrainSettings(**TINY), say=said.append)
-    assert any(line.startswith("going on from checkpoint-") for line in said)
+    assert any(line.startswith("continuing from checkpoint-") for line in said)
     assert not any("epoch 1 of" in line or "999" in line for line in said)
     assert (out / "predictor.json").is_file()
 
@@ -236,7 +233,7 @@ def test_training_goes_on_where_it_was_stopped(tmp_path):
 def test_tokens_have_the_labels_of_their_words(trained, shift):
     tokenizer = Tokenizer.from_file(str(trained[0].folder / "tokenizer.json"))
     segment = Segment(id="x", before="is even ", text="so x=3 — me", spans=((0, 2), (9, 11)))
-    (example,) = examples([segment], tokenizer, window=200, shift=shift)
+    (example,) = tokenized([segment], tokenizer, window=200, shift=shift)
     whole = segment.before + segment.text
     kinds = {}
     for (start, end), label in zip(tokenizer.encode(whole).offsets, example.labels, strict=True):
@@ -255,7 +252,7 @@ def test_examples_are_cut_behind_whole_words(trained):
     """So that the network learns to judge a chunk's end, where nothing follows."""
     tokenizer = Tokenizer.from_file(str(trained[0].folder / "tokenizer.json"))
     segment = Segment(id="x", before="is even ", text="so x=3 let me", spans=((0, 2), (7, 13)))
-    (example,) = examples([segment], tokenizer, window=200, shift=False)
+    (example,) = tokenized([segment], tokenizer, window=200, shift=False)
     chance, seen = random.Random(0), set()
     for _ in range(60):
         cut = example.cut(chance)
@@ -266,10 +263,8 @@ def test_examples_are_cut_behind_whole_words(trained):
 
 
 def test_which_examples_are_cut_depends_on_the_epoch_and_the_share(trained):
-    from tessy.boundary.training.fit import _Examples
-
     tokenizer = Tokenizer.from_file(str(trained[0].folder / "tokenizer.json"))
-    made = list(examples(segments(60), tokenizer, window=200, shift=False))
+    made = list(tokenized(segments(60), tokenizer, window=200, shift=False))
 
     def lengths(share, epoch):
         seen = _Examples(made, share, seed=0)
@@ -285,10 +280,8 @@ def test_which_examples_are_cut_depends_on_the_epoch_and_the_share(trained):
 
 @pytest.mark.parametrize(("balance", "ratio"), [(0.0, 1.0), (1.0, 4.0), (0.5, 2.0)])
 def test_the_rarer_kind_is_weighted_up(balance, ratio):
-    from tessy.boundary.training.fit import _Loss
-
     labels = torch.tensor([[0, 0, 0, 0, 1, IGNORED]])
-    loss = _Loss([Example(list(range(6)), labels[0].tolist(), ())], balance)
+    loss = _WeightedLoss([TokenizedSegment(list(range(6)), labels[0].tolist(), ())], balance)
 
     def share(kind):
         """How much of the loss the tokens of one kind make, each as wrong as the other."""
@@ -319,27 +312,17 @@ def test_segments_that_teach_nothing(tmp_path, made, said):
 
 def test_a_folder_that_holds_something_else(tmp_path, trained):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(ConfigError, match="is there already, and no training"):
+    with pytest.raises(ConfigError, match="exists and is no training"):
         train(segments(), tmp_path, TrainSettings(**TINY))
     with pytest.raises(ConfigError, match="trained with other settings or segments"):
         train(segments(61), trained[0].folder, TrainSettings(**TINY))
     assert {path.name for path in tmp_path.iterdir()} == {"notes.txt"}
 
 
-def no_fast_tokenizer(folder):
-    """CANINE reads characters: transformers has only a Python tokenizer for it."""
-    small = {"hidden_size": 4, "intermediate_size": 4, "num_attention_heads": 1}
-    sizes = {"num_hidden_layers": 1, "num_hash_buckets": 16, "max_position_embeddings": 64}
-    model = CanineForTokenClassification(CanineConfig(**small, **sizes, num_labels=2))
-    model.save_pretrained(folder)
-    CanineTokenizer().save_pretrained(folder)
-
-
 @pytest.mark.parametrize(
     ("build", "said"),
     [
         (lambda folder: None, "base"),
-        (no_fast_tokenizer, "no fast tokenizer"),
         (lambda folder: make(folder, labels=("a", "b", "c")), "3 labels, not of 2"),
         (lambda folder: build_tokenizer(folder), "base"),
     ],
@@ -348,6 +331,14 @@ def test_bases_that_cannot_be_used(tmp_path, build, said):
     build(tmp_path / "base")
     with pytest.raises(ConfigError, match=said):
         train(segments(), tmp_path / "out", TrainSettings(**TINY, base=str(tmp_path / "base")))
+
+
+def test_a_base_without_a_fast_tokenizer(tmp_path, monkeypatch):
+    settings = TrainSettings(**TINY, base=str(make(tmp_path / "base")))
+    slow = SimpleNamespace(is_fast=False)
+    monkeypatch.setattr("tessy.boundary.training.fit.AutoTokenizer.from_pretrained", lambda _: slow)
+    with pytest.raises(ConfigError, match="no fast tokenizer"):
+        train(segments(), tmp_path / "out", settings)
 
 
 # --- ONNX files ---------------------------------------------------------------------------------

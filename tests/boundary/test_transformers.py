@@ -21,7 +21,8 @@ from transformers import (
     Qwen2ForTokenClassification,
 )
 
-from e2e.conftest import lines, tessy, two_servers, write_questions
+from commands import tessy
+from e2e.conftest import lines, two_servers, write_questions
 from tessy.boundary.protocol import Predictor
 from tessy.boundary.registry import load
 from tessy.boundary.settings import ClassifierSettings
@@ -187,7 +188,7 @@ def test_labels_that_do_not_tell_which_is_style_are_refused(tmp_path, labels):
 
 
 def test_a_shifted_label_speaks_of_the_next_token(digits):
-    """So the word behind the digit is the one that is called capability."""
+    """So the word after the digit is capability."""
     assert judge(digits, "so 4 is it ").boundary == 3
     assert judge(digits, "so 4 is it ", options="?shift=1").boundary == 5
     assert judge(digits, "4 ", role=Role.STUDENT, options="?shift=1").boundary is None

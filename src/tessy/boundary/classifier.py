@@ -1,16 +1,15 @@
 """Predictors made of a token classifier: from P(style) of tokens to the judgement of a passage.
 
-Whatever runs the network (`onnx`, `transformers`, `served`) is a `Network`: token ids in, log-odds
-of style out. All the rest is here, once:
+A `Network` (`onnx`, `transformers`, `served`) takes token ids and gives log-odds of style. All the
+rest is here:
 
     window      the last tokens of context and text that the network sees; of the context, only
-                what its judgement can depend on
-    words       a word's P(style) is the mean over its tokens; a word of punctuation only has that
-                of the word before it, and never makes a boundary
-    thresholds  one for each writer: above it a teacher's word counts as style; below it a
-                student's counts as capability
-    lookahead   a word near its threshold waits for some words behind it, which tell it better
-    memory      a window that was judged before is not judged again
+                what a judgement can depend on
+    words       a word's P(style) is the mean over its tokens; a word of punctuation has that of
+                the word before it, and never makes a boundary
+    thresholds  one for each writer: a word above it counts as style, any other as capability
+    lookahead   a word near the threshold waits for some more words
+    cache       a window that was judged before is not judged again
 """
 
 from __future__ import annotations
@@ -25,18 +24,25 @@ from tokenizers import Tokenizer
 from tessy.boundary.settings import ClassifierSettings
 from tessy.method.judgement import Judgement, Passage
 from tessy.method.trajectory import Role
-from tessy.method.words import Unit, complete, is_neutral, units
+from tessy.method.words import complete, is_neutral, units
 
-_REMEMBERED = 16_384
+_CACHED_WINDOWS = 16_384
 _CHARACTERS_A_TOKEN = 8
-"""Of the context, more than this for each token of the window is never looked at."""
+"""Characters of the context that are read for each token of the window, at most."""
 
 
 class Network(Protocol):
     """Runs a token classifier."""
 
     def __call__(self, ids: Sequence[Sequence[int]]) -> Sequence[Sequence[float]]:
-        """The log-odds of style for each token of each sequence; sequences may be empty."""
+        """The log-odds of style of tokens.
+
+        Args:
+            ids: Sequences of token ids, some of them empty, [sequences][tokens].
+
+        Returns:
+            A number for each token, [sequences][tokens].
+        """
         ...
 
 
@@ -44,10 +50,10 @@ class ClassifierPredictor:
     """A predictor and scorer; see `tessy.boundary.protocol`.
 
     Args:
-        name: What the record says judged the text.
-        tokenizer: That of the network.
-        network: Runs it.
-        settings: How to read it.
+        name: The name in the records.
+        tokenizer: The tokenizer of the network.
+        network: Gives the log-odds of style.
+        settings: How these are read.
     """
 
     batched = True
@@ -59,71 +65,69 @@ class ClassifierPredictor:
         self.settings = settings
         self._tokenizer = tokenizer
         self._network = network
-        self._known: dict[tuple[int, ...], Sequence[float]] = {}
+        self._cache: dict[tuple[int, ...], Sequence[float]] = {}
         tokenizer.no_padding()
         tokenizer.no_truncation()
 
     def judge(self, passages: Sequence[Passage]) -> list[Judgement]:
         """Judge passages in one batch; see `Predictor.judge`."""
-        open_ = [self._unjudged(passage) for passage in passages]
-        judgements = [self._judgement(*pair) for pair in zip(open_, self.style(open_), strict=True)]
+        rest = [self._unjudged(passage) for passage in passages]
         return [
-            judgement if not passage.judged else _moved(judgement, passage.judged)
-            for passage, judgement in zip(passages, judgements, strict=True)
+            self._judgement(passage, part, scores)
+            for passage, part, scores in zip(passages, rest, self.style(rest), strict=True)
         ]
 
     def _unjudged(self, passage: Passage) -> Passage:
-        """What of a passage is still to be judged; the rest becomes context."""
+        """The part of a passage that is still to judge; what was judged becomes context."""
         if not (at := passage.judged):
             return passage
-        context = _tail(passage.context, self._seen) + passage.text[:at]
+        context = _tail(passage.context, self._context_characters) + passage.text[:at]
         return passage._replace(context=context, text=passage.text[at:], judged=0)
 
     @property
-    def _seen(self) -> int:
-        """Characters of a context beyond which it is never looked at."""
+    def _context_characters(self) -> int:
+        """Characters of a context that may matter, from the right."""
         return _CHARACTERS_A_TOKEN * min(self.settings.window, self.settings.reach or sys.maxsize)
 
     def style(self, passages: Sequence[Passage]) -> list[list[float]]:
         """P(style) of each unit of each text; see `Scorer.style`."""
-        seen = self._seen
-        contexts = [_tail(passage.context, seen) for passage in passages]
+        contexts = [_tail(passage.context, self._context_characters) for passage in passages]
         encodings = self._tokenizer.encode_batch(
             [
-                context + _shown(passage)
+                context + _without_last_blanks(passage.text)
                 for context, passage in zip(contexts, passages, strict=True)
             ],
             add_special_tokens=False,
         )
-        firsts = [
-            self._first(encoding.offsets, len(context))
-            for encoding, context in zip(encodings, contexts, strict=True)
+        windows: list[tuple[int, ...]] = []
+        offsets: list[list[tuple[int, int]]] = []
+        for encoding, context in zip(encodings, contexts, strict=True):
+            begin = len(context)
+            first = self._first(encoding.offsets, begin)
+            windows.append(tuple(encoding.ids[first:]))
+            offsets.append([(a - begin, b - begin) for a, b in encoding.offsets[first:]])
+        return [
+            self._words(passage.text, places, odds)
+            for passage, places, odds in zip(passages, offsets, self._odds(windows), strict=True)
         ]
-        rows = self._odds(
-            [tuple(made.ids[first:]) for made, first in zip(encodings, firsts, strict=True)]
-        )
-        scores = []
-        for number, passage in enumerate(passages):
-            begin = len(contexts[number])
-            offsets = [
-                (start - begin, end - begin)
-                for start, end in encodings[number].offsets[firsts[number] :]
-            ]
-            scores.append(self._words(passage.text, offsets, rows[number]))
-        return scores
 
     def _odds(self, windows: Sequence[tuple[int, ...]]) -> list[Sequence[float]]:
-        """The log-odds of windows; only those that are not known are shown to the network."""
-        new = [window for window in dict.fromkeys(windows) if window not in self._known]
+        """The log-odds of windows; the network gets those that are not in the cache."""
+        new = [window for window in dict.fromkeys(windows) if window not in self._cache]
         found = dict(zip(new, self._network(new), strict=True)) if new else {}
-        rows = [found[w] if w in found else self._known[w] for w in windows]
-        if len(self._known) + len(found) > _REMEMBERED:
-            self._known.clear()  # only now: this batch may have asked for what is forgotten
-        self._known |= found
+        rows = [found[w] if w in found else self._cache[w] for w in windows]
+        if len(self._cache) + len(found) > _CACHED_WINDOWS:
+            self._cache.clear()
+        self._cache |= found
         return rows
 
     def _first(self, offsets: Sequence[tuple[int, int]], begin: int) -> int:
-        """The first token that is seen: the window's, but all of the text and a token before."""
+        """The first token of the window, which holds all of the text and at least a token before.
+
+        Args:
+            offsets: The tokens of context and text.
+            begin: Where the text begins.
+        """
         first = max(0, len(offsets) - self.settings.window)
         while first > 0 and offsets[first][0] >= begin:
             first -= 1
@@ -135,12 +139,12 @@ class ClassifierPredictor:
     def _words(
         self, text: str, offsets: Sequence[tuple[int, int]], odds: Sequence[float]
     ) -> list[float]:
-        """The mean over the tokens of each word; nan for a first word that no label speaks of.
+        """P(style) of each word, the mean over its tokens; nan for a first word without a label.
 
         Args:
-            text: The passage's.
-            offsets: Of the window's tokens into `text`; negative in the context.
-            odds: One for each token.
+            text: The text of the passage.
+            offsets: The tokens of the window, in offsets into `text`; negative in the context.
+            odds: Log-odds of style, [tokens].
         """
         shift, scores = self.settings.shift, []
         token, score = 0, math.nan
@@ -161,41 +165,40 @@ class ClassifierPredictor:
         scaled = odds / self.settings.temperature + self.settings.bias
         return 1 / (1 + math.exp(-max(scaled, -700.0)))
 
-    def _judgement(self, passage: Passage, scores: Sequence[float]) -> Judgement:
-        """The first word of the other kind."""
-        settings = self.settings
-        words = complete(passage.text, units(passage.text), final=passage.final)
-        early = len(words) if passage.final else len(words) - settings.lookahead
-        threshold = settings.thresholds.of(passage.role)
-        wants_style = passage.role is Role.STUDENT
-        settled = 0
+    def _judgement(self, passage: Passage, rest: Passage, scores: Sequence[float]) -> Judgement:
+        """The first word of the other kind.
+
+        Args:
+            passage: The whole passage.
+            rest: The part of it that is still to judge.
+            scores: P(style) of each word of this part.
+        """
+        settings, text, begin = self.settings, rest.text, passage.judged
+        words = complete(text, units(text), final=rest.final)
+        early = len(words) if rest.final else len(words) - settings.lookahead
+        threshold = settings.thresholds.of(rest.role)
+        wants_style = rest.role is Role.STUDENT
+        settled = begin
         for number, (word, score) in enumerate(zip(words, scores, strict=False)):
-            if not math.isnan(score) and _counts(passage.text, word):
+            neutral = is_neutral(text[word.word_start : word.word_end])
+            if not neutral and not math.isnan(score):
                 if number >= early and abs(score - threshold) < settings.unsure:
-                    return Judgement(None, settled)
+                    break
                 if (score > threshold) != wants_style:
+                    boundary = begin + word.word_start
                     confidence = 1 - score if wants_style else score
-                    return Judgement(word.word_start, word.word_start, confidence=confidence)
-            settled = word.word_end
+                    return Judgement(boundary, boundary, confidence=confidence)
+            settled = begin + word.word_end
         return Judgement(None, settled)
 
 
-def _moved(judgement: Judgement, by: int) -> Judgement:
-    boundary = None if judgement.boundary is None else judgement.boundary + by
-    return judgement._replace(boundary=boundary, settled=judgement.settled + by)
+def _without_last_blanks(text: str) -> str:
+    """The text without the blanks at its end, which belong to a word that is yet to come.
 
-
-def _counts(text: str, word: Unit) -> bool:
-    return not is_neutral(text[word.word_start : word.word_end])
-
-
-def _shown(passage: Passage) -> str:
-    """The text without the blanks that it ends in while it is written.
-
-    They belong to a word that is yet to come. A byte-level tokenizer makes a token of its own of
-    them there, which no network was ever taught, since in whole texts a word follows.
+    A byte-level tokenizer would make a token of them that no network was trained on, since in
+    whole texts a word follows.
     """
-    return passage.text.rstrip(" ")
+    return text.rstrip(" ")
 
 
 def _tail(context: str, characters: int) -> str:

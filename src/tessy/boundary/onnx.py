@@ -1,4 +1,4 @@
-"""`onnx:FOLDER`, and the predictor that ships: a classifier run by onnxruntime, without torch.
+"""`onnx:FOLDER`, and the predictors that ship: a classifier run by onnxruntime, without torch.
 
 A folder holds `model.onnx` (inputs `input_ids` and `attention_mask` [batch, tokens], int64; output
 `logits` [batch, tokens, 2]), `tokenizer.json` and `predictor.json`; `tessy predictor train --onnx`
@@ -8,7 +8,6 @@ writes all three.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +28,10 @@ class OnnxNetwork:
     Args:
         path: The file.
         style: Which of its two labels is style.
-        threads: To use; 0 for one a core. One is enough: the models need the others.
+        threads: The number of threads, 0 for one a core. One leaves the other cores to the models.
 
     Raises:
-        ConfigError: It is no ONNX file of a token classifier with two labels.
+        ConfigError: The file is no ONNX file of a token classifier with two labels.
     """
 
     def __init__(self, path: Path, *, style: int = 1, threads: int = 1) -> None:
@@ -45,7 +44,7 @@ class OnnxNetwork:
             self._session: Any = onnxruntime.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # whatever a broken file makes of itself
+        except Exception as error:  # a broken file may raise anything
             raise ConfigError(f"{path}: {error}") from None
         self._inputs = {entry.name for entry in self._session.get_inputs()}
         shape = self._session.get_outputs()[0].shape
@@ -80,7 +79,7 @@ def load(place: str | Path, *, name: str = "") -> ClassifierPredictor:
 
     Args:
         place: The folder.
-        name: What the record says judged the text; by default `onnx:` and the folder.
+        name: The name in the records; by default `onnx:` and the folder.
 
     Raises:
         ConfigError: A file is missing, or they don't match each other.
@@ -107,10 +106,3 @@ def load(place: str | Path, *, name: str = "") -> ClassifierPredictor:
         )
     network = OnnxNetwork(folder / MODEL_FILE, style=settings.style)
     return ClassifierPredictor(name or f"onnx:{place}", tokenizer, network, settings)
-
-
-def shipped(name: str) -> ClassifierPredictor:
-    """A predictor that ships with tessy; its folder lies beside this file."""
-    folder = resources.files("tessy.boundary").joinpath(name.replace("-", "_"))
-    with resources.as_file(folder) as path:
-        return load(path, name=name)

@@ -6,20 +6,24 @@ lab                        a tiny one for the pair of models that ships (docs/la
 onnx:FOLDER                a classifier run by onnxruntime
 transformers:FOLDER-OR-ID  a classifier run by torch; `?shift=1`: labels of the next token
 http://HOST:PORT?…#NAME    a classifier on a vLLM server; see `tessy.boundary.served`
-python:MODULE:FACTORY      one's own
+python:MODULE:FACTORY      your own
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 
+from tessy import lab
 from tessy.boundary.protocol import Predictor
 from tessy.errors import AddressError, PredictorError, TessyError
 from tessy.method.trajectory import Role
 
 SHIPPED = "english-1"
-"""The predictor that ships; another one will have another name."""
+"""The predictor that ships; a new version will get a new name."""
+_FOLDERS = {SHIPPED: Path(__file__).with_name("english_1"), "lab": lab.folder(lab.PREDICTOR)}
+"""Where the classifiers that ship are."""
 _HINT = (
     f"a predictor is {SHIPPED}, lexicon, lab, onnx:FOLDER, transformers:FOLDER-OR-HUB-ID, "
     "http://HOST:PORT?tokenizer=FOLDER or python:package.module:factory"
@@ -27,79 +31,59 @@ _HINT = (
 
 
 def is_predictor(name: str) -> bool:
-    """Whether a name is a predictor's rather than a model's; `http` names both and is a model's."""
+    """Whether a name is a predictor's and no model's; an `http` address is a model's."""
     scheme, colon, _ = name.partition(":")
-    return name in _BUILT_IN or (bool(colon) and scheme in ("onnx", "transformers", "python"))
+    return name in ("lexicon", *_FOLDERS) or (
+        bool(colon) and scheme in ("onnx", "transformers", "python")
+    )
 
 
 def load(name: str) -> Predictor:
     """Load a predictor.
 
     Args:
-        name: Its name.
+        name: Its name; see the module.
 
     Raises:
-        AddressError: There is none of that name, or it can't be imported.
+        AddressError: There is no such predictor, or it can't be imported.
         ConfigError: Its files are missing, broken, or don't match each other.
-        PredictorError: What was loaded is no predictor.
+        PredictorError: A factory returned something else, or failed.
         MissingExtra: It needs an optional dependency.
     """
-    if name in _BUILT_IN:
-        return _BUILT_IN[name]()
     scheme, _, rest = name.partition(":")
-    if scheme not in _SCHEMES or not rest:
-        raise AddressError(f"{name!r} is no predictor", hint=_HINT)
-    return _SCHEMES[scheme](name if scheme.startswith("http") else rest)
+    if name == "lexicon":
+        from tessy.boundary.lexicon import LexiconPredictor
+
+        return LexiconPredictor()
+    if name in _FOLDERS:
+        from tessy.boundary import onnx
+
+        return onnx.load(_FOLDERS[name], name=name)
+    if scheme == "onnx" and rest:
+        from tessy.boundary import onnx
+
+        return onnx.load(rest)
+    if scheme == "transformers" and rest:
+        from tessy.boundary import transformers
+
+        return transformers.load(rest)
+    if scheme in ("http", "https") and rest:
+        from tessy.boundary import served
+
+        return served.load(name)
+    if scheme == "python" and rest:
+        return _imported(rest)
+    raise AddressError(f"{name!r} is no predictor", hint=_HINT)
 
 
 def load_all(names: Mapping[Role, str]) -> dict[Role, Predictor]:
-    """Load the predictors of both roles; one that serves both is loaded once."""
+    """Load the predictors of both roles; a predictor of both is loaded once."""
     loaded = {name: load(name) for name in dict.fromkeys(names.values())}
     return {role: loaded[name] for role, name in names.items()}
 
 
-def _shipped() -> Predictor:
-    from tessy.boundary import onnx
-
-    return onnx.shipped(SHIPPED)
-
-
-def _lexicon() -> Predictor:
-    from tessy.boundary.lexicon import LexiconPredictor
-
-    return LexiconPredictor()
-
-
-def _lab() -> Predictor:
-    from tessy import lab
-    from tessy.boundary import onnx
-
-    return onnx.load(lab.folder(lab.PREDICTOR), name="lab")
-
-
-def _onnx(rest: str) -> Predictor:
-    from tessy.boundary import onnx
-
-    return onnx.load(rest)
-
-
-def _transformers(rest: str) -> Predictor:
-    from tessy.boundary import transformers
-
-    place, _, options = rest.partition("?")
-    shifts = {"": None, "shift=0": False, "shift=1": True}
-    if options not in shifts:
-        raise AddressError(f"transformers:{rest}: {options!r} is no option", hint="?shift=1")
-    return transformers.load(place, shift=shifts[options])
-
-
-def _served(url: str) -> Predictor:
-    from tessy.boundary import served
-
-    return served.load(url)
-
-
-def _python(rest: str) -> Predictor:
+def _imported(rest: str) -> Predictor:
+    """The predictor that a factory of a module returns; `rest` is `MODULE:FACTORY`."""
     module_name, colon, factory_name = rest.rpartition(":")
     if not colon or not module_name or not factory_name:
         raise AddressError(f"python:{rest}", hint="python:package.module:factory")
@@ -119,17 +103,3 @@ def _python(rest: str) -> Predictor:
             hint="it needs name, batched and judge(passages): see tessy.boundary.protocol",
         )
     return predictor
-
-
-_BUILT_IN: dict[str, Callable[[], Predictor]] = {
-    SHIPPED: _shipped,
-    "lexicon": _lexicon,
-    "lab": _lab,
-}
-_SCHEMES: dict[str, Callable[[str], Predictor]] = {
-    "onnx": _onnx,
-    "transformers": _transformers,
-    "http": _served,
-    "https": _served,
-    "python": _python,
-}

@@ -2,10 +2,10 @@
 
     http://host:8000?tokenizer=FOLDER#served-name
 
-The server is vLLM with a token classifier (`vllm serve DIR --runner pooling`), asked at `/pooling`
-with token ids; so the same tokenizer must be here, in FOLDER, with the `predictor.json` that `tessy
-predictor train` wrote, if it was trained by it. More options: `shift=1` (labels speak of the next
-token), `api_key_env=VARIABLE`.
+The server is vLLM with a token classifier (`vllm serve DIR --runner pooling`). It is asked at
+`/pooling` with token ids, so FOLDER must hold the same tokenizer, and `predictor.json` if `tessy
+predictor train` made the classifier. More options: `shift=1` (labels are about the next token),
+`api_key_env=VARIABLE`.
 """
 
 from __future__ import annotations
@@ -30,17 +30,21 @@ from tessy.models.client import Client
 
 _OPTIONS = {"tokenizer", "shift", "api_key_env"}
 _HINT = "http://host:8000?tokenizer=FOLDER#served-name, of vLLM with a token classifier"
-_EDGE = 1e-7
+_LEAST = 1e-7
+"""Probabilities are at least this, so that their log-odds are finite."""
 
 
 class ServedNetwork:
-    """Asks a server's pooling endpoint; used in one thread, which runs an event loop for it.
+    """Asks the pooling endpoint of a server, from a thread without an event loop.
 
     Args:
-        base_url: With `/v1`.
-        served_name: The model's name there; "" if it serves only one.
+        base_url: The address, with `/v1`.
+        served_name: The name of the model there; "" if the server has only one.
         style: Which of its two labels is style.
-        settings: Time-outs, retries and the key's variable.
+        settings: Time-outs, retries and the variable of the key.
+
+    Raises:
+        ConfigError: The variable of the key is not set.
     """
 
     def __init__(
@@ -49,13 +53,13 @@ class ServedNetwork:
         self._where = (base_url, served_name)
         self._settings = settings
         self._style = style
-        Client(base_url, served_name, settings)  # the key is missing now, not in the first batch
+        Client(base_url, served_name, settings)  # raises now if there is no key
 
     def __call__(self, ids: Sequence[Sequence[int]]) -> list[list[float]]:
         """See `Network`.
 
         Raises:
-            PredictorError: The server can't be asked, or doesn't answer with two labels a token.
+            PredictorError: The server failed, or its answer has not two labels for each token.
         """
         asked = [row for row in ids if row]
         if not asked:
@@ -97,18 +101,18 @@ class ServedNetwork:
                 f"{self._where[0]}: its answer is not two numbers for each of {tokens} tokens",
                 hint="it must serve a token classifier with two labels, without prefix caching",
             )
-        return [math.log(max(p, _EDGE)) - math.log(max(q, _EDGE)) for p, q in pairs]
+        return [math.log(max(p, _LEAST)) - math.log(max(q, _LEAST)) for p, q in pairs]
 
 
 def load(url: str) -> ClassifierPredictor:
     """Load a predictor; nothing is asked of the server yet.
 
     Args:
-        url: See the module.
+        url: The address; see the module.
 
     Raises:
-        AddressError: The URL lacks something.
-        ConfigError: The tokenizer's folder has no fast tokenizer, or settings that can't be read.
+        AddressError: The address lacks something.
+        ConfigError: The folder has no fast tokenizer, or its settings are not valid.
     """
     parts = urlsplit(url)
     options = {key: values[-1] for key, values in parse_qs(parts.query).items()}
@@ -118,7 +122,7 @@ def load(url: str) -> ClassifierPredictor:
         raise AddressError(f"{url} is no predictor{what}", hint=_HINT)
     if not options.get("tokenizer"):
         raise AddressError(
-            f"{url}: which tokenizer has its classifier? The server is asked with token ids",
+            f"{url}: which tokenizer has the classifier? The server gets token ids",
             hint=_HINT,
         )
     folder = Path(options["tokenizer"])
@@ -139,7 +143,7 @@ def load(url: str) -> ClassifierPredictor:
 
 
 def _style(folder: Path) -> int:
-    """Which label is style, by the names in the model's `config.json`, if that is there too."""
+    """Which label is style, by the `config.json` of the model if it is in the folder; else 1."""
     with suppress(OSError, orjson.JSONDecodeError, KeyError, ValueError, AttributeError):
         labels = orjson.loads((folder / "config.json").read_bytes())["id2label"]
         return style_label(str(folder), {int(index): name for index, name in labels.items()})

@@ -10,16 +10,16 @@ from tessy.errors import ConfigError
 from tessy.method.trajectory import Role
 
 SETTINGS_FILE = "predictor.json"
-"""How the network beside it is to be read: `ClassifierSettings`."""
+"""The `ClassifierSettings` of the network in the same folder."""
 LABELS = ("capability", "style")
 
 
 class Thresholds(BaseModel):
-    """P(style) from which a word counts as style, by the writer of the text.
+    """P(style) above which a word counts as style, by the writer of the text.
 
     Attributes:
-        teacher: High: less of the teacher's reasoning is cut short; low: less of its style stays.
-        student: Low: the student keeps more; high: it hands over sooner.
+        teacher: A higher one cuts less of the teacher's reasoning, a lower one keeps less style.
+        student: A lower one keeps more of the student's text, a higher one hands over sooner.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -33,18 +33,18 @@ class Thresholds(BaseModel):
 
 
 class ClassifierSettings(BaseModel):
-    """How a network's output is to be read.
+    """How the output of a network is read.
 
     Attributes:
-        shift: 1 if the label at a token speaks of the next one (METHOD, "Published code").
-        window: Tokens that the network sees at most, cut from the left.
-        reach: Tokens of context that a judgement can depend on, if that is fewer; None: all.
-        temperature: Log-odds of style are divided by it (fitted on held-out segments),
-        bias: and this is added.
-        thresholds: See there.
-        lookahead: A word that the network is unsure of stays undecided until so many words are
-            there behind it,
-        unsure: and it is unsure of one whose P(style) is as near as this to the threshold.
+        shift: 1 if the label at a token is about the next token, as with the published predictors.
+        window: Tokens that the network sees at most, from the right.
+        reach: Tokens of context that a judgement depends on at most; None for the whole window.
+        temperature: Log-odds of style are divided by it; fitted on held-out segments.
+        bias: Added to the log-odds after that; fitted, too.
+        thresholds: P(style) above which a word counts as style.
+        lookahead: Words that must follow a word before it is judged, if its P(style) is near the
+            threshold.
+        unsure: The largest distance of P(style) from the threshold that counts as near.
         style: Which of the two labels is style.
         vocabulary: Tokens of the tokenizer it was trained with; None if not known.
     """
@@ -67,7 +67,7 @@ def read_settings(folder: Path) -> ClassifierSettings | None:
     """Read a folder's `predictor.json`; None if there is none.
 
     Raises:
-        ConfigError: It is not what it should be.
+        ConfigError: It is not valid.
     """
     path = folder / SETTINGS_FILE
     if not path.is_file():
@@ -81,22 +81,22 @@ def read_settings(folder: Path) -> ClassifierSettings | None:
 
 
 class TrainSettings(BaseModel):
-    """How to train.
+    """How a predictor is trained.
 
     Attributes:
         base: `small`, a folder, or a Hugging Face id.
-        shift: Labels speak of the next token, as the published predictors' do.
+        shift: The label at a token is about the next token, as with the published predictors.
         window: Tokens that the network sees.
-        epochs: At most.
-        patience: Epochs without a better one, after which training ends.
+        epochs: Epochs at most.
+        patience: Epochs without a better one after which training ends.
         batch: Segments a step.
-        learning_rate: At its highest; None for the base's default.
-        balance: How far the rarer kind is weighted up: 0 not at all, 1 until both weigh the same.
-        cut_share: Share of segments that end at a random word.
-        held_out: Share of segments to choose the epoch and to calibrate with.
-        cost: What a word of style let through weighs against a word of reasoning cut short.
-        seed: Of the split, the order, the cuts and the weights.
-        hidden: Size of the small base.
+        learning_rate: The highest learning rate; None for the default of the base.
+        balance: How much the rarer kind is weighted up: 0 not at all, 1 until both weigh the same.
+        cut_share: The share of segments that end at a random word.
+        held_out: The share of segments that choose the epoch and calibrate.
+        cost: The cost of a wrong word that is kept; a right word that is cut costs 1.
+        seed: The seed of the split, the order, the cuts and the weights.
+        hidden: Hidden size of the small base.
         vocabulary: Tokens of the small base.
     """
 
@@ -119,5 +119,5 @@ class TrainSettings(BaseModel):
 
     @property
     def rate(self) -> float:
-        """The learning rate: small networks made anew learn faster than trained ones."""
+        """The learning rate; a new small network takes a higher one than a trained base."""
         return self.learning_rate or (2e-3 if self.base == "small" else 5e-5)

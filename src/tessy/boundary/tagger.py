@@ -1,9 +1,9 @@
 """The small default network: a convolutional token classifier that is quick without a GPU.
 
 Embeddings, then blocks of a depthwise convolution and a two-layer perceptron, each with a residual
-connection, then two logits for each token. The convolutions look to both sides, so a token is
-judged by what is around it as far as that is there: `reach` tokens. It is a Hugging Face model
-(`tessy-tagger`), so training, saving and loading are the same as for any other base.
+connection, then two logits for each token. The convolutions look to both sides, so the label of a
+token depends on `reach` tokens on each side. It is a Hugging Face model (`tessy-tagger`): training,
+saving and loading are the same as for any other base.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class TaggerConfig(PretrainedConfig):
     """Sizes of a `Tagger`.
 
     Attributes:
-        vocab_size: Tokens.
-        hidden_size: Numbers for a token.
-        dilations: One block for each; the distance between the positions its kernel looks at.
+        vocab_size: Tokens of the vocabulary.
+        hidden_size: Size of the vector of a token.
+        dilations: The dilation of each block's convolution.
         kernel_size: Positions that a convolution looks at, odd.
-        widening: Width of a perceptron's middle layer, in hidden sizes.
-        dropout: Share of numbers dropped in training.
+        widening: Size of a perceptron's middle layer, in hidden sizes.
+        dropout: Share of values dropped in training.
     """
 
     model_type = "tessy-tagger"
@@ -55,7 +55,7 @@ class TaggerConfig(PretrainedConfig):
 
     @property
     def reach(self) -> int:
-        """Tokens to each side that a judgement can depend on."""
+        """Tokens on each side that the label of a token depends on."""
         return sum(self.dilations) * (self.kernel_size // 2)
 
 
@@ -81,7 +81,7 @@ class Tagger(PreTrainedModel):
     """The network; see the module.
 
     Args:
-        config: Its sizes.
+        config: The sizes.
     """
 
     config_class = TaggerConfig

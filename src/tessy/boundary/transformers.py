@@ -1,8 +1,8 @@
 """`transformers:FOLDER-OR-HUB-ID`: any token classifier with two labels, style and capability.
 
-A folder that `tessy predictor train` wrote brings its own settings. Of any other classifier the
-labels' names tell which is style; `?shift=1` says that its label at token i speaks of token i+1, as
-that of the published predictors does (METHOD: `CoopReason/Boundary_Predictor_…`).
+A folder that `tessy predictor train` wrote has its own settings. For any other classifier the names
+of the labels decide which is style. `?shift=1`: the label at token i is about token i+1, as with
+the published predictors (`CoopReason/Boundary_Predictor_…`; docs/method.md).
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any
 
 from tessy.boundary.classifier import ClassifierPredictor
 from tessy.boundary.settings import ClassifierSettings, read_settings
-from tessy.errors import ConfigError, MissingExtra
+from tessy.errors import AddressError, ConfigError, MissingExtra
 
 
 class TorchNetwork:
     """Runs a token classifier of transformers; on the GPU if there is one.
 
     Args:
-        model: Of transformers.
-        pad: A token to fill up with; it is masked.
+        model: A token classifier of transformers.
+        pad: The token that shorter rows are padded with; it is masked.
         style: Which of its two labels is style.
     """
 
@@ -36,7 +36,7 @@ class TorchNetwork:
     def __call__(self, ids: Sequence[Sequence[int]]) -> list[list[float]]:
         """See `Network`."""
         width = max(map(len, ids), default=0)
-        if not width:  # not a single token: models fail at that
+        if not width:  # models fail without a single token
             return [[] for _ in ids]
         torch, device = self._torch, self.model.device
         rows = [[*row, *[self._pad] * (width - len(row))] for row in ids]
@@ -50,17 +50,21 @@ class TorchNetwork:
         return [row[: len(own)] for row, own in zip(odds.tolist(), ids, strict=True)]
 
 
-def load(place: str, *, shift: bool | None = None) -> ClassifierPredictor:
+def load(address: str) -> ClassifierPredictor:
     """Load a predictor.
 
     Args:
-        place: A folder or a hub id.
-        shift: Whether its labels are shifted; None: as its settings say, else not.
+        address: A folder or a hub id; with `?shift=1` or `?shift=0` if its settings don't say
+            whether its labels are shifted.
 
     Raises:
+        AddressError: Another option follows the `?`.
         MissingExtra: torch or transformers is not installed.
-        ConfigError: There is no token classifier with two labels and a fast tokenizer there.
+        ConfigError: It is no token classifier with two labels and a fast tokenizer.
     """
+    place, _, option = address.partition("?")
+    if option not in ("", "shift=0", "shift=1"):
+        raise AddressError(f"transformers:{address}: {option!r} is no option", hint="?shift=1")
     try:
         from transformers import AutoModelForTokenClassification, AutoTokenizer
         from transformers.utils import logging
@@ -74,26 +78,29 @@ def load(place: str, *, shift: bool | None = None) -> ClassifierPredictor:
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(place)
         model: Any = AutoModelForTokenClassification.from_pretrained(place)
-    except Exception as error:  # whatever a broken file makes of itself
+    except Exception as error:  # a broken file may raise anything
         raise ConfigError(f"transformers:{place}: {error}") from None
     if not tokenizer.is_fast:
         raise ConfigError(f"transformers:{place}: it has no fast tokenizer")
     settings = read_settings(Path(place))
     if settings is None:
         settings = ClassifierSettings(style=style_label(place, model.config.id2label))
-    if shift is not None:
-        settings = settings.model_copy(update={"shift": int(shift)})
-    pad = tokenizer.pad_token_id or 0
-    name = f"transformers:{place}" + ("?shift=1" if shift else "")
-    network = TorchNetwork(model, pad, settings.style)
+    if option:
+        settings = settings.model_copy(update={"shift": int(option[-1])})
+    name = f"transformers:{place}" + ("?shift=1" if option == "shift=1" else "")
+    network = TorchNetwork(model, tokenizer.pad_token_id or 0, settings.style)
     return ClassifierPredictor(name, tokenizer.backend_tokenizer, network, settings)
 
 
 def style_label(place: str, labels: dict[int, str]) -> int:
-    """Which label is style: what their names say, else 1 of two (0 is capability).
+    """Which label is style: by their names, else label 1.
+
+    Args:
+        place: The classifier, for messages.
+        labels: Name of each label.
 
     Raises:
-        ConfigError: There are not two labels, or their names contradict each other.
+        ConfigError: There are not two labels, or both names mean the same.
     """
     if len(labels) != 2:
         raise ConfigError(f"transformers:{place} has {len(labels)} labels, not two")
@@ -112,7 +119,7 @@ def style_label(place: str, labels: dict[int, str]) -> int:
 
 
 def _says_style(label: str) -> bool | None:
-    """Whether a label's name means style or capability; None if it tells neither."""
+    """Whether the name of a label means style (True) or capability (False); None if neither."""
     negated = re.search(r"(^|[-_ ])(no|non|not)([-_ ]|style|capability)", label) is not None
     if "style" in label:
         return not negated

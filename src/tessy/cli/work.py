@@ -17,7 +17,7 @@ from tessy.boundary.registry import is_predictor, load
 from tessy.boundary.settings import TrainSettings
 from tessy.boundary.training import annotate as annotating
 from tessy.boundary.training import report
-from tessy.boundary.training.evaluate import Evaluation, evaluate_labels
+from tessy.boundary.training.evaluate import PredictorEvaluation, evaluate_labels
 from tessy.boundary.training.evaluate import evaluate as evaluate_predictor
 from tessy.boundary.training.segments import (
     Segment,
@@ -73,7 +73,7 @@ def annotate(
         say(f"{len(segments)} segments of {traces}, to be labelled anew")
     else:
         segments = _drawn(traces, count, words, before, chosen.seed, say)
-    store = annotating.Store(out, segments, annotator)
+    store = annotating.AnnotationStore(out, segments, annotator)
     if store.tally.done:
         say(f"{store.tally.done} of them are done already")
     progress = _progress(say)
@@ -98,10 +98,10 @@ def _drawn(source: str, count: int, words: int, before: int, seed: int, say: Say
     return segments
 
 
-def _progress(say: Say) -> Callable[[annotating.Tally], None]:
+def _progress(say: Say) -> Callable[[annotating.AnnotationCounts], None]:
     last = time.monotonic()
 
-    def progress(tally: annotating.Tally) -> None:
+    def progress(tally: annotating.AnnotationCounts) -> None:
         nonlocal last
         if time.monotonic() - last >= _EVERY_S:
             last = time.monotonic()
@@ -110,7 +110,7 @@ def _progress(say: Say) -> Callable[[annotating.Tally], None]:
     return progress
 
 
-def _summarise(tally: annotating.Tally, out: Path, say: Say) -> None:
+def _summarise(tally: annotating.AnnotationCounts, out: Path, say: Say) -> None:
     say(f"{tally.accepted} of {tally.total} accepted ({tally.rate:.1%}): {out}")
     if tally.bare:
         say(f"  {tally.bare} accepted without any style in them")
@@ -172,13 +172,13 @@ def evaluate(
             say(f"written: {path}")
 
 
-def _one(name: str, segments: list[Segment], samples: int, say: Say) -> Evaluation:
+def _one(name: str, segments: list[Segment], samples: int, say: Say) -> PredictorEvaluation:
     if Path(name).suffix == ".jsonl":
         return evaluate_labels(name, read_segments(Path(name)), segments, samples=samples)
     return evaluate_predictor(load(name), segments, samples=samples, say=say)
 
 
-def _show(found: list[Evaluation], segments: int) -> None:
+def _show(found: list[PredictorEvaluation], segments: int) -> None:
     console = Console(highlight=False, soft_wrap=True, markup=False)
     table = Table(title=f"{segments} segments, 95% intervals", title_justify="left")
     table.add_column("")
@@ -213,5 +213,5 @@ def _show(found: list[Evaluation], segments: int) -> None:
         console.print(table)
 
 
-def _speed(evaluation: Evaluation) -> str:
+def _speed(evaluation: PredictorEvaluation) -> str:
     return f"{evaluation.speed.milliseconds:.2f}" if evaluation.speed else "–"

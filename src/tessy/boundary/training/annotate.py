@@ -2,11 +2,11 @@
 
     draw       random segments of the thinking of traces (`segments.draw`)
     ask        an annotator for the style spans of each: a served model, or a predictor
-    locate     them exactly, or reject the segment with a reason (`locate`)
-    write      what was accepted to a segment file, what was not beside it
+    locate     these spans exactly, or reject the segment with a reason (`locate`)
+    write      accepted segments to a segment file, rejected ones to a file beside it
 
-Many are asked at once. What is written stays: the same command goes on with the segments that are
-in neither file.
+Many segments are asked for at once. What is written stays: the same command continues with the
+segments that are in neither file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import orjson
 
@@ -41,7 +41,8 @@ from tessy.printable import Say
 _BATCH = 64
 _ANSWER_TOKENS = 1024
 _SCHEMA = {"type": "array", "items": {"type": "string", "minLength": 1}}
-_LOST = (401, 403, 404)
+_SERVER_UNUSABLE = (401, 403, 404)
+"""HTTP statuses that every other request would get, too."""
 
 PROMPT = """\
 You mark up the thinking of a reasoning model. Its text is of two kinds:
@@ -65,18 +66,16 @@ Example answer: ["Okay, so I need to find", "Wait, is that right? Let me check:"
 
 Text: """
 
-Progress = Callable[["Tally"], None]
-
 
 @dataclass(slots=True)
-class Tally:
-    """How it goes.
+class AnnotationCounts:
+    """How many segments are annotated so far.
 
     Attributes:
-        total: Segments drawn.
-        accepted: Of them, those whose spans were all located.
-        bare: Of these, those without any span: the answer of a model that does nothing.
-        rejected: The others, by reason.
+        total: Segments to annotate.
+        accepted: Segments whose spans were all located.
+        bare: Accepted segments without any span: what a model that does nothing would answer.
+        rejected: Segments that were not accepted, by reason.
     """
 
     total: int
@@ -86,61 +85,70 @@ class Tally:
 
     @property
     def done(self) -> int:
-        """Segments that have ended."""
+        """Segments that were accepted or rejected."""
         return self.accepted + self.rejected.total()
 
     @property
     def rate(self) -> float:
-        """Accepted segments as a share of those that have ended."""
+        """The share of accepted segments, from 0 to 1."""
         return self.accepted / self.done if self.done else 0.0
 
 
 def rejected_file(out: Path) -> Path:
-    """Where the segments go that were not accepted."""
+    """The file of rejected segments beside a segment file."""
     return out.with_name(out.stem + ".rejected.jsonl")
 
 
-class Store:
-    """What is written: accepted segments in one file, rejected ones with their reason in another.
+class AnnotationStore:
+    """Writes accepted segments to one file, rejected ones with their reason to another.
+
+    Segments that are in either file already are done. A context manager, which closes both files.
 
     Args:
-        out: The segment file; what is in it already, and beside it, is done.
-        segments: What was drawn, not labelled.
-        annotator: Who labels.
+        out: The segment file.
+        segments: The segments to annotate, without labels.
+        annotator: Who labels them.
 
     Raises:
-        ConfigError: What is there was drawn or labelled otherwise, or is no segment file.
+        ConfigError: A file exists that holds other segments or another annotator's labels, or is
+            no segment file. It stays as it is.
         RunLocked: Another process is writing to it.
     """
 
     def __init__(self, out: Path, segments: Sequence[Segment], annotator: str) -> None:
         self._annotator = annotator
         known = {segment.id: segment for segment in segments}
-        self._take_up(out, known)  # before anything is opened: what is refused stays as it is
-        self._good: BinaryIO = out.open("ab")
-        _hold(self._good)
-        done = self._take_up(out, known)
+        self._read(out, known)  # before anything is opened: a file that is refused stays as it is
+        self._accepted: BinaryIO = out.open("ab")
+        _lock(self._accepted)
+        done = self._read(out, known)
         for path in (out, rejected_file(out)):
-            _mend(path)
+            _end_last_line(path)
         self.todo = [segment for segment in segments if segment.id not in done]
-        self._bad: BinaryIO = rejected_file(out).open("ab")
+        self._rejected: BinaryIO = rejected_file(out).open("ab")
 
-    def _take_up(self, out: Path, known: Mapping[str, Segment]) -> set[str]:
-        """Count what is done already; returns the ids."""
-        self.tally = Tally(len(known))
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read(self, out: Path, known: Mapping[str, Segment]) -> set[str]:
+        """Count what is done already, and return the ids."""
+        self.tally = AnnotationCounts(len(known))
         done: set[str] = set()
         for row in _rows(out):
-            same, by = known.get(row["id"]), row.get("annotator")
-            if same is None or row["text"] != same.text or by != self._annotator:
+            same, annotator = known.get(row["id"]), row.get("annotator")
+            if same is None or row["text"] != same.text or annotator != self._annotator:
                 raise ConfigError(
-                    f"{out} holds other segments, or another annotator's ({by})",
+                    f"{out} holds other segments, or another annotator's ({annotator})",
                     hint="name another file, or the count, seed and annotator that made it",
                 )
             done.add(row["id"])
             self.tally.bare += not row.get("spans")
         self.tally.accepted = len(done)
         for row in _rows(rejected_file(out)):
-            own = row.get("annotator") == self._annotator  # another one may do better
+            own = row.get("annotator") == self._annotator  # another annotator may do better
             if own and row["id"] in known and row["id"] not in done:
                 done.add(row["id"])
                 self.tally.rejected[Rejection(row["reason"])] += 1
@@ -149,8 +157,8 @@ class Store:
     def accept(self, segment: Segment, spans: tuple[tuple[int, int], ...]) -> None:
         """Write a labelled segment."""
         labelled = segment.model_copy(update={"spans": spans, "annotator": self._annotator})
-        self._good.write(dump(labelled))
-        self._good.flush()
+        self._accepted.write(dump(labelled))
+        self._accepted.flush()
         self.tally.accepted += 1
         self.tally.bare += not spans
 
@@ -158,42 +166,42 @@ class Store:
         """Write why a segment was not accepted."""
         row = {"id": segment.id, "reason": reason, "detail": detail, "answer": answer}
         row |= {"text": segment.text, "annotator": self._annotator}
-        self._bad.write(orjson.dumps(row) + b"\n")
-        self._bad.flush()
+        self._rejected.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+        self._rejected.flush()
         self.tally.rejected[reason] += 1
 
     def close(self) -> None:
-        """Close both files; that of rejected segments goes if it is empty."""
-        self._bad.close()
-        path = Path(self._bad.name)
+        """Close both files and remove an empty file of rejected segments."""
+        self._rejected.close()
+        path = Path(self._rejected.name)
         if path.exists() and not path.stat().st_size:
             path.unlink()
-        self._good.close()  # and with it the lock
+        self._accepted.close()  # this also releases the lock
 
 
-_BEGINS = b'{"id":'
-"""How each of our lines does, also one that is not whole."""
+_LINE_BEGINS = b'{"id":'
+"""How each of our lines begins."""
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file, less a last one that a crash left unfinished.
+    """The rows of a file, without a last one that a crash left unfinished.
 
     Raises:
-        ConfigError: It is the file of something else.
+        ConfigError: It is another kind of file.
     """
     raw = path.read_bytes() if path.exists() else b""
     try:
-        rows = [orjson.loads(line) for line in _whole(raw).splitlines()]
+        rows = [orjson.loads(line) for line in _whole_lines(raw).splitlines()]
     except orjson.JSONDecodeError:
         rows = [None]
     ours = all(isinstance(row, dict) and {"id", "text"} <= row.keys() for row in rows)
-    if not ours or (raw and not rows and not raw.startswith(_BEGINS)):
-        raise ConfigError(f"{path} is there, and no segment file", hint="name another file")
+    if not ours or (raw and not rows and not raw.startswith(_LINE_BEGINS)):
+        raise ConfigError(f"{path} exists and is no segment file", hint="name another file")
     return rows
 
 
-def _whole(raw: bytes) -> bytes:
-    """The lines that are whole; the last one may lack its end."""
+def _whole_lines(raw: bytes) -> bytes:
+    """The lines that are whole; the last one may lack its new line."""
     end = raw.rfind(b"\n") + 1
     try:
         orjson.loads(raw[end:])
@@ -202,10 +210,10 @@ def _whole(raw: bytes) -> bytes:
     return raw
 
 
-def _mend(path: Path) -> None:
-    """Cut off a last line that a crash left unfinished, or end one that is whole."""
+def _end_last_line(path: Path) -> None:
+    """Cut off a last line that a crash left unfinished, or add the new line that one lacks."""
     raw = path.read_bytes() if path.exists() else b""
-    whole = _whole(raw)
+    whole = _whole_lines(raw)
     if len(whole) < len(raw):
         os.truncate(path, len(whole))
     elif raw and not raw.endswith(b"\n"):
@@ -213,11 +221,11 @@ def _mend(path: Path) -> None:
             file.write(b"\n")
 
 
-def _hold(file: BinaryIO) -> None:
-    """Keep other processes out of a file; the lock goes with it.
+def _lock(file: BinaryIO) -> None:
+    """Keep other processes from writing to a file until it is closed.
 
     Raises:
-        RunLocked: Another one is writing to it.
+        RunLocked: Another process is writing to it.
     """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -226,8 +234,16 @@ def _hold(file: BinaryIO) -> None:
         raise RunLocked(f"{file.name}: another process is writing to it") from None
 
 
-def by_predictor(predictor: Predictor, store: Store, progress: Progress) -> None:
-    """Label segments with a predictor; all are accepted."""
+def by_predictor(
+    predictor: Predictor, store: AnnotationStore, progress: Callable[[AnnotationCounts], None]
+) -> None:
+    """Label segments with a predictor; all are accepted.
+
+    Args:
+        predictor: Labels the segments, as `walk` does.
+        store: Holds the segments to label, and writes them.
+        progress: Called with the counts after each batch.
+    """
     for first in range(0, len(store.todo), _BATCH):
         batch = store.todo[first : first + _BATCH]
         for segment, style in zip(batch, walk(predictor, batch), strict=True):
@@ -235,18 +251,23 @@ def by_predictor(predictor: Predictor, store: Store, progress: Progress) -> None
         progress(store.tally)
 
 
-async def by_model(config: Config, store: Store, progress: Progress, say: Say) -> None:
+async def by_model(
+    config: Config,
+    store: AnnotationStore,
+    progress: Callable[[AnnotationCounts], None],
+    say: Say,
+) -> None:
     """Label segments by asking a served model.
 
     Args:
-        config: The annotator is its student; `concurrency` and `seed` count, too.
-        store: What to label, and where to write.
-        progress: Told after each.
-        say: Told what is going on, in a line.
+        config: The annotator is its student; `concurrency` and `seed` hold, too.
+        store: Holds the segments to label, and writes them.
+        progress: Called with the counts after each segment.
+        say: Prints a line about what is going on.
 
     Raises:
-        Outage: The server is gone; what is written stays.
-        ModelError: It can't be used at all.
+        Outage: The server failed for good; what is written stays.
+        ModelError: The model can't be used at all.
     """
     async with AsyncExitStack() as stack:
         date = datetime.date.today()
@@ -271,7 +292,7 @@ async def by_model(config: Config, store: Store, progress: Progress, say: Say) -
 
         async def work() -> None:
             for segment in waiting:
-                await _one(model, segment, config.seed, store)
+                await _annotate(model, segment, config.seed, store)
                 progress(store.tally)
 
         try:
@@ -280,10 +301,17 @@ async def by_model(config: Config, store: Store, progress: Progress, say: Say) -
                     group.create_task(work())
         except* ModelError as errors:
             error = errors.exceptions[0]
-            raise Outage(f"the annotator is gone: {error}", hint="start it, then go on") from None
+            raise Outage(
+                f"the annotator's server failed: {error}", hint="start it, then run this again"
+            ) from None
 
 
-async def _one(model: Model, segment: Segment, seed: int, store: Store) -> None:
+async def _annotate(model: Model, segment: Segment, seed: int, store: AnnotationStore) -> None:
+    """Ask for one segment, and write what comes of it.
+
+    Raises:
+        ModelError: The server would fail for every other segment, too.
+    """
     answer = ""
     try:
         answer = await ask(model, segment.text, seed)
@@ -291,9 +319,8 @@ async def _one(model: Model, segment: Segment, seed: int, store: Store) -> None:
     except Rejected as rejected:
         store.reject(segment, rejected.reason, rejected.detail, answer)
     except (ModelError, ContextFull) as error:
-        if isinstance(error, Unreachable):
-            raise
-        if isinstance(error, Refused) and error.status in _LOST:
+        refused = isinstance(error, Refused) and error.status in _SERVER_UNUSABLE
+        if refused or isinstance(error, Unreachable):
             raise
         store.reject(segment, Rejection.MODEL_ERROR, str(error), answer)
 

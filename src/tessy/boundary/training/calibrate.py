@@ -1,10 +1,9 @@
 """Calibration of a classifier on held-out segments: temperature, bias and thresholds.
 
-P(style) of a word is made to mean what it says by Platt scaling (a temperature and a bias of the
-log-odds that make the labels most likely). The thresholds are then those of least cost on the
-same words: for a teacher's text, `cost` for each word of style let through and 1 for each word of
-reasoning cut short; for a student's, `cost` for each word of reasoning let through and 1 for each
-word of style cut short.
+Platt scaling calibrates P(style) of words: a temperature and a bias of the log-odds that make the
+labels most likely. The thresholds are then those of least cost on the same words: in a teacher's
+text, `cost` for each word of style that is kept and 1 for each word of reasoning that is cut; in a
+student's, `cost` for each word of reasoning that is kept and 1 for each word of style that is cut.
 """
 
 from __future__ import annotations
@@ -39,15 +38,15 @@ def calibrated(
     *,
     cost: float,
 ) -> ClassifierPredictor:
-    """A predictor of a network, calibrated.
+    """A calibrated predictor.
 
     Args:
-        name: Of the predictor.
-        tokenizer: The network's.
-        network: What gives the log-odds.
-        shape: Its settings so far, not calibrated.
+        name: The name of the predictor.
+        tokenizer: The tokenizer of the network.
+        network: Gives the log-odds of style.
+        shape: The settings of the network, not calibrated yet.
         held: Labelled segments that the network was not trained on.
-        cost: What a word let through weighs against a word cut short.
+        cost: The cost of a wrong word that is kept; a right word that is cut costs 1.
     """
     raw = ClassifierPredictor(name, tokenizer, network, shape)
     known = [
@@ -74,7 +73,7 @@ def calibrated(
 
 
 def logit(scores: Array) -> Array:
-    """Log-odds of probabilities, kept finite."""
+    """Finite log-odds of probabilities, [words]."""
     clipped = np.clip(scores, _EDGE, 1 - _EDGE)
     return np.log(clipped) - np.log1p(-clipped)
 
@@ -96,7 +95,7 @@ def platt(odds: Array, style: Array) -> tuple[float, float]:
         gradient = design.T @ (chance - style) + _PRIOR * (at - (1.0, 0.0))
         curve = (design * (chance * (1 - chance))[:, None]).T @ design + _PRIOR * np.eye(2)
         step = np.linalg.solve(curve, gradient)
-        # A whole step may overshoot where the network is sure of itself: the curve is flat there.
+        # A whole step may overshoot if the network is very sure: the curve is flat there.
         while _loss(design, style, at - step) > _loss(design, style, at):
             step /= 2
             if np.abs(step).max() < _SMALLEST:
@@ -109,20 +108,20 @@ def platt(odds: Array, style: Array) -> tuple[float, float]:
 
 
 def _loss(design: Array, style: Array, at: Array) -> float:
-    """What the labels are unlikely by, and how far slope and bias are from doing nothing."""
+    """The negative log-likelihood of the labels, plus a penalty on the distance from (1, 0)."""
     odds = design @ at
     unlikely = np.logaddexp(0, odds) - style * odds
     return float(unlikely.sum() + _PRIOR / 2 * ((at - (1.0, 0.0)) ** 2).sum())
 
 
 def cheapest(scores: Array, style: Array, *, through: float, short: float) -> float:
-    """The threshold of least cost; the one nearest to the middle of the cheapest.
+    """The threshold of least cost; of several, the one in the middle.
 
     Args:
         scores: P(style), [words].
         style: 1 for style, 0 for capability, [words].
-        through: Cost of a style word at or below the threshold.
-        short: Cost of a capability word above it.
+        through: The cost of a style word at or below the threshold.
+        short: The cost of a capability word above it.
     """
     costs = np.array(
         [

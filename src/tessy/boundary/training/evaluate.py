@@ -1,6 +1,6 @@
 """Measuring predictors on labelled segments: `tessy predictor evaluate`.
 
-label    each predictor walks through each segment as synthesis would (`walk`)
+label    the predictor walks through each segment as synthesis would (`walk`)
 count    how far that is from the segment's own labels (`metrics`)
 group    all figures again by model, subject and position
 time     decisions a second on one core, in batches, with a full window
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,9 +19,9 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from tessy.boundary.protocol import Predictor
-from tessy.boundary.training.metrics import Counts, Figure, Labelling, count, figures
+from tessy.boundary.training.metrics import LabelCounts, Labelling, MeasuredFigure, figures
 from tessy.boundary.training.segments import Segment
-from tessy.boundary.training.walk import labellings, truth
+from tessy.boundary.training.walk import counted, labellings, truth
 from tessy.errors import SegmentsError
 from tessy.method.judgement import Passage
 from tessy.method.trajectory import Role
@@ -28,7 +29,7 @@ from tessy.method.words import units
 from tessy.printable import Say
 
 BATCH = 32
-"""Passages judged at once when time is taken."""
+"""Passages in a batch when time is taken."""
 CHUNK_WORDS = 15
 """Words of a passage when time is taken; a chunk of 20 tokens has about as many."""
 _CONTEXT_WORDS = 400
@@ -43,15 +44,15 @@ _GROUPS: dict[str, Callable[[Segment], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Some of the segments.
+    """The figures of some segments.
 
     Attributes:
-        segments: How many.
-        figures: Of `metrics.FIGURES`.
+        segments: The number of segments.
+        figures: All of `metrics.FIGURES`.
     """
 
     segments: int
-    figures: dict[str, Figure]
+    figures: dict[str, MeasuredFigure]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,9 @@ class Speed:
     """How quick a predictor is.
 
     Attributes:
-        batch: Passages judged at once.
-        milliseconds: For one decision, the batch's time shared out; the median of some batches.
-        decisions_a_second: The same the other way round.
+        batch: Passages in a batch.
+        milliseconds: The time of a batch divided by its passages; the median of some batches.
+        decisions_a_second: Passages per second.
     """
 
     batch: int
@@ -70,13 +71,13 @@ class Speed:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class PredictorEvaluation:
     """One predictor's figures.
 
     Attributes:
-        predictor: Its name.
-        whole: Of all segments.
-        groups: Of some: by what they have in common, and its value.
+        predictor: The predictor's name.
+        whole: The figures of all segments.
+        groups: The figures of groups, by `model`, `subject` or `position`, and the value of it.
         speed: How quick it is; None if no time was taken.
         labels: Its labelling of each segment, in order.
     """
@@ -95,18 +96,18 @@ def evaluate(
     samples: int = 1000,
     timed: bool = True,
     say: Say = lambda _: None,
-) -> Evaluation:
+) -> PredictorEvaluation:
     """Measure a predictor.
 
     Args:
-        predictor: What to measure.
-        segments: Labelled ones.
-        samples: Of the bootstrap.
+        predictor: The predictor to measure.
+        segments: Labelled segments.
+        samples: Bootstrap samples.
         timed: Take its time, too.
-        say: Told what is going on, in a line.
+        say: Prints a line about what is going on.
 
     Raises:
-        PredictorError: It failed.
+        PredictorError: The predictor failed.
     """
     say(f"{predictor.name}: {len(segments)} segments")
     labels = labellings(predictor, segments)
@@ -116,17 +117,17 @@ def evaluate(
 
 def evaluate_labels(
     name: str, labelled: Sequence[Segment], segments: Sequence[Segment], *, samples: int = 1000
-) -> Evaluation:
-    """Measure somebody's labels of the same segments: an annotator's, or a second reader's.
+) -> PredictorEvaluation:
+    """Measure other labels of the same segments: an annotator's, or a second reader's.
 
     Args:
-        name: What to call them.
-        labelled: With the labels to be measured; those of other segments don't count.
-        segments: With the labels taken for the truth.
-        samples: Of the bootstrap.
+        name: The name that is shown for them.
+        labelled: Segments with the labels to measure; other segments in it don't count.
+        segments: Segments with the labels that are taken for right.
+        samples: Bootstrap samples.
 
     Raises:
-        SegmentsError: A segment is not among those labelled, or has another text there.
+        SegmentsError: `labelled` lacks a segment, or has another text for it.
     """
     there = {segment.id: segment for segment in labelled}
     for segment in segments:
@@ -145,42 +146,27 @@ def _evaluation(
     labels: list[Labelling],
     samples: int,
     took: Speed | None,
-) -> Evaluation:
-    counts = [
-        count(truth(segment), labelling, len(segment.text))
-        for segment, labelling in zip(segments, labels, strict=True)
-    ]
-    return Evaluation(
-        predictor=name,
-        whole=_group(counts, samples),
-        groups={key: _grouped(segments, counts, of, samples) for key, of in _GROUPS.items()},
-        speed=took,
-        labels=labels,
-    )
+) -> PredictorEvaluation:
+    counts = counted(segments, labels)
+    groups: dict[str, dict[str, Group]] = {}
+    for title, value_of in _GROUPS.items():
+        members: dict[str, list[LabelCounts]] = defaultdict(list)
+        for segment, each in zip(segments, counts, strict=True):
+            members[value_of(segment) or "not known"].append(each)
+        groups[title] = {value: _group(members[value], samples) for value in sorted(members)}
+    return PredictorEvaluation(name, _group(counts, samples), groups, took, labels)
 
 
-def _group(counts: Sequence[Counts], samples: int) -> Group:
+def _group(counts: Sequence[LabelCounts], samples: int) -> Group:
     return Group(len(counts), figures(counts, samples=samples))
-
-
-def _grouped(
-    segments: Sequence[Segment],
-    counts: Sequence[Counts],
-    key: Callable[[Segment], str],
-    samples: int,
-) -> dict[str, Group]:
-    members: dict[str, list[Counts]] = {}
-    for segment, counted in zip(segments, counts, strict=True):
-        members.setdefault(key(segment) or "not known", []).append(counted)
-    return {name: _group(members[name], samples) for name in sorted(members)}
 
 
 def speed(predictor: Predictor, segments: Sequence[Segment]) -> Speed:
     """Take the time of decisions on one core, with as much context as a window holds.
 
     Args:
-        predictor: What to measure; a classifier on a server is timed as it answers.
-        segments: Their text makes contexts and chunks.
+        predictor: The predictor to time; for a classifier on a server, the time of its answers.
+        segments: Contexts and chunks are made of their text.
     """
     batches = _timed_batches("\n\n".join(s.text for s in islice(cycle(segments), _TIMED_SEGMENTS)))
     took: list[float] = []
@@ -197,7 +183,7 @@ def speed(predictor: Predictor, segments: Sequence[Segment]) -> Speed:
 
 
 def _timed_batches(text: str) -> Iterator[list[Passage]]:
-    """Batches of passages; none comes twice soon, for a predictor may remember what it judged."""
+    """Batches of passages, without end; one comes again late, since a predictor may cache it."""
     words = units(text)
     last = len(words) - _CONTEXT_WORDS - CHUNK_WORDS - 1
     starts = cycle(range(0, max(last, 1), 3))
@@ -213,7 +199,7 @@ def _timed_batches(text: str) -> Iterator[list[Passage]]:
 
 @contextmanager
 def _one_core() -> Iterator[None]:
-    """Keep all threads of this process on one core for a while; only Linux can."""
+    """Keep all threads of this process on one core meanwhile; on Linux only."""
     tasks = Path("/proc/self/task")
     if not hasattr(os, "sched_setaffinity") or not tasks.is_dir():
         yield

@@ -1,9 +1,9 @@
 """Finding an annotator's answer in its segment; pure.
 
-An annotator is asked for a JSON array of strings: the style spans, verbatim and in order (METHOD,
-"Boundary predictors"). What it answers is either located exactly or rejected with a reason; nothing
-is guessed. Only a fence around the array is forgiven, and a span that begins or ends within a word
-is taken to mean the word.
+An annotator is asked for a JSON array of strings: the style spans, verbatim and in order (paper,
+section 2.2, annotates in this way). Its answer is located exactly or rejected with a reason;
+nothing is guessed. Only a fence around the array is ignored, and a span that begins or ends within
+a word stands for the whole word.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from tessy.method.words import units
 
 
 class Rejection(StrEnum):
-    """Why an annotation was not taken."""
+    """Why an annotation was rejected."""
 
     PROSE = "prose"
-    """There is no JSON array in the answer, or text around it."""
+    """The answer has no JSON array, or text around it."""
     BROKEN = "broken"
-    """What looks like an array is not JSON: cut off, or wrong quotes."""
+    """The array is not JSON: it is cut off, or has wrong quotes."""
     NOT_STRINGS = "not_strings"
-    """An element is no string, or an empty one."""
+    """An element is no string, or an empty string."""
     ALTERED = "altered"
-    """A span does not stand in the segment, letter by letter."""
+    """A span is not in the segment, letter by letter."""
     OUT_OF_ORDER = "out_of_order"
-    """A span stands in the segment, but before the one that was named before it."""
+    """A span is in the segment, but only before the span that precedes it in the answer."""
     OVERLAPPING = "overlapping"
-    """A span begins within the one that was named before it."""
+    """A span begins within an earlier one."""
     MODEL_ERROR = "model_error"
     """The model's server failed."""
 
@@ -39,8 +39,8 @@ class Rejected(Exception):
     """An annotation can't be used.
 
     Args:
-        reason: Why.
-        detail: What exactly.
+        reason: Why not.
+        detail: The part of the answer that is wrong.
     """
 
     def __init__(self, reason: Rejection, detail: str) -> None:
@@ -66,8 +66,8 @@ def parse(answer: str) -> list[str]:
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        behind = re.search(r"\]\s*\S", text)
-        reason = Rejection.PROSE if behind and text.rstrip()[-1] != "]" else Rejection.BROKEN
+        more_text = re.search(r"\]\s*\S", text) and not text.endswith("]")
+        reason = Rejection.PROSE if more_text else Rejection.BROKEN
         raise Rejected(reason, str(error)) from None
     for index, span in enumerate(found):
         if not isinstance(span, str) or not span.strip():
@@ -79,14 +79,14 @@ def locate(text: str, spans: list[str]) -> tuple[tuple[int, int], ...]:
     """Find spans in a text, in order.
 
     Args:
-        text: The segment's.
-        spans: Verbatim parts of it.
+        text: The text of a segment.
+        spans: Verbatim parts of the text.
 
     Returns:
         Half-open character offsets, extended to whole words; those that touch are one.
 
     Raises:
-        Rejected: One is not there, or not in its place.
+        Rejected: A span is not in the text, or not after the one before it.
     """
     found: list[tuple[int, int]] = []
     words = [(word.word_start, word.word_end) for word in units(text)]
@@ -94,7 +94,7 @@ def locate(text: str, spans: list[str]) -> tuple[tuple[int, int], ...]:
     for span in (span.strip() for span in spans):
         start = _find(text, span, position)
         if start is None:
-            raise _misplaced(text, span, position, found)
+            raise _misplaced(text, span, found)
         end = position = start + len(span)
         inside = [word for word in words if word[0] < end and word[1] > start]
         start, end = inside[0][0], inside[-1][1]
@@ -106,19 +106,19 @@ def locate(text: str, spans: list[str]) -> tuple[tuple[int, int], ...]:
 
 
 def _find(text: str, span: str, position: int) -> int | None:
-    """Where a span stands at or behind a position, as words of its own."""
+    """The first offset from a position on at which a span is found as whole words."""
     at = text.find(span, position)
     while at >= 0:
-        before, behind = text[at - 1 : at], text[at + len(span) : at + len(span) + 1]
-        if not (before.isalnum() and span[0].isalnum()) and not (
-            behind.isalnum() and span[-1].isalnum()
-        ):
+        end = at + len(span)
+        cuts_word = text[at - 1 : at].isalnum() and span[0].isalnum()
+        if not cuts_word and not (text[end : end + 1].isalnum() and span[-1].isalnum()):
             return at
         at = text.find(span, at + 1)
     return None
 
 
-def _misplaced(text: str, span: str, position: int, found: list[tuple[int, int]]) -> Rejected:
+def _misplaced(text: str, span: str, found: list[tuple[int, int]]) -> Rejected:
+    """Why a span was not found after the spans before it."""
     earlier = _find(text, span, 0)
     if earlier is None:
         return Rejected(Rejection.ALTERED, repr(span))

@@ -1,12 +1,12 @@
 """How far a labelling of segments is from another: pure counting.
 
-Everything is counted per segment first (`Counts`), so that figures of any group of segments, and
-bootstrap intervals over segments, are sums of the same counts. Words of punctuation only count
-nowhere: which side of a boundary a dash stands on means nothing.
+Each segment is counted first (`LabelCounts`). The figures of any group of segments, and bootstrap
+intervals over segments, come from sums of these counts. Words of punctuation don't count: it means
+nothing on which side of a boundary a dash is.
 
     style        a word or character that is style in both labellings is a hit
-    boundary     a word whose kind differs from the word's before it, in the same direction in both;
-                 `exact`, or `near`: at most one word apart, each matched once
+    boundary     a word of another kind than the word before it is a hit if it is a boundary in the
+                 same direction in both; `exact`, or `near`: at most one word apart, each once
     cut          where a writer is stopped: from the start of each run of the truth, the first word
                  of the other kind; early (negative) or late (positive) in words
     calibration  words by their P(style), in ten bins of equal width (ECE, Guo et al. 2017)
@@ -22,24 +22,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 10
-"""Of the expected calibration error."""
+"""Bins of the expected calibration error."""
 FARTHEST = 10
-"""Words too early or late that are told apart; farther cuts count as this."""
+"""Words; cuts that are farther too early or too late count as this."""
 
 Array = NDArray[np.float64]
 
 
 @dataclass(slots=True)
-class Counts:
-    """What is counted of one segment.
+class LabelCounts:
+    """The counts of one segment, or their sum over several.
 
     Attributes:
-        words: Hits, predicted and true style words.
-        characters: Hits, predicted, true style characters, and all characters.
-        exact: Hits, predicted and true boundaries.
-        near: The same, at most one word apart.
-        cuts: How many cuts fall so many words too late; index `FARTHEST` is right on the word.
-        bins: For each bin of P(style): words, sum of P, words that are style.
+        words: Hits, predicted and true style words, [3].
+        characters: Hits, predicted, true style characters, and all characters, [4].
+        exact: Hits, predicted and true boundaries, [3].
+        near: The same, at most one word apart, [3].
+        cuts: Cuts by the number of words they are too late, [2 * FARTHEST + 1]; index `FARTHEST`
+            is right on the word.
+        bins: For each bin of P(style) the words, the sum of P, and the words of style, [BINS, 3].
     """
 
     words: Array = field(default_factory=lambda: np.zeros(3))
@@ -50,13 +51,13 @@ class Counts:
     bins: Array = field(default_factory=lambda: np.zeros((BINS, 3)))
 
     def flat(self) -> Array:
-        """All of it as one row of numbers."""
+        """All counts as one row of numbers."""
         parts = (self.words, self.characters, self.exact, self.near, self.cuts, self.bins)
         return np.concatenate([part.ravel() for part in parts])
 
     @classmethod
-    def of_row(cls, row: Array) -> Counts:
-        """The counts that `flat` made a row of, or of a sum of such rows."""
+    def of_row(cls, row: Array) -> LabelCounts:
+        """The counts of a row of `flat`, or of a sum of such rows."""
         ends = np.cumsum([3, 4, 3, 3, 2 * FARTHEST + 1])
         words, characters, exact, near, cuts, bins = np.split(row, ends)
         return cls(words, characters, exact, near, cuts, bins.reshape(BINS, 3))
@@ -67,9 +68,9 @@ class Labelling:
     """One labelling of a segment.
 
     Attributes:
-        kinds: Of its counting words, whether each is style.
+        kinds: For each word that counts whether it is style, [words].
         spans: Style as half-open character offsets.
-        scores: P(style) of the counting words; None if nobody says how sure it is.
+        scores: P(style) of these words, [words]; None without a classifier.
     """
 
     kinds: Sequence[bool]
@@ -77,19 +78,19 @@ class Labelling:
     scores: Sequence[float] | None = None
 
 
-def count(truth: Labelling, found: Labelling, length: int) -> Counts:
+def count(truth: Labelling, found: Labelling, length: int) -> LabelCounts:
     """Count one segment.
 
     Args:
-        truth: The labelling to be reached.
-        found: The labelling to be measured; of the same words.
-        length: Characters of the segment.
+        truth: The labelling that is taken for right.
+        found: The labelling to measure, of the same words.
+        length: The length of the segment in characters.
     """
-    counts = Counts()
+    counts = LabelCounts()
     true, said = np.array(truth.kinds, bool), np.array(found.kinds, bool)
     counts.words[:] = (true & said).sum(), said.sum(), true.sum()
-    inked, printed = _ink(truth.spans, length), _ink(found.spans, length)
-    counts.characters[:] = (inked & printed).sum(), printed.sum(), inked.sum(), length
+    inside, marked = _mask(truth.spans, length), _mask(found.spans, length)
+    counts.characters[:] = (inside & marked).sum(), marked.sum(), inside.sum(), length
     for distance, into in ((0, counts.exact), (1, counts.near)):
         pairs = [
             (_changes(true, direction), _changes(said, direction)) for direction in (True, False)
@@ -101,26 +102,27 @@ def count(truth: Labelling, found: Labelling, length: int) -> Counts:
         )
     _count_cuts(true, said, counts.cuts)
     for score, style in zip(found.scores or (), truth.kinds, strict=False):
-        if np.isnan(score):  # a first word that no label speaks of
+        if np.isnan(score):  # a first word that no label is about
             continue
         counts.bins[min(int(score * BINS), BINS - 1)] += 1, score, style
     return counts
 
 
-def _ink(spans: Sequence[tuple[int, int]], length: int) -> NDArray[np.bool_]:
-    ink = np.zeros(length, bool)
+def _mask(spans: Sequence[tuple[int, int]], length: int) -> NDArray[np.bool_]:
+    """Whether each character is in a span."""
+    mask = np.zeros(length, bool)
     for start, end in spans:
-        ink[start:end] = True
-    return ink
+        mask[start:end] = True
+    return mask
 
 
 def _changes(kinds: NDArray[np.bool_], into: bool) -> list[int]:
-    """The words at which the kind becomes `into`; the first word is none."""
+    """The words at which the kind becomes `into`, except the first word."""
     return [at for at in range(1, len(kinds)) if kinds[at] == into and kinds[at - 1] != into]
 
 
 def _matches(a: list[int], b: list[int], distance: int) -> int:
-    """How many of two sorted lists can be paired, each once, at most `distance` apart."""
+    """The number of pairs of two sorted lists at most `distance` apart, each value used once."""
     hits = at = 0
     for value in a:
         while at < len(b) and b[at] < value - distance:
@@ -132,6 +134,7 @@ def _matches(a: list[int], b: list[int], distance: int) -> int:
 
 
 def _count_cuts(true: NDArray[np.bool_], said: NDArray[np.bool_], into: Array) -> None:
+    """Count where `said` would stop the writer of each run of `true` but the last."""
     starts = [0, *(at for at in range(1, len(true)) if true[at] != true[at - 1])]
     for start, end in pairwise(starts):
         cut = start
@@ -144,8 +147,8 @@ def _count_cuts(true: NDArray[np.bool_], said: NDArray[np.bool_], into: Array) -
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A figure and its 95% bootstrap interval over segments; nan where nothing was counted."""
+class MeasuredFigure:
+    """A figure with its 95% bootstrap interval over segments; nan if nothing was counted."""
 
     value: float
     low: float
@@ -178,7 +181,7 @@ def _cut_share(cuts: Array, keep: Callable[[Array], NDArray[np.bool_]]) -> float
     return _ratio(float(cuts[keep(late)].sum()), float(cuts.sum()))
 
 
-FIGURES: dict[str, Callable[[Counts], float]] = {
+FIGURES: dict[str, Callable[[LabelCounts], float]] = {
     "word_f1": lambda c: _f1(*c.words),
     "word_precision": lambda c: _ratio(c.words[0], c.words[1]),
     "word_recall": lambda c: _ratio(c.words[0], c.words[2]),
@@ -200,25 +203,27 @@ FIGURES: dict[str, Callable[[Counts], float]] = {
     ),
     "ece": lambda c: _ece(c.bins),
 }
-"""Every figure, by name, of the summed counts of some segments."""
+"""How each figure is computed from the summed counts of some segments."""
 
 
-def figures(counts: Sequence[Counts], *, samples: int = 1000, seed: int = 0) -> dict[str, Figure]:
+def figures(
+    counts: Sequence[LabelCounts], *, samples: int = 1000, seed: int = 0
+) -> dict[str, MeasuredFigure]:
     """All figures of some segments, with bootstrap intervals.
 
     Args:
-        counts: One for each segment; at least one.
-        samples: Of the bootstrap, each with as many segments as there are; 0 for no intervals.
-        seed: Of the bootstrap.
+        counts: The counts of each segment; at least one.
+        samples: Bootstrap samples, each with as many segments as there are; 0 for no intervals.
+        seed: The seed of the bootstrap.
     """
     table = np.stack([each.flat() for each in counts])
     chance = np.random.default_rng(seed)
     weights = chance.multinomial(len(table), np.full(len(table), 1 / len(table)), samples)
-    resampled = [Counts.of_row(row) for row in weights @ table]
-    whole = Counts.of_row(table.sum(0))
+    resampled = [LabelCounts.of_row(row) for row in weights @ table]
+    whole = LabelCounts.of_row(table.sum(0))
     result = {}
     for name, compute in FIGURES.items():
         drawn = [value for sample in resampled if not np.isnan(value := compute(sample))]
         low, high = np.quantile(drawn, (0.025, 0.975)) if drawn else (np.nan, np.nan)
-        result[name] = Figure(float(compute(whole)), float(low), float(high))
+        result[name] = MeasuredFigure(float(compute(whole)), float(low), float(high))
     return result

@@ -11,8 +11,8 @@ from typing import Any
 
 import jinja2
 
-from tessy.boundary.training.evaluate import Evaluation, Group
-from tessy.boundary.training.metrics import Figure, count
+from tessy.boundary.training.evaluate import Group, PredictorEvaluation
+from tessy.boundary.training.metrics import MeasuredFigure, count
 from tessy.boundary.training.segments import Segment
 from tessy.boundary.training.walk import truth
 
@@ -36,13 +36,13 @@ TITLES = {
     "cut_mean_late_words": "words too late, mean",
     "ece": "ECE",
 }
-"""What a figure is called, in the order of the table."""
+"""The title of each figure, in the order of the table."""
 MAIN = ("word_f1", "boundary_f1_near", "cut_near", "ece")
 _WORST = 40
 
 
-def shown(figure: Figure) -> str:
-    """A figure with its interval; a dash if there was nothing to count."""
+def shown(figure: MeasuredFigure) -> str:
+    """A figure with its interval; a dash if nothing was counted."""
     if math.isnan(figure.value):
         return "–"
     if math.isnan(figure.low):
@@ -51,8 +51,8 @@ def shown(figure: Figure) -> str:
     return f"{figure.value:.3f}  {figure.low:.3f}{to}{figure.high:.3f}"
 
 
-def numbers(found: Sequence[Evaluation]) -> list[dict[str, Any]]:
-    """All figures, as JSON takes them; null where there was nothing to count."""
+def numbers(found: Sequence[PredictorEvaluation]) -> list[dict[str, Any]]:
+    """All figures, ready for JSON; null if nothing was counted."""
     return [
         {
             "predictor": evaluation.predictor,
@@ -78,8 +78,8 @@ def _figures(group: Group) -> dict[str, dict[str, float | None]]:
     }
 
 
-def page(found: Sequence[Evaluation], segments: Sequence[Segment]) -> str:
-    """An HTML page of its own: figures, groups, and the worst cases of the first predictor."""
+def page(found: Sequence[PredictorEvaluation], segments: Sequence[Segment]) -> str:
+    """An HTML page: figures, groups, and the worst cases of the first predictor."""
     source = (
         resources.files("tessy.boundary.training").joinpath("report.html.jinja").read_text("utf-8")
     )
@@ -93,8 +93,8 @@ def page(found: Sequence[Evaluation], segments: Sequence[Segment]) -> str:
     )
 
 
-def _worst(evaluation: Evaluation, segments: Sequence[Segment]) -> list[dict[str, Any]]:
-    """The segments with most characters labelled otherwise, in pieces of one marking each."""
+def _worst(evaluation: PredictorEvaluation, segments: Sequence[Segment]) -> list[dict[str, Any]]:
+    """The segments with the largest shares of wrong characters, in pieces of one marking each."""
     cases = []
     for segment, labelling in zip(segments, evaluation.labels, strict=True):
         counts = count(truth(segment), labelling, len(segment.text))

@@ -1,8 +1,8 @@
 """Segments: short pieces of reasoning traces, with their style marked or still to be marked.
 
-A predictor is trained and measured on segments of about 60 words (METHOD, "Boundary predictors").
-A segment file is JSONL, one `Segment` a line, ordered as drawn. `spans` are the style: half-open
-character offsets into `text`, whole words, in order, never touching.
+A predictor is trained and measured on segments of about 60 words. A segment file is JSONL, one
+`Segment` a line, in the order in which they were drawn. `spans` are the style: half-open character
+offsets into `text`, whole words, in order, never touching.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from tessy.errors import SegmentsError
 from tessy.method.words import Unit, units
 
 DEFAULT_WORDS = 60
-"""Words of a segment (METHOD: about 60)."""
+"""Words of a segment."""
 DEFAULT_BEFORE = 120
-"""Words of context before a segment; with its own, about a window of 200 tokens and more."""
+"""Words of context before a segment; with its own words they fill a window of 200 tokens."""
 
 
-class Trace(BaseModel):
+class ReasoningTrace(BaseModel):
     """The thinking of one answer of one model.
 
     Attributes:
-        id: Unique in its data set.
+        id: An id that is unique in its data set.
         thinking: The text between the thinking markers.
-        model: Who wrote it; "" if not known.
-        subject: What it is about; "" if not known.
-        source: Where it is from.
-        question: What it answers: traces with the same are never on both sides of a split.
+        model: The model that wrote it; "" if not known.
+        subject: The subject of the question; "" if not known.
+        source: The data set that it is from.
+        question: The question, or its id: traces of one question are on one side of a split.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,17 +54,17 @@ class Segment(BaseModel):
     """A piece of a trace.
 
     Attributes:
-        id: Of the trace and the place in it.
-        text: What is labelled; it starts and ends with a word.
+        id: A hash of the trace and the place in it.
+        text: The text that is labelled; it starts and ends with a word.
         spans: Its style, half-open character offsets into `text`; None if not labelled yet.
-        before: The words before it, with the blanks between; context, never labelled.
+        before: The words before it, with the blanks between: context, never labelled.
         trace: The id of its trace.
-        model: Who wrote it.
-        subject: What it is about.
-        source: Where the trace is from.
-        question: What the trace answers.
+        model: The model that wrote it.
+        subject: The subject of the question.
+        source: The data set that the trace is from.
+        question: The question of the trace, or its id.
         position: Where in the thinking it starts, from 0 (first word) to 1.
-        annotator: Who labelled it.
+        annotator: The reader, model or predictor that labelled it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -102,8 +102,8 @@ def is_style(segment: Segment, words: Sequence[Unit]) -> list[bool]:
     """Whether each word of a labelled segment is style: whether most of its characters are.
 
     Args:
-        segment: With spans.
-        words: `units(segment.text)`; an empty word counts as the word after it.
+        segment: A segment with spans.
+        words: `units(segment.text)`.
     """
     found = []
     for word in words:
@@ -134,7 +134,7 @@ def spans_of(words: Sequence[Unit], style: Sequence[bool]) -> tuple[tuple[int, i
 
 
 def draw(
-    traces: Sequence[Trace],
+    traces: Sequence[ReasoningTrace],
     count: int,
     *,
     words: int = DEFAULT_WORDS,
@@ -143,30 +143,30 @@ def draw(
 ) -> list[Segment]:
     """Draw segments at random, evenly over models, subjects and positions, without overlap.
 
-    Each (subject, model) pair gives about as many as any other, as far as its text reaches, and
-    in each one a third comes from the beginning, middle and end of traces.
+    Each pair of subject and model gives about as many as any other, if it has enough text, and in
+    each a third comes from the beginning, middle and end of traces.
 
     Args:
-        traces: Where to draw from.
-        count: How many; fewer are drawn if the text is used up.
-        words: Length of a segment in words, half as long at least at the end of a trace.
-        before: Words of context.
+        traces: The traces to draw from.
+        count: The number of segments; fewer are drawn if the text is used up.
+        words: The length of a segment in words; at the end of a trace at least half of it.
+        before: Words of context before each segment.
         seed: The same seed and traces give the same segments.
     """
     chance = random.Random(f"{seed}:segments")
-    cells: dict[tuple[str, str, int], list[tuple[Trace, int]]] = defaultdict(list)
+    cells: dict[tuple[str, str, int], list[tuple[ReasoningTrace, int]]] = defaultdict(list)
     for trace in traces:
         length = len([word for word in units(trace.thinking) if word.word_end > word.word_start])
         starts = range(chance.randrange(words) if length > 2 * words else 0, length, words)
-        starts_fit = [start for start in starts if 2 * (length - start) >= min(words, length)]
-        for start in starts_fit:
-            third = min(3 * start // max(length - words, 1), 2)
-            cells[trace.subject, trace.model, third].append((trace, start))
+        for start in starts:
+            if 2 * (length - start) >= min(words, length):
+                third = min(3 * start // max(length - words, 1), 2)
+                cells[trace.subject, trace.model, third].append((trace, start))
     for cell in cells.values():
         chance.shuffle(cell)
     order = sorted(cells)
     chance.shuffle(order)
-    drawn: list[tuple[Trace, int]] = []
+    drawn: list[tuple[ReasoningTrace, int]] = []
     while len(drawn) < count and order:
         for key in order:
             if len(drawn) < count:
@@ -175,7 +175,7 @@ def draw(
     return [_cut(trace, start, words, before) for trace, start in drawn]
 
 
-def _cut(trace: Trace, start: int, words: int, before: int) -> Segment:
+def _cut(trace: ReasoningTrace, start: int, words: int, before: int) -> Segment:
     """The segment of `words` words that starts at word `start` of a trace."""
     text = trace.thinking
     found = [word for word in units(text) if word.word_end > word.word_start]
@@ -205,8 +205,8 @@ def read_segments(path: Path, *, labelled: bool = True) -> list[Segment]:
         labelled: Each segment must have spans.
 
     Raises:
-        SegmentsError: There is no such file, it is empty, or a line is no segment; every bad line
-            is named (up to 20).
+        SegmentsError: There is no such file, it is empty, or lines are no segments; the message
+            names up to 20 of them.
     """
     if not path.is_file():
         raise SegmentsError(f"{path}: no such file", hint="tessy predictor annotate makes one")
@@ -232,14 +232,14 @@ def read_segments(path: Path, *, labelled: bool = True) -> list[Segment]:
 
 
 def is_segment_file(path: Path) -> bool:
-    """Whether a file holds segments, by its first line, and not traces to draw them from."""
+    """Whether a file holds segments rather than traces, by its first line."""
     if path.suffix != ".jsonl" or not path.is_file():
         return False
     with path.open("rb") as file:
         first = next((line for line in file if line.strip()), b"")
     try:
         return "<think>" not in Segment.model_validate(orjson.loads(first)).text
-    except ValueError:  # both libraries' errors are of this kind
+    except ValueError:  # of pydantic and orjson
         return False
 
 
@@ -260,7 +260,7 @@ def _reason(error: ValueError) -> str:
 
 
 def dump(segment: Segment) -> bytes:
-    """A segment as a line of a file; fields that say nothing are left out."""
+    """A segment as a line of a file, without the fields that have their default."""
     row: dict[str, Any] = segment.model_dump(mode="json", exclude_defaults=True)
     return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
@@ -275,8 +275,8 @@ def split(segments: Sequence[Segment], share: float, seed: int) -> Iterator[list
     """Split segments in two so that no question, trace or text is on both sides.
 
     Args:
-        segments: To be split.
-        share: About how many of the segments go to the second part, from 0 to 1.
+        segments: The segments to split.
+        share: The share of segments in the second part, about, from 0 to 1.
         seed: The same seed gives the same split.
 
     Yields:

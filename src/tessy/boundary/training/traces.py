@@ -1,9 +1,9 @@
 """Reading the thinking of a data set or of a run, to draw segments from.
 
-A row has its thinking as `thinking`, `reasoning_content` or `reasoning`, or between `<think>` and
-`</think>` in the last message of `messages`, in `response`, `content` or `text`. Used if they are
-there: `id`, `model`, `subject` (or `domain`), `source`, `question_id` (or `question`, `prompt`, or
-the first message).
+The thinking of a row is in `thinking`, `reasoning_content` or `reasoning`, or between `<think>` and
+`</think>` in the last message of `messages`, in `response`, `content` or `text`. Other fields are
+optional: `id`, `model`, `subject` (or `domain`), `source`, `question_id` (or `question`, `prompt`,
+or the first message).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tessy.boundary.training.segments import Trace
+from tessy.boundary.training.segments import ReasoningTrace
 from tessy.data.rows import rows
 from tessy.errors import SegmentsError
 
@@ -25,19 +25,19 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Traces:
-    """What was read.
+class TracesRead:
+    """The traces of a source.
 
     Attributes:
-        traces: In file order.
-        without: Rows that hold no thinking.
+        traces: The traces, in file order.
+        without: The number of rows without thinking.
     """
 
-    traces: tuple[Trace, ...]
+    traces: tuple[ReasoningTrace, ...]
     without: int
 
 
-def read_traces(source: str | Path) -> Traces:
+def read_traces(source: str | Path) -> TracesRead:
     """Read traces.
 
     Args:
@@ -54,7 +54,7 @@ def read_traces(source: str | Path) -> Traces:
         raise SegmentsError(
             f"{path} is a folder without dataset.jsonl", hint="name a file, or a finished run"
         )
-    found: list[Trace] = []
+    found: list[ReasoningTrace] = []
     bad: list[str] = []
     without: list[str] = []
     for number, (where, row) in enumerate(rows(source, SegmentsError, what="traces")):
@@ -74,7 +74,7 @@ def read_traces(source: str | Path) -> Traces:
             f"{source}: no row of {len(without)} holds any thinking",
             hint="a row needs `thinking`, or <think>…</think> in `messages` or `response`",
         )
-    return Traces(tuple(found), len(without))
+    return TracesRead(tuple(found), len(without))
 
 
 def thinking_of(row: Mapping[str, Any]) -> str:
@@ -93,7 +93,7 @@ def thinking_of(row: Mapping[str, Any]) -> str:
     return ""
 
 
-def _trace(row: Mapping[str, Any], thinking: str, number: int) -> Trace:
+def _trace(row: Mapping[str, Any], thinking: str, number: int) -> ReasoningTrace:
     def text(*columns: str) -> str:
         values = [row.get(column) for column in columns]
         return next((str(value) for value in values if isinstance(value, str | int)), "")
@@ -101,7 +101,7 @@ def _trace(row: Mapping[str, Any], thinking: str, number: int) -> Trace:
     messages = row.get("messages") or [{}]
     first = messages[0] if isinstance(messages, list) and isinstance(messages[0], dict) else {}
     asked = first.get("content", "") if isinstance(first.get("content"), str) else ""
-    return Trace(
+    return ReasoningTrace(
         id=text("id") or f"{number:06d}",
         thinking=thinking,
         model=text("model"),

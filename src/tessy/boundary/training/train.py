@@ -1,22 +1,23 @@
 """Training a boundary predictor: `tessy predictor train`.
 
-    segments      are split by question: most to train on, some held out
+    segments      split by question: most to train on, some held out
     base          a Hugging Face model, or `small`: the network of `tagger`, with a vocabulary made
                   from the segments
-    labels        each token has its word's; with `shift`, that of the token after it
+    labels        each token has the label of its word; with `shift`, that of the token after it
     cuts          half of the segments end at a random word each time they are seen, so that the
-                  network learns to judge the end of a chunk as well as what has words behind it
-    best          the epoch with the best style F1 on held-out tokens is kept; training ends when
-                  it has not been beaten for `patience` epochs
+                  network learns to judge words at the end of a text as well as earlier ones
+    best epoch    the one with the best style F1 on held-out tokens is kept; training ends after
+                  `patience` epochs without a better one
     calibration   held-out segments give temperature, bias and thresholds (`calibrate`)
 
-The same command goes on where it was stopped: checkpoints lie in `OUT/checkpoints` until the end.
+The same command continues a training that was stopped, from `OUT/checkpoints`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +28,9 @@ from tokenizers import Tokenizer
 from tessy.boundary.classifier import Network
 from tessy.boundary.settings import SETTINGS_FILE, ClassifierSettings, TrainSettings
 from tessy.boundary.training.calibrate import calibrated
-from tessy.boundary.training.card import card
-from tessy.boundary.training.metrics import Figure, count, figures
+from tessy.boundary.training.metrics import MeasuredFigure, figures
 from tessy.boundary.training.segments import Segment, dump, is_style, split
-from tessy.boundary.training.walk import labellings, truth
+from tessy.boundary.training.walk import counted, labellings
 from tessy.errors import ConfigError, MissingExtra, SegmentsError
 from tessy.method.words import units
 from tessy.printable import Say
@@ -40,23 +40,25 @@ METRICS_FILE = "metrics.json"
 _LOOKAHEAD = 3
 """Words that a predictor waits for when it is unsure (docs/boundary.md measures others)."""
 _NOISE = 1e-2
+"""Log-odds by which padding alone may move a judgement."""
+_ON_CARD = ("word_f1", "boundary_f1", "boundary_f1_near", "cut_near", "ece")
 _COMPARED = 16
 """Held-out segments by which an exported network is compared with the trained one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
-    """What came out.
+class TrainedPredictor:
+    """A trained predictor.
 
     Attributes:
-        folder: Where it lies.
-        figures: On held-out segments.
-        epochs: How many were trained.
-        segments: Trained on, and held out.
+        folder: Its folder.
+        figures: Its figures on held-out segments.
+        epochs: The number of epochs that were trained.
+        segments: The numbers of segments trained on, and held out.
     """
 
     folder: Path
-    figures: dict[str, Figure]
+    figures: dict[str, MeasuredFigure]
     epochs: int
     segments: tuple[int, int]
 
@@ -68,19 +70,19 @@ def train(
     *,
     onnx: bool = False,
     say: Say = lambda _: None,
-) -> Trained:
+) -> TrainedPredictor:
     """Train a predictor and write it to a folder.
 
     Args:
-        segments: Labelled ones, of at least two questions.
+        segments: Labelled segments, of at least two questions.
         out: A new folder, or one in which the same training was stopped.
-        settings: How.
+        settings: How to train.
         onnx: Write `model.onnx`, too.
-        say: Told what is going on, in a line.
+        say: Prints a line about what is going on.
 
     Raises:
         MissingExtra: torch or transformers is not installed.
-        SegmentsError: Too few segments, or all of one kind.
+        SegmentsError: There are too few segments, or all are of one kind.
         ConfigError: The base can't be used, or `out` holds something else.
     """
     try:
@@ -90,10 +92,10 @@ def train(
         raise MissingExtra(
             "training needs torch and transformers", hint="pip install 'tessy[train]'"
         ) from None
-    learned, held = check(segments, settings)
-    _open(out, segments, settings)
     from tessy.boundary.training import fit
 
+    learned, held = check(segments, settings)
+    _open(out, segments, settings)
     network, tokenizer, epochs = fit.fit(learned, held, out, settings, say)
     shape = ClassifierSettings(
         shift=int(settings.shift),
@@ -105,20 +107,13 @@ def train(
     say("calibrating")
     name = f"transformers:{out}"
     predictor = calibrated(name, tokenizer, network, shape, held, cost=settings.cost)
-    found = figures(
-        [
-            count(truth(segment), labelling, len(segment.text))
-            for segment, labelling in zip(held, labellings(predictor, held), strict=True)
-        ]
-    )
-    result = Trained(out, found, epochs, (len(learned), len(held)))
+    found = figures(counted(held, labellings(predictor, held)))
+    result = TrainedPredictor(out, found, epochs, (len(learned), len(held)))
     _write(result, predictor.settings, settings, segments)
     if onnx:
-        from tessy.boundary.training.export import export
-
         texts = [segment.text for segment in held[:_COMPARED]]
         ids = [encoding.ids for encoding in tokenizer.encode_batch(texts, add_special_tokens=False)]
-        apart = export(network.model, out, ids)
+        apart = fit.export(network.model, out, ids)
         say(f"model.onnx: its log-odds differ by at most {apart:.4f}")
     shutil.rmtree(out / fit.CHECKPOINTS, ignore_errors=True)
     return result
@@ -127,7 +122,7 @@ def train(
 def check(
     segments: Sequence[Segment], settings: TrainSettings
 ) -> tuple[list[Segment], list[Segment]]:
-    """Split segments into those to learn from and those held out, and check both.
+    """Split segments into those to learn from and those held out, and check both parts.
 
     Raises:
         SegmentsError: Either part is empty, or without style or capability.
@@ -145,23 +140,17 @@ def check(
 
 
 def looks_ahead(network: Network, tokenizer: Tokenizer, segments: Sequence[Segment]) -> bool:
-    """Whether what a network says of a token depends on those behind it; not if it is causal."""
+    """Whether the label of a token depends on the tokens after it; it does not in a causal one."""
     ids = tokenizer.encode(segments[0].text, add_special_tokens=False).ids
     half = len(ids) // 2
     whole, first = network([ids, ids[:half]])
     return any(abs(a - b) > _NOISE for a, b in zip(first, whole, strict=False))
 
 
-def _digest(segments: Sequence[Segment]) -> str:
-    digest = hashlib.sha256()
-    for segment in segments:
-        digest.update(dump(segment))
-    return digest.hexdigest()
-
-
 def _open(out: Path, segments: Sequence[Segment], settings: TrainSettings) -> None:
-    """Make the folder, or see that it is that of the same training."""
-    identity = {"settings": settings.model_dump(), "segments_sha256": _digest(segments)}
+    """Make the folder, or check that it belongs to the same training."""
+    digest = hashlib.sha256(b"".join(map(dump, segments))).hexdigest()
+    identity = {"settings": settings.model_dump(), "segments_sha256": digest}
     path = out / TRAINING_FILE
     if path.is_file():
         if orjson.loads(path.read_bytes()) != identity:
@@ -171,21 +160,68 @@ def _open(out: Path, segments: Sequence[Segment], settings: TrainSettings) -> No
             )
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"{out} is there already, and no training", hint="name a new folder")
+        raise ConfigError(f"{out} exists and is no training", hint="name a new folder")
     out.mkdir(parents=True, exist_ok=True)
     path.write_bytes(orjson.dumps(identity, option=orjson.OPT_INDENT_2))
 
 
 def _write(
-    trained: Trained,
+    trained: TrainedPredictor,
     reading: ClassifierSettings,
     settings: TrainSettings,
     segments: Sequence[Segment],
 ) -> None:
+    """Write what belongs to a network: how to read it, its figures, and its card."""
     out = trained.folder
     (out / SETTINGS_FILE).write_text(reading.model_dump_json(indent=2) + "\n", "utf-8")
     numbers = {name: (f.value, f.low, f.high) for name, f in trained.figures.items()}
     (out / METRICS_FILE).write_bytes(orjson.dumps(numbers, option=orjson.OPT_INDENT_2))
-    (out / "README.md").write_text(
-        card(settings.model_dump(), trained.segments, trained.figures, reading, segments), "utf-8"
-    )
+    (out / "README.md").write_text(_card(trained, reading, settings, segments), "utf-8")
+
+
+def _card(
+    trained: TrainedPredictor,
+    reading: ClassifierSettings,
+    settings: TrainSettings,
+    segments: Sequence[Segment],
+) -> str:
+    """The card of a predictor, in Markdown."""
+    shown = settings.model_dump()
+    if Path(settings.base).is_dir():  # a card is read on other machines, too
+        shown["base"] = Path(settings.base).name
+    figures = {name: trained.figures[name] for name in trained.figures if name in _ON_CARD}
+    sources = {
+        "Annotated by": [segment.annotator for segment in segments],
+        "Written by": [segment.model for segment in segments],
+        "About": [segment.subject for segment in segments],
+        "From": [segment.source for segment in segments],
+    }
+    lines = [
+        "# A boundary predictor of tessy",
+        "",
+        "It tells style from capability in the thinking of reasoning models, token by token.",
+        "",
+        f"Trained on {trained.segments[0]} segments; {trained.segments[1]} others were held out to "
+        "choose the epoch and to calibrate, so these figures of them are a little too good. "
+        "Intervals: 95%, bootstrap.",
+        "",
+        "| on held-out segments | | |",
+        "|---|---|---|",
+        *(
+            f"| {name} | {f.value:.3f} | {f.low:.3f} to {f.high:.3f} |"
+            for name, f in figures.items()
+        ),
+        "",
+        "| setting | |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in shown.items()),
+        f"| temperature, bias | {reading.temperature:.3f}, {reading.bias:.3f} |",
+        f"| threshold for the teacher's text | {reading.thresholds.teacher} |",
+        f"| threshold for the student's text | {reading.thresholds.student} |",
+        "",
+    ]
+    for title, values in sources.items():
+        counted = Counter(value for value in values if value).most_common()
+        if counted:
+            lines += [f"{title}: " + ", ".join(f"{value} ({n})" for value, n in counted), ""]
+    return "\n".join(lines)

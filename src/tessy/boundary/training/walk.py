@@ -1,9 +1,9 @@
-"""Labelling whole texts with a predictor, in the way in which synthesis uses it.
+"""Labelling whole texts with a predictor, as synthesis uses it.
 
-A predictor only says where the writer's own kind of text ends. So a text is walked through in
-turns, as Algorithm 1 would: the student's text reaches to its boundary, from there the text is the
-teacher's up to the next one, and so on. A word that each role's judgement gives to the other role
-is kept by the second one asked (*Progress*, see `tessy.method.turns`).
+A predictor only finds where the writer's own kind of text ends. So a text is walked through in
+turns, as in Algorithm 1: it is the student's up to its boundary, then the teacher's up to the next
+one, and so on. A word that each role's judgement gives to the other role goes to the second role
+that is asked (*Progress*, see `tessy.method.turns`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tessy.boundary.protocol import Predictor, Scorer
-from tessy.boundary.training.metrics import Labelling
+from tessy.boundary.training.metrics import LabelCounts, Labelling, count
 from tessy.boundary.training.segments import Segment, is_style, spans_of
 from tessy.method.judgement import Judgement, Passage
 from tessy.method.trajectory import Role
@@ -23,7 +23,15 @@ _LARGEST_BATCH = 64
 
 @dataclass(slots=True)
 class _Walk:
-    """One text on its way: words before `at` are labelled."""
+    """A text whose first `len(style)` words are labelled.
+
+    Attributes:
+        segment: The text with its context.
+        words: The words of the text.
+        style: Whether each labelled word is style.
+        role: The writer of the words that come next.
+        idle: The other role got no word.
+    """
 
     segment: Segment
     words: list[Unit]
@@ -41,7 +49,7 @@ class _Walk:
         return Passage(self.role, context, self.segment.text[start:], final=True)
 
     def take(self, judgement: Judgement) -> None:
-        """Label the words before the boundary, and hand over."""
+        """Label the words before a boundary, and hand over."""
         at, mine = len(self.style), self.role is Role.STUDENT
         end = len(self.words)
         if judgement.boundary is not None:
@@ -55,14 +63,14 @@ class _Walk:
 
 
 def walk(predictor: Predictor, segments: Sequence[Segment]) -> list[list[bool]]:
-    """Whether each word of each text is style, as a predictor's judgements say.
+    """Whether each word of each text is style, by a predictor's judgements.
 
     Args:
-        predictor: Is asked for both roles.
-        segments: Texts with their context; their labels are not looked at.
+        predictor: The predictor of both roles.
+        segments: Texts with their context; their labels don't matter.
 
     Returns:
-        One for each word of `tessy.method.words.units(segment.text)`.
+        For each segment, whether each word of `tessy.method.words.units(segment.text)` is style.
     """
     walks = [_Walk(segment, units(segment.text)) for segment in segments]
     while open_ := [each for each in walks if not each.done]:
@@ -77,27 +85,30 @@ def walk(predictor: Predictor, segments: Sequence[Segment]) -> list[list[bool]]:
 def labellings(predictor: Predictor, segments: Sequence[Segment]) -> list[Labelling]:
     """A predictor's labelling of segments, with P(style) if it is a `Scorer`."""
     kinds = walk(predictor, segments)
-    scores: list[Sequence[float]] | None = None
-    if isinstance(predictor, Scorer):
-        scores = []
-        for first in range(0, len(segments), _LARGEST_BATCH):
-            batch = segments[first : first + _LARGEST_BATCH]
-            scores += predictor.style(
-                [Passage(Role.TEACHER, s.before, s.text, True) for s in batch]
-            )
-    return [
-        _labelling(segment, style, scores[index] if scores is not None else None)
-        for index, (segment, style) in enumerate(zip(segments, kinds, strict=True))
-    ]
+    if not isinstance(predictor, Scorer):
+        return [_labelling(segment, style) for segment, style in zip(segments, kinds, strict=True)]
+    scores: list[Sequence[float]] = []
+    for first in range(0, len(segments), _LARGEST_BATCH):
+        batch = segments[first : first + _LARGEST_BATCH]
+        scores += predictor.style([Passage(Role.TEACHER, s.before, s.text, True) for s in batch])
+    return list(map(_labelling, segments, kinds, scores))
 
 
 def truth(segment: Segment) -> Labelling:
-    """The labelling that a segment brings."""
-    return _labelling(segment, is_style(segment, units(segment.text)), None)
+    """The labelling that a segment itself has."""
+    return _labelling(segment, is_style(segment, units(segment.text)))
+
+
+def counted(segments: Sequence[Segment], labels: Sequence[Labelling]) -> list[LabelCounts]:
+    """Count, for each segment, how far a labelling is from the segment's own."""
+    return [
+        count(truth(segment), labelling, len(segment.text))
+        for segment, labelling in zip(segments, labels, strict=True)
+    ]
 
 
 def _labelling(
-    segment: Segment, style: Sequence[bool], scores: Sequence[float] | None
+    segment: Segment, style: Sequence[bool], scores: Sequence[float] | None = None
 ) -> Labelling:
     words = units(segment.text)
     counting = [
