@@ -131,7 +131,7 @@ async def test_a_run_that_goes_on(tmp_path, tokenizers):
         (["{a}", "--out", "{a}"], 2, "is a folder"),
         (["{a}", "--json", "x.json", "--markdown", "x.json"], 2, "two files have the same name"),
         (["{a}", "--student-tokenizer", "./nothing"], 2, "./nothing: no such folder"),
-        (["{a}", "--student", "gpt"], 2, "'gpt' is no model"),
+        (["{a}", "--student", "gpt"], 2, "'gpt' is not a model"),
         (["{a}", "--student-weights", "./nothing"], 2, "nothing: no such folder"),
         (["{a}", "--student-weights", ".", "--student", "http://x"], 2, "are both given"),
         (["{a}", "--traces", "-1"], 2, "--traces"),

@@ -183,7 +183,7 @@ async def open_one(
     settings = config.of(role)
     where, *others = address.parse_all(settings.model)
     base_url, name, label = where.place, where.served_name or "", None
-    if where.kind is not address.Kind.SERVER:
+    if where.scheme is not address.Scheme.SERVER:
         path = await asyncio.to_thread(weights.fetch, where, say)
         say(f"starting a local server for the {role}, {path.name}")
         slots = min(_LOCAL_SLOTS, config.concurrency)
@@ -192,7 +192,7 @@ async def open_one(
             local.serve(path, slots=slots, context_tokens=context)
         )
         label = path.stem
-        if where.kind is address.Kind.LAB:
+        if where.scheme is address.Scheme.LAB:
             label = settings.model
             if not settings.format:
                 own = str(weights.lab_folder(where.place))

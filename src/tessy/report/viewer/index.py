@@ -12,6 +12,7 @@ anew can't be taken out of a full-text index that does not keep the text; they a
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -23,7 +24,6 @@ import orjson
 
 from tessy.errors import ViewError
 from tessy.method.trajectory import Failure
-from tessy.models.weights import cache_folder
 from tessy.report.viewer.facts import facts, searchable
 from tessy.runs.folder import RunFolder
 
@@ -59,7 +59,14 @@ _PROOFS = 16
 def index_path(folder: RunFolder) -> Path:
     """Where the index of a run lies."""
     name = hashlib.sha256(str(folder.journal.resolve()).encode()).hexdigest()[:32]
-    return cache_folder().absolute() / "view" / f"{name}.sqlite"
+    return _cache_folder().absolute() / "view" / f"{name}.sqlite"
+
+
+def _cache_folder() -> Path:
+    """`$TESSY_CACHE`, else `tessy` in the user's cache folder."""
+    if own := os.environ.get("TESSY_CACHE"):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "tessy"
 
 
 class Index:
