@@ -1,5 +1,7 @@
 """Three contest problems and two small real language models.
 
+    python examples/demo_llm.py [FOLDER] [QUESTIONS]
+
 Run by `make demo-llm`, after fetch_models.py has downloaded SmolLM2-135M (the student) and
 Gemma-3-270M (the teacher). They are far too small to solve these problems. The demo shows how the
 method works, who wrote what, and that the data set loads.
@@ -14,16 +16,17 @@ from pathlib import Path
 from demo import HERE, YOUR_PAIR, say, shown, tessy
 
 
-def main(out: Path) -> None:
+def main(out: str = "runs/demo-llm", questions: str = str(shown(HERE / "problems.jsonl"))) -> None:
     """Synthesize, show a trajectory, and load the data set."""
-    say("1. Three problems, the thinking written in turns")
-    config = ["--config", shown(HERE / "demo_llm.toml")]
-    tessy("synth", shown(HERE / "problems.jsonl"), *config, "--out", out)
+    say("1. Contest problems, the thinking written in turns")
+    tessy("synth", questions, "--config", shown(HERE / "demo_llm.toml"), "--out", out)
+    path = f"{out}/dataset.jsonl"
+    if not Path(path).stat().st_size:
+        sys.exit(f"no sample was finished: see {out}/failures.jsonl")
     from datasets import disable_progress_bars, load_dataset
 
     disable_progress_bars()
     with tempfile.TemporaryDirectory() as cache:
-        path = str(out / "dataset.jsonl")
         data = load_dataset("json", data_files=path, split="train", cache_dir=cache)
         most = max(data, key=lambda record: record["stats"]["hand_overs"])["id"]
         say(f"2. Who wrote what: {most} has the most hand-overs")
@@ -37,4 +40,4 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/demo-llm"))
+    main(*sys.argv[1:])
