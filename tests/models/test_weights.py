@@ -36,5 +36,5 @@ def test_a_file_of_hugging_face(tmp_path, monkeypatch):
     assert weights.fetch(parse("hf:owner/repo/a/b.gguf"), said.append) == made
     assert asked == [("owner/repo", "a/b.gguf")]
     assert said == ["fetching a/b.gguf of owner/repo from Hugging Face"]
-    with pytest.raises(WeightsError, match=r"hf:owner/repo/c\.gguf can't be fetched: no such thing"):
+    with pytest.raises(WeightsError, match="can't be fetched: no such thing"):
         weights.fetch(parse("hf:owner/repo/c.gguf"))
