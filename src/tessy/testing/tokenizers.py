@@ -50,6 +50,10 @@ class ControlTokens:
     puts_begin: bool = False
 
 
+_HARMONY = (
+    "<|startoftext|>", "<|endoftext|>", "<|return|>", "<|constrain|>", "<|channel|>", "<|start|>",
+    "<|end|>", "<|message|>", "<|call|>",
+)  # fmt: skip
 _CONTROL: dict[Flavour, ControlTokens] = {
     "qwen3": ControlTokens(
         special=("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
@@ -65,17 +69,7 @@ _CONTROL: dict[Flavour, ControlTokens] = {
         ),
     ),
     "gpt-oss": ControlTokens(
-        special=(
-            "<|startoftext|>",
-            "<|endoftext|>",
-            "<|return|>",
-            "<|constrain|>",
-            "<|channel|>",
-            "<|start|>",
-            "<|end|>",
-            "<|message|>",
-            "<|call|>",
-        ),  # fmt: skip
+        special=_HARMONY,
         begin="<|startoftext|>",
         end="<|return|>",
         template=(
