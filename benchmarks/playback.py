@@ -25,7 +25,7 @@ import world
 
 from tessy.boundary.batcher import Judge
 from tessy.config import Config
-from tessy.loop import run_loop
+from tessy.event_loop import run_loop
 from tessy.method.trajectory import Role
 from tessy.models import following
 from tessy.models.client import Client

@@ -25,7 +25,7 @@ from e2e.conftest import lines, tessy, two_servers, write_questions
 from tessy.boundary.protocol import Passage, Predictor
 from tessy.boundary.registry import load
 from tessy.boundary.settings import ClassifierSettings
-from tessy.errors import AddressError, ConfigError
+from tessy.errors import ConfigError
 from tessy.method.trajectory import Role
 from tessy.testing import build_tokenizer
 
@@ -202,7 +202,7 @@ def test_options_that_are_none(digits, options):
     if options == "?":
         assert load(f"transformers:{digits}?").name == f"transformers:{digits}"
         return
-    with pytest.raises(AddressError, match="is no option") as error:
+    with pytest.raises(ConfigError, match="is no option") as error:
         load(f"transformers:{digits}{options}")
     assert error.value.hint == "?shift=1"
 

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from e2e.conftest import lines, tessy
-from tessy.errors import AddressError
+from tessy.errors import ConfigError
 from tessy.lab.encode import Encoder
 from tessy.lab.families import FAMILIES, TARGET
 from tessy.lab.members import Member
@@ -184,7 +184,7 @@ async def test_workers_show_a_model_what_it_knows(tmp_path):
 
 
 async def test_a_model_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(AddressError) as refused:
+    with pytest.raises(ConfigError) as refused:
         parse("lab:pupil")
     assert "lab:student" in refused.value.hint
     path = tmp_path / "q.jsonl"

@@ -12,8 +12,8 @@ import pytest
 from browser import fresh_page
 from commands import start
 from conftest import two_servers, write_questions
+from tessy.display import visible
 from tessy.method.trajectory import Failure, Outcome
-from tessy.printable import visible
 from tessy.runs.folder import RunFolder
 from tessy.testing import Latency
 from viewing import viewing

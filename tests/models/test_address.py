@@ -1,6 +1,6 @@
 import pytest
 
-from tessy.errors import AddressError
+from tessy.errors import ConfigError
 from tessy.models.address import Address, Scheme, parse
 
 
@@ -39,7 +39,7 @@ def test_forms(text, address):
     ],
 )
 def test_a_name_that_is_not_a_model(text, message):
-    with pytest.raises(AddressError, match=message) as error:
+    with pytest.raises(ConfigError, match=message) as error:
         parse(text)
     assert error.value.hint
     assert "secret" not in str(error.value)

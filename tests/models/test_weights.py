@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tessy.errors import WeightsError
+from tessy.errors import LocalModelError
 from tessy.models import weights
 from tessy.models.address import parse
 
@@ -14,10 +14,10 @@ def test_a_local_file(tmp_path, monkeypatch):
     (tmp_path / "m.gguf").write_bytes(b"GGUF and more")
     assert weights.fetch(parse("gguf:~/m.gguf")) == tmp_path / "m.gguf"
     assert weights.fetch(parse("lab:student")).is_file()
-    with pytest.raises(WeightsError, match="no such file"):
+    with pytest.raises(LocalModelError, match="no such file"):
         weights.fetch(parse(f"gguf:{tmp_path}/none.gguf"))
     (tmp_path / "text.gguf").write_text("hello")
-    with pytest.raises(WeightsError, match="is not a GGUF file"):
+    with pytest.raises(LocalModelError, match="is not a GGUF file"):
         weights.fetch(parse(f"gguf:{tmp_path}/text.gguf"))
 
 
@@ -36,5 +36,5 @@ def test_a_file_of_hugging_face(tmp_path, monkeypatch):
     assert weights.fetch(parse("hf:owner/repo/a/b.gguf"), said.append) == made
     assert asked == [("owner/repo", "a/b.gguf")]
     assert said == ["fetching a/b.gguf of owner/repo from Hugging Face"]
-    with pytest.raises(WeightsError, match="can't be fetched: no such thing"):
+    with pytest.raises(LocalModelError, match="can't be fetched: no such thing"):
         weights.fetch(parse("hf:owner/repo/c.gguf"))

@@ -13,7 +13,7 @@ import pytest
 from sandboxed import one
 
 from tessy.errors import ConfigError, SandboxError
-from tessy.loop import run_loop
+from tessy.event_loop import run_loop
 from tessy.verifiers import isolation
 from tessy.verifiers.cases import End
 from tessy.verifiers.limits import Limits, Settings

@@ -15,7 +15,7 @@ import importlib
 from collections.abc import Callable, Mapping
 
 from tessy.boundary.protocol import Predictor
-from tessy.errors import AddressError, PredictorError, TessyError
+from tessy.errors import ConfigError, PredictorError, TessyError
 from tessy.method.trajectory import Role
 
 SHIPPED = "english-1"
@@ -39,8 +39,8 @@ def load(name: str) -> Predictor:
         name: Its name.
 
     Raises:
-        AddressError: There is none of that name, or it can't be imported.
-        ConfigError: Its files are missing, broken, or don't match each other.
+        ConfigError: There is none of that name, it can't be imported, or its files are missing,
+            broken, or don't match each other.
         PredictorError: What was loaded is no predictor.
         MissingExtra: It needs an optional dependency.
     """
@@ -48,7 +48,7 @@ def load(name: str) -> Predictor:
         return _BUILT_IN[name]()
     scheme, _, rest = name.partition(":")
     if scheme not in _SCHEMES or not rest:
-        raise AddressError(f"{name!r} is no predictor", hint=_HINT)
+        raise ConfigError(f"{name!r} is no predictor", hint=_HINT)
     return _SCHEMES[scheme](name if scheme.startswith("http") else rest)
 
 
@@ -91,7 +91,7 @@ def _transformers(rest: str) -> Predictor:
     place, _, options = rest.partition("?")
     shifts = {"": None, "shift=0": False, "shift=1": True}
     if options not in shifts:
-        raise AddressError(f"transformers:{rest}: {options!r} is no option", hint="?shift=1")
+        raise ConfigError(f"transformers:{rest}: {options!r} is no option", hint="?shift=1")
     return transformers.load(place, shift=shifts[options])
 
 
@@ -104,11 +104,11 @@ def _served(url: str) -> Predictor:
 def _python(rest: str) -> Predictor:
     module_name, colon, factory_name = rest.rpartition(":")
     if not colon or not module_name or not factory_name:
-        raise AddressError(f"python:{rest}", hint="python:package.module:factory")
+        raise ConfigError(f"python:{rest}", hint="python:package.module:factory")
     try:
         factory = getattr(importlib.import_module(module_name), factory_name)
     except Exception as error:  # it is the user's code: anything may happen
-        raise AddressError(f"python:{rest} can't be imported: {error!r}") from error
+        raise ConfigError(f"python:{rest} can't be imported: {error!r}") from error
     try:
         predictor = factory()
     except TessyError:

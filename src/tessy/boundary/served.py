@@ -25,7 +25,7 @@ from tessy.boundary.classifier import ClassifierPredictor
 from tessy.boundary.settings import ClassifierSettings, read_settings
 from tessy.boundary.transformers import style_label
 from tessy.config import ModelSettings
-from tessy.errors import AddressError, ConfigError, ModelError, PredictorError
+from tessy.errors import ConfigError, ModelError, PredictorError
 from tessy.models.client import Client
 
 _OPTIONS = {"tokenizer", "shift", "api_key_env"}
@@ -107,17 +107,17 @@ def load(url: str) -> ClassifierPredictor:
         url: See the module.
 
     Raises:
-        AddressError: The URL lacks something.
-        ConfigError: The tokenizer's folder has no fast tokenizer, or settings that can't be read.
+        ConfigError: The URL lacks something, or the tokenizer's folder has no fast tokenizer, or
+            settings that can't be read.
     """
     parts = urlsplit(url)
     options = {key: values[-1] for key, values in parse_qs(parts.query).items()}
     unknown = set(options) - _OPTIONS
     if not parts.netloc or unknown or options.get("shift", "0") not in ("0", "1"):
         what = f": {', '.join(sorted(unknown))} is no option" if unknown else ""
-        raise AddressError(f"{url} is no predictor{what}", hint=_HINT)
+        raise ConfigError(f"{url} is no predictor{what}", hint=_HINT)
     if not options.get("tokenizer"):
-        raise AddressError(
+        raise ConfigError(
             f"{url}: which tokenizer has its classifier? The server is asked with token ids",
             hint=_HINT,
         )

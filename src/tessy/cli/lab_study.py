@@ -27,10 +27,10 @@ def study(
     import os
     import sys
 
+    from tessy.display import visible
+    from tessy.event_loop import run_loop
     from tessy.lab.study.conduct import conduct
     from tessy.lab.study.publish import check, publish
-    from tessy.loop import run_loop
-    from tessy.printable import visible
 
     def tell(line: str) -> None:
         if not quiet:

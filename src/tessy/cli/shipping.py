@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tessy.display import visible
 from tessy.errors import ConfigError
 from tessy.exporting.hub import Hub
 from tessy.exporting.job import DROPPED
 from tessy.exporting.job import export as export_samples
 from tessy.exporting.settings import ExportSettings, FormatName, validated
-from tessy.printable import visible
 
 
 def export(

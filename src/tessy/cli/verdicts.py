@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from tessy.cli.places import check_places
+from tessy.display import visible
 from tessy.errors import ConfigError
-from tessy.loop import run_loop
-from tessy.printable import visible
+from tessy.event_loop import run_loop
 from tessy.verifiers.judge import Tally, check_all, judge
 from tessy.verifiers.limits import Settings
 from tessy.verifiers.protocol import Outcome, Row, Verdict

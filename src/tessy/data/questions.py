@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from tessy.data.rows import rows
-from tessy.errors import QuestionsError
+from tessy.errors import DataError
 
 _TEXT_COLUMNS = ("prompt", "question")
 _CHAT_COLUMNS = ("messages", "dialogs")
@@ -88,13 +88,13 @@ def read(source: str | Path, *, limit: int | None = None, skip_bad: bool = False
         skip_bad: Return bad lines instead of raising.
 
     Raises:
-        QuestionsError: No such file, nothing in it, or bad lines (each named with its reason).
+        DataError: No such file, nothing in it, or bad lines (each named with its reason).
     """
     good: list[Question] = []
     bad: list[BadLine] = []
     digest = hashlib.sha256()
     seen: dict[str, str] = {}
-    for number, (where, row) in enumerate(rows(source, QuestionsError, what="questions")):
+    for number, (where, row) in enumerate(rows(source, what="questions")):
         digest.update(orjson.dumps(row if isinstance(row, dict) else str(row), str, _STABLE))
         if limit is not None and number >= limit:
             continue
@@ -108,9 +108,9 @@ def read(source: str | Path, *, limit: int | None = None, skip_bad: bool = False
         seen[question.id] = where
         good.append(question)
     if bad and not skip_bad:
-        raise QuestionsError(_list(bad), hint="mend them, or record them as failures: --skip-bad")
+        raise DataError(_list(bad), hint="mend them, or record them as failures: --skip-bad")
     if not good and not bad:
-        raise QuestionsError(f"{source}: there is no question in it")
+        raise DataError(f"{source}: there is no question in it")
     return Questions(tuple(good), tuple(bad), digest.hexdigest())
 
 

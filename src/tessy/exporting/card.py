@@ -11,7 +11,7 @@ import jinja2
 import tomli_w
 
 from tessy._version import __version__
-from tessy.errors import ExportError
+from tessy.errors import DataError
 from tessy.exporting.counts import Counts
 from tessy.exporting.portable import portable
 from tessy.exporting.settings import ExportSettings
@@ -37,7 +37,7 @@ def card(name: str, settings: ExportSettings, sources: Sequence[Source], counts:
         counts: What was written.
 
     Raises:
-        ExportError: The settings of a run can't be read.
+        DataError: The settings of a run can't be read.
     """
     source = resources.files("tessy.exporting").joinpath("card.md.jinja").read_text("utf-8")
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
@@ -95,5 +95,5 @@ def _settings(source: Source) -> str:
     try:
         there = tomllib.loads(source.run.settings.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise ExportError(f"{source.run.settings} can't be read: {error}") from None
+        raise DataError(f"{source.run.settings} can't be read: {error}") from None
     return tomli_w.dumps(portable(there))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from tessy.data.questions import read
+from tessy.display import Say
 from tessy.exporting import limits
 from tessy.exporting.contamination import Contamination
 from tessy.exporting.drops import Filter
 from tessy.exporting.duplicates import NearDuplicates
 from tessy.exporting.settings import ExportSettings
 from tessy.exporting.tokenizer import counter
-from tessy.printable import Say
 
 
 def on_numbers(settings: ExportSettings) -> list[Filter]:
@@ -35,7 +35,7 @@ def on_text(settings: ExportSettings, say: Say) -> list[Filter]:
     """Filters that read a sample; the last remembers those that it lets pass, so it is the last.
 
     Raises:
-        QuestionsError: A file of test questions can't be read.
+        DataError: A file of test questions can't be read.
         MissingExtra: `datasketch` is not installed.
     """
     found: list[Filter] = []

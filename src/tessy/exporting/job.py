@@ -21,7 +21,8 @@ from typing import Any
 import orjson
 
 from tessy._version import __version__
-from tessy.errors import ExportError
+from tessy.display import Say
+from tessy.errors import DataError
 from tessy.exporting.counts import Counts
 from tessy.exporting.drops import Drop, Filter
 from tessy.exporting.filters import on_numbers, on_text
@@ -33,7 +34,6 @@ from tessy.exporting.settings import ExportSettings
 from tessy.exporting.source import Source, find
 from tessy.exporting.split import split
 from tessy.exporting.staging import MANIFEST, refuse, staged
-from tessy.printable import Say
 
 DROPPED = "dropped.jsonl"
 """What was dropped: id, reason, detail, a line each."""
@@ -62,8 +62,8 @@ def export(
 
     Raises:
         ConfigError: A setting, or `out`, can't be used.
-        ExportError: There is no such source, a line of it is no record, or nothing is kept.
-        QuestionsError: A file of test questions can't be read.
+        DataError: There is no such source, a line of it is no record, nothing is kept, or a file
+            of test questions can't be read.
         JournalError: A run's journal can't be read.
         MissingExtra: A filter's library is not installed.
     """
@@ -88,13 +88,13 @@ def export(
     return counts
 
 
-def nothing(counts: Counts) -> ExportError:
+def nothing(counts: Counts) -> DataError:
     """What to say when no sample is kept."""
     if not counts.read:
-        return ExportError(
+        return DataError(
             "there is no sample to export", hint="a run has one when its first sample is finished"
         )
-    return ExportError("\n  ".join(["no sample is kept", *counts.lines()]), hint="filter less")
+    return DataError("\n  ".join(["no sample is kept", *counts.lines()]), hint="filter less")
 
 
 def first(filters: Sequence[Filter], sample: Sample) -> Drop | None:

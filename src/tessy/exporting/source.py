@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from tessy.data.rows import rows
-from tessy.errors import ExportError
+from tessy.errors import DataError
 from tessy.exporting.sample import Sample, check
 from tessy.exporting.schema import from_row
 from tessy.runs.folder import RunFolder
@@ -38,14 +38,14 @@ class Source:
         """Read it; of a run that goes on, what ended until now.
 
         Raises:
-            ExportError: A line is no record.
+            DataError: A line is no record.
             JournalError: The run's journal can't be read.
         """
         for where, row in self._rows():
             try:
                 yield check(row)
             except ValueError as error:
-                raise ExportError(
+                raise DataError(
                     f"{where}: {error}",
                     hint="an export reads runs, and data sets that tessy wrote: docs/record.md",
                 ) from None
@@ -57,7 +57,7 @@ class Source:
                     yield f"{self.given}: sample {number}", orjson.loads(record)
             return
         lines = ".jsonl" in Path(self.given).suffixes
-        for where, row in rows(self.given, ExportError, what="data sets"):
+        for where, row in rows(self.given, what="data sets"):
             yield where, row if lines or not isinstance(row, dict) else from_row(row)
 
 
@@ -65,18 +65,18 @@ def find(given: str) -> Source:
     """Find a run's folder, or a file or data set of records.
 
     Raises:
-        ExportError: There is no such thing.
+        DataError: There is no such thing.
         JournalError: The run's journal can't be read.
     """
     path = Path(given)
     if path.is_dir():
         folder = RunFolder(path)
         if not folder.journal.exists():
-            raise ExportError(
+            raise DataError(
                 f"{path} is no run: it has no {folder.journal.name}",
                 hint="give a run's folder, or a file of records such as RUN/dataset.jsonl",
             )
         with Reader(folder):
             return Source(given, folder)
-    next(rows(given, ExportError, what="data sets"), None)
+    next(rows(given, what="data sets"), None)
     return Source(given)

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tessy.display import Say
 from tessy.errors import ConfigError, MissingExtra
 from tessy.lab.batches import IGNORED, batches
 from tessy.lab.card import CARD_FILE, card
@@ -33,7 +34,6 @@ from tessy.lab.score import accuracy
 from tessy.lab.settings import LabSettings
 from tessy.lab.vocabulary import TOKENIZER_FILES, write_vocabulary
 from tessy.models.weights import lab_folder
-from tessy.printable import Say
 from tessy.training.gguf import write_gguf
 
 TRAINING_FILE = "training.json"

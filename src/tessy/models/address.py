@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from tessy.errors import AddressError
+from tessy.errors import ConfigError
 
 _LAB = ("student", "teacher", "relative")
 _LAB_HINT = ", ".join(f"lab:{name}" for name in _LAB)
@@ -46,16 +46,16 @@ def parse_all(text: str) -> list[Address]:
     """Parse a model's name, which may be the URLs of several servers with commas between them.
 
     Raises:
-        AddressError: A name has no known form, or several names are not servers of one model.
+        ConfigError: A name has no known form, or several names are not servers of one model.
     """
     found = [parse(part.strip()) for part in text.split(",")]
     if len(found) > 1:
         if any(one.scheme is not Scheme.SERVER for one in found):
-            raise AddressError(f"{text!r}: only servers can have replicas", hint="URL,URL,…")
+            raise ConfigError(f"{text!r}: only servers can have replicas", hint="URL,URL,…")
         if len({one.place for one in found}) < len(found):
-            raise AddressError(f"{text!r} names a server twice", hint="name each replica once")
+            raise ConfigError(f"{text!r} names a server twice", hint="name each replica once")
         if len({one.served_name for one in found if one.served_name}) > 1:
-            raise AddressError(f"{text!r} names several models", hint="replicas serve the same one")
+            raise ConfigError(f"{text!r} names several models", hint="replicas serve the same one")
     return found
 
 
@@ -63,17 +63,17 @@ def parse(text: str) -> Address:
     """Parse a model's name.
 
     Raises:
-        AddressError: It has no known form.
+        ConfigError: It has no known form.
     """
     if text.startswith(("http://", "https://")):
         return _server(text)
     scheme, _, place = text.partition(":")
     if not place or scheme not in (Scheme.LAB, Scheme.GGUF, Scheme.HUB):
-        raise AddressError(f"{text!r} is not a model", hint=f"a model is {_HINT}")
+        raise ConfigError(f"{text!r} is not a model", hint=f"a model is {_HINT}")
     if scheme == Scheme.LAB and place not in _LAB:
-        raise AddressError(f"{text!r} is not a model", hint=_LAB_HINT)
+        raise ConfigError(f"{text!r} is not a model", hint=_LAB_HINT)
     if scheme == Scheme.HUB and place.count("/") < 2:
-        raise AddressError(f"{text!r} names no file", hint="hf:OWNER/REPO/FILE.gguf")
+        raise ConfigError(f"{text!r} names no file", hint="hf:OWNER/REPO/FILE.gguf")
     return Address(Scheme(scheme), place)
 
 
@@ -83,11 +83,11 @@ def _server(text: str) -> Address:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:
-        raise AddressError(f"{text!r}: {error}", hint=_HINT) from None
+        raise ConfigError(f"{text!r}: {error}", hint=_HINT) from None
     if not parts.hostname:
-        raise AddressError(f"{text!r} names no host", hint=_HINT)
+        raise ConfigError(f"{text!r} names no host", hint=_HINT)
     if parts.username or parts.password:
-        raise AddressError(
+        raise ConfigError(
             "a model's URL holds a password", hint="set api_key_env to a variable's name instead"
         )
     base = url.rstrip("/").removesuffix("/completions")

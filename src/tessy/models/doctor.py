@@ -11,13 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from tessy.config import Config, Sampling
+from tessy.display import visible
 from tessy.errors import TessyError
 from tessy.method.trajectory import Role
 from tessy.models.capabilities import LONG_PROMPT, Abilities, stops_early
 from tessy.models.client import Client
 from tessy.models.open import check, open_one
 from tessy.models.wire import Request
-from tessy.printable import visible
 
 _GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0)
 

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tessy.errors import LocalServerError
+from tessy.errors import LocalModelError
 
 _START_S = 120.0
 _STOP_S = 3.0
@@ -37,7 +37,7 @@ async def serve(
         The server's base URL, with `/v1`.
 
     Raises:
-        LocalServerError: It did not start; the end of its log is in the message.
+        LocalModelError: It did not start; the end of its log is in the message.
     """
     threads = threads or max(1, (os.cpu_count() or 2) // 2)
     numbers = (str(number) for number in (slots, context_tokens, threads))
@@ -59,7 +59,7 @@ async def serve(
             if not line.startswith(b"http"):
                 log.seek(0)
                 said = log.read()[-_LOG_TAIL:].decode("utf-8", "replace").strip()
-                raise LocalServerError(f"no server for {weights} started: {said or 'no message'}")
+                raise LocalModelError(f"no server for {weights} started: {said or 'no message'}")
             yield line.decode().strip() + "/v1"
         finally:
             child.stdin.close()

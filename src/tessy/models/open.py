@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields, replace
 
 from tessy.config import Config, Mode, ModelSettings
 from tessy.data.record import THINK_CLOSE
+from tessy.display import Say
 from tessy.errors import ConfigError, ModelError, ServerFailure, TimedOut, Unreachable
 from tessy.method.trajectory import Role
 from tessy.models import address, local, templates, weights
@@ -23,7 +24,6 @@ from tessy.models.replicas import Replicas
 from tessy.models.session import Model
 from tessy.models.templates import ChatFormat
 from tessy.models.tokenizers import Codec, LocalCodec, ServerCodec, fetch_tokenizer
-from tessy.printable import Say
 
 _GONE = (Unreachable, ServerFailure, TimedOut)
 _LOCAL_SLOTS = 4
@@ -55,8 +55,8 @@ def check(config: Config, roles: Iterable[Role] = Role) -> None:
         roles: Whose models are needed.
 
     Raises:
-        AddressError: A model's name means nothing.
-        ConfigError: A format or a tokenizer's folder does not exist.
+        ConfigError: A model's name is not valid, or a format or a tokenizer's folder does not
+            exist.
     """
     for role in roles:
         settings = config.of(role)

@@ -1,13 +1,13 @@
-"""GGUF files of models that are not servers: shipped (`lab:`), local (`gguf:`), downloaded (`hf:`)."""
+"""GGUF files of models: shipped (`lab:`), local (`gguf:`), or downloaded (`hf:`)."""
 
 from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
 
-from tessy.errors import WeightsError
+from tessy.display import Say
+from tessy.errors import LocalModelError
 from tessy.models.address import Address, Scheme
-from tessy.printable import Say
 
 
 def lab_folder(name: str) -> Path:
@@ -23,7 +23,7 @@ def fetch(address: Address, say: Say = lambda _: None) -> Path:
         say: Called with a line about what is going on.
 
     Raises:
-        WeightsError: There is no such file, it can't be downloaded, or it is not a GGUF file.
+        LocalModelError: There is no such file, it can't be downloaded, or it is not a GGUF file.
     """
     match address.scheme:
         case Scheme.LAB:
@@ -44,13 +44,13 @@ def _download(place: str, say: Say) -> Path:
     try:
         return Path(hf_hub_download(f"{owner}/{repository}", file))
     except (HfHubHTTPError, OSError, ValueError) as error:
-        raise WeightsError(f"hf:{place} can't be fetched: {error}") from None
+        raise LocalModelError(f"hf:{place} can't be fetched: {error}") from None
 
 
 def _checked(path: Path) -> Path:
     if not path.is_file():
-        raise WeightsError(f"{path}: no such file", hint="gguf: takes the path of a GGUF file")
+        raise LocalModelError(f"{path}: no such file", hint="gguf: takes the path of a GGUF file")
     with path.open("rb") as file:
         if file.read(4) != b"GGUF":
-            raise WeightsError(f"{path} is not a GGUF file")
+            raise LocalModelError(f"{path} is not a GGUF file")
     return path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from tessy.printable import visible
+from tessy.display import visible
 from tessy.report.document import Document, Section, Table
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&])")

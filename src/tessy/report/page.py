@@ -14,7 +14,7 @@ from importlib import resources
 import jinja2
 from markupsafe import Markup
 
-from tessy.printable import visible
+from tessy.display import visible
 from tessy.report.document import Document
 
 

@@ -28,7 +28,7 @@ from tessy.boundary.protocol import Predictor
 from tessy.config import Config, load
 from tessy.data import questions, record
 from tessy.errors import ConfigError, InputError
-from tessy.loop import run_loop
+from tessy.event_loop import run_loop
 from tessy.method.trajectory import Failure, Role, Trajectory
 from tessy.models.open import Pair, check, open_pair
 from tessy.models.templates import Messages

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from tessy.boundary.batcher import Judge
 from tessy.config import Config, Mode
-from tessy.loop import run_loop
+from tessy.event_loop import run_loop
 from tessy.method.trajectory import Role, Turn
 from tessy.models.open import open_pair
 from tessy.models.session import Model

@@ -116,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0, or 2 if an argument is wrong.
     """
     from tessy.errors import InputError
-    from tessy.loop import run_loop
+    from tessy.event_loop import run_loop
 
     args = _parser().parse_args(argv)
     try:

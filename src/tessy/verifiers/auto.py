@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tessy.errors import AddressError, QuestionsError
+from tessy.errors import ConfigError, DataError
 from tessy.verifiers import columns
 from tessy.verifiers.protocol import Row, Verdict, Verifier
 
@@ -40,10 +40,10 @@ class AutoVerifier:
         spec = columns.text(row, self._column, self.name)
         if spec.startswith(("auto", "python:")):
             # A data set must not choose what code of this machine is run.
-            raise QuestionsError(f"verifier auto: a question may not name {spec!r}")
+            raise DataError(f"verifier auto: a question may not name {spec!r}")
         if spec not in self._loaded:
             try:
                 self._loaded[spec] = self._load(spec)
-            except AddressError as error:
-                raise QuestionsError(f"verifier auto: {error}", hint=error.hint) from None
+            except ConfigError as error:
+                raise DataError(f"verifier auto: {error}", hint=error.hint) from None
         return self._loaded[spec]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tessy.errors import QuestionsError
+from tessy.errors import DataError
 from tessy.verifiers.protocol import Row
 
 
@@ -12,12 +12,12 @@ def present(row: Row, column: str, verifier: str) -> Any:
     """The value of a column that must be there.
 
     Raises:
-        QuestionsError: It is not, or it is empty.
+        DataError: It is not, or it is empty.
     """
     value = row.get(column)
     if value is None or value == "":
         there = ", ".join(key for key, item in row.items() if item is not None) or "nothing"
-        raise QuestionsError(
+        raise DataError(
             f"verifier {verifier}: no column {column!r} (only {there})",
             hint="NAME:COLUMN takes another column, as in number:gold",
         )
@@ -28,11 +28,11 @@ def text(row: Row, column: str, verifier: str) -> str:
     """The value of a column that must hold text, a number or a truth value, as text.
 
     Raises:
-        QuestionsError: It holds something else, or nothing.
+        DataError: It holds something else, or nothing.
     """
     value = present(row, column, verifier)
     if not isinstance(value, str | int | float):
-        raise QuestionsError(
+        raise DataError(
             f"verifier {verifier}: column {column!r} must hold text or a number, "
             f"not {type(value).__name__}"
         )

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 
-from tessy.errors import InputError, QuestionsError
+from tessy.errors import DataError, InputError
 from tessy.verifiers.protocol import Outcome, Verdict, Verifier
 from tessy.verifiers.responses import Response
 
@@ -55,7 +55,7 @@ def check_all(responses: Iterable[Response], verifier: Verifier) -> int:
         How many there are.
 
     Raises:
-        QuestionsError: There is none, or some can't be; each is named, with the reason.
+        DataError: There is none, or some can't be; each is named, with the reason.
     """
     bad: list[str] = []
     hint, count = None, 0
@@ -66,11 +66,11 @@ def check_all(responses: Iterable[Response], verifier: Verifier) -> int:
             bad.append(f"  {response.where}: {error}")
             hint = hint or error.hint
     if not count:
-        raise QuestionsError("there is no response to verify")
+        raise DataError("there is no response to verify")
     if bad:
         more = [f"  … and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
         head = f"{len(bad)} of {count} can't be verified; nothing was started"
-        raise QuestionsError("\n".join([head, *bad[:_SHOWN], *more]), hint=hint)
+        raise DataError("\n".join([head, *bad[:_SHOWN], *more]), hint=hint)
     return count
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from tessy.errors import QuestionsError
+from tessy.errors import DataError
 from tessy.verifiers import columns
 from tessy.verifiers.extract import Way, final_answer
 from tessy.verifiers.numbers import TOLERANCE, Number, numbers, same, whole
@@ -53,7 +53,7 @@ class NumberVerifier:
         text = columns.text(row, self._column, self.name)
         right = whole(text.rpartition(_GSM8K_MARK)[2])
         if right is None:
-            raise QuestionsError(
+            raise DataError(
                 f"verifier number: column {self._column!r} is no number: {columns.shorten(text)!r}",
                 hint="`exact`, `math` or `choice` compare other answers; see docs/verifiers.md",
             )

@@ -17,7 +17,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tessy.errors import AddressError, ConfigError, TessyError
+from tessy.errors import ConfigError, TessyError
 from tessy.verifiers.limits import Settings
 from tessy.verifiers.protocol import Verifier
 
@@ -45,8 +45,8 @@ def load(spec: str, settings: Settings | None = None) -> Verifier:
         settings: How it runs what it runs.
 
     Raises:
-        AddressError: There is none of that name, or it can't be imported.
-        ConfigError: An option is unknown or out of bounds.
+        ConfigError: There is none of that name, it can't be imported, or an option is unknown or
+            out of bounds.
         MissingExtra: It needs an optional dependency.
         SandboxError: It runs programs, and there is no isolation for them.
     """
@@ -62,13 +62,12 @@ def parse(spec: str) -> Spec:
     """Take a name apart, and see whether there is such a verifier and such options.
 
     Raises:
-        AddressError: There is no such verifier.
-        ConfigError: It has no such option.
+        ConfigError: There is no such verifier, or it has no such option.
     """
     head, _, query = spec.partition("?")
     name, _, column = head.partition(":")
     if name not in _BUILT_IN:
-        raise AddressError(f"{spec!r} is no verifier", hint=_hint(name))
+        raise ConfigError(f"{spec!r} is no verifier", hint=_hint(name))
     options = dict(pair.partition("=")[::2] for pair in query.split("&") if pair)
     known = _BUILT_IN[name].options
     for option in options:
@@ -152,16 +151,16 @@ def _share(spec: Spec, option: str, default: float) -> float:
 def _python(rest: str) -> Verifier:
     module_name, colon, factory_name = rest.rpartition(":")
     if not colon or not module_name or not factory_name:
-        raise AddressError(f"python:{rest}", hint="python:package.module:factory")
+        raise ConfigError(f"python:{rest}", hint="python:package.module:factory")
     try:
         factory = getattr(importlib.import_module(module_name), factory_name)
         verifier = factory()
     except TessyError:
         raise
     except Exception as error:  # it is the user's code: anything may happen
-        raise AddressError(f"python:{rest} made no verifier: {error!r}") from error
+        raise ConfigError(f"python:{rest} made no verifier: {error!r}") from error
     if not isinstance(verifier, Verifier):
-        raise AddressError(
+        raise ConfigError(
             f"python:{rest} made a {type(verifier).__name__}, which is no verifier",
             hint="it needs name, check, verify and aclose: see tessy.verifiers.protocol",
         )

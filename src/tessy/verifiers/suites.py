@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from tessy.errors import QuestionsError
+from tessy.errors import DataError
 from tessy.verifiers import columns
 from tessy.verifiers.cases import Trial
 from tessy.verifiers.protocol import Row
@@ -57,19 +57,19 @@ def suite(row: Row, column: str | None = None) -> Suite:
         column: Where its tests stand; by default the first of `tests`, `test_list` and `test`.
 
     Raises:
-        QuestionsError: There are none, or they have no known shape.
+        DataError: There are none, or they have no known shape.
     """
     name = column or next((name for name in _COLUMNS if row.get(name)), None)
     if name is None:
         there = ", ".join(key for key, item in row.items() if item is not None) or "nothing"
-        raise QuestionsError(
+        raise DataError(
             f"verifier code: none of {', '.join(_COLUMNS)} is there (only {there})",
             hint="code:COLUMN takes another column",
         )
     entry_point = row.get("entry_point")
     cases = tuple(_cases(_loaded(columns.present(row, name, "code")), row, name))
     if not cases:
-        raise QuestionsError(f"verifier code: column {name!r} holds no test")
+        raise DataError(f"verifier code: column {name!r} holds no test")
     return Suite(cases, str(entry_point) if entry_point else None)
 
 
@@ -91,10 +91,10 @@ def _cases(value: Any, row: Row, name: str) -> Iterable[Case]:
     if isinstance(value, dict) and isinstance(value.get("inputs"), list):
         outputs = value.get("outputs")
         if not isinstance(outputs, list) or len(outputs) != len(value["inputs"]):
-            raise QuestionsError(f"verifier code: {name}.outputs must be as many as {name}.inputs")
+            raise DataError(f"verifier code: {name}.outputs must be as many as {name}.inputs")
         value = list(zip(value["inputs"], outputs, strict=True))
     if not isinstance(value, list | tuple):
-        raise QuestionsError(
+        raise DataError(
             f"verifier code: column {name!r} must hold tests, not {type(value).__name__}",
             hint='[["input", "output"], …], or a list of asserts, or code that asserts',
         )
@@ -112,7 +112,7 @@ def _case(item: Any, setup: str, where: str) -> Case:
         given, expected = item
         if isinstance(given, str) and isinstance(expected, str):
             return Case(Trial(stdin=given), expected)
-    raise QuestionsError(
+    raise DataError(
         f"verifier code: {where} is no test",
         hint='["input", "output"] or {"input": …, "output": …}, both text; or an assert',
     )

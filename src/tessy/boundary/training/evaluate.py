@@ -21,10 +21,10 @@ from tessy.boundary.protocol import Passage, Predictor
 from tessy.boundary.training.metrics import Counts, Figure, Labelling, count, figures
 from tessy.boundary.training.segments import Segment
 from tessy.boundary.training.walk import labellings, truth
-from tessy.errors import SegmentsError
+from tessy.display import Say
+from tessy.errors import DataError
 from tessy.method.trajectory import Role
 from tessy.method.words import units
-from tessy.printable import Say
 
 BATCH = 32
 """Passages judged at once when time is taken."""
@@ -125,12 +125,12 @@ def evaluate_labels(
         samples: Of the bootstrap.
 
     Raises:
-        SegmentsError: A segment is not among those labelled, or has another text there.
+        DataError: A segment is not among those labelled, or has another text there.
     """
     there = {segment.id: segment for segment in labelled}
     for segment in segments:
         if segment.id not in there or there[segment.id].text != segment.text:
-            raise SegmentsError(
+            raise DataError(
                 f"{name} has no labels of segment {segment.id}",
                 hint="annotate the segments of the gold file: tessy predictor annotate GOLD …",
             )

@@ -28,8 +28,8 @@ from tessy.boundary.tagger import Tagger, TaggerConfig
 from tessy.boundary.training.encode import IGNORED, Example, examples
 from tessy.boundary.training.segments import Segment
 from tessy.boundary.transformers import TorchNetwork
+from tessy.display import Say
 from tessy.errors import ConfigError
-from tessy.printable import Say
 
 CHECKPOINTS = "checkpoints"
 _PAD = "<pad>"

@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from tessy.display import Say
 from tessy.errors import ConfigError, StudyError
 from tessy.lab.study import plan
 from tessy.lab.study.job import DONE, SETTINGS
 from tessy.lab.study.plan import Job
 from tessy.lab.study.settings import load
-from tessy.printable import Say
 from tessy.runs.folder import write_atomically
 
 _LOG = "job.log"

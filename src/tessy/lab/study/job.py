@@ -21,13 +21,13 @@ from tessy.config import Config, Limits, ModelSettings, OnWrong, Prompts, Sampli
 from tessy.errors import RunLocked
 from tessy.evaluation.evaluate import as_json, evaluate
 from tessy.evaluation.settings import complete
+from tessy.event_loop import run_loop
 from tessy.lab.corpus import REFERENCE
 from tessy.lab.families import FAMILIES
 from tessy.lab.questions import Split, questions
 from tessy.lab.study import plan
 from tessy.lab.study.plan import Compare, Train, Untouched, Write
 from tessy.lab.study.settings import STUDENT, Condition, StudySettings, load
-from tessy.loop import run_loop
 from tessy.method.trajectory import Role
 from tessy.models.weights import lab_folder
 from tessy.runs.folder import RunFolder, write_atomically

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tessy.display import visible
 from tessy.lab.study.expect import PAPER, ahead, contest, difference, expectations
 from tessy.lab.study.job import SCORED
 from tessy.lab.study.results import OTHERS, TARGET, Accuracy, Data, Mean, Results
 from tessy.lab.study.settings import Condition
-from tessy.printable import visible
 
 _TEMPLATE = "study.md.jinja"
 _SAMPLE_CHARACTERS = 700

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError, model_validator
 
 from tessy.config import StrictSettings, explain, read_toml
-from tessy.errors import AddressError, ConfigError
+from tessy.errors import ConfigError
 from tessy.models.address import parse_all
 
 METHODS = (
@@ -126,6 +126,6 @@ def load(path: Path) -> StudySettings:
     try:
         for condition in settings.conditions:
             parse_all(condition.teacher or settings.teacher)
-    except AddressError as error:
+    except ConfigError as error:
         raise ConfigError(f"{path}: teacher: {error}", hint=error.hint) from None
     return settings

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tessy.display import Say
 from tessy.errors import ConfigError, Refused
-from tessy.printable import Say
 from tessy.report.figures.likelihood import Sums
 from tessy.report.figures.sample import Sample
 from tessy.report.scoring.prompt import Unaligned, prompt, sums

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from tessy.display import Say
 from tessy.models.templates import ChatFormat
 from tessy.models.tokenizers import Codec
-from tessy.printable import Say
 
 
 class Scorer(Protocol):

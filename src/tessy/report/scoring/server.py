@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from tessy.config import Config
+from tessy.display import Say
 from tessy.errors import ConfigError
 from tessy.method.trajectory import Role
 from tessy.models.client import Client
@@ -15,7 +16,6 @@ from tessy.models.open import open_one
 from tessy.models.score import Way, prompt_logprobs, way_of
 from tessy.models.templates import ChatFormat
 from tessy.models.tokenizers import Codec
-from tessy.printable import Say
 from tessy.report.scoring.scorer import Scorer
 
 _AT_ONCE = 16

@@ -14,10 +14,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from tessy.display import Say
 from tessy.errors import ConfigError, MissingExtra
 from tessy.models.templates import ChatFormat, from_tokenizer
 from tessy.models.tokenizers import Codec, LocalCodec
-from tessy.printable import Say
 from tessy.report.scoring.scorer import Scorer
 
 WINDOW = 512

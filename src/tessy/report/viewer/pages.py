@@ -12,8 +12,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from tessy.display import visible
 from tessy.method.trajectory import Failure
-from tessy.printable import visible
 from tessy.report.viewer.filters import Filter, Status
 from tessy.report.viewer.follow import State
 from tessy.report.viewer.search import PAGE, Listed, Neighbours
