@@ -12,8 +12,8 @@ from tessy.display import Say
 from tessy.errors import ConfigError
 from tessy.method.trajectory import Role
 from tessy.models.client import Client
+from tessy.models.logprobs import LogprobsField, logprobs_field, prompt_logprobs
 from tessy.models.open import open_one
-from tessy.models.score import Way, prompt_logprobs, way_of
 from tessy.models.templates import ChatFormat
 from tessy.models.tokenizers import Codec
 from tessy.report.scoring.scorer import Scorer
@@ -27,7 +27,7 @@ class ServerScorer:
     def __init__(
         self,
         clients: Sequence[Client],
-        way: Way,
+        field: LogprobsField,
         codec: Codec,
         format_: ChatFormat,
         longest: int | None,
@@ -35,17 +35,17 @@ class ServerScorer:
         root: str = "",
     ) -> None:
         name = clients[0].served_name
-        self.name = f"{name}, by its server ({way}), in the chat format {format_.name}"
+        self.name = f"{name}, by its server ({field}), in the chat format {format_.name}"
         self.key = ", ".join(filter(None, (name, root, format_.name)))
         self.format, self.codec = format_, codec
         self.longest = longest - 1 if longest else None  # one token is generated
         self.at_once = at_once
-        self._way = way
+        self._field = field
         self._turns = itertools.cycle(clients)
 
     async def logprobs(self, ids: Sequence[int]) -> list[float | None]:
         """See `Scorer.logprobs`."""
-        return await prompt_logprobs(next(self._turns), ids, self._way)
+        return await prompt_logprobs(next(self._turns), ids, self._field)
 
 
 @asynccontextmanager
@@ -65,8 +65,8 @@ async def open_server(config: Config, date: datetime.date, say: Say) -> AsyncIte
         opened = await open_one(config, Role.STUDENT, date, stack, say)
         for note in opened.notes:
             say(note)
-        way = await way_of(opened.client)
-        if way is None:
+        field = await logprobs_field(opened.client)
+        if field is None:
             raise ConfigError(
                 f"{opened.client.base_url} returns no log-probabilities of a prompt, so it can't "
                 "score",
@@ -82,7 +82,7 @@ async def open_server(config: Config, date: datetime.date, say: Say) -> AsyncIte
         at_once = config.student.concurrency or _AT_ONCE * len(clients)
         yield ServerScorer(
             clients,
-            way,
+            field,
             opened.codec,
             opened.format,
             opened.abilities.context_tokens,
