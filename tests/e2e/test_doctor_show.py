@@ -21,7 +21,7 @@ from tessy.testing import EchoScript, Latency, LoopScript, ScriptedServer
 from tessy.testing.faults import Fault
 
 AGREEABLE = "python:tessy.testing.predictors:agreeable"
-WIDE = {"COLUMNS": "2000"}
+WIDE = {"COLUMNS": "4000"}
 """So that nothing is wrapped."""
 
 

@@ -1,7 +1,7 @@
 """Log-probabilities of a prompt's tokens, from servers that return them.
 
-vLLM returns them with `prompt_logprobs`, others with OpenAI's old `echo` and `logprobs`; the server of
-llama.cpp does not. Both require that one token is generated, which is discarded.
+vLLM has the field `prompt_logprobs` for this, and others have OpenAI's old `echo` with `logprobs`.
+llama.cpp's server has neither. With both, one token has to be generated, which is discarded.
 """
 
 from __future__ import annotations
