@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from pathlib import Path
 
 from demo import HERE, YOUR_PAIR, say, shown, tessy
 
@@ -20,13 +19,11 @@ def main(out: str = "runs/demo-llm", questions: str = str(shown(HERE / "problems
     """Synthesize, show a trajectory, and load the data set."""
     say("1. Contest problems, the thinking written in turns")
     tessy("synth", questions, "--config", shown(HERE / "demo_llm.toml"), "--out", out)
-    path = f"{out}/dataset.jsonl"
-    if not Path(path).stat().st_size:
-        sys.exit(f"no sample was finished: see {out}/failures.jsonl")
     from datasets import disable_progress_bars, load_dataset
 
     disable_progress_bars()
     with tempfile.TemporaryDirectory() as cache:
+        path = f"{out}/dataset.jsonl"
         data = load_dataset("json", data_files=path, split="train", cache_dir=cache)
         most = max(data, key=lambda record: record["stats"]["hand_overs"])["id"]
         say(f"2. Who wrote what: {most} has the most hand-overs")

@@ -55,14 +55,14 @@ async def test_a_server_of_a_real_model_can_do_all_that_we_use(name):
 @pytest.mark.models
 @pytest.mark.usefixtures("_fetched")
 def test_the_demo_with_real_models(tmp_path):
-    """`make demo-llm`: the very script, with the settings that ship, and one of the questions."""
+    """`make demo-llm`: the very script, with the settings that ship, and a short question."""
     one = tmp_path / "one.jsonl"
-    one.write_text((ROOT / "examples" / "problems.jsonl").open(encoding="utf-8").readline())
+    one.write_text('{"id": "000001", "prompt": "How can I add 17 and 25 in my head?"}\n')
     command = [sys.executable, "examples/demo_llm.py", tmp_path / "run", one]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if failed := lines(tmp_path / "run" / "failures.jsonl"):  # with the rounding of another CPU
-        assert failed[0]["reason"] in ("answer_limit", "repetition", "marker")
-        assert "no sample was finished" in done.stderr
+        assert failed[0]["reason"] in ("answer_limit", "empty_answer", "repetition", "marker")
+        assert done.returncode == 1
         return
     assert done.returncode == 0, done.stdout + done.stderr
     assert "⟨teacher⟩" in done.stdout

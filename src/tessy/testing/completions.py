@@ -47,7 +47,7 @@ class ScriptedModel:
     cache: PrefixCache
 
 
-class Completion:
+class ScriptedCompletion:
     """One completion.
 
     Args:

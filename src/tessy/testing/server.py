@@ -25,7 +25,7 @@ from typing import Self
 import orjson
 from aiohttp import web
 
-from tessy.testing.completions import Completion, ScriptedModel, open_stream
+from tessy.testing.completions import ScriptedCompletion, ScriptedModel, open_stream
 from tessy.testing.faults import DrawnFault, Fault, Faults
 from tessy.testing.requests import (
     BadRequest,
@@ -204,7 +204,7 @@ class ScriptedServer:
             async with self._slots:
                 self.stats.start()
                 try:
-                    completion = Completion(self._model, request, prompt, max_tokens, drawn)
+                    completion = ScriptedCompletion(self._model, request, prompt, max_tokens, drawn)
                     return await completion.answer(http)
                 except (asyncio.CancelledError, ConnectionError):
                     if not self._aborts:
