@@ -60,11 +60,11 @@ async def test_retried_failures_are_another_attempt_and_end_once(tmp_path, token
         command = ["synth", questions, "--out", out, *options, "--config", settings]
         process = await start(*command)
         await until(lambda: servers["student"].stats.requests > 12)
-        servers["student"]._faults = always(1)
+        servers["student"].faults = always(1)
         await process.communicate()
         failed = lines(out / "failures.jsonl")
         assert {f["reason"] for f in failed} == {"model_error"}
-        servers["student"]._faults = None
+        servers["student"].faults = None
         done = await tessy(*command)
         assert lines(out / "failures.jsonl") == failed, "a failure stays one until it is retried"
         done = await tessy(*command, "--retry-failed")
@@ -114,9 +114,8 @@ async def test_a_predictor_that_raises(tmp_path, tokenizers, monkeypatch):
     questions = write_questions(tmp_path / "q.jsonl", 1)
     async with two_servers(tokenizers) as (_, options):
         options[-1] = "python:broken_predictor:P"
-        done = await tessy(
-            *("synth", questions, "--out", tmp_path / "run", *options), PYTHONPATH=str(tmp_path)
-        )
+        monkeypatch.syspath_prepend(tmp_path)
+        done = await tessy("synth", questions, "--out", tmp_path / "run", *options)
     assert done.code == 1
     failed = lines(tmp_path / "run" / "failures.jsonl")
     assert failed[0]["reason"] == "predictor_error"

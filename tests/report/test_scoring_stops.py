@@ -46,7 +46,7 @@ class Asks:
         try:
             await self._client.complete(Request(list(ids), 1, Sampling(), seed=0))
         except ServerFailure:
-            self._server._faults = self._later
+            self._server.faults = self._later
             self._failed.set()
             raise
         return [None, *[-1.0] * (len(ids) - 1)]
@@ -72,7 +72,7 @@ async def scored(run, server: ScriptedServer, folder, later=None):
         settings = ModelSettings(model="http://x/v1", retries=0)
         async with Client(server.url, "scripted", settings) as client:
             scorer = Asks(server, client, folder, later)
-            if server._faults is None:
+            if server.faults is None:
                 scorer._failed.set()
             yield scorer
 
@@ -92,6 +92,6 @@ async def test_nothing_more_is_asked_once_a_call_failed(run, folder, later, kept
         with pytest.raises(ServerFailure):
             await scored(run, server, folder, later)
         assert server.stats.requests == AT_ONCE
-        server._faults = None
+        server.faults = None
         assert len((await scored(run, server, folder)).sums) == SAMPLES
         assert server.stats.requests == AT_ONCE + SAMPLES - kept

@@ -41,10 +41,17 @@ ALL_RETRYABLE: tuple[Fault, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class DrawnFault:
-    """A fault of one request, and how far into the body it strikes (0 to 1)."""
+    """A fault of one request.
+
+    Attributes:
+        fault: What goes wrong.
+        place: How far into the body it strikes, 0 to 1.
+        retry_after_s: What `Retry-After` says, in seconds.
+    """
 
     fault: Fault
     place: float
+    retry_after_s: float
 
 
 @dataclass(slots=True)
@@ -76,4 +83,4 @@ class Faults:
         hit, kind, place = (self._random.random() for _ in range(3))
         if hit >= self.rate:
             return None
-        return DrawnFault(self.kinds[int(kind * len(self.kinds))], place)
+        return DrawnFault(self.kinds[int(kind * len(self.kinds))], place, self.retry_after_s)

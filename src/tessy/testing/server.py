@@ -69,6 +69,8 @@ class ScriptedServer:
 
     Attributes:
         stats: Counts of requests and tokens.
+        faults: As the argument; may be changed while the server runs.
+        api_key: As the argument; may be changed while the server runs.
 
     Raises:
         ConfigError: The tokenizer cannot be used.
@@ -104,10 +106,10 @@ class ScriptedServer:
         self._slots: AbstractAsyncContextManager[None] = (
             asyncio.Semaphore(max_sequences) if max_sequences else nullcontext()
         )
-        self._faults = faults or Faults(0)
+        self.faults = faults
+        self.api_key = api_key
         self._aborts = aborts
         self._host, self._port = host, port
-        self._api_key = api_key
         self._runner: web.AppRunner | None = None
 
     @property
@@ -147,8 +149,8 @@ class ScriptedServer:
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Ask for the key, and turn errors into vLLM's bodies."""
         key = request.headers.get("Authorization")
-        guarded = self._api_key is not None and request.path.startswith("/v1")
-        if guarded and key != f"Bearer {self._api_key}":
+        guarded = self.api_key is not None and request.path.startswith("/v1")
+        if guarded and key != f"Bearer {self.api_key}":
             return _error("Unauthorized", 401, "AuthenticationError")
         try:
             return await handler(request)
@@ -186,11 +188,11 @@ class ScriptedServer:
     async def _completions(self, http: web.Request) -> web.StreamResponse:
         self.stats.arrive()
         try:
-            drawn = self._faults.draw()
+            drawn = self.faults.draw() if self.faults else None
             if drawn is not None:
                 self.stats.faults[drawn.fault] += 1
             request = CompletionRequest.parse(await http.read())
-            if drawn and (failed := await self._fail(http, request, drawn.fault)):
+            if drawn and (failed := await _fail(http, request, drawn)):
                 return failed
             return await self._complete(http, request, drawn)
         finally:
@@ -229,28 +231,29 @@ class ScriptedServer:
         rest_s = max_tokens * self._model.latency.token_s
         asyncio.get_running_loop().call_later(rest_s, end)
 
-    async def _fail(
-        self, http: web.Request, request: CompletionRequest, fault: Fault
-    ) -> web.StreamResponse | None:
-        """Answer with a fault that needs no generation; None if it does."""
-        match fault:
-            case Fault.SERVER_ERROR:
-                return _error("injected fault", 500, "InternalServerError")
-            case Fault.RATE_LIMIT:
-                response = _error("injected fault", 429, "RateLimitError")
-                response.headers["Retry-After"] = f"{self._faults.retry_after_s:g}"
-                return response
-            case Fault.REFUSE:
-                return _error("injected fault", 400, "BadRequestError")
-            case Fault.GARBAGE if request.stream:
-                stream = await open_stream(http)
-                await stream.write(b"data: " + GARBAGE)
-                return stream
-            case Fault.GARBAGE:
-                return web.Response(body=GARBAGE, content_type="application/json")
-            case Fault.TIMEOUT:
-                await asyncio.Event().wait()  # until the client leaves
-        return None
+
+async def _fail(
+    http: web.Request, request: CompletionRequest, drawn: DrawnFault
+) -> web.StreamResponse | None:
+    """Answer with a fault that needs no generation; None if it does."""
+    match drawn.fault:
+        case Fault.SERVER_ERROR:
+            return _error("injected fault", 500, "InternalServerError")
+        case Fault.RATE_LIMIT:
+            response = _error("injected fault", 429, "RateLimitError")
+            response.headers["Retry-After"] = f"{drawn.retry_after_s:g}"
+            return response
+        case Fault.REFUSE:
+            return _error("injected fault", 400, "BadRequestError")
+        case Fault.GARBAGE if request.stream:
+            stream = await open_stream(http)
+            await stream.write(b"data: " + GARBAGE)
+            return stream
+        case Fault.GARBAGE:
+            return web.Response(body=GARBAGE, content_type="application/json")
+        case Fault.TIMEOUT:
+            await asyncio.Event().wait()  # until the client leaves
+    return None
 
 
 def _json(body: object, status: int = 200) -> web.Response:
