@@ -20,7 +20,7 @@ help:
 	@echo "make sandbox  install bubblewrap, if need be and if it can be done"
 	@echo "make check    lint, format and types"
 	@echo "make bench    how fast it is, against the bound (docs/performance.md)"
-	@echo "make format   mend lint and format"
+	@echo "make format   fix lint and format"
 	@echo "make clean    remove $(VENV) and what tools left behind"
 
 $(VENV)/bin/python:
