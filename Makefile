@@ -11,7 +11,7 @@ DEMO_OUT ?= runs/demo
 
 help:
 	@echo "make demo     two small models, alone and together, on questions with known answers"
-	@echo "make demo-llm   the same way with two real language models, which it fetches (330 MB)"
+	@echo "make demo-llm   the same with two real language models, which it downloads (330 MB)"
 	@echo "make study    what each method's data does to a student, as a page: hours"
 	@echo "make study-smoke  the same in minutes, to see that it works"
 	@echo "make test     all tests"
@@ -20,7 +20,7 @@ help:
 	@echo "make sandbox  install bubblewrap, if need be and if it can be done"
 	@echo "make check    lint, format and types"
 	@echo "make bench    how fast it is, against the bound (docs/performance.md)"
-	@echo "make format   mend lint and format"
+	@echo "make format   fix lint and format"
 	@echo "make clean    remove $(VENV) and what tools left behind"
 
 $(VENV)/bin/python:
@@ -57,6 +57,7 @@ demo: install
 	$(BIN)/python examples/demo.py $(DEMO_OUT)
 
 demo-llm: install
+	$(BIN)/python examples/fetch_models.py
 	$(BIN)/python examples/demo_llm.py runs/demo-llm
 
 study: install-studies sandbox

@@ -15,7 +15,7 @@ from pathlib import Path
 import world
 
 import tessy
-from tessy.loop import run_loop
+from tessy.event_loop import run_loop
 
 
 @dataclass

@@ -21,7 +21,7 @@ import aiohttp
 import world
 from client import Asked
 
-from tessy.loop import run_loop
+from tessy.event_loop import run_loop
 from tessy.method.trajectory import Role
 from tessy.testing.prompts import HARMONY_OPENS
 

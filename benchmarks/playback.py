@@ -24,7 +24,7 @@ import world
 from tessy.boundary.batcher import PredictorBatcher
 from tessy.config import Config
 from tessy.data.questions import Question
-from tessy.loop import run_loop
+from tessy.event_loop import run_loop
 from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Role
 from tessy.models.client import Client

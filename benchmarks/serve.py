@@ -14,7 +14,7 @@ from pathlib import Path
 
 from world import LATENCY, Script
 
-from tessy.loop import run_loop
+from tessy.event_loop import run_loop
 from tessy.method.trajectory import Role
 from tessy.testing import Latency, ScriptedServer
 

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "verifiers"))
 
 from programs_of_others import contest, fenced, humaneval, mutant
 
-from tessy.loop import run_loop
+from tessy.event_loop import run_loop
 from tessy.verifiers.code import CodeVerifier
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.protocol import Row, Verdict

@@ -1,25 +1,28 @@
-"""The mission in a quarter of a minute: two small models, alone and together, on sums.
+"""The method in a quarter of a minute: two small models, alone and together, on sums.
 
-Run by `make demo`. The models ship with tessy: about a million parameters each, trained from
-nothing on arithmetic and word puzzles in two voices (docs/lab.md). The student forgets to borrow
-when it subtracts; the teacher does not, but talks otherwise.
+Run by `make demo`. The models ship with tessy. They have about a million parameters each and were
+trained from scratch on arithmetic and word puzzles, each in a style of its own (docs/lab.md). The
+student forgets to borrow when it subtracts; the teacher does not.
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
+from tessy.cli.main import main as run
+
 HERE = Path(__file__).resolve().parent
-TESSY = [sys.executable, "-m", "tessy"]
-SUMS = "sums.jsonl"
+YOUR_PAIR = """\
+   $ tessy synth QUESTIONS --out DIR \\
+       --student http://HOST:8000/v1 --student-tokenizer Qwen/Qwen3-8B \\
+       --teacher http://HOST:8001/v1 --teacher-tokenizer openai/gpt-oss-120b"""
 
 
-def main(out: Path) -> int:
-    """Measure both models, have them write together, and show who wrote what."""
-    questions = shown(HERE / SUMS)
+def main(out: Path) -> None:
+    """Measure both models, let them write together, and show who wrote what."""
+    questions = shown(HERE / "sums.jsonl")
     say(f"1. Each model alone: {questions}")
     alone = {}
     for role in ("student", "teacher"):
@@ -35,29 +38,27 @@ def main(out: Path) -> int:
     tessy("show", together, one, "--discarded")
     say("4. What it comes to")
     summarise(alone, records)
-    say("5. The report: who wrote what, and whether it moved to the student")
+    say("5. The report: who wrote what, and how close it is to the student")
     tessy("report", together, "--against", out / "student")
     say("6. What to do next")
     print(f"tessy view {together}    every sample in a browser, with what was discarded")
     print("make study       trains the student on this and on every other kind of data: hours")
-    print("make demo-llm    the same way with two real language models, too small to reason well")
-    print("A pair of yours:")
-    print("   $ tessy synth QUESTIONS --out DIR \\")
-    print("       --student http://HOST:8000/v1 --student-tokenizer Qwen/Qwen3-8B \\")
-    print("       --teacher http://HOST:8001/v1 --teacher-tokenizer openai/gpt-oss-120b")
-    return 0
+    print("make demo-llm    the same with two real language models, too small to reason well")
+    print(f"A pair of yours:\n{YOUR_PAIR}")
 
 
 def tessy(*args: object) -> None:
-    """Run a command of tessy's, as a user would, and say which."""
+    """Run a tessy command in this process, and show it first."""
     print(f"   $ tessy {' '.join(map(str, args))}\n", flush=True)
-    code = subprocess.run([*TESSY, *map(str, args)], check=False).returncode
-    if code:
-        sys.exit(code)
+    try:
+        run([str(arg) for arg in args])
+    except SystemExit as end:
+        if end.code:
+            raise
 
 
 def best(records: list[dict], alone: dict) -> str:
-    """A sample that came out right, on which the student alone was wrong; many hand-overs."""
+    """The right sample with the most hand-overs that the student alone got wrong, if any."""
     right = [r for r in records if r["verdict"]["outcome"] == "right"]
     won = [r for r in right if alone["student"]["right"].get(r["id"], [0])[0] == 0]
     return max(won or right or records, key=lambda record: record["stats"]["hand_overs"])["id"]
@@ -93,4 +94,4 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/demo")))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/demo"))

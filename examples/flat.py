@@ -2,8 +2,8 @@
 
     python examples/flat.py STUDENT_URL TEACHER_URL "question"
 
-Each URL is a server's base, such as http://localhost:8000/v1. This is for reading: it has no
-retries, no token ids, no resuming, and does one question. `tessy synth` is the real thing.
+Each URL is a server's base, such as http://localhost:8000/v1. The script is for reading: it does
+one question, without retries, token ids or resuming. `tessy synth` is the real thing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ END = "</think>"
 
 
 def main(urls: dict[Role, str], question: str) -> None:
-    """Write one response, turn by turn, and print who wrote what."""
+    """Write one response turn by turn, and print who wrote what."""
     prompt = f"### Question\n\n{question}\n\n### Response\n\n<think>"
     predictor = LexiconPredictor()
     thinking, role, idle = "", Role.STUDENT, 0  # the student starts: responses open with style
@@ -33,7 +33,7 @@ def main(urls: dict[Role, str], question: str) -> None:
         words = complete(chunk, units(chunk), final=ended)
         if judgement.boundary is not None:  # the other kind of text: roll back and hand over
             kept = max((w.end for w in words if w.end <= judgement.boundary), default=0)
-            if not kept and idle:  # Progress: after an empty turn one word is kept all the same
+            if not kept and idle:  # Progress: the turn after an empty one keeps at least a word
                 kept = next((w.word_end for w in words if w.word_end > w.word_start), 0)
             thinking += tell(role, chunk[:kept])
             idle = 0 if kept else idle + 1
@@ -41,7 +41,7 @@ def main(urls: dict[Role, str], question: str) -> None:
         elif ended:
             thinking += tell(role, chunk.rstrip())
             break
-        else:  # all its own kind: keep the whole words, and let it go on
+        else:  # all its own kind: keep the whole words; the same model continues
             kept = words[-1].word_end if words else len(chunk)
             thinking += tell(role, chunk[:kept])
             idle = 0
@@ -52,7 +52,7 @@ def main(urls: dict[Role, str], question: str) -> None:
 
 
 def complete_text(url: str, prompt: str, max_tokens: int, stop: str = "") -> tuple[str, bool]:
-    """What a model writes next, and whether it ended there by itself."""
+    """What a model writes next, and whether it ended by itself."""
     body = {"prompt": prompt, "max_tokens": max_tokens, "temperature": 0.7, "stop": [stop or "###"]}
     request = urllib.request.Request(
         f"{url}/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}

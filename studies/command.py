@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tessy.display import visible
 from tessy.errors import ConfigError, InputError, TessyError
-from tessy.printable import visible
 
 
 def finish(command: Callable[[], None]) -> int:

@@ -12,14 +12,7 @@ import pytest
 import tessy
 from e2e.conftest import PREDICTOR, lines, two_servers, write_questions
 from tessy.config import load
-from tessy.errors import (
-    AddressError,
-    ConfigError,
-    InputError,
-    QuestionsError,
-    RunMismatch,
-    Unreachable,
-)
+from tessy.errors import ConfigError, DataError, InputError, RunMismatch, Unreachable
 from tessy.runs.progress import Progress, Show
 from tessy.testing import build_tokenizer
 
@@ -187,13 +180,13 @@ def test_settings_that_cannot_be_used(tmp_path, given, said, hint):
 @pytest.mark.parametrize("given", [{"student__model": "gpt"}, {"predictor": "guess"}])
 def test_names_that_mean_nothing(tmp_path, given):
     questions = write_questions(tmp_path / "q.jsonl", 1)
-    with pytest.raises(AddressError, match=next(iter(given.values()))):
+    with pytest.raises(ConfigError, match=next(iter(given.values()))):
         tessy.synthesize(questions, out=tmp_path / "run", **{**nowhere(), **given})
     assert not (tmp_path / "run").exists()
 
 
 def test_questions_that_are_not_there(tmp_path):
-    with pytest.raises(QuestionsError, match="no such file"):
+    with pytest.raises(DataError, match="no such file"):
         tessy.synthesize(tmp_path / "q.jsonl", out=tmp_path / "run", **nowhere())
     assert not (tmp_path / "run").exists()
 

@@ -67,7 +67,7 @@ class ModelSettings(StrictSettings):
 
     model: str
     """`http://host:port/v1#served-name`, `lab:student`, `lab:teacher`, `lab:relative`,
-    `gguf:PATH`, `pkg:PYPI-PACKAGE` or `hf:REPO/FILE`."""
+    `gguf:PATH` or `hf:REPO/FILE`."""
     tokenizer: str | None = None
     """Folder or Hugging Face id with `tokenizer.json` and the chat template; gives token-id
     prompts and the model's own chat format."""

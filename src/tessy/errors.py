@@ -1,36 +1,30 @@
 """Every exception that tessy raises, in one tree.
 
     TessyError
-    ├── InputError            what the user gave cannot be used; nothing was done
-    │   ├── ConfigError           (also ValueError)  a setting
-    │   ├── QuestionsError        (also ValueError)  lines of a questions file
-    │   ├── SegmentsError         (also ValueError)  traces, or lines of a segment file
-    │   ├── AddressError          (also ValueError)  the name of a model, predictor or verifier
-    │   ├── ExportError           (also ValueError)  a data set to export, or what is left of it
-    │   ├── DatasetError          (also ValueError)  rows of a data set to train on
-    │   └── RunMismatch           (also ValueError)  a run folder made with other settings
-    ├── WeightsError          weights could not be fetched or do not match their checksum
-    ├── LocalServerError      the embedded model server did not start, or died
-    ├── MissingExtra          (also ImportError)  an optional dependency is needed
-    ├── ModelError            one call to a model server failed for good
-    │   ├── Unreachable           (also ConnectionError)  no connection, after retries
-    │   ├── TimedOut              (also TimeoutError)     too slow, after retries
-    │   ├── BadResponse           not what the protocol says (truncated, garbage), after retries
-    │   ├── NotAStream            a whole answer to a call that asked for a stream; never retried
-    │   ├── ServerFailure         5xx or 429, after retries
-    │   └── Refused               4xx: the server will not do it; never retried
-    ├── TrainingError         a training came to a loss that is no number
-    ├── EvaluationError       the evaluation of a training's epoch failed
-    ├── PredictorError        a boundary predictor failed or broke its protocol
-    ├── SandboxError          programs can't be run in isolation here
-    ├── JournalError          (also OSError)  the run's journal could not be written or read
-    ├── HubError              (also OSError)  Hugging Face did not take an upload
-    ├── RunLocked             another process is working in this run folder
-    ├── ViewError             (also OSError)  a run's pages can't be served
-    └── Outage                a model is gone; the run stopped and can be resumed
+    ├── InputError          what the user gave can't be used; nothing was done
+    │   ├── ConfigError         (also ValueError)  a setting, or the name of a model or tool
+    │   ├── DataError           (also ValueError)  a data set, or rows of it
+    │   └── RunMismatch         (also ValueError)  a run folder made with other settings
+    ├── MissingExtra        (also ImportError)  an optional dependency is needed
+    ├── LocalModelError     a model's weights can't be fetched, or its server did not start
+    ├── ModelError          one call to a model server failed for good
+    │   ├── Unreachable         (also ConnectionError)  no connection, after retries
+    │   ├── TimedOut            (also TimeoutError)     too slow, after retries
+    │   ├── BadResponse         not what the protocol says (truncated, garbage), after retries
+    │   ├── NotAStream          a whole answer to a call that asked for a stream; never retried
+    │   ├── ServerFailure       408, 429 or 5xx, after retries
+    │   └── Refused             another 4xx; never retried
+    ├── PredictorError      a boundary predictor failed or broke its protocol
+    ├── SandboxError        programs can't be run in isolation here
+    ├── TrainingError       the loss is not a number, or an epoch's evaluation failed
+    ├── JournalError        (also OSError)  the run's journal can't be written or read
+    ├── RunLocked           another process is working in this run folder
+    ├── HubError            (also OSError)  Hugging Face did not take an upload
+    ├── ViewError           (also OSError)  a run's pages can't be served
+    └── Outage              a model server is gone; the run stopped and can be resumed
 
-A failure of one *sample* is data, not an exception: see `tessy.Failure`. A message says
-what is wrong; `hint`, where there is one, says what to write or do instead.
+A failure of one *sample* is data, not an exception: see `tessy.Failure`. A message says what is
+wrong; `hint`, where there is one, says what to write or do instead.
 """
 
 from __future__ import annotations
@@ -51,47 +45,27 @@ class TessyError(Exception):
 
 
 class InputError(TessyError):
-    """Something the user gave cannot be used; no work was spent."""
+    """Something the user gave can't be used; nothing was done."""
 
 
 class ConfigError(InputError, ValueError):
-    """A setting is missing, unknown or out of bounds."""
+    """A setting is missing, unknown or out of bounds, or a name is not that of a model or tool."""
 
 
-class QuestionsError(InputError, ValueError):
-    """A questions file cannot be read, or lines of it are bad."""
-
-
-class SegmentsError(InputError, ValueError):
-    """Traces hold no thinking, or lines of a segment file are bad."""
-
-
-class ExportError(InputError, ValueError):
-    """What is to be exported can't be read, is no record, or nothing of it is kept."""
-
-
-class DatasetError(InputError, ValueError):
-    """A data set to train on cannot be read, or rows of it are bad."""
-
-
-class AddressError(InputError, ValueError):
-    """A model, predictor or verifier is named in a way that means nothing."""
+class DataError(InputError, ValueError):
+    """Questions, samples, traces or segments can't be read, or rows of them are bad."""
 
 
 class RunMismatch(InputError, ValueError):
     """A run folder holds a run of other settings or questions."""
 
 
-class WeightsError(TessyError):
-    """Model weights could not be fetched, or are not what they should be."""
-
-
-class LocalServerError(TessyError):
-    """The embedded model server did not start, or died."""
-
-
 class MissingExtra(TessyError, ImportError):
     """An optional dependency is needed for what was asked."""
+
+
+class LocalModelError(TessyError):
+    """A model that tessy serves itself can't be used: its weights, or its server."""
 
 
 class ModelError(TessyError):
@@ -113,11 +87,11 @@ class TimedOut(ModelError, TimeoutError):
 
 
 class BadResponse(ModelError):
-    """The server answered something that the protocol does not allow, at every attempt."""
+    """The server's answer was not what the protocol allows, at every attempt."""
 
 
 class NotAStream(ModelError):
-    """The server gave a whole answer where a stream was asked for; no retry would change that."""
+    """The server gave a whole answer to a request for a stream; no retry would change that."""
 
 
 class ServerFailure(ModelError):
@@ -134,36 +108,32 @@ class Refused(ModelError):
     """The server refuses this request (a 4xx that no retry would change)."""
 
 
-class TrainingError(TessyError):
-    """A training came to a loss that is no number."""
-
-
-class EvaluationError(TessyError):
-    """The evaluation of a training's epoch failed; what is trained is there."""
-
-
 class PredictorError(TessyError):
     """A boundary predictor failed, or its judgement makes no sense."""
 
 
 class SandboxError(TessyError):
-    """Programs can't be run in isolation here, and nobody asked to run them without."""
+    """Programs can't be run in isolation here, and running them without was not asked for."""
+
+
+class TrainingError(TessyError):
+    """A training failed: its loss is not a number, or the evaluation of an epoch failed."""
 
 
 class JournalError(TessyError, OSError):
-    """The journal of a run cannot be written or read."""
-
-
-class HubError(TessyError, OSError):
-    """Hugging Face can't be reached, or did not take an upload."""
+    """The journal of a run can't be written or read."""
 
 
 class RunLocked(TessyError):
     """Another process is working in this run folder."""
 
 
+class HubError(TessyError, OSError):
+    """Hugging Face can't be reached, or did not take an upload."""
+
+
 class ViewError(TessyError, OSError):
-    """The pages of a run can't be served: the port is taken, or no index can be kept."""
+    """The pages of a run can't be served: the port is taken, or the index can't be kept."""
 
 
 class Outage(TessyError):

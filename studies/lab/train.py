@@ -34,8 +34,8 @@ from studies.lab.score import right_by_family
 from studies.lab.settings import LabSettings
 from studies.lab.vocabulary import TOKENIZER_FILES, write_vocabulary
 from tessy import lab
+from tessy.display import Say
 from tessy.errors import ConfigError
-from tessy.printable import Say
 from tessy.runs.folder import write_atomically
 from tessy.training.gguf import write_gguf
 

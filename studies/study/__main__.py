@@ -12,7 +12,7 @@ from pathlib import Path
 from studies.command import finish, silent, tell
 from studies.study.conductor import conduct
 from tessy.errors import MissingExtra
-from tessy.loop import run_loop
+from tessy.event_loop import run_loop
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -29,7 +29,7 @@ from tessy.errors import RunLocked
 from tessy.evaluation.evaluate import evaluate
 from tessy.evaluation.measure import Evaluation, Standing
 from tessy.evaluation.settings import complete
-from tessy.loop import run_loop
+from tessy.event_loop import run_loop
 from tessy.method.trajectory import Role
 from tessy.runs.folder import RunFolder, write_atomically
 from tessy.synthesis.run import synthesize

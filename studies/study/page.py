@@ -14,8 +14,8 @@ from studies.study.expectations import PAPER, ahead, contest, expectations
 from studies.study.plots import draw
 from studies.study.results import Accuracy, Mean, MethodData, Results, read
 from studies.study.settings import SCORED, Condition
+from tessy.display import visible
 from tessy.errors import ConfigError
-from tessy.printable import visible
 from tessy.runs.folder import write_atomically
 
 _TEMPLATE = "study.md.jinja"

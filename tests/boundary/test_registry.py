@@ -11,7 +11,7 @@ import pytest
 from tessy.boundary.lexicon import LexiconPredictor
 from tessy.boundary.protocol import Predictor
 from tessy.boundary.registry import load
-from tessy.errors import AddressError, MissingExtra, PredictorError
+from tessy.errors import ConfigError, MissingExtra, PredictorError
 from tessy.testing.predictors import DigitPredictor
 
 MODULE = """
@@ -78,7 +78,7 @@ def test_a_factory_of_a_module(module):
     ],
 )
 def test_names_that_mean_nothing(name):
-    with pytest.raises(AddressError, match="is no predictor") as error:
+    with pytest.raises(ConfigError, match="is no predictor") as error:
         load(name)
     assert repr(name) in str(error.value)
     for kind in ("lexicon", "transformers:", "python:"):
@@ -87,7 +87,7 @@ def test_names_that_mean_nothing(name):
 
 @pytest.mark.parametrize("rest", ["module", ":factory", "module:", "::", ":"])
 def test_a_python_name_of_another_form(rest):
-    with pytest.raises(AddressError) as error:
+    with pytest.raises(ConfigError) as error:
         load(f"python:{rest}")
     assert error.value.hint == "python:package.module:factory"
 
@@ -103,14 +103,14 @@ def test_a_python_name_of_another_form(rest):
     ],
 )
 def test_what_cannot_be_imported(module, tail, said):
-    with pytest.raises(AddressError, match="can't be imported") as error:
+    with pytest.raises(ConfigError, match="can't be imported") as error:
         load(f"python:{module}{tail}")
     assert said in str(error.value)
 
 
 @pytest.mark.parametrize("relative", [".module:factory", "..:factory", "a..b:factory"])
 def test_a_module_named_relatively(relative):
-    with pytest.raises(AddressError, match="can't be imported"):
+    with pytest.raises(ConfigError, match="can't be imported"):
         load(f"python:{relative}")
 
 

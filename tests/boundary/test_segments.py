@@ -20,7 +20,7 @@ from tessy.boundary.training.segments import (
     split,
     write_segments,
 )
-from tessy.errors import SegmentsError
+from tessy.errors import DataError
 from tessy.method.words import units
 
 TEXTS = st.text(st.sampled_from("ab 1.\n,é"), min_size=1, max_size=60).filter(str.strip)
@@ -164,7 +164,7 @@ GOOD = {"id": "a", "text": "Wait, it is 5.", "spans": [[0, 5]]}
 def test_a_bad_line_is_named_with_what_is_wrong(tmp_path, change, said):
     path = tmp_path / "s.jsonl"
     path.write_bytes(dump(Segment(**GOOD)) + orjson.dumps(GOOD | change) + b"\n\nnot json\n")
-    with pytest.raises(SegmentsError, match=said) as error:
+    with pytest.raises(DataError, match=said) as error:
         read_segments(path)
     assert f"{path}:2: " in str(error.value)
     assert f"{path}:4: not JSON" in str(error.value)
@@ -176,5 +176,5 @@ def test_a_file_without_segments(tmp_path, content):
     path = tmp_path / "s.jsonl"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(SegmentsError, match=str(path)):
+    with pytest.raises(DataError, match=str(path)):
         read_segments(path)

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from boundary.test_transformers import make
 from tessy.boundary.registry import load
-from tessy.errors import AddressError, ConfigError, PredictorError
+from tessy.errors import ConfigError, PredictorError
 from tessy.method.judgement import Passage
 from tessy.method.trajectory import Role
 from tessy.testing import build_tokenizer
@@ -151,10 +151,10 @@ def test_a_server_that_serves_no_classifier(digits):
 @pytest.mark.parametrize(
     ("url", "error", "said"),
     [
-        ("http://h:1", AddressError, "which tokenizer"),
-        ("http://?tokenizer=x", AddressError, "is no predictor"),
-        ("http://h:1?tokenizer=x&shift=2", AddressError, "is no predictor"),
-        ("http://h:1?tokenizer=x&colour=red", AddressError, "colour is no option"),
+        ("http://h:1", ConfigError, "which tokenizer"),
+        ("http://?tokenizer=x", ConfigError, "is no predictor"),
+        ("http://h:1?tokenizer=x&shift=2", ConfigError, "is no predictor"),
+        ("http://h:1?tokenizer=x&colour=red", ConfigError, "colour is no option"),
         ("http://h:1?tokenizer=/nowhere", ConfigError, "there is no /nowhere/tokenizer.json"),
         ("http://h:1?tokenizer={tokenizer}&api_key_env=NOT_SET", ConfigError, "NOT_SET"),
     ],

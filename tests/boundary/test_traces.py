@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from tessy.boundary.training.traces import read_traces
-from tessy.errors import SegmentsError
+from tessy.errors import DataError
 
 THOUGHT = {"role": "assistant", "content": "<think>\nHm, 3.\n</think>\n\n3"}
 ASKED = {"role": "user", "content": "What?"}
@@ -76,15 +76,15 @@ def test_compressed_files_parquet_and_runs(tmp_path):
 )
 def test_files_that_cannot_be_used(tmp_path, content, said):
     (tmp_path / "t.jsonl").write_text(content)
-    with pytest.raises(SegmentsError, match=said):
+    with pytest.raises(DataError, match=said):
         read_traces(tmp_path / "t.jsonl")
 
 
 def test_sources_that_are_none(tmp_path):
-    with pytest.raises(SegmentsError, match="no such file"):
+    with pytest.raises(DataError, match="no such file"):
         read_traces(tmp_path / "nothing.jsonl")
-    with pytest.raises(SegmentsError, match=r"a folder without dataset\.jsonl"):
+    with pytest.raises(DataError, match=r"a folder without dataset\.jsonl"):
         read_traces(tmp_path)
     (tmp_path / "t.jsonl.gz").write_bytes(b"no gzip")
-    with pytest.raises(SegmentsError, match=r"t\.jsonl\.gz"):
+    with pytest.raises(DataError, match=r"t\.jsonl\.gz"):
         read_traces(tmp_path / "t.jsonl.gz")

@@ -33,7 +33,7 @@ from tessy.boundary.training.segments import Segment, is_style, spans_of, split
 from tessy.boundary.training.train import train
 from tessy.boundary.training.walk import counted, labellings
 from tessy.boundary.transformers import TorchNetwork
-from tessy.errors import ConfigError, SegmentsError
+from tessy.errors import ConfigError, DataError
 from tessy.method.judgement import Passage
 from tessy.method.trajectory import Role
 from tessy.method.words import units
@@ -305,7 +305,7 @@ def test_the_rarer_kind_is_weighted_up(balance, ratio):
     ],
 )
 def test_segments_that_teach_nothing(tmp_path, made, said):
-    with pytest.raises(SegmentsError, match=said):
+    with pytest.raises(DataError, match=said):
         train(made, tmp_path / "out", TrainSettings(**TINY))
     assert not (tmp_path / "out").exists()
 

@@ -26,7 +26,7 @@ from e2e.conftest import lines, two_servers, write_questions
 from tessy.boundary.protocol import Predictor
 from tessy.boundary.registry import load
 from tessy.boundary.settings import ClassifierSettings
-from tessy.errors import AddressError, ConfigError
+from tessy.errors import ConfigError
 from tessy.method.judgement import Passage
 from tessy.method.trajectory import Role
 from tessy.testing import build_tokenizer
@@ -204,7 +204,7 @@ def test_options_that_are_none(digits, options):
     if options == "?":
         assert load(f"transformers:{digits}?").name == f"transformers:{digits}"
         return
-    with pytest.raises(AddressError, match="is no option") as error:
+    with pytest.raises(ConfigError, match="is no option") as error:
         load(f"transformers:{digits}{options}")
     assert error.value.hint == "?shift=1"
 

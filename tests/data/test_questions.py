@@ -5,7 +5,7 @@ import pyarrow.parquet
 import pytest
 
 from tessy.data.questions import read
-from tessy.errors import QuestionsError
+from tessy.errors import DataError
 
 
 def write(path, *lines):
@@ -57,7 +57,7 @@ BAD = [
 @pytest.mark.parametrize(("line", "reason"), BAD)
 def test_a_bad_line_is_named_with_file_number_and_reason(tmp_path, line, reason):
     path = write(tmp_path / "q.jsonl", '{"prompt": "fine", "id": "same"}', line)
-    with pytest.raises(QuestionsError) as error:
+    with pytest.raises(DataError) as error:
         read(path)
     assert f"{path}:2: " in str(error.value)
     assert reason in str(error.value)
@@ -66,7 +66,7 @@ def test_a_bad_line_is_named_with_file_number_and_reason(tmp_path, line, reason)
 
 def test_all_bad_lines_are_named_at_once_and_can_be_skipped(tmp_path):
     path = write(tmp_path / "q.jsonl", '{"prompt": "fine", "id": "same"}', *(b for b, _ in BAD))
-    with pytest.raises(QuestionsError, match=f"{len(BAD)} bad lines; nothing was started"):
+    with pytest.raises(DataError, match=f"{len(BAD)} bad lines; nothing was started"):
         read(path)
     found = read(path, skip_bad=True)
     assert len(found.good) == 1
@@ -87,7 +87,7 @@ def test_parquet(tmp_path):
     rows = [{"question": "a", "n": 1}, {"question": None, "n": 2}, {"question": "c", "n": 3}]
     path = tmp_path / "q.parquet"
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
-    with pytest.raises(QuestionsError, match="row 2: none of"):
+    with pytest.raises(DataError, match="row 2: none of"):
         read(path)
     found = read(path, skip_bad=True)
     assert [(q.id, q.extra) for q in found.good] == [("000000", {"n": 1}), ("000002", {"n": 3})]
@@ -107,7 +107,7 @@ def test_files_that_cannot_be_read(tmp_path, name, content, message):
     path = tmp_path / name
     if content is not None:
         path.write_text(content)
-    with pytest.raises(QuestionsError, match=message):
+    with pytest.raises(DataError, match=message):
         read(path)
 
 

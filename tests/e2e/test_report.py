@@ -133,7 +133,7 @@ async def test_a_run_in_which_nothing_ended(tmp_path):
         (["{a}", "--out", "{a}"], 2, "is a folder"),
         (["{a}", "--json", "x.json", "--markdown", "x.json"], 2, "two files have the same name"),
         (["{a}", "--student-tokenizer", "./nothing"], 2, "./nothing: no such folder"),
-        (["{a}", "--student", "gpt"], 2, "'gpt' is no model"),
+        (["{a}", "--student", "gpt"], 2, "'gpt' is not a model"),
         (["{a}", "--student-weights", "./nothing"], 2, "nothing: no such folder"),
         (["{a}", "--student-weights", ".", "--student", "http://x"], 2, "are both given"),
         (["{a}", "--traces", "-1"], 2, "--traces"),

@@ -79,4 +79,4 @@ async def test_servers_that_are_not_alike_are_refused_before_any_work(tmp_path, 
         mixed = with_teachers(options, servers["teacher"].url, "gguf:x.gguf")
         done = await tessy("synth", questions, "--out", tmp_path / "run", *mixed)
     assert done.code == 2
-    assert "only servers can be several" in done.err
+    assert "only servers can have replicas" in done.err

@@ -123,12 +123,12 @@ async def test_a_key_that_is_not_taken_any_more_stops_the_run_and_fails_no_sampl
         command = ["synth", questions, "--out", tmp_path / "run", *options, "--config", settings]
         process = await start(*command, TESSY_TEST_KEY="old")
         await until(lambda: servers["teacher"].stats.requests > 12)
-        servers["teacher"]._api_key = "new"
+        servers["teacher"].api_key = "new"
         _, err = await process.communicate()
         assert process.returncode == 3, err.decode()
         assert "401" in err.decode()
         assert lines(tmp_path / "run" / "failures.jsonl") == []
-        servers["student"]._api_key = "new"
+        servers["student"].api_key = "new"
         done = await tessy(*command, TESSY_TEST_KEY="new")
     assert done.code == 0, done.err
     assert len(lines(tmp_path / "run" / "dataset.jsonl")) == 4

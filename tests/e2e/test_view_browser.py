@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 from browser import fresh_page
+from tessy.display import visible
 from tessy.method.trajectory import Failure, Outcome, Role
-from tessy.printable import visible
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Journal
 from viewing import viewing

@@ -22,8 +22,8 @@ from engine_checks import asked, check_events, check_modes, check_streams, greed
 from scoring_server import logprobs
 from tessy.config import ModelSettings
 from tessy.models.client import Client
+from tessy.models.logprobs import LogprobsField, logprobs_field, prompt_logprobs
 from tessy.models.probe import probe
-from tessy.models.score import Way, prompt_logprobs, way_of
 from tessy.models.tokenizers import LocalTokenizer, Piece
 from tiny_models import write_models
 
@@ -125,8 +125,8 @@ async def test_a_stream_that_is_left_generates_no_more(urls, models):
     assert after - before < 1500, "half of what was asked for"
 
 
-@pytest.mark.parametrize("way", Way)
-async def test_it_says_how_probable_a_prompt_is_as_transformers_does(urls, models, way):
+@pytest.mark.parametrize("field", LogprobsField)
+async def test_it_says_how_probable_a_prompt_is_as_transformers_does(urls, models, field):
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -135,8 +135,8 @@ async def test_it_says_how_probable_a_prompt_is_as_transformers_does(urls, model
     settings = ModelSettings(model="http://x/v1", retries=2)
     async with Client(urls["student"], "", settings) as client:
         await probe(client)
-        assert await way_of(client) is Way.PROMPT_LOGPROBS
-        found = await prompt_logprobs(client, ids, way)
+        assert await logprobs_field(client) is LogprobsField.PROMPT_LOGPROBS
+        found = await prompt_logprobs(client, ids, field)
     model = AutoModelForCausalLM.from_pretrained(models["student"], dtype=torch.float32).eval()
     expected = logprobs(model, ids)
     assert found[0] is expected[0] is None

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from export_samples import many_records, record, write_records
 from tessy.data.rows import rows
-from tessy.errors import ConfigError, ExportError, QuestionsError, RunLocked
+from tessy.errors import ConfigError, DataError, RunLocked
 from tessy.exporting.job import export, split_of
 from tessy.exporting.samples import ExportSample, Reason, check
 from tessy.exporting.settings import validated
@@ -32,7 +32,7 @@ def ids(folder):
         for path in sorted(folder.glob(pattern)):
             name = path.name.split("-")[0].removesuffix(".jsonl")
             if name != "dropped":
-                found[name] = [row["id"] for _, row in rows(path, ExportError, what="rows")]
+                found[name] = [row["id"] for _, row in rows(path, what="rows")]
     return found
 
 
@@ -71,7 +71,7 @@ def test_kept_and_dropped_are_the_input(records, to, chosen, tested):
         out = folder / "out"
         try:
             counts = run(source, out, to, **chosen)
-        except ExportError:
+        except DataError:
             assert not out.exists()
             return  # no sample is kept, which has tests of its own
         kept, dropped = ids(out), lines(out / "dropped.jsonl")
@@ -230,9 +230,9 @@ def test_a_failed_export_leaves_nothing_and_the_earlier_one(tmp_path, source):
     with source.open("a") as file:
         file.write('{"id": "q3"}\n')
     for to in ("trl", "alpaca", "hf"):
-        with pytest.raises(ExportError, match=r"dataset.jsonl:4: messages is missing"):
+        with pytest.raises(DataError, match=r"dataset.jsonl:4: messages is missing"):
             run(source, out, to, force=True)
-        with pytest.raises(ExportError):
+        with pytest.raises(DataError):
             run(source, tmp_path / "other", to)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert not (tmp_path / "other").exists()
@@ -312,14 +312,14 @@ def test_a_source_that_is_none_is_named(tmp_path):
         (tmp_path / "nothing.jsonl", "no such file"),
         (write_records(tmp_path / "a.txt", []), ".txt is not known"),
     ):
-        with pytest.raises(ExportError, match=said):
+        with pytest.raises(DataError, match=said):
             run(given_, tmp_path / "out")
 
 
 def test_nothing_to_export_is_said(tmp_path, source):
-    with pytest.raises(ExportError, match="there is no sample to export"):
+    with pytest.raises(DataError, match="there is no sample to export"):
         run(write_records(tmp_path / "empty.jsonl", []), tmp_path / "out")
-    with pytest.raises(ExportError, match=r"no sample is kept\n  3 read = 0 kept \+ 3 dropped"):
+    with pytest.raises(DataError, match=r"no sample is kept\n  3 read = 0 kept \+ 3 dropped"):
         run(source, tmp_path / "out", min_teacher_share=1.0)
     assert not (tmp_path / "out").exists()
 
@@ -327,7 +327,7 @@ def test_nothing_to_export_is_said(tmp_path, source):
 def test_bad_test_questions_stop_it_before_anything_is_written(tmp_path, source):
     questions = tmp_path / "test.jsonl"
     questions.write_text('{"question": "What?"}\n{"promt": "What?"}\n')
-    with pytest.raises(QuestionsError, match=r"test.jsonl:2: none of prompt, question"):
+    with pytest.raises(DataError, match=r"test.jsonl:2: none of prompt, question"):
         run(source, tmp_path / "out", decontaminate=(str(questions),))
     assert hidden(tmp_path) == []
 

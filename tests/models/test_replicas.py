@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessy.config import ModelSettings, Sampling
-from tessy.errors import AddressError, ModelError, Unreachable
+from tessy.errors import ConfigError, ModelError, Unreachable
 from tessy.models import replicas as replicas_module
 from tessy.models.address import parse_all
 from tessy.models.client import Client
@@ -152,7 +152,7 @@ async def opened(stack: AsyncExitStack, count: int, retries: int = 2):
     ],
 )
 def test_names_of_several_servers_that_mean_nothing(name, complaint):
-    with pytest.raises(AddressError, match=complaint):
+    with pytest.raises(ConfigError, match=complaint):
         parse_all(name)
 
 

@@ -13,7 +13,7 @@ from studies.lab.families import FAMILIES
 from studies.lab.questions import Split, questions, split_of
 from tessy.boundary.training.segments import read_segments
 from tessy.data.questions import read
-from tessy.errors import WeightsError
+from tessy.errors import LocalModelError
 
 pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")
 
@@ -77,7 +77,7 @@ def test_a_file_in_no_folder_is_refused(tmp_path, capsys):
     ("error", "code", "message"),
     [
         (KeyboardInterrupt(), 130, "stopped\n"),
-        (WeightsError("it failed", hint="fix it"), 1, "error: it failed\nhint: fix it\n"),
+        (LocalModelError("it failed", hint="fix it"), 1, "error: it failed\nhint: fix it\n"),
     ],
 )
 def test_a_command_that_is_stopped_or_fails_ends_in_a_word(capsys, error, code, message):

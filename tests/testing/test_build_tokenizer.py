@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from tessy.testing import build_tokenizer
-from tessy.testing.codec import TokenizerCodec
-from tessy.testing.generation import _whole
+from tessy.testing.tokens import IdTokenizer, whole_characters
 
 FLAVOURS = ("qwen3", "gpt-oss", "deepseek-r1", "plain")
 CONTROL = [
@@ -37,7 +36,7 @@ def folders(tmp_path_factory):
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_round_trip(folders, flavour):
     tokenizer = Tokenizer.from_file(str(folders[flavour] / "tokenizer.json"))
-    codec = TokenizerCodec(folders[flavour])
+    codec = IdTokenizer(folders[flavour])
 
     @given(texts)
     def check(text):
@@ -111,7 +110,7 @@ def test_chat_templates_render_in_their_family(folders):
 @given(st.text(min_size=1))
 def test_whole_finds_the_incomplete_character(text):
     data = text.encode()
-    assert _whole(data) == len(data)
+    assert whole_characters(data) == len(data)
     last = len(text[-1].encode())
     for missing in range(1, last):
-        assert _whole(data[:-missing]) == len(data) - last
+        assert whole_characters(data[:-missing]) == len(data) - last

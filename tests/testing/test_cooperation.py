@@ -9,8 +9,8 @@ import pytest
 from tessy.method.trajectory import Outcome, Part, Role, Trajectory
 from tessy.method.turns import Chunk, Finish, passage, settle
 from tessy.testing import CooperativeScript
-from tessy.testing.codec import PieceCodec
 from tessy.testing.predictors import agreeable, contrary, digits, writer_of
+from tessy.testing.tokens import PieceTokenizer
 
 OPENED = {
     Role.STUDENT: "<|im_start|>user\nWhat is 6*7?<|im_end|>\n<|im_start|>assistant\n<think>\n",
@@ -24,7 +24,7 @@ CLOSES = {Role.STUDENT: "\n</think>", Role.TEACHER: "<|end|>"}
 
 def think(scripts, predictor, tokens):
     """The thinking, made with chunks of so many tokens."""
-    codec, trajectory = PieceCodec(), Trajectory()
+    codec, trajectory = PieceTokenizer(), Trajectory()
     while trajectory.part is Part.THINKING:
         role = trajectory.role
         prompt = OPENED[role] + trajectory.thinking + trajectory.pending

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tessy.method.judgement import Passage
 from tessy.method.trajectory import Role
 from tessy.testing import CooperativeScript, EchoScript, LoopScript, SilentScript
-from tessy.testing.plans import STYLE, UNICODE_STYLE
 from tessy.testing.predictors import agreeable, contrary, digits, writer_of
 from tessy.testing.prompts import question_key
+from tessy.testing.scripts import STYLE, UNICODE_STYLE
 
 QUESTION = "Question: what is 6 * 7?\nGive a number."
 QWEN = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"

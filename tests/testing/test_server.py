@@ -22,7 +22,7 @@ from tessy.testing import (
     SilentScript,
     build_tokenizer,
 )
-from tessy.testing.codec import TokenizerCodec
+from tessy.testing.tokens import IdTokenizer
 
 QWEN = "<|im_start|>user\nWhat is 6*7?<|im_end|>\n<|im_start|>assistant\n<think>\n"
 HARMONY = "<|start|>user<|message|>6*7?<|end|><|start|>assistant<|channel|>analysis<|message|>"
@@ -91,7 +91,7 @@ async def test_plain_text_without_tokenizer(session):
 
 async def test_ids_in_and_out(session, folders):
     script = CooperativeScript("student", thinking_words=20, unicode=True)
-    codec = TokenizerCodec(folders["qwen3"])
+    codec = IdTokenizer(folders["qwen3"])
     async with ScriptedServer(script, tokenizer=folders["qwen3"]) as server:
         prompt = codec.encode(QWEN, begin=False)
         choice, usage = await complete(session, server, prompt, return_token_ids=True)
@@ -109,7 +109,7 @@ async def test_ids_in_and_out(session, folders):
 
 async def test_special_tokens_are_ids_without_text(session, folders):
     script = CooperativeScript("teacher", thinking_words=10)
-    codec = TokenizerCodec(folders["gpt-oss"])
+    codec = IdTokenizer(folders["gpt-oss"])
     async with ScriptedServer(script, tokenizer=folders["gpt-oss"]) as server:
         choice, _ = await complete(session, server, HARMONY, return_token_ids=True)
         assert "<|" not in choice["text"]
@@ -159,7 +159,7 @@ async def test_stream_and_plain_agree(session, folders, flavour):
 
 
 async def test_text_cut_in_mid_character(session, folders):
-    codec = TokenizerCodec(folders["qwen3"])
+    codec = IdTokenizer(folders["qwen3"])
     text = "因此我们 👩‍👩‍👧 e\u0301"
     async with ScriptedServer(EchoScript(text), tokenizer=folders["qwen3"]) as server:
         broken = 0
@@ -179,7 +179,7 @@ async def test_text_cut_in_mid_character(session, folders):
 
 async def test_prompts_of_ids_cut_anywhere_go_on_exactly(session, folders):
     script = CooperativeScript("student", thinking_words=25, answer_words=3, unicode=True)
-    codec = TokenizerCodec(folders["qwen3"])
+    codec = IdTokenizer(folders["qwen3"])
     async with ScriptedServer(script, tokenizer=folders["qwen3"]) as server:
         prompt = codec.encode(QWEN, begin=False)
         whole, _ = await complete(session, server, prompt, return_token_ids=True)
@@ -209,7 +209,7 @@ async def test_stop_texts(session, folders):
 
 async def test_stop_token_ids(session, folders):
     script = CooperativeScript("teacher", thinking_words=10)
-    codec = TokenizerCodec(folders["gpt-oss"])
+    codec = IdTokenizer(folders["gpt-oss"])
     (end,) = codec.encode("<|end|>", begin=False)
     async with ScriptedServer(script, tokenizer=folders["gpt-oss"]) as server:
         choice, _ = await complete(
@@ -302,7 +302,7 @@ async def test_api_key(session):
 
 
 async def test_other_endpoints(session, folders):
-    codec = TokenizerCodec(folders["qwen3"])
+    codec = IdTokenizer(folders["qwen3"])
     async with ScriptedServer(EchoScript("x"), tokenizer=folders["qwen3"]) as server:
         async with session.get(server.url + "/models") as response:
             (entry,) = (await response.json())["data"]
@@ -324,7 +324,7 @@ async def test_other_endpoints(session, folders):
 
 
 async def test_cached_tokens(session, folders):
-    codec = TokenizerCodec(folders["qwen3"])
+    codec = IdTokenizer(folders["qwen3"])
     async with ScriptedServer(LoopScript("ab c7 "), tokenizer=folders["qwen3"]) as server:
         prompt = codec.encode("a long question, " * 20, begin=False)
         first, usage = await complete(session, server, prompt, max_tokens=40, return_token_ids=True)
@@ -393,7 +393,7 @@ async def test_latency_and_places(session):
 
 
 async def test_many_at_once(session, folders):
-    codec = TokenizerCodec(folders["qwen3"])
+    codec = IdTokenizer(folders["qwen3"])
     script = CooperativeScript("student", thinking_words=40)
 
     async def one(number):

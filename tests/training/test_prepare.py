@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from tessy.errors import ConfigError, DatasetError
+from tessy.errors import ConfigError, DataError
 from tessy.testing import build_tokenizer
 from tessy.training.data import Source, digest_of
 from tessy.training.masks import IGNORED, parse_loss
@@ -130,7 +130,7 @@ def test_kept_and_dropped_are_all_rows(tokenizer, tmp_path_factory, numbers, lon
     rows = [sample(number) for number in numbers]
     try:
         counts, made = prepared(tokenizer, folder, rows, loss=loss, longest=longest, over=over)
-    except DatasetError as error:
+    except DataError as error:
         assert "none of" in str(error)  # noqa: PT017
         return
     assert counts.kept + counts.too_long + counts.nothing_trained == counts.rows == len(rows)
@@ -216,7 +216,7 @@ def test_a_bad_row_is_named_with_its_line(tokenizer, tmp_path, row, reason):
         more = {"template": template}
     else:
         more = {}
-    with pytest.raises(DatasetError, match=reason) as caught:
+    with pytest.raises(DataError, match=reason) as caught:
         prepared(tokenizer, tmp_path, [sample(0), row, sample(2)] if not more else [row], **more)
     assert f"d.jsonl:{1 if more else 2}: " in str(caught.value)
     assert caught.value.hint
@@ -224,13 +224,13 @@ def test_a_bad_row_is_named_with_its_line(tokenizer, tmp_path, row, reason):
 
 
 def test_many_bad_rows_are_counted(tokenizer, tmp_path):
-    with pytest.raises(DatasetError, match=r"30 bad rows of 31(.|\n)*and 20 more"):
+    with pytest.raises(DataError, match=r"30 bad rows of 31(.|\n)*and 20 more"):
         prepared(tokenizer, tmp_path, [sample(0), *[{"id": "x"}] * 30])
 
 
 def test_a_mask_by_author_needs_spans(tokenizer, tmp_path):
     rows = [sample(0, spans=False)]
-    with pytest.raises(DatasetError, match="no `spans`") as caught:
+    with pytest.raises(DataError, match="no `spans`") as caught:
         prepared(tokenizer, tmp_path, rows, loss="style")
     assert "--loss response" in caught.value.hint
     assert prepared(tokenizer, tmp_path, rows, loss="thinking")[0].kept == 1
@@ -249,7 +249,7 @@ def test_a_source_that_is_none_is_named(tokenizer, tmp_path, name, reason):
     (tmp_path / "empty.jsonl").write_text("")
     (tmp_path / "text.txt").write_text("hello")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(DatasetError, match=reason):
+    with pytest.raises(DataError, match=reason):
         prepared(tokenizer, tmp_path, tmp_path / name)
 
 
@@ -258,20 +258,20 @@ def test_a_source_that_is_none_is_named(tokenizer, tmp_path, name, reason):
 
 def test_a_template_that_drops_the_thinking_is_found_out(tokenizer, tmp_path):
     dropping = (TEMPLATES / "deepseek-r1-distill.jinja").read_text("utf-8")
-    with pytest.raises(DatasetError, match="does not keep the response") as caught:
+    with pytest.raises(DataError, match="does not keep the response") as caught:
         prepared(tokenizer, tmp_path, [sample(1)], template=dropping)
     assert "--chat-template" in caught.value.hint
 
 
 def test_a_prompt_that_the_sample_does_not_go_on_from_is_found_out(tokenizer, tmp_path):
     """Qwen3, told not to think, is asked with an empty thinking; the sample has a full one."""
-    with pytest.raises(DatasetError, match="the model is asked with …"):
+    with pytest.raises(DataError, match="the model is asked with …"):
         prepared(tokenizer, tmp_path, [sample(1)], arguments={"enable_thinking": False})
 
 
 def test_a_template_may_refuse(tokenizer, tmp_path):
     template = "{{ raise_exception('no such thing') }}"
-    with pytest.raises(DatasetError, match="refuses it: no such thing"):
+    with pytest.raises(DataError, match="refuses it: no such thing"):
         prepared(tokenizer, tmp_path, [sample(1)], template=template)
 
 

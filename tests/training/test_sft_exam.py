@@ -9,13 +9,12 @@ import pytest
 
 from tessy.config import Sampling
 from tessy.errors import (
-    AddressError,
     ConfigError,
-    EvaluationError,
+    DataError,
     InputError,
     MissingExtra,
-    QuestionsError,
     RunMismatch,
+    TrainingError,
 )
 from tessy.evaluation.settings import SAMPLING, load
 from tessy.training import exam
@@ -138,9 +137,9 @@ def test_the_arguments_of_the_template_are_those_of_the_training(made):
 
 
 BAD = [
-    ({"questions": "nowhere.jsonl"}, QuestionsError, "nowhere.jsonl"),
-    ({"verify": "nothing"}, AddressError, "'nothing' is no verifier"),
-    ({"verify": "choice:letter"}, QuestionsError, "2 of 2 questions can't be verified by choice"),
+    ({"questions": "nowhere.jsonl"}, DataError, "nowhere.jsonl"),
+    ({"verify": "nothing"}, ConfigError, "'nothing' is no verifier"),
+    ({"verify": "choice:letter"}, DataError, "2 of 2 questions can't be verified by choice"),
     ({"group": "kind"}, InputError, "2 questions have no column 'kind'"),
     ({"config": "nothing.toml"}, ConfigError, "nothing.toml: no such configuration file"),
 ]
@@ -194,7 +193,7 @@ def test_a_failed_evaluation_is_named_and_gone_on_with(made, tmp_path):
     stranger = out / "eval" / "epoch-1" / "stranger.txt"
     stranger.parent.mkdir(parents=True)
     stranger.touch()
-    with pytest.raises(EvaluationError, match=r"of epoch 1 failed .*holds stranger\.txt") as caught:
+    with pytest.raises(TrainingError, match=r"of epoch 1 failed .*holds stranger\.txt") as caught:
         train(made / "d.jsonl", evaluated(made), out, say=said.append)
     assert str(out / "eval" / "epoch-1.log") in str(caught.value)
     assert "the same command" in caught.value.hint

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from tessy.errors import ConfigError, DatasetError, RunLocked, RunMismatch, TrainingError
+from tessy.errors import ConfigError, DataError, RunLocked, RunMismatch, TrainingError
 from tessy.training import fit
 from tessy.training.epochs import keep
 from tessy.training.folder import SFTFolder
@@ -299,7 +299,7 @@ def test_a_folder_in_which_another_process_works_is_refused(model, data, tmp_pat
 
 
 def test_a_start_that_failed_leaves_the_folder_free_for_another(model, data, tmp_path):
-    with pytest.raises(DatasetError, match="none of 20 samples is left"):
+    with pytest.raises(DataError, match="none of 20 samples is left"):
         train(data, settings(model, max_length=10), tmp_path / "out")
     assert train(data, settings(model, epochs=1), tmp_path / "out").counts.kept == 20
 

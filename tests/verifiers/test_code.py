@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from programs_of_others import contest, fenced, humaneval, mutant, spoiled
 from sandboxed import keeping
 
-from tessy.errors import QuestionsError
+from tessy.errors import DataError
 from tessy.verifiers.code import CodeVerifier, complaint, judged, same_output, suite
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.programs import completed, is_program, program
@@ -161,7 +161,7 @@ async def test_no_program_is_no_answer(verifier):
     ],
 )
 def test_tests_of_no_known_shape_are_named(row, said):
-    with pytest.raises(QuestionsError) as caught:
+    with pytest.raises(DataError) as caught:
         suite(row)
     assert said in str(caught.value)
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from tessy.errors import QuestionsError
+from tessy.errors import DataError
 from tessy.verifiers import math
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.protocol import VerdictOutcome
@@ -94,9 +94,9 @@ async def test_an_answer_that_is_code_is_harmless(isolated, tmp_path):
         verdict = await verifier.verify(row, attack)
         assert verdict.outcome in (WRONG, ERROR)
         assert not target.exists()
-        with pytest.raises(QuestionsError, match="'countdwn' is no family"):
+        with pytest.raises(DataError, match="'countdwn' is no family"):
             verifier.check({**row, "dataset": "countdwn"})
-        with pytest.raises(QuestionsError, match="no column 'metadata'"):
+        with pytest.raises(DataError, match="no column 'metadata'"):
             verifier.check({"dataset": "countdown"})
-        with pytest.raises(QuestionsError, match="must hold an object"):
+        with pytest.raises(DataError, match="must hold an object"):
             verifier.check({**row, "metadata": "[1"})

@@ -14,7 +14,7 @@ import pytest
 from sandboxed import one
 
 from tessy.errors import ConfigError, SandboxError
-from tessy.loop import run_loop
+from tessy.event_loop import run_loop
 from tessy.verifiers import isolation
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.sandbox import End, Sandbox

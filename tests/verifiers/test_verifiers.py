@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessy.errors import AddressError, ConfigError, MissingExtra, QuestionsError, TessyError
+from tessy.errors import ConfigError, DataError, MissingExtra, TessyError
 from tessy.verifiers import workers
 from tessy.verifiers.protocol import Verdict, VerdictOutcome, Verifier
 from tessy.verifiers.registry import load, names
@@ -131,7 +131,7 @@ async def test_no_answer_breaks_a_verifier(spec, answer):
     ],
 )
 def test_a_question_that_can_not_be_verified_is_named_before_any_work(spec, row, said):
-    with pytest.raises(QuestionsError) as caught:
+    with pytest.raises(DataError) as caught:
         load(spec).check(row)
     assert said in str(caught.value)
 
@@ -148,17 +148,17 @@ async def test_each_question_names_its_own():
 @pytest.mark.parametrize(
     ("spec", "error", "said", "hint"),
     [
-        ("numbr", AddressError, "'numbr' is no verifier", "did you mean number?"),
-        ("reasoning_gym", AddressError, "no verifier", "did you mean reasoning-gym?"),
-        ("", AddressError, "no verifier", "exact, number"),
+        ("numbr", ConfigError, "'numbr' is no verifier", "did you mean number?"),
+        ("reasoning_gym", ConfigError, "no verifier", "did you mean reasoning-gym?"),
+        ("", ConfigError, "no verifier", "exact, number"),
         ("number?tolerence=1", ConfigError, "no option of number", "?tolerance=…"),
         ("number?tolerance=much", ConfigError, "tolerance=much", "from 0 to 1"),
         ("number?tolerance=2", ConfigError, "tolerance=2", "from 0 to 1"),
         ("exact?case=upper", ConfigError, "case=upper", "case=ignore"),
         ("choice?x=1", ConfigError, "no option of choice", "none"),
-        ("python:nowhere", AddressError, "python:nowhere", "python:package.module:factory"),
-        ("python:nowhere:make", AddressError, "No module named 'nowhere'", None),
-        ("python:os:getcwd", AddressError, "made a str, which is no verifier", "aclose"),
+        ("python:nowhere", ConfigError, "python:nowhere", "python:package.module:factory"),
+        ("python:nowhere:make", ConfigError, "No module named 'nowhere'", None),
+        ("python:os:getcwd", ConfigError, "made a str, which is no verifier", "aclose"),
     ],
 )
 def test_a_name_that_means_nothing(spec, error, said, hint):

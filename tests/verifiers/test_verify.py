@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessy.data.record import content, spans
-from tessy.errors import QuestionsError
+from tessy.errors import DataError
 from tessy.method.trajectory import Outcome, Part, Role, Trajectory, Turn
 from tessy.verifiers.protocol import Verdict, VerdictOutcome
 from tessy.verifiers.registry import load
@@ -83,27 +83,27 @@ def test_a_runs_folder_or_a_file(tmp_path):
 )
 def test_a_row_that_is_no_response_is_named(tmp_path, row, said):
     path = written(tmp_path / "r.jsonl", [record(0, "2"), row])
-    with pytest.raises(QuestionsError, match=said):
+    with pytest.raises(DataError, match=said):
         list(read_responses(path))
 
 
 def test_folders_and_files_that_are_not_there(tmp_path):
-    with pytest.raises(QuestionsError, match="without dataset"):
+    with pytest.raises(DataError, match="without dataset"):
         list(read_responses(tmp_path))
-    with pytest.raises(QuestionsError, match="no such file"):
+    with pytest.raises(DataError, match="no such file"):
         list(read_responses(tmp_path / "nothing.jsonl"))
 
 
 def test_all_is_checked_before_any_work(tmp_path):
     rows = [record(n, "2", **({} if n % 3 else {"answer": 2})) for n in range(60)]
     path = written(tmp_path / "r.jsonl", rows)
-    with pytest.raises(QuestionsError) as caught:
+    with pytest.raises(DataError) as caught:
         check_all(read_responses(path), load("number"))
     assert "40 of 60 can't be verified; nothing was started" in str(caught.value)
     assert "r.jsonl:2: verifier number: no column 'answer'" in str(caught.value)
     assert "and 20 more" in str(caught.value)
     empty = written(tmp_path / "e.jsonl", [])
-    with pytest.raises(QuestionsError, match="no response"):
+    with pytest.raises(DataError, match="no response"):
         check_all(read_responses(empty), load("number"))
 
 

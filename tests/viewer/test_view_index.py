@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tessy.display import visible
 from tessy.errors import InputError, ViewError
 from tessy.method.trajectory import Failure
-from tessy.printable import visible
 from tessy.report.viewer.filters import Filter, Status
 from tessy.report.viewer.index import Index, index_path
 from tessy.report.viewer.search import PAGE, Search, terms

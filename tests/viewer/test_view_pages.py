@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tessy.data import record
 from tessy.data.questions import Question
+from tessy.display import visible
 from tessy.method.trajectory import Failure, Trajectory
-from tessy.printable import visible
 from tessy.report.viewer.filters import Filter
 from tessy.report.viewer.index import IndexRow, searchable
 from tessy.report.viewer.pages import render

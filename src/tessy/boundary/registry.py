@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tessy import lab
 from tessy.boundary.protocol import Predictor
-from tessy.errors import AddressError, PredictorError, TessyError
+from tessy.errors import ConfigError, PredictorError, TessyError
 from tessy.method.trajectory import Role
 
 SHIPPED = "english-1"
@@ -45,7 +45,7 @@ def load(name: str) -> Predictor:
         name: Its name; see the module.
 
     Raises:
-        AddressError: There is no such predictor, or it can't be imported.
+        ConfigError: There is no such predictor, or it can't be imported.
         ConfigError: Its files are missing, broken, or don't match each other.
         PredictorError: A factory returned something else, or failed.
         MissingExtra: It needs an optional dependency.
@@ -73,7 +73,7 @@ def load(name: str) -> Predictor:
         return served.load(name)
     if scheme == "python" and rest:
         return _imported(rest)
-    raise AddressError(f"{name!r} is no predictor", hint=_HINT)
+    raise ConfigError(f"{name!r} is no predictor", hint=_HINT)
 
 
 def load_all(names: Mapping[Role, str]) -> dict[Role, Predictor]:
@@ -86,11 +86,11 @@ def _imported(rest: str) -> Predictor:
     """The predictor that a factory of a module returns; `rest` is `MODULE:FACTORY`."""
     module_name, colon, factory_name = rest.rpartition(":")
     if not colon or not module_name or not factory_name:
-        raise AddressError(f"python:{rest}", hint="python:package.module:factory")
+        raise ConfigError(f"python:{rest}", hint="python:package.module:factory")
     try:
         factory = getattr(importlib.import_module(module_name), factory_name)
     except Exception as error:  # it is the user's code: anything may happen
-        raise AddressError(f"python:{rest} can't be imported: {error!r}") from error
+        raise ConfigError(f"python:{rest} can't be imported: {error!r}") from error
     try:
         predictor = factory()
     except TessyError:

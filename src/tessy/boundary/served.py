@@ -25,7 +25,7 @@ from tessy.boundary.classifier import ClassifierPredictor
 from tessy.boundary.settings import ClassifierSettings, read_settings
 from tessy.boundary.transformers import style_label
 from tessy.config import ModelSettings
-from tessy.errors import AddressError, ConfigError, ModelError, PredictorError
+from tessy.errors import ConfigError, ModelError, PredictorError
 from tessy.models.client import Client
 
 _OPTIONS = {"tokenizer", "shift", "api_key_env"}
@@ -111,7 +111,7 @@ def load(url: str) -> ClassifierPredictor:
         url: The address; see the module.
 
     Raises:
-        AddressError: The address lacks something.
+        ConfigError: The address lacks something.
         ConfigError: The folder has no fast tokenizer, or its settings are not valid.
     """
     parts = urlsplit(url)
@@ -119,9 +119,9 @@ def load(url: str) -> ClassifierPredictor:
     unknown = set(options) - _OPTIONS
     if not parts.netloc or unknown or options.get("shift", "0") not in ("0", "1"):
         what = f": {', '.join(sorted(unknown))} is no option" if unknown else ""
-        raise AddressError(f"{url} is no predictor{what}", hint=_HINT)
+        raise ConfigError(f"{url} is no predictor{what}", hint=_HINT)
     if not options.get("tokenizer"):
-        raise AddressError(
+        raise ConfigError(
             f"{url}: which tokenizer has the classifier? The server gets token ids",
             hint=_HINT,
         )

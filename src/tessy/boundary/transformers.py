@@ -14,7 +14,7 @@ from typing import Any
 
 from tessy.boundary.classifier import ClassifierPredictor
 from tessy.boundary.settings import ClassifierSettings, read_settings
-from tessy.errors import AddressError, ConfigError, MissingExtra
+from tessy.errors import ConfigError, MissingExtra
 
 
 class TorchNetwork:
@@ -58,13 +58,13 @@ def load(address: str) -> ClassifierPredictor:
             whether its labels are shifted.
 
     Raises:
-        AddressError: Another option follows the `?`.
+        ConfigError: Another option follows the `?`.
         MissingExtra: torch or transformers is not installed.
         ConfigError: It is no token classifier with two labels and a fast tokenizer.
     """
     place, _, option = address.partition("?")
     if option not in ("", "shift=0", "shift=1"):
-        raise AddressError(f"transformers:{address}: {option!r} is no option", hint="?shift=1")
+        raise ConfigError(f"transformers:{address}: {option!r} is no option", hint="?shift=1")
     try:
         from transformers import AutoModelForTokenClassification, AutoTokenizer
         from transformers.utils import logging

@@ -20,7 +20,7 @@ def doctor(
     from rich.console import Console
 
     from tessy.config import load
-    from tessy.loop import run_loop
+    from tessy.event_loop import run_loop
     from tessy.models.doctor import examine, table
 
     overrides = {

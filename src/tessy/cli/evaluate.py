@@ -69,7 +69,7 @@ def evaluate(
     from tessy.evaluation.evaluate import evaluate as measure
     from tessy.evaluation.measure import UNMEASURED, Standing
     from tessy.evaluation.settings import load
-    from tessy.loop import run_loop
+    from tessy.event_loop import run_loop
     from tessy.runs.progress import Progress, Show
 
     chosen = load(

@@ -23,8 +23,8 @@ from tessy.cli import (
     verify,
     view,
 )
+from tessy.display import visible
 from tessy.errors import InputError, Outage, TessyError
-from tessy.printable import visible
 
 EXIT_FAILED = 1
 EXIT_INPUT = 2

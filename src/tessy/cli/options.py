@@ -9,7 +9,7 @@ import typer
 
 MODEL = (
     "URL (`http://host:port/v1#name`), `lab:student`, `lab:teacher`, `lab:relative`, `gguf:PATH`, "
-    "`pkg:PACKAGE` or `hf:REPO/FILE`."
+    "or `hf:REPO/FILE`."
 )
 
 Student = Annotated[

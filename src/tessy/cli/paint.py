@@ -12,9 +12,9 @@ from rich.text import Text
 
 from tessy.data import record
 from tessy.data.pieces import Piece, pieces
+from tessy.display import visible
 from tessy.errors import InputError
 from tessy.method.trajectory import Role, Trajectory
-from tessy.printable import visible
 from tessy.runs.folder import RunFolder
 from tessy.runs.progress import STYLES
 from tessy.runs.reader import EndedSample, JournalReader

@@ -30,7 +30,7 @@ def annotate(
         str,
         typer.Option(
             help="Who marks the style: a model (`http://host:port/v1#name`, `gguf:PATH`, "
-            "`pkg:PACKAGE`, `hf:REPO/FILE`), or a predictor such as `lexicon`."
+            "`hf:REPO/FILE`), or a predictor such as `lexicon`."
         ),
     ],
     out: Annotated[Path, typer.Option(help="The segment file; an unfinished one goes on.")],

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from tessy.cli.places import check_places
 from tessy.config import load, read_toml
+from tessy.display import Say, visible
 from tessy.errors import ConfigError, MissingExtra
 from tessy.method.trajectory import Role
 from tessy.models import address
 from tessy.models.open import check
 from tessy.models.tokenizers import fetch_tokenizer
-from tessy.printable import Say, visible
 from tessy.report.scoring import OpenScorer, open_server, open_weights
 
 

@@ -6,9 +6,9 @@ import math
 
 from rich.table import Table
 
+from tessy.display import visible
 from tessy.evaluation.estimate import Estimate
 from tessy.evaluation.measure import Evaluation, Scores, Standing
-from tessy.printable import visible
 
 
 def table(evaluation: Evaluation, *, remaining: int = 0) -> Table:

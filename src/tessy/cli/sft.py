@@ -99,7 +99,7 @@ def sft(
     Each epoch is a folder of its own with a whole model. The same command again goes on where it
     was stopped. Needs `pip install 'tessy[train]'`.
     """
-    from tessy.printable import visible
+    from tessy.display import visible
     from tessy.training.settings import load_settings
 
     adapters = {"rank": lora_rank, "alpha": lora_alpha}

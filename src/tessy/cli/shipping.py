@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tessy.display import visible
 from tessy.exporting.job import export as export_samples
 from tessy.exporting.settings import validated
-from tessy.printable import visible
 
 
 def export(

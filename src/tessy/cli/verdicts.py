@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tessy.cli.places import check_places
-from tessy.printable import visible
+from tessy.display import visible
 from tessy.verifiers.limits import VerifierSettings
 from tessy.verifiers.protocol import VerdictOutcome
 from tessy.verifiers.verify import VerifyResult, verify

@@ -21,7 +21,7 @@ def view(
     import signal
     import webbrowser
 
-    from tessy.loop import run_loop
+    from tessy.event_loop import run_loop
     from tessy.report.viewer.server import serving
     from tessy.runs.folder import RunFolder
 

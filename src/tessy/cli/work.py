@@ -30,9 +30,9 @@ from tessy.boundary.training.traces import read_traces
 from tessy.boundary.training.train import train as train_predictor
 from tessy.cli.places import check_places
 from tessy.config import load as load_config
-from tessy.errors import ConfigError, SegmentsError
-from tessy.loop import run_loop
-from tessy.printable import Say, visible
+from tessy.display import Say, visible
+from tessy.errors import ConfigError, DataError
+from tessy.event_loop import run_loop
 
 _EVERY_S = 2.0
 
@@ -119,7 +119,7 @@ def _summarise(tally: annotating.AnnotationCounts, out: Path, say: Say) -> None:
     if tally.rejected:
         say(f"rejected ones: {annotating.rejected_file(out)}")
     if not tally.accepted:
-        raise SegmentsError(
+        raise DataError(
             "not one annotation was accepted", hint="ask a stronger model, or use a predictor"
         )
 

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from tessy.data.rows import rows
-from tessy.errors import QuestionsError
+from tessy.errors import DataError
 
 _TEXT_COLUMNS = ("prompt", "question")
 _CHAT_COLUMNS = ("messages", "dialogs")
@@ -89,14 +89,14 @@ def read(source: str | Path, *, limit: int | None = None, skip_bad: bool = False
         skip_bad: Return bad lines instead of raising.
 
     Raises:
-        QuestionsError: There is no such file, nothing is in it, or lines are bad; each is named,
+        DataError: There is no such file, nothing is in it, or lines are bad; each is named,
             with the reason.
     """
     good: list[Question] = []
     bad: list[BadLine] = []
     digest = hashlib.sha256()
     seen: dict[str, str] = {}
-    for number, (where, row) in enumerate(rows(source, QuestionsError, what="questions")):
+    for number, (where, row) in enumerate(rows(source, what="questions")):
         digest.update(orjson.dumps(row if isinstance(row, dict) else str(row), str, _STABLE))
         if limit is not None and number >= limit:
             continue
@@ -110,9 +110,9 @@ def read(source: str | Path, *, limit: int | None = None, skip_bad: bool = False
         seen[question.id] = where
         good.append(question)
     if bad and not skip_bad:
-        raise QuestionsError(_list(bad), hint="fix them, or record them as failures: --skip-bad")
+        raise DataError(_list(bad), hint="fix them, or record them as failures: --skip-bad")
     if not good and not bad:
-        raise QuestionsError(f"{source}: there is no question in it")
+        raise DataError(f"{source}: there is no question in it")
     return Questions(tuple(good), tuple(bad), digest.hexdigest())
 
 

@@ -10,51 +10,50 @@ from typing import Any
 
 import orjson
 
-from tessy.errors import InputError, MissingExtra
+from tessy.errors import DataError, MissingExtra
 
 _SUFFIXES = {".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".gz", ".csv", ".tsv", ".txt"}
 """Suffixes of files; other names with a dot, such as `owner/model-v3.1`, may be on Hugging Face."""
 
 
-def rows(source: str | Path, error: type[InputError], *, what: str) -> Iterator[tuple[str, Any]]:
+def rows(source: str | Path, *, what: str) -> Iterator[tuple[str, Any]]:
     """Read rows; in place of a line that is not JSON comes a `ValueError` with the reason.
 
     Args:
         source: A `.jsonl` (also `.jsonl.gz`) or `.parquet` file, or a data set on Hugging Face
             (`owner/name`, `owner/name:split`; needs the `hub` extra).
-        error: The exception to raise for a source that can't be read.
         what: What the rows are, in the plural, for messages.
 
     Yields:
         Its place (file and line), and the row.
 
     Raises:
-        InputError: As `error`: there is no such source, or it can't be read.
+        DataError: There is no such source, or it can't be read.
         MissingExtra: `datasets` is needed.
     """
     path = Path(source)
     kinds = f"{what} are a .jsonl or .parquet file, or a Hugging Face data set: owner/name:split"
     if path.is_dir():
-        raise error(f"{path} is a folder", hint="name a .jsonl or .parquet file in it")
+        raise DataError(f"{path} is a folder", hint="name a .jsonl or .parquet file in it")
     if path.exists():
         name = path.name.removesuffix(".gz")
         if name.endswith((".parquet", ".pq")):
-            yield from _parquet(path, error)
+            yield from _parquet(path)
         elif name.endswith((".jsonl", ".ndjson", ".json")):
-            yield from _jsonl(path, error)
+            yield from _jsonl(path)
         else:
-            raise error(f"{path}: {path.suffix or 'no suffix'} is not known", hint=kinds)
+            raise DataError(f"{path}: {path.suffix or 'no suffix'} is not known", hint=kinds)
     elif (
         path.suffix.lower() in _SUFFIXES
         or str(source).count("/") != 1
         or str(source).startswith((".", "/"))
     ):
-        raise error(f"{source}: no such file", hint=kinds)
+        raise DataError(f"{source}: no such file", hint=kinds)
     else:
-        yield from _hub(str(source), error)
+        yield from _hub(str(source))
 
 
-def _jsonl(path: Path, problem: type[InputError]) -> Iterator[tuple[str, Any]]:
+def _jsonl(path: Path) -> Iterator[tuple[str, Any]]:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             for number, line in enumerate(file, 1):
@@ -66,10 +65,10 @@ def _jsonl(path: Path, problem: type[InputError]) -> Iterator[tuple[str, Any]]:
                 except orjson.JSONDecodeError as error:
                     yield where, ValueError(f"not JSON: {error}")
     except (OSError, EOFError, zlib.error) as error:
-        raise problem(f"{path}: {error}") from None
+        raise DataError(f"{path}: {error}") from None
 
 
-def _parquet(path: Path, problem: type[InputError]) -> Iterator[tuple[str, Any]]:
+def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
     import pyarrow
     import pyarrow.parquet
 
@@ -81,10 +80,10 @@ def _parquet(path: Path, problem: type[InputError]) -> Iterator[tuple[str, Any]]
                 number += 1
                 yield f"{path}: row {number}", row
     except (pyarrow.ArrowException, OSError) as error:
-        raise problem(f"{path}: {error}") from None
+        raise DataError(f"{path}: {error}") from None
 
 
-def _hub(name: str, problem: type[InputError]) -> Iterator[tuple[str, Any]]:
+def _hub(name: str) -> Iterator[tuple[str, Any]]:
     repository, _, split = name.partition(":")
     try:
         import datasets
@@ -96,6 +95,6 @@ def _hub(name: str, problem: type[InputError]) -> Iterator[tuple[str, Any]]:
     try:
         found: Iterable[Any] = datasets.load_dataset(repository, split=split or "train")
     except Exception as error:
-        raise problem(f"{name}: no such file, and no data set: {error}") from None
+        raise DataError(f"{name}: no such file, and no data set: {error}") from None
     for number, row in enumerate(found, 1):
         yield f"{name}: row {number}", dict(row)

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from tessy.data.questions import read
+from tessy.display import Say
 from tessy.errors import ConfigError, MissingExtra
 from tessy.exporting.samples import Drop, ExportSample, Reason
 from tessy.exporting.settings import NGRAM, ExportSettings
 from tessy.method.words import plain
-from tessy.printable import Say
 
 SHINGLE = 5
 """Words in a row that near-duplicates are compared by."""
@@ -48,7 +48,7 @@ class Filters:
 
     Raises:
         ConfigError: There is no such tokenizer.
-        QuestionsError: A file of test questions can't be read.
+        DataError: A file of test questions can't be read.
         MissingExtra: `datasketch` is needed.
     """
 

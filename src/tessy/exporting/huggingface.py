@@ -13,7 +13,7 @@ import jinja2
 import tomli_w
 
 from tessy._version import __version__
-from tessy.errors import ConfigError, ExportError, HubError
+from tessy.errors import ConfigError, DataError, HubError
 from tessy.exporting.parquet import Parquet
 from tessy.exporting.portable import portable
 from tessy.exporting.samples import Drop, ExportCounts, ExportSample
@@ -68,7 +68,7 @@ def card(
         counts: What was written.
 
     Raises:
-        ExportError: The settings of a run can't be read.
+        DataError: The settings of a run can't be read.
     """
     template = resources.files("tessy.exporting").joinpath("card.md.jinja").read_text("utf-8")
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
@@ -126,7 +126,7 @@ def _run_settings(source: ExportSource) -> str:
     try:
         settings = tomllib.loads(source.run.settings.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise ExportError(f"{source.run.settings} can't be read: {error}") from None
+        raise DataError(f"{source.run.settings} can't be read: {error}") from None
     return tomli_w.dumps(portable(settings))
 
 

@@ -17,7 +17,8 @@ from typing import Any
 import orjson
 
 from tessy._version import __version__
-from tessy.errors import ExportError
+from tessy.display import Say
+from tessy.errors import DataError
 from tessy.exporting.filters import Filters
 from tessy.exporting.formats import Alpaca, Format, ShareGpt, Trl, WriteRow, write_jsonl
 from tessy.exporting.huggingface import HuggingFace, check_access, upload
@@ -27,7 +28,6 @@ from tessy.exporting.samples import Drop, ExportCounts, ExportSample
 from tessy.exporting.settings import ExportSettings, FormatName
 from tessy.exporting.sources import ExportSource, find_source
 from tessy.exporting.staging import MANIFEST, refuse, staged
-from tessy.printable import Say
 
 DROPPED = "dropped.jsonl"
 """What was dropped: id, reason, detail, a line each."""
@@ -53,8 +53,8 @@ def export(
 
     Raises:
         ConfigError: A setting, or `out`, can't be used.
-        ExportError: There is no such source, a line of it is no record, or nothing is kept.
-        QuestionsError: A file of test questions can't be read.
+        DataError: There is no such source, a line of it is no record, or nothing is kept.
+        DataError: A file of test questions can't be read.
         JournalError: A run's journal can't be read.
         MissingExtra: A filter's library is not installed.
         RunLocked: Another process is exporting to the same folder.
@@ -71,13 +71,13 @@ def export(
     with staged(out, force=force) as folder:
         counts = _write(found, filters, format_, folder, settings, say)
         if not counts.read:
-            raise ExportError(
+            raise DataError(
                 "there is no sample to export",
                 hint="a run has one when its first sample is finished",
             )
         if not counts.kept:
             lines = ["no sample is kept", *counts.lines()]
-            raise ExportError("\n  ".join(lines), hint="filter less")
+            raise DataError("\n  ".join(lines), hint="filter less")
         format_.finish(folder, out.resolve().name, counts)
         manifest = {
             "tessy": __version__,

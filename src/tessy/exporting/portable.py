@@ -7,7 +7,7 @@ from typing import Any
 
 _KIND = re.compile(r"(?P<kind>[a-z]+:)?(?P<place>.+)")
 _OF_FILES = {"gguf:", "onnx:"}
-_OF_IDS = {"hf:", "pkg:", "lab:", "python:"}
+_OF_IDS = {"hf:", "lab:", "python:"}
 _LEADS = ("/", "./", "../", "~")
 _SUFFIXES = (".jsonl", ".json", ".parquet", ".pq", ".gz", ".toml", ".gguf", ".jinja")
 _URL = re.compile(r"https?://", re.I)

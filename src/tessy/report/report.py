@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tessy.display import Say
 from tessy.method.trajectory import Role
-from tessy.printable import Say
 from tessy.report.excerpts import Excerpt, ExcerptPicker
 from tessy.report.figures.accounts import Accounts, AccountsCounter, Totals
 from tessy.report.figures.intervals import Bootstrap

@@ -13,8 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from tessy.display import visible
 from tessy.method.trajectory import Role
-from tessy.printable import visible
 from tessy.runs.counters import Counters, RunResult
 
 STYLES = {Role.STUDENT: "#e69f00", Role.TEACHER: "#56b4e9"}

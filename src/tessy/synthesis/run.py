@@ -22,7 +22,7 @@ from tessy.boundary.registry import load_all
 from tessy.config import Config, load
 from tessy.data import questions, record
 from tessy.errors import ConfigError, InputError
-from tessy.loop import run_loop
+from tessy.event_loop import run_loop
 from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Failure, Role, Trajectory
 from tessy.models.open import check, open_models

@@ -8,7 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 
 from tessy.config import Config
 from tessy.data.questions import Questions
-from tessy.errors import InputError, QuestionsError
+from tessy.errors import DataError, InputError
 from tessy.verifiers.limits import VerifierSettings
 from tessy.verifiers.protocol import Verifier
 from tessy.verifiers.registry import load
@@ -36,7 +36,7 @@ def check_columns(verifier: Verifier, read: Questions) -> None:
     """Make sure that every question has what its verifier needs, before any work.
 
     Raises:
-        QuestionsError: Some have not; the first ones are named.
+        DataError: Some have not; the first ones are named.
     """
     bad = []
     for question in read.good:
@@ -46,7 +46,7 @@ def check_columns(verifier: Verifier, read: Questions) -> None:
             bad.append(f"  {question.id}: {error}")
     if bad:
         shown = "\n".join(bad[:_SHOWN]) + ("\n  …" if len(bad) > _SHOWN else "")
-        raise QuestionsError(
+        raise DataError(
             f"{len(bad)} of {len(read.good)} questions can't be verified by {verifier.name}:\n"
             + shown,
             hint="docs/verifiers.md says which columns each verifier needs",

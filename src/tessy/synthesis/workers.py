@@ -34,7 +34,7 @@ from tessy.boundary.registry import load_all
 from tessy.config import Config
 from tessy.data import questions
 from tessy.errors import Outage, TessyError
-from tessy.loop import run_loop
+from tessy.event_loop import run_loop
 from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Role
 from tessy.models.open import open_models

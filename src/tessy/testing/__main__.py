@@ -46,50 +46,40 @@ def _parser() -> argparse.ArgumentParser:
     faults.add_argument("--fault-seed", type=int, default=0)
     faults.add_argument(
         "--fault-kinds",
-        help="comma-separated: server_error, rate_limit, timeout, disconnect, truncated, empty, "
-        "garbage, refuse; default: all but timeout, empty and refuse",
+        default="server_error,rate_limit,disconnect,truncated,garbage",
+        help="comma-separated; also timeout, empty and refuse (default: %(default)s)",
     )
     return parser
 
 
 async def serve(args: argparse.Namespace) -> None:
-    """Run a server until it is told to stop.
+    """Run a server until it is stopped.
 
     Args:
         args: The command line, parsed.
     """
-    from tessy.testing.faults import ALL_RETRYABLE, Fault, Faults
-    from tessy.testing.scripts import CooperativeScript
-    from tessy.testing.server import ScriptedServer
-    from tessy.testing.stats import Latency
+    from tessy.testing import CooperativeScript, Fault, Faults, Latency, ScriptedServer
 
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    if args.until_stdin_closes:
-        # A daemon thread on the bare descriptor: nothing has to be closed or joined at exit.
-        threading.Thread(target=_wait_for_end_of_input, args=(loop, stop), daemon=True).start()
-    script = CooperativeScript(
-        role=args.role,
-        seed=args.seed,
-        thinking_words=args.thinking_words,
-        answer_words=args.answer_words,
-        style_mean=args.style_mean,
-        capability_mean=args.capability_mean,
-        unicode=args.unicode,
-    )
-    kinds = ALL_RETRYABLE
-    if args.fault_kinds:
-        kinds = tuple(Fault(kind.strip()) for kind in args.fault_kinds.split(","))
     server = ScriptedServer(
-        script,
+        CooperativeScript(
+            role=args.role,
+            seed=args.seed,
+            thinking_words=args.thinking_words,
+            answer_words=args.answer_words,
+            style_mean=args.style_mean,
+            capability_mean=args.capability_mean,
+            unicode=args.unicode,
+        ),
         tokenizer=args.tokenizer,
         served_name=args.served_name,
         context_length=args.context_length,
         latency=Latency(args.first_token_ms / 1000, args.token_ms / 1000),
         max_sequences=args.max_sequences,
-        faults=Faults(args.fault_rate, kinds, args.fault_seed) if args.fault_rate else None,
+        faults=Faults(
+            args.fault_rate,
+            tuple(Fault(kind.strip()) for kind in args.fault_kinds.split(",")),
+            args.fault_seed,
+        ),
         accept_ids=not args.no_ids,
         accept_extensions=not args.strict,
         streams=not args.no_streams,
@@ -98,6 +88,13 @@ async def serve(args: argparse.Namespace) -> None:
         port=args.port,
         api_key=args.api_key,
     )
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if args.until_stdin_closes:
+        # A daemon thread on the bare descriptor: nothing has to be closed or joined at exit.
+        threading.Thread(target=_wait_for_end_of_input, args=(loop, stop), daemon=True).start()
     async with server:
         print(server.url, flush=True)
         await stop.wait()
@@ -119,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0, or 2 if an argument is wrong.
     """
     from tessy.errors import InputError
-    from tessy.loop import run_loop
+    from tessy.event_loop import run_loop
 
     args = _parser().parse_args(argv)
     try:

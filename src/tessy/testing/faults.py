@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -20,8 +19,8 @@ class Fault(StrEnum):
     DISCONNECT = "disconnect"
     """The connection breaks in the middle of the body or the stream."""
     TRUNCATED = "truncated"
-    """The body is cut short, with the Content-Length of what is left: the connection is fine and
-    the JSON is not. A stream ends without `finish_reason`, usage and `[DONE]`."""
+    """The body is cut short, with the Content-Length of what is left: the connection is fine, the
+    JSON is not. A stream ends without `finish_reason`, usage and `[DONE]`."""
     EMPTY = "empty"
     """A valid answer with an empty text, no tokens and `finish_reason` "stop"."""
     GARBAGE = "garbage"
@@ -37,46 +36,51 @@ ALL_RETRYABLE: tuple[Fault, ...] = (
     Fault.TRUNCATED,
     Fault.GARBAGE,
 )
-"""Faults that a retry cures and that show at once."""
+"""Faults that show at once and that a retry cures."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnFault:
+    """A fault of one request.
+
+    Attributes:
+        fault: What goes wrong.
+        place: How far into the body it strikes, 0 to 1.
+        retry_after_s: What `Retry-After` says, in seconds.
+    """
+
+    fault: Fault
+    place: float
+    retry_after_s: float
 
 
 @dataclass(slots=True)
 class Faults:
-    """Draws faults. The n-th draw depends on the seed and n only.
+    """Draws faults. The n-th draw depends only on the seed and n.
 
     Attributes:
         rate: The share of requests that fail, 0 to 1.
         kinds: Which faults, each as likely as the others.
         seed: Of the random numbers.
         retry_after_s: What `Retry-After` says; a fraction of a second is fine for tests.
-        counts: How many of each were drawn.
     """
 
     rate: float
     kinds: tuple[Fault, ...] = ALL_RETRYABLE
     seed: int = 0
     retry_after_s: float = 0.01
-    counts: Counter[Fault] = field(default_factory=Counter)
     _random: random.Random = field(init=False, repr=False)
-    _place: float = field(default=0.0, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.rate <= 1:
             raise ValueError(f"a rate is from 0 to 1, not {self.rate}")
         if self.rate and not self.kinds:
-            raise ValueError("which kinds of faults? `kinds` is empty")
+            raise ValueError("`kinds` of faults is empty")
         self._random = random.Random(f"faults\0{self.seed}")
 
-    def draw(self) -> Fault | None:
-        """Whether the next request fails, and how."""
-        hit, kind, self._place = (self._random.random() for _ in range(3))
+    def draw(self) -> DrawnFault | None:
+        """The fault of the next request, if it fails."""
+        hit, kind, place = (self._random.random() for _ in range(3))
         if hit >= self.rate:
             return None
-        fault = self.kinds[int(kind * len(self.kinds))]
-        self.counts[fault] += 1
-        return fault
-
-    @property
-    def place(self) -> float:
-        """How far into the body the fault drawn last strikes, 0 to 1."""
-        return self._place
+        return DrawnFault(self.kinds[int(kind * len(self.kinds))], place, self.retry_after_s)

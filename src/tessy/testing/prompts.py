@@ -1,4 +1,4 @@
-"""Reading a prompt as a cooperative script sees it: which question, which part, what is written.
+"""Reading a prompt as a cooperative script does: which question, which part, what is written.
 
 The markers are those of Qwen3 and DeepSeek-R1 (`<think>`), gpt-oss (harmony channels) and plain
 headings (`### Question`, `User:`). Not covered: other families, and multimodal prompts.
@@ -20,7 +20,7 @@ _ASSISTANT = re.compile(
     r"|^(?:### )?(?:response|assistant|answer)(?::[ \n]?|\n\n)",
     re.IGNORECASE | re.MULTILINE,
 )
-# From the surest to the least sure: a question may itself begin with "Question:".
+# The surest first: a question may itself begin with "Question:".
 _USER = (
     re.compile(
         r"<\|im_start\|>user\s|<\|start\|>user<\|message\|>"
@@ -45,7 +45,7 @@ class Situation:
         head: The prompt before the response.
         answering: The thinking is over, or there is none.
         written: What is written of the part so far.
-        lead: What has to be written before the part goes on: the rest of a marker.
+        lead: The rest of a marker, to be written before the part continues.
         closes: What ends the thinking.
     """
 
@@ -57,13 +57,13 @@ class Situation:
 
 
 def question_key(head: str) -> str:
-    """What stands for a question, whatever the chat format around it: the default key.
+    """The key of a question, the same in every chat format.
 
     It is the last user message, from the last user header to the next control token, without
-    white space and word joiners (see `models.templates.escape_special_tokens`). If that message
-    holds a tag such as `[[q17]]`, the tag alone is the key: use one where the prompts of the two
-    roles differ in more than the format (a reference answer, say). A prompt without a user
-    header counts whole.
+    white space and word joiners (with which special tokens in text are escaped). If that message
+    has a tag such as `[[q17]]`, the tag alone is the key: use one where the prompts of the two
+    roles differ in more than the format (a reference answer, say). Without a user header, the
+    whole prompt is the message.
 
     Args:
         head: The prompt before the response.
@@ -83,12 +83,12 @@ def question_key(head: str) -> str:
 
 
 def read(prompt: str, thinking_words: int) -> Situation:
-    """Find out where `prompt` ends.
+    """Find out where in a response `prompt` ends.
 
     Args:
         prompt: What the model is to continue.
-        thinking_words: The number of words after which the thinking may close; before that, a
-            new line at the end is a new line and not the beginning of the closing marker.
+        thinking_words: The number of words after which the thinking may close. Before that, a
+            new line at the end is not the beginning of the closing marker.
     """
     harmony, think = prompt.rfind(HARMONY_OPENS), prompt.rfind("<think>")
     if harmony > think:
@@ -96,7 +96,7 @@ def read(prompt: str, thinking_words: int) -> Situation:
         return _inside(prompt[:harmony], rest, HARMONY_CLOSES, "<|end|>", thinking_words)
     if think >= 0:
         rest = prompt[think + len("<think>") :]
-        if not rest:  # the new line of the opening marker is still to come
+        if not rest:  # the new line of the opening marker is missing
             return Situation(prompt[:think], False, "", lead="\n")
         rest = rest.removeprefix("\n")
         return _inside(prompt[:think], rest, THINK_CLOSES, "\n</think>", thinking_words)
@@ -104,7 +104,7 @@ def read(prompt: str, thinking_words: int) -> Situation:
 
 
 def _inside(head: str, rest: str, closes: str, core: str, thinking_words: int) -> Situation:
-    """The thinking was opened; `rest` is all that follows."""
+    """The thinking was opened; `rest` is all that follows it."""
     at = rest.find(core.strip())
     if at >= 0:
         tail, wanted = rest[at + len(core.strip()) :], closes[len(core) :]

@@ -1,4 +1,4 @@
-"""What a scripted server measures of itself, how slow it is, and its prefix cache."""
+"""What a scripted server imitates of an engine: latency and prefix cache; and its counts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from tessy.testing.faults import Fault
 
@@ -32,16 +31,16 @@ class Latency:
 
 @dataclass(slots=True)
 class ServerStats:
-    """Counts since the server was made. Completions only; other endpoints are not counted.
+    """Counts since the server was made, of completions only.
 
     Attributes:
-        requests: Requests that came in, whatever became of them.
+        requests: Requests that came in, failed ones included.
         streamed: Those answered as a stream.
         aborted: Those whose client left before the answer was complete.
         generated_tokens: Tokens generated, those of aborted requests included.
         prompt_tokens: Tokens of the prompts.
         cached_tokens: Those of them that the prefix cache had.
-        in_flight: Requests being answered now, those that wait for a place included.
+        in_flight: Requests being answered now, waiting ones included.
         most_in_flight: The most at once.
         running: Requests being generated now; never more than `max_sequences`.
         most_running: The most at once.
@@ -60,11 +59,6 @@ class ServerStats:
     most_running: int = 0
     faults: Counter[Fault] = field(default_factory=Counter)
 
-    def as_dict(self) -> dict[str, Any]:
-        """All of it, for JSON."""
-        counts = {name: getattr(self, name) for name in self.__slots__ if name != "faults"}
-        return counts | {"faults": {fault.value: n for fault, n in self.faults.items()}}
-
     def arrive(self) -> None:
         """A request came in."""
         self.requests += 1
@@ -72,25 +66,25 @@ class ServerStats:
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
 
     def start(self) -> None:
-        """A request got its place."""
+        """The generation of a request starts."""
         self.running += 1
         self.most_running = max(self.most_running, self.running)
 
 
 class PrefixCache:
-    """Remembers, as hashes of whole blocks, the beginnings of all texts seen; nothing expires."""
+    """The beginnings of all texts seen, as hashes of whole blocks; nothing expires."""
 
     def __init__(self) -> None:
         self._blocks: set[int] = set()
 
     def hit(self, prompt: Sequence[Hashable]) -> tuple[int, int]:
-        """How many tokens of a prompt are known, and remember it.
+        """Look a prompt up, and add it.
 
-        The last token is always computed anew, as in vLLM, so a block that ends with it is not
-        counted.
+        The last token is always computed, as in vLLM, so a block that ends with it is not counted.
 
         Returns:
-            The number of tokens, and the link behind the prompt's last whole block, for `add`.
+            How many tokens were in the cache, and the hash of the prompt's last whole block, for
+            `add`.
         """
         chain = self._chain(prompt)
         usable = (len(prompt) - 1) // BLOCK_TOKENS
@@ -101,7 +95,7 @@ class PrefixCache:
         return known * BLOCK_TOKENS, chain[-1] if chain else 0
 
     def add(self, prompt: Sequence[Hashable], link: int, generated: Sequence[Hashable]) -> None:
-        """Remember what was generated for a prompt.
+        """Add what was generated for a prompt.
 
         Args:
             prompt: Its tokens.
@@ -125,7 +119,7 @@ class Pace:
 
     Args:
         latency: How slow to be.
-        every_token: Wait for each token by itself, as a stream needs it; else in larger steps.
+        every_token: Wait for each token, as a stream needs it; else in larger steps.
     """
 
     def __init__(self, latency: Latency, *, every_token: bool) -> None:
@@ -138,11 +132,11 @@ class Pace:
 
         Args:
             tokens: How many there are now.
-            last: There will be no more: leave nothing to be waited for.
+            last: There will be no more: wait for all of it.
         """
         due_s = self._start_s + self._latency.first_token_s + tokens * self._latency.token_s
         wait_s = due_s - time.perf_counter()
         if wait_s > (0 if last else self._slack_s):
             await asyncio.sleep(wait_s)
         elif tokens % _BREATH_TOKENS == 0:
-            await asyncio.sleep(0)  # let others work, and an abort come through
+            await asyncio.sleep(0)  # lets other requests run, and an abort arrive

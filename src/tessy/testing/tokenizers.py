@@ -1,4 +1,4 @@
-"""Small tokenizers with the control tokens of real families, trained on the spot, offline."""
+"""`build_tokenizer`: small tokenizers with the control tokens of real model families."""
 
 from __future__ import annotations
 
@@ -28,26 +28,37 @@ _LINES = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Family:
-    """Tokens of a family: special ones, added ones that show in text, and its own names."""
+class ControlTokens:
+    """What a model family adds to a vocabulary, and its chat template.
+
+    Attributes:
+        special: Special tokens.
+        end: The token that ends an answer.
+        template: The chat template, in Jinja.
+        shown: Added tokens that show in text.
+        begin: The token before a text, if there is one.
+        pad: The token that fills batches.
+        puts_begin: The tokenizer puts `begin` before each text.
+    """
 
     special: tuple[str, ...]
-    shown: tuple[str, ...]
-    begin: str | None
     end: str
-    pad: str
-    puts_begin: bool
     template: str
+    shown: tuple[str, ...] = ()
+    begin: str | None = None
+    pad: str = "<|endoftext|>"
+    puts_begin: bool = False
 
 
-_FAMILIES: dict[Flavour, _Family] = {
-    "qwen3": _Family(
+_HARMONY = (
+    "<|startoftext|>", "<|endoftext|>", "<|return|>", "<|constrain|>", "<|channel|>", "<|start|>",
+    "<|end|>", "<|message|>", "<|call|>",
+)  # fmt: skip
+_CONTROL: dict[Flavour, ControlTokens] = {
+    "qwen3": ControlTokens(
         special=("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
         shown=("<think>", "</think>"),
-        begin=None,
         end="<|im_end|>",
-        pad="<|endoftext|>",
-        puts_begin=False,
         template=(
             "{% for message in messages %}"
             "{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}"
@@ -57,16 +68,10 @@ _FAMILIES: dict[Flavour, _Family] = {
             "{{ '<think>\\n\\n</think>\\n\\n' }}{% endif %}{% endif %}"
         ),
     ),
-    "gpt-oss": _Family(
-        special=(
-            *("<|startoftext|>", "<|endoftext|>", "<|return|>", "<|constrain|>", "<|channel|>"),
-            *("<|start|>", "<|end|>", "<|message|>", "<|call|>"),
-        ),
-        shown=(),
+    "gpt-oss": ControlTokens(
+        special=_HARMONY,
         begin="<|startoftext|>",
         end="<|return|>",
-        pad="<|endoftext|>",
-        puts_begin=False,
         template=(
             "{{ '<|start|>system<|message|>Date: ' + strftime_now('%Y-%m-%d') }}"
             "{{ '\\nReasoning: ' + (reasoning_effort or 'medium') + '<|end|>' }}"
@@ -78,9 +83,12 @@ _FAMILIES: dict[Flavour, _Family] = {
             "{% if add_generation_prompt %}{{ '<|start|>assistant' }}{% endif %}"
         ),
     ),
-    "deepseek-r1": _Family(
+    "deepseek-r1": ControlTokens(
         special=(
-            *("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>"),
+            "<｜begin▁of▁sentence｜>",
+            "<｜end▁of▁sentence｜>",
+            "<｜User｜>",
+            "<｜Assistant｜>",
         ),
         shown=("<think>", "</think>"),
         begin="<｜begin▁of▁sentence｜>",
@@ -98,13 +106,9 @@ _FAMILIES: dict[Flavour, _Family] = {
             "{% if add_generation_prompt %}{{ '<｜Assistant｜><think>\\n' }}{% endif %}"
         ),
     ),
-    "plain": _Family(
+    "plain": ControlTokens(
         special=("<|endoftext|>",),
-        shown=(),
-        begin=None,
         end="<|endoftext|>",
-        pad="<|endoftext|>",
-        puts_begin=False,
         template=(
             "{% for message in messages %}"
             "{{ {'user': 'User', 'assistant': 'Assistant'}.get(message.role, 'System') }}"
@@ -127,8 +131,8 @@ def build_tokenizer(
     """Train a byte-level BPE and write it as a model's tokenizer folder.
 
     Any text survives encoding and decoding (without the tokenizer's own begin marker, and with
-    special tokens shown). The ids of two seeds have nothing to do with each other, so ids that
-    reach the wrong model show as nonsense at once. The chat templates are short ones of our own.
+    special tokens shown). The ids of two seeds are unrelated, so ids that reach the wrong model
+    show as nonsense at once. The chat templates are short ones, written for tests.
 
     Args:
         folder: Where to write `tokenizer.json`, `tokenizer_config.json` and
@@ -136,8 +140,8 @@ def build_tokenizer(
         vocabulary: How many tokens, at least 300.
         flavour: Whose control tokens and format to have.
         seed: Draws other merges and other ids.
-        words: Words of letters or of digits that are to be one token each, with a blank before
-            them; they come on top of `vocabulary`.
+        words: Words of letters or of digits, each of which becomes one token, with a blank before
+            it; they come on top of `vocabulary`.
 
     Returns:
         The folder.
@@ -145,28 +149,28 @@ def build_tokenizer(
     Raises:
         ValueError: The vocabulary is too small, or there is no such flavour.
     """
-    if flavour not in _FAMILIES:
-        raise ValueError(f"{flavour!r} is no flavour; one of {', '.join(_FAMILIES)}")
+    if flavour not in _CONTROL:
+        raise ValueError(f"{flavour!r} is not a flavour; one of {', '.join(_CONTROL)}")
     if vocabulary < _SMALLEST:
         raise ValueError(f"a vocabulary has at least {_SMALLEST} tokens, not {vocabulary}")
-    family = _FAMILIES[flavour]
-    tokenizer = _train(vocabulary - len(family.special) - len(family.shown), seed, words)
-    _add_control(tokenizer, family)
+    control = _CONTROL[flavour]
+    tokenizer = _train(vocabulary - len(control.special) - len(control.shown), seed, words)
+    _add_control(tokenizer, control)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "add_bos_token": family.puts_begin,
+        "add_bos_token": control.puts_begin,
         "add_prefix_space": False,
-        "bos_token": family.begin,
-        "eos_token": family.end,
-        "pad_token": family.pad,
+        "bos_token": control.begin,
+        "eos_token": control.end,
+        "pad_token": control.pad,
         "clean_up_tokenization_spaces": False,
         "model_max_length": 131072,
     }
     text = json.dumps(config, ensure_ascii=False, indent=2)
     (folder / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
-    (folder / "chat_template.jinja").write_text(family.template, encoding="utf-8")
+    (folder / "chat_template.jinja").write_text(control.template, encoding="utf-8")
     return folder
 
 
@@ -216,14 +220,14 @@ def _corpus(draw: random.Random, size: int) -> list[str]:
     return lines
 
 
-def _add_control(tokenizer: Any, family: _Family) -> None:
+def _add_control(tokenizer: Any, control: ControlTokens) -> None:
     from tokenizers import AddedToken, processors
 
-    tokenizer.add_special_tokens([AddedToken(t, special=True) for t in family.special])
-    if family.shown:
-        tokenizer.add_tokens([AddedToken(t, normalized=False) for t in family.shown])
-    if family.puts_begin and family.begin:
-        begin = (family.begin, tokenizer.token_to_id(family.begin))
+    tokenizer.add_special_tokens([AddedToken(t, special=True) for t in control.special])
+    if control.shown:
+        tokenizer.add_tokens([AddedToken(t, normalized=False) for t in control.shown])
+    if control.puts_begin and control.begin:
+        begin = (control.begin, tokenizer.token_to_id(control.begin))
         tokenizer.post_processor = processors.TemplateProcessing(
-            single=f"{family.begin} $A", pair=f"{family.begin} $A $B", special_tokens=[begin]
+            single=f"{control.begin} $A", pair=f"{control.begin} $A $B", special_tokens=[begin]
         )

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from tessy.data.rows import rows
-from tessy.errors import DatasetError
+from tessy.errors import DataError
 from tessy.training.masks import Loss, Run, character_weights, check_spans
 
 _ROLES = ("system", "user", "assistant")
@@ -81,9 +81,9 @@ class Source:
             loss: What is to carry loss.
 
         Raises:
-            DatasetError: There is no such source, or it can't be read.
+            DataError: There is no such source, or it can't be read.
         """
-        for where, row in rows(_file(source), DatasetError, what="samples"):
+        for where, row in rows(_file(source), what="samples"):
             self.rows += 1
             told = row if isinstance(row, dict) else str(row)
             self._digest.update(orjson.dumps(told, str, _STABLE))
@@ -120,7 +120,7 @@ def _file(source: str | Path) -> str | Path:
         return source
     if (path / "dataset.jsonl").is_file():
         return path / "dataset.jsonl"
-    raise DatasetError(
+    raise DataError(
         f"{path} is a folder without dataset.jsonl",
         hint="name a file, or a run: tessy synth writes its data set when it ends",
     )

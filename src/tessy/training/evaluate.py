@@ -18,9 +18,9 @@ from typing import Any
 
 import orjson
 
-from tessy.errors import EvaluationError, RunMismatch
+from tessy.display import Say
+from tessy.errors import RunMismatch, TrainingError
 from tessy.evaluation.evaluate import RESULTS
-from tessy.printable import Say
 from tessy.runs.folder import differences
 from tessy.training import child, curve
 from tessy.training.curve import UNTRAINED, Point
@@ -72,7 +72,7 @@ class Evaluator:
             tokenizer: The student's.
 
         Raises:
-            EvaluationError: The evaluation failed.
+            TrainingError: The evaluation failed.
             KeyboardInterrupt: It was asked to stop.
         """
         if UNTRAINED in self._points:
@@ -87,7 +87,7 @@ class Evaluator:
         """Evaluate an epoch, unless that is done.
 
         Raises:
-            EvaluationError: The evaluation failed.
+            TrainingError: The evaluation failed.
             RunMismatch: Its evaluation is that of another training.
             KeyboardInterrupt: It was asked to stop.
         """
@@ -128,7 +128,7 @@ class Evaluator:
         if code:
             said = log.read_bytes()[before:][-_TAIL:].decode("utf-8", "replace").strip()
             how = f"exit code {code}" if code > 0 else f"signal {-code}"
-            raise EvaluationError(
+            raise TrainingError(
                 f"the evaluation of {name} failed ({how}, {log}): {said or 'no word'}",
                 hint="mend it, then the same command: what is trained and evaluated stays done",
             )

@@ -21,8 +21,8 @@ from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
+from tessy.display import Say
 from tessy.errors import ConfigError, TrainingError
-from tessy.printable import Say
 from tessy.training.folder import SFTFolder
 from tessy.training.prepare import TOKENS_FILE
 from tessy.training.settings import PATIENCE_S, Precision, Schedule, SFTSettings

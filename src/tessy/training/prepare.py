@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 import pyarrow
 
-from tessy.errors import DatasetError
+from tessy.errors import DataError
 from tessy.runs.folder import write_atomically
 from tessy.training.data import Sample, Source
 from tessy.training.masks import IGNORED, Loss, labels, token_weights
@@ -89,7 +89,7 @@ def prepare(
         limit: Of a sample's length.
 
     Raises:
-        DatasetError: It can't be read, rows of it are bad, or nothing is left to train on.
+        DataError: It can't be read, rows of it are bad, or nothing is left to train on.
     """
     read, counts = Source(), Counts()
     digest = hashlib.sha256()
@@ -179,11 +179,11 @@ def _refuse(source: str | Path, read: Source, counts: Counts, limit: Limit) -> N
         lines += [f"  {line}" for line in read.bad[:_SHOWN]]
         if len(read.bad) > _SHOWN:
             lines.append(f"  … and {len(read.bad) - _SHOWN} more")
-        raise DatasetError("\n".join(lines), hint=_hint(read.bad))
+        raise DataError("\n".join(lines), hint=_hint(read.bad))
     if not read.rows:
-        raise DatasetError(f"{source}: there is no sample in it")
+        raise DataError(f"{source}: there is no sample in it")
     if not counts.kept:
-        raise DatasetError(
+        raise DataError(
             f"{source}: none of {read.rows} samples is left: {counts.too_long} are longer than "
             f"{limit.tokens} tokens, in {counts.nothing_trained} no token carries loss",
             hint="raise --max-length, cut them (--over-length cut), or choose another --loss",

@@ -14,7 +14,7 @@ import orjson
 
 from tessy.errors import RunLocked, TessyError
 from tessy.evaluation.evaluate import RESULTS, evaluate
-from tessy.loop import run_loop
+from tessy.event_loop import run_loop
 from tessy.runs.progress import Progress, Show
 from tessy.training.child import stop_with_parent
 from tessy.training.exam import Sitting

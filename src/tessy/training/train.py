@@ -21,8 +21,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tessy.display import Say
 from tessy.errors import MissingExtra
-from tessy.printable import Say
 from tessy.training import losses as curves
 from tessy.training.card import CARD_FILE, card
 from tessy.training.curve import Point
@@ -85,13 +85,12 @@ def train(
 
     Raises:
         MissingExtra: torch, transformers, trl or another library of the extra is not installed.
-        DatasetError: The data set can't be read, rows of it are bad, or nothing is left of it.
+        DataError: The data set can't be read, rows of it are bad, or nothing is left of it.
         ConfigError: The model can't be used, or the settings do not fit it.
         RunMismatch: `out` holds something else.
         RunLocked: Another process is training in `out`.
-        TrainingError: The loss is no number any more.
+        TrainingError: The loss is not a number, or the evaluation of an epoch failed.
         InputError: The questions to evaluate with can't be used.
-        EvaluationError: The evaluation of an epoch failed.
         KeyboardInterrupt: It was asked to stop; a state was saved.
     """
     _need_extra()

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from string import ascii_uppercase
 
-from tessy.errors import QuestionsError
+from tessy.errors import DataError
 from tessy.verifiers.extract import bare, final_answer
 from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, required, shorten
 
@@ -71,7 +71,7 @@ class ChoiceVerifier:
         if len(text) == 1 and text in letters:
             return text
         said = shorten(str(value))
-        raise QuestionsError(
+        raise DataError(
             f"verifier choice: column {self._column!r} is {said!r}, which is no letter from A to "
             f"{letters[-1]} and no index from 0 to {len(letters) - 1}"
         )

@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from tessy.errors import QuestionsError
+from tessy.errors import DataError
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.programs import completed, program
 from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, present, required, shorten
@@ -93,11 +93,11 @@ def suite(row: Row, column: str | None = None) -> Suite:
         column: The column of its tests; by default the first of `tests`, `test_list` and `test`.
 
     Raises:
-        QuestionsError: There are none, or they have no known shape.
+        DataError: There are none, or they have no known shape.
     """
     name = column or next((name for name in _COLUMNS if row.get(name)), None)
     if name is None:
-        raise QuestionsError(
+        raise DataError(
             f"verifier code: none of {', '.join(_COLUMNS)} is there (only {present(row)})",
             hint="code:COLUMN reads another column",
         )
@@ -108,7 +108,7 @@ def suite(row: Row, column: str | None = None) -> Suite:
     entry_point = row.get("entry_point")
     tests = tuple(_tests(value, row, name))
     if not tests:
-        raise QuestionsError(f"verifier code: column {name!r} holds no test")
+        raise DataError(f"verifier code: column {name!r} holds no test")
     return Suite(tests, str(entry_point) if entry_point else None)
 
 
@@ -120,10 +120,10 @@ def _tests(value: Any, row: Row, name: str) -> Iterator[ProgramTest]:
     if isinstance(value, dict) and isinstance(value.get("inputs"), list):
         outputs = value.get("outputs")
         if not isinstance(outputs, list) or len(outputs) != len(value["inputs"]):
-            raise QuestionsError(f"verifier code: {name}.outputs must be as many as {name}.inputs")
+            raise DataError(f"verifier code: {name}.outputs must be as many as {name}.inputs")
         value = list(zip(value["inputs"], outputs, strict=True))
     if not isinstance(value, list | tuple):
-        raise QuestionsError(
+        raise DataError(
             f"verifier code: column {name!r} must hold tests, not {type(value).__name__}",
             hint='[["input", "output"], …], or a list of asserts, or code that asserts',
         )
@@ -137,7 +137,7 @@ def _tests(value: Any, row: Row, name: str) -> Iterator[ProgramTest]:
             case [str(stdin), str(expected)]:
                 yield ProgramTest(stdin, expected=expected)
             case _:
-                raise QuestionsError(
+                raise DataError(
                     f"verifier code: {name}[{number}] is no test",
                     hint='["input", "output"] or {"input": …, "output": …}, both text; or an '
                     "assert",

@@ -13,7 +13,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from tessy.errors import QuestionsError
+from tessy.errors import DataError
 from tessy.verifiers.extract import readings
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, required, shorten
@@ -96,7 +96,7 @@ class GymVerifier:
         metadata = _object(required(row, "metadata", self.name))
         family = row.get(self._column) or metadata.get("source_dataset")
         if not isinstance(family, str) or family not in self._families:
-            raise QuestionsError(
+            raise DataError(
                 f"verifier reasoning-gym: {family!r} is no family of puzzles",
                 hint="the column `dataset`, or metadata.source_dataset, must name one",
             )
@@ -111,5 +111,5 @@ def _object(value: Any) -> dict[str, Any]:
         except ValueError:
             value = None
     if not isinstance(value, dict):
-        raise QuestionsError("verifier reasoning-gym: column 'metadata' must hold an object")
+        raise DataError("verifier reasoning-gym: column 'metadata' must hold an object")
     return value

@@ -17,7 +17,7 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
-from tessy.errors import QuestionsError
+from tessy.errors import DataError
 from tessy.verifiers.extract import AnswerForm, final_answer
 from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, required_text, shorten
 
@@ -88,7 +88,7 @@ class NumberVerifier:
         text = required_text(row, self._column, self.name)
         right = whole(text.rpartition(_GSM8K_MARK)[2])
         if right is None:
-            raise QuestionsError(
+            raise DataError(
                 f"verifier number: column {self._column!r} is no number: {shorten(text)!r}",
                 hint="`exact`, `math` or `choice` compare other answers; see docs/verifiers.md",
             )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
-from tessy.errors import QuestionsError
+from tessy.errors import DataError
 
 Row = Mapping[str, Any]
 """A question's columns: `Question.extra`, and its text as `prompt` where a verifier may need it."""
@@ -99,11 +99,11 @@ def required(row: Row, column: str, verifier: str) -> Any:
     """The value of a column that must be there.
 
     Raises:
-        QuestionsError: The column is missing or empty.
+        DataError: The column is missing or empty.
     """
     value = row.get(column)
     if value is None or value == "":
-        raise QuestionsError(
+        raise DataError(
             f"verifier {verifier}: no column {column!r} (only {present(row)})",
             hint="NAME:COLUMN reads another column, as in number:gold",
         )
@@ -114,11 +114,11 @@ def required_text(row: Row, column: str, verifier: str) -> str:
     """The value of a column that must hold text, a number or a truth value, as text.
 
     Raises:
-        QuestionsError: The column is missing or empty, or holds something else.
+        DataError: The column is missing or empty, or holds something else.
     """
     value = required(row, column, verifier)
     if not isinstance(value, str | int | float):
-        raise QuestionsError(
+        raise DataError(
             f"verifier {verifier}: column {column!r} must hold text or a number, "
             f"not {type(value).__name__}"
         )

@@ -15,7 +15,7 @@ from __future__ import annotations
 import difflib
 import importlib
 
-from tessy.errors import AddressError, ConfigError, QuestionsError, TessyError
+from tessy.errors import ConfigError, DataError, TessyError
 from tessy.verifiers.choice import ChoiceVerifier
 from tessy.verifiers.code import CodeVerifier
 from tessy.verifiers.exact import ExactVerifier
@@ -50,7 +50,7 @@ def load(spec: str, settings: VerifierSettings | None = None) -> Verifier:
         settings: How it runs programs and checks.
 
     Raises:
-        AddressError: There is none of that name, or it can't be imported.
+        ConfigError: There is none of that name, or it can't be imported.
         ConfigError: An option is unknown or out of bounds.
         MissingExtra: It needs an optional dependency.
         SandboxError: It runs programs, and they can't be isolated here.
@@ -90,7 +90,7 @@ def _options(spec: str, name: str, query: str) -> dict[str, str]:
         near = difflib.get_close_matches(name.lower().replace("_", "-"), _OPTIONS, n=1)
         if near:
             hint = f"did you mean {near[0]}? {hint}"
-        raise AddressError(f"{spec!r} is no verifier", hint=hint)
+        raise ConfigError(f"{spec!r} is no verifier", hint=hint)
     options = dict(pair.partition("=")[::2] for pair in query.split("&") if pair)
     known = _OPTIONS[name]
     for option in options:
@@ -114,16 +114,16 @@ def _share(spec: str, options: dict[str, str], option: str, default: float) -> f
 def _python(address: str) -> Verifier:
     module_name, colon, factory_name = address.rpartition(":")
     if not colon or not module_name or not factory_name:
-        raise AddressError(f"python:{address}", hint="python:package.module:factory")
+        raise ConfigError(f"python:{address}", hint="python:package.module:factory")
     try:
         factory = getattr(importlib.import_module(module_name), factory_name)
         verifier = factory()
     except TessyError:
         raise
     except Exception as error:  # it is the user's code: anything may happen
-        raise AddressError(f"python:{address} made no verifier: {error!r}") from error
+        raise ConfigError(f"python:{address} made no verifier: {error!r}") from error
     if not isinstance(verifier, Verifier):
-        raise AddressError(
+        raise ConfigError(
             f"python:{address} made a {type(verifier).__name__}, which is no verifier",
             hint="it needs name, check, verify and aclose: see tessy.verifiers.protocol",
         )
@@ -161,10 +161,10 @@ class AutoVerifier:
         name = required_text(row, self._column, self.name)
         if name.startswith(("auto", "python:")):
             # A data set must not choose which code of this machine runs.
-            raise QuestionsError(f"verifier auto: a question may not name {name!r}")
+            raise DataError(f"verifier auto: a question may not name {name!r}")
         if name not in self._loaded:
             try:
                 self._loaded[name] = load(name, self._settings)
-            except AddressError as error:
-                raise QuestionsError(f"verifier auto: {error}", hint=error.hint) from None
+            except ConfigError as error:
+                raise DataError(f"verifier auto: {error}", hint=error.hint) from None
         return self._loaded[name]

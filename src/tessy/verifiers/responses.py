@@ -9,7 +9,7 @@ from typing import Any
 
 from tessy.data.record import MARKERS, THINK_CLOSE
 from tessy.data.rows import rows
-from tessy.errors import QuestionsError
+from tessy.errors import DataError
 from tessy.verifiers.protocol import Row
 
 _OPEN, _CLOSE = MARKERS
@@ -41,21 +41,21 @@ def read_responses(source: str | Path, *, limit: int | None = None) -> Iterator[
         limit: Only the first of them.
 
     Raises:
-        QuestionsError: There is no such source, or a row is no response.
+        DataError: There is no such source, or a row is no response.
     """
     path = Path(source)
     if (path / "dataset.jsonl").is_file():
         source = path / "dataset.jsonl"
     elif path.is_dir():
-        raise QuestionsError(
+        raise DataError(
             f"{path} is a folder without dataset.jsonl", hint="name a file, or a run that has ended"
         )
-    for number, (where, row) in enumerate(rows(source, QuestionsError, what="responses")):
+    for number, (where, row) in enumerate(rows(source, what="responses")):
         if limit is not None and number >= limit:
             return
         if not isinstance(row, dict):
             said = row if isinstance(row, ValueError) else f"no object but {type(row).__name__}"
-            raise QuestionsError(f"{where}: {said}", hint=_HINT)
+            raise DataError(f"{where}: {said}", hint=_HINT)
         yield _response(row, number, where)
 
 
@@ -81,10 +81,10 @@ def answer_of(content: str, spans: object = None) -> str:
 def _response(row: dict[str, Any], number: int, where: str) -> Response:
     messages = row.get("messages")
     if not isinstance(messages, list) or not messages:
-        raise QuestionsError(f"{where}: there are no `messages`", hint=_HINT)
+        raise DataError(f"{where}: there are no `messages`", hint=_HINT)
     last = messages[-1]
     if not _is_from(last, "assistant"):
-        raise QuestionsError(f"{where}: the last message is not the assistant's", hint=_HINT)
+        raise DataError(f"{where}: the last message is not the assistant's", hint=_HINT)
     asked = [message["content"] for message in messages if _is_from(message, "user")]
     columns = {key: value for key, value in row.items() if key not in ("messages", "spans")}
     if asked:

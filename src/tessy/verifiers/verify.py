@@ -13,9 +13,9 @@ from typing import BinaryIO
 
 import orjson
 
-from tessy.errors import ConfigError, InputError, QuestionsError
-from tessy.loop import run_loop
-from tessy.printable import Say
+from tessy.display import Say
+from tessy.errors import ConfigError, DataError, InputError
+from tessy.event_loop import run_loop
 from tessy.verifiers.limits import VerifierSettings
 from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, Verifier
 from tessy.verifiers.registry import load
@@ -97,8 +97,8 @@ def verify(
         say: Called with a line of progress every 15 seconds.
 
     Raises:
-        AddressError: There is no such verifier.
-        QuestionsError: There is no such source, or a response can't be verified.
+        ConfigError: There is no such verifier.
+        DataError: There is no such source, or a response can't be verified.
         ConfigError: An option of the verifier, or `out`, can't be used.
         MissingExtra: The verifier needs an optional dependency.
         SandboxError: The verifier runs programs, and they can't be isolated here.
@@ -147,7 +147,7 @@ def check_all(responses: Iterable[Response], verifier: Verifier) -> int:
         How many there are.
 
     Raises:
-        QuestionsError: There is none, or some can't be; each is named, with the reason.
+        DataError: There is none, or some can't be; each is named, with the reason.
     """
     bad: list[str] = []
     hint, count = None, 0
@@ -158,11 +158,11 @@ def check_all(responses: Iterable[Response], verifier: Verifier) -> int:
             bad.append(f"  {response.where}: {error}")
             hint = hint or error.hint
     if not count:
-        raise QuestionsError("there is no response to verify")
+        raise DataError("there is no response to verify")
     if bad:
         more = [f"  … and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
         head = f"{len(bad)} of {count} can't be verified; nothing was started"
-        raise QuestionsError("\n".join([head, *bad[:_SHOWN], *more]), hint=hint)
+        raise DataError("\n".join([head, *bad[:_SHOWN], *more]), hint=hint)
     return count
 
 

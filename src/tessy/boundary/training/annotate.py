@@ -29,6 +29,7 @@ from tessy.boundary.training.locate import Rejected, Rejection, locate, parse
 from tessy.boundary.training.segments import Segment, dump, spans_of
 from tessy.boundary.training.walk import walk
 from tessy.config import Config
+from tessy.display import Say
 from tessy.errors import ConfigError, ModelError, Outage, Refused, RunLocked, Unreachable
 from tessy.method.trajectory import Outcome, Part, Role, Trajectory, Turn
 from tessy.method.words import units
@@ -36,7 +37,6 @@ from tessy.models.open import open_one
 from tessy.models.probe import takes_schemas
 from tessy.models.replicas import Replicas
 from tessy.models.session import ContextFull, Model, ModelSession
-from tessy.printable import Say
 
 _BATCH = 64
 _ANSWER_TOKENS = 1024

@@ -22,11 +22,11 @@ from tessy.boundary.protocol import Predictor
 from tessy.boundary.training.metrics import LabelCounts, Labelling, MeasuredFigure, figures
 from tessy.boundary.training.segments import Segment
 from tessy.boundary.training.walk import counted, labellings, truth
-from tessy.errors import SegmentsError
+from tessy.display import Say
+from tessy.errors import DataError
 from tessy.method.judgement import Passage
 from tessy.method.trajectory import Role
 from tessy.method.words import units
-from tessy.printable import Say
 
 BATCH = 32
 """Passages in a batch when time is taken."""
@@ -127,12 +127,12 @@ def evaluate_labels(
         samples: Bootstrap samples.
 
     Raises:
-        SegmentsError: `labelled` lacks a segment, or has another text for it.
+        DataError: `labelled` lacks a segment, or has another text for it.
     """
     there = {segment.id: segment for segment in labelled}
     for segment in segments:
         if segment.id not in there or there[segment.id].text != segment.text:
-            raise SegmentsError(
+            raise DataError(
                 f"{name} has no labels of segment {segment.id}",
                 hint="annotate the segments of the gold file: tessy predictor annotate GOLD …",
             )

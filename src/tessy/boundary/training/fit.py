@@ -36,9 +36,9 @@ from tessy.boundary.settings import LABELS, TrainSettings
 from tessy.boundary.tagger import Tagger, TaggerConfig
 from tessy.boundary.training.segments import Segment, is_style
 from tessy.boundary.transformers import TorchNetwork
+from tessy.display import Say
 from tessy.errors import ConfigError, MissingExtra, PredictorError
 from tessy.method.words import is_neutral, units
-from tessy.printable import Say
 
 CHECKPOINTS = "checkpoints"
 IGNORED = -100

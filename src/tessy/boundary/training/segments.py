@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from tessy.errors import SegmentsError
+from tessy.errors import DataError
 from tessy.method.words import Unit, units
 
 DEFAULT_WORDS = 60
@@ -205,11 +205,11 @@ def read_segments(path: Path, *, labelled: bool = True) -> list[Segment]:
         labelled: Each segment must have spans.
 
     Raises:
-        SegmentsError: There is no such file, it is empty, or lines are no segments; the message
+        DataError: There is no such file, it is empty, or lines are no segments; the message
             names up to 20 of them.
     """
     if not path.is_file():
-        raise SegmentsError(f"{path}: no such file", hint="tessy predictor annotate makes one")
+        raise DataError(f"{path}: no such file", hint="tessy predictor annotate makes one")
     segments: list[Segment] = []
     bad: list[str] = []
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
@@ -225,9 +225,9 @@ def read_segments(path: Path, *, labelled: bool = True) -> list[Segment]:
             segments.append(segment)
     if bad:
         more = f"\n  … and {len(bad) - 20} more" if len(bad) > 20 else ""
-        raise SegmentsError("\n  ".join([f"{len(bad)} bad lines", *bad[:20]]) + more)
+        raise DataError("\n  ".join([f"{len(bad)} bad lines", *bad[:20]]) + more)
     if not segments:
-        raise SegmentsError(f"{path}: there is no segment in it")
+        raise DataError(f"{path}: there is no segment in it")
     return segments
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from tessy.boundary.training.segments import ReasoningTrace
 from tessy.data.rows import rows
-from tessy.errors import SegmentsError
+from tessy.errors import DataError
 
 _THINKING = ("thinking", "reasoning_content", "reasoning")
 _RESPONSE = ("response", "content", "text")
@@ -45,19 +45,19 @@ def read_traces(source: str | Path) -> TracesRead:
             folder.
 
     Raises:
-        SegmentsError: There is no such source, a line is broken, or no row holds any thinking.
+        DataError: There is no such source, a line is broken, or no row holds any thinking.
     """
     path = Path(source)
     if (path / "dataset.jsonl").is_file():
         source = path / "dataset.jsonl"
     elif path.is_dir():
-        raise SegmentsError(
+        raise DataError(
             f"{path} is a folder without dataset.jsonl", hint="name a file, or a finished run"
         )
     found: list[ReasoningTrace] = []
     bad: list[str] = []
     without: list[str] = []
-    for number, (where, row) in enumerate(rows(source, SegmentsError, what="traces")):
+    for number, (where, row) in enumerate(rows(source, what="traces")):
         if not isinstance(row, dict):
             bad.append(f"{where}: {row if isinstance(row, ValueError) else 'not an object'}")
             continue
@@ -68,9 +68,9 @@ def read_traces(source: str | Path) -> TracesRead:
             without.append(where)
     if bad:
         more = f"\n  … and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-        raise SegmentsError("\n  ".join([f"{len(bad)} bad lines", *bad[:_SHOWN]]) + more)
+        raise DataError("\n  ".join([f"{len(bad)} bad lines", *bad[:_SHOWN]]) + more)
     if not found:
-        raise SegmentsError(
+        raise DataError(
             f"{source}: no row of {len(without)} holds any thinking",
             hint="a row needs `thinking`, or <think>…</think> in `messages` or `response`",
         )

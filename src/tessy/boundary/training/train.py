@@ -31,9 +31,9 @@ from tessy.boundary.training.calibrate import calibrated
 from tessy.boundary.training.metrics import MeasuredFigure, figures
 from tessy.boundary.training.segments import Segment, dump, is_style, split
 from tessy.boundary.training.walk import counted, labellings
-from tessy.errors import ConfigError, MissingExtra, SegmentsError
+from tessy.display import Say
+from tessy.errors import ConfigError, DataError, MissingExtra
 from tessy.method.words import units
-from tessy.printable import Say
 
 TRAINING_FILE = "training.json"
 METRICS_FILE = "metrics.json"
@@ -82,7 +82,7 @@ def train(
 
     Raises:
         MissingExtra: torch or transformers is not installed.
-        SegmentsError: There are too few segments, or all are of one kind.
+        DataError: There are too few segments, or all are of one kind.
         ConfigError: The base can't be used, or `out` holds something else.
     """
     try:
@@ -125,14 +125,14 @@ def check(
     """Split segments into those to learn from and those held out, and check both parts.
 
     Raises:
-        SegmentsError: Either part is empty, or without style or capability.
+        DataError: Either part is empty, or without style or capability.
     """
     learned, held = split(segments, settings.held_out, settings.seed)
     for name, part in (("to learn from", learned), ("held out", held)):
         kinds = {kind for segment in part for kind in is_style(segment, units(segment.text))}
         if len(kinds) < 2:
             what = {True: "all style", False: "all capability"}.get(*kinds) if kinds else "none"
-            raise SegmentsError(
+            raise DataError(
                 f"the {len(part)} segments {name} are {what}; both kinds are needed",
                 hint="annotate more segments, of more questions",
             )

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from tessy.display import Say
 from tessy.errors import ConfigError, Refused
-from tessy.printable import Say
 from tessy.report.figures.likelihood import LikelihoodSums
 from tessy.report.figures.sample import ReportSample
 from tessy.report.scoring.scorers import OpenScorer, TextScorer

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from tessy.config import Config
+from tessy.display import Say
 from tessy.errors import ConfigError, MissingExtra
 from tessy.method.trajectory import Role
+from tessy.models.logprobs import logprobs_field, prompt_logprobs
 from tessy.models.open import open_one
-from tessy.models.score import prompt_logprobs, way_of
 from tessy.models.templates import ChatFormat, from_tokenizer
 from tessy.models.tokenizers import LocalTokenizer, Tokenizer
-from tessy.printable import Say
 
 WINDOW = 512
 """Tokens whose logits are in memory at once."""
@@ -76,8 +76,8 @@ async def open_server(config: Config, date: datetime.date, say: Say) -> AsyncIte
         opened = await open_one(config, Role.STUDENT, date, stack, say)
         for note in opened.notes:
             say(note)
-        way = await way_of(opened.client)
-        if way is None:
+        field = await logprobs_field(opened.client)
+        if field is None:
             raise ConfigError(
                 f"{opened.client.base_url} returns no log-probabilities of a prompt, so it can't "
                 "score",
@@ -92,13 +92,13 @@ async def open_server(config: Config, date: datetime.date, say: Say) -> AsyncIte
         context = opened.capabilities.context_tokens
         turns = itertools.cycle(clients)
         yield TextScorer(
-            name=f"{name}, by its server ({way}), in the chat format {opened.format.name}",
+            name=f"{name}, by its server ({field}), in the chat format {opened.format.name}",
             key=", ".join(filter(None, (name, opened.capabilities.root, opened.format.name))),
             format=opened.format,
             tokenizer=opened.tokenizer,
             longest=context - 1 if context else None,  # one token is generated
             at_once=config.student.concurrency or _AT_ONCE * len(clients),
-            logprobs=lambda ids: prompt_logprobs(next(turns), ids, way),
+            logprobs=lambda ids: prompt_logprobs(next(turns), ids, field),
         )
 
 

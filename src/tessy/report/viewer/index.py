@@ -13,6 +13,7 @@ no sample has.
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -25,7 +26,6 @@ import orjson
 from tessy.data.record import MARKERS
 from tessy.errors import ViewError
 from tessy.method.trajectory import Failure
-from tessy.models.weights import cache_folder
 from tessy.runs.folder import RunFolder
 
 TOKENIZE = "unicode61"
@@ -130,7 +130,14 @@ def searchable(record: dict[str, Any]) -> str:
 def index_path(folder: RunFolder) -> Path:
     """Where the index of a run is."""
     name = hashlib.sha256(str(folder.journal.resolve()).encode()).hexdigest()[:32]
-    return cache_folder().absolute() / "view" / f"{name}.sqlite"
+    return _cache_folder().absolute() / "view" / f"{name}.sqlite"
+
+
+def _cache_folder() -> Path:
+    """`$TESSY_CACHE`, else `tessy` in the user's cache folder."""
+    if own := os.environ.get("TESSY_CACHE"):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "tessy"
 
 
 class Index:

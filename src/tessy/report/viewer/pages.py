@@ -11,8 +11,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from tessy.display import visible
 from tessy.method.trajectory import Failure
-from tessy.printable import visible
 from tessy.report.viewer.filters import Status
 from tessy.runs.progress import duration, percent
 

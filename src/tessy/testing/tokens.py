@@ -1,7 +1,7 @@
 """Tokens of a scripted server: real ones of a byte-level tokenizer, or pieces of text.
 
-A token has the bytes that it stands for. Of special tokens the script sees the text, the client
-nothing. Not covered: tokenizers that are not byte-level (SentencePiece and the like).
+A token stands for some bytes. Scripts see special tokens as text; clients do not see them.
+Not covered: tokenizers that are not byte-level (SentencePiece and the like).
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from tessy.errors import ConfigError
+from tessy.testing.scripts import Script
 
 _PIECE = re.compile(r"\s*\S{1,6}|\s+")
 _REMEMBERED = 65_536
+_LONGEST_CHARACTER = 4
 
 
-class Token(NamedTuple):
+class ScriptedToken(NamedTuple):
     """One generated token.
 
     Attributes:
         key: Its id, or its text where there are no ids.
-        data: The UTF-8 bytes that it stands for; possibly a part of a character.
+        data: The UTF-8 bytes that it stands for; possibly part of a character.
         special: It is a special token: not shown unless the client asks for it.
     """
 
@@ -34,7 +36,7 @@ class Token(NamedTuple):
     special: bool = False
 
 
-class Codec(Protocol):
+class ScriptedTokenizer(Protocol):
     """Turns text into tokens.
 
     Attributes:
@@ -43,7 +45,7 @@ class Codec(Protocol):
     """
 
     vocabulary: int | None
-    end: Token | None
+    end: ScriptedToken | None
 
     def encode(self, text: str, *, begin: bool) -> list[Hashable]:
         """Tokens of a prompt; `begin`: with what the tokenizer puts before a text."""
@@ -53,33 +55,33 @@ class Codec(Protocol):
         """The bytes of ids, special tokens as their text."""
         ...
 
-    def tokens(self, data: bytes) -> Iterator[Token]:
-        """Tokens of a piece that a script wrote; a beginning in mid-character is fine."""
+    def tokens(self, data: bytes) -> Iterator[ScriptedToken]:
+        """Tokens of a piece that a script wrote; it may begin within a character."""
         ...
 
 
-class PieceCodec:
+class PieceTokenizer:
     """Tokens without ids: up to six characters, with the white space before them."""
 
     vocabulary: int | None = None
-    end: Token | None = None
+    end: ScriptedToken | None = None
 
     def encode(self, text: str, *, begin: bool) -> list[Hashable]:
-        """See `Codec.encode`."""
+        """See `ScriptedTokenizer.encode`."""
         return list(_PIECE.findall(text))
 
     def data(self, ids: Sequence[Any]) -> bytes:
-        """See `Codec.data`."""
+        """See `ScriptedTokenizer.data`."""
         raise TypeError("these tokens have no ids")
 
-    def tokens(self, data: bytes) -> Iterator[Token]:
-        """See `Codec.tokens`."""
+    def tokens(self, data: bytes) -> Iterator[ScriptedToken]:
+        """See `ScriptedTokenizer.tokens`."""
         for piece in _PIECE.findall(data.decode()):
-            yield Token(piece, piece.encode())
+            yield ScriptedToken(piece, piece.encode())
 
 
-class TokenizerCodec:
-    """Tokens of a `tokenizer.json`.
+class IdTokenizer:
+    """Tokens of a byte-level `tokenizer.json`.
 
     Args:
         folder: Where `tokenizer.json` and `tokenizer_config.json` are.
@@ -89,7 +91,7 @@ class TokenizerCodec:
     """
 
     vocabulary: int | None
-    end: Token | None
+    end: ScriptedToken | None
 
     def __init__(self, folder: Path) -> None:
         from tokenizers import Tokenizer
@@ -115,39 +117,40 @@ class TokenizerCodec:
         self._piece = lru_cache(maxsize=_REMEMBERED)(self._encode_piece)
 
     def encode(self, text: str, *, begin: bool) -> list[Hashable]:
-        """See `Codec.encode`."""
+        """See `ScriptedTokenizer.encode`."""
         ids: list[Hashable] = self._tokenizer.encode(text, add_special_tokens=begin).ids
         return ids
 
     def data(self, ids: Sequence[Any]) -> bytes:
-        """See `Codec.data`."""
+        """See `ScriptedTokenizer.data`."""
         table = self._table
         return b"".join([table[token_id].data for token_id in ids])
 
-    def tokens(self, data: bytes) -> Iterator[Token]:
-        """See `Codec.tokens`."""
+    def tokens(self, data: bytes) -> Iterator[ScriptedToken]:
+        """See `ScriptedTokenizer.tokens`."""
         start = 0
         while start < len(data) and data[start] & 0xC0 == 0x80:  # the rest of a character
             yield self._single[data[start : start + 1]]
             start += 1
         yield from self._piece(data[start:])
 
-    def _encode_piece(self, data: bytes) -> tuple[Token, ...]:
+    def _encode_piece(self, data: bytes) -> tuple[ScriptedToken, ...]:
         ids = self._tokenizer.encode(data.decode(), add_special_tokens=False).ids
         return tuple(self._table[token_id] for token_id in ids)
 
 
-def _table(tokenizer: Any) -> list[Token]:
+def _table(tokenizer: Any) -> list[ScriptedToken]:
     """Every token by its id; ids that stand for nothing get no bytes."""
     byte_of = _byte_alphabet()
     vocabulary: dict[str, int] = tokenizer.get_vocab(with_added_tokens=True)
     added = tokenizer.get_added_tokens_decoder()
-    table = [Token(token_id, b"") for token_id in range(max(vocabulary.values()) + 1)]
+    table = [ScriptedToken(token_id, b"") for token_id in range(max(vocabulary.values()) + 1)]
     for text, token_id in vocabulary.items():
         if token_id in added:
-            table[token_id] = Token(token_id, text.encode(), added[token_id].special)
+            table[token_id] = ScriptedToken(token_id, text.encode(), added[token_id].special)
         else:
-            table[token_id] = Token(token_id, bytes(byte_of[character] for character in text))
+            data = bytes(byte_of[character] for character in text)
+            table[token_id] = ScriptedToken(token_id, data)
     return table
 
 
@@ -161,3 +164,35 @@ def _byte_alphabet() -> dict[str, int]:
     return {chr(byte): byte for byte in plain} | {
         chr(0x100 + place): byte for place, byte in enumerate(moved)
     }
+
+
+def generate(
+    script: Script, tokenizer: ScriptedTokenizer, prompt: str | list[int]
+) -> Iterator[ScriptedToken]:
+    """What the model writes after a prompt, token by token, its end token included.
+
+    A prompt of ids may end within a character. The script then continues from before that
+    character, and if it writes the same character, only the missing bytes are generated.
+    """
+    data = prompt.encode() if isinstance(prompt, str) else tokenizer.data(prompt)
+    whole = whole_characters(data)
+    held = data[whole:]
+    for piece in script.continue_(data[:whole].decode("utf-8", "replace")):
+        written = piece.encode()
+        if held and written:
+            written = written.removeprefix(held)
+            held = b""
+        yield from tokenizer.tokens(written)
+    if tokenizer.end is not None:
+        yield tokenizer.end
+
+
+def whole_characters(data: bytes) -> int:
+    """The length of `data` without the incomplete UTF-8 character at its end, if there is one."""
+    for back in range(1, min(_LONGEST_CHARACTER, len(data) + 1)):
+        byte = data[-back]
+        if byte & 0xC0 == 0x80:
+            continue
+        length = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1
+        return len(data) - back if length > back else len(data)
+    return len(data)

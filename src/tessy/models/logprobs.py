@@ -1,0 +1,85 @@
+"""Log-probabilities of a prompt's tokens, from servers that return them.
+
+vLLM has the field `prompt_logprobs` for this, and others have OpenAI's old `echo` with `logprobs`.
+llama.cpp's server has neither. With both, one token has to be generated, which is discarded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+from tessy.errors import BadResponse, Refused
+from tessy.models.client import Client
+
+
+class LogprobsField(StrEnum):
+    """The field of a request that asks for a prompt's log-probabilities."""
+
+    PROMPT_LOGPROBS = "prompt_logprobs"
+    ECHO = "echo"
+
+
+_FIELDS: dict[LogprobsField, dict[str, Any]] = {
+    LogprobsField.PROMPT_LOGPROBS: {"prompt_logprobs": 0},
+    LogprobsField.ECHO: {"echo": True, "logprobs": 1},
+}
+_SHORT = [5, 6, 7, 8]
+
+
+async def logprobs_field(client: Client) -> LogprobsField | None:
+    """The field that a server supports, found out by asking; None if it supports neither.
+
+    Raises:
+        ModelError: The server can't be reached.
+    """
+    for field in LogprobsField:
+        try:
+            found = await prompt_logprobs(client, _SHORT, field)
+        except (Refused, BadResponse):
+            continue
+        if all(isinstance(value, float) for value in found[1:]):
+            return field
+    return None
+
+
+async def prompt_logprobs(
+    client: Client, ids: Sequence[int], field: LogprobsField
+) -> list[float | None]:
+    """The natural logarithm of each id's probability after those before it; None for the first.
+
+    Raises:
+        Refused: The server refuses the request, for example because it is too long.
+        BadResponse: The answer does not have them.
+        ModelError: The call failed for good.
+    """
+    asked: dict[str, Any] = {"model": client.served_name, "prompt": list(ids), "max_tokens": 1}
+    asked |= {"temperature": 0.0, **_FIELDS[field]}
+    raw: bytes = await client.post("/v1/completions", asked)
+    try:
+        choice = orjson.loads(raw)["choices"][0]
+        if field is LogprobsField.PROMPT_LOGPROBS:
+            return _listed(choice["prompt_logprobs"], ids)
+        return _echoed(choice["logprobs"]["token_logprobs"], ids)
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+        raise BadResponse(
+            f"{client.base_url}: no log-probabilities of the prompt in the answer ({error!r})"
+        ) from None
+
+
+def _listed(listed: list[Any], ids: Sequence[int]) -> list[float | None]:
+    """vLLM's: for each token but the first, an object by token id."""
+    if len(listed) != len(ids):
+        raise ValueError(f"{len(listed)} of {len(ids)} tokens")
+    rest = zip(ids[1:], listed[1:], strict=True)
+    return [None, *(float(each[str(token)]["logprob"]) for token, each in rest)]
+
+
+def _echoed(values: list[Any], ids: Sequence[int]) -> list[float | None]:
+    """OpenAI's: those of the prompt's tokens come first, then those of what was generated."""
+    if len(values) < len(ids):
+        raise ValueError(f"{len(values)} of {len(ids)} tokens")
+    return [None, *(float(value) for value in values[1 : len(ids)])]
