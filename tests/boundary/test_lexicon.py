@@ -106,7 +106,11 @@ def test_the_data_file_has_no_phrase_twice() -> None:
 def test_it_is_a_predictor() -> None:
     predictor = LexiconPredictor()
     assert isinstance(predictor, Predictor)
-    assert (predictor.name, predictor.batched, predictor.eager) == ("lexicon", False, True)
+    assert (predictor.name, predictor.batched, predictor.judges_partial_words) == (
+        "lexicon",
+        False,
+        True,
+    )
 
 
 def test_a_student_is_stopped_at_capability() -> None:

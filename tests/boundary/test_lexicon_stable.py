@@ -171,7 +171,7 @@ def test_a_student_is_stopped_at_letters_that_begin_no_known_word(
     text: str, boundary: int | None
 ) -> None:
     assert judge(text, role=Role.STUDENT).boundary == boundary
-    assert judge(text, role=Role.STUDENT).sure is (boundary is not None)
+    assert judge(text, role=Role.STUDENT).final is (boundary is not None)
 
 
 def test_a_student_is_stopped_at_once_in_code() -> None:
@@ -182,7 +182,7 @@ def test_a_student_is_stopped_at_once_in_code() -> None:
 
 def test_a_teacher_is_not_stopped_before_a_word_is_complete() -> None:
     assert judge("It is 4. Wait", role=Role.TEACHER) == Judgement(None, len("It is 4."))
-    assert judge("It is 4. Wait", role=Role.TEACHER, final=True).sure is False
+    assert judge("It is 4. Wait", role=Role.TEACHER, final=True).final is False
 
 
 @settings(max_examples=400)
@@ -192,8 +192,8 @@ def test_what_it_is_sure_of_stays_whatever_follows(
 ) -> None:
     end = data.draw(st.integers(0, len(text)))
     early = judge(text[:end], context=context, role=role)
-    assert early.sure is (early.boundary is not None)
-    if early.sure:
+    assert early.final is (early.boundary is not None)
+    if early.final:
         for longer in (text, text[:end] + more, text[:end] + more + text[end:]):
             late = judge(longer, context=context, role=role, final=final)
             assert late.boundary == early.boundary

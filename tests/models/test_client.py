@@ -17,6 +17,7 @@ from tessy.errors import (
     TimedOut,
     Unreachable,
 )
+from tessy.models import client as client_module
 from tessy.models.client import Client, retry_after_s, wait_s
 from tessy.models.wire import Request
 from tessy.testing import EchoScript, Fault, Faults, Latency, ScriptedServer, SilentScript
@@ -89,7 +90,9 @@ async def test_the_first_token_has_a_time_out_of_its_own():
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_faults_that_pass_are_retried(stream):
+async def test_faults_that_pass_are_retried(stream, monkeypatch):
+    monkeypatch.setattr(client_module, "_LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr(client_module, "_LONGEST_RETRY_AFTER_S", 0.01)
     kinds = (Fault.SERVER_ERROR, Fault.RATE_LIMIT, Fault.TRUNCATED, Fault.GARBAGE, Fault.DISCONNECT)
     async with faulty(*kinds, rate=0.5) as server:
         asking = client(server.url, retries=30)

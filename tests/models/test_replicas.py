@@ -145,10 +145,10 @@ async def opened(stack: AsyncExitStack, count: int, retries: int = 2):
 @pytest.mark.parametrize(
     ("name", "complaint"),
     [
-        ("http://a/v1,gguf:x", "only servers can be several"),
+        ("http://a/v1,gguf:x", "only servers can have replicas"),
         ("http://a/v1,http://a", "names a server twice"),
         ("http://a/v1#m,http://b/v1#n", "names several models"),
-        ("http://a/v1,", "is no model"),
+        ("http://a/v1,", "is not a model"),
     ],
 )
 def test_names_of_several_servers_that_mean_nothing(name, complaint):

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
-from tessy.report.gather import sources
 
 from tessy.cli.paint import paint_list
 from tessy.exporting.sources import find_source
-from tessy.report.scoring.store import FILE, Store
+from tessy.report.scoring.store import FILE, open_scores
+from tessy.report.source import open_runs
 from tessy.report.viewer.filters import Filter
 from tessy.report.viewer.index import Index, index_path
 from tessy.report.viewer.search import Search
@@ -53,16 +53,16 @@ def check(folder: RunFolder) -> None:
     console = Console(file=StringIO(), record=True)
     paint_list(console, folder.path, 5)
     assert console.export_text().split() == ["only", "finished"]
-    (source,) = sources([folder.path])
+    (source,) = open_runs([folder.path])
     assert len(list(source.samples())) == 1
     assert [sample.id for sample in find_source(str(folder.path)).samples()] == ["only"]
     assert [response.id for response in read_responses(folder.path)] == ["only"]
-    with Store(folder.path, "scorer") as store:
+    with open_scores(folder.path, "scorer") as store:
         assert store.get(next(source.samples())) is None
     assert (folder.path / FILE).exists()
     with closing(Index(folder)) as index:
         index.add(index.missing())
-        while index.read(3):
+        while index.add_words(3):
             pass
     assert [row.id for row in Search(index_path(folder)).page(Filter(), 1).rows] == ["only"]
 

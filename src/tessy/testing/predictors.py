@@ -15,7 +15,7 @@ class ScriptPredictor:
 
     name: str
     batched = False
-    eager = False
+    judges_partial_words = False
 
     def judge(self, passages: Sequence[Passage]) -> Sequence[Judgement]:
         """See `tessy.boundary.protocol.Predictor.judge`."""
