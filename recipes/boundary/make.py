@@ -51,11 +51,11 @@ DISTINCT_WORDS = 15
 
 TEACHER_WEAK = {"epochs": 1, "held_out": 0.05, "learning_rate": 2e-4}
 TEACHER_READ = {
-    **{"epochs": 16, "patience": 4, "batch": 8, "learning_rate": 1e-4, "held_out": 0.15},
+    **{"epochs": 16, "patience": 4, "batch_size": 8, "learning_rate": 1e-4, "held_out": 0.15},
 }
 SMALL_BETTER = {"epochs": 8, "patience": 4, "held_out": 0.05}
 SMALL_READ = {
-    **{"epochs": 12, "patience": 12, "batch": 16, "learning_rate": 3e-4, "held_out": 0.15},
+    **{"epochs": 12, "patience": 12, "batch_size": 16, "learning_rate": 3e-4, "held_out": 0.15},
 }
 
 

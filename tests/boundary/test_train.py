@@ -203,7 +203,7 @@ def test_a_base_of_hugging_face(tmp_path, shift):
     )
     Qwen2Model(config).save_pretrained(base)
     settings = TrainSettings(
-        base=str(base), shift=shift, epochs=12, batch=4, held_out=0.2, learning_rate=5e-3
+        base=str(base), shift=shift, epochs=12, batch_size=4, held_out=0.2, learning_rate=5e-3
     )
     result = train(segments(), tmp_path / "out", settings)
     predictor = load(f"transformers:{tmp_path / 'out'}")

@@ -168,7 +168,7 @@ async def test_eval_counts_what_is_right_and_goes_on(tmp_path, tokenizers):
     async with two_servers(tokenizers) as (servers, options):
         named = ["--model", servers["student"].url, "--tokenizer", options[3]]
         command = ["eval", questions, *named, "--out", tmp_path / "run", "--verify", EVEN]
-        command += ["--runs", "2", "--group", "kind"]
+        command += ["--samples-per-question", "2", "--group", "kind"]
         done = await tessy(*command, PYTHONPATH=PYTHONPATH)
         assert done.code == 0, done.err
         asked = servers["student"].stats.requests

@@ -26,7 +26,18 @@ def given(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sft")
     data = write(folder / "d.jsonl", [sample(number) for number in range(12)])
     model = student(folder / "model")
-    options = ["--epochs", 4, "--batch", 4, "--lr", 5e-3, "--save-steps", 2, "--seed", 3]
+    options = [
+        "--epochs",
+        4,
+        "--batch-size",
+        4,
+        "--learning-rate",
+        5e-3,
+        "--save-steps",
+        2,
+        "--seed",
+        3,
+    ]
     command = ["sft", data, "--model", model, *options]
     done = asyncio.run(run(*command, "--out", folder / "whole"))
     assert done.code == 0, done.err

@@ -49,8 +49,17 @@ def given(tmp_path_factory):
         "[limits]\nthinking_tokens = 80\nanswer_tokens = 20\n"
     )
     command = [
-        *("sft", data, "--model", student(folder / "model"), "--epochs", 2, "--batch", 4),
-        *("--lr", 5e-3, "--export-dtype", "f32", "--eval", asked, "--eval-config", config),
+        *("sft", data, "--model", student(folder / "model"), "--epochs", 2, "--batch-size", 4),
+        *(
+            "--learning-rate",
+            5e-3,
+            "--export-dtype",
+            "f32",
+            "--eval",
+            asked,
+            "--eval-config",
+            config,
+        ),
         *("--eval-group", "kind"),
     ]
     done = asyncio.run(run(*command, "--out", folder / "whole"))

@@ -18,9 +18,10 @@ from tessy.errors import ConfigError, ExportError, QuestionsError, RunLocked
 from tessy.exporting.drops import Reason
 from tessy.exporting.job import export
 from tessy.exporting.sample import Sample, check
-from tessy.exporting.settings import validated
+from tessy.exporting.settings import ExportSettings
 from tessy.exporting.split import split
 from tessy.exporting.staging import staged
+from tessy.settings import load_settings
 
 
 def lines(path):
@@ -39,7 +40,7 @@ def ids(folder):
 
 
 def run(source, out, to="trl", force=False, **settings):
-    return export([str(source)], out, validated({"to": to, **settings}), force=force)
+    return export([str(source)], out, ExportSettings(to=to, **settings), force=force)
 
 
 filters = st.fixed_dictionaries(
@@ -138,7 +139,7 @@ def test_several_sources_are_put_together(tmp_path):
     sources = [
         str(write_records(tmp_path / f"{name}.jsonl", [record(name)])) for name in ("one", "two")
     ]
-    export(sources, tmp_path / "out", validated({"to": "trl"}))
+    export(sources, tmp_path / "out", ExportSettings(to="trl"))
     assert ids(tmp_path / "out") == {"train": ["one", "two"]}
     assert json.loads((tmp_path / "out" / "export.json").read_text())["sources"] == [
         "one.jsonl",
@@ -346,19 +347,19 @@ def test_bad_test_questions_stop_it_before_anything_is_written(tmp_path, source)
 @pytest.mark.parametrize(
     ("given_", "said"),
     [
-        ({"to": "csv"}, r"--to 'csv': input should be 'trl', 'sharegpt'"),
-        ({"to": "trl", "mask": "both"}, "--mask 'both': input should be 'capability'"),
+        ({"to": "csv"}, r"to = 'csv': input should be 'trl', 'sharegpt'"),
+        ({"to": "trl", "mask": "both"}, "mask = 'both': input should be 'capability'"),
         ({"to": "parquet", "mask": "none"}, "--mask is for --to trl"),
-        ({"to": "trl", "min_teacher_share": 2.0}, "--min-teacher-share 2.0"),
+        ({"to": "trl", "min_teacher_share": 2.0}, "min_teacher_share = 2.0"),
         ({"to": "trl", "min_teacher_share": 0.9, "max_teacher_share": 0.1}, "is above --max"),
         ({"to": "trl", "tokenizer": "x"}, "--tokenizer counts for --max-tokens"),
-        ({"to": "trl", "near_duplicates": 0.0}, "--near-duplicates 0.0"),
-        ({"to": "trl", "validation": 1.0}, "--validation 1.0"),
+        ({"to": "trl", "near_duplicates": 0.0}, "near_duplicates = 0.0"),
+        ({"to": "trl", "validation": 1.0}, "validation = 1.0"),
         ({"to": "trl", "licence": "mit"}, "--licence is for the card of --to hf"),
-        ({"to": "hf", "licence": "Apache 2.0"}, "--licence 'Apache 2.0'"),
-        ({"to": "trl", "ngram": 0}, "--ngram 0"),
+        ({"to": "hf", "licence": "Apache 2.0"}, "licence = 'Apache 2.0'"),
+        ({"to": "trl", "ngram": 0}, "ngram = 0"),
     ],
 )
-def test_a_setting_that_can_not_be_is_named_as_the_option(given_, said):
+def test_a_setting_that_can_not_be_is_named(given_, said):
     with pytest.raises(ConfigError, match=said):
-        validated(given_)
+        load_settings(ExportSettings, None, given_)

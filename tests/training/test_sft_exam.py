@@ -18,12 +18,13 @@ from tessy.errors import (
     RunMismatch,
 )
 from tessy.evaluation.settings import SAMPLING, load
+from tessy.settings import load_settings
 from tessy.training import exam
 from tessy.training.epochs import kept
 from tessy.training.evaluate import Evaluator
 from tessy.training.exam import set_exam
 from tessy.training.folder import SFTFolder
-from tessy.training.settings import Export, load_settings
+from tessy.training.settings import Export, SFTSettings
 from tessy.training.train import train
 from training.made import sample, settings, student, write
 
@@ -60,7 +61,9 @@ def test_what_is_evaluated_is_exported(made):
     assert evaluated(made).export is Export.GGUF
     assert settings(made / "model").export is Export.NONE
     with pytest.raises(ConfigError, match="export = 'none': epochs are evaluated as GGUF"):
-        load_settings(None, {"model": "m", "eval": {"questions": "q"}, "export": "none"})
+        load_settings(
+            SFTSettings, None, {"model": "m", "eval": {"questions": "q"}, "export": "none"}
+        )
 
 
 def test_an_evaluation_may_be_asked_for_in_a_training_that_goes_on(made):
@@ -70,23 +73,23 @@ def test_an_evaluation_may_be_asked_for_in_a_training_that_goes_on(made):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[eval]\nruns = 2", "no questions to evaluate with are named"),
+        ("[eval]\nsamples_per_question = 2", "eval.questions is not given"),
         ('[eval]\nquestions = "q"\nrun = 2', "eval.run: there is no such setting"),
-        ('[eval]\nquestions = "q"\nruns = 0', "eval.runs = 0"),
+        ('[eval]\nquestions = "q"\nsamples_per_question = 0', "eval.samples_per_question = 0"),
         ('eval = "q.jsonl"', "eval = 'q.jsonl'"),
     ],
 )
 def test_a_bad_table_is_named(tmp_path, text, said):
     (tmp_path / "sft.toml").write_text(f'model = "m"\n{text}\n')
     with pytest.raises(ConfigError, match=re.escape(said)):
-        load_settings(tmp_path / "sft.toml", {})
+        load_settings(SFTSettings, tmp_path / "sft.toml")
 
 
 def test_options_are_put_over_a_table(tmp_path):
     path = tmp_path / "sft.toml"
-    path.write_text('model = "m"\n[eval]\nquestions = "q"\nruns = 2\n')
-    found = load_settings(path, {"eval": {"runs": 5}}).eval
-    assert (found.questions, found.runs) == ("q", 5)
+    path.write_text('model = "m"\n[eval]\nquestions = "q"\nsamples_per_question = 2\n')
+    found = load_settings(SFTSettings, path, {"eval": {"samples_per_question": 5}}).eval
+    assert (found.questions, found.samples_per_question) == ("q", 5)
 
 
 # --- What is asked ------------------------------------------------------------------------------
@@ -107,7 +110,7 @@ def test_a_file_of_settings_counts_but_for_the_model(made, tmp_path):
         'verify = "number"\nseed = 7\n[student]\nmodel = "http://x/v1"\nformat = "plain"\n'
         "[student.sampling]\ntemperature = 0\n"
     )
-    found = set_exam(evaluated(made, config=str(path), runs=3), made / "out")
+    found = set_exam(evaluated(made, config=str(path), samples_per_question=3), made / "out")
     sitting = found.sitting(made / "m.gguf", made / "model", tmp_path / "eval")
     config = sitting.config
     assert config.student.model == f"gguf:{made / 'm.gguf'}"
@@ -213,7 +216,7 @@ def test_a_failed_evaluation_is_named_and_gone_on_with(made, tmp_path):
     assert again == done
     assert (out / "evaluation.json").stat().st_mtime_ns == before
     with pytest.raises(RunMismatch, match="samples_per_question: 1 then, 2 now") as refused:
-        train(made / "d.jsonl", evaluated(made, runs=2), out)
+        train(made / "d.jsonl", evaluated(made, samples_per_question=2), out)
     assert str(out / "evaluation.json") in refused.value.hint
     evaluator = Evaluator(set_exam(evaluated(made), out), SFTFolder(out), evaluated(made), print)
     with pytest.raises(RunMismatch, match="epoch 1 is that of another training"):

@@ -78,7 +78,7 @@ def same(one, other):
     ],
 )
 def test_the_trainers_own_batches_have_our_labels(model, data, tmp_path, loss, kept_text):
-    chosen = settings(model, loss=loss, batch=6)
+    chosen = settings(model, loss=loss, batch_size=6)
     found, folder = find_student(chosen), SFTFolder(tmp_path)
     counts = prepare(data, tmp_path, found.renderer(chosen), chosen.trained, found.limit(chosen))
     trainer = fit.trainer(
@@ -102,7 +102,9 @@ KEYS = ("input_ids", "labels", "attention_mask")
 def test_the_first_loss_is_that_of_the_untrained_model_on_trained_tokens(model, tmp_path):
     """Computed by hand, from logits, for one batch that holds all samples."""
     data = write(tmp_path / "d.jsonl", ROWS[:4])
-    result = train(data, settings(model, loss="capability", batch=4, epochs=1), tmp_path / "out")
+    result = train(
+        data, settings(model, loss="capability", batch_size=4, epochs=1), tmp_path / "out"
+    )
     tokenizer = AutoTokenizer.from_pretrained(model)
     base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
     losses = []
@@ -245,20 +247,22 @@ def test_an_epoch_that_was_removed_is_not_missed(model, data, tmp_path):
 
 
 def test_micro_batches_change_no_more_than_rounding(trained, model, data, tmp_path):
-    small = train(data, settings(model, epochs=3, max_steps=3, micro_batch=2), tmp_path / "small")
+    small = train(
+        data, settings(model, epochs=3, max_steps=3, micro_batch_size=2), tmp_path / "small"
+    )
     for one, other in zip(small.losses.steps[:2], trained[0].losses.steps, strict=False):
         assert one.loss == pytest.approx(other.loss, rel=1e-3)
 
 
 def test_steps_may_end_it_within_an_epoch(model, data, tmp_path):
-    result = train(data, settings(model, batch=4, max_steps=7), tmp_path / "out")
+    result = train(data, settings(model, batch_size=4, max_steps=7), tmp_path / "out")
     assert [epoch.number for epoch in result.epochs] == [1, 2]
     assert result.losses.steps[-1].step == 7
-    assert train(data, settings(model, batch=4, max_steps=7), tmp_path / "out") == result
+    assert train(data, settings(model, batch_size=4, max_steps=7), tmp_path / "out") == result
 
 
 def test_steps_beyond_the_epochs_add_none(model, data, tmp_path):
-    result = train(data, settings(model, epochs=2, batch=20, max_steps=9), tmp_path / "out")
+    result = train(data, settings(model, epochs=2, batch_size=20, max_steps=9), tmp_path / "out")
     assert [epoch.number for epoch in result.epochs] == [1, 2]
     assert result.losses.steps[-1].step == 2
 
@@ -300,7 +304,7 @@ def test_a_folder_in_which_another_process_works_is_refused(model, data, tmp_pat
 
 def test_a_start_that_failed_leaves_the_folder_free_for_another(model, data, tmp_path):
     with pytest.raises(DatasetError, match="none of 20 samples is left"):
-        train(data, settings(model, max_length=10), tmp_path / "out")
+        train(data, settings(model, max_tokens=10), tmp_path / "out")
     assert train(data, settings(model, epochs=1), tmp_path / "out").counts.kept == 20
 
 
@@ -311,7 +315,7 @@ def test_a_loss_that_is_no_number_ends_it(data, tmp_path):
     save_file(broken, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(TrainingError, match="the loss of step 1 is nan") as caught:
         train(data, settings(folder), tmp_path / "out")
-    assert "--lr" in caught.value.hint
+    assert "--learning-rate" in caught.value.hint
     assert not (tmp_path / "out" / "epoch-1").exists()
 
 
@@ -319,8 +323,8 @@ def test_a_loss_that_is_no_number_ends_it(data, tmp_path):
     ("change", "said"),
     [
         ({"model": "./nowhere"}, "nowhere"),
-        ({"max_length": 10_000}, "has a context of 4096"),
-        ({"micro_batch": 3}, "micro_batch = 3 does not divide 8"),
+        ({"max_tokens": 10_000}, "has a context of 4096"),
+        ({"micro_batch_size": 3}, "micro_batch_size = 3 does not divide 8"),
         ({"chat_template": "nothing.jinja"}, "nothing.jinja"),
     ],
 )

@@ -18,6 +18,7 @@ from tessy.data import questions
 from tessy.errors import ConfigError
 from tessy.evaluation.collect import groups_of, runs_of
 from tessy.evaluation.measure import UNMEASURED, Evaluation, Scores, measure
+from tessy.method.trajectory import Role
 from tessy.runs.counters import RunResult
 from tessy.runs.folder import RunFolder, write_atomically
 from tessy.runs.progress import Progress, Show
@@ -76,7 +77,7 @@ async def evaluate(
 
 
 def _name(folder: RunFolder, config: Config) -> str:
-    return folder.models().get("student", config.student.model)
+    return folder.models().get("student", config.address_of(Role.STUDENT))
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:

@@ -14,10 +14,8 @@ from collections.abc import Iterable, Iterator
 
 from tessy.exporting.drops import Drop, Reason
 from tessy.exporting.sample import Sample
+from tessy.exporting.settings import NGRAM
 from tessy.method.words import plain
-
-NGRAM = 13
-"""Words in a row that make a sample contaminated."""
 
 
 def ngrams(found: list[str], size: int) -> Iterator[tuple[str, ...]]:

@@ -70,7 +70,7 @@ async def examine(config: Config) -> list[Finding]:
 
 
 async def _examine(config: Config, role: Role) -> Finding:
-    finding = Finding(role, config.of(role).model)
+    finding = Finding(role, config.address_of(role))
     async with AsyncExitStack() as stack:
         try:
             today = datetime.datetime.now(datetime.UTC).date()

@@ -60,7 +60,7 @@ def check(config: Config, roles: Iterable[Role] = Role) -> None:
     """
     for role in roles:
         settings = config.of(role)
-        address.parse_all(settings.model)
+        address.parse_all(config.address_of(role))
         if settings.tokenizer and settings.format:
             raise ConfigError(
                 f"{role}.format and {role}.tokenizer are both given",
@@ -181,7 +181,7 @@ async def open_one(
 ) -> Opened:
     """Open one role's model; what it needs is closed with `stack`."""
     settings = config.of(role)
-    where, *others = address.parse_all(settings.model)
+    where, *others = address.parse_all(config.address_of(role))
     base_url, name, label = where.place, where.served_name or "", None
     if where.kind is not address.Kind.SERVER:
         path = await asyncio.to_thread(weights.fetch, where, say)

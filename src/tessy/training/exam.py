@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tessy.config import Config, StrictSettings
+from tessy.config import Config
 from tessy.data import questions
 from tessy.data.questions import Questions
 from tessy.errors import ConfigError, MissingExtra
 from tessy.evaluation.collect import groups_of
-from tessy.evaluation.settings import complete, read
+from tessy.evaluation.settings import load
+from tessy.settings import StrictSettings
 from tessy.synthesis.tools import check_columns, verifier_of
 from tessy.training.settings import EvalSettings, SFTSettings
 
 _DECIDING = ("limits", "verify", "samples_per_question", "seed")
 """Settings that decide what an evaluation comes to, besides those of the model."""
-_OF_THE_EPOCH = ("model", "tokenizer", "format")
 _ANY_MODEL = "gguf:model.gguf"
 
 
@@ -147,9 +147,16 @@ def _config(chosen: EvalSettings, template_args: dict[str, Any]) -> Config:
     Raises:
         ConfigError: The file is missing or no TOML, or has a setting that is unknown or wrong.
     """
-    tree = read(chosen.config)
-    student = {k: v for k, v in tree.get("student", {}).items() if k not in _OF_THE_EPOCH}
-    tree["student"] = {"template_args": template_args, **student, "model": _ANY_MODEL}
-    given = {"verify": chosen.verify, "samples_per_question": chosen.runs}
-    tree |= {name: value for name, value in given.items() if value is not None}
-    return complete(tree, where=str(chosen.config or "settings of evaluation"))
+    config = load(
+        chosen.config,
+        {
+            "student.model": _ANY_MODEL,
+            "verify": chosen.verify,
+            "samples_per_question": chosen.samples_per_question,
+        },
+    )
+    student = config.student
+    own = {} if student.template_args else {"template_args": template_args}
+    return config.model_copy(
+        update={"student": student.model_copy(update={"tokenizer": None, "format": None, **own})}
+    )

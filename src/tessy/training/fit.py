@@ -64,7 +64,7 @@ def trainer(
     arguments.per_device_train_batch_size = micro
     arguments.gradient_accumulation_steps = accumulation
     samples = Dataset.from_file(str(folder.path / TOKENS_FILE))
-    steps = settings.epochs * math.ceil(len(samples) / settings.batch)
+    steps = settings.epochs * math.ceil(len(samples) / settings.batch_size)
     if settings.max_steps and settings.max_steps < steps:  # more would mean more epochs
         arguments.max_steps = settings.max_steps
     made = Trainer(
@@ -84,23 +84,23 @@ def shared_out(settings: SFTSettings, processes: int, longest: int) -> tuple[int
     Raises:
         ConfigError: The batch is no multiple of processes and micro batch.
     """
-    share, rest = divmod(settings.batch, processes)
+    share, rest = divmod(settings.batch_size, processes)
     if rest:
         raise ConfigError(
-            f"batch = {settings.batch} can't be shared out to {processes} processes",
-            hint=f"--batch {max(1, round(settings.batch / processes)) * processes}",
+            f"batch_size = {settings.batch_size} can't be shared out to {processes} processes",
+            hint=f"--batch-size {max(1, round(settings.batch_size / processes)) * processes}",
         )
-    if settings.micro_batch is None:
+    if settings.micro_batch_size is None:
         most = max(1, _TOKENS_AT_ONCE // max(longest, 1))
         micro = max(size for size in range(1, share + 1) if share % size == 0 and size <= most)
         return micro, share // micro
-    if share % settings.micro_batch:
+    if share % settings.micro_batch_size:
         raise ConfigError(
-            f"micro_batch = {settings.micro_batch} does not divide {share}, the share that each of "
-            f"{processes} processes has in a batch of {settings.batch}",
+            f"micro_batch_size = {settings.micro_batch_size} does not divide {share}, the share of "
+            f"each of {processes} processes in a batch of {settings.batch_size}",
             hint="leave it out, or give a divisor",
         )
-    return settings.micro_batch, share // settings.micro_batch
+    return settings.micro_batch_size, share // settings.micro_batch_size
 
 
 def _arguments(folder: SFTFolder, settings: SFTSettings) -> SFTConfig:
@@ -205,7 +205,7 @@ class Progress(TrainerCallback):
         if not math.isfinite(logs["loss"]):
             raise TrainingError(
                 f"the loss of step {state.global_step} is {logs['loss']}",
-                hint="a lower --lr or --dtype float32, in another folder (--out)",
+                hint="a lower --learning-rate or --dtype float32, in another folder (--out)",
             )
         if time.monotonic() - self._said >= _EVERY_S:
             self._said = time.monotonic()

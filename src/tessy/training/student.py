@@ -45,14 +45,14 @@ class Student:
             ConfigError: The limit is beyond the model's context.
         """
         context = getattr(self.config, "max_position_embeddings", None)
-        wanted = settings.max_length or context
+        wanted = settings.max_tokens or context
         if wanted is None:
             raise ConfigError(
                 f"{settings.model} does not say its context", hint="give --max-length"
             )
         if context and wanted > context:
             raise ConfigError(
-                f"max_length = {wanted}: {settings.model} has a context of {context} tokens",
+                f"max_tokens = {wanted}: {settings.model} has a context of {context} tokens",
                 hint=f"--max-length {context}, or less",
             )
         return Limit(wanted, settings.over_length)

@@ -25,4 +25,5 @@ Each imports only from those above it:
     registry       verifiers by name
     responses      reading responses, of runs and of other data sets
     judge          verifying many, and counting
+    verify         the job of `tessy verify`
 """

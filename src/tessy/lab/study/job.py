@@ -20,7 +20,7 @@ import orjson
 from tessy.config import Config, Limits, ModelSettings, OnWrong, Prompts, Sampling
 from tessy.errors import RunLocked
 from tessy.evaluation.evaluate import as_json, evaluate
-from tessy.evaluation.settings import complete
+from tessy.evaluation.settings import load as evaluation_settings
 from tessy.lab.corpus import REFERENCE
 from tessy.lab.families import FAMILIES
 from tessy.lab.questions import Split, questions
@@ -131,7 +131,7 @@ def _train(root: Path, settings: StudySettings, job: Train, where: Path) -> dict
         SFTSettings(
             model=str(lab_folder(STUDENT)),
             epochs=condition.epochs,
-            batch=condition.batch,
+            batch_size=condition.batch,
             learning_rate=condition.learning_rate,
             seed=job.seed,
             export=Export.GGUF,
@@ -215,7 +215,7 @@ def _evaluated(tests: Path, model: ModelSettings, seed: int, out: Path) -> dict[
         "seed": seed,
         "concurrency": _CONCURRENCY,
     }
-    config = complete(asked, where="the study")
+    config = evaluation_settings(None, asked)
     found, _ = run_loop(evaluate(tests, config, out=out, group="family"))
     return as_json(found)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from tessy.config import StrictSettings, explain, read_toml
 from tessy.errors import AddressError, ConfigError
 from tessy.models.address import parse_all
+from tessy.settings import StrictSettings, load_settings
 
 METHODS = (
     "tessy",
@@ -119,10 +119,7 @@ def load(path: Path) -> StudySettings:
         ConfigError: The file is missing or no TOML, or a setting is unknown or out of bounds.
             A teacher that is no address of a model is one, too.
     """
-    try:
-        settings = StudySettings.model_validate(read_toml(path))
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {explain(error)}") from None
+    settings = load_settings(StudySettings, path)
     try:
         for condition in settings.conditions:
             parse_all(condition.teacher or settings.teacher)
