@@ -1,13 +1,18 @@
 """tessy: SFT data for reasoning models, written by a student and a teacher together.
 
-import tessy
+    import tessy
 
-result = tessy.synthesize(
-    "questions.jsonl",
-    out="runs/first",
-    student__model="http://localhost:8000/v1#Qwen/Qwen3-8B",
-    teacher__model="http://localhost:8001/v1#openai/gpt-oss-120b",
-)
+    result = tessy.synthesize(
+        "questions.jsonl",
+        out="runs/first",
+        student__model="http://localhost:8000/v1#Qwen/Qwen3-8B",
+        teacher__model="http://localhost:8001/v1#openai/gpt-oss-120b",
+    )
+    tessy.verify("runs/first", "math")
+    tessy.export("runs/first", to="trl", out="data/first")
+
+`synthesize`, `evaluate`, `verify` and `export` are the functions behind the commands; `load` opens
+a run's folder for reading.
 """
 
 from __future__ import annotations
@@ -16,45 +21,110 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tessy._version import __version__
+from tessy.errors import (
+    AddressError,
+    BadResponse,
+    ConfigError,
+    DatasetError,
+    EvaluationError,
+    ExportError,
+    HubError,
+    InputError,
+    JournalError,
+    LocalServerError,
+    MissingExtra,
+    ModelError,
+    NotAStream,
+    Outage,
+    PredictorError,
+    QuestionsError,
+    Refused,
+    RunLocked,
+    RunMismatch,
+    SandboxError,
+    SegmentsError,
+    ServerFailure,
+    TessyError,
+    TimedOut,
+    TrainingError,
+    Unreachable,
+    ViewError,
+    WeightsError,
+)
+
+if TYPE_CHECKING:
+    from tessy.api import evaluate, export, verify
+    from tessy.boundary.protocol import Judgement, Passage, Predictor
+    from tessy.config import Config
+    from tessy.method.trajectory import Failure, Role
+    from tessy.runs.counters import RunResult
+    from tessy.runs.load import load
+    from tessy.synthesis.run import asynthesize, synthesize
 
 __all__ = [
+    "AddressError",
+    "BadResponse",
     "Config",
+    "ConfigError",
+    "DatasetError",
+    "EvaluationError",
+    "ExportError",
     "Failure",
+    "HubError",
+    "InputError",
+    "JournalError",
     "Judgement",
+    "LocalServerError",
+    "MissingExtra",
+    "ModelError",
+    "NotAStream",
+    "Outage",
     "Passage",
     "Predictor",
+    "PredictorError",
+    "QuestionsError",
+    "Refused",
     "Role",
+    "RunLocked",
+    "RunMismatch",
     "RunResult",
+    "SandboxError",
+    "SegmentsError",
+    "ServerFailure",
     "TessyError",
+    "TimedOut",
+    "TrainingError",
+    "Unreachable",
+    "ViewError",
+    "WeightsError",
     "__version__",
     "asynthesize",
+    "evaluate",
+    "export",
+    "load",
     "synthesize",
+    "verify",
 ]
 
-_HOMES = {
-    "Config": "tessy.config",
-    "Failure": "tessy.method.trajectory",
+_LAZY = {
+    "evaluate": "tessy.api",
+    "export": "tessy.api",
+    "verify": "tessy.api",
     "Judgement": "tessy.boundary.protocol",
     "Passage": "tessy.boundary.protocol",
     "Predictor": "tessy.boundary.protocol",
+    "Config": "tessy.config",
+    "Failure": "tessy.method.trajectory",
     "Role": "tessy.method.trajectory",
     "RunResult": "tessy.runs.counters",
-    "TessyError": "tessy.errors",
+    "load": "tessy.runs.load",
     "asynthesize": "tessy.synthesis.run",
     "synthesize": "tessy.synthesis.run",
 }
-
-if TYPE_CHECKING:
-    from tessy.boundary.protocol import Judgement, Passage, Predictor
-    from tessy.config import Config
-    from tessy.errors import TessyError
-    from tessy.method.trajectory import Failure, Role
-    from tessy.runs.counters import RunResult
-    from tessy.synthesis.run import asynthesize, synthesize
+"""Where the names are that are imported when they are first used, so that `--help` is instant."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for when it is asked for, so that `tessy --help` is instant."""
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)

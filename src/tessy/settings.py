@@ -174,7 +174,7 @@ def shown(value: object) -> str:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
-    return str(value)
+    return str(value).replace("e-0", "e-") if isinstance(value, float) else str(value)
 
 
 def definitions(

@@ -50,7 +50,7 @@ class ReportOptions(CommandOptions):
     """Its chat format, without a tokenizer: `qwen3`, `deepseek-r1`, `gpt-oss` or `plain`."""
     student_weights: Annotated[Path | None, Option(unset="a server's", panel=_SCORING)] = None
     """A folder with the student's weights, instead of a server."""
-    config: Annotated[Path | None, Option(unset="the defaults", panel=_SCORING)] = None
+    config: Annotated[Path | None, Option(unset="none", panel=_SCORING)] = None
     """A TOML file with settings of the student's server below `[student]`; options override it."""
     scored: Annotated[int, Option(panel=_SCORING)] = Field(default=500, ge=1)
     """Most questions to score."""

@@ -53,7 +53,7 @@ def verify(options: VerifyOptions) -> None:
 
     All responses are checked for the columns that the verifier needs before any is verified.
     """
-    from tessy.verifiers.verify import verify
+    from tessy.api import verify
 
     result = verify(
         options.responses,
@@ -78,7 +78,7 @@ def _table(result: VerifyResult, group: str | None) -> Table:
     rows.add_column(visible(group) if group else "")
     for name in ("responses", *Outcome, "share right", "score"):
         rows.add_column(name, justify="right")
-    for name, tally in [("all", result.whole), *sorted(result.groups.items())]:
+    for name, tally in [("all", result.total), *sorted(result.groups.items())]:
         counts = [str(tally.outcomes[outcome]) for outcome in Outcome]
         score = tally.scores / tally.count if tally.count else 0.0
         shares = (f"{tally.right_share:.1%}", f"{score:.3f}")
