@@ -67,9 +67,8 @@ def evaluate(
 
     from tessy.cli.scores import table
     from tessy.evaluation.evaluate import evaluate as measure
-    from tessy.evaluation.measure import UNMEASURED, Standing
+    from tessy.evaluation.measure import UNMEASURED, EvalOutcome
     from tessy.evaluation.settings import load
-    from tessy.loop import run_loop
     from tessy.runs.progress import Progress, Show
 
     chosen = load(
@@ -92,23 +91,21 @@ def evaluate(
         },
     )
     progress = Progress(Show.QUIET if quiet else Show.AUTO)
-    found, result = run_loop(
-        measure(
-            questions,
-            chosen,
-            out=out,
-            group=group,
-            limit=limit,
-            retry_failed=retry_failed,
-            progress=progress,
-        )
+    found = measure(
+        questions,
+        out=out,
+        config=chosen,
+        group=group,
+        limit=limit,
+        retry_failed=retry_failed,
+        progress=progress,
     )
-    Console(markup=False).print(table(found, remaining=result.remaining))
-    if count := found.whole.standings.get(Standing.UNMEASURED):
-        reasons = ", ".join(reason.value for reason in result.failed if reason in UNMEASURED)
+    Console(markup=False).print(table(found.scores, remaining=found.run.remaining))
+    if count := found.scores.whole.outcomes.get(EvalOutcome.UNMEASURED):
+        reasons = ", ".join(reason.value for reason in found.run.failed if reason in UNMEASURED)
         typer.echo(f"not measured: {count:,} ({reasons}; failures.jsonl has details)", err=True)
-        typer.echo("hint: mend it, then --retry-failed asks for them again", err=True)
-    if result.stopped:
+        typer.echo("hint: fix it, then --retry-failed asks for them again", err=True)
+    if found.run.stopped:
         raise typer.Exit(130)
-    if not found.whole.runs:
+    if not found.scores.whole.samples:
         raise typer.Exit(1)

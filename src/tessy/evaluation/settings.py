@@ -9,22 +9,31 @@ from tessy.config import Config, OnWrong, Sampling, put, read_toml, validate
 from tessy.errors import ConfigError
 
 SAMPLING = Sampling(temperature=0.6, top_p=0.95, top_k=20)
-"""The paper's temperature; top-p and top-k are those that Qwen3's model card recommends."""
+"""The paper's temperature; top-p and top-k as Qwen3's model card recommends them."""
 VERIFY = "auto"
-_OF_SYNTHESIS = (
-    *("method", "answer_by", "teacher_only_system_prompt", "candidates", "attempts", "on_wrong"),
-    *("prompts", "teacher", "predictor", "student_predictor", "teacher_predictor"),
-)
-"""Settings that a file may have for `tessy synth`; they say nothing of an evaluation."""
+_OF_SYNTHESIS = {
+    "answer_by",
+    "attempts",
+    "candidates",
+    "method",
+    "on_wrong",
+    "predictor",
+    "prompts",
+    "student_predictor",
+    "teacher",
+    "teacher_only_system_prompt",
+    "teacher_predictor",
+}
+"""Settings that a file may have for `tessy synth`; an evaluation ignores them."""
 
 
 def load(path: Path | None, overrides: dict[str, Any]) -> Config:
     """Settings of an evaluation, as `tessy eval` reads them.
 
     Args:
-        path: A TOML file; None for the usual settings.
-        overrides: Dotted keys, such as `student.model`, with their values, which are put over the
-            file's; None is no override.
+        path: A TOML file; None for the defaults.
+        overrides: Values by dotted key, such as `student.model`, that override the file's; None
+            overrides nothing.
 
     Raises:
         ConfigError: The file is missing or no TOML, a setting is unknown or out of bounds, or
@@ -40,7 +49,7 @@ def load(path: Path | None, overrides: dict[str, Any]) -> Config:
 
 
 def read(path: Path | None) -> dict[str, Any]:
-    """A file of settings, of which the model may have some.
+    """Read a file of settings, with a table for the model's if it has any.
 
     Raises:
         ConfigError: It is missing or no TOML, or the model's settings are no table.
@@ -53,11 +62,11 @@ def read(path: Path | None) -> dict[str, Any]:
 
 
 def complete(tree: dict[str, Any], *, where: str) -> Config:
-    """Put what is usual for an evaluation under the settings that are given.
+    """Fill in the defaults of an evaluation.
 
     Args:
-        tree: Settings, with the model as `student`. Those that are of synthesis only are ignored.
-        where: From where they are, for errors.
+        tree: Settings, with the model as `student`. Those of synthesis only are ignored.
+        where: Where they are from, for errors.
 
     Raises:
         ConfigError: A setting is unknown or out of bounds.

@@ -19,7 +19,7 @@ import orjson
 
 from tessy.config import Config, Limits, ModelSettings, OnWrong, Prompts, Sampling
 from tessy.errors import RunLocked
-from tessy.evaluation.evaluate import as_json, evaluate
+from tessy.evaluation.evaluate import evaluate
 from tessy.evaluation.settings import complete
 from tessy.lab.corpus import REFERENCE
 from tessy.lab.families import FAMILIES
@@ -27,7 +27,6 @@ from tessy.lab.questions import Split, questions
 from tessy.lab.study import plan
 from tessy.lab.study.plan import Compare, Train, Untouched, Write
 from tessy.lab.study.settings import STUDENT, Condition, StudySettings, load
-from tessy.loop import run_loop
 from tessy.method.trajectory import Role
 from tessy.models.weights import lab_folder
 from tessy.runs.folder import RunFolder, write_atomically
@@ -216,8 +215,7 @@ def _evaluated(tests: Path, model: ModelSettings, seed: int, out: Path) -> dict[
         "concurrency": _CONCURRENCY,
     }
     config = complete(asked, where="the study")
-    found, _ = run_loop(evaluate(tests, config, out=out, group="family"))
-    return as_json(found)
+    return evaluate(tests, config=config, out=out, group="family").scores.as_json()
 
 
 def _asked(root: Path, settings: StudySettings, seed: int) -> Path:
