@@ -135,7 +135,8 @@ def sft(
             "seed": seed,
         },
     )
-    from tessy.training import curve
+    from tessy.training import plots
+    from tessy.training.learning_curve import best, shown
     from tessy.training.train import train
 
     def say(line: str) -> None:
@@ -144,9 +145,9 @@ def sft(
 
     trained = train(dataset, settings, out, say=say)
     say(f"first step's loss {trained.losses.first:.4f}; card and losses: {out}")
-    if best := curve.best(trained.evaluation):
-        picture = out / curve.PICTURE_FILE
-        say(f"highest: epoch {best.epoch}, pass@1 {curve.shown(best.right)}; the curve: {picture}")
+    if highest := best(trained.evaluation):
+        score = shown(highest.pass_at_1)
+        say(f"highest: epoch {highest.epoch}, pass@1 {score}; the curve: {out / plots.CURVE_PLOT}")
     for last in trained.epochs[-1:]:
         say(f"the model, whose last epoch had a loss of {last.loss:.4f}: {last.folder}")
         if last.gguf:

@@ -7,7 +7,7 @@ the same client, scheduler and journal, so it is as fast, and a stopped one resu
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ from tessy.evaluation.settings import load
 from tessy.loop import run_loop
 from tessy.runs.counters import RunResult
 from tessy.runs.folder import RunFolder, write_atomically
-from tessy.runs.progress import Progress, Show
+from tessy.runs.progress import Progress
 from tessy.runs.reader import Entry, Reader
 from tessy.synthesis.run import asynthesize
 from tessy.verifiers.protocol import Outcome
@@ -93,48 +93,18 @@ def evaluate(
         InputError: An argument can't be used; no model was called.
         TessyError: The subclass says why the run could not start, or had to stop.
     """
-    job = aevaluate(
-        questions,
-        out=out,
-        model=model,
-        config=config,
-        group=group,
-        limit=limit,
-        retry_failed=retry_failed,
-        progress=progress,
-        **settings,
-    )
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return run_loop(job)
-    with ThreadPoolExecutor(1) as pool:  # a notebook runs an event loop in this thread
-        return pool.submit(run_loop, job).result()
-
-
-async def aevaluate(
-    questions: str | Path,
-    *,
-    out: str | Path,
-    model: str | None = None,
-    config: Config | str | Path | None = None,
-    group: str | None = None,
-    limit: int | None = None,
-    retry_failed: bool = False,
-    progress: Progress | None = None,
-    **settings: Any,
-) -> EvalResult:
-    """As `evaluate`, for code that runs in an event loop."""
     chosen = _config(config, {"student__model": model, **settings})
     asked = read(questions, limit=limit)
     groups = groups_of(asked, group)
-    run = await asynthesize(
-        questions,
-        out=out,
-        config=chosen,
-        limit=limit,
-        retry_failed=UNMEASURED if retry_failed else False,
-        progress=progress or Progress(Show.QUIET),
+    run = _run(
+        asynthesize(
+            questions,
+            out=out,
+            config=chosen,
+            limit=limit,
+            retry_failed=UNMEASURED if retry_failed else False,
+            progress=progress,
+        )
     )
     folder = RunFolder(Path(out))
     name = folder.models().get("student", chosen.student.model)
@@ -160,6 +130,15 @@ def _config(config: Config | str | Path | None, settings: dict[str, Any]) -> Con
     if config.verify is None:
         raise ConfigError("nothing says which answers are right", hint="verify = 'auto'")
     return config
+
+
+def _run(job: Coroutine[Any, Any, RunResult]) -> RunResult:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return run_loop(job)
+    with ThreadPoolExecutor(1) as pool:  # a notebook runs an event loop in this thread
+        return pool.submit(run_loop, job).result()
 
 
 def groups_of(questions: Questions, column: str | None) -> dict[str, str]:

@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from tessy.config import StrictSettings, did_you_mean, explain, read_toml
 from tessy.errors import ConfigError
 from tessy.training.gguf import DType
-from tessy.training.masks import Loss, parse_loss
+from tessy.training.masks import LossPart, parse_loss
 
 _FOR_SPEED = (
     *("micro_batch", "gradient_checkpointing", "save_steps", "eval", "export", "export_dtype"),
@@ -94,7 +94,7 @@ class SFTSettings(StrictSettings):
 
     model: str
     """The model to train: a folder or a Hugging Face id, for transformers."""
-    loss: str = Loss.RESPONSE.value
+    loss: str = LossPart.RESPONSE.value
     """What carries loss: `response`, `capability`, `style`, `thinking`, `answer`, or several of
     them joined by `+`; see `tessy.training.masks`."""
     epochs: int = Field(default=9, ge=1)
@@ -166,7 +166,7 @@ class SFTSettings(StrictSettings):
         return value
 
     @property
-    def trained(self) -> frozenset[Loss]:
+    def trained(self) -> frozenset[LossPart]:
         """What carries loss."""
         return parse_loss(self.loss)
 

@@ -10,7 +10,9 @@ import contextlib
 import datetime
 import os
 import platform
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,6 @@ from tessy.method.trajectory import Role
 from tessy.models.weights import lab_folder
 from tessy.runs.folder import RunFolder, write_atomically
 from tessy.synthesis.run import synthesize
-from tessy.training.child import stop_with_parent
 
 SETTINGS = "study.toml"
 DONE = "job.json"
@@ -247,9 +248,21 @@ def _written(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
+def _stop_with_parent() -> None:
+    """Stop as at Ctrl-C when standard input ends: the parent holds the other end open."""
+
+    def watch() -> None:
+        while os.read(0, 1):  # not through sys.stdin, whose lock would be held at the end
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # under nohup it would be ignored
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _main() -> int:
     """Do the job that the command line names; returns the exit code."""
-    stop_with_parent()
+    _stop_with_parent()
     deadline = time.monotonic() + _LOCKED_S
     while True:
         try:
