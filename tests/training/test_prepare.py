@@ -16,9 +16,9 @@ from transformers import AutoTokenizer
 
 from tessy.errors import ConfigError, DatasetError
 from tessy.testing import build_tokenizer
-from tessy.training.data import Source, digest_of
+from tessy.training.dataset import TrainRows, digest_of
 from tessy.training.masks import IGNORED, parse_loss
-from tessy.training.prepare import TOKENS_FILE, Limit, prepare, read_counts
+from tessy.training.prepare import TOKENS_FILE, LengthLimit, prepare, read_counts
 from tessy.training.render import Renderer
 from tessy.training.settings import OverLength
 from training.made import CLOSE, OPEN, TEMPLATES, sample, write
@@ -38,7 +38,7 @@ def renderer(tokenizer, **more):
 def prepared(tokenizer, folder, rows, *, loss="response", longest=512, over="drop", **more):
     """The counts, and ids and labels of each sample."""
     source = rows if not isinstance(rows, list) else write(folder / "d.jsonl", rows)
-    limit = Limit(longest, OverLength(over))
+    limit = LengthLimit(longest, OverLength(over))
     counts = prepare(source, folder, renderer(tokenizer, **more), parse_loss(loss), limit)
     assert read_counts(folder) == counts
     return counts, Dataset.from_file(str(folder / TOKENS_FILE)).to_list()
@@ -178,7 +178,7 @@ def test_a_run_and_files_of_all_kinds_are_read_alike(tmp_path, kind):
     assert digest_of(source) == digest_of(plain)
     loss = parse_loss("capability")
     one, other = (
-        [(each.messages, each.runs) for each in Source().samples(path, loss)]
+        [(each.messages, each.runs) for each in TrainRows(path).samples(loss)]
         for path in (source, plain)
     )
     assert one == other
@@ -198,8 +198,8 @@ def said(content):
     [
         ("{", "not JSON"),
         ("[1]", "a sample is an object, not list"),
-        ({"id": "1"}, "`messages` must be a list"),
-        (changed(messages=[]), "`messages` must be a list"),
+        ({"id": "1"}, "messages must be a list"),
+        (changed(messages=[]), "messages must be a list"),
         (changed(messages=[{"role": "assistant", "content": "a"}], spans=None), "no question"),
         (changed(messages=[{"role": "me", "content": "a"}]), r"messages\[0\].role"),
         (changed(messages=[{"role": "user", "content": " "}]), r"messages\[0\].content"),

@@ -6,6 +6,8 @@ import json
 import re
 
 import pytest
+from tessy.training.evaluate import Evaluator
+from tessy.training.exam import set_exam
 
 from tessy.config import Sampling
 from tessy.errors import (
@@ -20,8 +22,6 @@ from tessy.errors import (
 from tessy.evaluation.settings import SAMPLING, load
 from tessy.training import exam
 from tessy.training.epochs import kept
-from tessy.training.evaluate import Evaluator
-from tessy.training.exam import set_exam
 from tessy.training.folder import SFTFolder
 from tessy.training.settings import Export, load_settings
 from tessy.training.train import train
