@@ -144,7 +144,7 @@ class EpochEvaluator:
     def __init__(self, spec: EvalSpec, folder: SFTFolder, settings: SFTSettings, say: Say) -> None:
         self._spec, self._folder, self._settings, self._say = spec, folder, settings, say
         asked = spec.asked(settings)
-        self._curve = read_curve(folder.path) or LearningCurve(asked)
+        self._curve = read_curve(folder.path) or LearningCurve(asked, ())
         if different := differences(self._curve.asked, asked):
             raise RunMismatch(
                 f"{folder.path} holds evaluations with other settings:\n  "

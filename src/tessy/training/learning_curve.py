@@ -68,7 +68,7 @@ class LearningCurve:
     """
 
     asked: dict[str, Any]
-    epochs: tuple[CurvePoint, ...] = ()
+    epochs: tuple[CurvePoint, ...]
 
     def write(self, folder: Path) -> None:
         """Write `evaluation.json` to a folder."""
