@@ -20,7 +20,7 @@ from tessy.errors import (
 from tessy.evaluation.settings import SAMPLING, load
 from tessy.training import evaluator
 from tessy.training.epochs import Epoch
-from tessy.training.evaluator import EpochEvaluator, read_spec
+from tessy.training.evaluator import EpochEvaluator
 from tessy.training.folder import SFTFolder
 from tessy.training.settings import Export, load_settings
 from tessy.training.train import train
@@ -48,6 +48,10 @@ def made(tmp_path_factory):
 def evaluated(made, **more):
     asked = {"questions": str(made / "q.jsonl"), "config": str(made / "eval.toml"), **more}
     return settings(made / "model", epochs=1, eval=asked)
+
+
+def an_evaluator(settings, out):
+    return EpochEvaluator(settings.eval, settings, SFTFolder(out), print)
 
 
 # --- Settings -----------------------------------------------------------------------------------
@@ -91,7 +95,7 @@ def test_options_are_put_over_a_table(tmp_path):
 
 def test_an_epoch_is_asked_as_tessy_eval_asks(made):
     chosen = settings(made / "model", eval={"questions": str(made / "q.jsonl")})
-    config = read_spec(chosen, made / "out").config
+    config = an_evaluator(chosen, made / "out").config
     assert config.student.sampling == SAMPLING
     assert (config.verify, config.samples_per_question, config.method) == (
         *("auto", 1, "student-only"),
@@ -104,12 +108,12 @@ def test_a_file_of_settings_counts_but_for_the_model(made, tmp_path):
         'verify = "number"\nseed = 7\n[student]\nmodel = "http://x/v1"\nformat = "plain"\n'
         "[student.sampling]\ntemperature = 0\n"
     )
-    config = read_spec(evaluated(made, config=str(path), runs=3), made / "out").config
+    config = an_evaluator(evaluated(made, config=str(path), runs=3), made / "out").config
     assert not config.student.model.startswith("http")
     assert (config.student.tokenizer, config.student.format) == (None, None)
     assert config.student.sampling == Sampling(temperature=0, top_p=0.95, top_k=20)
     assert (config.verify, config.seed, config.samples_per_question) == ("number", 7, 3)
-    other = read_spec(evaluated(made, config=str(path), verify="exact"), made / "out")
+    other = an_evaluator(evaluated(made, config=str(path), verify="exact"), made / "out")
     assert other.config.verify == "exact"
 
 
@@ -119,7 +123,7 @@ def test_a_file_means_the_same_to_tessy_eval(made, tmp_path):
         'verify = "number"\nsamples_per_question = 3\nseed = 7\nanswer_by = "teacher"\n'
         '[student]\nmodel = "http://x/v1"\n[student.sampling]\ntemperature = 0\n'
     )
-    ours = read_spec(evaluated(made, config=str(path)), made / "out").config
+    ours = an_evaluator(evaluated(made, config=str(path)), made / "out").config
     theirs = load(path, {})
     assert theirs.student.model == "http://x/v1"
     assert ours == theirs.model_copy(update={"student": ours.student})
@@ -128,7 +132,9 @@ def test_a_file_means_the_same_to_tessy_eval(made, tmp_path):
 
 def test_the_arguments_of_the_template_are_those_of_the_training(made):
     chosen = evaluated(made).model_copy(update={"template_args": {"enable_thinking": True}})
-    assert read_spec(chosen, made / "out").config.student.template_args == {"enable_thinking": True}
+    assert an_evaluator(chosen, made / "out").config.student.template_args == {
+        "enable_thinking": True
+    }
 
 
 BAD = [
@@ -151,7 +157,7 @@ def test_a_bad_setting_of_evaluation_is_named(made, tmp_path):
     path = tmp_path / "eval.toml"
     path.write_text("[limits]\nthinking = 8\n")
     with pytest.raises(ConfigError, match=r"eval\.toml: limits\.thinking: there is no such") as c:
-        read_spec(evaluated(made, config=str(path)), tmp_path / "out")
+        an_evaluator(evaluated(made, config=str(path)), tmp_path / "out")
     assert "thinking_tokens" in c.value.hint
 
 
@@ -210,7 +216,5 @@ def test_a_failed_evaluation_is_named_and_gone_on_with(made, tmp_path):
     with pytest.raises(RunMismatch, match="samples_per_question: 1 then, 2 now") as refused:
         train(made / "d.jsonl", evaluated(made, runs=2), out)
     assert str(out / "evaluation.json") in refused.value.hint
-    chosen = evaluated(made)
-    found = EpochEvaluator(read_spec(chosen, out), SFTFolder(out), chosen, print)
     with pytest.raises(RunMismatch, match="epoch 1 is that of another training"):
-        found.evaluate_epoch(Epoch(1, out / "epoch-1", 0.25))
+        an_evaluator(evaluated(made), out).evaluate_epoch(Epoch(1, out / "epoch-1", 0.25))

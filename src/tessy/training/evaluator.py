@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import signal
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,107 +45,47 @@ from tessy.verifiers.registry import load
 if TYPE_CHECKING:
     from tessy.training.student import Student
 
-_SHARED = ("limits", "verify", "samples_per_question", "seed")
-_SHARED_BY_MODELS = ("sampling", "template_args", "system_prompt")
-"""Settings of the run and of its model that decide the scores; one curve has the same ones."""
+_OF_THE_RUN = ("limits", "verify", "samples_per_question", "seed")
+_OF_THE_MODEL = ("sampling", "template_args", "system_prompt")
+"""Settings of a run, and of its model, that decide the scores: the same for all of a curve."""
 _OF_THE_EPOCH = ("model", "tokenizer", "format")
 _ANY_MODEL = "gguf:model.gguf"
 
 
-@dataclass(frozen=True, slots=True)
-class EvalSpec:
-    """What each epoch is asked, and how.
-
-    Attributes:
-        settings: As they were given.
-        config: Of the run that evaluates; the epoch's model is filled in.
-        count: Questions.
-        digest: Of the questions' file.
-    """
-
-    settings: EvalSettings
-    config: Config
-    count: int
-    digest: str
-
-    def asked(self, settings: SFTSettings) -> dict[str, Any]:
-        """What all scores of one curve must have in common, as JSON.
-
-        Args:
-            settings: Of the training.
-        """
-        tree = self.config.identity()
-        return {
-            "questions": self.digest,
-            "limit": self.settings.limit,
-            "group": self.settings.group,
-            "model": settings.model,
-            "export_dtype": settings.export_dtype,
-            **{name: tree[name] for name in _SHARED},
-            **{name: tree["student"][name] for name in _SHARED_BY_MODELS},
-        }
-
-
-def read_spec(settings: SFTSettings, out: Path) -> EvalSpec | None:
-    """Read and check what each epoch will be asked; None without questions.
+class EpochEvaluator:
+    """Evaluates the models of a training; questions and settings are checked at once.
 
     Args:
+        asked: The questions and settings, as they were given.
         settings: Of the training.
-        out: Its folder.
+        folder: Of the training.
+        say: Is called with a line about progress.
+
+    Attributes:
+        config: Of the run that evaluates; the model of each epoch is filled in.
 
     Raises:
         InputError: The questions, their verifier or the settings of the evaluation can't be used.
         MissingExtra: llama.cpp's server, or what the verifier needs, is not installed.
         SandboxError: The verifier runs programs, and they can't be isolated here.
-    """
-    chosen = settings.eval
-    if chosen is None:
-        return None
-    if importlib.util.find_spec("xllamacpp") is None:
-        raise MissingExtra(
-            "evaluating epochs needs xllamacpp, llama.cpp's server", hint="pip install xllamacpp"
-        )
-    if "," in str(out.resolve()):  # in a model's address it separates servers
-        raise ConfigError(
-            f"{out.resolve()}: epochs can't be evaluated in a folder with a comma in its path",
-            hint="give another --out",
-        )
-    config = _config(chosen, settings.template_args)
-    questions = read(chosen.questions, limit=chosen.limit)
-    groups_of(questions, chosen.group)
-    assert config.verify is not None
-    check_columns(load(config.verify, Settings(unsafe_no_sandbox=not config.sandbox)), questions)
-    return EvalSpec(chosen, config, count=len(questions.good), digest=questions.digest)
-
-
-def _config(chosen: EvalSettings, template_args: dict[str, Any]) -> Config:
-    """The settings of `tessy eval`, with the arguments of the training's template."""
-    tree = read_settings(chosen.config)
-    student = {k: v for k, v in tree.get("student", {}).items() if k not in _OF_THE_EPOCH}
-    tree["student"] = {"template_args": template_args, **student, "model": _ANY_MODEL}
-    given = {"verify": chosen.verify, "samples_per_question": chosen.runs}
-    tree |= {name: value for name, value in given.items() if value is not None}
-    return complete(tree, where=str(chosen.config or "settings of evaluation"))
-
-
-class EpochEvaluator:
-    """Evaluates the models of a training.
-
-    Args:
-        spec: What is asked.
-        folder: Of the training.
-        settings: Of the training.
-        say: Is called with a line about progress.
-
-    Raises:
         RunMismatch: Earlier epochs were evaluated with other questions or settings.
     """
 
-    def __init__(self, spec: EvalSpec, folder: SFTFolder, settings: SFTSettings, say: Say) -> None:
-        self._spec, self._folder, self._settings, self._say = spec, folder, settings, say
-        asked = spec.asked(settings)
-        self._curve = read_curve(folder.path) or LearningCurve(asked, ())
-        if different := differences(self._curve.asked, asked):
+    def __init__(
+        self, asked: EvalSettings, settings: SFTSettings, folder: SFTFolder, say: Say
+    ) -> None:
+        self._asked, self._settings, self._folder, self._say = asked, settings, folder, say
+        _check_server(folder.path)
+        self.config = _config(asked, settings.template_args)
+        questions = read(asked.questions, limit=asked.limit)
+        groups_of(questions, asked.group)
+        assert self.config.verify is not None
+        limits = Settings(unsafe_no_sandbox=not self.config.sandbox)
+        check_columns(load(self.config.verify, limits), questions)
+        self._count = len(questions.good)
+        shared = self._shared(questions.digest)
+        self._curve = read_curve(folder.path) or LearningCurve(shared, ())
+        if different := differences(self._curve.asked, shared):
             raise RunMismatch(
                 f"{folder.path} holds evaluations with other settings:\n  "
                 + "\n  ".join(different),
@@ -198,6 +138,19 @@ class EpochEvaluator:
             add_gguf(epoch.folder, self._settings.export_dtype)
         self._evaluate(epoch.number, epoch.loss, epoch.folder)
 
+    def _shared(self, digest: str) -> dict[str, Any]:
+        """What all scores of one curve must have in common, as JSON."""
+        tree = self.config.identity()
+        return {
+            "questions": digest,
+            "limit": self._asked.limit,
+            "group": self._asked.group,
+            "model": self._settings.model,
+            "export_dtype": self._settings.export_dtype,
+            **{name: tree[name] for name in _OF_THE_RUN},
+            **{name: tree["student"][name] for name in _OF_THE_MODEL},
+        }
+
     def _done(self, number: int) -> CurvePoint | None:
         return next((each for each in self.points if each.epoch == number), None)
 
@@ -208,7 +161,7 @@ class EpochEvaluator:
         """Evaluate the model in a folder, and put it into the curve."""
         name = f"epoch {number}" if number else "the untrained model"
         self._curve.write(self._folder.path)
-        self._say(f"evaluating {name} on {self._spec.count} questions")
+        self._say(f"evaluating {name} on {self._count} questions")
         try:
             result = self._run(model, self._folder.evaluations / f"epoch-{number}")
         except TessyError as error:
@@ -230,7 +183,7 @@ class EpochEvaluator:
             "model": f"gguf:{(model / GGUF_FILE).resolve()}",
             "tokenizer": str(model.resolve()),
         }
-        student = self._spec.config.student.model_copy(update=changed)
+        student = self.config.student.model_copy(update=changed)
         out.parent.mkdir(exist_ok=True)
         # The run has its own handlers, and removes them at its end: those of the training return.
         with (
@@ -238,11 +191,11 @@ class EpochEvaluator:
             out.with_name(out.name + ".log").open("a", encoding="utf-8") as log,
         ):
             return evaluate(
-                self._spec.settings.questions,
-                config=self._spec.config.model_copy(update={"student": student}),
+                self._asked.questions,
+                config=self.config.model_copy(update={"student": student}),
                 out=out.resolve(),
-                group=self._spec.settings.group,
-                limit=self._spec.settings.limit,
+                group=self._asked.group,
+                limit=self._asked.limit,
                 retry_failed=True,
                 progress=Progress(Show.PLAIN, Console(file=log, width=120)),
             )
@@ -253,3 +206,25 @@ def _failed(name: str, why: str) -> EvaluationError:
         f"the evaluation of {name} failed: {why}",
         hint="fix it and run the same command: what is trained and evaluated stays done",
     )
+
+
+def _check_server(folder: Path) -> None:
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise MissingExtra(
+            "evaluating epochs needs xllamacpp, llama.cpp's server", hint="pip install xllamacpp"
+        )
+    if "," in str(folder.resolve()):  # in a model's address it separates servers
+        raise ConfigError(
+            f"{folder.resolve()}: epochs can't be evaluated in a folder with a comma in its path",
+            hint="give another --out",
+        )
+
+
+def _config(asked: EvalSettings, template_args: dict[str, Any]) -> Config:
+    """The settings of `tessy eval`, with the arguments of the training's template."""
+    tree = read_settings(asked.config)
+    student = {k: v for k, v in tree.get("student", {}).items() if k not in _OF_THE_EPOCH}
+    tree["student"] = {"template_args": template_args, **student, "model": _ANY_MODEL}
+    given = {"verify": asked.verify, "samples_per_question": asked.runs}
+    tree |= {name: value for name, value in given.items() if value is not None}
+    return complete(tree, where=str(asked.config or "settings of evaluation"))

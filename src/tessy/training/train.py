@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from tessy.printable import Say
 from tessy.training.card import CARD_FILE, card
 from tessy.training.dataset import digest_of
 from tessy.training.epochs import Epoch
-from tessy.training.evaluator import EpochEvaluator, read_spec
+from tessy.training.evaluator import EpochEvaluator
 from tessy.training.folder import SFTFolder
 from tessy.training.learning_curve import CurvePoint
 from tessy.training.losses import Losses, TrainState, read_state
@@ -95,10 +96,11 @@ def train(
     main = process.is_main_process
     if not main:
         on_epoch = say = _ignore
-    spec = read_spec(settings, out) if main else None
+    evaluator = None
+    if settings.eval and main:
+        evaluator = EpochEvaluator(settings.eval, settings, folder, say)
     with quiet_libraries(), folder.locked() if main else nullcontext():
         student = load_student(settings)
-        evaluator = EpochEvaluator(spec, folder, settings, say) if spec else None
         if main:
             _prepare(dataset, folder, student, say)
         if evaluator:
@@ -136,18 +138,9 @@ def _ignore(_: Any) -> None:
 
 
 def _need_extra() -> None:
-    try:
-        import accelerate  # noqa: F401
-        import datasets  # noqa: F401
-        import matplotlib  # noqa: F401
-        import peft  # noqa: F401
-        import torch  # noqa: F401
-        import transformers  # noqa: F401
-        import trl  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra(
-            f"training needs {error.name}", hint="pip install 'tessy[train]'"
-        ) from None
+    for name in ("accelerate", "datasets", "matplotlib", "peft", "torch", "transformers", "trl"):
+        if find_spec(name) is None:
+            raise MissingExtra(f"training needs {name}", hint="pip install 'tessy[train]'")
 
 
 def _prepare(dataset: str | Path, folder: SFTFolder, student: Student, say: Say) -> None:

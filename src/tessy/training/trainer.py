@@ -70,7 +70,6 @@ class EpochCallback(TrainerCallback):
         self._student, self._settings, self._folder = student, student.settings, folder
         self._finished, self._say, self._main = finished, say, main
         self._stopping = False
-        self._at_end_of_epoch = False
         self._said = self._plotted = time.monotonic()
 
     def stop(self, number: int, frame: Any) -> None:
@@ -79,15 +78,11 @@ class EpochCallback(TrainerCallback):
         for each in STOPPING:
             signal.signal(each, signal.default_int_handler)
 
-    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """A step that begins is within an epoch."""
-        self._at_end_of_epoch = False
-
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Have a state saved when it is time, or when the process is to stop."""
         every = self._settings.save_steps
-        if float(state.epoch).is_integer() or state.global_step >= state.max_steps:
-            return  # the end of the epoch saves it
+        if _ends_epoch(state):
+            return  # `on_epoch_end` has it saved
         if self._stopping:
             self._say(f"stopping after step {state.global_step}; its state is saved")
             control.should_save = control.should_training_stop = True
@@ -95,11 +90,8 @@ class EpochCallback(TrainerCallback):
             control.should_save = True
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Have the epoch saved, unless it was stopped in the middle."""
-        whole = float(state.epoch).is_integer() or state.global_step >= state.max_steps
-        if whole or not self._stopping:
-            self._at_end_of_epoch = True
-            control.should_save = True
+        """Have the epoch saved; it may also have been stopped in the middle."""
+        control.should_save = _ends_epoch(state)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any, **_: Any) -> None:
         """Refuse a loss that is not finite; say now and then where the training is."""
@@ -119,7 +111,7 @@ class EpochCallback(TrainerCallback):
         if not self._main:
             return
         checkpoint = self._folder.state / f"checkpoint-{state.global_step}"
-        if self._at_end_of_epoch:
+        if _ends_epoch(state):
             self._end_epoch(epoch_of(state.epoch), checkpoint, state.log_history)
         else:
             self._folder.seal(checkpoint)
@@ -139,6 +131,10 @@ class EpochCallback(TrainerCallback):
             self._say(f"stopping after epoch {number}; its state is saved")
             raise KeyboardInterrupt
         self._finished(epoch)
+
+
+def _ends_epoch(state: Any) -> bool:
+    return float(state.epoch).is_integer() or state.global_step >= state.max_steps
 
 
 def fit(
