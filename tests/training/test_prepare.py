@@ -16,7 +16,7 @@ from transformers import AutoTokenizer
 
 from tessy.errors import ConfigError, DatasetError
 from tessy.testing import build_tokenizer
-from tessy.training.dataset import TrainRows, digest_of
+from tessy.training.dataset import digest_of, read_rows, sample_of
 from tessy.training.masks import IGNORED, parse_loss
 from tessy.training.prepare import TOKENS_FILE, LengthLimit, prepare, read_counts
 from tessy.training.render import Renderer
@@ -177,10 +177,7 @@ def test_a_run_and_files_of_all_kinds_are_read_alike(tmp_path, kind):
         source.write_bytes(gzip.compress(plain.read_bytes()))
     assert digest_of(source) == digest_of(plain)
     loss = parse_loss("capability")
-    one, other = (
-        [(each.messages, each.runs) for each in TrainRows(path).samples(loss)]
-        for path in (source, plain)
-    )
+    one, other = ([sample_of(row, loss) for _, row in read_rows(path)] for path in (source, plain))
     assert one == other
     assert len(one) == 2
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from typing import Any
 import orjson
 import pyarrow
 
+from tessy.data.rows import row_bytes
 from tessy.errors import DatasetError
 from tessy.runs.folder import write_atomically
-from tessy.training.dataset import TrainRows, TrainSample
+from tessy.training.dataset import TrainSample, read_rows, sample_of
 from tessy.training.masks import LossPart, labels, token_weights
 from tessy.training.render import RenderedSample, Renderer
 from tessy.training.settings import OverLength
@@ -48,7 +49,7 @@ class DataCounts:
         longest: Tokens of the longest sample kept.
         digest: SHA-256 of the data set.
         tokens_digest: SHA-256 of ids and labels.
-        teacher_share: The teacher's share of characters; None without spans.
+        characters: Of responses, by author; empty where spans are not given.
         methods: How often each method wrote a row.
         models: Names of the models that wrote, by role.
     """
@@ -63,9 +64,28 @@ class DataCounts:
     longest: int = 0
     digest: str = ""
     tokens_digest: str = ""
-    teacher_share: float | None = None
-    methods: dict[str, int] | None = None
-    models: dict[str, list[str]] | None = None
+    characters: dict[str, int] = field(default_factory=dict)
+    methods: dict[str, int] = field(default_factory=dict)
+    models: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def teacher_share(self) -> float | None:
+        """The teacher's share of the characters that a model wrote; None if not known."""
+        teacher, student = (self.characters.get(role, 0) for role in ("teacher", "student"))
+        return teacher / (teacher + student) if teacher + student else None
+
+    def count_authors(self, row: dict[str, Any]) -> None:
+        """Count who and what wrote a row."""
+        for span in row.get("spans") or ():
+            length = span["end"] - span["start"]
+            self.characters[span["role"]] = self.characters.get(span["role"], 0) + length
+        if method := row.get("method"):
+            self.methods[str(method)] = self.methods.get(str(method), 0) + 1
+        models = row.get("models")
+        for role in ("student", "teacher"):
+            if isinstance(models, dict) and models.get(role):
+                names = {*self.models.get(role, ()), str(models[role])}
+                self.models[role] = sorted(names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,23 +115,34 @@ def prepare(
     Raises:
         DatasetError: It can't be read, rows of it are bad, or nothing is left to train on.
     """
-    rows, counts = TrainRows(source), DataCounts()
-    digest = hashlib.sha256()
+    counts, bad = DataCounts(), list[str]()
+    digest, tokens_digest = hashlib.sha256(), hashlib.sha256()
+
+    def rendered() -> Iterator[tuple[TrainSample, RenderedSample]]:
+        for where, row in read_rows(source):
+            counts.rows += 1
+            digest.update(row_bytes(row))
+            try:
+                sample = sample_of(row, loss)
+                text = renderer.render(sample)
+            except ValueError as error:
+                bad.append(f"{where}: {error}")
+            else:
+                counts.count_authors(row)
+                yield sample, text
+
     path = folder / TOKENS_FILE
     part = path.with_name(path.name + ".part")
     with pyarrow.OSFile(str(part), "wb") as file, pyarrow.ipc.new_stream(file, _SCHEMA) as out:
-        samples = _rendered(rows, renderer, loss)
+        samples = rendered()
         while batch := list(islice(samples, _BATCH)):
             if made := _labelled(batch, renderer, limit, counts):
                 table = pyarrow.Table.from_pylist(made, _SCHEMA)
                 for column in table.columns:
-                    digest.update(column.combine_chunks().flatten().buffers()[1])
+                    tokens_digest.update(column.combine_chunks().flatten().buffers()[1])
                 out.write_table(table)
-    _refuse(rows, counts, limit)
-    counts.rows, counts.digest, counts.tokens_digest = rows.count, rows.digest, digest.hexdigest()
-    counts.teacher_share = rows.teacher_share
-    counts.methods = dict(rows.methods)
-    counts.models = {role: sorted(names) for role, names in rows.models.items()}
+    _refuse(source, bad, counts, limit)
+    counts.digest, counts.tokens_digest = digest.hexdigest(), tokens_digest.hexdigest()
     part.replace(path)
     write_atomically(folder / COUNTS_FILE, orjson.dumps(counts, option=orjson.OPT_INDENT_2))
     return counts
@@ -125,16 +156,6 @@ def is_prepared(folder: Path) -> bool:
 def read_counts(folder: Path) -> DataCounts:
     """The counts of `prepare`."""
     return DataCounts(**orjson.loads((folder / COUNTS_FILE).read_bytes()))
-
-
-def _rendered(
-    rows: TrainRows, renderer: Renderer, loss: frozenset[LossPart]
-) -> Iterator[tuple[TrainSample, RenderedSample]]:
-    for sample in rows.samples(loss):
-        try:
-            yield sample, renderer.render(sample)
-        except ValueError as error:
-            rows.bad.append(f"{sample.where}: {error}")
 
 
 def _labelled(
@@ -166,18 +187,18 @@ def _labelled(
     return made
 
 
-def _refuse(rows: TrainRows, counts: DataCounts, limit: LengthLimit) -> None:
-    if rows.bad:
-        lines = [f"{len(rows.bad)} bad rows of {rows.count}; nothing was trained"]
-        lines += [f"  {line}" for line in rows.bad[:_SHOWN]]
-        if len(rows.bad) > _SHOWN:
-            lines.append(f"  … and {len(rows.bad) - _SHOWN} more")
-        raise DatasetError("\n".join(lines), hint=_hint(rows.bad))
-    if not rows.count:
-        raise DatasetError(f"{rows.source}: there is no sample in it")
+def _refuse(source: str | Path, bad: list[str], counts: DataCounts, limit: LengthLimit) -> None:
+    if bad:
+        lines = [f"{len(bad)} bad rows of {counts.rows}; nothing was trained"]
+        lines += [f"  {line}" for line in bad[:_SHOWN]]
+        if len(bad) > _SHOWN:
+            lines.append(f"  … and {len(bad) - _SHOWN} more")
+        raise DatasetError("\n".join(lines), hint=_hint(bad))
+    if not counts.rows:
+        raise DatasetError(f"{source}: there is no sample in it")
     if not counts.kept:
         raise DatasetError(
-            f"{rows.source}: none of {rows.count} samples is left: {counts.too_long} are longer "
+            f"{source}: none of {counts.rows} samples is left: {counts.too_long} are longer "
             f"than {limit.tokens} tokens, in {counts.nothing_trained} no token carries loss",
             hint="raise --max-length, cut them (--over-length cut), or choose another --loss",
         )
