@@ -92,7 +92,7 @@ def make_model(folder, seed, *, tied=False, heads=4, key_heads=4, size=16, rope=
 
 
 async def gaps(folder, path, *, tokens=24):
-    """How far below transformers' best token each token lies that llama.cpp chose.
+    """How far the tokens that llama.cpp chose are below the best ones of transformers.
 
     In standard deviations of the logits: 0 where both chose the same one. llama.cpp keeps keys
     and values in float16, so near a tie it may choose the other one, and must go on from there.

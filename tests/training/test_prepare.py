@@ -73,7 +73,7 @@ def test_the_sample_is_the_templates_own_rendering(tokenizer, tmp_path):
     _, (made,) = prepared(tokenizer, tmp_path, [row])
     whole = tokenizer.apply_chat_template(row["messages"], tokenize=True, return_dict=False)
     assert made["input_ids"] == whole[: len(made["input_ids"])]
-    assert tokenizer.decode(whole[len(made["input_ids"]) :]) == "\n"  # behind the turn's end
+    assert tokenizer.decode(whole[len(made["input_ids"]) :]) == "\n"  # after the turn's end
 
 
 def test_only_the_last_turn_is_trained_and_earlier_thinking_may_go(tokenizer, tmp_path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -11,6 +13,7 @@ from tessy.training.epochs import Epoch
 from tessy.training.folder import SFTFolder
 from tessy.training.losses import Losses, LossStep, from_log
 from tessy.training.settings import load_settings
+from tessy.training.signals import on_signal
 from tessy.training.trainer import split_batch
 from training.made import settings
 
@@ -70,6 +73,20 @@ def test_losses_of_an_epoch_are_those_of_its_steps():
 
 def test_an_epoch_without_gguf_has_none(tmp_path):
     assert Epoch(1, tmp_path, 0.5).gguf is None
+
+
+def test_handlers_of_signals_come_back_and_are_those_of_the_main_thread():
+    before = signal.getsignal(signal.SIGTERM)
+    caught = []
+    with pytest.raises(ZeroDivisionError), on_signal(lambda number, _: caught.append(number)):
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        raise ZeroDivisionError
+    assert caught == [signal.SIGTERM, signal.SIGINT]
+    assert signal.getsignal(signal.SIGTERM) is before
+    with ThreadPoolExecutor(1) as pool, on_signal(print):
+        assert pool.submit(lambda: on_signal(repr).__enter__()).exception() is None
+        assert signal.getsignal(signal.SIGTERM) is print
 
 
 # --- Settings -----------------------------------------------------------------------------------

@@ -201,7 +201,7 @@ def crash(*_, **__):
 def test_resumed_after_a_crash_anywhere_is_as_if_there_was_none(
     trained, model, data, tmp_path, monkeypatch, where
 ):
-    """Between any two things that are done at the end of an epoch, and what is told comes out."""
+    """Between any two actions at the end of an epoch; `on_epoch` gets what the result holds."""
     chosen, seen = settings(model, epochs=3), []
     with monkeypatch.context() as patch:
         if where != "on_epoch":
