@@ -167,9 +167,7 @@ def check_spans(content: str, spans: Any) -> list[dict[str, Any]]:
             raise ValueError(f"spans[{number}].role must be one of {', '.join(_ROLES)}")
         start, end = span.get("start"), span.get("end")
         if start != position or not isinstance(end, int) or end < position:
-            raise ValueError(
-                f"spans[{number}] goes from {start} to {end}, but must start at {position}"
-            )
+            raise ValueError(f"spans[{number}] is {start} to {end}, but must start at {position}")
         position = end
     if position != len(content):
         raise ValueError(f"`spans` end at {position}, the response at {len(content)}")
