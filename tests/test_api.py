@@ -167,9 +167,9 @@ def test_evaluate(tmp_path, tokenizers):
         model = named["student__model"]
         found = tessy.evaluate(questions, model=model, out=tmp_path / "eval", **chosen)
         again = tessy.evaluate(questions, model=model, out=tmp_path / "eval", **chosen)
-    assert found.whole.questions == 4
-    assert found.whole.pass_at[1].value == 0.5
-    assert again == found
+    assert found.scores.whole.questions == 4
+    assert found.scores.whole.pass_at[1].value == 0.5
+    assert again.scores == found.scores
     assert tessy.load(tmp_path / "eval").counts().finished == 8
 
 

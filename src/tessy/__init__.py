@@ -53,9 +53,10 @@ from tessy.errors import (
 )
 
 if TYPE_CHECKING:
-    from tessy.api import evaluate, export, verify
+    from tessy.api import export, verify
     from tessy.boundary.protocol import Judgement, Passage, Predictor
     from tessy.config import Config
+    from tessy.evaluation.evaluate import evaluate
     from tessy.method.trajectory import Failure, Role
     from tessy.runs.counters import RunResult
     from tessy.runs.load import load
@@ -107,7 +108,7 @@ __all__ = [
 ]
 
 _LAZY = {
-    "evaluate": "tessy.api",
+    "evaluate": "tessy.evaluation.evaluate",
     "export": "tessy.api",
     "verify": "tessy.api",
     "Judgement": "tessy.boundary.protocol",

@@ -1,89 +1,28 @@
-"""The functions behind the commands, with plain arguments: `tessy.evaluate`, `verify`, `export`.
+"""The functions behind the commands, with plain arguments: `tessy.verify` and `export`.
 
-`tessy.synthesize` is in `tessy.synthesis.run`, and `tessy.load` in `tessy.runs.load`.
+`tessy.synthesize` is in `tessy.synthesis.run`, `tessy.evaluate` in `tessy.evaluation.evaluate`,
+and `tessy.load` in `tessy.runs.load`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tessy.config import Config
 from tessy.data.outputs import check_outputs
-from tessy.errors import ConfigError
-from tessy.evaluation.evaluate import evaluate as evaluate_run
-from tessy.evaluation.measure import Evaluation
-from tessy.evaluation.settings import load as evaluation_settings
 from tessy.exporting.counts import Counts
 from tessy.exporting.job import export as export_samples
 from tessy.exporting.settings import ExportSettings
 from tessy.loop import run_loop
 from tessy.printable import Say
-from tessy.runs.progress import Progress
 from tessy.settings import load_settings
 from tessy.verifiers.limits import Limits, Settings
 from tessy.verifiers.verify import VerifyResult, verify_responses
 
 T = TypeVar("T")
-
-
-def evaluate(
-    questions: str | Path,
-    *,
-    out: str | Path,
-    model: str | None = None,
-    config: Config | str | Path | None = None,
-    group: str | None = None,
-    limit: int | None = None,
-    retry_failed: bool = False,
-    progress: Progress | None = None,
-    **settings: Any,
-) -> Evaluation:
-    """Measure how many questions a model answers correctly, as `tessy eval` does.
-
-    Args:
-        questions: A `.jsonl` or `.parquet` file, or a Hugging Face data set, with the columns that
-            their verifier needs.
-        out: The run's folder; an unfinished run in it is resumed.
-        model: The model's address, such as `http://localhost:8000/v1` or `lab:student`.
-        config: A TOML file with settings, or settings from `tessy.evaluation.settings.load`.
-        group: A column of the questions by whose value figures are grouped.
-        limit: Only the first questions.
-        retry_failed: Ask again for samples that could not be measured.
-        progress: How to show progress; by default nothing is shown.
-        **settings: Settings that override `config`, with `__` for the dot: `verify="number"`,
-            `student__sampling__temperature=0`.
-
-    Returns:
-        The figures, of the samples that have ended.
-
-    Raises:
-        InputError: An argument can't be used; no model was called.
-        TessyError: The subclass says why the run could not start, or had to stop.
-    """
-    overrides = _overrides({"student__model": model, **settings})
-    if not isinstance(config, Config):
-        config = evaluation_settings(Path(config) if config is not None else None, overrides)
-    elif any(value is not None for value in overrides.values()):
-        raise ConfigError(
-            "both a Config and single settings are given",
-            hint="config.model_copy(update=…), or a TOML file with single settings",
-        )
-    found, _ = _run(
-        evaluate_run(
-            questions,
-            config,
-            out=out,
-            group=group,
-            limit=limit,
-            retry_failed=retry_failed,
-            progress=progress,
-        )
-    )
-    return found
 
 
 def verify(
@@ -173,10 +112,6 @@ def export(
     chosen = load_settings(ExportSettings, overrides={"to": to, **settings})
     sources = [runs] if isinstance(runs, str | Path) else runs
     return export_samples([str(run) for run in sources], Path(out), chosen, force=force, say=say)
-
-
-def _overrides(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name.replace("__", "."): value for name, value in settings.items()}
 
 
 def _run(job: Coroutine[Any, Any, T]) -> T:

@@ -8,7 +8,7 @@ from export_samples import CLOSE, OPEN, record, write_records
 from tessy.exporting.job import export
 from tessy.exporting.settings import ExportSettings
 from tessy.testing import build_tokenizer
-from tessy.training.masks import IGNORED, Run, labels, token_weights
+from tessy.training.masks import IGNORED, WeightRun, labels, token_weights
 
 datasets = pytest.importorskip("datasets")
 END = "<|im_end|>"
@@ -39,7 +39,7 @@ def tokenised(row, tokenizer):
     begin = text.rindex(content)
     end = begin + len(content) + len(END)
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    runs = [Run(*run) for run in row["weights"]]
+    runs = [WeightRun(*run) for run in row["weights"]]
     weights = token_weights(encoded["offset_mapping"], runs, begin=begin, end=end)
     return {
         "input_ids": encoded["input_ids"],

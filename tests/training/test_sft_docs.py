@@ -10,14 +10,14 @@ import pytest
 from transformers import AutoTokenizer
 
 from tessy.testing import build_tokenizer
-from tessy.training.masks import IGNORED, Loss
+from tessy.training.masks import IGNORED, LossPart
 from tessy.training.settings import SFTSettings
 from training.made import TEMPLATES, sample
 
 TEXT = (Path(__file__).parents[2] / "docs" / "sft.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("loss", Loss)
+@pytest.mark.parametrize("loss", LossPart)
 def test_every_loss_has_a_row(loss):
     assert f"| `{loss}` |" in TEXT
 

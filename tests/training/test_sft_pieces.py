@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tessy.errors import ConfigError
 from tessy.settings import load_settings
-from tessy.training import fit
-from tessy.training.epochs import kept
+from tessy.training.epochs import Epoch
 from tessy.training.folder import SFTFolder
-from tessy.training.losses import Losses, Step, from_log
+from tessy.training.losses import Losses, LossStep, from_log
 from tessy.training.settings import SFTSettings
+from tessy.training.signals import on_signal
+from tessy.training.trainer import split_batch
 from training.made import settings
 
 # --- Pieces -------------------------------------------------------------------------------------
@@ -30,12 +33,12 @@ from training.made import settings
 )
 def test_a_batch_is_shared_out(batch, micro, processes, longest, shared):
     chosen = settings("m", batch_size=batch, micro_batch_size=micro)
-    assert fit.shared_out(chosen, processes, longest) == shared
+    assert split_batch(chosen, processes, longest) == shared
 
 
 def test_a_batch_that_processes_can_not_share_is_refused():
-    with pytest.raises(ConfigError, match="shared out to 3 processes") as caught:
-        fit.shared_out(settings("m", batch_size=128), 3, 100)
+    with pytest.raises(ConfigError, match="split between 3 processes") as caught:
+        split_batch(settings("m", batch_size=128), 3, 100)
     assert caught.value.hint == "--batch-size 129"
 
 
@@ -65,12 +68,25 @@ def test_losses_of_an_epoch_are_those_of_its_steps():
     losses = from_log([*logs, {"step": 7, "epoch": 7 / 3, "train_runtime": 1.0}])
     assert losses.first == 1.0
     assert losses.epochs() == {1: 2.0, 2: 5.0, 3: 7.0}
-    assert losses.steps[0] == Step(1, 1 / 3, 1.0, 0.1, 1.0)
+    assert losses.steps[0] == LossStep(1, 1 / 3, 1.0, 0.1, 1.0)
     assert Losses(()).epochs() == {}
 
 
 def test_an_epoch_without_gguf_has_none(tmp_path):
-    assert kept(tmp_path, 1, 0.5).gguf is None
+    assert Epoch(1, tmp_path, 0.5).gguf is None
+
+
+def test_handlers_of_signals_come_back_and_are_those_of_the_main_thread():
+    before = signal.getsignal(signal.SIGTERM)
+    caught = []
+    with on_signal(lambda number, _: caught.append(number)):
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+    assert caught == [signal.SIGTERM, signal.SIGINT]
+    assert signal.getsignal(signal.SIGTERM) is before
+    with ThreadPoolExecutor(1) as pool, on_signal(print):
+        assert pool.submit(lambda: on_signal(repr).__enter__()).exception() is None
+        assert signal.getsignal(signal.SIGTERM) is print
 
 
 # --- Settings -----------------------------------------------------------------------------------

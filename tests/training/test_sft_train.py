@@ -14,19 +14,17 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from tessy.errors import ConfigError, DatasetError, RunLocked, RunMismatch, TrainingError
-from tessy.training import fit
-from tessy.training.epochs import keep
+from tessy.training.epochs import keep_epoch
 from tessy.training.folder import SFTFolder
 from tessy.training.masks import IGNORED
 from tessy.training.prepare import prepare
-from tessy.training.student import find_student, load_weights
+from tessy.training.student import load_student
 from tessy.training.train import train
+from tessy.training.trainer import make_trainer
 from training.made import sample, settings, student, write
 from training.test_gguf import gaps
 
 ROWS = [sample(number) for number in range(20)]
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +77,9 @@ def same(one, other):
 )
 def test_the_trainers_own_batches_have_our_labels(model, data, tmp_path, loss, kept_text):
     chosen = settings(model, loss=loss, batch_size=6)
-    found, folder = find_student(chosen), SFTFolder(tmp_path)
-    counts = prepare(data, tmp_path, found.renderer(chosen), chosen.trained, found.limit(chosen))
-    trainer = fit.trainer(
-        load_weights(chosen), found.tokenizer, folder, chosen, longest=counts.longest
-    )
+    found = load_student(chosen)
+    counts = prepare(data, tmp_path, found.renderer(), chosen.trained, found.limit())
+    trainer = make_trainer(found, SFTFolder(tmp_path), longest=counts.longest)
     seen = 0
     for batch in trainer.get_train_dataloader():
         for ids, labels, mask in zip(*(batch[key].tolist() for key in KEYS), strict=True):
@@ -187,7 +183,7 @@ def test_a_training_that_is_done_is_not_done_again(trained, model, data):
 
 
 class Crash(Exception):
-    """Whatever ends a process."""
+    """Stands for the end of a process."""
 
 
 def crash(*_, **__):
@@ -195,16 +191,23 @@ def crash(*_, **__):
 
 
 @pytest.mark.parametrize(
-    "where", ["keep", "SFTFolder.seal", "curves.write", "on_epoch", "_Work.finish"]
+    "where",
+    [
+        "trainer.keep_epoch",
+        "trainer.SFTFolder.seal",
+        "losses.Losses.write",
+        "on_epoch",
+        "train._finish",
+    ],
 )
 def test_resumed_after_a_crash_anywhere_is_as_if_there_was_none(
     trained, model, data, tmp_path, monkeypatch, where
 ):
-    """Between any two things that are done at the end of an epoch, and what is told comes out."""
+    """Between any two actions at the end of an epoch; `on_epoch` gets what the result holds."""
     chosen, seen = settings(model, epochs=3), []
     with monkeypatch.context() as patch:
         if where != "on_epoch":
-            patch.setattr(f"tessy.training.train.{where}", crash)
+            patch.setattr(f"tessy.training.{where}", crash)
         with pytest.raises(Crash):
             train(
                 data, chosen, tmp_path / "out",
@@ -224,14 +227,14 @@ def test_stopped_at_the_end_of_an_epoch_it_begins_nothing_more(
 
     def stop(*arguments):
         os.kill(os.getpid(), signal.SIGTERM)
-        keep(*arguments)
+        keep_epoch(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("tessy.training.train.keep", stop)
+        patch.setattr("tessy.training.trainer.keep_epoch", stop)
         with pytest.raises(KeyboardInterrupt):
             train(data, chosen, tmp_path / "out", on_epoch=seen.append, say=said.append)
     assert not seen
-    assert said[-1] == "stopping behind epoch 1, whose state is saved"
+    assert said[-1] == "stopping after epoch 1; its state is saved"
     again = train(data, chosen, tmp_path / "out", on_epoch=seen.append)
     assert again.losses == trained[0].losses
     assert tuple(seen) == again.epochs

@@ -17,7 +17,7 @@ from tessy.settings import Option
 
 if TYPE_CHECKING:
     from tessy.evaluation.estimate import Estimate
-    from tessy.evaluation.measure import Evaluation, Scores
+    from tessy.evaluation.measure import EvalScores, ModelScores
 
 
 class EvalOptions(RunOptions):
@@ -43,61 +43,59 @@ def evaluate(options: EvalOptions, config: EvaluationConfig) -> None:
     The same command resumes an evaluation that was stopped. Numbers are also in `evaluation.json`.
     """
     from tessy.evaluation.evaluate import evaluate
-    from tessy.evaluation.measure import UNMEASURED, Standing
-    from tessy.loop import run_loop
+    from tessy.evaluation.measure import UNMEASURED, EvalOutcome
     from tessy.runs.progress import Progress, Show
 
-    found, result = run_loop(
-        evaluate(
-            options.questions,
-            config,
-            out=options.out,
-            group=options.group,
-            limit=options.limit,
-            retry_failed=options.retry_failed,
-            progress=Progress(Show.QUIET if options.quiet else Show.AUTO),
-        )
+    result = evaluate(
+        options.questions,
+        config=config,
+        out=options.out,
+        group=options.group,
+        limit=options.limit,
+        retry_failed=options.retry_failed,
+        progress=Progress(Show.QUIET if options.quiet else Show.AUTO),
     )
-    Console(markup=False).print(_table(found, remaining=result.remaining))
-    if count := found.whole.standings.get(Standing.UNMEASURED):
-        reasons = ", ".join(reason.value for reason in result.failed if reason in UNMEASURED)
+    scores, run = result.scores, result.run
+    Console(markup=False).print(_table(scores, remaining=run.remaining))
+    if count := scores.whole.outcomes.get(EvalOutcome.UNMEASURED):
+        reasons = ", ".join(reason.value for reason in run.failed if reason in UNMEASURED)
         typer.echo(f"not measured: {count:,} ({reasons}; failures.jsonl has details)", err=True)
         typer.echo("hint: fix it, then --retry-failed asks for them again", err=True)
-    if result.stopped:
+    if run.stopped:
         raise typer.Exit(130)
-    if not found.whole.runs:
+    if not scores.whole.samples:
         raise typer.Exit(1)
 
 
-def _table(evaluation: Evaluation, *, remaining: int = 0) -> Table:
+def _table(scores: ModelScores, *, remaining: int = 0) -> Table:
     """A column for all questions and one for each group.
 
     Args:
-        evaluation: What was measured.
+        scores: Of a model.
         remaining: Samples that have not ended, since the run was stopped.
     """
-    from tessy.evaluation.measure import Standing
+    from tessy.evaluation.measure import EvalOutcome
 
-    columns = [("all", evaluation.whole), *evaluation.groups.items()]
-    title = f"{visible(evaluation.model)}, 95% intervals over questions"
+    columns = [("all", scores.whole), *scores.groups.items()]
+    title = f"{visible(scores.model)}, 95% intervals over questions"
     if remaining:
         title += f"; {remaining:,} samples are missing: the same command resumes"
     made = Table(title=title, title_justify="left")
     made.add_column("")
     for name, _ in columns:
         made.add_column(visible(name) or "(empty)", justify="right")
-    every = [scores for _, scores in columns]
+    every = [each for _, each in columns]
     made.add_row("questions", *(f"{each.questions:,}" for each in every))
-    made.add_row("samples", *(f"{each.runs:,}" for each in every))
-    for k in evaluation.whole.pass_at:
+    made.add_row("samples", *(f"{each.samples:,}" for each in every))
+    for k in scores.whole.pass_at:
         made.add_row(f"pass@{k}", *(_estimate(each.pass_at.get(k)) for each in every))
-    for standing in Standing:
-        if evaluation.whole.standings.get(standing):
-            counts = (each.standings.get(standing, 0) for each in every)
-            made.add_row(standing.value.replace("_", " "), *(f"{count:,}" for count in counts))
-    made.add_row("tokens, mean", *(_number(each.lengths.mean) for each in every))
+    for outcome in EvalOutcome:
+        if scores.whole.outcomes.get(outcome):
+            counts = (each.outcomes.get(outcome, 0) for each in every)
+            made.add_row(outcome.value.replace("_", " "), *(f"{count:,}" for count in counts))
+    made.add_row("tokens, mean", *(_number(each.tokens.mean) for each in every))
     made.add_row("tokens, median / 95%", *(_median(each) for each in every))
-    made.add_row("of them thinking", *(_number(each.thinking.mean) for each in every))
+    made.add_row("of them thinking", *(_number(each.thinking_tokens.mean) for each in every))
     return made
 
 
@@ -112,5 +110,5 @@ def _number(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:,.0f}"
 
 
-def _median(scores: Scores) -> str:
-    return f"{_number(scores.lengths.median)} / {_number(scores.lengths.p95)}"
+def _median(scores: EvalScores) -> str:
+    return f"{_number(scores.tokens.median)} / {_number(scores.tokens.p95)}"

@@ -28,15 +28,16 @@ def sft(options: SFTOptions, settings: SFTSettings) -> None:
     Each epoch is a folder of its own with a whole model. The same command resumes a training that
     was stopped. Needs `pip install 'tessy[train]'`.
     """
-    from tessy.training import curve
+    from tessy.training.learning_curve import best, shown
+    from tessy.training.plots import CURVE_PLOT
     from tessy.training.train import train
 
     out, say = options.out, options.say
     trained = train(options.dataset, settings, out, say=say)
     say(f"first step's loss {trained.losses.first:.4f}; card and losses: {out}")
-    if best := curve.best(trained.evaluation):
-        picture = out / curve.PICTURE_FILE
-        say(f"highest: epoch {best.epoch}, pass@1 {curve.shown(best.right)}; the curve: {picture}")
+    if highest := best(trained.evaluation):
+        score = shown(highest.pass_at_1)
+        say(f"highest: epoch {highest.epoch}, pass@1 {score}; the curve: {out / CURVE_PLOT}")
     for last in trained.epochs[-1:]:
         say(f"the model, whose last epoch had a loss of {last.loss:.4f}: {last.folder}")
         if last.gguf:

@@ -13,9 +13,13 @@ from tessy.exporting.drops import Drop
 from tessy.exporting.jsonl import JsonlWriter
 from tessy.exporting.sample import Sample
 from tessy.exporting.settings import Mask
-from tessy.training.masks import Loss, character_weights
+from tessy.training.masks import LossPart, character_weights
 
-_LOSS = {Mask.CAPABILITY: Loss.CAPABILITY, Mask.STYLE: Loss.STYLE, Mask.NONE: Loss.RESPONSE}
+_LOSS = {
+    Mask.CAPABILITY: LossPart.CAPABILITY,
+    Mask.STYLE: LossPart.STYLE,
+    Mask.NONE: LossPart.RESPONSE,
+}
 
 
 class Trl:

@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from tessy.errors import ConfigError
 from tessy.settings import TOKENS, Option, OptionGroup, StrictSettings, Unit
 from tessy.training.gguf import DType
-from tessy.training.masks import Loss, parse_loss
+from tessy.training.masks import LossPart, parse_loss
 
 _FOR_SPEED = (
     *("micro_batch_size", "gradient_checkpointing", "save_steps", "eval", "export", "export_dtype"),
@@ -99,7 +99,7 @@ class SFTSettings(StrictSettings):
 
     model: Annotated[str, Option(unset="none; required, here or in the file")]
     """The model to train: a folder or a Hugging Face id, for transformers."""
-    loss: Annotated[str, Option()] = Loss.RESPONSE.value
+    loss: Annotated[str, Option()] = LossPart.RESPONSE.value
     """What carries loss: `response`, `capability`, `style`, `thinking`, `answer`, or several of
     them joined by `+`."""
     epochs: Annotated[int, Option()] = Field(default=9, ge=1)
@@ -183,7 +183,7 @@ class SFTSettings(StrictSettings):
         return value
 
     @property
-    def trained(self) -> frozenset[Loss]:
+    def trained(self) -> frozenset[LossPart]:
         """What carries loss."""
         return parse_loss(self.loss)
 

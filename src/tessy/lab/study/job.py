@@ -10,7 +10,9 @@ import contextlib
 import datetime
 import os
 import platform
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ import orjson
 
 from tessy.config import Config, Limits, ModelSettings, OnWrong, Prompts, Sampling
 from tessy.errors import RunLocked
-from tessy.evaluation.evaluate import as_json, evaluate
+from tessy.evaluation.evaluate import evaluate
 from tessy.evaluation.settings import load as evaluation_settings
 from tessy.lab.corpus import REFERENCE
 from tessy.lab.families import FAMILIES
@@ -27,12 +29,10 @@ from tessy.lab.questions import Split, questions
 from tessy.lab.study import plan
 from tessy.lab.study.plan import Compare, Train, Untouched, Write
 from tessy.lab.study.settings import STUDENT, Condition, StudySettings, load
-from tessy.loop import run_loop
 from tessy.method.trajectory import Role
 from tessy.models.weights import lab_folder
 from tessy.runs.folder import RunFolder, write_atomically
 from tessy.synthesis.run import synthesize
-from tessy.training.child import stop_with_parent
 
 SETTINGS = "study.toml"
 DONE = "job.json"
@@ -216,8 +216,7 @@ def _evaluated(tests: Path, model: ModelSettings, seed: int, out: Path) -> dict[
         "concurrency": _CONCURRENCY,
     }
     config = evaluation_settings(None, asked)
-    found, _ = run_loop(evaluate(tests, config, out=out, group="family"))
-    return as_json(found)
+    return evaluate(tests, config=config, out=out, group="family").scores.as_json()
 
 
 def _asked(root: Path, settings: StudySettings, seed: int) -> Path:
@@ -249,9 +248,21 @@ def _written(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
+def _stop_with_parent() -> None:
+    """Stop as at Ctrl-C when standard input ends: the parent holds the other end open."""
+
+    def watch() -> None:
+        while os.read(0, 1):  # not through sys.stdin, whose lock would be held at the end
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # under nohup it would be ignored
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _main() -> int:
     """Do the job that the command line names; returns the exit code."""
-    stop_with_parent()
+    _stop_with_parent()
     deadline = time.monotonic() + _LOCKED_S
     while True:
         try:

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from tessy.errors import StudyError
-from tessy.evaluation.measure import Standing
+from tessy.evaluation.measure import EvalOutcome
 from tessy.lab.families import FAMILIES
 from tessy.lab.study import plan
 from tessy.lab.study.job import DONE, SETTINGS
@@ -26,7 +26,7 @@ from tessy.runs.folder import RunFolder
 
 TARGET = next(name for name, family in FAMILIES.items() if family.target)
 OTHERS = tuple(name for name, family in FAMILIES.items() if not family.target)
-ANSWERED = (Standing.RIGHT.value, Standing.WRONG.value)
+ANSWERED = (EvalOutcome.RIGHT.value, EvalOutcome.WRONG.value)
 """What may become of a response that comes to an answer."""
 
 _T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
@@ -274,8 +274,8 @@ def accuracy(evaluations: Sequence[Mapping[str, Any]]) -> Accuracy:
 
     def unanswered(found: Mapping[str, Any]) -> float:
         group = found["groups"][TARGET]
-        answered = sum(group["standings"].get(standing, 0) for standing in ANSWERED)
-        return 1 - int(answered) / int(group["runs"])
+        answered = sum(group["outcomes"].get(outcome, 0) for outcome in ANSWERED)
+        return 1 - int(answered) / int(group["samples"])
 
     return Accuracy(
         {name: over(share(e, name) for e in evaluations) for name in FAMILIES},
