@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 DEMO_OUT ?= runs/demo
 
 .PHONY: help install install-dev install-studies sandbox demo demo-llm study study-smoke test test-vllm
-.PHONY: test-trainers check bench format clean
+.PHONY: test-trainers check docs bench format clean
 
 help:
 	@echo "make demo     two small models, alone and together, on questions with known answers"
@@ -19,6 +19,7 @@ help:
 	@echo "make test-trainers  exports, with LLaMA-Factory and Axolotl, which it installs (11 GB)"
 	@echo "make sandbox  install bubblewrap, if need be and if it can be done"
 	@echo "make check    lint, format and types"
+	@echo "make docs     the reference of settings and options, from their definitions"
 	@echo "make bench    how fast it is, against the bound (docs/performance.md)"
 	@echo "make format   fix lint and format"
 	@echo "make clean    remove $(VENV) and what tools left behind"
@@ -83,6 +84,9 @@ check: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: install
+	$(BIN)/python docs/reference.py
 
 bench: install-dev
 	$(BIN)/python benchmarks/bench.py

@@ -149,6 +149,87 @@ async def test_what_goes_on_is_shown_if_asked(tmp_path, tokenizers):
     assert "1 of 1 done" in progress.console.file.getvalue()
 
 
+def test_evaluate(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 4)
+    with models(tokenizers) as named:
+        chosen = {
+            "student__tokenizer": named["student__tokenizer"],
+            "verify": "python:e2e.verdicts:EvenVerifier",
+            "samples_per_question": 2,
+        }
+        model = named["student__model"]
+        found = tessy.evaluate(questions, model=model, out=tmp_path / "eval", **chosen)
+        again = tessy.evaluate(questions, model=model, out=tmp_path / "eval", **chosen)
+    assert found.scores.whole.questions == 4
+    assert found.scores.whole.pass_at[1].value == 0.5
+    assert again.scores == found.scores
+    assert tessy.load(tmp_path / "eval").counts().finished == 8
+
+
+def test_evaluate_needs_a_model(tmp_path):
+    with pytest.raises(tessy.ConfigError, match=r"student\.model is not given") as refused:
+        tessy.evaluate(write_questions(tmp_path / "q.jsonl", 1), out=tmp_path / "eval")
+    assert "--model" in refused.value.hint
+
+
+def test_a_run_is_verified_exported_and_read(tmp_path, tokenizers):
+    questions = tmp_path / "q.jsonl"
+    rows = [{"id": f"q{n}", "prompt": f"[[task {n}]] ?", "kind": "ab"[n % 2]} for n in range(4)]
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with models(tokenizers) as named:
+        tessy.synthesize(questions, out=tmp_path / "run", **named)
+
+    run = tessy.load(tmp_path / "run")
+    assert [record["id"] for record in run.records()] == ["q0", "q1", "q2", "q3"]
+    assert list(run.records()) == lines(tmp_path / "run" / "dataset.jsonl")
+    assert list(run.failures()) == []
+    counts = run.counts()
+    assert (counts.finished, counts.failed, counts.under_way) == (4, {}, 0)
+
+    verdicts = tmp_path / "verdicts.jsonl"
+    verified = tessy.verify(
+        tmp_path / "run", "python:e2e.verdicts:EvenVerifier", group="kind", out=verdicts
+    )
+    assert (verified.total.count, verified.total.right_share) == (4, 0.5)
+    assert {kind: each.right_share for kind, each in verified.groups.items()} == {"a": 1, "b": 0}
+    assert [line["outcome"] for line in lines(verdicts)] == ["right", "wrong"] * 2
+
+    exported = tessy.export(
+        tmp_path / "run", to="trl", out=tmp_path / "data", mask="capability", validation=0.5
+    )
+    assert exported.read == 4
+    files = [lines(path) for path in sorted((tmp_path / "data").glob("*.jsonl"))]
+    assert {row["id"] for rows in files for row in rows if "weights" in row} == {
+        *("q0", "q1", "q2", "q3"),
+    }
+
+
+def test_failed_samples_are_read_with_their_reasons(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 2)
+    with models(tokenizers) as named:
+        tessy.synthesize(questions, out=tmp_path / "run", **named, limits__thinking_tokens=8)
+    run = tessy.load(tmp_path / "run")
+    assert list(run.records()) == []
+    assert {failure["reason"] for failure in run.failures()} == {"thinking_limit"}
+    assert run.counts().failed == {tessy.Failure.THINKING_LIMIT: 2}
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda folder: tessy.load(folder), "is no run"),
+        (lambda folder: tessy.verify(folder / "no.jsonl", "number"), "no such"),
+        (lambda folder: tessy.verify(folder / "r.jsonl", "numbr"), "numbr"),
+        (lambda folder: tessy.export("r", to="csv", out=folder / "x"), "to = 'csv'"),
+        (lambda folder: tessy.export("r", to="trl", out=folder / "x", msk=1), "no such setting"),
+    ],
+)
+def test_what_cannot_be_opened_verified_or_exported(tmp_path, call, said):
+    (tmp_path / "r.jsonl").write_text('{"messages": [{"role": "assistant", "content": "1"}]}\n')
+    with pytest.raises(tessy.TessyError, match=said):
+        call(tmp_path)
+
+
 # --- What cannot be done ------------------------------------------------------------------------
 
 

@@ -1,13 +1,18 @@
 """tessy: SFT data for reasoning models, written by a student and a teacher together.
 
-import tessy
+    import tessy
 
-result = tessy.synthesize(
-    "questions.jsonl",
-    out="runs/first",
-    student__model="http://localhost:8000/v1#Qwen/Qwen3-8B",
-    teacher__model="http://localhost:8001/v1#openai/gpt-oss-120b",
-)
+    result = tessy.synthesize(
+        "questions.jsonl",
+        out="runs/first",
+        student__model="http://localhost:8000/v1#Qwen/Qwen3-8B",
+        teacher__model="http://localhost:8001/v1#openai/gpt-oss-120b",
+    )
+    tessy.verify("runs/first", "math")
+    tessy.export("runs/first", to="trl", out="data/first")
+
+`synthesize`, `evaluate`, `verify` and `export` are the functions behind the commands; `load` opens
+a run's folder for reading.
 """
 
 from __future__ import annotations
@@ -16,46 +21,100 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tessy._version import __version__
-
-__all__ = [
-    "Config",
-    "Failure",
-    "Judgement",
-    "Passage",
-    "Predictor",
-    "Role",
-    "RunResult",
-    "TessyError",
-    "__version__",
-    "asynthesize",
-    "synthesize",
-]
-
-_HOMES = {
-    "Config": "tessy.config",
-    "Failure": "tessy.method.trajectory",
-    "Judgement": "tessy.boundary.protocol",
-    "Passage": "tessy.boundary.protocol",
-    "Predictor": "tessy.boundary.protocol",
-    "Role": "tessy.method.trajectory",
-    "RunResult": "tessy.runs.counters",
-    "TessyError": "tessy.errors",
-    "asynthesize": "tessy.synthesis.run",
-    "synthesize": "tessy.synthesis.run",
-}
+from tessy.errors import (
+    BadResponse,
+    ConfigError,
+    DataError,
+    HubError,
+    InputError,
+    JournalError,
+    LocalModelError,
+    MissingExtra,
+    ModelError,
+    NotAStream,
+    Outage,
+    PredictorError,
+    Refused,
+    RunLocked,
+    RunMismatch,
+    SandboxError,
+    ServerFailure,
+    TessyError,
+    TimedOut,
+    TrainingError,
+    Unreachable,
+    ViewError,
+)
 
 if TYPE_CHECKING:
+    from tessy.api import export, verify
     from tessy.boundary.protocol import Predictor
     from tessy.config import Config
-    from tessy.errors import TessyError
+    from tessy.evaluation.evaluate import evaluate
     from tessy.method.judgement import Judgement, Passage
     from tessy.method.trajectory import Failure, Role
     from tessy.runs.counters import RunResult
+    from tessy.runs.load import load
     from tessy.synthesis.run import asynthesize, synthesize
+
+__all__ = [
+    "BadResponse",
+    "Config",
+    "ConfigError",
+    "DataError",
+    "Failure",
+    "HubError",
+    "InputError",
+    "JournalError",
+    "Judgement",
+    "LocalModelError",
+    "MissingExtra",
+    "ModelError",
+    "NotAStream",
+    "Outage",
+    "Passage",
+    "Predictor",
+    "PredictorError",
+    "Refused",
+    "Role",
+    "RunLocked",
+    "RunMismatch",
+    "RunResult",
+    "SandboxError",
+    "ServerFailure",
+    "TessyError",
+    "TimedOut",
+    "TrainingError",
+    "Unreachable",
+    "ViewError",
+    "__version__",
+    "asynthesize",
+    "evaluate",
+    "export",
+    "load",
+    "synthesize",
+    "verify",
+]
+
+_LAZY = {
+    "evaluate": "tessy.evaluation.evaluate",
+    "export": "tessy.api",
+    "verify": "tessy.api",
+    "Judgement": "tessy.boundary.protocol",
+    "Passage": "tessy.boundary.protocol",
+    "Predictor": "tessy.boundary.protocol",
+    "Config": "tessy.config",
+    "Failure": "tessy.method.trajectory",
+    "Role": "tessy.method.trajectory",
+    "RunResult": "tessy.runs.counters",
+    "load": "tessy.runs.load",
+    "asynthesize": "tessy.synthesis.run",
+    "synthesize": "tessy.synthesis.run",
+}
+"""Where the names are that are imported when they are first used, so that `--help` is instant."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for when it is asked for, so that `tessy --help` is instant."""
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)

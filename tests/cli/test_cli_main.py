@@ -10,7 +10,7 @@ from tessy.cli import main as cli
 
 
 def failing(error):
-    def app():
+    def app(args=None):
         raise error
 
     return app

@@ -166,7 +166,7 @@ async def test_eval_counts_what_is_right_and_goes_on(tmp_path, tokenizers):
     async with two_servers(tokenizers) as (servers, options):
         named = ["--model", servers["student"].url, "--tokenizer", options[3]]
         command = ["eval", questions, *named, "--out", tmp_path / "run", "--verify", EVEN]
-        command += ["--runs", "2", "--group", "kind"]
+        command += ["--samples-per-question", "2", "--group", "kind"]
         done = await tessy(*command, PYTHONPATH=PYTHONPATH)
         assert done.code == 0, done.err
         asked = servers["student"].stats.requests
@@ -176,7 +176,7 @@ async def test_eval_counts_what_is_right_and_goes_on(tmp_path, tokenizers):
         assert servers["student"].stats.requests == asked
     found = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     assert found["pass_at"]["1"]["value"] == 0.5
-    assert found["standings"] == {"right": 6, "wrong": 6}
+    assert found["outcomes"] == {"right": 6, "wrong": 6}
     assert found["groups"]["a"]["pass_at"]["2"]["value"] == 1.0
     assert found["groups"]["[/b]"]["pass_at"]["2"]["value"] == 0.0
     assert found["right"]["q0"] == [2, 2]
@@ -194,7 +194,7 @@ async def test_eval_counts_truncations_and_says_what_was_not_measured(tmp_path, 
         done = await tessy(*command, tmp_path / "r", "--thinking-tokens", 20, PYTHONPATH=PYTHONPATH)
     assert done.code == 0, done.err
     found = json.loads((tmp_path / "r" / "evaluation.json").read_text())
-    assert found["standings"] == {"truncated": 3}
+    assert found["outcomes"] == {"truncated": 3}
     assert found["truncated"] == 1.0
     assert found["pass_at"]["1"]["value"] == 0
 
@@ -208,7 +208,7 @@ async def test_eval_counts_what_a_runaway_answer_wrote(tmp_path, tokenizers):
         done = await tessy(*command, tmp_path / "r", PYTHONPATH=PYTHONPATH)
     assert done.code == 0, done.err
     found = json.loads((tmp_path / "r" / "evaluation.json").read_text())
-    assert found["standings"] == {"truncated": 3}
+    assert found["outcomes"] == {"truncated": 3}
     assert found["tokens"]["mean"] >= found["thinking_tokens"]["mean"] + 5
 
 
@@ -221,13 +221,13 @@ async def test_eval_asks_again_where_the_verifier_broke(tmp_path, tokenizers):
         assert broken.code == 1
         assert "verifier_error" in broken.err
         found = json.loads((tmp_path / "r" / "evaluation.json").read_text())
-        assert (found["runs"], found["standings"]) == (0, {"unmeasured": 4})
+        assert (found["samples"], found["outcomes"]) == (0, {"unmeasured": 4})
         failed = lines(tmp_path / "r" / "failures.jsonl")
         assert all("out of order" in one["detail"] for one in failed)
         mended = await tessy(*command, "--retry-failed", PYTHONPATH=PYTHONPATH)
     assert mended.code == 0, mended.err
     found = json.loads((tmp_path / "r" / "evaluation.json").read_text())
-    assert found["standings"] == {"right": 2, "wrong": 2}
+    assert found["outcomes"] == {"right": 2, "wrong": 2}
 
 
 async def test_eval_does_not_draw_anew_what_the_model_failed_at(tmp_path, tokenizers):
@@ -245,7 +245,7 @@ async def test_eval_does_not_draw_anew_what_the_model_failed_at(tmp_path, tokeni
         fewer = await tessy(*command, "--limit", 2, PYTHONPATH=PYTHONPATH)
         assert fewer.code == 0, fewer.err
     found = json.loads((tmp_path / "r" / "evaluation.json").read_text())
-    assert found["standings"] == {"truncated": 2}
+    assert found["outcomes"] == {"truncated": 2}
 
 
 @pytest.mark.parametrize(

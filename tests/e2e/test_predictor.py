@@ -69,7 +69,7 @@ def is_right(segment):
 
 
 async def annotate(traces, out, url, *options, **more):
-    named = ["--annotator", url, "--format", "qwen3", "--words", 30]
+    named = ["--annotator", url, "--format", "qwen3", "--segment-words", 30]
     return await tessy("predictor", "annotate", traces, "--out", out, *named, *options, **more)
 
 
@@ -185,7 +185,16 @@ async def test_annotating_goes_on_where_it_was_stopped(tmp_path, how, code):
         return "and so on " * 5000  # it would take longer than the test
 
     async with ScriptedServer(Annotator(count), max_sequences=2, latency=slow) as server:
-        named = ["--annotator", server.url, "--format", "qwen3", "--words", 30, "--count", 24]
+        named = [
+            "--annotator",
+            server.url,
+            "--format",
+            "qwen3",
+            "--segment-words",
+            30,
+            "--count",
+            24,
+        ]
         process = await start("predictor", "annotate", traces, "--out", out, *named)
         async with asyncio.timeout(60):
             await enough.wait()
@@ -206,7 +215,17 @@ async def test_annotating_goes_on_where_it_was_stopped(tmp_path, how, code):
 
 async def test_another_annotator_or_other_segments_do_not_mix(tmp_path):
     traces, out = write_traces(tmp_path / "t.jsonl"), tmp_path / "s.jsonl"
-    args = ["predictor", "annotate", traces, "--annotator", "lexicon", "--out", out, "--words", 30]
+    args = [
+        "predictor",
+        "annotate",
+        traces,
+        "--annotator",
+        "lexicon",
+        "--out",
+        out,
+        "--segment-words",
+        30,
+    ]
     assert (await tessy(*args, "--count", 5)).code == 0
     before = out.read_bytes()
     again = await tessy(*args, "--count", 5)
@@ -245,7 +264,7 @@ async def test_from_traces_to_a_run_with_a_predictor_of_ones_own(tmp_path, token
         done = await annotate(traces, segments, server.url, "--count", 60)
     assert done.code == 0, done.err
 
-    tiny = ["--hidden", 16, "--vocabulary", 300, "--epochs", 6, "--batch", 4]
+    tiny = ["--hidden", 16, "--vocabulary", 300, "--epochs", 6, "--batch-size", 4]
     options = [*tiny, "--learning-rate", 0.01, "--onnx"]
     done = await tessy("predictor", "train", segments, "--out", out, *options)
     assert done.code == 0, done.err
@@ -255,7 +274,7 @@ async def test_from_traces_to_a_run_with_a_predictor_of_ones_own(tmp_path, token
     figures, page = tmp_path / "figures.json", tmp_path / "page.html"
     done = await tessy(
         *("predictor", "evaluate", f"onnx:{out}", "--gold", segments, "--against", "lexicon"),
-        *("--json", figures, "--html", page, "--samples", 100),
+        *("--json", figures, "--html", page, "--bootstrap-samples", 100),
     )
     assert done.code == 0, done.err
     assert "style F1, words" in done.out
@@ -281,7 +300,7 @@ async def test_annotators_are_measured_as_predictors_are(tmp_path):
     args = ["predictor", "annotate", gold, "--annotator", "lexicon", "--out", said]
     assert (await tessy(*args)).code == 0
     assert [row["id"] for row in lines(said)] == [row["id"] for row in lines(gold)]
-    done = await tessy("predictor", "evaluate", said, "--gold", gold, "--samples", 20)
+    done = await tessy("predictor", "evaluate", said, "--gold", gold, "--bootstrap-samples", 20)
     assert done.code == 0, done.err
     assert "said.jsonl" in done.out
 

@@ -35,23 +35,23 @@ def test_what_cannot_be_estimated_is_refused(right, runs, k):
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
 def test_an_interval_holds_the_mean_and_stays_among_the_values(values):
-    found = mean(values, samples=200)
+    found = mean(values, resamples=200)
     assert min(values) - 1e-9 <= found.low <= found.high <= max(values) + 1e-9
     assert found.value == pytest.approx(sum(values) / len(values))
 
 
 def test_an_interval_is_as_wide_as_theory_says():
     """Of 400 questions, half right: the standard error is 2.5 points."""
-    found = mean([0.0, 1.0] * 200, samples=4000)
+    found = mean([0.0, 1.0] * 200, resamples=4000)
     assert found.low == pytest.approx(0.5 - 1.96 * 0.025, abs=0.006)
     assert found.high == pytest.approx(0.5 + 1.96 * 0.025, abs=0.006)
 
 
 def test_the_bootstrap_is_the_same_however_much_is_drawn_at_once(monkeypatch):
     values = [0.0, 1.0, 1.0, 0.5] * 5
-    whole = mean(values, samples=300)
+    whole = mean(values, resamples=300)
     monkeypatch.setattr("tessy.evaluation.estimate._AT_ONCE", 40)
-    assert mean(values, samples=300) == whole
+    assert mean(values, resamples=300) == whole
 
 
 def test_no_questions_no_number():

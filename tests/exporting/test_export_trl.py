@@ -6,9 +6,9 @@ import pytest
 
 from export_samples import CLOSE, OPEN, record, write_records
 from tessy.exporting.job import export
-from tessy.exporting.settings import validated
+from tessy.exporting.settings import ExportSettings
 from tessy.testing import build_tokenizer
-from tessy.training.masks import IGNORED, Run, labels, token_weights
+from tessy.training.masks import IGNORED, WeightRun, labels, token_weights
 
 datasets = pytest.importorskip("datasets")
 END = "<|im_end|>"
@@ -39,7 +39,7 @@ def tokenised(row, tokenizer):
     begin = text.rindex(content)
     end = begin + len(content) + len(END)
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    runs = [Run(*run) for run in row["weights"]]
+    runs = [WeightRun(*run) for run in row["weights"]]
     weights = token_weights(encoded["offset_mapping"], runs, begin=begin, end=end)
     return {
         "input_ids": encoded["input_ids"],
@@ -60,7 +60,11 @@ def test_the_trainer_learns_what_the_mask_keeps_and_nothing_else(student, tmp_pa
 
     model, tokenizer = student
     source = write_records(tmp_path / "dataset.jsonl", RECORDS)
-    export([str(source)], tmp_path / "out", validated({"to": "trl", "mask": mask}))
+    export(
+        [str(source)],
+        tmp_path / "out",
+        ExportSettings(to="trl", mask=mask),
+    )
     files = str(tmp_path / "out" / "train.jsonl")
     data = datasets.load_dataset(
         "json", data_files=files, split="train", cache_dir=str(tmp_path / "cache")
@@ -93,7 +97,7 @@ def test_messages_are_trained_on_as_they_are(student, tmp_path):
 
     model, tokenizer = student
     source = write_records(tmp_path / "dataset.jsonl", RECORDS)
-    export([str(source)], tmp_path / "out", validated({"to": "trl"}))
+    export([str(source)], tmp_path / "out", ExportSettings(to="trl"))
     files = str(tmp_path / "out" / "train.jsonl")
     data = datasets.load_dataset(
         "json", data_files=files, split="train", cache_dir=str(tmp_path / "cache")

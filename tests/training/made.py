@@ -51,5 +51,5 @@ def student(folder: Path) -> Path:
 
 def settings(model: Path, **more) -> SFTSettings:
     """Quick ones."""
-    quick = {"epochs": 2, "batch": 8, "learning_rate": 5e-3}
+    quick = {"epochs": 2, "batch_size": 8, "learning_rate": 5e-3}
     return SFTSettings.model_validate({"model": str(model), **quick, **more})

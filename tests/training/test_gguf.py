@@ -15,7 +15,7 @@ from tessy.models import local
 from tessy.models.client import Client
 from tessy.testing import build_tokenizer
 from tessy.training.gguf import check_gguf, write_gguf
-from tessy.training.vocabulary import _REGEXES, vocabulary
+from tessy.training.gguf_vocabulary import _REGEXES, read_vocabulary
 
 TEXTS = [
     "Okay, let me see. 12345 + 678 = 13023!",
@@ -92,7 +92,7 @@ def make_model(folder, seed, *, tied=False, heads=4, key_heads=4, size=16, rope=
 
 
 async def gaps(folder, path, *, tokens=24):
-    """How far below transformers' best token each token lies that llama.cpp chose.
+    """How far the tokens that llama.cpp chose are below the best ones of transformers.
 
     In standard deviations of the logits: 0 where both chose the same one. llama.cpp keeps keys
     and values in float16, so near a tie it may choose the other one, and must go on from there.
@@ -152,7 +152,7 @@ async def test_llama_cpp_writes_what_transformers_writes(tmp_path, case, seed):
 @pytest.mark.parametrize("pre", PRE_TOKENIZERS)
 async def test_every_way_of_cutting_text_is_named_rightly(tmp_path, pre):
     folder = make_tokenizer(tmp_path / "model", pre=pre)
-    assert vocabulary(AutoTokenizer.from_pretrained(folder)).pre == pre
+    assert read_vocabulary(AutoTokenizer.from_pretrained(folder)).pre == pre
     path = write_gguf(make_model(folder, 0), tmp_path / "model.gguf", dtype="f32")
     await gaps(folder, path, tokens=1)
 
@@ -171,7 +171,7 @@ async def test_a_begin_token_is_put_where_the_tokenizer_puts_it(tmp_path):
     folder = make_tokenizer(tmp_path / "model", flavour="deepseek-r1")
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id
-    assert vocabulary(tokenizer).begins
+    assert read_vocabulary(tokenizer).adds_bos
     path = write_gguf(make_model(folder, 0), tmp_path / "model.gguf", dtype="f32")
     await gaps(folder, path, tokens=1)
 
@@ -223,7 +223,7 @@ def test_template_and_special_tokens_are_carried_over(tmp_path):
 def test_a_tokenizer_that_llama_cpp_reads_otherwise_is_refused(tmp_path, changes, said):
     folder = make_tokenizer(tmp_path / "model", **changes)
     with pytest.raises(ConfigError, match=said) as caught:
-        vocabulary(AutoTokenizer.from_pretrained(folder))
+        read_vocabulary(AutoTokenizer.from_pretrained(folder))
     assert "convert_hf_to_gguf" in caught.value.hint
 
 
@@ -232,8 +232,8 @@ def test_a_token_that_takes_blanks_along_is_refused(tmp_path):
     raw = json.loads((folder / "tokenizer.json").read_text("utf-8"))
     raw["added_tokens"][0]["lstrip"] = True
     (folder / "tokenizer.json").write_text(json.dumps(raw), "utf-8")
-    with pytest.raises(ConfigError, match="takes blanks"):
-        vocabulary(AutoTokenizer.from_pretrained(folder))
+    with pytest.raises(ConfigError, match="includes the blanks"):
+        read_vocabulary(AutoTokenizer.from_pretrained(folder))
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from tessy.errors import ConfigError
 from tessy.testing import build_tokenizer
 from tessy.training.masks import (
     IGNORED,
-    Loss,
-    Run,
+    LossPart,
+    WeightRun,
     character_weights,
     check_spans,
     labels,
@@ -108,10 +108,10 @@ def test_characters_have_their_authors_weight(thinking, answer):
 def test_markers_go_with_the_text_before_them_and_the_first_with_the_text_behind_it():
     content, found = record([("teacher", "x=1"), ("student", "hm"), ("teacher", "y=2")])
     assert character_weights(content, found, parse_loss("capability")) == [
-        Run(0, len(OPEN + "x=1"), 1),
-        Run(len(OPEN + "x=1"), len(OPEN + "x=1hm"), 0),
-        Run(len(OPEN + "x=1hm"), len(OPEN + "x=1hmy=2" + CLOSE), 1),
-        Run(len(OPEN + "x=1hmy=2" + CLOSE), len(content), 0),
+        WeightRun(0, len(OPEN + "x=1"), 1),
+        WeightRun(len(OPEN + "x=1"), len(OPEN + "x=1hm"), 0),
+        WeightRun(len(OPEN + "x=1hm"), len(OPEN + "x=1hmy=2" + CLOSE), 1),
+        WeightRun(len(OPEN + "x=1hmy=2" + CLOSE), len(content), 0),
     ]
     weights = weigh(content, found, "thinking")
     assert weights == [1] * len(OPEN + "x=1hmy=2" + CLOSE) + [0] * len("So it is.")
@@ -126,7 +126,7 @@ def test_markers_the_end_of_the_turn_goes_with_the_answer(tokenizer):
 def test_what_stands_behind_the_turn_carries_no_loss(tokenizer):
     text = "ab" + TAIL + "\n"
     offsets = tokenizer.encode(text, add_special_tokens=False).offsets
-    weights = token_weights(offsets, [Run(0, 2, 1)], begin=0, end=len("ab" + TAIL))
+    weights = token_weights(offsets, [WeightRun(0, 2, 1)], begin=0, end=len("ab" + TAIL))
     assert weights[-1] == 0
     assert set(weights[:-1]) == {1}
 
@@ -146,7 +146,7 @@ def test_without_spans_the_first_end_of_thinking_counts():
 
 
 def test_seams_a_token_across_one_belongs_to_the_side_of_its_first_character():
-    runs = [Run(0, 3, 1), Run(3, 6, 0)]
+    runs = [WeightRun(0, 3, 1), WeightRun(3, 6, 0)]
     offsets = [(0, 2), (2, 4), (4, 6)]
     assert token_weights(offsets, runs, begin=0, end=6) == [1, 1, 0]
     assert token_weights([(8, 11), (11, 15), (15, 18)], runs, begin=10, end=16) == [0, 1, 0]
@@ -164,7 +164,7 @@ def test_seams_bytes_of_one_character_stay_together(tokenizer):
     assert len([start for start, _ in offsets if start == face]) > 1
 
 
-@given(thinking=spans, answer=words, loss=st.sampled_from([*Loss, "capability+answer"]))
+@given(thinking=spans, answer=words, loss=st.sampled_from([*LossPart, "capability+answer"]))
 def test_labels_are_the_ids_that_carry_loss(tokenizer, thinking, answer, loss):
     content, found = record(thinking, answer)
     ids = tokenizer.encode(HEADER + content + TAIL, add_special_tokens=False).ids
@@ -200,9 +200,9 @@ def test_a_response_without_thinking_has_no_answer_to_learn(found):
     [
         ("all", "must be a list"),
         ([{"role": "me", "start": 0, "end": 3}], r"spans\[0\].role"),
-        ([{"role": "student", "start": 1, "end": 3}], "from 0 is due"),
-        ([{"role": "student", "start": 0, "end": -1}], "from 0 is due"),
-        ([{"role": "student", "start": 0, "end": "3"}], "from 0 is due"),
+        ([{"role": "student", "start": 1, "end": 3}], "must start at 0"),
+        ([{"role": "student", "start": 0, "end": -1}], "must start at 0"),
+        ([{"role": "student", "start": 0, "end": "3"}], "must start at 0"),
         ([{"role": "student", "start": 0, "end": 2}], "end at 2, the response at 3"),
         ([], "end at 0"),
     ],

@@ -16,9 +16,9 @@ from transformers import AutoTokenizer
 
 from tessy.errors import ConfigError, DataError
 from tessy.testing import build_tokenizer
-from tessy.training.data import Source, digest_of
+from tessy.training.dataset import digest_of, read_rows, sample_of
 from tessy.training.masks import IGNORED, parse_loss
-from tessy.training.prepare import TOKENS_FILE, Limit, prepare, read_counts
+from tessy.training.prepare import TOKENS_FILE, LengthLimit, prepare, read_counts
 from tessy.training.render import Renderer
 from tessy.training.settings import OverLength
 from training.made import CLOSE, OPEN, TEMPLATES, sample, write
@@ -38,7 +38,7 @@ def renderer(tokenizer, **more):
 def prepared(tokenizer, folder, rows, *, loss="response", longest=512, over="drop", **more):
     """The counts, and ids and labels of each sample."""
     source = rows if not isinstance(rows, list) else write(folder / "d.jsonl", rows)
-    limit = Limit(longest, OverLength(over))
+    limit = LengthLimit(longest, OverLength(over))
     counts = prepare(source, folder, renderer(tokenizer, **more), parse_loss(loss), limit)
     assert read_counts(folder) == counts
     return counts, Dataset.from_file(str(folder / TOKENS_FILE)).to_list()
@@ -73,7 +73,7 @@ def test_the_sample_is_the_templates_own_rendering(tokenizer, tmp_path):
     _, (made,) = prepared(tokenizer, tmp_path, [row])
     whole = tokenizer.apply_chat_template(row["messages"], tokenize=True, return_dict=False)
     assert made["input_ids"] == whole[: len(made["input_ids"])]
-    assert tokenizer.decode(whole[len(made["input_ids"]) :]) == "\n"  # behind the turn's end
+    assert tokenizer.decode(whole[len(made["input_ids"]) :]) == "\n"  # after the turn's end
 
 
 def test_only_the_last_turn_is_trained_and_earlier_thinking_may_go(tokenizer, tmp_path):
@@ -177,10 +177,7 @@ def test_a_run_and_files_of_all_kinds_are_read_alike(tmp_path, kind):
         source.write_bytes(gzip.compress(plain.read_bytes()))
     assert digest_of(source) == digest_of(plain)
     loss = parse_loss("capability")
-    one, other = (
-        [(each.messages, each.runs) for each in Source().samples(path, loss)]
-        for path in (source, plain)
-    )
+    one, other = ([sample_of(row, loss) for _, row in read_rows(path)] for path in (source, plain))
     assert one == other
     assert len(one) == 2
 
@@ -198,8 +195,8 @@ def said(content):
     [
         ("{", "not JSON"),
         ("[1]", "a sample is an object, not list"),
-        ({"id": "1"}, "`messages` must be a list"),
-        (changed(messages=[]), "`messages` must be a list"),
+        ({"id": "1"}, "messages must be a list"),
+        (changed(messages=[]), "messages must be a list"),
         (changed(messages=[{"role": "assistant", "content": "a"}], spans=None), "no question"),
         (changed(messages=[{"role": "me", "content": "a"}]), r"messages\[0\].role"),
         (changed(messages=[{"role": "user", "content": " "}]), r"messages\[0\].content"),

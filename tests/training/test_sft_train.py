@@ -14,19 +14,17 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from tessy.errors import ConfigError, DataError, RunLocked, RunMismatch, TrainingError
-from tessy.training import fit
-from tessy.training.epochs import keep
+from tessy.training.epochs import keep_epoch
 from tessy.training.folder import SFTFolder
 from tessy.training.masks import IGNORED
 from tessy.training.prepare import prepare
-from tessy.training.student import find_student, load_weights
+from tessy.training.student import load_student
 from tessy.training.train import train
+from tessy.training.trainer import make_trainer
 from training.made import sample, settings, student, write
 from training.test_gguf import gaps
 
 ROWS = [sample(number) for number in range(20)]
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +76,10 @@ def same(one, other):
     ],
 )
 def test_the_trainers_own_batches_have_our_labels(model, data, tmp_path, loss, kept_text):
-    chosen = settings(model, loss=loss, batch=6)
-    found, folder = find_student(chosen), SFTFolder(tmp_path)
-    counts = prepare(data, tmp_path, found.renderer(chosen), chosen.trained, found.limit(chosen))
-    trainer = fit.trainer(
-        load_weights(chosen), found.tokenizer, folder, chosen, longest=counts.longest
-    )
+    chosen = settings(model, loss=loss, batch_size=6)
+    found = load_student(chosen)
+    counts = prepare(data, tmp_path, found.renderer(), chosen.trained, found.limit())
+    trainer = make_trainer(found, SFTFolder(tmp_path), longest=counts.longest)
     seen = 0
     for batch in trainer.get_train_dataloader():
         for ids, labels, mask in zip(*(batch[key].tolist() for key in KEYS), strict=True):
@@ -102,7 +98,9 @@ KEYS = ("input_ids", "labels", "attention_mask")
 def test_the_first_loss_is_that_of_the_untrained_model_on_trained_tokens(model, tmp_path):
     """Computed by hand, from logits, for one batch that holds all samples."""
     data = write(tmp_path / "d.jsonl", ROWS[:4])
-    result = train(data, settings(model, loss="capability", batch=4, epochs=1), tmp_path / "out")
+    result = train(
+        data, settings(model, loss="capability", batch_size=4, epochs=1), tmp_path / "out"
+    )
     tokenizer = AutoTokenizer.from_pretrained(model)
     base = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
     losses = []
@@ -185,7 +183,7 @@ def test_a_training_that_is_done_is_not_done_again(trained, model, data):
 
 
 class Crash(Exception):
-    """Whatever ends a process."""
+    """Stands for the end of a process."""
 
 
 def crash(*_, **__):
@@ -193,16 +191,23 @@ def crash(*_, **__):
 
 
 @pytest.mark.parametrize(
-    "where", ["keep", "SFTFolder.seal", "curves.write", "on_epoch", "_Work.finish"]
+    "where",
+    [
+        "trainer.keep_epoch",
+        "trainer.SFTFolder.seal",
+        "losses.Losses.write",
+        "on_epoch",
+        "train._finish",
+    ],
 )
 def test_resumed_after_a_crash_anywhere_is_as_if_there_was_none(
     trained, model, data, tmp_path, monkeypatch, where
 ):
-    """Between any two things that are done at the end of an epoch, and what is told comes out."""
+    """Between any two actions at the end of an epoch; `on_epoch` gets what the result holds."""
     chosen, seen = settings(model, epochs=3), []
     with monkeypatch.context() as patch:
         if where != "on_epoch":
-            patch.setattr(f"tessy.training.train.{where}", crash)
+            patch.setattr(f"tessy.training.{where}", crash)
         with pytest.raises(Crash):
             train(
                 data, chosen, tmp_path / "out",
@@ -222,14 +227,14 @@ def test_stopped_at_the_end_of_an_epoch_it_begins_nothing_more(
 
     def stop(*arguments):
         os.kill(os.getpid(), signal.SIGTERM)
-        keep(*arguments)
+        keep_epoch(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("tessy.training.train.keep", stop)
+        patch.setattr("tessy.training.trainer.keep_epoch", stop)
         with pytest.raises(KeyboardInterrupt):
             train(data, chosen, tmp_path / "out", on_epoch=seen.append, say=said.append)
     assert not seen
-    assert said[-1] == "stopping behind epoch 1, whose state is saved"
+    assert said[-1] == "stopping after epoch 1; its state is saved"
     again = train(data, chosen, tmp_path / "out", on_epoch=seen.append)
     assert again.losses == trained[0].losses
     assert tuple(seen) == again.epochs
@@ -245,20 +250,22 @@ def test_an_epoch_that_was_removed_is_not_missed(model, data, tmp_path):
 
 
 def test_micro_batches_change_no_more_than_rounding(trained, model, data, tmp_path):
-    small = train(data, settings(model, epochs=3, max_steps=3, micro_batch=2), tmp_path / "small")
+    small = train(
+        data, settings(model, epochs=3, max_steps=3, micro_batch_size=2), tmp_path / "small"
+    )
     for one, other in zip(small.losses.steps[:2], trained[0].losses.steps, strict=False):
         assert one.loss == pytest.approx(other.loss, rel=1e-3)
 
 
 def test_steps_may_end_it_within_an_epoch(model, data, tmp_path):
-    result = train(data, settings(model, batch=4, max_steps=7), tmp_path / "out")
+    result = train(data, settings(model, batch_size=4, max_steps=7), tmp_path / "out")
     assert [epoch.number for epoch in result.epochs] == [1, 2]
     assert result.losses.steps[-1].step == 7
-    assert train(data, settings(model, batch=4, max_steps=7), tmp_path / "out") == result
+    assert train(data, settings(model, batch_size=4, max_steps=7), tmp_path / "out") == result
 
 
 def test_steps_beyond_the_epochs_add_none(model, data, tmp_path):
-    result = train(data, settings(model, epochs=2, batch=20, max_steps=9), tmp_path / "out")
+    result = train(data, settings(model, epochs=2, batch_size=20, max_steps=9), tmp_path / "out")
     assert [epoch.number for epoch in result.epochs] == [1, 2]
     assert result.losses.steps[-1].step == 2
 
@@ -300,7 +307,7 @@ def test_a_folder_in_which_another_process_works_is_refused(model, data, tmp_pat
 
 def test_a_start_that_failed_leaves_the_folder_free_for_another(model, data, tmp_path):
     with pytest.raises(DataError, match="none of 20 samples is left"):
-        train(data, settings(model, max_length=10), tmp_path / "out")
+        train(data, settings(model, max_tokens=10), tmp_path / "out")
     assert train(data, settings(model, epochs=1), tmp_path / "out").counts.kept == 20
 
 
@@ -311,7 +318,7 @@ def test_a_loss_that_is_no_number_ends_it(data, tmp_path):
     save_file(broken, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(TrainingError, match="the loss of step 1 is nan") as caught:
         train(data, settings(folder), tmp_path / "out")
-    assert "--lr" in caught.value.hint
+    assert "--learning-rate" in caught.value.hint
     assert not (tmp_path / "out" / "epoch-1").exists()
 
 
@@ -319,8 +326,8 @@ def test_a_loss_that_is_no_number_ends_it(data, tmp_path):
     ("change", "said"),
     [
         ({"model": "./nowhere"}, "nowhere"),
-        ({"max_length": 10_000}, "has a context of 4096"),
-        ({"micro_batch": 3}, "micro_batch = 3 does not divide 8"),
+        ({"max_tokens": 10_000}, "has a context of 4096"),
+        ({"micro_batch_size": 3}, "micro_batch_size = 3 does not divide 8"),
         ({"chat_template": "nothing.jinja"}, "nothing.jinja"),
     ],
 )

@@ -1,73 +1,64 @@
-"""Settings of classifiers: how one is read, and how one is trained."""
+"""Settings of classifiers: how to read one, and how to train one."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from tessy.errors import ConfigError
 from tessy.method.trajectory import Role
+from tessy.settings import TOKENS, Option, StrictSettings, Unit, explain
 
 SETTINGS_FILE = "predictor.json"
-"""The `ClassifierSettings` of the network in the same folder."""
+"""How to read the network beside it: `ClassifierSettings`."""
 LABELS = ("capability", "style")
 
 
-class Thresholds(BaseModel):
-    """P(style) above which a word counts as style, by the writer of the text.
-
-    Attributes:
-        teacher: A higher one cuts less of the teacher's reasoning, a lower one keeps less style.
-        student: A lower one keeps more of the student's text, a higher one hands over sooner.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Thresholds(StrictSettings):
+    """P(style) from which a word counts as style, by the writer of the text."""
 
     teacher: float = Field(default=0.5, gt=0, lt=1)
+    """High: less of the teacher's reasoning is cut short; low: less of its style stays."""
     student: float = Field(default=0.5, gt=0, lt=1)
+    """Low: the student keeps more; high: it hands over sooner."""
 
     def of(self, role: Role) -> float:
         """The threshold for a writer's text."""
         return self.student if role is Role.STUDENT else self.teacher
 
 
-class ClassifierSettings(BaseModel):
-    """How the output of a network is read.
-
-    Attributes:
-        shift: 1 if the label at a token is about the next token, as with the published predictors.
-        window: Tokens that the network sees at most, from the right.
-        reach: Tokens of context that a judgement depends on at most; None for the whole window.
-        temperature: Log-odds of style are divided by it; fitted on held-out segments.
-        bias: Added to the log-odds after that; fitted, too.
-        thresholds: P(style) above which a word counts as style.
-        lookahead: Words that must follow a word before it is judged, if its P(style) is near the
-            threshold.
-        unsure: The largest distance of P(style) from the threshold that counts as near.
-        style: Which of the two labels is style.
-        vocabulary: Tokens of the tokenizer it was trained with; None if not known.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class ClassifierSettings(StrictSettings):
+    """How to read a network's output."""
 
     shift: int = Field(default=0, ge=0, le=1)
+    """1 if the label at a token is about the next one, as in the paper's published code."""
     window: int = Field(default=200, ge=16)
+    """Most tokens that the network sees; text is cut from the left."""
     reach: int | None = Field(default=None, ge=1)
+    """Tokens of context that a judgement can depend on, if those are fewer."""
     temperature: float = Field(default=1.0, gt=0)
+    """Log-odds of style are divided by it; fitted on held-out segments."""
     bias: float = 0.0
+    """It is added to them after that."""
     thresholds: Thresholds = Thresholds()
+    """Probabilities from which a word counts as style."""
     lookahead: int = Field(default=0, ge=0, le=8)
+    """A word that the network is unsure of stays undecided until so many words follow it."""
     unsure: float = Field(default=0.35, ge=0, le=1)
+    """The network is unsure of a word whose P(style) is this near to the threshold."""
     style: int = Field(default=1, ge=0, le=1)
+    """Which of the two labels is style."""
     vocabulary: int | None = Field(default=None, gt=0)
+    """Tokens of the tokenizer that it was trained with, if known."""
 
 
 def read_settings(folder: Path) -> ClassifierSettings | None:
     """Read a folder's `predictor.json`; None if there is none.
 
     Raises:
-        ConfigError: It is not valid.
+        ConfigError: It is not what it should be.
     """
     path = folder / SETTINGS_FILE
     if not path.is_file():
@@ -75,49 +66,45 @@ def read_settings(folder: Path) -> ClassifierSettings | None:
     try:
         return ClassifierSettings.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        found = error.errors()[0]
-        place = ".".join(str(part) for part in found["loc"])
-        raise ConfigError(f"{path}: {place}: {found['msg']}") from None
+        raise ConfigError(explain(error, path)) from None
 
 
-class TrainSettings(BaseModel):
-    """How a predictor is trained.
+class TrainSettings(StrictSettings):
+    """How a boundary predictor is trained."""
 
-    Attributes:
-        base: `small`, a folder, or a Hugging Face id.
-        shift: The label at a token is about the next token, as with the published predictors.
-        window: Tokens that the network sees.
-        epochs: Epochs at most.
-        patience: Epochs without a better one after which training ends.
-        batch: Segments a step.
-        learning_rate: The highest learning rate; None for the default of the base.
-        balance: How much the rarer kind is weighted up: 0 not at all, 1 until both weigh the same.
-        cut_share: The share of segments that end at a random word.
-        held_out: The share of segments that choose the epoch and calibrate.
-        cost: The cost of a wrong word that is kept; a right word that is cut costs 1.
-        seed: The seed of the split, the order, the cuts and the weights.
-        hidden: Hidden size of the small base.
-        vocabulary: Tokens of the small base.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    base: str = "small"
-    shift: bool = False
-    window: int = Field(default=200, ge=16)
-    epochs: int = Field(default=30, ge=1)
-    patience: int = Field(default=4, ge=1)
-    batch: int = Field(default=32, ge=1)
-    learning_rate: float | None = Field(default=None, gt=0)
-    balance: float = Field(default=0.0, ge=0, le=1)
-    cut_share: float = Field(default=0.5, ge=0, le=1)
-    held_out: float = Field(default=0.1, gt=0, lt=1)
-    cost: float = Field(default=1.0, gt=0)
-    seed: int = 0
-    hidden: int = Field(default=128, ge=8)
-    vocabulary: int = Field(default=8000, ge=300)
+    base: Annotated[str, Option()] = "small"
+    """What it starts from: `small`, a small convolutional network, or a model of Hugging Face: a
+    folder or an id."""
+    shift: Annotated[bool, Option()] = False
+    """Labels are about the next token, as those of the paper's predictors."""
+    window: Annotated[int, TOKENS, Option()] = Field(default=200, ge=16)
+    """How much of the text it sees."""
+    epochs: Annotated[int, Option()] = Field(default=30, ge=1)
+    """Most times that every segment is seen."""
+    patience: Annotated[int, Unit("epochs"), Option()] = Field(default=4, ge=1)
+    """Training ends after so many epochs without a better one."""
+    batch_size: Annotated[int, Unit("segments"), Option()] = Field(default=32, ge=1)
+    """Segments in a step."""
+    learning_rate: Annotated[float | None, Option(unset="2e-3 for small, else 5e-5")] = Field(
+        default=None, gt=0
+    )
+    """The highest learning rate."""
+    balance: Annotated[float, Option()] = Field(default=0.0, ge=0, le=1)
+    """Weight of the rarer label: 0 is its share, 1 is as much as that of the other."""
+    cut_share: Annotated[float, Option()] = Field(default=0.5, ge=0, le=1)
+    """Share of segments that end at a random word in training."""
+    held_out: Annotated[float, Option()] = Field(default=0.1, gt=0, lt=1)
+    """Share of segments to choose the epoch and to calibrate with."""
+    cost: Annotated[float, Option()] = Field(default=1.0, gt=0)
+    """Cost of a word of style that is missed, in words of reasoning that are cut short."""
+    hidden: Annotated[int, Option()] = Field(default=128, ge=8)
+    """Channels of the small base."""
+    vocabulary: Annotated[int, TOKENS, Option()] = Field(default=8000, ge=300)
+    """Vocabulary of the small base."""
+    seed: Annotated[int, Option()] = Field(default=0, ge=0, lt=2**32)
+    """Of the split, the order, the cuts and the weights."""
 
     @property
     def rate(self) -> float:
-        """The learning rate; a new small network takes a higher one than a trained base."""
+        """The learning rate: small networks trained from nothing learn faster than trained ones."""
         return self.learning_rate or (2e-3 if self.base == "small" else 5e-5)

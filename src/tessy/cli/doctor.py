@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
+from rich.console import Console
 
-from tessy.cli import options
+from tessy.cli.options import command
+from tessy.config import Config
+from tessy.settings import Option, StrictSettings
+
+_PARTS = ("model", "tokenizer", "format")
 
 
-def doctor(
-    student: options.Student = None,
-    teacher: options.Teacher = None,
-    student_tokenizer: options.StudentTokenizer = None,
-    teacher_tokenizer: options.TeacherTokenizer = None,
-    student_format: options.StudentFormat = None,
-    teacher_format: options.TeacherFormat = None,
-    config: options.ConfigFile = None,
-) -> None:
+class DoctorOptions(StrictSettings):
+    """Where the models' settings are."""
+
+    config: Annotated[Path | None, Option(unset="none")] = None
+    """A TOML file with settings; options override it."""
+
+
+@command(only=[f"{role}.{part}" for role in ("student", "teacher") for part in _PARTS])
+def doctor(options: DoctorOptions, config: Config) -> None:
     """Ask both models what they can do, and say whether synthesis will work with them."""
-    from rich.console import Console
-
-    from tessy.config import load
     from tessy.event_loop import run_loop
     from tessy.models.doctor import examine, table
 
-    overrides = {
-        "student.model": student,
-        "student.tokenizer": student_tokenizer,
-        "student.format": student_format,
-        "teacher.model": teacher,
-        "teacher.tokenizer": teacher_tokenizer,
-        "teacher.format": teacher_format,
-    }
-    findings = run_loop(examine(load(config, overrides)))
+    findings = run_loop(examine(config))
     Console().print(table(findings))
     if any(finding.error for finding in findings):
         raise typer.Exit(1)

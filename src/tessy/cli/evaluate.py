@@ -1,114 +1,114 @@
-"""`tessy eval`: how many questions a model answers rightly."""
+"""`tessy eval`: how many questions a model answers correctly."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+import math
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
-from tessy.cli import options
+from tessy.cli.options import command
+from tessy.cli.synth import RunOptions
+from tessy.display import visible
+from tessy.evaluation.settings import EvaluationConfig
+from tessy.settings import Option
+
+if TYPE_CHECKING:
+    from tessy.evaluation.estimate import Estimate
+    from tessy.evaluation.measure import EvalScores, ModelScores
 
 
-def evaluate(
-    questions: Annotated[
-        str,
-        typer.Argument(help="A .jsonl or .parquet file, or a Hugging Face data set."),
-    ],
-    out: Annotated[Path, typer.Option(help="The run's folder; an unfinished run in it goes on.")],
-    model: Annotated[str | None, typer.Option(help=f"The model: {options.MODEL}")] = None,
-    tokenizer: Annotated[
-        str | None, typer.Option(help="Folder or Hugging Face id of its tokenizer.")
-    ] = None,
-    format_: Annotated[
-        str | None,
-        typer.Option("--format", help="Its chat format, without a tokenizer; see `tessy synth`."),
-    ] = None,
-    config: options.ConfigFile = None,
-    verify: Annotated[
-        str | None,
-        typer.Option(
-            help="Verifier, as NAME or NAME:COLUMN; auto, the default: each question names its."
-        ),
-    ] = None,
-    runs: Annotated[
-        int | None, typer.Option(min=1, help="Samples of each question; 1 by default.")
-    ] = None,
-    group: Annotated[
-        str | None, typer.Option(help="A column of the questions by which to group.")
-    ] = None,
-    temperature: Annotated[float | None, typer.Option(help="0 is greedy; 0.6 by default.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="Nucleus; 0.95 by default.")] = None,
-    top_k: Annotated[
-        int | None,
-        typer.Option(help="Most probable tokens to draw from; 0 for all, 20 by default."),
-    ] = None,
-    thinking_tokens: Annotated[
-        int | None, typer.Option(help="Longest thinking, in tokens.")
-    ] = None,
-    answer_tokens: Annotated[int | None, typer.Option(help="Longest answer, in tokens.")] = None,
-    concurrency: Annotated[int | None, typer.Option(help="Samples under way at once.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that write them.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first questions.")] = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Ask again for what could not be measured.")
-    ] = False,
-    unsafe_no_sandbox: Annotated[
-        bool, typer.Option("--unsafe-no-sandbox", help="Run code that is verified without one.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but the result.")] = False,
-) -> None:
-    """Measure a model: pass@1 as the mean over runs, pass@k, lengths, truncations.
+class EvalOptions(RunOptions):
+    """How `tessy eval` counts."""
 
-    The same command again goes on where it was stopped. Numbers are also in `evaluation.json`.
+    group: Annotated[str | None, Option(unset="no groups")] = None
+    """A column of the questions by whose value figures are shown apart."""
+    retry_failed: Annotated[bool, Option()] = False
+    """Ask again for samples that could not be measured."""
+
+
+@command(
+    only=[
+        *(f"student.{name}" for name in ("model", "tokenizer", "format")),
+        *(f"student.sampling.{name}" for name in ("temperature", "top_p", "top_k")),
+        *("limits.thinking_tokens", "limits.answer_tokens", "verify", "sandbox"),
+        *("samples_per_question", "seed", "concurrency", "workers"),
+    ]
+)
+def evaluate(options: EvalOptions, config: EvaluationConfig) -> None:
+    """Measure a model: pass@1 as the mean over samples, pass@k, lengths, truncations.
+
+    The same command resumes an evaluation that was stopped. Numbers are also in `evaluation.json`.
     """
-    from rich.console import Console
-
-    from tessy.cli.scores import table
-    from tessy.evaluation.evaluate import evaluate as measure
-    from tessy.evaluation.measure import UNMEASURED, Standing
-    from tessy.evaluation.settings import load
-    from tessy.event_loop import run_loop
+    from tessy.evaluation.evaluate import evaluate
+    from tessy.evaluation.measure import UNMEASURED, EvalOutcome
     from tessy.runs.progress import Progress, Show
 
-    chosen = load(
-        config,
-        {
-            "student.model": model,
-            "student.tokenizer": tokenizer,
-            "student.format": format_,
-            "student.sampling.temperature": temperature,
-            "student.sampling.top_p": top_p,
-            "student.sampling.top_k": top_k,
-            "limits.thinking_tokens": thinking_tokens,
-            "limits.answer_tokens": answer_tokens,
-            "verify": verify,
-            "samples_per_question": runs,
-            "concurrency": concurrency,
-            "workers": workers,
-            "seed": seed,
-            "sandbox": False if unsafe_no_sandbox else None,
-        },
+    result = evaluate(
+        options.questions,
+        config=config,
+        out=options.out,
+        group=options.group,
+        limit=options.limit,
+        retry_failed=options.retry_failed,
+        progress=Progress(Show.QUIET if options.quiet else Show.AUTO),
     )
-    progress = Progress(Show.QUIET if quiet else Show.AUTO)
-    found, result = run_loop(
-        measure(
-            questions,
-            chosen,
-            out=out,
-            group=group,
-            limit=limit,
-            retry_failed=retry_failed,
-            progress=progress,
-        )
-    )
-    Console(markup=False).print(table(found, remaining=result.remaining))
-    if count := found.whole.standings.get(Standing.UNMEASURED):
-        reasons = ", ".join(reason.value for reason in result.failed if reason in UNMEASURED)
+    scores, run = result.scores, result.run
+    Console(markup=False).print(_table(scores, remaining=run.remaining))
+    if count := scores.whole.outcomes.get(EvalOutcome.UNMEASURED):
+        reasons = ", ".join(reason.value for reason in run.failed if reason in UNMEASURED)
         typer.echo(f"not measured: {count:,} ({reasons}; failures.jsonl has details)", err=True)
-        typer.echo("hint: mend it, then --retry-failed asks for them again", err=True)
-    if result.stopped:
+        typer.echo("hint: fix it, then --retry-failed asks for them again", err=True)
+    if run.stopped:
         raise typer.Exit(130)
-    if not found.whole.runs:
+    if not scores.whole.samples:
         raise typer.Exit(1)
+
+
+def _table(scores: ModelScores, *, remaining: int = 0) -> Table:
+    """A column for all questions and one for each group.
+
+    Args:
+        scores: Of a model.
+        remaining: Samples that have not ended, since the run was stopped.
+    """
+    from tessy.evaluation.measure import EvalOutcome
+
+    columns = [("all", scores.whole), *scores.groups.items()]
+    title = f"{visible(scores.model)}, 95% intervals over questions"
+    if remaining:
+        title += f"; {remaining:,} samples are missing: the same command resumes"
+    made = Table(title=title, title_justify="left")
+    made.add_column("")
+    for name, _ in columns:
+        made.add_column(visible(name) or "(empty)", justify="right")
+    every = [each for _, each in columns]
+    made.add_row("questions", *(f"{each.questions:,}" for each in every))
+    made.add_row("samples", *(f"{each.samples:,}" for each in every))
+    for k in scores.whole.pass_at:
+        made.add_row(f"pass@{k}", *(_estimate(each.pass_at.get(k)) for each in every))
+    for outcome in EvalOutcome:
+        if scores.whole.outcomes.get(outcome):
+            counts = (each.outcomes.get(outcome, 0) for each in every)
+            made.add_row(outcome.value.replace("_", " "), *(f"{count:,}" for count in counts))
+    made.add_row("tokens, mean", *(_number(each.tokens.mean) for each in every))
+    made.add_row("tokens, median / 95%", *(_median(each) for each in every))
+    made.add_row("of them thinking", *(_number(each.thinking_tokens.mean) for each in every))
+    return made
+
+
+def _estimate(estimate: Estimate | None) -> str:
+    if estimate is None or math.isnan(estimate.value):
+        return "–"
+    low, high = 100 * estimate.low, 100 * estimate.high
+    return f"{100 * estimate.value:.1f}% ({low:.1f}–{high:.1f})"
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:,.0f}"
+
+
+def _median(scores: EvalScores) -> str:
+    return f"{_number(scores.tokens.median)} / {_number(scores.tokens.p95)}"

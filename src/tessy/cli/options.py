@@ -1,49 +1,146 @@
-"""Options that several commands share."""
+"""Commands from settings: a command's options are made from the definitions of its settings.
+
+A command is a function of settings: first those of its own, then, if it has any, those of the run,
+the training or the export.
+
+    @command()
+    def doctor(options: DoctorOptions, config: Config) -> None:
+
+The fields that are an `Option` become options. Their values are read as text and checked by the
+settings themselves, so a bad value is refused in the same words wherever it comes from. If the
+command's own settings have a `config`, the others are read from that file; options override it.
+"""
 
 from __future__ import annotations
 
+import inspect
+import re
+import sys
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import typer
+from pydantic import BaseModel
 
-MODEL = (
-    "URL (`http://host:port/v1#name`), `lab:student`, `lab:teacher`, `lab:relative`, `gguf:PATH`, "
-    "or `hf:REPO/FILE`."
-)
+from tessy.display import visible
+from tessy.settings import Option, Setting, StrictSettings, definitions, load_settings, metavar
 
-Student = Annotated[
-    str | None,
-    typer.Option(help=f"The model that the data is for: {MODEL}", rich_help_panel="Models"),
-]
-Teacher = Annotated[
-    str | None, typer.Option(help=f"The model to learn from: {MODEL}", rich_help_panel="Models")
-]
-StudentTokenizer = Annotated[
-    str | None,
-    typer.Option(help="Folder or Hugging Face id of its tokenizer.", rich_help_panel="Models"),
-]
-TeacherTokenizer = Annotated[
-    str | None,
-    typer.Option(help="Folder or Hugging Face id of its tokenizer.", rich_help_panel="Models"),
-]
-StudentFormat = Annotated[
-    str | None,
-    typer.Option(
-        help="Its chat format, without a tokenizer: qwen3, deepseek-r1, gpt-oss or plain.",
-        rich_help_panel="Models",
-    ),
-]
-TeacherFormat = Annotated[
-    str | None,
-    typer.Option(
-        help="Its chat format, without a tokenizer: qwen3, deepseek-r1, gpt-oss or plain.",
-        rich_help_panel="Models",
-    ),
-]
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", help="A TOML file with settings; options here are put over it.", metavar="TOML"
-    ),
-]
+_FILE = "config"
+
+
+class CommandOptions(StrictSettings):
+    """Settings of a command itself, not of what it makes."""
+
+    quiet: Annotated[bool, Option()] = False
+    """Print nothing but errors and the result."""
+
+    def say(self, line: str) -> None:
+        """Print a line to standard error, unless the command is quiet."""
+        if not self.quiet:
+            print(visible(line), file=sys.stderr, flush=True)
+
+
+def command(*, only: Collection[str] | None = None) -> Callable[[Any], Any]:
+    """Make a command for typer of a function of settings.
+
+    The function's parameters are annotated with the command's own settings and, if it has them,
+    others. What comes of it has a parameter for each option, and their definitions as `settings`.
+
+    Args:
+        only: Keys of the others that are options; by default all that have an `Option`.
+    """
+
+    def made(function: Callable[..., None]) -> Any:
+        kinds = [kind for name, kind in get_type_hints(function).items() if name != "return"]
+        own, *others = [
+            [setting for setting in definitions(kind) if setting.option] for kind in kinds
+        ]
+        own.sort(key=lambda setting: setting.key == "quiet")  # it is less than the others
+        shared = [s for settings in others for s in settings if only is None or s.key in only]
+        has_file = any(setting.key == _FILE for setting in own)
+
+        def run(**given: Any) -> None:
+            options = _read(kinds[0], None, own, given)
+            path = getattr(options, _FILE, None)
+            function(options, *(_read(kind, path, shared, given) for kind in kinds[1:]))
+
+        flags = {setting.key: setting.flag for setting in own + shared if setting.flag}
+        signature = inspect.Signature(
+            [
+                *(_parameter(each, flags, required=each.required) for each in own),
+                *(_parameter(s, flags, required=s.required and not has_file) for s in shared),
+            ]
+        )
+        run.__name__, run.__doc__ = function.__name__, function.__doc__
+        run.__dict__.update(__signature__=signature, settings=own + shared)
+        return run
+
+    return made
+
+
+def _read(
+    kind: type[BaseModel], path: Path | None, settings: list[Setting], given: dict[str, Any]
+) -> BaseModel:
+    """Settings of what was given as options, over those of a file."""
+    overrides = {each.key: _value(each, given[_name(each)]) for each in settings}
+    flags = {each.key: each.flag or each.key.upper() for each in settings}
+    was_given = {key: flag for key, flag in flags.items() if overrides[key] is not None}
+    return load_settings(kind, path, overrides, flags=was_given)
+
+
+def _value(setting: Setting, given: Any) -> Any:
+    """An override; None if the option is not given."""
+    if not given and not isinstance(given, str):
+        return None
+    if setting.table:
+        return {}
+    return given != setting.option.turns_off if setting.kind is bool and setting.option else given
+
+
+def _name(setting: Setting) -> str:
+    return setting.key.replace(".", "__")
+
+
+def _parameter(setting: Setting, flags: Mapping[str, str], *, required: bool) -> inspect.Parameter:
+    """A setting as a parameter that typer makes an option or an argument of.
+
+    Args:
+        setting: The setting.
+        flags: The command's options, by key.
+        required: It has to be given on the command line.
+    """
+    assert setting.option is not None
+    is_flag = setting.kind is bool or setting.table is not None
+    kind: Any = bool if is_flag else list[str] if setting.several else str
+    info: Any
+    if setting.option.argument:
+        info = typer.Argument(help=_help(setting, flags), show_default=False)
+    else:
+        info = typer.Option(
+            setting.flag,
+            help=_help(setting, flags),
+            metavar=None if is_flag else metavar(setting),
+            rich_help_panel=setting.panel,
+            show_default=False,
+        )
+    return inspect.Parameter(
+        _name(setting),
+        inspect.Parameter.KEYWORD_ONLY,
+        annotation=Annotated[kind if required or is_flag else kind | None, info],
+        default=inspect.Parameter.empty if required else False if is_flag else None,
+    )
+
+
+def _help(setting: Setting, flags: Mapping[str, str]) -> str:
+    """What `--help` says of a setting: its meaning, unit, bounds and default."""
+    meaning = re.sub(r"`(\w+)`", lambda name: f"`{flags.get(name[1], name[1])}`", setting.help)
+    said = [meaning]
+    unit = "" if setting.unit in meaning.lower() else setting.unit
+    if aside := "; ".join(part for part in (unit, setting.bounds) if part):
+        said.append(f"({aside})")
+    if setting.several and setting.flag:
+        said.append("May be repeated.")
+    if setting.usual:
+        said.append(f"[default: {setting.usual}]")
+    return " ".join(said)

@@ -2,172 +2,268 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import Field
+from rich.console import Console
+from rich.table import Table
 
-from tessy.cli import options
+from tessy.boundary.settings import TrainSettings
+from tessy.cli.options import CommandOptions, command
+from tessy.config import Config, ModelSettings
+from tessy.display import visible
+from tessy.settings import Option, OptionGroup, Unit
+
+if TYPE_CHECKING:
+    from tessy.boundary.training.annotate import Tally
+    from tessy.boundary.training.evaluate import Evaluation
+    from tessy.boundary.training.segments import Segment
+
+_SAY_EVERY_S = 2.0
 
 app = typer.Typer(
     help="Boundary predictors: annotate text, train one on it, measure it.", no_args_is_help=True
 )
 
-Seed = Annotated[int, typer.Option(help="The same seed gives the same.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")]
+
+# --- annotate -----------------------------------------------------------------------------------
+
+
+class AnnotateOptions(CommandOptions):
+    """What is annotated, and by which model or predictor."""
+
+    traces: Annotated[str, Option(argument=True)]
+    """Thinking: a `.jsonl`, `.jsonl.gz` or `.parquet` file, a Hugging Face data set, or a run's
+    folder. Or a segment file, to label its segments again."""
+    annotator: Annotated[str, Option()]
+    """What marks the style: a model (`http://host:port/v1#name`, `gguf:PATH`, `hf:REPO/FILE`), or a
+    predictor such as `lexicon`."""
+    out: Annotated[Path, Option()]
+    """The segment file; an unfinished one is resumed."""
+    config: Annotated[Path | None, Option(unset="none")] = None
+    """A TOML file with settings of the annotator below `[student]`; options override it."""
+    count: Annotated[int, Unit("segments"), Option()] = Field(default=1000, ge=1)
+    """Segments to draw."""
+    words: Annotated[int, Option("segment-words")] = Field(default=60, ge=5)
+    """Words of a segment."""
+    before: Annotated[int, Option("context-words")] = Field(default=120, ge=0)
+    """Words of context before a segment."""
+
+
+class AnnotatorConfig(Config):
+    """A run's settings, of which the annotator has the student's."""
+
+    student: Annotated[ModelSettings, OptionGroup()] = Field(default_factory=ModelSettings)
+    """The annotator."""
 
 
 @app.command()
-def annotate(
-    traces: Annotated[
-        str,
-        typer.Argument(
-            help="Thinking: a .jsonl, .jsonl.gz or .parquet file, a Hugging Face data set, or a "
-            "run's folder. Or a segment file, to label its segments anew."
-        ),
-    ],
-    annotator: Annotated[
-        str,
-        typer.Option(
-            help="Who marks the style: a model (`http://host:port/v1#name`, `gguf:PATH`, "
-            "`hf:REPO/FILE`), or a predictor such as `lexicon`."
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="The segment file; an unfinished one goes on.")],
-    count: Annotated[int, typer.Option(min=1, help="Segments to draw.")] = 1000,
-    words: Annotated[int, typer.Option(min=5, help="Words of a segment.")] = 60,
-    before: Annotated[int, typer.Option(min=0, help="Words of context before it.")] = 120,
-    seed: Annotated[
-        int | None, typer.Option(help="The same seed gives the same; 0 by default.")
-    ] = None,
-    tokenizer: Annotated[
-        str | None, typer.Option(help="Folder or Hugging Face id of the annotator's tokenizer.")
-    ] = None,
-    format: Annotated[
-        str | None,
-        typer.Option(help="Its chat format, without one: qwen3, deepseek-r1, gpt-oss or plain."),
-    ] = None,
-    config: options.ConfigFile = None,
-    concurrency: Annotated[int | None, typer.Option(help="Segments asked for at once.")] = None,
-    quiet: Quiet = False,
-) -> None:
+@command(only=["student.tokenizer", "student.format", "concurrency", "seed"])
+def annotate(options: AnnotateOptions, config: AnnotatorConfig) -> None:
     """Draw segments of reasoning at random, and mark the style in them.
 
-    Settings of the annotator that have no option (sampling, time-outs, the key) are those of the
-    student in a TOML file. The same command again goes on where it was stopped.
+    The same command resumes an annotation that was stopped.
     """
-    from tessy.cli import work
+    from tessy.boundary.registry import is_predictor, load
+    from tessy.boundary.training.annotate import Store, by_model, by_predictor
+    from tessy.data.outputs import check_outputs
+    from tessy.event_loop import run_loop
 
-    work.annotate(
-        traces,
-        annotator=annotator,
-        out=out,
-        count=count,
-        words=words,
-        before=before,
-        overrides={
-            "student.tokenizer": tokenizer,
-            "student.format": format,
-            "concurrency": concurrency,
-            "seed": seed,
-        },
-        config=config,
-        quiet=quiet,
+    predictor = load(options.annotator) if is_predictor(options.annotator) else None
+    check_outputs({"--out": options.out}, inputs=[options.traces])
+    store = Store(options.out, _segments(options, config.seed), options.annotator)
+    if store.tally.done:
+        options.say(f"{store.tally.done} of them are done already")
+    said = time.monotonic()
+
+    def progress(tally: Tally) -> None:
+        nonlocal said
+        if time.monotonic() - said >= _SAY_EVERY_S:
+            said = time.monotonic()
+            options.say(f"{tally.done} of {tally.total}, {tally.rate:.1%} accepted")
+
+    try:
+        if predictor:
+            by_predictor(predictor, store, progress)
+        elif store.todo:
+            model = config.student.model_copy(update={"model": options.annotator})
+            asked = config.model_copy(update={"student": model})
+            run_loop(by_model(asked, store, progress, options.say))
+    finally:
+        store.close()
+    _summarise(store.tally, options)
+
+
+def _segments(options: AnnotateOptions, seed: int) -> list[Segment]:
+    """The segments to label: those of a segment file, or drawn from traces."""
+    from tessy.boundary.training.segments import draw, is_segment_file, read_segments
+    from tessy.boundary.training.traces import read_traces
+
+    if is_segment_file(Path(options.traces)):
+        segments = [
+            segment.model_copy(update={"spans": None, "annotator": ""})
+            for segment in read_segments(Path(options.traces), labelled=False)[: options.count]
+        ]
+        options.say(f"{len(segments)} segments of {options.traces}, to be labelled again")
+        return segments
+    read = read_traces(options.traces)
+    if read.without:
+        options.say(f"{read.without} rows without thinking are left out")
+    segments = draw(
+        read.traces, options.count, words=options.words, before=options.before, seed=seed
     )
+    options.say(f"{len(segments)} segments of {len(read.traces)} traces")
+    if len(segments) < options.count:
+        options.say(f"there is no text for {options.count}")
+    return segments
+
+
+def _summarise(tally: Tally, options: AnnotateOptions) -> None:
+    from tessy.boundary.training.annotate import rejected_file
+    from tessy.errors import DataError
+
+    say = options.say
+    say(f"{tally.accepted} of {tally.total} accepted ({tally.rate:.1%}): {options.out}")
+    if tally.bare:
+        say(f"  {tally.bare} accepted without any style in them")
+    for reason, number in tally.rejected.most_common():
+        say(f"  {number} rejected: {reason}")
+    if tally.rejected:
+        say(f"rejected ones: {rejected_file(options.out)}")
+    if not tally.accepted:
+        raise DataError(
+            "not one annotation was accepted", hint="ask a stronger model, or use a predictor"
+        )
+
+
+# --- train --------------------------------------------------------------------------------------
+
+
+class TrainOptions(CommandOptions):
+    """What is trained on, and what is written."""
+
+    segments: Annotated[Path, Option(argument=True)]
+    """A segment file, of `tessy predictor annotate`."""
+    out: Annotated[Path, Option()]
+    """A new folder; a stopped training in it is resumed."""
+    onnx: Annotated[bool, Option()] = False
+    """Write `model.onnx`, too."""
 
 
 @app.command()
-def train(
-    segments: Annotated[Path, typer.Argument(help="A segment file, of `annotate`.")],
-    out: Annotated[Path, typer.Option(help="A new folder; a stopped training in it goes on.")],
-    base: Annotated[
-        str, typer.Option(help="`small`, or a model of Hugging Face: a folder or an id.")
-    ] = "small",
-    shift: Annotated[
-        bool, typer.Option("--shift", help="Labels speak of the next token, as the paper's do.")
-    ] = False,
-    window: Annotated[int, typer.Option(help="Tokens that it sees.")] = 200,
-    epochs: Annotated[int, typer.Option(help="At most.")] = 30,
-    patience: Annotated[int, typer.Option(help="Epochs without a better one, then it ends.")] = 4,
-    batch: Annotated[int, typer.Option(help="Segments a step.")] = 32,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="By default 2e-3 for `small`, else 5e-5.")
-    ] = None,
-    balance: Annotated[
-        float, typer.Option(help="Weight up the rarer kind: 0 not at all, 1 until both are even.")
-    ] = 0.0,
-    cut_share: Annotated[
-        float, typer.Option(help="Share of segments that end at a random word in training.")
-    ] = 0.5,
-    held_out: Annotated[
-        float, typer.Option(help="Share of segments to choose the epoch and to calibrate with.")
-    ] = 0.1,
-    cost: Annotated[
-        float,
-        typer.Option(help="A word of style let through, in words of reasoning cut short."),
-    ] = 1.0,
-    hidden: Annotated[int, typer.Option(help="Size of the small base.")] = 128,
-    vocabulary: Annotated[int, typer.Option(help="Tokens of the small base.")] = 8000,
-    onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx, too.")] = False,
-    seed: Seed = 0,
-    quiet: Quiet = False,
-) -> None:
+@command()
+def train(options: TrainOptions, settings: TrainSettings) -> None:
     """Train a boundary predictor on a segment file.
 
-    The same command again goes on where it was stopped. Needs `pip install 'tessy[train]'`.
+    The same command resumes a training that was stopped. Needs `pip install 'tessy[train]'`.
     """
-    from tessy.cli import work
+    from tessy.boundary.training import report
+    from tessy.boundary.training.segments import read_segments
+    from tessy.boundary.training.train import train
 
-    work.train(
-        segments,
-        out,
-        {
-            "base": base,
-            "shift": shift,
-            "window": window,
-            "epochs": epochs,
-            "patience": patience,
-            "batch": batch,
-            "learning_rate": learning_rate,
-            "balance": balance,
-            "cut_share": cut_share,
-            "held_out": held_out,
-            "cost": cost,
-            "hidden": hidden,
-            "vocabulary": vocabulary,
-            "seed": seed,
-        },
-        onnx=onnx,
-        quiet=quiet,
-    )
+    say, out = options.say, options.out
+    segments = read_segments(options.segments)
+    trained = train(segments, out, settings, onnx=options.onnx, say=say)
+    say(f"{trained.epochs} epochs; on {trained.segments[1]} held-out segments:")
+    for name in report.MAIN:
+        figure = trained.figures[name]
+        say(f"  {report.TITLES[name]}: {figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})")
+    say(f"use it: tessy synth … --predictor {'onnx' if options.onnx else 'transformers'}:{out}")
+
+
+# --- evaluate -----------------------------------------------------------------------------------
+
+
+class EvaluateOptions(CommandOptions):
+    """What is measured, on what."""
+
+    predictor: Annotated[str, Option(argument=True)]
+    """A predictor's name, or a segment file that somebody labelled."""
+    gold: Annotated[Path | None, Option(unset="the gold set that ships")] = None
+    """A segment file with the right labels."""
+    against: Annotated[tuple[str, ...], Option(unset="no comparison")] = ()
+    """Another predictor, to compare with."""
+    json_file: Annotated[Path | None, Option("json", unset="not written")] = None
+    """Write all figures to this file."""
+    html: Annotated[Path | None, Option(unset="not written")] = None
+    """Write a page with figures and the worst cases."""
+    bootstrap_samples: Annotated[int, Option()] = Field(default=1000, ge=0)
+    """Samples of the bootstrap that makes the intervals."""
 
 
 @app.command()
-def evaluate(
-    predictor: Annotated[
-        str, typer.Argument(help="A predictor's name, or a segment file that somebody labelled.")
-    ],
-    gold: Annotated[
-        Path | None, typer.Option(help="A segment file; by default the gold set that ships.")
-    ] = None,
-    against: Annotated[
-        list[str] | None, typer.Option(help="Another one, measured beside it; may be repeated.")
-    ] = None,
-    json: Annotated[Path | None, typer.Option(help="Write all figures to this file.")] = None,
-    html: Annotated[
-        Path | None, typer.Option(help="Write a page with figures and the worst cases.")
-    ] = None,
-    samples: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 1000,
-    quiet: Quiet = False,
-) -> None:
+@command()
+def evaluate(options: EvaluateOptions) -> None:
     """Measure how well a predictor finds style and its boundaries."""
-    from tessy.cli import work
+    import orjson
 
-    work.evaluate(
-        [predictor, *(against or [])],
-        gold=gold,
-        json=json,
-        html=html,
-        samples=samples,
-        quiet=quiet,
-    )
+    from tessy.boundary.training import report
+    from tessy.boundary.training.segments import gold_file, read_segments
+    from tessy.data.outputs import check_outputs
+
+    names = [options.predictor, *options.against]
+    files = {"--json": options.json_file, "--html": options.html}
+    check_outputs(files, inputs=[*names, *([options.gold] if options.gold else [])])
+    segments = read_segments(options.gold) if options.gold else gold_file()
+    found = [_measured(name, segments, options) for name in names]
+    if options.json_file:
+        numbers = orjson.dumps(report.numbers(found), option=orjson.OPT_INDENT_2)
+        options.json_file.write_bytes(numbers)
+    if options.html:
+        options.html.write_text(report.page(found, segments), "utf-8")
+    _show(found, len(segments))
+    for path in files.values():
+        if path:
+            options.say(f"written: {path}")
+
+
+def _measured(name: str, segments: list[Segment], options: EvaluateOptions) -> Evaluation:
+    from tessy.boundary.registry import load
+    from tessy.boundary.training.evaluate import evaluate, evaluate_labels
+    from tessy.boundary.training.segments import read_segments
+
+    samples = options.bootstrap_samples
+    if Path(name).suffix == ".jsonl":
+        return evaluate_labels(name, read_segments(Path(name)), segments, samples=samples)
+    return evaluate(load(name), segments, samples=samples, say=options.say)
+
+
+def _show(found: list[Evaluation], segments: int) -> None:
+    """Print the figures of predictors, side by side, and those by group."""
+    from tessy.boundary.training import report
+
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    table = Table(title=f"{segments} segments, 95% intervals", title_justify="left")
+    table.add_column("")
+    for evaluation in found:
+        table.add_column(visible(evaluation.predictor), justify="right")
+    for name, title in report.TITLES.items():
+        table.add_row(
+            title, *(report.shown(evaluation.whole.figures[name]) for evaluation in found)
+        )
+    if any(evaluation.speed for evaluation in found):
+        table.add_row("ms a decision, one core, batches of 32", *map(_speed, found))
+    console.print(table)
+    for group in ("subject", "model", "position"):
+        table = Table(
+            title=f"style F1 of words, boundary F1 within a word, by {group}", title_justify="left"
+        )
+        table.add_column("")
+        table.add_column("segments", justify="right")
+        for evaluation in found:
+            table.add_column(visible(evaluation.predictor), justify="right")
+        for value, members in found[0].groups[group].items():
+            cells = [evaluation.groups[group][value].figures for evaluation in found]
+            table.add_row(
+                visible(value),
+                str(members.segments),
+                *(f"{c['word_f1'].value:.3f}  {c['boundary_f1_near'].value:.3f}" for c in cells),
+            )
+        console.print(table)
+
+
+def _speed(evaluation: Evaluation) -> str:
+    return f"{evaluation.speed.milliseconds:.2f}" if evaluation.speed else "–"

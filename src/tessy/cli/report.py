@@ -2,82 +2,154 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import typer
+from pydantic import Field
 
-from tessy.cli import options
+from tessy.cli.options import CommandOptions, command
+from tessy.errors import ConfigError, MissingExtra
+from tessy.settings import Option
+
+if TYPE_CHECKING:
+    from tessy.config import Config
+    from tessy.report.scoring.scorer import Opens
 
 _SCORING = "Likelihood under the student"
 
 
-def report(
-    run: Annotated[Path, typer.Argument(help="The run's folder.")],
-    against: Annotated[
-        list[Path] | None,
-        typer.Option(help="Another run of the same questions, put beside it; may be repeated."),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="The page; by default report.html in the run's folder.")
-    ] = None,
-    json: Annotated[Path | None, typer.Option(help="Write all numbers to this file.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="Write it as Markdown, too.")] = None,
+class ReportOptions(CommandOptions):
+    """What a report is about, and what is in it."""
+
+    run: Annotated[Path, Option(argument=True)]
+    """The run's folder."""
+    against: Annotated[tuple[Path, ...], Option(unset="no comparison")] = ()
+    """Another run of the same questions, to compare with."""
+    out: Annotated[Path | None, Option(unset="report.html in the run's folder")] = None
+    """The page: one HTML file."""
+    json_file: Annotated[Path | None, Option("json", unset="not written")] = None
+    """Write all numbers to this file."""
+    markdown: Annotated[Path | None, Option(unset="not written")] = None
+    """Write the report as Markdown, too."""
     student_tokenizer: Annotated[
-        str | None,
-        typer.Option(
-            help="Folder or Hugging Face id: similarity counts its tokens. By default that of the "
-            "run's settings; without any, words."
-        ),
-    ] = None,
-    words: Annotated[
-        bool, typer.Option("--words", help="Similarity counts words in any case.")
-    ] = False,
-    traces: Annotated[int, typer.Option(min=0, max=50, help="Finished samples to show.")] = 12,
-    samples: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
-    student: Annotated[
-        str | None,
-        typer.Option(
-            help="The student's server (`http://host:port/v1#name`), to score the texts.",
-            rich_help_panel=_SCORING,
-        ),
-    ] = None,
-    student_format: Annotated[
-        str | None,
-        typer.Option(
-            help="Its chat format, without a tokenizer: qwen3, deepseek-r1, gpt-oss or plain.",
-            rich_help_panel=_SCORING,
-        ),
-    ] = None,
-    student_weights: Annotated[
-        Path | None,
-        typer.Option(
-            help="A folder with the student's weights, instead of a server.",
-            rich_help_panel=_SCORING,
-        ),
-    ] = None,
-    config: options.ConfigFile = None,
-    scored: Annotated[
-        int, typer.Option(min=1, help="Questions to score at most.", rich_help_panel=_SCORING)
-    ] = 500,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
-) -> None:
+        str | None, Option(unset="that of the run's settings; without any, words")
+    ] = None
+    """Folder or Hugging Face id of the tokenizer whose tokens similarity counts."""
+    words: Annotated[bool, Option()] = False
+    """Similarity counts words in any case."""
+    traces: Annotated[int, Option()] = Field(default=12, ge=0, le=50)
+    """Finished samples to show."""
+    bootstrap_samples: Annotated[int, Option()] = Field(default=1000, ge=0)
+    """Samples of the bootstrap that makes the intervals."""
+    seed: Annotated[int, Option()] = Field(default=0, ge=0)
+    """Seed of the bootstrap."""
+    student: Annotated[str | None, Option(unset="texts are not scored", panel=_SCORING)] = None
+    """The student's server (`http://host:port/v1#name`), which scores the texts."""
+    student_format: Annotated[str | None, Option(unset="the tokenizer's", panel=_SCORING)] = None
+    """Its chat format, without a tokenizer: `qwen3`, `deepseek-r1`, `gpt-oss` or `plain`."""
+    student_weights: Annotated[Path | None, Option(unset="a server's", panel=_SCORING)] = None
+    """A folder with the student's weights, instead of a server."""
+    config: Annotated[Path | None, Option(unset="none", panel=_SCORING)] = None
+    """A TOML file with settings of the student's server below `[student]`; options override it."""
+    scored: Annotated[int, Option(panel=_SCORING)] = Field(default=500, ge=1)
+    """Most questions to score."""
+
+
+@command()
+def report(options: ReportOptions) -> None:
     """Report on a run: who wrote what, whether it moved to the student, what it cost.
 
     Writes one HTML file that opens anywhere, offline. Needs `pip install 'tessy[report]'`.
-    Settings of the student's server that have no option (time-outs, the key, …) are those of
-    `[student]` in a TOML file.
     """
-    from tessy.cli import reporting
+    try:
+        import sklearn  # noqa: F401
+    except ImportError:
+        raise MissingExtra(
+            "reports need scikit-learn", hint="pip install 'tessy[report]'"
+        ) from None
+    from tessy.data.outputs import check_outputs
+    from tessy.report.figures.figures import Bootstrap
+    from tessy.report.gather import sources
+    from tessy.report.make import Wanted, make, write
 
-    reporting.report(
-        [run, *(against or [])],
-        files={"html": out, "json": json, "markdown": markdown},
-        tokenizer=student_tokenizer,
-        words=words,
-        traces=traces,
-        bootstrap=(samples, seed),
-        scoring=reporting.Scoring(student, student_format, student_weights, config, scored),
-        quiet=quiet,
+    runs = [options.run, *options.against]
+    first, *_ = sources(runs)
+    files = {"html": options.out or options.run / "report.html"}
+    files |= {"json": options.json_file} if options.json_file else {}
+    files |= {"markdown": options.markdown} if options.markdown else {}
+    check_outputs({"--out" if kind == "html" else f"--{kind}": f for kind, f in files.items()})
+    own = (first.settings.get("student") or {}).get("tokenizer")
+    date = (first.settings.get("run") or {}).get("date") or datetime.date(1970, 1, 1)
+    wanted = Wanted(
+        runs=runs,
+        tokenizer=None if options.words else _tokenizer(options, own),
+        traces=options.traces,
+        bootstrap=Bootstrap(options.bootstrap_samples, options.seed),
+        opens=_scorer(options, own, date),
+        scored=options.scored,
     )
+    write(make(wanted, options.say), files)
+    for path in files.values():
+        options.say(f"wrote {path}")
+
+
+def _tokenizer(options: ReportOptions, own: str | None) -> str | None:
+    """The tokenizer that similarity counts with; that of the run's settings only if it is there."""
+    from tessy.models.tokenizers import fetch_tokenizer
+
+    if options.student_tokenizer or own is None:
+        return options.student_tokenizer
+    try:
+        fetch_tokenizer(own)
+    except ConfigError:
+        options.say(f"the student's tokenizer, {own}, is not available: similarity counts words")
+        return None
+    return own
+
+
+def _scorer(options: ReportOptions, own: str | None, date: datetime.date) -> Opens | None:
+    """What scores the texts, checked as far as possible without opening it.
+
+    Args:
+        options: Of the command.
+        own: The tokenizer of the run's student.
+        date: The run's date.
+    """
+    from tessy.models.tokenizers import fetch_tokenizer
+    from tessy.report.scoring.server import open_server
+    from tessy.report.scoring.weights import open_weights
+
+    given, weights = options.student_tokenizer, options.student_weights
+    if weights is not None:
+        if options.student is not None:
+            raise ConfigError(
+                "--student and --student-weights are both given", hint="one of them scores"
+            )
+        if not weights.is_dir():
+            raise ConfigError(f"{weights}: no such folder", hint="--student-weights FOLDER")
+        chosen = given or (None if (weights / "tokenizer.json").exists() else own)
+        place = fetch_tokenizer(chosen) if chosen else None
+        return lambda say: open_weights(weights, place, date, say)
+    if options.student is None:
+        return None
+    config = _student(options, own)
+    return lambda say: open_server(config, date, say)
+
+
+def _student(options: ReportOptions, own: str | None) -> Config:
+    """The settings of the student's server; its tokenizer is by default that of the run."""
+    from tessy.config import load
+    from tessy.method.trajectory import Role
+    from tessy.models.open import check
+
+    overrides = {
+        "student.model": options.student,
+        "student.tokenizer": None if options.student_format else options.student_tokenizer,
+        "student.format": options.student_format,
+    }
+    config = load(options.config, overrides)
+    if own and not (config.student.tokenizer or config.student.format):
+        config = load(options.config, {**overrides, "student.tokenizer": own})
+    check(config, [Role.STUDENT])
+    return config

@@ -1,28 +1,37 @@
-"""`tessy show`: a run's trajectories, in two colours."""
+"""`tessy show`: a run's trajectories in two colours."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from pydantic import Field
+from rich.console import Console
+
+from tessy.cli.options import command
+from tessy.settings import Option, StrictSettings
 
 
-def show(
-    run: Annotated[Path, typer.Argument(help="The run's folder.")],
-    sample: Annotated[str | None, typer.Argument(help="A sample's id; without it, a list.")] = None,
-    discarded: Annotated[
-        bool, typer.Option("--discarded", help="Show what was discarded, struck through.")
-    ] = False,
-    limit: Annotated[int, typer.Option(min=1, help="Longest list.")] = 20,
-) -> None:
-    """Show a sample: who wrote what; `--discarded` adds what was rolled back, where it fell."""
-    from rich.console import Console
+class ShowOptions(StrictSettings):
+    """What is shown."""
 
+    run: Annotated[Path, Option(argument=True)]
+    """The run's folder."""
+    sample: Annotated[str | None, Option(argument=True, unset="a list of samples")] = None
+    """A sample's id."""
+    discarded: Annotated[bool, Option()] = False
+    """Show what was discarded, struck through."""
+    limit: Annotated[int, Option()] = Field(default=20, ge=1)
+    """Longest list."""
+
+
+@command()
+def show(options: ShowOptions) -> None:
+    """Show a sample: who wrote what; `--discarded` adds what was rolled back, where it was."""
     from tessy.cli.paint import paint_list, paint_sample
 
     console = Console()
-    if sample is None:
-        paint_list(console, run, limit)
+    if options.sample is None:
+        paint_list(console, options.run, options.limit)
     else:
-        paint_sample(console, run, sample, discarded=discarded)
+        paint_sample(console, options.run, options.sample, discarded=options.discarded)

@@ -3,63 +3,84 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import typer
+from pydantic import Field
+from rich.console import Console
+from rich.table import Table
+
+from tessy.cli.options import CommandOptions, command
+from tessy.display import visible
+from tessy.settings import SECONDS, Option, Unit
+from tessy.verifiers.limits import Limits
+
+if TYPE_CHECKING:
+    from tessy.verifiers.verify import VerifyResult
+
+_USUAL = Limits()
 
 
-def verify(
-    responses: Annotated[
-        str,
-        typer.Argument(
-            help="A run's folder, a .jsonl or .parquet file, or a Hugging Face data set with "
-            "`messages`, thinking and answer in the last."
-        ),
-    ],
-    verifier: Annotated[
-        str,
-        typer.Option(
-            "--with",
-            metavar="VERIFIER",
-            help="`exact`, `number`, `math`, `choice`, `reasoning-gym`, `code`, `auto`, each with "
-            "`:COLUMN` for another column than its own, or `python:MODULE:FACTORY`.",
-        ),
-    ],
-    out: Annotated[
-        Path | None, typer.Option(help="Write each verdict to this file, a line of JSON.")
-    ] = None,
-    group: Annotated[
-        str | None, typer.Option(help="Count for each value of this column, too.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first responses.")] = None,
-    at_once: Annotated[
-        int | None, typer.Option(min=1, help="Programs that run at once; by default, one a core.")
-    ] = None,
-    cpu_seconds: Annotated[
-        int | None, typer.Option(min=1, help="Processor time of a program's test.")
-    ] = None,
-    memory_mb: Annotated[int | None, typer.Option(min=1, help="Memory of a program.")] = None,
-    unsafe_no_sandbox: Annotated[
-        bool,
-        typer.Option(
-            "--unsafe-no-sandbox", help="Run programs without isolation: they can do what you can."
-        ),
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but the result.")] = False,
-) -> None:
+class VerifyOptions(CommandOptions):
+    """What is verified, and how."""
+
+    responses: Annotated[str, Option(argument=True)]
+    """A run's folder, a `.jsonl` or `.parquet` file, or a Hugging Face data set with `messages`,
+    whose last has thinking and answer."""
+    verifier: Annotated[str, Option("with")]
+    """`exact`, `number`, `math`, `choice`, `reasoning-gym`, `code` or `auto`, each with `:COLUMN`
+    for another column than its own; or `python:MODULE:FACTORY`."""
+    out: Annotated[Path | None, Option(unset="verdicts are only counted")] = None
+    """Write each verdict to this file, a line of JSON."""
+    group: Annotated[str | None, Option(unset="no groups")] = None
+    """Count for each value of this column, too."""
+    limit: Annotated[int | None, Option(unset="all")] = Field(default=None, ge=1)
+    """Only the first responses."""
+    concurrency: Annotated[int | None, Option(unset="one for each core")] = Field(
+        default=None, ge=1
+    )
+    """Programs and checks that run at once."""
+    cpu_seconds: Annotated[int, SECONDS, Option()] = Field(default=_USUAL.cpu_s, ge=1)
+    """Processor time of a program's test; limits by the clock grow with it."""
+    memory_mb: Annotated[int, Unit("MiB"), Option()] = Field(default=_USUAL.memory_mb, ge=1)
+    """Memory of a program."""
+    unsafe_no_sandbox: Annotated[bool, Option()] = False
+    """Run programs without isolation: they can do what you can do."""
+
+
+@command()
+def verify(options: VerifyOptions) -> None:
     """Verify the final answers of a run, or of any data set, and count what is right.
 
     All responses are checked for the columns that the verifier needs before any is verified.
     """
-    from tessy.cli.verdicts import work
-    from tessy.verifiers.limits import ProgramLimits, VerifierSettings
+    from tessy.api import verify
 
-    usual = VerifierSettings()
-    limits = ProgramLimits(
-        cpu_s=cpu_seconds or usual.limits.cpu_s,
-        wall_s=max(usual.limits.wall_s, 6 * (cpu_seconds or 0)),
-        total_s=max(usual.limits.total_s, 60 * (cpu_seconds or 0)),
-        memory_mb=memory_mb or usual.limits.memory_mb,
+    result = verify(
+        options.responses,
+        options.verifier,
+        out=options.out,
+        group=options.group,
+        limit=options.limit,
+        concurrency=options.concurrency,
+        cpu_seconds=options.cpu_seconds,
+        memory_mb=options.memory_mb,
+        sandbox=not options.unsafe_no_sandbox,
+        say=options.say,
     )
-    settings = VerifierSettings(unsafe_no_sandbox, at_once or usual.at_once, limits)
-    work(responses, verifier, settings, out=out, group=group, limit=limit, quiet=quiet)
+    Console(highlight=False, markup=False).print(_table(result, options.group))
+
+
+def _table(result: VerifyResult, group: str | None) -> Table:
+    """Counts by outcome, of all and of each group."""
+    from tessy.verifiers.protocol import Outcome
+
+    rows = Table(box=None, pad_edge=False, header_style="bold")
+    rows.add_column(visible(group) if group else "")
+    for name in ("responses", *Outcome, "share right", "score"):
+        rows.add_column(name, justify="right")
+    for name, tally in [("all", result.total), *sorted(result.groups.items())]:
+        counts = [str(tally.outcomes[outcome]) for outcome in Outcome]
+        score = tally.scores / tally.count if tally.count else 0.0
+        shares = (f"{tally.right_share:.1%}", f"{score:.3f}")
+        rows.add_row(visible(name), str(tally.count), *counts, *shares)
+    return rows

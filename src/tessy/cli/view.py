@@ -6,15 +6,25 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import Field
+
+from tessy.cli.options import command
+from tessy.settings import Option, StrictSettings
 
 
-def view(
-    run: Annotated[Path, typer.Argument(help="The run's folder.")],
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port on the loopback; by default a free one.")
-    ] = 0,
-    no_open: Annotated[bool, typer.Option("--no-open", help="Start no browser.")] = False,
-) -> None:
+class ViewOptions(StrictSettings):
+    """What is shown, and where."""
+
+    run: Annotated[Path, Option(argument=True)]
+    """The run's folder."""
+    port: Annotated[int, Option(unset="a free one")] = Field(default=0, ge=0, le=65535)
+    """Port on the loopback interface."""
+    no_open: Annotated[bool, Option()] = False
+    """Don't open a browser."""
+
+
+@command()
+def view(options: ViewOptions) -> None:
     """Look at a run's samples in a browser, also while the run goes on; Ctrl-C ends it."""
     import asyncio
     import contextlib
@@ -29,10 +39,10 @@ def view(
         stopped, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stopped.set)
-        async with serving(RunFolder(run), port) as site:
-            typer.echo(f"{run} is shown at {site.url}")
+        async with serving(RunFolder(options.run), options.port) as site:
+            typer.echo(f"{options.run} is shown at {site.url}")
             typer.echo("Ctrl-C ends it; the address holds a key, so share it with nobody", err=True)
-            if not no_open:
+            if not options.no_open:
                 with contextlib.suppress(webbrowser.Error):
                     await asyncio.to_thread(webbrowser.open, site.ticket_url)
             await stopped.wait()

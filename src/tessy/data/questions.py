@@ -14,15 +14,13 @@ from typing import Any
 
 import orjson
 
-from tessy.data.rows import rows
+from tessy.data.rows import check_text, conversation, row_bytes, rows
 from tessy.errors import DataError
 
 _TEXT_COLUMNS = ("prompt", "question")
 _CHAT_COLUMNS = ("messages", "dialogs")
-_ROLES = ("system", "user", "assistant")
 _RESERVED = ("spans", "stats", "method", "models", "seed", "verdict")
 _SHOWN = 20
-_STABLE = orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ def read(source: str | Path, *, limit: int | None = None, skip_bad: bool = False
     digest = hashlib.sha256()
     seen: dict[str, str] = {}
     for number, (where, row) in enumerate(rows(source, what="questions")):
-        digest.update(orjson.dumps(row if isinstance(row, dict) else str(row), str, _STABLE))
+        digest.update(row_bytes(row))
         if limit is not None and number >= limit:
             continue
         try:
@@ -140,9 +138,9 @@ def _question(row: Any, number: int) -> Question:
         there = ", ".join(row) or "nothing"
         raise ValueError(f"none of {', '.join(columns)} is there (only {there})")
     if column in _CHAT_COLUMNS:
-        messages = _messages(row[column], column)
+        messages = conversation(row[column], column, last="user")
     else:
-        messages = ({"role": "user", "content": _text(row[column], column)},)
+        messages = ({"role": "user", "content": check_text(row[column], column)},)
     reserved = {"id", column, *_CHAT_COLUMNS}
     extra = {
         (f"question_{key}" if key in _RESERVED else key): value
@@ -158,25 +156,3 @@ def _id(value: Any, default: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         raise ValueError(f"id must be text or a whole number, not {value!r}")
     return str(value)
-
-
-def _text(value: Any, column: str) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{column} must be text, not {type(value).__name__}")
-    if not value.strip():
-        raise ValueError(f"{column} is empty")
-    return value
-
-
-def _messages(value: Any, column: str) -> tuple[dict[str, str], ...]:
-    if not isinstance(value, list) or not value:
-        raise ValueError(f"{column} must be a list of {{role, content}} with something in it")
-    messages = []
-    for index, message in enumerate(value):
-        if not isinstance(message, dict) or message.get("role") not in _ROLES:
-            raise ValueError(f"{column}[{index}].role must be one of {', '.join(_ROLES)}")
-        content = _text(message.get("content"), f"{column}[{index}].content")
-        messages.append({"role": message["role"], "content": content})
-    if messages[-1]["role"] != "user":
-        raise ValueError(f"{column} must end with the user, not the {messages[-1]['role']}")
-    return tuple(messages)

@@ -12,6 +12,8 @@ import orjson
 
 from tessy.errors import DataError, MissingExtra
 
+ROLES = ("system", "user", "assistant")
+"""Roles of messages in a conversation."""
 _SUFFIXES = {".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".gz", ".csv", ".tsv", ".txt"}
 """Suffixes of files; other names with a dot, such as `owner/model-v3.1`, may be on Hugging Face."""
 
@@ -98,3 +100,44 @@ def _hub(name: str) -> Iterator[tuple[str, Any]]:
         raise DataError(f"{name}: no such file, and no data set: {error}") from None
     for number, row in enumerate(found, 1):
         yield f"{name}: row {number}", dict(row)
+
+
+def row_bytes(row: Any) -> bytes:
+    """A row as bytes to be hashed; the order of its columns does not matter."""
+    stable = orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+    return orjson.dumps(row if isinstance(row, dict) else str(row), str, stable)
+
+
+def conversation(value: Any, column: str, *, last: str) -> tuple[dict[str, str], ...]:
+    """Check the messages of a row.
+
+    Args:
+        value: The column's value: a list of `{role, content}`.
+        column: Its name, for messages.
+        last: The role that the last message must have.
+
+    Raises:
+        ValueError: It is no such conversation; the message says why.
+    """
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"{column} must be a list of {{role, content}} with something in it")
+    for index, message in enumerate(value):
+        if not isinstance(message, dict) or message.get("role") not in ROLES:
+            raise ValueError(f"{column}[{index}].role must be one of {', '.join(ROLES)}")
+        check_text(message.get("content"), f"{column}[{index}].content")
+    if value[-1]["role"] != last:
+        raise ValueError(f"{column} must end with the {last}, not the {value[-1]['role']}")
+    return tuple({"role": each["role"], "content": each["content"]} for each in value)
+
+
+def check_text(value: Any, name: str) -> str:
+    """Check that a value is text with something in it.
+
+    Raises:
+        ValueError: It is not; the message names it.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be text, not {type(value).__name__}")
+    if not value.strip():
+        raise ValueError(f"{name} is empty")
+    return value

@@ -1,105 +1,194 @@
-"""The whole job: a run in which one model writes everything, and its numbers.
+"""The job: a run in which one model writes everything, and its scores.
 
-Evaluation is synthesis by one model whose answers are verified and kept: the same client, pool
-and journal, so it is as quick and as hard to kill, and the same command goes on.
+An evaluation is a run of synthesis by one model whose answers are verified and always kept. It has
+the same client, scheduler and journal, so it is as fast, and a stopped one resumes.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict
+import asyncio
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from tessy.config import Config
-from tessy.data import questions
-from tessy.errors import ConfigError
-from tessy.evaluation.collect import groups_of, runs_of
-from tessy.evaluation.measure import UNMEASURED, Evaluation, Scores, measure
+from tessy.data.questions import Questions, read
+from tessy.errors import ConfigError, InputError
+from tessy.evaluation.measure import (
+    UNMEASURED,
+    EvalOutcome,
+    EvalSample,
+    ModelScores,
+    measure,
+    outcome_of,
+)
+from tessy.evaluation.settings import load
+from tessy.event_loop import run_loop
+from tessy.method.trajectory import Role
 from tessy.runs.counters import RunResult
 from tessy.runs.folder import RunFolder, write_atomically
-from tessy.runs.progress import Progress, Show
+from tessy.runs.progress import Progress
+from tessy.runs.reader import EndedSample, JournalReader
 from tessy.synthesis.run import asynthesize
+from tessy.verifiers.protocol import Outcome
 
 RESULTS = "evaluation.json"
+_OUTCOMES = {
+    Outcome.RIGHT: EvalOutcome.RIGHT,
+    Outcome.WRONG: EvalOutcome.WRONG,
+    Outcome.NO_ANSWER: EvalOutcome.NO_ANSWER,
+    Outcome.ERROR: EvalOutcome.UNMEASURED,
+}
 
 
-async def evaluate(
-    source: str | Path,
-    config: Config,
+@dataclass(frozen=True, slots=True)
+class EvalResult:
+    """The result of an evaluation.
+
+    Attributes:
+        scores: Of the samples that have ended; all of them, unless the run was stopped.
+        run: The run that wrote them.
+    """
+
+    scores: ModelScores
+    run: RunResult
+
+
+def evaluate(
+    questions: str | Path,
     *,
     out: str | Path,
+    model: str | None = None,
+    config: Config | str | Path | None = None,
     group: str | None = None,
     limit: int | None = None,
     retry_failed: bool = False,
     progress: Progress | None = None,
-) -> tuple[Evaluation, RunResult]:
-    """Measure a model on questions.
+    **settings: Any,
+) -> EvalResult:
+    """Measure how many questions a model answers correctly.
 
     Args:
-        source: Questions, as for synthesis, with what their verifier needs.
-        config: As `evaluation.settings` makes it.
-        out: The folder of the run; one that was begun goes on.
-        group: The question's column by whose value to group.
+        questions: A `.jsonl` or `.parquet` file, or a Hugging Face data set, with the columns that
+            their verifier needs.
+        out: The run's folder; an unfinished run in it resumes.
+        model: The model's address, as `--model` of `tessy eval`.
+        config: A TOML file with settings, or the settings as `evaluation.settings.load` returns
+            them.
+        group: A column of the questions by whose value scores are grouped.
         limit: Take only the first questions.
-        retry_failed: Ask again for what could not be measured. Failures of the model stay what they
-            are: only they would be drawn anew.
-        progress: How to show what goes on.
+        retry_failed: Ask again for samples that could not be measured. Failures of the model count
+            as they are: otherwise each retry would be another chance for wrong answers alone.
+        progress: How to show progress; by default nothing is shown.
+        **settings: Settings that override `config`, with `__` for the dot: `verify="number"`,
+            `student__sampling__temperature=0`.
 
     Returns:
-        The evaluation, of what has ended so far if the run was stopped; and the run.
+        The scores, and the run that they are from.
 
     Raises:
-        TessyError: The leaf that says why it can't be.
+        InputError: An argument can't be used; no model was called.
+        TessyError: The subclass says why the run could not start, or had to stop.
     """
-    if config.verify is None:
-        raise ConfigError("nothing says which answers are right", hint="verify = 'auto'")
-    read = questions.read(source, limit=limit)
-    groups_of(read, group)
-    result = await asynthesize(
-        source,
-        out=out,
-        config=config,
-        limit=limit,
-        retry_failed=UNMEASURED if retry_failed else False,
-        progress=progress or Progress(Show.QUIET),
+    chosen = _config(config, {"student__model": model, **settings})
+    asked = read(questions, limit=limit)
+    groups = groups_of(asked, group)
+    run = _run(
+        asynthesize(
+            questions,
+            out=out,
+            config=chosen,
+            limit=limit,
+            retry_failed=UNMEASURED if retry_failed else False,
+            progress=progress,
+        )
     )
     folder = RunFolder(Path(out))
-    found = runs_of(folder, read, several=config.samples_per_question > 1, group=group)
-    evaluation = measure(_name(folder, config), found)
-    write_atomically(
-        folder.path / RESULTS, orjson.dumps(as_json(evaluation), option=orjson.OPT_INDENT_2)
-    )
-    return evaluation, result
+    name = folder.models().get("student", chosen.address_of(Role.STUDENT))
+    several = chosen.samples_per_question > 1
+    with JournalReader(folder) as reader:
+        scores = measure(name, _samples(reader, asked, groups, several=several))
+    content = orjson.dumps(scores.as_json(), option=orjson.OPT_INDENT_2)
+    write_atomically(folder.path / RESULTS, content)
+    return EvalResult(scores, run)
 
 
-def _name(folder: RunFolder, config: Config) -> str:
-    return folder.models().get("student", config.student.model)
-
-
-def as_json(evaluation: Evaluation) -> dict[str, Any]:
-    """An evaluation as JSON; what is not a number is null."""
-    return {
-        "model": evaluation.model,
-        **_scores_json(evaluation.whole),
-        "groups": {name: _scores_json(each) for name, each in evaluation.groups.items()},
-        "right": {name: list(pair) for name, pair in evaluation.right.items()},
+def _config(config: Config | str | Path | None, settings: dict[str, Any]) -> Config:
+    overrides = {
+        name.replace("__", "."): value for name, value in settings.items() if value is not None
     }
+    if not isinstance(config, Config):
+        return load(Path(config) if config is not None else None, overrides)
+    if overrides:
+        raise ConfigError(
+            "both a Config and single settings are given",
+            hint="config.model_copy(update=…), or a TOML file with single settings",
+        )
+    if config.verify is None:
+        raise ConfigError("nothing says which answers are right", hint="verify = 'auto'")
+    return config
 
 
-def _scores_json(scores: Scores) -> dict[str, Any]:
-    return {
-        "questions": scores.questions,
-        "runs": scores.runs,
-        "pass_at": {str(k): _numbers(asdict(e)) for k, e in scores.pass_at.items()},
-        "standings": {standing.value: n for standing, n in sorted(scores.standings.items())},
-        "truncated": None if math.isnan(scores.truncated) else scores.truncated,
-        "tokens": _numbers(asdict(scores.lengths)),
-        "thinking_tokens": _numbers(asdict(scores.thinking)),
-    }
+def _run(job: Coroutine[Any, Any, RunResult]) -> RunResult:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return run_loop(job)
+    with ThreadPoolExecutor(1) as pool:  # a notebook runs an event loop in this thread
+        return pool.submit(run_loop, job).result()
 
 
-def _numbers(values: dict[str, float]) -> dict[str, float | None]:
-    return {name: None if math.isnan(value) else value for name, value in values.items()}
+def groups_of(questions: Questions, column: str | None) -> dict[str, str]:
+    """The group of each question, by its id; empty without a column.
+
+    Raises:
+        InputError: A question has no such column.
+    """
+    if column is None:
+        return {}
+    without = [question.id for question in questions.good if column not in question.extra]
+    if without:
+        columns = sorted({name for question in questions.good for name in question.extra})
+        raise InputError(
+            f"{len(without)} questions have no column {column!r} to group by, such as {without[0]}",
+            hint=f"there are {', '.join(columns) or 'no other columns'}",
+        )
+    return {question.id: str(question.extra[column]) for question in questions.good}
+
+
+def _samples(
+    reader: JournalReader, questions: Questions, groups: dict[str, str], *, several: bool
+) -> Iterator[EvalSample]:
+    """Samples of these questions; an earlier start with a larger limit may have written others.
+
+    Args:
+        reader: Of the run's journal.
+        questions: Those that were asked.
+        groups: The group of each question.
+        several: Each question has several samples: their ids end in `#` and a number.
+    """
+    asked = {question.id for question in questions.good}
+    for entry in reader.ended():
+        question = entry.id.rpartition("#")[0] if several else entry.id
+        if question not in asked:
+            continue
+        record = orjson.loads(entry.record)
+        stats = record["stats"]
+        lost = stats["student_discarded_tokens"] if entry.failure is not None else 0
+        yield EvalSample(
+            question=question,
+            group=groups.get(question, ""),
+            outcome=_outcome(entry, record),
+            thinking_tokens=stats["thinking_tokens"],
+            answer_tokens=stats["answer_tokens"] + lost,
+        )
+
+
+def _outcome(entry: EndedSample, record: dict[str, Any]) -> EvalOutcome:
+    if entry.failure is not None:
+        return outcome_of(entry.failure)
+    return _OUTCOMES[Outcome(record["verdict"]["outcome"])]

@@ -1,38 +1,40 @@
-"""From what became of each sample to an evaluation. Pure.
+"""From samples to scores. Pure.
 
-A sample whose answer is not accepted is wrong, whatever the reason: a wrong answer, none, a
-thinking without an end. One that says nothing of the model (its server was ill, its verifier
-broke) is not measured: it is left out and counted.
+A sample whose answer is not accepted counts as wrong, for whatever reason: a wrong answer, none, or
+thinking without an end. A sample that says nothing about the model (its server failed, its
+verifier broke) is not measured: it is left out and counted.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
+import orjson
 
 from tessy.evaluation.estimate import Estimate, ks, mean, pass_at_k
 from tessy.method.trajectory import Failure
 
 
-class Standing(StrEnum):
-    """What became of a sample."""
+class EvalOutcome(StrEnum):
+    """How a sample ended."""
 
     RIGHT = "right"
     """The verifier accepts its answer."""
     WRONG = "wrong"
     """It has an answer that the verifier does not accept."""
     NO_ANSWER = "no_answer"
-    """It is whole, but the verifier finds no answer in it."""
+    """It is complete, but the verifier finds no answer in it."""
     TRUNCATED = "truncated"
     """A limit ended it before it had an answer."""
     BROKEN = "broken"
-    """It came to no answer in another way: it repeats itself, falls silent, breaks its format."""
+    """It has no answer for another reason: it repeats itself, falls silent, breaks its format."""
     UNMEASURED = "unmeasured"
-    """It says nothing of the model: a call, a server or the verifier failed."""
+    """It says nothing about the model: a call, a server or the verifier failed."""
 
 
 TRUNCATIONS = (Failure.THINKING_LIMIT, Failure.ANSWER_LIMIT, Failure.CONTEXT_LIMIT)
@@ -45,36 +47,36 @@ UNMEASURED = (
 )
 
 
-def standing_of(failure: Failure) -> Standing:
-    """What a failure says of the model."""
+def outcome_of(failure: Failure) -> EvalOutcome:
+    """What a failure says about the model."""
     if failure in TRUNCATIONS:
-        return Standing.TRUNCATED
-    return Standing.UNMEASURED if failure in UNMEASURED else Standing.BROKEN
+        return EvalOutcome.TRUNCATED
+    return EvalOutcome.UNMEASURED if failure in UNMEASURED else EvalOutcome.BROKEN
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class EvalSample:
     """One sample of a question.
 
     Attributes:
         question: The question's id.
-        group: What the question belongs to; empty without groups.
-        standing: What became of it.
+        group: The question's group; empty without groups.
+        outcome: How it ended.
         thinking_tokens: Length of the thinking, in the model's tokens.
-        answer_tokens: Length of the answer; of a sample that came to none, of all that was written
+        answer_tokens: Length of the answer; of a failed sample, of everything that was written
             and not kept.
     """
 
     question: str
     group: str
-    standing: Standing
+    outcome: EvalOutcome
     thinking_tokens: int
     answer_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
-class Lengths:
-    """Lengths of responses, in the model's tokens; nan if there are none."""
+class EvalLengths:
+    """Lengths of responses, in the model's tokens; nan without responses."""
 
     mean: float
     median: float
@@ -83,98 +85,103 @@ class Lengths:
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
-    """The figures of some questions.
+class EvalScores:
+    """The scores on some questions.
 
     Attributes:
-        questions: With at least one run that was measured.
-        runs: That were measured.
-        pass_at: pass@k by k; pass@1 is the mean over runs.
-        standings: Runs by what became of them, unmeasured ones as well.
-        lengths: Of thinking and answer together.
-        thinking: Of the thinking alone.
+        questions: Those with at least one sample that was measured.
+        samples: Those that were measured.
+        pass_at: pass@k by k; pass@1 is the mean over samples.
+        outcomes: Samples by outcome, unmeasured ones included.
+        truncated: Share of the measured samples that a limit ended; nan without any.
+        tokens: Lengths of thinking and answer together.
+        thinking_tokens: Lengths of the thinking alone.
     """
 
     questions: int
-    runs: int
+    samples: int
     pass_at: dict[int, Estimate]
-    standings: dict[Standing, int]
-    lengths: Lengths
-    thinking: Lengths
-
-    @property
-    def truncated(self) -> float:
-        """The share of measured runs that a limit ended; nan if there are none."""
-        return self.standings.get(Standing.TRUNCATED, 0) / self.runs if self.runs else np.nan
+    outcomes: dict[EvalOutcome, int]
+    truncated: float
+    tokens: EvalLengths
+    thinking_tokens: EvalLengths
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
-    """How good a model is at some questions.
+class ModelScores:
+    """The scores of a model.
 
     Attributes:
         model: Its name.
-        whole: All questions.
+        whole: On all questions.
         groups: By group, in order of their names; empty without groups.
-        right: Right runs and measured runs, by question.
+        right: Right samples and measured samples, by question.
     """
 
     model: str
-    whole: Scores
-    groups: dict[str, Scores] = field(default_factory=dict)
+    whole: EvalScores
+    groups: dict[str, EvalScores] = field(default_factory=dict)
     right: dict[str, tuple[int, int]] = field(default_factory=dict)
 
+    def as_json(self) -> dict[str, Any]:
+        """The scores as JSON, those on all questions at the top; nan is null."""
+        tree = orjson.loads(orjson.dumps(self, option=orjson.OPT_NON_STR_KEYS))
+        return {"model": self.model, **tree.pop("whole"), **tree}
 
-def measure(model: str, runs: Iterable[Run], *, samples: int = 2000) -> Evaluation:
-    """Compute all figures.
+
+def measure(model: str, samples: Iterable[EvalSample], *, resamples: int = 2000) -> ModelScores:
+    """Compute all scores.
 
     Args:
         model: The model's name.
-        runs: Every sample.
-        samples: Of the bootstrap.
+        samples: All of them.
+        resamples: Of the bootstrap.
     """
-    every = list(runs)
-    by_group: dict[str, list[Run]] = {}
-    for run in every:
-        by_group.setdefault(run.group, []).append(run)
+    every = list(samples)
+    by_group: dict[str, list[EvalSample]] = {}
+    for sample in every:
+        by_group.setdefault(sample.group, []).append(sample)
     grouped = sorted(by_group.items()) if set(by_group) != {""} else []
-    return Evaluation(
+    return ModelScores(
         model=model,
-        whole=_scores(every, samples),
-        groups={group: _scores(members, samples) for group, members in grouped},
-        right={name: (c, n) for name, c, n in _by_question(every)},
+        whole=_scores(every, resamples),
+        groups={group: _scores(members, resamples) for group, members in grouped},
+        right=_right(_measured(every)),
     )
 
 
-def _by_question(runs: Sequence[Run]) -> list[tuple[str, int, int]]:
-    """Each question with a measured run: its name, right runs, measured runs."""
-    measured = [run for run in runs if run.standing is not Standing.UNMEASURED]
-    total = Counter(run.question for run in measured)
-    right = Counter(run.question for run in measured if run.standing is Standing.RIGHT)
-    return [(name, right[name], count) for name, count in total.items()]
+def _measured(samples: Sequence[EvalSample]) -> list[EvalSample]:
+    return [sample for sample in samples if sample.outcome is not EvalOutcome.UNMEASURED]
 
 
-def _scores(runs: Sequence[Run], samples: int) -> Scores:
-    questions = _by_question(runs)
-    least = min((n for _, _, n in questions), default=0)
-    measured = [run for run in runs if run.standing is not Standing.UNMEASURED]
+def _right(measured: Sequence[EvalSample]) -> dict[str, tuple[int, int]]:
+    """Right samples and all samples, by question."""
+    total = Counter(sample.question for sample in measured)
+    right = Counter(s.question for s in measured if s.outcome is EvalOutcome.RIGHT)
+    return {question: (right[question], count) for question, count in total.items()}
 
-    def at(k: int) -> Estimate:
-        return mean([pass_at_k(c, n, k) for _, c, n in questions], samples=samples)
 
-    return Scores(
-        questions=len(questions),
-        runs=len(measured),
-        pass_at={k: at(k) for k in (ks(least) if least else [1])},
-        standings=dict(Counter(run.standing for run in runs)),
-        lengths=_lengths(measured, lambda run: run.thinking_tokens + run.answer_tokens),
-        thinking=_lengths(measured, lambda run: run.thinking_tokens),
+def _scores(samples: Sequence[EvalSample], resamples: int) -> EvalScores:
+    measured = _measured(samples)
+    counts = _right(measured).values()
+    fewest = min((n for _, n in counts), default=1)
+    outcomes = Counter(sample.outcome for sample in samples)
+    return EvalScores(
+        questions=len(counts),
+        samples=len(measured),
+        pass_at={
+            k: mean([pass_at_k(right, n, k) for right, n in counts], resamples=resamples)
+            for k in ks(fewest)
+        },
+        outcomes=dict(sorted(outcomes.items())),
+        truncated=outcomes[EvalOutcome.TRUNCATED] / len(measured) if measured else np.nan,
+        tokens=_lengths([each.thinking_tokens + each.answer_tokens for each in measured]),
+        thinking_tokens=_lengths([each.thinking_tokens for each in measured]),
     )
 
 
-def _lengths(runs: Sequence[Run], length: Callable[[Run], int]) -> Lengths:
-    if not runs:
-        return Lengths(np.nan, np.nan, np.nan, np.nan)
-    values = np.array([length(run) for run in runs], dtype=float)
-    median, p95 = np.quantile(values, (0.5, 0.95))
-    return Lengths(float(values.mean()), float(median), float(p95), float(values.max()))
+def _lengths(tokens: Sequence[int]) -> EvalLengths:
+    if not tokens:
+        return EvalLengths(np.nan, np.nan, np.nan, np.nan)
+    median, p95 = np.quantile(tokens, (0.5, 0.95))
+    return EvalLengths(float(np.mean(tokens)), float(median), float(p95), float(max(tokens)))

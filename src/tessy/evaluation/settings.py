@@ -2,68 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from tessy.config import Config, OnWrong, Sampling, put, read_toml, validate
-from tessy.errors import ConfigError
+from pydantic import field_validator, model_validator
+
+from tessy.config import Config, ModelSettings, OnWrong, Sampling
+from tessy.settings import Option, OptionGroup, load_settings
 
 SAMPLING = Sampling(temperature=0.6, top_p=0.95, top_k=20)
-"""The paper's temperature; top-p and top-k are those that Qwen3's model card recommends."""
-VERIFY = "auto"
-_OF_SYNTHESIS = (
+"""The paper's temperature, and the top-p and top-k that Qwen3's model card recommends."""
+OF_SYNTHESIS = (
     *("method", "answer_by", "teacher_only_system_prompt", "candidates", "attempts", "on_wrong"),
     *("prompts", "teacher", "predictor", "student_predictor", "teacher_predictor"),
 )
-"""Settings that a file may have for `tessy synth`; they say nothing of an evaluation."""
+"""Settings that a file may have for `tessy synth`; an evaluation ignores them."""
 
 
-def load(path: Path | None, overrides: dict[str, Any]) -> Config:
-    """Settings of an evaluation, as `tessy eval` reads them.
+class EvaluatedModel(ModelSettings):
+    """The model to evaluate."""
+
+    model: Annotated[str, Option(head=True, unset="none; required, here or in the file")]
+    """Address: `http://host:port/v1#served-name`, `lab:student`, `lab:teacher`,
+    `lab:relative`, `gguf:PATH` or `hf:REPO/FILE`."""
+    sampling: Annotated[Sampling, OptionGroup(panel="Sampling")] = SAMPLING
+    """How it draws tokens. The defaults are the paper's temperature, and the top-p and top-k that
+    Qwen3's model card recommends for thinking."""
+
+    @field_validator("sampling", mode="before")
+    @classmethod
+    def _usual(cls, given: Any) -> Any:
+        return {**SAMPLING.model_dump(), **given} if isinstance(given, dict) else given
+
+
+class EvaluationConfig(Config):
+    """A run's settings, with what is usual for an evaluation.
+
+    The model to evaluate is `[student]`, so one file can serve synthesis and the evaluation of its
+    student.
+    """
+
+    student: Annotated[EvaluatedModel, OptionGroup(panel="Model")]
+    """The model to evaluate."""
+    method: str = "student-only"
+    """One model writes everything."""
+    verify: Annotated[str, Option()] = "auto"
+    """Verifier, as `NAME` or `NAME:COLUMN`; `auto` takes the one that each question names in its
+    column `verifier`."""
+    on_wrong: OnWrong = OnWrong.KEEP_JUDGED
+    """Answers are kept, right or wrong, unless the verifier broke."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one_model(cls, tree: Any) -> Any:
+        if not isinstance(tree, dict):
+            return tree
+        return {"student": {}} | {k: v for k, v in tree.items() if k not in OF_SYNTHESIS}
+
+
+def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> EvaluationConfig:
+    """Read the settings of an evaluation from a TOML file, with others put over them.
 
     Args:
-        path: A TOML file; None for the usual settings.
-        overrides: Dotted keys, such as `student.model`, with their values, which are put over the
-            file's; None is no override.
+        path: The file; None for defaults.
+        overrides: Dotted keys, such as `student.model`, with their values; None is no override.
 
     Raises:
-        ConfigError: The file is missing or no TOML, a setting is unknown or out of bounds, or
-            nothing names the model.
+        ConfigError: The file is missing or not TOML, a setting is unknown or out of bounds, or no
+            model is given.
     """
-    tree = read(path)
-    for key, value in overrides.items():
-        if value is not None:
-            put(tree, key, value)
-    if "model" not in tree.get("student", {}):
-        raise ConfigError("no model to evaluate", hint="--model MODEL")
-    return complete(tree, where=str(path or "settings"))
-
-
-def read(path: Path | None) -> dict[str, Any]:
-    """A file of settings, of which the model may have some.
-
-    Raises:
-        ConfigError: It is missing or no TOML, or the model's settings are no table.
-    """
-    tree = {} if path is None else read_toml(path)
-    student = tree.get("student", {})
-    if not isinstance(student, dict) or not isinstance(student.get("sampling", {}), dict):
-        raise ConfigError(f"{path}: student is no table of settings", hint="[student]")
-    return tree
-
-
-def complete(tree: dict[str, Any], *, where: str) -> Config:
-    """Put what is usual for an evaluation under the settings that are given.
-
-    Args:
-        tree: Settings, with the model as `student`. Those that are of synthesis only are ignored.
-        where: From where they are, for errors.
-
-    Raises:
-        ConfigError: A setting is unknown or out of bounds.
-    """
-    student = dict(tree["student"])
-    student["sampling"] = {**SAMPLING.model_dump(), **student.get("sampling", {})}
-    own = {name: value for name, value in tree.items() if name not in _OF_SYNTHESIS}
-    usual = {"verify": VERIFY, "method": "student-only", "on_wrong": OnWrong.KEEP_JUDGED}
-    return validate({**usual, **own, "student": student}, where=where)
+    return load_settings(EvaluationConfig, path, overrides)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Any, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from tessy.errors import ConfigError
+from tessy.settings import TOKENS, Option, StrictSettings, Unit
 
 NGRAM = 13
 """Words in a row that make a sample contaminated, unless the settings say otherwise."""
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_FILTERS = "Filters"
+_CARD = "Hugging Face (--to hf)"
 
 
 class FormatName(StrEnum):
@@ -36,41 +38,53 @@ class Mask(StrEnum):
     """The whole response."""
 
 
-class ExportSettings(BaseModel):
+class ExportSettings(StrictSettings):
     """Everything that decides what an export writes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    to: FormatName
-    """The format."""
-    mask: Mask | None = None
-    """Which characters carry loss; only for `trl`."""
-    min_teacher_share: float | None = Field(default=None, ge=0, le=1)
-    """Least share of the teacher's tokens."""
-    max_teacher_share: float | None = Field(default=None, ge=0, le=1)
-    """Greatest share of the teacher's tokens."""
-    max_tokens: int | None = Field(default=None, ge=1)
-    """Longest sample, in tokens: of the response as its models counted them, or of all messages
-    by `tokenizer`."""
-    tokenizer: str | None = None
-    """A folder with `tokenizer.json`, or an id on Hugging Face."""
-    drop_forced: bool = False
-    """Drop samples with words that were kept only for *Progress*."""
-    near_duplicates: float | None = Field(default=None, gt=0, le=1)
-    """Similarity from which a response is a near-duplicate of an earlier one."""
-    decontaminate: tuple[str, ...] = ()
-    """Files or data sets of test questions."""
-    ngram: int = Field(default=NGRAM, ge=1)
-    """Number of words in a row that a sample may not share with a test question."""
-    validation: float | None = Field(default=None, gt=0, lt=1)
+    to: Annotated[FormatName, Option()]
+    """What it is for: TRL, ShareGPT's or Alpaca's form, Parquet, or Hugging Face."""
+    mask: Annotated[Mask | None, Option(unset="no weights are written")] = None
+    """For `trl`: keep the loss on what the teacher wrote (`capability`), on what the student wrote
+    (`style`), or on the whole response (`none`)."""
+    validation: Annotated[float | None, Option(unset="no such split")] = Field(
+        default=None, gt=0, lt=1
+    )
     """Share of the questions whose samples go into a split `validation`."""
-    seed: int = Field(default=0, ge=0)
+    seed: Annotated[int, Option()] = Field(default=0, ge=0)
     """Another seed puts other questions into `validation`."""
-    licence: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9.-]*$")
-    """Licence of the data, as Hugging Face names it: `apache-2.0`, `cc-by-4.0`, `other`."""
-    push: str | None = None
-    """Upload the export to this data set on Hugging Face, `owner/name`; only for `hf`."""
-    public: bool = False
+    min_teacher_share: Annotated[float | None, Option(unset="any", panel=_FILTERS)] = Field(
+        default=None, ge=0, le=1
+    )
+    """Least share of the teacher's tokens."""
+    max_teacher_share: Annotated[float | None, Option(unset="any", panel=_FILTERS)] = Field(
+        default=None, ge=0, le=1
+    )
+    """Greatest share of the teacher's tokens."""
+    max_tokens: Annotated[int | None, TOKENS, Option(unset="any length", panel=_FILTERS)] = Field(
+        default=None, ge=1
+    )
+    """Longest response, as its models counted it; with `tokenizer`, longest conversation."""
+    tokenizer: Annotated[str | None, Option(unset="the models' own counts", panel=_FILTERS)] = None
+    """Folder or Hugging Face id of the tokenizer that counts for `max_tokens`."""
+    drop_forced: Annotated[bool, Option(panel=_FILTERS)] = False
+    """Drop samples with words that were kept only for *Progress*, although their predictor called
+    them the other kind."""
+    near_duplicates: Annotated[float | None, Option(unset="kept", panel=_FILTERS)] = Field(
+        default=None, gt=0, le=1
+    )
+    """Drop responses that are as similar as this to an earlier one: 0.8, for example."""
+    decontaminate: Annotated[tuple[str, ...], Option(unset="nothing", panel=_FILTERS)] = ()
+    """Drop samples that share words with these test questions: a `.jsonl` or `.parquet` file, or a
+    Hugging Face data set."""
+    ngram: Annotated[int, Unit("words"), Option(panel=_FILTERS)] = Field(default=NGRAM, ge=1)
+    """Words in a row that a sample may not share with a test question."""
+    licence: Annotated[str | None, Option(unset="none", panel=_CARD)] = Field(
+        default=None, pattern=r"^[a-z0-9][a-z0-9.-]*$"
+    )
+    """Licence of the data, as Hugging Face names it: `apache-2.0`, `cc-by-4.0`, `other`, …"""
+    push: Annotated[str | None, Option(unset="nothing is uploaded", panel=_CARD)] = None
+    """Upload the export to this data set on Hugging Face, `OWNER/NAME`."""
+    public: Annotated[bool, Option(panel=_CARD)] = False
     """Anyone may see the data set, if `push` creates it; an existing one stays as it is."""
 
     @model_validator(mode="after")
@@ -91,27 +105,9 @@ class ExportSettings(BaseModel):
             if self.to is not FormatName.HF:
                 raise ValueError(f"--push uploads what --to hf writes, not {to}")
             if not _REPOSITORY.fullmatch(self.push):
-                raise ValueError(f"--push {self.push!r} is no name of a data set: give OWNER/NAME")
+                raise ValueError(f"--push {self.push!r} is no name: OWNER/NAME")
             if self.licence is None:
                 raise ValueError(
                     "--push needs a licence for the card: --licence cc-by-4.0, other, …"
                 )
         return self
-
-
-def validated(values: dict[str, Any]) -> ExportSettings:
-    """Make settings of options; one that is None was not given.
-
-    Raises:
-        ConfigError: An option can't be used; the message names it and says what it must be.
-    """
-    try:
-        return ExportSettings.model_validate({k: v for k, v in values.items() if v is not None})
-    except ValidationError as error:
-        found = error.errors()[0]
-        message = found["msg"].removeprefix("Value error, ")
-        if not found["loc"]:
-            raise ConfigError(message) from None
-        option = str(found["loc"][0]).replace("_", "-")
-        message = f"--{option} {found['input']!r}: {message[0].lower()}{message[1:]}"
-        raise ConfigError(message) from None

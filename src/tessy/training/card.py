@@ -1,4 +1,4 @@
-"""The card of a trained student: README.md beside its epochs, and in the last one's folder."""
+"""The card of a trained student: README.md beside its epochs, and in the folder of the last."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 import jinja2
 
 from tessy._version import __version__
-from tessy.training.curve import Point, shown
 from tessy.training.epochs import Epoch
+from tessy.training.learning_curve import CurvePoint, shown
 from tessy.training.losses import Losses
-from tessy.training.prepare import Counts
+from tessy.training.prepare import DataCounts
 from tessy.training.settings import SFTSettings
 
 CARD_FILE = "README.md"
@@ -24,17 +24,17 @@ _LIBRARIES = ("torch", "transformers", "trl", "peft")
 def card(
     settings: SFTSettings,
     dataset: str,
-    counts: Counts,
+    counts: DataCounts,
     losses: Losses,
     epochs: Sequence[Epoch],
-    evaluation: Sequence[Point] = (),
+    evaluation: Sequence[CurvePoint] = (),
 ) -> str:
     """Write a card in Markdown, with the metadata that Hugging Face reads.
 
     Args:
         settings: How it was trained.
         dataset: Where the samples come from.
-        counts: What became of them.
+        counts: What happened to them.
         losses: At each step.
         epochs: All of them.
         evaluation: Those that were evaluated, the untrained model as epoch 0.
@@ -62,7 +62,7 @@ def card(
 
 
 def _name(source: str) -> str:
-    """An id, or of a path only its name: a card is read elsewhere."""
+    """An id, or the last part of a path: the card is read elsewhere."""
     path = Path(source)
     if not path.exists():
         return source
@@ -70,7 +70,7 @@ def _name(source: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that does not end its cell of a table."""
+    """Text that does not end its table cell."""
     return text.replace("|", "\\|").replace("\n", " ")
 
 

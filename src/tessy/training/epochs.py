@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tessy.errors import ConfigError
-from tessy.training.gguf import write_gguf
+from tessy.training.gguf import DType, write_gguf
 from tessy.training.settings import Export, SFTSettings
 
 GGUF_FILE = "model.gguf"
@@ -26,28 +25,28 @@ class Epoch:
     Attributes:
         number: From 1.
         folder: A whole model with its tokenizer; of LoRA, with the adapters merged.
-        gguf: The same for llama.cpp, if asked for.
         loss: Mean over the epoch's steps.
     """
 
     number: int
     folder: Path
-    gguf: Path | None
     loss: float
 
+    @property
+    def gguf(self) -> Path | None:
+        """The model as a file for llama.cpp; None if none was written."""
+        path = self.folder / GGUF_FILE
+        return path if path.is_file() else None
 
-OnEpoch = Callable[[Epoch], None]
-"""Is told of an epoch whose folder is there; of one again when a training is resumed."""
 
+def keep_epoch(checkpoint: Path, folder: Path, tokenizer: Any, settings: SFTSettings) -> None:
+    """Make the folder of an epoch from a checkpoint; a crash leaves all of it or none.
 
-def keep(checkpoint: Path, folder: Path, tokenizer: Any, settings: SFTSettings) -> None:
-    """Make the folder of an epoch from a checkpoint; all of it is there, or none.
-
-    Weights are linked, not copied, where the file system can: the checkpoint goes, they stay.
+    Weights are linked, not copied, where the file system can: the checkpoint is removed later.
 
     Args:
-        checkpoint: What the trainer saved.
-        folder: The folder to make; one that is there was left by a crash, and goes.
+        checkpoint: As the trainer saved it.
+        folder: The folder to make; one that a crash left there is replaced.
         tokenizer: The student's.
         settings: Of the training.
 
@@ -70,15 +69,16 @@ def keep(checkpoint: Path, folder: Path, tokenizer: Any, settings: SFTSettings) 
         )
     tokenizer.save_pretrained(part)
     if settings.export is Export.GGUF:
-        write_gguf(part, part / GGUF_FILE, dtype=settings.export_dtype)
+        add_gguf(part, settings.export_dtype)
     shutil.rmtree(folder, ignore_errors=True)
     part.replace(folder)
 
 
-def kept(folder: Path, number: int, loss: float) -> Epoch:
-    """An epoch whose folder is there."""
-    gguf = folder / GGUF_FILE
-    return Epoch(number, folder, gguf if gguf.is_file() else None, loss)
+def add_gguf(folder: Path, dtype: DType) -> None:
+    """Write `model.gguf` into the folder of a model."""
+    part = folder / (GGUF_FILE + ".part")
+    write_gguf(folder, part, dtype=dtype)
+    part.replace(folder / GGUF_FILE)
 
 
 def _link(source: Path, target: Path, patterns: tuple[str, ...]) -> None:
@@ -92,7 +92,7 @@ def _link(source: Path, target: Path, patterns: tuple[str, ...]) -> None:
 
 
 def _merge(model: str, checkpoint: Path, folder: Path) -> None:
-    """The base with the adapters added to its weights."""
+    """Write the base model with the adapters added to its weights."""
     import torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM

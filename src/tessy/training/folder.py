@@ -1,12 +1,12 @@
-"""A training is a folder; this is what lies in it.
+"""A training is a folder; these are its files.
 
 sft.toml         the settings it was started with, the data set and its digest
-tokens.arrow     the samples in tokens, and tokens.json, what was counted
-state/           checkpoint-N: what the next start goes on from; only the last one
+tokens.arrow     the samples in tokens, and tokens.json with the counts
+state/           checkpoint-N: where the next start resumes; only the last one
 epoch-1, …       a whole model each, and model.gguf if asked for
-loss.json, .png  loss at each step and epoch
-eval/epoch-0, …  the evaluation of each epoch, a run, and its log; if questions were given
-evaluation.json  their figures, and evaluation.png
+loss.json, .png  the loss at each step and epoch
+eval/epoch-0, …  the evaluation of each epoch, which is a run, and its log; if questions were given
+evaluation.json  their scores, and evaluation.png
 README.md        the card
 lock             held by the process that works in it
 """
@@ -49,7 +49,7 @@ class SFTFolder:
 
     @property
     def state(self) -> Path:
-        """Where checkpoints lie."""
+        """The folder of checkpoints."""
         return self.path / "state"
 
     def epoch(self, number: int) -> Path:
@@ -58,7 +58,7 @@ class SFTFolder:
 
     @property
     def evaluations(self) -> Path:
-        """Where the runs lie that evaluate epochs."""
+        """The folder of the runs that evaluate epochs."""
         return self.path / "eval"
 
     @contextmanager
@@ -75,17 +75,17 @@ class SFTFolder:
             yield
 
     def begin(self, identity: dict[str, Any], dataset: str, digest: str) -> None:
-        """Start a training here, or make sure that this one may go on.
+        """Start a training here, or make sure that this one may resume.
 
-        Until a first checkpoint is there, nothing hangs on the settings, and they may change.
+        Before the first checkpoint nothing depends on the settings, so they may change.
 
         Args:
-            identity: The settings that decide what comes out.
+            identity: The settings that decide the result.
             dataset: Where the samples come from.
             digest: Of the data set.
 
         Raises:
-            RunMismatch: Another training lies here; the message says what differs.
+            RunMismatch: Another training is here; the message names what differs.
         """
         if self.checkpoint() is None:
             text = tomli_w.dumps({"data": {"set": dataset, "digest": digest}, **identity})
@@ -99,30 +99,26 @@ class SFTFolder:
         refuse_others(self.path, different, "training")
 
     def checkpoint(self) -> Path | None:
-        """The last whole checkpoint; one that a crash left unfinished does not count."""
+        """The last complete checkpoint; one that a crash left unfinished does not count."""
         found = [path.parent for path in self.state.glob(f"checkpoint-*/{_COMPLETE}")]
-        return max(found, key=_step, default=None)
+        return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
     def seal(self, checkpoint: Path) -> None:
-        """Mark a checkpoint as whole, and remove all others."""
+        """Mark a checkpoint as complete, and remove all others."""
         (checkpoint / _COMPLETE).touch()
         self.tidy()
 
-    def finish(self) -> None:
-        """Keep of the last checkpoint only what says that all is done; an epoch has its weights."""
-        if last := self.checkpoint():
-            for path in last.iterdir():
-                if path.name not in (_COMPLETE, STATE_FILE):
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
-
     def tidy(self) -> None:
-        """Remove checkpoints that nothing goes on from."""
+        """Remove all checkpoints but the last complete one."""
         last = self.checkpoint()
         for path in self.state.glob("checkpoint-*"):
             if path != last:
                 (path / _COMPLETE).unlink(missing_ok=True)  # so that half of one never counts
                 shutil.rmtree(path, ignore_errors=True)
 
-
-def _step(checkpoint: Path) -> int:
-    return int(checkpoint.name.rpartition("-")[2])
+    def finish(self) -> None:
+        """Keep the last checkpoint's trainer state only; the last epoch has its weights."""
+        if last := self.checkpoint():
+            for path in last.iterdir():
+                if path.name not in (_COMPLETE, STATE_FILE):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()

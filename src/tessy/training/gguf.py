@@ -1,8 +1,8 @@
-"""A Llama of transformers as a GGUF file, so that llama.cpp can serve it at once.
+"""A Llama of transformers as a GGUF file, so that llama.cpp can serve it.
 
-transformers and llama.cpp rotate other pairs of numbers in attention (its halves, and neighbours),
-so the rows of the query and key weights change places. Weights are read and written one by one: a
-model need not fit into memory. Its tokenizer goes into the file, too (`vocabulary`).
+transformers and llama.cpp rotate other pairs of numbers in attention (halves of a head, and
+neighbours), so the rows of the query and key weights change places. Weights are read and written
+one by one: a model need not fit into memory. The file holds its tokenizer too (`gguf_vocabulary`).
 """
 
 from __future__ import annotations
@@ -13,32 +13,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tessy.errors import ConfigError, MissingExtra
-from tessy.training.vocabulary import Vocabulary, add_vocabulary, vocabulary
+from tessy.errors import MissingExtra
+from tessy.training.gguf_vocabulary import (
+    GgufVocabulary,
+    add_vocabulary,
+    read_vocabulary,
+    refused,
+)
 
 DType = Literal["f32", "f16", "bf16", "q8_0"]
 _FILE_TYPES = {"f32": "ALL_F32", "f16": "MOSTLY_F16", "bf16": "MOSTLY_BF16", "q8_0": "MOSTLY_Q8_0"}
 _BLOCK = 32
-"""Numbers that q8_0 keeps together; rows of another length are kept in f16."""
+"""Numbers in a block of q8_0; rows that are no multiple of it are kept in f16."""
 _ROPES = ("default", "linear", "llama3")
-_HINT = "serve the folder with vLLM, or convert it with llama.cpp's convert_hf_to_gguf.py"
 
 
 def write_gguf(model_folder: Path, out: Path, *, dtype: DType = "f16") -> Path:
     """Write a model for llama.cpp.
 
     Args:
-        model_folder: `config.json`, safetensors and the tokenizer, as transformers writes them;
-            the model is a Llama.
+        model_folder: `config.json`, safetensors and the tokenizer of a Llama, as transformers
+            writes them.
         out: The file to write.
-        dtype: Of the matrices; vectors are float32 in any case.
+        dtype: Of the matrices; vectors are always float32.
 
     Returns:
         `out`.
 
     Raises:
         MissingExtra: gguf, torch or transformers is not installed.
-        ConfigError: The model is no Llama, or has something that llama.cpp would read otherwise.
+        ConfigError: The model is no Llama, or llama.cpp would compute something else.
     """
     try:
         import gguf
@@ -51,14 +55,14 @@ def write_gguf(model_folder: Path, out: Path, *, dtype: DType = "f16") -> Path:
             f"writing GGUF needs {error.name}", hint="pip install 'tessy[train]'"
         ) from None
     config = AutoConfig.from_pretrained(model_folder)
-    found = check_gguf(config, AutoTokenizer.from_pretrained(model_folder))
+    vocabulary = check_gguf(config, AutoTokenizer.from_pretrained(model_folder))
     writer = gguf.GGUFWriter(out, "llama")
-    float32 = numpy.dtype("float32")  # of the numbers given; `kind` says what the file holds
     writer.add_file_type(gguf.LlamaFileType[_FILE_TYPES[dtype]])
     _add_sizes(writer, config)
     _add_rope(writer, gguf, config)
-    add_vocabulary(writer, gguf.TokenType, found, config.vocab_size)
-    weights = list(_weights(model_folder, config, gguf, dtype))
+    add_vocabulary(writer, gguf.TokenType, vocabulary, config.vocab_size)
+    weights = [*_rope_factors(gguf, config), *_weights(model_folder, gguf, config, dtype)]
+    float32 = numpy.dtype("float32")  # of the numbers we pass; `kind` is what the file holds
     for weight in weights:
         writer.add_tensor_info(
             weight.name, weight.shape, float32, weight.bytes, raw_dtype=weight.kind
@@ -72,8 +76,8 @@ def write_gguf(model_folder: Path, out: Path, *, dtype: DType = "f16") -> Path:
     return out
 
 
-def check_gguf(config: Any, tokenizer: Any) -> Vocabulary:
-    """Refuse what can't be written, before any work.
+def check_gguf(config: Any, tokenizer: Any) -> GgufVocabulary:
+    """Refuse a model that can't be written, before any work.
 
     Args:
         config: Of transformers.
@@ -83,20 +87,17 @@ def check_gguf(config: Any, tokenizer: Any) -> Vocabulary:
         The tokenizer, as it will be written.
 
     Raises:
-        ConfigError: The model is no Llama, or has something that llama.cpp would read otherwise.
+        ConfigError: The model is no Llama, or llama.cpp would compute something else.
     """
-    problem = None
     if config.model_type != "llama":
-        problem = f"it is a {config.model_type}, and GGUF is written of Llama models only"
-    elif config.attention_bias or config.mlp_bias:
-        problem = "it has biases"
-    elif config.hidden_act != "silu":
-        problem = f"its activation is {config.hidden_act}, not silu"
-    elif (kind := _rope(config).get("rope_type", "default")) not in _ROPES:
-        problem = f"its positions are scaled by {kind!r}, not one of {', '.join(_ROPES)}"
-    if problem:
-        raise ConfigError(f"no GGUF can be made of this model: {problem}", hint=_HINT)
-    return vocabulary(tokenizer)
+        raise refused(f"it is a {config.model_type}, and GGUF is written of Llama models only")
+    if config.attention_bias or config.mlp_bias:
+        raise refused("it has biases")
+    if config.hidden_act != "silu":
+        raise refused(f"its activation is {config.hidden_act}, not silu")
+    if (kind := _rope(config).get("rope_type", "default")) not in _ROPES:
+        raise refused(f"its positions are scaled by {kind!r}, not one of {', '.join(_ROPES)}")
+    return read_vocabulary(tokenizer)
 
 
 # --- Weights ------------------------------------------------------------------------------------
@@ -123,7 +124,7 @@ class _Weight:
     heads: int = 0
 
     def read(self) -> Any:
-        """Its numbers as they stand in the file."""
+        """Its numbers as the file holds them."""
         import gguf
         import torch
         from safetensors import safe_open
@@ -133,31 +134,37 @@ class _Weight:
         path, name = self.source
         with safe_open(path, "pt") as file:
             array = file.get_tensor(name).to(torch.float32).numpy()
-        if self.heads:
-            array = _neighbours(array, self.heads)
+        if self.heads:  # rows [heads * size, hidden]: from halves of a head to neighbours
+            halves = array.reshape(self.heads, 2, -1, array.shape[1])
+            array = halves.swapaxes(1, 2).reshape(array.shape)
         return gguf.quants.quantize(array, self.kind)
 
 
-def _weights(folder: Path, config: Any, gguf: Any, dtype: DType) -> Iterator[_Weight]:
+def _weights(folder: Path, gguf: Any, config: Any, dtype: DType) -> Iterator[_Weight]:
     from safetensors import safe_open
 
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
-    heads = {"q_proj.weight": config.num_attention_heads, "k_proj.weight": _key_heads(config)}
-    yield from _rope_factors(config, gguf)
+    heads = {"q_proj": config.num_attention_heads, "k_proj": _key_heads(config)}
     for path in sorted(folder.glob("*.safetensors")):
         with safe_open(path, "pt") as file:
             for name in sorted(file.keys()):
                 if config.tie_word_embeddings and name == "lm_head.weight":
-                    continue  # llama.cpp takes the embeddings for it
+                    continue  # llama.cpp uses the embeddings instead
                 theirs = names.get_name(name, try_suffixes=(".weight",))
                 if theirs is None:
-                    raise ConfigError(f"{path}: {name} is no weight of a Llama", hint=_HINT)
+                    raise refused(f"{path}: {name} is no weight of a Llama")
                 shape = tuple(file.get_slice(name).get_shape())
                 kind = _kind(gguf.GGMLQuantizationType, shape, dtype)
                 block, size = gguf.GGML_QUANT_SIZES[kind]
-                of = next((n for end, n in heads.items() if name.endswith(end)), 0)
-                bytes_ = math.prod(shape) // block * size
-                yield _Weight(theirs, shape, kind, bytes_, (path, name), of)
+                module = name.removesuffix(".weight").rpartition(".")[2]
+                yield _Weight(
+                    name=theirs,
+                    shape=shape,
+                    kind=kind,
+                    bytes=math.prod(shape) // block * size,
+                    source=(path, name),
+                    heads=heads.get(module, 0),
+                )
 
 
 def _kind(kinds: Any, shape: tuple[int, ...], dtype: DType) -> Any:
@@ -166,12 +173,6 @@ def _kind(kinds: Any, shape: tuple[int, ...], dtype: DType) -> Any:
     if dtype == "q8_0" and shape[-1] % _BLOCK:
         return kinds.F16
     return kinds[dtype.upper()]
-
-
-def _neighbours(array: Any, heads: int) -> Any:
-    """The rows of query or key weights [heads * size, hidden] in llama.cpp's order."""
-    halves = array.reshape(heads, 2, array.shape[0] // heads // 2, array.shape[1])
-    return halves.swapaxes(1, 2).reshape(array.shape)
 
 
 # --- Sizes and positions ------------------------------------------------------------------------
@@ -201,7 +202,7 @@ def _add_sizes(writer: Any, config: Any) -> None:
 
 
 def _rope(config: Any) -> dict[str, Any]:
-    """How positions are rotated: of newer configurations, or of those before transformers 5."""
+    """How positions are rotated; configurations from before transformers 5 have other names."""
     found = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
     base = getattr(config, "rope_theta", None) or 10_000.0
     return {"rope_theta": base, **found}
@@ -215,8 +216,11 @@ def _add_rope(writer: Any, gguf: Any, config: Any) -> None:
         writer.add_rope_scaling_factor(float(rope["factor"]))
 
 
-def _rope_factors(config: Any, gguf: Any) -> Iterator[_Weight]:
-    """What Llama 3.1 divides its rotations by: 1 for the quick ones, `factor` for the slow ones."""
+def _rope_factors(gguf: Any, config: Any) -> Iterator[_Weight]:
+    """The divisors of Llama 3.1's rotations: 1 for fast ones, up to `factor` for slow ones.
+
+    As `_compute_llama3_parameters` of transformers (`modeling_rope_utils.py`).
+    """
     import numpy
 
     rope = _rope(config)
@@ -224,10 +228,10 @@ def _rope_factors(config: Any, gguf: Any) -> Iterator[_Weight]:
         return
     size, factor = _head_size(config), float(rope["factor"])
     low, high = float(rope["low_freq_factor"]), float(rope["high_freq_factor"])
-    turns = numpy.arange(0, size, 2, dtype=numpy.float64) / size
-    lengths = 2 * math.pi * float(rope["rope_theta"]) ** turns
-    rounds = float(rope["original_max_position_embeddings"]) / lengths
-    smooth = numpy.clip((rounds - low) / (high - low), 0, 1)
+    exponents = numpy.arange(0, size, 2, dtype=numpy.float64) / size
+    wavelengths = 2 * math.pi * float(rope["rope_theta"]) ** exponents
+    rotations = float(rope["original_max_position_embeddings"]) / wavelengths
+    smooth = numpy.clip((rotations - low) / (high - low), 0, 1)
     factors = (1 / ((1 - smooth) / factor + smooth)).astype(numpy.float32)
     kind = gguf.GGMLQuantizationType.F32
     yield _Weight("rope_freqs.weight", factors.shape, kind, factors.nbytes, factors)

@@ -1,10 +1,10 @@
-"""Loss curves, `loss.json` and `loss.png`; and what a checkpoint says of its steps."""
+"""The loss at each step: `loss.json`, and the state that a checkpoint holds."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,20 @@ import orjson
 
 from tessy.runs.folder import write_atomically
 
-JSON_FILE = "loss.json"
+LOSS_FILE = "loss.json"
 STATE_FILE = "trainer_state.json"
-PICTURE_FILE = "loss.png"
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class LossStep:
     """One step.
 
     Attributes:
         step: From 1.
-        epoch: How far the data were seen when it was done, in epochs.
-        loss: Mean over its tokens that carry loss, before the weights change.
+        epoch: How many epochs of the data were seen after it; a fraction within an epoch.
+        loss: Mean over its tokens that carry loss, before the weights change; nats a token.
         learning_rate: Of this step.
-        grad_norm: Before it is scaled down.
+        grad_norm: Before clipping.
     """
 
     step: int
@@ -38,13 +37,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """All steps of a training.
+    """All steps of a training, in order."""
 
-    Attributes:
-        steps: In order.
-    """
-
-    steps: tuple[Step, ...]
+    steps: tuple[LossStep, ...]
 
     @property
     def first(self) -> float:
@@ -55,17 +50,26 @@ class Losses:
         """The mean loss of each epoch's steps."""
         found: dict[int, list[float]] = {}
         for step in self.steps:
-            found.setdefault(math.ceil(round(step.epoch, 6)), []).append(step.loss)
+            found.setdefault(epoch_of(step.epoch), []).append(step.loss)
         return {number: math.fsum(each) / len(each) for number, each in found.items()}
+
+    def write(self, folder: Path) -> None:
+        """Write `loss.json` to a folder."""
+        tree = {
+            "first_step_loss": self.first,
+            "epochs": [{"epoch": number, "loss": loss} for number, loss in self.epochs().items()],
+            "steps": self.steps,
+        }
+        write_atomically(folder / LOSS_FILE, orjson.dumps(tree, option=orjson.OPT_INDENT_2))
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """How far a checkpoint is.
+class TrainState:
+    """How far a training was when a checkpoint was saved.
 
     Attributes:
         losses: At each step so far.
-        step: Steps that are done.
+        step: Steps done.
         steps: Steps of the whole training.
         epochs: Epochs whose folder was made.
     """
@@ -77,23 +81,28 @@ class State:
 
     @property
     def is_done(self) -> bool:
-        """There is nothing left to train."""
+        """Nothing is left to train."""
         return self.step >= self.steps
 
 
-def read_state(checkpoint: Path) -> State:
-    """Read what a trainer saved of where it was."""
+def epoch_of(seen: float) -> int:
+    """The epoch, from 1, that a step belongs to after which so many epochs were seen."""
+    return math.ceil(round(seen, 6))
+
+
+def read_state(checkpoint: Path) -> TrainState:
+    """Read the state that transformers' `Trainer` saved."""
     tree = orjson.loads((checkpoint / STATE_FILE).read_bytes())
-    step, steps, seen = tree["global_step"], tree["max_steps"], round(tree["epoch"], 6)
-    epochs = math.ceil(seen) if step >= steps else math.floor(seen)
-    return State(from_log(tree["log_history"]), step, steps, epochs)
+    step, steps, seen = tree["global_step"], tree["max_steps"], tree["epoch"]
+    epochs = epoch_of(seen) if step >= steps else math.floor(round(seen, 6))
+    return TrainState(from_log(tree["log_history"]), step, steps, epochs)
 
 
 def from_log(log: Sequence[Mapping[str, Any]]) -> Losses:
-    """The losses in what a trainer logged at each step."""
+    """The losses in the log of transformers' `Trainer`."""
     return Losses(
         tuple(
-            Step(
+            LossStep(
                 step=entry["step"],
                 epoch=entry["epoch"],
                 loss=entry["loss"],
@@ -104,49 +113,3 @@ def from_log(log: Sequence[Mapping[str, Any]]) -> Losses:
             if "loss" in entry
         )
     )
-
-
-def write(losses: Losses, folder: Path) -> None:
-    """Write `loss.json` to a folder."""
-    tree = {
-        "first_step_loss": losses.first,
-        "epochs": [{"epoch": number, "loss": loss} for number, loss in losses.epochs().items()],
-        "steps": [asdict(step) for step in losses.steps],
-    }
-    write_atomically(folder / JSON_FILE, orjson.dumps(tree, option=orjson.OPT_INDENT_2))
-
-
-def draw(losses: Losses, folder: Path) -> None:
-    """Draw `loss.png` into a folder."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    epochs = losses.epochs()
-    axes.plot(
-        [step.epoch for step in losses.steps],
-        [step.loss for step in losses.steps],
-        color="#9aa5b1",
-        linewidth=0.9,
-        label="step",
-    )
-    axes.plot(
-        [number - 0.5 for number in epochs],
-        list(epochs.values()),
-        color="#1f4e79",
-        marker="o",
-        markersize=4,
-        label="mean of the epoch",
-    )
-    axes.set_xlabel("epoch")
-    axes.set_ylabel("loss, nats a token")
-    axes.set_ylim(bottom=0)
-    axes.set_title(f"first step: {losses.first:.3f}", loc="left", fontsize=10)
-    axes.legend(frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    path = folder / PICTURE_FILE
-    temporary = path.with_name(path.name + ".part")
-    figure.savefig(temporary, dpi=150, format="png")
-    temporary.replace(path)

@@ -1,24 +1,26 @@
-r"""Which tokens carry loss: from the spans of a record to the tokens of a training sample. Pure.
+r"""Which tokens carry loss: from the spans of a record to the labels of a training sample. Pure.
 
 A response is divided twice, each time without gap or overlap:
 
     by part      thinking | answer      `</think>` and the blank lines around it end the thinking
-    by author    capability | style     the teacher's text | the student's, the answer's included
+    by author    capability | style     the teacher's text | the student's, the answer included
 
 `response` is all of it. A loss is one of these or several, joined by `+`: `capability+answer`
-learns what the teacher wrote and the student's answer.
+trains on what the teacher wrote and on the student's answer.
 
 Three rules, each tested under its name:
 
 *Markers*: nobody wrote `<think>\n` and `\n</think>\n\n` (role `format`). A marker, and the token
-that ends the turn, goes with the text before it, whose author ended there; the first, with the
-text behind it. So a model learns to stop from the same tokens that teach it what comes before.
+that ends the turn, goes with the text before it, whose author ended there; the first marker goes
+with the text after it. So a model learns to stop from the tokens that teach it what comes before.
 
-*Seams*: a token that lies across a seam belongs to the side of its first character, where the
-model stands when it chooses the token.
+*Seams*: a token that crosses a seam belongs to the side of its first character, which is where the
+model is when it chooses the token.
 
 *Cover*: every token that begins in the response belongs to exactly one of thinking and answer,
 and to exactly one of capability and style.
+
+Shapes: T is the number of tokens of one sample.
 """
 
 from __future__ import annotations
@@ -31,13 +33,13 @@ from typing import Any, NamedTuple
 from tessy.errors import ConfigError
 
 IGNORED = -100
-"""The label of a token that carries no loss, as torch and transformers have it."""
+"""The label of a token without loss, in torch and transformers."""
 THINK_END = "</think>"
 _ROLES = ("student", "teacher", "format")
 
 
-class Loss(StrEnum):
-    """What carries loss."""
+class LossPart(StrEnum):
+    """A part of the response that can carry loss."""
 
     RESPONSE = "response"
     """The whole response: no mask."""
@@ -48,15 +50,15 @@ class Loss(StrEnum):
     THINKING = "thinking"
     """From `<think>` to `</think>`."""
     ANSWER = "answer"
-    """What stands behind `</think>`, and the end of the turn."""
+    """What comes after `</think>`, and the end of the turn."""
 
 
-_AUTHORS = {"teacher": Loss.CAPABILITY, "student": Loss.STYLE}
+_AUTHORS = {"teacher": LossPart.CAPABILITY, "student": LossPart.STYLE}
 BY_AUTHOR = frozenset(_AUTHORS.values())
-"""Losses that need to know who wrote what."""
+"""Parts that depend on who wrote what."""
 
 
-class Run(NamedTuple):
+class WeightRun(NamedTuple):
     """Neighbouring characters of one weight; offsets are half-open, into the content."""
 
     start: int
@@ -64,66 +66,69 @@ class Run(NamedTuple):
     weight: int
 
 
-def parse_loss(text: str) -> frozenset[Loss]:
+def parse_loss(text: str) -> frozenset[LossPart]:
     """Read a loss such as `response` or `capability+answer`.
 
     Raises:
-        ConfigError: A part of it is none.
+        ConfigError: It names something that is no part of a response.
     """
-    found = set()
+    parts = set()
     for name in text.split("+"):
         try:
-            found.add(Loss(name.strip()))
+            parts.add(LossPart(name.strip()))
         except ValueError:
             raise ConfigError(
-                f"{name.strip()!r} is no part of a response, which are {', '.join(Loss)}",
+                f"{name.strip()!r} is no part of a response, which are {', '.join(LossPart)}",
                 hint="one of them, or several joined by +",
             ) from None
-    return frozenset(found)
+    return frozenset(parts)
 
 
 def character_weights(
-    content: str, spans: Sequence[Mapping[str, Any]] | None, loss: frozenset[Loss]
-) -> list[Run]:
+    content: str, spans: Sequence[Mapping[str, Any]] | None, loss: frozenset[LossPart]
+) -> list[WeightRun]:
     """The weight of every character of a response.
 
     Args:
         content: The assistant's content.
         spans: `{role, start, end}` from its first character to its last; None if not known.
-        loss: What carries loss.
+        loss: The parts that carry loss.
 
     Returns:
         Runs of weight 1 or 0 that cover the content; neighbours differ.
 
     Raises:
-        ValueError: The loss can't be told from this record; the message says why.
+        ValueError: The record doesn't say where these parts are; the message says why.
     """
-    whole = len(content)
-    stretches = [(0, whole, Loss.RESPONSE)]
+    stretches = [(0, len(content), LossPart.RESPONSE)]
     if loss & BY_AUTHOR:
         if spans is None:
             raise ValueError("it has no `spans`, so who wrote what is not known")
-        stretches += _authors(spans)
-    if loss & {Loss.THINKING, Loss.ANSWER}:
-        at = _thinking_end(content, spans)
-        stretches += [(0, at, Loss.THINKING), (at, whole, Loss.ANSWER)]
-    return _runs([(start, end) for start, end, kind in stretches if kind in loss], whole)
+        stretches += _by_author(spans)
+    if loss & {LossPart.THINKING, LossPart.ANSWER}:
+        end = _thinking_end(content, spans)
+        stretches += [(0, end, LossPart.THINKING), (end, len(content), LossPart.ANSWER)]
+    weights = bytearray(len(content))
+    for start, end, part in stretches:
+        if part in loss:
+            weights[start:end] = b"\1" * (end - start)
+    return _runs(weights)
 
 
 def token_weights(
-    offsets: Iterable[tuple[int, int]], runs: Sequence[Run], *, begin: int, end: int
+    offsets: Iterable[tuple[int, int]], runs: Sequence[WeightRun], *, begin: int, end: int
 ) -> list[int]:
     """The weight of every token of a rendered conversation.
 
     Args:
-        offsets: Of each token, in order: half-open character offsets into the rendered text.
-        runs: Of the content, as `character_weights` gives them.
+        offsets: Of T tokens, in order: half-open character offsets into the rendered text.
+        runs: Of the content, as `character_weights` returns them.
         begin: Where the content begins in the rendered text.
-        end: Where the turn ends; what stands between the content and there goes with the
-            content's last character (*Markers*).
+        end: Where the turn ends. Text between the content and there, such as the end-of-turn
+            token, has the weight of the content's last character (*Markers*).
 
     Returns:
-        1 or 0 for each token; 0 outside `begin` to `end`.
+        T weights: 1 or 0; 0 outside `begin` to `end`.
     """
     starts = [run.start for run in runs]
 
@@ -136,12 +141,20 @@ def token_weights(
 
 
 def labels(ids: Sequence[int], weights: Sequence[int]) -> list[int]:
-    """Labels as transformers and TRL take them: the id, or `IGNORED` where the weight is 0."""
+    """Labels as transformers and TRL take them.
+
+    Args:
+        ids: T token ids.
+        weights: T weights.
+
+    Returns:
+        T labels: the id, or `IGNORED` where the weight is 0.
+    """
     return [token if weight else IGNORED for token, weight in zip(ids, weights, strict=True)]
 
 
 def check_spans(content: str, spans: Any) -> list[dict[str, Any]]:
-    """Spans of a record, once they are what they should be.
+    """Check the spans of a record.
 
     Raises:
         ValueError: They do not cover the content, or name no author; the message says where.
@@ -154,28 +167,26 @@ def check_spans(content: str, spans: Any) -> list[dict[str, Any]]:
             raise ValueError(f"spans[{number}].role must be one of {', '.join(_ROLES)}")
         start, end = span.get("start"), span.get("end")
         if start != position or not isinstance(end, int) or end < position:
-            raise ValueError(
-                f"spans[{number}] is {start} to {end}, where one from {position} is due"
-            )
+            raise ValueError(f"spans[{number}] is {start} to {end}, but must start at {position}")
         position = end
     if position != len(content):
         raise ValueError(f"`spans` end at {position}, the response at {len(content)}")
     return spans
 
 
-def _authors(spans: Sequence[Mapping[str, Any]]) -> list[tuple[int, int, Loss]]:
+def _by_author(spans: Sequence[Mapping[str, Any]]) -> list[tuple[int, int, LossPart]]:
     """Stretches of capability and of style, markers included (*Markers*)."""
     written = [_AUTHORS[span["role"]] for span in spans if span["role"] in _AUTHORS]
-    kind = written[0] if written else Loss.STYLE  # markers alone
-    found = []
+    part = written[0] if written else LossPart.STYLE  # there may be markers alone
+    stretches = []
     for span in spans:
-        kind = _AUTHORS.get(span["role"], kind)
-        found.append((span["start"], span["end"], kind))
-    return found
+        part = _AUTHORS.get(span["role"], part)
+        stretches.append((span["start"], span["end"], part))
+    return stretches
 
 
 def _thinking_end(content: str, spans: Sequence[Mapping[str, Any]] | None) -> int:
-    """Where the answer begins: behind the marker that ends the thinking."""
+    """Where the answer begins: after the marker that ends the thinking."""
     for span in spans or ():
         inside = content[span["start"] : span["end"]]
         if span["role"] == "format" and THINK_END in inside:
@@ -183,26 +194,16 @@ def _thinking_end(content: str, spans: Sequence[Mapping[str, Any]] | None) -> in
     at = -1 if spans is not None else content.find(THINK_END)
     if at < 0:
         raise ValueError(f"it has no {THINK_END}, so where its answer begins is not known")
-    end = at + len(THINK_END)
-    return end + len(content[end:]) - len(content[end:].lstrip("\n"))
+    after = content[at + len(THINK_END) :]
+    return len(content) - len(after.lstrip("\n"))
 
 
-def _runs(trained: Sequence[tuple[int, int]], whole: int) -> list[Run]:
-    """Cover `0` to `whole` with runs: 1 in any of the trained stretches, else 0."""
-    found: list[Run] = []
-
-    def add(start: int, end: int, weight: int) -> None:
-        if start >= end:
-            return
-        if found and found[-1].weight == weight:
-            found[-1] = found[-1]._replace(end=end)
-        else:
-            found.append(Run(start, end, weight))
-
-    position = 0
-    for start, end in sorted(trained):
-        add(position, start, 0)
-        add(max(position, start), end, 1)
-        position = max(position, end)
-    add(position, whole, 0)
-    return found
+def _runs(weights: bytearray) -> list[WeightRun]:
+    runs: list[WeightRun] = []
+    start = 0
+    while start < len(weights):
+        end = weights.find(1 - weights[start], start)
+        end = len(weights) if end < 0 else end
+        runs.append(WeightRun(start, end, weights[start]))
+        start = end
+    return runs

@@ -1,15 +1,15 @@
-"""From a data set to the tokens that are trained on: checked, counted, and kept in a file.
+"""From a data set to the tokens that are trained on: checked, counted, and written to a file.
 
-Every row is read, rendered and put into tokens before any training; bad ones are all named at
-once. The tokens go to `tokens.arrow`, from which each process maps what it needs, so a data set
-may be larger than memory. `tokens.json` beside it says what was counted.
+Every row is read, rendered and encoded before any training, and all bad rows are named at once. The
+tokens go to `tokens.arrow`, from which each process maps what it needs, so a data set may be larger
+than memory. `tokens.json` beside it holds the counts.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,17 @@ from typing import Any
 import orjson
 import pyarrow
 
+from tessy.data.rows import row_bytes
 from tessy.errors import DataError
 from tessy.runs.folder import write_atomically
-from tessy.training.data import Sample, Source
-from tessy.training.masks import IGNORED, Loss, labels, token_weights
-from tessy.training.render import Rendered, Renderer, Tokens
+from tessy.training.dataset import TrainSample, read_rows, sample_of
+from tessy.training.masks import LossPart, labels, token_weights
+from tessy.training.render import RenderedSample, Renderer
 from tessy.training.settings import OverLength
 
 TOKENS_FILE = "tokens.arrow"
 COUNTS_FILE = "tokens.json"
-_AT_ONCE = 256
+_BATCH = 256
 _SHOWN = 10
 _SCHEMA = pyarrow.schema(
     [(name, pyarrow.list_(pyarrow.int32())) for name in ("input_ids", "labels")]
@@ -34,21 +35,21 @@ _SCHEMA = pyarrow.schema(
 
 
 @dataclass(slots=True)
-class Counts:
-    """What became of the rows: kept + too_long + nothing_trained = rows (*Kept and dropped*).
+class DataCounts:
+    """What happened to the rows: kept + too_long + nothing_trained = rows (*Kept and dropped*).
 
     Attributes:
         rows: Rows of the data set.
         kept: Samples that are trained on.
         too_long: Left out, since they are longer than the limit.
-        nothing_trained: Left out, since no token of them carries loss.
-        cut: Of those kept, how many were cut at the limit.
+        nothing_trained: Left out, since none of their tokens carries loss.
+        cut: Samples kept that were cut at the limit.
         tokens: Of the samples kept, questions included.
         trained_tokens: Those that carry loss.
         longest: Tokens of the longest sample kept.
         digest: SHA-256 of the data set.
         tokens_digest: SHA-256 of ids and labels.
-        teacher_share: The teacher's share of characters; None without spans.
+        characters: Of responses, by author; empty where spans are not given.
         methods: How often each method wrote a row.
         models: Names of the models that wrote, by role.
     """
@@ -63,130 +64,143 @@ class Counts:
     longest: int = 0
     digest: str = ""
     tokens_digest: str = ""
-    teacher_share: float | None = None
-    methods: dict[str, int] | None = None
-    models: dict[str, list[str]] | None = None
+    characters: dict[str, int] = field(default_factory=dict)
+    methods: dict[str, int] = field(default_factory=dict)
+    models: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def teacher_share(self) -> float | None:
+        """The teacher's share of the characters that a model wrote; None if not known."""
+        teacher, student = (self.characters.get(role, 0) for role in ("teacher", "student"))
+        return teacher / (teacher + student) if teacher + student else None
+
+    def count_authors(self, row: dict[str, Any]) -> None:
+        """Count who and what wrote a row."""
+        for span in row.get("spans") or ():
+            length = span["end"] - span["start"]
+            self.characters[span["role"]] = self.characters.get(span["role"], 0) + length
+        if method := row.get("method"):
+            self.methods[str(method)] = self.methods.get(str(method), 0) + 1
+        models = row.get("models")
+        for role in ("student", "teacher"):
+            if isinstance(models, dict) and models.get(role):
+                names = {*self.models.get(role, ()), str(models[role])}
+                self.models[role] = sorted(names)
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
-    """Tokens of the longest sample, and what becomes of longer ones."""
+class LengthLimit:
+    """Tokens of the longest sample, and what happens to longer ones."""
 
     tokens: int
     over: OverLength
 
 
 def prepare(
-    source: str | Path, folder: Path, renderer: Renderer, loss: frozenset[Loss], limit: Limit
-) -> Counts:
+    source: str | Path,
+    folder: Path,
+    renderer: Renderer,
+    loss: frozenset[LossPart],
+    limit: LengthLimit,
+) -> DataCounts:
     """Write the tokens of a data set.
 
     Args:
-        source: See `Source.samples`.
-        folder: Where `tokens.arrow` and `tokens.json` go; it is there.
+        source: A run's folder, a `.jsonl` or `.parquet` file, or a data set on Hugging Face.
+        folder: An existing folder, where `tokens.arrow` and `tokens.json` go.
         renderer: The student's.
-        loss: What carries loss.
+        loss: The parts that carry loss.
         limit: Of a sample's length.
 
     Raises:
         DataError: It can't be read, rows of it are bad, or nothing is left to train on.
     """
-    read, counts = Source(), Counts()
-    digest = hashlib.sha256()
+    counts, bad = DataCounts(), list[str]()
+    digest, tokens_digest = hashlib.sha256(), hashlib.sha256()
+
+    def rendered() -> Iterator[tuple[TrainSample, RenderedSample]]:
+        for where, row in read_rows(source):
+            counts.rows += 1
+            digest.update(row_bytes(row))
+            try:
+                sample = sample_of(row, loss)
+                text = renderer.render(sample)
+            except ValueError as error:
+                bad.append(f"{where}: {error}")
+            else:
+                counts.count_authors(row)
+                yield sample, text
+
     path = folder / TOKENS_FILE
-    temporary = path.with_name(path.name + ".part")
-    with pyarrow.OSFile(str(temporary), "wb") as file, pyarrow.ipc.new_stream(file, _SCHEMA) as out:
-        for batch in _batches(_rendered(read, source, renderer, loss)):
-            made = _labelled(batch, renderer, limit, counts)
-            if made:
+    part = path.with_name(path.name + ".part")
+    with pyarrow.OSFile(str(part), "wb") as file, pyarrow.ipc.new_stream(file, _SCHEMA) as out:
+        samples = rendered()
+        while batch := list(islice(samples, _BATCH)):
+            if made := _labelled(batch, renderer, limit, counts):
                 table = pyarrow.Table.from_pylist(made, _SCHEMA)
                 for column in table.columns:
-                    digest.update(column.combine_chunks().flatten().buffers()[1])
+                    tokens_digest.update(column.combine_chunks().flatten().buffers()[1])
                 out.write_table(table)
-    _refuse(source, read, counts, limit)
-    counts.rows, counts.digest, counts.tokens_digest = read.rows, read.digest, digest.hexdigest()
-    counts.teacher_share = read.teacher_share
-    counts.methods = dict(read.methods)
-    counts.models = {role: sorted(names) for role, names in read.models.items()}
-    temporary.replace(path)
-    write_atomically(folder / COUNTS_FILE, orjson.dumps(asdict(counts), option=orjson.OPT_INDENT_2))
+    _refuse(source, bad, counts, limit)
+    counts.digest, counts.tokens_digest = digest.hexdigest(), tokens_digest.hexdigest()
+    part.replace(path)
+    write_atomically(folder / COUNTS_FILE, orjson.dumps(counts, option=orjson.OPT_INDENT_2))
     return counts
 
 
 def is_prepared(folder: Path) -> bool:
-    """Whether `prepare` came to its end here."""
+    """Whether `prepare` finished here."""
     return (folder / TOKENS_FILE).is_file() and (folder / COUNTS_FILE).is_file()
 
 
-def read_counts(folder: Path) -> Counts:
-    """What `prepare` counted."""
-    return Counts(**orjson.loads((folder / COUNTS_FILE).read_bytes()))
-
-
-def _rendered(
-    read: Source, source: str | Path, renderer: Renderer, loss: frozenset[Loss]
-) -> Iterator[tuple[Sample, Rendered]]:
-    for sample in read.samples(source, loss):
-        try:
-            yield sample, renderer.render(sample)
-        except ValueError as error:
-            read.bad.append(f"{sample.where}: {error}")
-
-
-def _batches(
-    found: Iterator[tuple[Sample, Rendered]],
-) -> Iterator[list[tuple[Sample, Rendered]]]:
-    while batch := list(islice(found, _AT_ONCE)):
-        yield batch
+def read_counts(folder: Path) -> DataCounts:
+    """The counts of `prepare`."""
+    return DataCounts(**orjson.loads((folder / COUNTS_FILE).read_bytes()))
 
 
 def _labelled(
-    batch: Sequence[tuple[Sample, Rendered]], renderer: Renderer, limit: Limit, counts: Counts
+    batch: Sequence[tuple[TrainSample, RenderedSample]],
+    renderer: Renderer,
+    limit: LengthLimit,
+    counts: DataCounts,
 ) -> list[dict[str, Any]]:
     """Ids and labels of the samples that are kept; the others are counted."""
     made = []
     encoded = renderer.encode([rendered for _, rendered in batch])
-    for (sample, rendered), tokens in zip(batch, encoded, strict=True):
-        is_long = len(tokens.ids) > limit.tokens
+    for (sample, rendered), (ids, offsets) in zip(batch, encoded, strict=True):
+        is_long = len(ids) > limit.tokens
         if is_long and limit.over is OverLength.DROP:
             counts.too_long += 1
             continue
-        row = _row(sample, rendered, tokens, limit.tokens)
-        trained = sum(label != IGNORED for label in row["labels"])
-        if not trained:
+        begin, end = rendered.begin, len(rendered.text)
+        weights = token_weights(offsets, sample.runs, begin=begin, end=end)[: limit.tokens]
+        if not any(weights):
             counts.nothing_trained += 1
             continue
+        ids = ids[: limit.tokens]
         counts.kept += 1
         counts.cut += is_long
-        counts.tokens += len(row["input_ids"])
-        counts.trained_tokens += trained
-        counts.longest = max(counts.longest, len(row["input_ids"]))
-        made.append(row)
+        counts.tokens += len(ids)
+        counts.trained_tokens += sum(weights)
+        counts.longest = max(counts.longest, len(ids))
+        made.append({"input_ids": ids, "labels": labels(ids, weights)})
     return made
 
 
-def _row(sample: Sample, rendered: Rendered, tokens: Tokens, longest: int) -> dict[str, Any]:
-    weights = token_weights(
-        tokens.offsets, sample.runs, begin=rendered.begin, end=len(rendered.text)
-    )
-    ids, weights = tokens.ids[:longest], weights[:longest]
-    return {"input_ids": ids, "labels": labels(ids, weights)}
-
-
-def _refuse(source: str | Path, read: Source, counts: Counts, limit: Limit) -> None:
-    if read.bad:
-        lines = [f"{len(read.bad)} bad rows of {read.rows}; nothing was trained"]
-        lines += [f"  {line}" for line in read.bad[:_SHOWN]]
-        if len(read.bad) > _SHOWN:
-            lines.append(f"  … and {len(read.bad) - _SHOWN} more")
-        raise DataError("\n".join(lines), hint=_hint(read.bad))
-    if not read.rows:
+def _refuse(source: str | Path, bad: list[str], counts: DataCounts, limit: LengthLimit) -> None:
+    if bad:
+        lines = [f"{len(bad)} bad rows of {counts.rows}; nothing was trained"]
+        lines += [f"  {line}" for line in bad[:_SHOWN]]
+        if len(bad) > _SHOWN:
+            lines.append(f"  … and {len(bad) - _SHOWN} more")
+        raise DataError("\n".join(lines), hint=_hint(bad))
+    if not counts.rows:
         raise DataError(f"{source}: there is no sample in it")
     if not counts.kept:
         raise DataError(
-            f"{source}: none of {read.rows} samples is left: {counts.too_long} are longer than "
-            f"{limit.tokens} tokens, in {counts.nothing_trained} no token carries loss",
-            hint="raise --max-length, cut them (--over-length cut), or choose another --loss",
+            f"{source}: none of {counts.rows} samples is left: {counts.too_long} are longer "
+            f"than {limit.tokens} tokens, in {counts.nothing_trained} no token carries loss",
+            hint="raise --max-tokens, cut them (--over-length cut), or choose another --loss",
         )
 
 

@@ -1,25 +1,25 @@
-"""How to train: settings, from a TOML file and the command line; an unknown key is an error.
+"""How to train a student: settings, from a TOML file and the command line.
 
-Defaults are the paper's where it says them (METHOD, "Training"): 9 epochs, batches of 128, 5e-5;
-LoRA of rank 8 and alpha 16. It says neither schedule nor warm-up; those are ours.
+Defaults are the paper's where it has them: 9 epochs, batches of 128, a learning rate of 5e-5, LoRA
+of rank 8 and alpha 16. It names neither schedule nor warm-up; those are ours.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from tessy.config import StrictSettings, did_you_mean, explain, read_toml
 from tessy.errors import ConfigError
+from tessy.settings import TOKENS, Option, OptionGroup, StrictSettings, Unit
 from tessy.training.gguf import DType
-from tessy.training.masks import Loss, parse_loss
+from tessy.training.masks import LossPart, parse_loss
 
 _FOR_SPEED = (
-    *("micro_batch", "gradient_checkpointing", "save_steps", "eval", "export", "export_dtype"),
+    *("micro_batch_size", "gradient_checkpointing", "save_steps", "eval", "export", "export_dtype"),
 )
 """Settings that may change from one start of a training to the next."""
 
@@ -28,7 +28,7 @@ PATIENCE_S = 24 * 3600
 
 
 class OverLength(StrEnum):
-    """What becomes of a sample that is longer than `max_length`."""
+    """What to do with a sample that is longer than `max_tokens`."""
 
     DROP = "drop"
     """It is left out, and counted."""
@@ -37,7 +37,7 @@ class OverLength(StrEnum):
 
 
 class Schedule(StrEnum):
-    """How the learning rate goes on behind the warm-up."""
+    """How the learning rate goes on after the warm-up."""
 
     COSINE = "cosine"
     LINEAR = "linear"
@@ -63,9 +63,9 @@ class Export(StrEnum):
 class LoraSettings(StrictSettings):
     """Low-rank adapters on every linear layer, in place of training all weights."""
 
-    rank: int = Field(default=8, ge=1)
-    """Of the adapters."""
-    alpha: float = Field(default=16, gt=0)
+    rank: Annotated[int, Option()] = Field(default=8, ge=1)
+    """Rank of the adapters."""
+    alpha: Annotated[float, Option()] = Field(default=16, gt=0)
     """Their weight is alpha / rank."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
     """Share of their inputs that is left out in each step."""
@@ -74,72 +74,89 @@ class LoraSettings(StrictSettings):
 class EvalSettings(StrictSettings):
     """How the untrained model and each epoch are evaluated, as by `tessy eval`."""
 
-    questions: str
-    """A `.jsonl` or `.parquet` file, or a Hugging Face data set, with what the verifier needs."""
-    verify: str | None = None
-    """Verifier, as `NAME` or `NAME:COLUMN`; by default `config`'s, or each question names its."""
-    runs: int | None = Field(default=None, ge=1)
-    """Samples of each question; by default `config`'s `samples_per_question`, or one."""
-    group: str | None = None
+    questions: Annotated[str, Option(head=True, unset="nothing is evaluated")]
+    """The questions: a `.jsonl` or `.parquet` file, or a Hugging Face data set, with what the
+    verifier needs."""
+    verify: Annotated[
+        str | None, Option(unset="that of --eval-config, else each question names its own")
+    ] = None
+    """Verifier, as `NAME` or `NAME:COLUMN`."""
+    samples_per_question: Annotated[int | None, Option(unset="that of --eval-config, else 1")] = (
+        Field(default=None, ge=1)
+    )
+    """Samples of each question."""
+    group: Annotated[str | None, Option(unset="no groups")] = None
     """A column of the questions by whose value figures are shown apart."""
     limit: int | None = Field(default=None, ge=1)
     """Only the first questions."""
-    config: Path | None = None
-    """A TOML file with settings of `tessy eval`: sampling, limits, concurrency. An epoch brings
+    config: Annotated[Path | None, Option(unset="the defaults of tessy eval")] = None
+    """A TOML file with settings of `tessy eval`: sampling, limits, concurrency. Each epoch brings
     its own model, tokenizer and format."""
 
 
 class SFTSettings(StrictSettings):
-    """All that decides what a training comes to, and how fast."""
+    """Everything that decides what a training comes to, and how fast."""
 
-    model: str
+    model: Annotated[str, Option(unset="none; required, here or in the file")]
     """The model to train: a folder or a Hugging Face id, for transformers."""
-    loss: str = Loss.RESPONSE.value
+    loss: Annotated[str, Option()] = LossPart.RESPONSE.value
     """What carries loss: `response`, `capability`, `style`, `thinking`, `answer`, or several of
-    them joined by `+`; see `tessy.training.masks`."""
-    epochs: int = Field(default=9, ge=1)
+    them joined by `+`."""
+    epochs: Annotated[int, Option()] = Field(default=9, ge=1)
     """Times that every sample is seen."""
-    max_steps: int | None = Field(default=None, ge=1)
-    """Stop behind so many steps; the schedule ends there, too."""
-    batch: int = Field(default=128, ge=1)
-    """Samples a step, of all processes together."""
-    micro_batch: int | None = Field(default=None, ge=1)
-    """Samples that one process computes at once; by default as many as its memory is likely to
-    hold, told by the longest sample."""
-    learning_rate: float = Field(default=5e-5, gt=0)
-    """At its highest."""
-    warmup: float = Field(default=0.03, ge=0, lt=1)
+    max_steps: Annotated[int | None, Option(unset="all epochs")] = Field(default=None, ge=1)
+    """Stop after so many steps; the schedule ends there, too."""
+    batch_size: Annotated[int, Unit("samples"), Option()] = Field(default=128, ge=1)
+    """Samples in a step, of all processes together."""
+    micro_batch_size: Annotated[
+        int | None,
+        Unit("samples"),
+        Option(unset="as many as memory is likely to hold, by the longest sample"),
+    ] = Field(default=None, ge=1)
+    """Samples that one process computes at once."""
+    learning_rate: Annotated[float, Option()] = Field(default=5e-5, gt=0)
+    """The highest learning rate."""
+    warmup: Annotated[float, Option()] = Field(default=0.03, ge=0, lt=1)
     """Share of the steps in which the learning rate rises."""
-    schedule: Schedule = Schedule.COSINE
-    """How it goes on."""
+    schedule: Annotated[Schedule, Option()] = Schedule.COSINE
+    """How the learning rate goes on after that."""
     weight_decay: float = Field(default=0.0, ge=0)
-    """Of AdamW."""
+    """Weight decay of AdamW."""
     max_grad_norm: float = Field(default=1.0, gt=0)
     """Gradients are scaled down to this norm."""
-    max_length: int | None = Field(default=None, ge=2)
-    """Tokens of the longest sample, the question included; by default the model's context."""
-    over_length: OverLength = OverLength.DROP
-    """`drop` or `cut` longer ones."""
-    lora: LoraSettings | None = None
-    """Train adapters only; by default all weights are trained."""
-    dtype: Precision = Precision.AUTO
-    """What is computed in."""
+    max_tokens: Annotated[int | None, TOKENS, Option(unset="the model's context")] = Field(
+        default=None, ge=2
+    )
+    """Longest sample, the question included."""
+    over_length: Annotated[OverLength, Option()] = OverLength.DROP
+    """What to do with longer ones."""
+    lora: Annotated[
+        LoraSettings | None, Option(panel="LoRA"), OptionGroup("lora", panel="LoRA")
+    ] = None
+    """Train low-rank adapters only, in place of all weights."""
+    dtype: Annotated[Precision, Option()] = Precision.AUTO
+    """What numbers are computed in; `auto` is `bfloat16` on a GPU that has it. Weights are kept in
+    float32."""
     gradient_checkpointing: bool | None = None
-    """Compute activations twice in place of keeping them; by default on a GPU."""
-    seed: int = Field(default=0, ge=0, lt=2**32)
-    """Of the order of the samples, and of adapters."""
-    save_steps: int | None = Field(default=None, ge=1)
-    """A state to resume from every so many steps, besides that at the end of each epoch."""
-    chat_template: Path | None = None
-    """A Jinja file to render samples with, where the model's own drops the thinking."""
+    """Compute activations twice in place of keeping them; without it, on a GPU."""
+    seed: Annotated[int, Option()] = Field(default=0, ge=0, lt=2**32)
+    """Seed of the order of the samples, and of adapters."""
+    save_steps: Annotated[int | None, Unit("steps"), Option(unset="only after each epoch")] = Field(
+        default=None, ge=1
+    )
+    """Save a state to resume from every so many steps, besides that of each epoch."""
+    chat_template: Annotated[Path | None, Option(unset="the model's own")] = None
+    """A Jinja file to render samples with, where the model's own template drops the thinking."""
     template_args: dict[str, Any] = Field(default_factory=dict)
     """Arguments of the chat template, such as `enable_thinking`."""
-    eval: EvalSettings | None = None
-    """Evaluate the untrained model and each epoch as it ends; llama.cpp serves them, so this
-    exports `gguf`, too."""
-    export: Export = Export.NONE
-    """`gguf`: each epoch also as a file for llama.cpp."""
-    export_dtype: DType = "f16"
+    eval: Annotated[EvalSettings | None, OptionGroup("eval", panel="Evaluation of each epoch")] = (
+        None
+    )
+    """Evaluate the untrained model and each epoch as it ends, as by `tessy eval`. llama.cpp serves
+    them, so `export` is `gguf` then."""
+    export: Annotated[Export, Option()] = Export.NONE
+    """`gguf`: each epoch also as a file for llama.cpp (Llama models)."""
+    export_dtype: Annotated[DType, Option()] = "f16"
     """What its matrices are kept in."""
 
     @field_validator("loss")
@@ -166,7 +183,7 @@ class SFTSettings(StrictSettings):
         return value
 
     @property
-    def trained(self) -> frozenset[Loss]:
+    def trained(self) -> frozenset[LossPart]:
         """What carries loss."""
         return parse_loss(self.loss)
 
@@ -176,32 +193,3 @@ class SFTSettings(StrictSettings):
         for key in _FOR_SPEED:
             settings.pop(key, None)
         return settings
-
-
-def load_settings(path: Path | None, overrides: dict[str, Any]) -> SFTSettings:
-    """Read settings from a TOML file, with others put over them.
-
-    Args:
-        path: The file; None for defaults.
-        overrides: By name, `lora` and `eval` as tables; None is no override.
-
-    Raises:
-        ConfigError: The file is missing or no TOML, or a setting is unknown or out of bounds.
-    """
-    tree = {} if path is None else read_toml(path)
-    for key, value in overrides.items():
-        there = tree.get(key)
-        if isinstance(there, dict) and isinstance(value, dict):
-            value = {**there, **value}
-        if value is not None:
-            tree[key] = value
-    if "model" not in tree:
-        raise ConfigError("no model to train is named", hint="--model FOLDER-OR-ID")
-    if isinstance(asked := tree.get("eval"), dict) and "questions" not in asked:
-        raise ConfigError("no questions to evaluate with are named", hint="--eval QUESTIONS")
-    try:
-        return SFTSettings.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigError(
-            f"{path or 'settings'}: {explain(error)}", hint=did_you_mean(error, SFTSettings)
-        ) from None

@@ -1,4 +1,4 @@
-"""The student to train, as transformers loads it; what can't be trained is refused early."""
+"""The student to train, as transformers loads it; one that can't be trained is refused early."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from tessy.errors import ConfigError
 from tessy.training.gguf import check_gguf
-from tessy.training.prepare import Limit
+from tessy.training.prepare import LengthLimit
 from tessy.training.render import Renderer, read_template
 from tessy.training.settings import Export, SFTSettings
 
@@ -19,46 +19,59 @@ _HINT = "a model is a folder that transformers wrote, or a Hugging Face id"
 
 @dataclass(frozen=True, slots=True)
 class Student:
-    """Configuration and tokenizer of a model.
+    """A model to train, without its weights.
 
     Attributes:
+        settings: Of the training.
         config: Of transformers.
         tokenizer: Of transformers.
     """
 
+    settings: SFTSettings
     config: Any
     tokenizer: Any
 
-    def renderer(self, settings: SFTSettings) -> Renderer:
-        """What renders samples for it.
+    def renderer(self) -> Renderer:
+        """Renders samples for this student.
 
         Raises:
-            ConfigError: Its template or tokenizer will not do.
+            ConfigError: Its template or tokenizer can't be used.
         """
-        template = read_template(settings.chat_template)
-        return Renderer(self.tokenizer, template=template, arguments=settings.template_args)
+        template = read_template(self.settings.chat_template)
+        arguments = self.settings.template_args
+        return Renderer(self.tokenizer, template=template, arguments=arguments)
 
-    def limit(self, settings: SFTSettings) -> Limit:
+    def limit(self) -> LengthLimit:
         """How long samples may be.
 
         Raises:
             ConfigError: The limit is beyond the model's context.
         """
+        name = self.settings.model
         context = getattr(self.config, "max_position_embeddings", None)
-        wanted = settings.max_length or context
-        if wanted is None:
+        longest = self.settings.max_tokens or context
+        if longest is None:
+            raise ConfigError(f"{name} does not say its context", hint="give --max-tokens")
+        if context and longest > context:
             raise ConfigError(
-                f"{settings.model} does not say its context", hint="give --max-length"
+                f"max_tokens = {longest}: {name} has a context of {context} tokens",
+                hint=f"--max-tokens {context}, or less",
             )
-        if context and wanted > context:
-            raise ConfigError(
-                f"max_length = {wanted}: {settings.model} has a context of {context} tokens",
-                hint=f"--max-length {context}, or less",
-            )
-        return Limit(wanted, settings.over_length)
+        return LengthLimit(longest, self.settings.over_length)
+
+    def weights(self) -> Any:
+        """Load the weights, in float32.
+
+        Raises:
+            ConfigError: They can't be loaded.
+        """
+        try:
+            return AutoModelForCausalLM.from_pretrained(self.settings.model, dtype=torch.float32)
+        except Exception as error:
+            raise ConfigError(f"{self.settings.model}: {error}", hint=_HINT) from None
 
 
-def find_student(settings: SFTSettings) -> Student:
+def load_student(settings: SFTSettings) -> Student:
     """Load configuration and tokenizer.
 
     Raises:
@@ -68,26 +81,14 @@ def find_student(settings: SFTSettings) -> Student:
     try:
         config = AutoConfig.from_pretrained(settings.model)
         tokenizer = AutoTokenizer.from_pretrained(settings.model)
-    except Exception as error:  # whatever a broken folder makes of itself
+    except Exception as error:  # a broken folder may raise anything
         raise ConfigError(f"{settings.model}: {error}", hint=_HINT) from None
     size = getattr(config, "vocab_size", None)
     if size is not None and len(tokenizer) > size:
         raise ConfigError(
             f"{settings.model}: its tokenizer has {len(tokenizer)} tokens, the model only {size}",
-            hint="give the model its embeddings for the added tokens, or its own tokenizer",
+            hint="give the model embeddings for the added tokens, or its own tokenizer",
         )
     if settings.export is Export.GGUF:
         check_gguf(config, tokenizer)
-    return Student(config, tokenizer)
-
-
-def load_weights(settings: SFTSettings) -> Any:
-    """Load the model to train, in float32.
-
-    Raises:
-        ConfigError: It can't be loaded.
-    """
-    try:
-        return AutoModelForCausalLM.from_pretrained(settings.model, dtype=torch.float32)
-    except Exception as error:
-        raise ConfigError(f"{settings.model}: {error}", hint=_HINT) from None
+    return Student(settings, config, tokenizer)

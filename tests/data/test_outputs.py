@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tessy.cli.places import check_places
+from tessy.data.outputs import check_outputs
 from tessy.errors import ConfigError
 
 
 @pytest.mark.parametrize(
-    ("places", "said"),
+    ("outputs", "said"),
     [
         ({"--out": Path("nowhere/a.jsonl")}, "there is no folder nowhere"),
         ({"--out": Path("folder")}, "folder is a folder"),
@@ -19,15 +19,15 @@ from tessy.errors import ConfigError
         ({"--out": Path("folder/../in.jsonl")}, "in.jsonl is what is read"),
     ],
 )
-def test_what_cannot_be_written_is_refused(tmp_path, monkeypatch, places, said):
+def test_what_cannot_be_written_is_refused(tmp_path, monkeypatch, outputs, said):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     (tmp_path / "in.jsonl").write_text("{}")
     with pytest.raises(ConfigError, match=said):
-        check_places(places, inputs=["in.jsonl", "lexicon"])
+        check_outputs(outputs, inputs=["in.jsonl", "lexicon"])
     assert (tmp_path / "in.jsonl").read_text() == "{}"
 
 
 def test_what_can_be_written_is_not_touched(tmp_path):
-    check_places({"--json": tmp_path / "a", "--html": None}, inputs=[tmp_path / "b"])
+    check_outputs({"--json": tmp_path / "a", "--html": None}, inputs=[tmp_path / "b"])
     assert list(tmp_path.iterdir()) == []

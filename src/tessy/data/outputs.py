@@ -1,4 +1,4 @@
-"""Files that a command will write, checked before any work is spent."""
+"""Files that will be written, checked before any work is spent."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 from tessy.errors import ConfigError
 
 
-def check_places(places: Mapping[str, Path | None], *, inputs: Iterable[str | Path] = ()) -> None:
-    """See that all files can be written, and that none of them is read as well.
+def check_outputs(outputs: Mapping[str, Path | None], *, inputs: Iterable[str | Path] = ()) -> None:
+    """Check that all files can be written, and that none of them is read as well.
 
     Args:
-        places: By the option that names each; None if it is not wanted.
-        inputs: What the command reads.
+        outputs: The files, by the option that names each; None for one that is not written.
+        inputs: What is read.
 
     Raises:
         ConfigError: One can't be written, two are the same, or one is an input.
     """
-    wanted = {option: path for option, path in places.items() if path is not None}
+    wanted = {option: path for option, path in outputs.items() if path is not None}
     for option, path in wanted.items():
         if not path.parent.is_dir():
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""What epochs are asked: refused before anything is trained, done once, gone on with."""
+"""Evaluating epochs: refused before anything is trained, done once, resumed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tessy.errors import (
     TrainingError,
 )
 from tessy.evaluation.settings import SAMPLING, load
-from tessy.training import exam
-from tessy.training.epochs import kept
-from tessy.training.evaluate import Evaluator
-from tessy.training.exam import set_exam
+from tessy.settings import load_settings
+from tessy.training import evaluator
+from tessy.training.epochs import Epoch
+from tessy.training.evaluator import EpochEvaluator
 from tessy.training.folder import SFTFolder
-from tessy.training.settings import Export, load_settings
+from tessy.training.settings import Export, SFTSettings
 from tessy.training.train import train
 from training.made import sample, settings, student, write
 
@@ -33,13 +33,11 @@ QUESTIONS = [
 ]
 SHORT = "concurrency = 2\n[limits]\nthinking_tokens = 8\nanswer_tokens = 4\n"
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A folder with a model, data, questions and settings of their evaluation."""
-    folder = tmp_path_factory.mktemp("exam")
+    folder = tmp_path_factory.mktemp("evaluated")
     student(folder / "model")
     write(folder / "d.jsonl", ROWS)
     write(folder / "q.jsonl", QUESTIONS)
@@ -52,6 +50,10 @@ def evaluated(made, **more):
     return settings(made / "model", epochs=1, eval=asked)
 
 
+def an_evaluator(settings, out):
+    return EpochEvaluator(settings.eval, settings, SFTFolder(out), print)
+
+
 # --- Settings -----------------------------------------------------------------------------------
 
 
@@ -59,7 +61,9 @@ def test_what_is_evaluated_is_exported(made):
     assert evaluated(made).export is Export.GGUF
     assert settings(made / "model").export is Export.NONE
     with pytest.raises(ConfigError, match="export = 'none': epochs are evaluated as GGUF"):
-        load_settings(None, {"model": "m", "eval": {"questions": "q"}, "export": "none"})
+        load_settings(
+            SFTSettings, None, {"model": "m", "eval": {"questions": "q"}, "export": "none"}
+        )
 
 
 def test_an_evaluation_may_be_asked_for_in_a_training_that_goes_on(made):
@@ -69,23 +73,23 @@ def test_an_evaluation_may_be_asked_for_in_a_training_that_goes_on(made):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[eval]\nruns = 2", "no questions to evaluate with are named"),
+        ("[eval]\nsamples_per_question = 2", "eval.questions is not given"),
         ('[eval]\nquestions = "q"\nrun = 2', "eval.run: there is no such setting"),
-        ('[eval]\nquestions = "q"\nruns = 0', "eval.runs = 0"),
+        ('[eval]\nquestions = "q"\nsamples_per_question = 0', "eval.samples_per_question = 0"),
         ('eval = "q.jsonl"', "eval = 'q.jsonl'"),
     ],
 )
 def test_a_bad_table_is_named(tmp_path, text, said):
     (tmp_path / "sft.toml").write_text(f'model = "m"\n{text}\n')
     with pytest.raises(ConfigError, match=re.escape(said)):
-        load_settings(tmp_path / "sft.toml", {})
+        load_settings(SFTSettings, tmp_path / "sft.toml")
 
 
 def test_options_are_put_over_a_table(tmp_path):
     path = tmp_path / "sft.toml"
-    path.write_text('model = "m"\n[eval]\nquestions = "q"\nruns = 2\n')
-    found = load_settings(path, {"eval": {"runs": 5}}).eval
-    assert (found.questions, found.runs) == ("q", 5)
+    path.write_text('model = "m"\n[eval]\nquestions = "q"\nsamples_per_question = 2\n')
+    found = load_settings(SFTSettings, path, {"eval": {"samples_per_question": 5}}).eval
+    assert (found.questions, found.samples_per_question) == ("q", 5)
 
 
 # --- What is asked ------------------------------------------------------------------------------
@@ -93,7 +97,7 @@ def test_options_are_put_over_a_table(tmp_path):
 
 def test_an_epoch_is_asked_as_tessy_eval_asks(made):
     chosen = settings(made / "model", eval={"questions": str(made / "q.jsonl")})
-    config = set_exam(chosen, made / "out").config
+    config = an_evaluator(chosen, made / "out").config
     assert config.student.sampling == SAMPLING
     assert (config.verify, config.samples_per_question, config.method) == (
         *("auto", 1, "student-only"),
@@ -106,16 +110,15 @@ def test_a_file_of_settings_counts_but_for_the_model(made, tmp_path):
         'verify = "number"\nseed = 7\n[student]\nmodel = "http://x/v1"\nformat = "plain"\n'
         "[student.sampling]\ntemperature = 0\n"
     )
-    found = set_exam(evaluated(made, config=str(path), runs=3), made / "out")
-    sitting = found.sitting(made / "m.gguf", made / "model", tmp_path / "eval")
-    config = sitting.config
-    assert config.student.model == f"gguf:{made / 'm.gguf'}"
-    assert (config.student.tokenizer, config.student.format) == (str(made / "model"), None)
+    config = an_evaluator(
+        evaluated(made, config=str(path), samples_per_question=3), made / "out"
+    ).config
+    assert not config.student.model.startswith("http")
+    assert (config.student.tokenizer, config.student.format) == (None, None)
     assert config.student.sampling == Sampling(temperature=0, top_p=0.95, top_k=20)
     assert (config.verify, config.seed, config.samples_per_question) == ("number", 7, 3)
-    other = set_exam(evaluated(made, config=str(path), verify="exact"), made / "out")
+    other = an_evaluator(evaluated(made, config=str(path), verify="exact"), made / "out")
     assert other.config.verify == "exact"
-    assert type(sitting).model_validate_json(sitting.model_dump_json()) == sitting
 
 
 def test_a_file_means_the_same_to_tessy_eval(made, tmp_path):
@@ -124,7 +127,7 @@ def test_a_file_means_the_same_to_tessy_eval(made, tmp_path):
         'verify = "number"\nsamples_per_question = 3\nseed = 7\nanswer_by = "teacher"\n'
         '[student]\nmodel = "http://x/v1"\n[student.sampling]\ntemperature = 0\n'
     )
-    ours = set_exam(evaluated(made, config=str(path)), made / "out").config
+    ours = an_evaluator(evaluated(made, config=str(path)), made / "out").config
     theirs = load(path, {})
     assert theirs.student.model == "http://x/v1"
     assert ours == theirs.model_copy(update={"student": ours.student})
@@ -133,7 +136,9 @@ def test_a_file_means_the_same_to_tessy_eval(made, tmp_path):
 
 def test_the_arguments_of_the_template_are_those_of_the_training(made):
     chosen = evaluated(made).model_copy(update={"template_args": {"enable_thinking": True}})
-    assert set_exam(chosen, made / "out").config.student.template_args == {"enable_thinking": True}
+    assert an_evaluator(chosen, made / "out").config.student.template_args == {
+        "enable_thinking": True
+    }
 
 
 BAD = [
@@ -156,7 +161,7 @@ def test_a_bad_setting_of_evaluation_is_named(made, tmp_path):
     path = tmp_path / "eval.toml"
     path.write_text("[limits]\nthinking = 8\n")
     with pytest.raises(ConfigError, match=r"eval\.toml: limits\.thinking: there is no such") as c:
-        set_exam(evaluated(made, config=str(path)), tmp_path / "out")
+        an_evaluator(evaluated(made, config=str(path)), tmp_path / "out")
     assert "thinking_tokens" in c.value.hint
 
 
@@ -166,7 +171,7 @@ def test_a_folder_that_no_address_can_name_is_refused(made, tmp_path):
 
 
 def test_without_a_server_for_epochs_there_is_none(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(exam.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(evaluator.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match="xllamacpp"):
         train(made / "d.jsonl", evaluated(made), tmp_path / "out")
 
@@ -185,7 +190,7 @@ def test_a_model_that_llama_cpp_would_not_take_is_refused_before_training(made, 
 
 
 def test_a_failed_evaluation_is_named_and_gone_on_with(made, tmp_path):
-    """A training that is done is evaluated afterwards; what failed is mended, and goes on."""
+    """A training that is done is evaluated afterwards; what failed is fixed, and resumes."""
     out, said = tmp_path / "out", []
     plain = train(made / "d.jsonl", settings(made / "model", epochs=1), out)
     assert plain.evaluation == ()
@@ -193,9 +198,8 @@ def test_a_failed_evaluation_is_named_and_gone_on_with(made, tmp_path):
     stranger = out / "eval" / "epoch-1" / "stranger.txt"
     stranger.parent.mkdir(parents=True)
     stranger.touch()
-    with pytest.raises(TrainingError, match=r"of epoch 1 failed .*holds stranger\.txt") as caught:
+    with pytest.raises(TrainingError, match=r"of epoch 1 failed: .*holds stranger\.txt") as caught:
         train(made / "d.jsonl", evaluated(made), out, say=said.append)
-    assert str(out / "eval" / "epoch-1.log") in str(caught.value)
     assert "the same command" in caught.value.hint
     stranger.unlink()
     seen = []
@@ -212,8 +216,7 @@ def test_a_failed_evaluation_is_named_and_gone_on_with(made, tmp_path):
     assert again == done
     assert (out / "evaluation.json").stat().st_mtime_ns == before
     with pytest.raises(RunMismatch, match="samples_per_question: 1 then, 2 now") as refused:
-        train(made / "d.jsonl", evaluated(made, runs=2), out)
+        train(made / "d.jsonl", evaluated(made, samples_per_question=2), out)
     assert str(out / "evaluation.json") in refused.value.hint
-    evaluator = Evaluator(set_exam(evaluated(made), out), SFTFolder(out), evaluated(made), print)
     with pytest.raises(RunMismatch, match="epoch 1 is that of another training"):
-        evaluator.epoch(kept(out / "epoch-1", 1, 0.25))
+        an_evaluator(evaluated(made), out).evaluate_epoch(Epoch(1, out / "epoch-1", 0.25))

@@ -1,0 +1,76 @@
+"""A run's folder, opened for reading, also while the run goes on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from tessy.method.trajectory import Failure
+from tessy.runs.folder import RunFolder
+from tessy.runs.reader import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class SampleCounts:
+    """How many samples of a run have ended, and how.
+
+    Attributes:
+        finished: Those that have an answer.
+        failed: Those that failed, by reason.
+        under_way: Those that are being written, or were when the run stopped.
+    """
+
+    finished: int
+    failed: dict[Failure, int]
+    under_way: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRun:
+    """A run, as it is in its folder now.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The records of finished samples, in the order of the questions (docs/record.md)."""
+        yield from self._ended(failed=False)
+
+    def failures(self) -> Iterator[dict[str, Any]]:
+        """The records of failed samples, in the order of the questions (docs/failures.md)."""
+        yield from self._ended(failed=True)
+
+    def counts(self) -> SampleCounts:
+        """How many samples have ended, and how."""
+        with Reader(RunFolder(self.path)) as reader:
+            reasons = Counter(entry.failure for entry in reader.entries())
+            under_way = len(reader.running())
+        finished = reasons.pop(None, 0)
+        failed = {reason: count for reason, count in reasons.items() if reason is not None}
+        return SampleCounts(finished, failed, under_way)
+
+    def _ended(self, *, failed: bool) -> Iterator[dict[str, Any]]:
+        with Reader(RunFolder(self.path)) as reader:
+            for entry in reader.entries(failed=failed):
+                yield orjson.loads(entry.record)
+
+
+def load(run: str | Path) -> LoadedRun:
+    """Open a run's folder for reading, also while the run goes on.
+
+    Args:
+        run: The folder.
+
+    Raises:
+        JournalError: It is not a run's folder, or its journal can't be read.
+    """
+    with Reader(RunFolder(Path(run))):
+        return LoadedRun(Path(run))

@@ -1,0 +1,398 @@
+"""What a setting is: a field of a model, with its type, bounds, unit, meaning and option.
+
+Each is defined once, at its field. The command line (`tessy.cli.options`), the TOML files and the
+reference in docs (`tessy.cli.reference`) are made from the definitions:
+
+    class Limits(StrictSettings):
+        answer_tokens: Annotated[int, Unit("tokens"), Option()] = Field(default=6_000, ge=1)
+        \"\"\"The answer's length.\"\"\"
+
+is `answer_tokens` below `[limits]` in a file, and `--answer-tokens` in commands that take it.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from tessy.errors import ConfigError
+
+S = TypeVar("S", bound=BaseModel)
+_BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+_TYPES = {str: "text", int: "integer", float: "number", bool: "true or false", Path: "path"}
+
+
+class StrictSettings(BaseModel):
+    """What all settings have in common: an unknown key is an error, and none changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+# --- What stands at a field ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """Makes a setting an option of the command line.
+
+    Attributes:
+        name: Its name without dashes; by default the field's.
+        head: In a group that has a name, the option is called as the group.
+        unset: What happens without the option, where the default is None or an empty list.
+        turns_off: The option is a flag that sets the setting to false.
+        panel: The heading in `--help`; by default the group's.
+        argument: It is an argument, given by its place.
+    """
+
+    name: str | None = None
+    head: bool = False
+    unset: str | None = None
+    turns_off: bool = False
+    panel: str | None = None
+    argument: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OptionGroup:
+    """Makes options of the settings below a table that have an `Option`.
+
+    Attributes:
+        name: What their names begin with; empty for nothing.
+        panel: The heading in `--help`.
+    """
+
+    name: str = ""
+    panel: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a number counts."""
+
+    name: str
+
+
+_ROOT = OptionGroup()
+TOKENS = Unit("tokens")
+SECONDS = Unit("seconds")
+
+
+# --- Reading the definitions --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A setting, as it is defined.
+
+    Attributes:
+        key: Its dotted name, as in a file.
+        kind: Its type, without None.
+        default: Its default; `PydanticUndefined` if it is required.
+        meaning: Its docstring.
+        help: The same, for an option that is called as its group with the group's in front.
+        unit: What it counts.
+        bounds: In words, such as `at least 1`; empty without.
+        flag: Its option, such as `--student-tokenizer`; None without.
+        option: How it is an option.
+        panel: The option's heading in `--help`.
+    """
+
+    key: str
+    kind: Any
+    default: Any
+    meaning: str
+    help: str
+    unit: str
+    bounds: str
+    flag: str | None
+    option: Option | None
+    panel: str | None
+
+    @property
+    def required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is PydanticUndefined
+
+    @property
+    def table(self) -> type[BaseModel] | None:
+        """The model of the settings below it, if it is a table of settings."""
+        is_table = isinstance(self.kind, type) and issubclass(self.kind, BaseModel)
+        return self.kind if is_table else None
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Its values, if it has only a few."""
+        if get_origin(self.kind) is Literal:
+            return get_args(self.kind)
+        if isinstance(self.kind, type) and issubclass(self.kind, StrEnum):
+            return tuple(self.kind)
+        return ()
+
+    @property
+    def several(self) -> bool:
+        """Whether it is a list."""
+        return get_origin(self.kind) in (tuple, list)
+
+    @property
+    def type_name(self) -> str:
+        """Its type, in words."""
+        if self.choices:
+            return "text"
+        if self.several:
+            return f"list of {_TYPES[get_args(self.kind)[0]]}"
+        return _TYPES.get(self.kind, "table")
+
+    @property
+    def usual(self) -> str:
+        """Its default, or what happens without it, as text; empty if it is required."""
+        if self.option and self.option.unset:
+            return self.option.unset
+        if self.required:
+            return ""
+        if self.option and (self.kind is bool or self.table):
+            return "off"
+        return shown(self.default)
+
+
+def shown(value: object) -> str:
+    """A setting's value as text."""
+    if value is None or value == ():
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value).replace("e-0", "e-") if isinstance(value, float) else str(value)
+
+
+def definitions(
+    kind: type[BaseModel],
+    table: Setting | None = None,
+    usual: BaseModel | None = None,
+    group: OptionGroup | None = _ROOT,
+) -> Iterator[Setting]:
+    """The settings of a model and of the tables below it, in their order.
+
+    Args:
+        kind: The model.
+        table: The table that it is; None for the root.
+        usual: The table's default, if it has one.
+        group: The group of options that the table is; None if it is none.
+    """
+    for name, info in kind.model_fields.items():
+        marks = {type(mark): mark for mark in info.metadata}
+        option = marks.get(Option) if group else None
+        inner, is_optional = _without_none(info.annotation)
+        default = getattr(usual, name) if usual else info.get_default(call_default_factory=True)
+        meaning = _docstring(kind, name)
+        setting = Setting(
+            key=f"{table.key}.{name}" if table else name,
+            kind=inner,
+            default=default,
+            meaning=meaning,
+            help=f"{table.meaning} {meaning}" if table and option and option.head else meaning,
+            unit=marks[Unit].name if Unit in marks else "",
+            bounds=_bounds(info),
+            flag=_flag(name, group, option) if group and option else None,
+            option=option,
+            panel=option.panel if option and option.panel else group.panel if group else None,
+        )
+        yield setting
+        if setting.table:
+            below = marks.get(OptionGroup) if group else None
+            if below and group and group.name:
+                below = replace(below, name=f"{group.name}-{below.name}")
+            is_there = not (setting.required or is_optional)
+            yield from definitions(setting.table, setting, default if is_there else None, below)
+
+
+def _docstring(kind: type[BaseModel], field: str) -> str:
+    """The string below a field, in one line."""
+    for each in kind.__mro__:
+        if found := _docstrings(each.__module__).get((each.__name__, field)):
+            return found
+    return ""
+
+
+@cache
+def _docstrings(module: str) -> dict[tuple[str, str], str]:
+    """The strings below the fields of a module's classes, by class and field.
+
+    Pydantic reads them, too (`use_attribute_docstrings`), but at every import and class by class,
+    which takes longer than all else that `--help` does.
+    """
+    if not module.startswith("tessy."):
+        return {}
+    found = {}
+    classes = ast.parse(inspect.getsource(sys.modules[module])).body
+    for each in (node for node in classes if isinstance(node, ast.ClassDef)):
+        for field, below in pairwise(each.body):
+            match field, below:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(text))),
+                ):
+                    found[each.name, name] = " ".join(text.split())
+    return found
+
+
+def _without_none(annotation: Any) -> tuple[Any, bool]:
+    """A type without None, and whether that was there."""
+    if get_origin(annotation) in (Union, UnionType):
+        rest = [each for each in get_args(annotation) if each is not NoneType]
+        if len(rest) == 1:
+            return rest[0], True
+    return annotation, False
+
+
+def _flag(name: str, group: OptionGroup, option: Option) -> str | None:
+    if option.argument:
+        return None
+    own = "" if option.head and group.name else option.name or name
+    return "--" + "-".join(part for part in (group.name, own) if part).replace("_", "-")
+
+
+def _bounds(info: FieldInfo) -> str:
+    found = {
+        name: _number(getattr(mark, name))
+        for name in _BOUNDS
+        for mark in info.metadata
+        if hasattr(mark, name)
+    }
+    if found.keys() == {"ge", "le"}:
+        return f"{found['ge']} to {found['le']}"
+    return ", ".join(f"{_BOUNDS[name]} {value}" for name, value in found.items())
+
+
+def _number(value: float) -> str:
+    """A bound; powers of two that nobody reads as such are written as powers."""
+    if isinstance(value, int) and value > 2**20 and value & (value - 1) == 0:
+        return f"2^{value.bit_length() - 1}"
+    return str(value)
+
+
+# --- Reading settings ---------------------------------------------------------------------------
+
+
+def load_settings(
+    kind: type[S],
+    path: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    flags: Mapping[str, str] | None = None,
+) -> S:
+    """Read settings from a TOML file, with others put over them.
+
+    Args:
+        kind: The settings.
+        path: The file; None for defaults.
+        overrides: Dotted keys, such as `student.chunk`, with their values; None is no override.
+        flags: The options that overrides were given by, for messages, by key.
+
+    Raises:
+        ConfigError: The file is missing or not TOML, or settings are unknown, missing or out of
+            bounds; each is named, with what it must be.
+    """
+    tree = {} if path is None else read_toml(path)
+    for key, value in (overrides or {}).items():
+        if value is not None:
+            _put(tree, key, value)
+    try:
+        return kind.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(explain(error, path, flags or {}), hint=_hint(error, kind)) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a file of settings.
+
+    Raises:
+        ConfigError: It is missing, or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _put(tree: dict[str, Any], key: str, value: object) -> None:
+    """Put a setting into a tree of them; a table is put over the one that is there."""
+    *tables, last = key.split(".")
+    for depth, each in enumerate(tables, 1):
+        tree = tree.setdefault(each, {})
+        if not isinstance(tree, dict):
+            name = ".".join(tables[:depth])
+            raise ConfigError(
+                f"{name} = {tree!r} is not a table of settings, so {key} can't be set",
+                hint=f"[{name}] with settings below it, such as {name}.model",
+            )
+    there = tree.get(last)
+    if isinstance(there, dict) and isinstance(value, dict):
+        value = {**there, **value}
+    tree[last] = value
+
+
+def explain(
+    error: ValidationError, path: Path | None = None, flags: Mapping[str, str] | None = None
+) -> str:
+    """What is wrong with settings, each by its option or its dotted name.
+
+    Args:
+        error: The errors of a model.
+        path: The file that the settings are from.
+        flags: The options that some of them were given by, by key.
+    """
+    options, others = [], []
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"])
+        says = item["msg"].removeprefix("Value error, ")
+        flag = (flags or {}).get(key)
+        if item["type"] == "extra_forbidden":
+            others.append(f"{key}: there is no such setting")
+        elif item["type"] == "missing":
+            others.append(f"{key} is not given")
+        elif not key:  # what several mean together
+            others.append(says)
+        elif flag:
+            options.append(f"{flag} {item['input']}: {says[0].lower()}{says[1:]}")
+        else:
+            others.append(f"{key} = {item['input']!r}: {says[0].lower()}{says[1:]}")
+    where = f"{path}: " if path and others else ""
+    return "; ".join(options + [where + each for each in others])
+
+
+def _hint(error: ValidationError, kind: type[BaseModel]) -> str | None:
+    """What to write instead: the setting that was likely meant, or the option that is missing."""
+    import difflib
+
+    known = {setting.key: setting for setting in definitions(kind)}
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            close = difflib.get_close_matches(key, known, n=1)
+            return f"did you mean {close[0]}?" if close else "docs/configuration.md lists them"
+        if item["type"] == "missing" and key in known and known[key].flag:
+            return f"{known[key].flag} {metavar(known[key])}, or {key} in a TOML file"
+    return None
+
+
+def metavar(setting: Setting) -> str:
+    """What stands for a setting's value in `--help`."""
+    if setting.choices:
+        return "|".join(setting.choices)
+    kind = get_args(setting.kind)[0] if setting.several else setting.kind
+    return {int: "INTEGER", float: "NUMBER", Path: "PATH"}.get(kind, "TEXT")
