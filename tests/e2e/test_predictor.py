@@ -10,7 +10,8 @@ import signal
 
 import pytest
 
-from e2e.conftest import lines, start, tessy, two_servers, write_questions
+from commands import start, tessy
+from e2e.conftest import lines, two_servers, write_questions
 from tessy.method.words import units
 from tessy.testing import Faults, ScriptedServer, build_tokenizer
 from tessy.testing.faults import Fault
