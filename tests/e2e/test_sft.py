@@ -137,8 +137,8 @@ async def test_two_processes_share_a_batch_and_come_to_the_same_losses(given, tm
     ("change", "said"),
     [
         (["--loss", "teacher"], "'teacher' is no part of a response"),
-        (["--lora-rank", "0", "--schedule", "up"], "lora.rank = 0"),
-        (["--max-length", "99999"], "has a context of 4096"),
+        (["--lora-rank", "0", "--schedule", "up"], "--lora-rank 0: input should be"),
+        (["--max-tokens", "99999"], "has a context of 4096"),
     ],
 )
 async def test_what_is_wrong_is_named_before_anything_is_trained(given, tmp_path, change, said):

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tessy.config import Config
 from tessy.data import questions
 from tessy.data.questions import Questions
 from tessy.errors import ConfigError, MissingExtra
 from tessy.evaluation.collect import groups_of
-from tessy.evaluation.settings import load
+from tessy.evaluation.settings import EvaluationConfig, load
 from tessy.settings import StrictSettings
 from tessy.synthesis.tools import check_columns, verifier_of
 from tessy.training.settings import EvalSettings, SFTSettings
@@ -33,7 +32,7 @@ class Sitting(StrictSettings):
 
     source: str
     """The questions."""
-    config: Config
+    config: EvaluationConfig
     """Of the run that evaluates."""
     group: str | None
     """The questions' column by whose value to group."""
@@ -57,7 +56,7 @@ class Exam:
     """
 
     settings: EvalSettings
-    config: Config
+    config: EvaluationConfig
     count: int
     digest: str
     base: str
@@ -135,13 +134,13 @@ def set_exam(settings: SFTSettings, out: Path) -> Exam | None:
     )
 
 
-async def _check_verifier(config: Config, read: Questions) -> None:
+async def _check_verifier(config: EvaluationConfig, read: Questions) -> None:
     async with verifier_of(config) as verifier:
         assert verifier is not None
         check_columns(verifier, read)
 
 
-def _config(chosen: EvalSettings, template_args: dict[str, Any]) -> Config:
+def _config(chosen: EvalSettings, template_args: dict[str, Any]) -> EvaluationConfig:
     """The settings of `tessy eval`, with the arguments of the training's template.
 
     Raises:

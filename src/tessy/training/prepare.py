@@ -186,7 +186,7 @@ def _refuse(source: str | Path, read: Source, counts: Counts, limit: Limit) -> N
         raise DatasetError(
             f"{source}: none of {read.rows} samples is left: {counts.too_long} are longer than "
             f"{limit.tokens} tokens, in {counts.nothing_trained} no token carries loss",
-            hint="raise --max-length, cut them (--over-length cut), or choose another --loss",
+            hint="raise --max-tokens, cut them (--over-length cut), or choose another --loss",
         )
 
 

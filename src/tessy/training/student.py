@@ -48,12 +48,12 @@ class Student:
         wanted = settings.max_tokens or context
         if wanted is None:
             raise ConfigError(
-                f"{settings.model} does not say its context", hint="give --max-length"
+                f"{settings.model} does not say its context", hint="give --max-tokens"
             )
         if context and wanted > context:
             raise ConfigError(
                 f"max_tokens = {wanted}: {settings.model} has a context of {context} tokens",
-                hint=f"--max-length {context}, or less",
+                hint=f"--max-tokens {context}, or less",
             )
         return Limit(wanted, settings.over_length)
 
