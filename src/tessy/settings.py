@@ -1,7 +1,7 @@
 """What a setting is: a field of a model, with its type, bounds, unit, meaning and option.
 
 Each is defined once, at its field. The command line (`tessy.cli.options`), the TOML files and the
-reference in docs (`tessy.cli.reference`) are made from the definitions:
+reference (`docs/reference.py`) are made from the definitions:
 
     class Limits(StrictSettings):
         answer_tokens: Annotated[int, Unit("tokens"), Option()] = Field(default=6_000, ge=1)
@@ -42,7 +42,7 @@ class StrictSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
-# --- What stands at a field ---------------------------------------------------------------------
+# --- Marks of a field ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +220,7 @@ def definitions(
 
 def _docstring(kind: type[BaseModel], field: str) -> str:
     """The string below a field, in one line."""
-    for each in kind.__mro__:
+    for each in kind.__mro__[: kind.__mro__.index(StrictSettings)]:
         if found := _docstrings(each.__module__).get((each.__name__, field)):
             return found
     return ""
@@ -230,11 +230,9 @@ def _docstring(kind: type[BaseModel], field: str) -> str:
 def _docstrings(module: str) -> dict[tuple[str, str], str]:
     """The strings below the fields of a module's classes, by class and field.
 
-    Pydantic reads them, too (`use_attribute_docstrings`), but at every import and class by class,
-    which takes longer than all else that `--help` does.
+    Pydantic reads them, too (`use_attribute_docstrings`), but class by class at every import, which
+    takes longer than everything else that `--help` does.
     """
-    if not module.startswith("tessy."):
-        return {}
     found = {}
     classes = ast.parse(inspect.getsource(sys.modules[module])).body
     for each in (node for node in classes if isinstance(node, ast.ClassDef)):

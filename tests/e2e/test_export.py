@@ -168,7 +168,7 @@ async def test_a_stopped_export_leaves_nothing_under_its_name(run, tmp_path, how
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["run", "--to", "jsonl"], "--to 'jsonl'"),
+        (["run", "--to", "jsonl"], "--to jsonl"),
         (["run", "--to", "trl", "--tokenizer", "x", "--max-tokens", "9"], "no tokenizer"),
         (["nothing", "--to", "trl"], "nothing: no such file"),
         ([".", "--to", "trl"], "is no run"),

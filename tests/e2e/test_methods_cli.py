@@ -87,12 +87,13 @@ async def test_the_teacher_can_answer_after_tessys_thinking(tmp_path, tokenizers
         (("--method", "student-only", "--answer-by", "teacher"), "is for method 'tessy'"),
         (("--teacher-only-system-prompt", "Be brief."), "is not for method 'tessy'"),
         (("--verify", "numbre"), "did you mean number?"),
-        (("--attempts", "0"), "attempts = 0"),
+        (("--attempts", "0"), "--attempts 0: input should be"),
     ],
 )
 async def test_settings_that_do_not_go_together_are_refused(tmp_path, options, message):
     questions = write_questions(tmp_path / "q.jsonl", 1)
-    done = await tessy("synth", questions, "--out", tmp_path / "run", *options)
+    pair = ["--student", "lab:student", "--teacher", "lab:teacher"]
+    done = await tessy("synth", questions, "--out", tmp_path / "run", *pair, *options)
     assert done.code == 2
     assert message in done.err
     assert not (tmp_path / "run").exists()

@@ -10,7 +10,9 @@ from tessy.testing import build_tokenizer
 
 
 async def test_a_data_set_that_cannot_be_had_is_named(tmp_path):
-    done = await tessy("synth", "nobody/nothing:train", "--out", tmp_path / "run")
+    command = ["synth", "nobody/nothing:train", "--student", "lab:student"]
+    command += ["--teacher", "lab:teacher", "--out", tmp_path / "run"]
+    done = await tessy(*command, HF_HUB_OFFLINE="1")
     assert done.code == 2
     assert "nobody/nothing:train: no such file, and no data set" in done.err
     assert "Traceback" not in done.err

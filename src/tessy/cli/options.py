@@ -42,10 +42,11 @@ class CommandOptions(StrictSettings):
 
 
 def command(*, only: Collection[str] | None = None) -> Callable[[Any], Any]:
-    """Make a command for typer of a function of settings.
+    """Turn a function of settings into one that typer makes a command of.
 
-    The function's parameters are annotated with the command's own settings and, if it has them,
-    others. What comes of it has a parameter for each option, and their definitions as `settings`.
+    The function's parameters are annotated with the command's own settings and, if it has any,
+    others. The result has a parameter for each argument and option, and their definitions as
+    `settings`.
 
     Args:
         only: Keys of the others that are options; by default all that have an `Option`.
@@ -56,7 +57,7 @@ def command(*, only: Collection[str] | None = None) -> Callable[[Any], Any]:
         own, *others = [
             [setting for setting in definitions(kind) if setting.option] for kind in kinds
         ]
-        own.sort(key=lambda setting: setting.key == "quiet")  # it is less than the others
+        own.sort(key=lambda setting: setting.key == "quiet")  # inherited, so it comes first
         shared = [s for settings in others for s in settings if only is None or s.key in only]
         has_file = any(setting.key == _FILE for setting in own)
 
@@ -90,12 +91,15 @@ def _read(
 
 
 def _value(setting: Setting, given: Any) -> Any:
-    """An override; None if the option is not given."""
-    if not given and not isinstance(given, str):
+    """The value of an option or argument; None if it is not given."""
+    assert setting.option is not None
+    if given in (None, False, []):
         return None
     if setting.table:
         return {}
-    return given != setting.option.turns_off if setting.kind is bool and setting.option else given
+    if setting.kind is bool:
+        return not setting.option.turns_off
+    return given
 
 
 def _name(setting: Setting) -> str:

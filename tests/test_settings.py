@@ -1,0 +1,119 @@
+"""How settings are defined and read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from pydantic import Field
+
+from tessy.errors import ConfigError
+from tessy.settings import (
+    TOKENS,
+    Option,
+    OptionGroup,
+    StrictSettings,
+    definitions,
+    load_settings,
+    shown,
+)
+
+
+class Pot(StrictSettings):
+    """A pot."""
+
+    kind: Annotated[str | None, Option(head=True, unset="none at all")] = None
+    """What it is made of."""
+    size: Annotated[int, TOKENS, Option()] = Field(default=3, ge=1, le=2**30)
+    """How much
+    goes in."""
+    secret: float = Field(default=0.5, gt=0)
+    """Not an option."""
+
+
+class Lid(StrictSettings):
+    """A lid."""
+
+    size: Annotated[int, Option()] = 3
+    """How wide it is."""
+
+
+class Kitchen(StrictSettings):
+    """A kitchen."""
+
+    big: Annotated[Pot, OptionGroup("big", panel="Pots")] = Pot(size=9)
+    """The big pot."""
+    only: Annotated[Pot, OptionGroup()] = Field(default_factory=Pot)
+    """A pot whose options have no prefix."""
+    lid: Annotated[Lid | None, Option(), OptionGroup("lid")] = None
+    """A lid that may be missing."""
+    closed: Annotated[bool, Option("open", turns_off=True)] = True
+    """Whether it is closed."""
+    cooks: Annotated[tuple[str, ...], Option(unset="nobody")] = ()
+    """Who cooks."""
+    hidden: Pot = Field(default_factory=Pot)
+    """A table without options."""
+
+
+FOUND = {setting.key: setting for setting in definitions(Kitchen)}
+
+
+def test_options_are_named_after_their_groups():
+    assert {key: each.flag for key, each in FOUND.items() if each.flag} == {
+        "big.kind": "--big",
+        "big.size": "--big-size",
+        "only.kind": "--kind",
+        "only.size": "--size",
+        "lid": "--lid",
+        "lid.size": "--lid-size",
+        "closed": "--open",
+        "cooks": "--cooks",
+    }
+
+
+def test_a_definition_has_everything_that_is_said_at_the_field():
+    size = FOUND["big.size"]
+    assert (size.meaning, size.unit, size.bounds) == ("How much goes in.", "tokens", "1 to 2^30")
+    assert (size.usual, size.panel, size.type_name) == ("9", "Pots", "integer")
+    assert FOUND["big.kind"].help == "The big pot. What it is made of."
+    assert FOUND["big.kind"].usual == "none at all"
+    assert FOUND["only.size"].usual == FOUND["lid.size"].usual == "3"
+    assert FOUND["hidden.secret"].bounds == "above 0"
+    assert (FOUND["lid"].usual, FOUND["closed"].usual, FOUND["cooks"].usual) == (
+        *("off", "off", "nobody"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "none"), (True, "true"), (5e-5, "5e-5"), (0.5, "0.5"), ("a", "a")]
+)
+def test_defaults_are_shown_as_people_write_them(value, text):
+    assert shown(value) == text
+
+
+def test_overrides_are_put_over_the_file_and_tables_are_merged(tmp_path):
+    path = tmp_path / "kitchen.toml"
+    path.write_text("[big]\nsize = 5\n[lid]\nsize = 6\n")
+    found = load_settings(Kitchen, path, {"big.kind": "iron", "lid": {}, "closed": None})
+    assert (found.big.size, found.big.kind, found.lid.size) == (5, "iron", 6)
+    assert load_settings(Kitchen, None, {"lid": {}}).lid == Lid()
+    assert load_settings(Kitchen).lid is None
+
+
+def test_what_is_wrong_is_named_by_its_option_or_by_its_key_and_file(tmp_path):
+    path = tmp_path / "kitchen.toml"
+    path.write_text("[big]\nsise = 5\n[hidden]\nsecret = 0\n")
+    with pytest.raises(ConfigError) as refused:
+        load_settings(Kitchen, path, {"only.size": "many"}, flags={"only.size": "--size"})
+    said = str(refused.value)
+    assert said.startswith("--size many: input should be a valid integer")
+    assert f"{path}: big.sise: there is no such setting" in said
+    assert "hidden.secret = 0: input should be greater than 0" in said
+    assert refused.value.hint == "did you mean big.size?"
+
+
+def test_a_setting_below_something_that_is_not_a_table_is_refused(tmp_path: Path):
+    (tmp_path / "kitchen.toml").write_text("big = 3")
+    with pytest.raises(ConfigError, match="big = 3 is not a table of settings"):
+        load_settings(Kitchen, tmp_path / "kitchen.toml", {"big.size": 4})
