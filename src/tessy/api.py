@@ -6,21 +6,19 @@ and `tessy.load` in `tessy.runs.load`.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tessy.data.outputs import check_outputs
 from tessy.display import Say
-from tessy.event_loop import run_loop
-from tessy.exporting.counts import Counts
 from tessy.exporting.job import export as export_samples
+from tessy.exporting.samples import ExportCounts
 from tessy.exporting.settings import ExportSettings
 from tessy.settings import load_settings
-from tessy.verifiers.limits import Limits, Settings
-from tessy.verifiers.verify import VerifyResult, verify_responses
+from tessy.verifiers.limits import ProgramLimits, VerifierSettings
+from tessy.verifiers.verify import VerifyResult
+from tessy.verifiers.verify import verify as verify_responses
 
 T = TypeVar("T")
 
@@ -68,18 +66,17 @@ def verify(
     check_outputs({"--out": path}, inputs=[responses, Path(responses) / "dataset.jsonl"])
     if not sandbox:
         say("warning: programs run without isolation: they can do what you can do")
-    usual = Settings()
-    limits = Limits(
+    usual = VerifierSettings()
+    limits = ProgramLimits(
         cpu_s=cpu_seconds or usual.limits.cpu_s,
         wall_s=max(usual.limits.wall_s, 6 * (cpu_seconds or 0)),
         total_s=max(usual.limits.total_s, 60 * (cpu_seconds or 0)),
         memory_mb=memory_mb or usual.limits.memory_mb,
     )
-    chosen = Settings(not sandbox, concurrency or usual.at_once, limits)
-    job = verify_responses(
-        str(responses), verifier, chosen, out=path, group=group, limit=limit, say=say
+    chosen = VerifierSettings(not sandbox, concurrency or usual.at_once, limits)
+    return verify_responses(
+        responses, verifier, chosen, out=path, group=group, limit=limit, say=say
     )
-    return _run(job)
 
 
 def export(
@@ -90,7 +87,7 @@ def export(
     force: bool = False,
     say: Say = lambda line: None,
     **settings: Any,
-) -> Counts:
+) -> ExportCounts:
     """Export finished samples in the form that a training tool reads, as `tessy export` does.
 
     Args:
@@ -110,15 +107,4 @@ def export(
         DataError: A source is missing or broken, or no sample is kept.
     """
     chosen = load_settings(ExportSettings, overrides={"to": to, **settings})
-    sources = [runs] if isinstance(runs, str | Path) else runs
-    return export_samples([str(run) for run in sources], Path(out), chosen, force=force, say=say)
-
-
-def _run(job: Coroutine[Any, Any, T]) -> T:
-    """Run a job to its end, also where an event loop is running, as in a notebook."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return run_loop(job)
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(run_loop, job).result()
+    return export_samples(runs, out, chosen, force=force, say=say)

@@ -10,8 +10,10 @@ import datetime
 import os
 import platform
 import re
+import signal
 import statistics
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -27,13 +29,11 @@ from studies.study.settings import ALONE, SCORED, STUDENT, StudySettings, load, 
 from tessy.config import Config, Limits, ModelSettings, OnWrong, Prompts, Sampling
 from tessy.errors import RunLocked
 from tessy.evaluation.evaluate import evaluate
-from tessy.evaluation.measure import Evaluation, Standing
-from tessy.evaluation.settings import complete
-from tessy.event_loop import run_loop
+from tessy.evaluation.measure import EvalOutcome, ModelScores
+from tessy.evaluation.settings import load as load_evaluation
 from tessy.method.trajectory import Role
 from tessy.runs.folder import RunFolder, write_atomically
 from tessy.synthesis.run import synthesize
-from tessy.training.child import stop_with_parent
 
 _QUESTIONS, _TESTS = "questions.jsonl", "tests.jsonl"
 _LIMITS = Limits(thinking_tokens=400, answer_tokens=60, context_tokens=1024)
@@ -98,29 +98,30 @@ def _machine() -> str:
 
 def _evaluate(root: Path, seed: int, model: ModelSettings, out: Path) -> dict[str, Any]:
     """Measure a model on the tests of a seed; see `scores`."""
-    config = complete(
+    config = load_evaluation(
+        None,
         {
-            "student": model.model_dump(exclude_unset=True),
-            "limits": _LIMITS.model_dump(),
+            "student.model": model.model,
+            "student.tokenizer": model.tokenizer,
+            **{f"limits.{name}": value for name, value in _LIMITS.model_dump().items()},
             "seed": seed,
             "concurrency": _CONCURRENCY,
         },
-        where="the study",
     )
     tests = root / f"seed-{seed}" / _TESTS
-    found, result = run_loop(evaluate(tests, config, out=out, group="family"))
-    if result.stopped:
+    result = evaluate(tests, config=config, out=out, group="family")
+    if result.run.stopped:
         raise KeyboardInterrupt
-    return scores(found)
+    return scores(result.scores)
 
 
-def scores(found: Evaluation) -> dict[str, Any]:
+def scores(found: ModelScores) -> dict[str, Any]:
     """What `results.Accuracy` needs of an evaluation by family."""
     target = found.groups[TARGET]
-    answered = sum(target.standings.get(each, 0) for each in (Standing.RIGHT, Standing.WRONG))
+    answered = sum(target.outcomes.get(each, 0) for each in (EvalOutcome.RIGHT, EvalOutcome.WRONG))
     return {
         "right": {name: group.pass_at[1].value for name, group in found.groups.items()},
-        "unanswered": 1 - answered / target.runs,
+        "unanswered": 1 - answered / target.samples,
     }
 
 
@@ -182,7 +183,7 @@ def _train(root: Path, job: Train) -> dict[str, Any]:
         SFTSettings(
             model=str(STUDENT),
             epochs=job.condition.epochs,
-            batch=job.condition.batch,
+            batch_size=job.condition.batch_size,
             learning_rate=job.condition.learning_rate,
             seed=job.seed,
             export=Export.GGUF,
@@ -262,9 +263,21 @@ def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
     write_atomically(path, b"".join(orjson.dumps(row) + b"\n" for row in rows))
 
 
+def _stop_with_parent() -> None:
+    """Stop as at Ctrl-C when standard input ends: the parent holds the other end open."""
+
+    def watch() -> None:
+        while os.read(0, 1):  # not through sys.stdin, whose lock would be held at the end
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # under nohup it would be ignored
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def main(root: Path, name: str) -> int:
     """Do a job, and end when the study does; returns the exit code."""
-    stop_with_parent()
+    _stop_with_parent()
     deadline = time.monotonic() + _LOCKED_S
     while True:
         try:

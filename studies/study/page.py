@@ -174,8 +174,8 @@ def what_differs(condition: Condition, main: Condition) -> str:
         found.append(f"{condition.epochs} epochs")
     if condition.learning_rate != main.learning_rate:
         found.append(f"a rate of {condition.learning_rate}")
-    if condition.batch != main.batch:
-        found.append(f"batches of {condition.batch}")
+    if condition.batch_size != main.batch_size:
+        found.append(f"batches of {condition.batch_size}")
     return ", ".join(found)
 
 

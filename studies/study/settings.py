@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tessy import lab
-from tessy.config import StrictSettings, explain, read_toml
-from tessy.errors import ConfigError
 from tessy.models.address import parse_all
+from tessy.settings import StrictSettings, load_settings
 
 ALONE = "student-only"
 """How the student writes by itself."""
@@ -68,7 +67,7 @@ class Condition(StrictSettings):
     """Each is measured."""
     learning_rate: float = Field(default=2e-4, gt=0)
     """At its peak."""
-    batch: int = Field(default=32, ge=1)
+    batch_size: int = Field(default=32, ge=1)
     """Samples per step."""
 
     @field_validator("arms")
@@ -146,7 +145,4 @@ def load(path: Path) -> StudySettings:
     Raises:
         ConfigError: The file is missing or no TOML, or a setting is unknown or out of bounds.
     """
-    try:
-        return StudySettings.model_validate(read_toml(path))
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {explain(error)}") from None
+    return load_settings(StudySettings, path)

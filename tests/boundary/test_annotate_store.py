@@ -52,7 +52,7 @@ def test_another_annotator_is_asked_for_what_one_could_not_do(tmp_path):
         assert not store.todo
     with AnnotationStore(out, DRAWN, "strong") as store:
         assert store.todo == DRAWN
-        assert not store.tally.rejected
+        assert not store.counts.rejected
 
 
 def test_two_do_not_write_to_one_file(tmp_path):

@@ -29,18 +29,6 @@ def export(options: ExportOptions, settings: ExportSettings) -> None:
     `dropped.jsonl` lists the samples that a filter drops, each with its reason: kept + dropped =
     read.
     """
-    from tessy.exporting.hub import Hub
-    from tessy.exporting.job import DROPPED, export
+    from tessy.exporting.job import export
 
-    say = options.say
-    hub = Hub(settings.push, settings.public) if settings.push else None
-    if hub:
-        hub.check()
-    counts = export(options.runs, options.out, settings, force=options.force, say=say)
-    for line in counts.lines():
-        say(line)
-    if counts.dropped:
-        say(f"what was dropped: {options.out / DROPPED}")
-    say(f"written: {options.out}")
-    if hub:
-        say(f"uploaded: {hub.upload(options.out)}")
+    export(options.runs, options.out, settings, force=options.force, say=options.say)

@@ -18,8 +18,8 @@ from tessy.display import visible
 from tessy.settings import Option, OptionGroup, Unit
 
 if TYPE_CHECKING:
-    from tessy.boundary.training.annotate import Tally
-    from tessy.boundary.training.evaluate import Evaluation
+    from tessy.boundary.training.annotate import AnnotationCounts
+    from tessy.boundary.training.evaluate import PredictorEvaluation
     from tessy.boundary.training.segments import Segment
 
 _SAY_EVERY_S = 2.0
@@ -68,22 +68,22 @@ def annotate(options: AnnotateOptions, config: AnnotatorConfig) -> None:
     The same command resumes an annotation that was stopped.
     """
     from tessy.boundary.registry import is_predictor, load
-    from tessy.boundary.training.annotate import Store, by_model, by_predictor
+    from tessy.boundary.training.annotate import AnnotationStore, by_model, by_predictor
     from tessy.data.outputs import check_outputs
     from tessy.event_loop import run_loop
 
     predictor = load(options.annotator) if is_predictor(options.annotator) else None
     check_outputs({"--out": options.out}, inputs=[options.traces])
-    store = Store(options.out, _segments(options, config.seed), options.annotator)
-    if store.tally.done:
-        options.say(f"{store.tally.done} of them are done already")
+    store = AnnotationStore(options.out, _segments(options, config.seed), options.annotator)
+    if store.counts.done:
+        options.say(f"{store.counts.done} of them are done already")
     said = time.monotonic()
 
-    def progress(tally: Tally) -> None:
+    def progress(counts: AnnotationCounts) -> None:
         nonlocal said
         if time.monotonic() - said >= _SAY_EVERY_S:
             said = time.monotonic()
-            options.say(f"{tally.done} of {tally.total}, {tally.rate:.1%} accepted")
+            options.say(f"{counts.done} of {counts.total}, {counts.rate:.1%} accepted")
 
     try:
         if predictor:
@@ -94,7 +94,7 @@ def annotate(options: AnnotateOptions, config: AnnotatorConfig) -> None:
             run_loop(by_model(asked, store, progress, options.say))
     finally:
         store.close()
-    _summarise(store.tally, options)
+    _summarise(store.counts, options)
 
 
 def _segments(options: AnnotateOptions, seed: int) -> list[Segment]:
@@ -121,19 +121,19 @@ def _segments(options: AnnotateOptions, seed: int) -> list[Segment]:
     return segments
 
 
-def _summarise(tally: Tally, options: AnnotateOptions) -> None:
+def _summarise(counts: AnnotationCounts, options: AnnotateOptions) -> None:
     from tessy.boundary.training.annotate import rejected_file
     from tessy.errors import DataError
 
     say = options.say
-    say(f"{tally.accepted} of {tally.total} accepted ({tally.rate:.1%}): {options.out}")
-    if tally.bare:
-        say(f"  {tally.bare} accepted without any style in them")
-    for reason, number in tally.rejected.most_common():
+    say(f"{counts.accepted} of {counts.total} accepted ({counts.rate:.1%}): {options.out}")
+    if counts.bare:
+        say(f"  {counts.bare} accepted without any style in them")
+    for reason, number in counts.rejected.most_common():
         say(f"  {number} rejected: {reason}")
-    if tally.rejected:
+    if counts.rejected:
         say(f"rejected ones: {rejected_file(options.out)}")
-    if not tally.accepted:
+    if not counts.accepted:
         raise DataError(
             "not one annotation was accepted", hint="ask a stronger model, or use a predictor"
         )
@@ -220,7 +220,7 @@ def evaluate(options: EvaluateOptions) -> None:
             options.say(f"written: {path}")
 
 
-def _measured(name: str, segments: list[Segment], options: EvaluateOptions) -> Evaluation:
+def _measured(name: str, segments: list[Segment], options: EvaluateOptions) -> PredictorEvaluation:
     from tessy.boundary.registry import load
     from tessy.boundary.training.evaluate import evaluate, evaluate_labels
     from tessy.boundary.training.segments import read_segments
@@ -231,7 +231,7 @@ def _measured(name: str, segments: list[Segment], options: EvaluateOptions) -> E
     return evaluate(load(name), segments, samples=samples, say=options.say)
 
 
-def _show(found: list[Evaluation], segments: int) -> None:
+def _show(found: list[PredictorEvaluation], segments: int) -> None:
     """Print the figures of predictors, side by side, and those by group."""
     from tessy.boundary.training import report
 
@@ -265,5 +265,5 @@ def _show(found: list[Evaluation], segments: int) -> None:
         console.print(table)
 
 
-def _speed(evaluation: Evaluation) -> str:
+def _speed(evaluation: PredictorEvaluation) -> str:
     return f"{evaluation.speed.milliseconds:.2f}" if evaluation.speed else "–"

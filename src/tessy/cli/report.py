@@ -14,7 +14,7 @@ from tessy.settings import Option
 
 if TYPE_CHECKING:
     from tessy.config import Config
-    from tessy.report.scoring.scorer import Opens
+    from tessy.report.scoring.scorers import OpenScorer
 
 _SCORING = "Likelihood under the student"
 
@@ -69,27 +69,27 @@ def report(options: ReportOptions) -> None:
             "reports need scikit-learn", hint="pip install 'tessy[report]'"
         ) from None
     from tessy.data.outputs import check_outputs
-    from tessy.report.figures.figures import Bootstrap
-    from tessy.report.gather import sources
-    from tessy.report.make import Wanted, make, write
+    from tessy.report.figures.intervals import Bootstrap
+    from tessy.report.job import ReportSettings, make_report, write_report
+    from tessy.report.source import open_runs
 
     runs = [options.run, *options.against]
-    first, *_ = sources(runs)
+    first, *_ = open_runs(runs)
     files = {"html": options.out or options.run / "report.html"}
     files |= {"json": options.json_file} if options.json_file else {}
     files |= {"markdown": options.markdown} if options.markdown else {}
     check_outputs({"--out" if kind == "html" else f"--{kind}": f for kind, f in files.items()})
     own = (first.settings.get("student") or {}).get("tokenizer")
     date = (first.settings.get("run") or {}).get("date") or datetime.date(1970, 1, 1)
-    wanted = Wanted(
+    wanted = ReportSettings(
         runs=runs,
         tokenizer=None if options.words else _tokenizer(options, own),
         traces=options.traces,
         bootstrap=Bootstrap(options.bootstrap_samples, options.seed),
-        opens=_scorer(options, own, date),
+        open_scorer=_scorer(options, own, date),
         scored=options.scored,
     )
-    write(make(wanted, options.say), files)
+    write_report(make_report(wanted, options.say), files)
     for path in files.values():
         options.say(f"wrote {path}")
 
@@ -108,7 +108,7 @@ def _tokenizer(options: ReportOptions, own: str | None) -> str | None:
     return own
 
 
-def _scorer(options: ReportOptions, own: str | None, date: datetime.date) -> Opens | None:
+def _scorer(options: ReportOptions, own: str | None, date: datetime.date) -> OpenScorer | None:
     """What scores the texts, checked as far as possible without opening it.
 
     Args:
@@ -117,8 +117,7 @@ def _scorer(options: ReportOptions, own: str | None, date: datetime.date) -> Ope
         date: The run's date.
     """
     from tessy.models.tokenizers import fetch_tokenizer
-    from tessy.report.scoring.server import open_server
-    from tessy.report.scoring.weights import open_weights
+    from tessy.report.scoring import open_server, open_weights
 
     given, weights = options.student_tokenizer, options.student_weights
     if weights is not None:

@@ -12,12 +12,12 @@ from rich.table import Table
 from tessy.cli.options import CommandOptions, command
 from tessy.display import visible
 from tessy.settings import SECONDS, Option, Unit
-from tessy.verifiers.limits import Limits
+from tessy.verifiers.limits import ProgramLimits
 
 if TYPE_CHECKING:
     from tessy.verifiers.verify import VerifyResult
 
-_USUAL = Limits()
+_USUAL = ProgramLimits()
 
 
 class VerifyOptions(CommandOptions):
@@ -72,15 +72,14 @@ def verify(options: VerifyOptions) -> None:
 
 def _table(result: VerifyResult, group: str | None) -> Table:
     """Counts by outcome, of all and of each group."""
-    from tessy.verifiers.protocol import Outcome
+    from tessy.verifiers.protocol import VerdictOutcome
 
     rows = Table(box=None, pad_edge=False, header_style="bold")
     rows.add_column(visible(group) if group else "")
-    for name in ("responses", *Outcome, "share right", "score"):
+    for name in ("responses", *VerdictOutcome, "share right", "score"):
         rows.add_column(name, justify="right")
-    for name, tally in [("all", result.total), *sorted(result.groups.items())]:
-        counts = [str(tally.outcomes[outcome]) for outcome in Outcome]
-        score = tally.scores / tally.count if tally.count else 0.0
-        shares = (f"{tally.right_share:.1%}", f"{score:.3f}")
-        rows.add_row(visible(name), str(tally.count), *counts, *shares)
+    for name, counts in [("all", result.total), *sorted(result.groups.items())]:
+        outcomes = [str(counts.outcomes[outcome]) for outcome in VerdictOutcome]
+        shares = (f"{counts.right_share:.1%}", f"{counts.mean_score:.3f}")
+        rows.add_row(visible(name), str(counts.count), *outcomes, *shares)
     return rows

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from tessy.data.rows import check_text, conversation, row_bytes, rows
 from tessy.errors import DataError
 

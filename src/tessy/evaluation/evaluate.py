@@ -34,14 +34,14 @@ from tessy.runs.folder import RunFolder, write_atomically
 from tessy.runs.progress import Progress
 from tessy.runs.reader import EndedSample, JournalReader
 from tessy.synthesis.run import asynthesize
-from tessy.verifiers.protocol import Outcome
+from tessy.verifiers.protocol import VerdictOutcome
 
 RESULTS = "evaluation.json"
 _OUTCOMES = {
-    Outcome.RIGHT: EvalOutcome.RIGHT,
-    Outcome.WRONG: EvalOutcome.WRONG,
-    Outcome.NO_ANSWER: EvalOutcome.NO_ANSWER,
-    Outcome.ERROR: EvalOutcome.UNMEASURED,
+    VerdictOutcome.RIGHT: EvalOutcome.RIGHT,
+    VerdictOutcome.WRONG: EvalOutcome.WRONG,
+    VerdictOutcome.NO_ANSWER: EvalOutcome.NO_ANSWER,
+    VerdictOutcome.ERROR: EvalOutcome.UNMEASURED,
 }
 
 
@@ -191,4 +191,4 @@ def _samples(
 def _outcome(entry: EndedSample, record: dict[str, Any]) -> EvalOutcome:
     if entry.failure is not None:
         return outcome_of(entry.failure)
-    return _OUTCOMES[Outcome(record["verdict"]["outcome"])]
+    return _OUTCOMES[VerdictOutcome(record["verdict"]["outcome"])]

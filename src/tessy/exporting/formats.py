@@ -16,11 +16,15 @@ import orjson
 
 from tessy.exporting.samples import Drop, ExportCounts, ExportSample, Reason
 from tessy.exporting.settings import Mask
-from tessy.training.masks import Loss, character_weights
+from tessy.training.masks import LossPart, character_weights
 
 WriteRow = Callable[[dict[str, Any]], None]
 """Writes a row of one split."""
-_LOSS = {Mask.CAPABILITY: Loss.CAPABILITY, Mask.STYLE: Loss.STYLE, Mask.NONE: Loss.RESPONSE}
+_LOSS = {
+    Mask.CAPABILITY: LossPart.CAPABILITY,
+    Mask.STYLE: LossPart.STYLE,
+    Mask.NONE: LossPart.RESPONSE,
+}
 _SHAREGPT_NAMES = {"system": "system", "user": "human", "assistant": "gpt"}
 
 _AXOLOTL = """\

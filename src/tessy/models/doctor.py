@@ -65,7 +65,7 @@ async def examine(config: Config) -> list[Finding]:
 
 async def _examine(config: Config, role: Role) -> Finding:
     settings = config.of(role)
-    finding = Finding(role, settings.model)
+    finding = Finding(role, config.address_of(role))
     settings = settings.model_copy(update={"retries": min(_RETRIES, settings.retries)})
     config = config.model_copy(update={role.value: settings})
     today = datetime.datetime.now(datetime.UTC).date()

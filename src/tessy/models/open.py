@@ -77,7 +77,7 @@ def check(config: Config, roles: Iterable[Role] = Role) -> None:
     """
     for role in roles:
         settings = config.of(role)
-        address.parse_all(settings.model)
+        address.parse_all(config.address_of(role))
         if settings.tokenizer and settings.format:
             raise ConfigError(
                 f"{role}.format and {role}.tokenizer are both given",
@@ -179,7 +179,8 @@ async def open_one(
         TessyError: The leaf that says why it can't be used.
     """
     settings = config.of(role)
-    where, *others = address.parse_all(settings.model)
+    name = config.address_of(role)
+    where, *others = address.parse_all(name)
     urls, label = [where.place, *(other.place for other in others)], None
     if where.scheme is not address.Scheme.SERVER:
         path = await asyncio.to_thread(weights.fetch, where, say)
@@ -191,12 +192,13 @@ async def open_one(
         ]
         label = path.stem
         if where.scheme is address.Scheme.LAB:
-            label = settings.model
+            label = name
             if not settings.format and not settings.tokenizer:
                 own = str(lab.folder(where.place))
                 settings = settings.model_copy(update={"tokenizer": own})
-    name = where.served_name or ""
-    servers = stack.enter_context(closing(Replicas([Client(url, name, settings) for url in urls])))
+    served = where.served_name or ""
+    clients = [Client(url, served, settings) for url in urls]
+    servers = stack.enter_context(closing(Replicas(clients)))
     notes: list[str] = []
     capabilities = await _probed(servers, role, notes)
     tokenizer, format_ = await _tokenizer_and_format(

@@ -12,7 +12,7 @@ import orjson
 
 from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder
-from tessy.runs.reader import Reader
+from tessy.runs.reader import JournalReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +50,16 @@ class LoadedRun:
 
     def counts(self) -> SampleCounts:
         """How many samples have ended, and how."""
-        with Reader(RunFolder(self.path)) as reader:
-            reasons = Counter(entry.failure for entry in reader.entries())
+        with JournalReader(RunFolder(self.path)) as reader:
+            reasons = Counter(entry.failure for entry in reader.ended())
             under_way = len(reader.running())
         finished = reasons.pop(None, 0)
         failed = {reason: count for reason, count in reasons.items() if reason is not None}
         return SampleCounts(finished, failed, under_way)
 
     def _ended(self, *, failed: bool) -> Iterator[dict[str, Any]]:
-        with Reader(RunFolder(self.path)) as reader:
-            for entry in reader.entries(failed=failed):
+        with JournalReader(RunFolder(self.path)) as reader:
+            for entry in reader.ended(failed=failed):
                 yield orjson.loads(entry.record)
 
 
@@ -72,5 +72,5 @@ def load(run: str | Path) -> LoadedRun:
     Raises:
         JournalError: It is not a run's folder, or its journal can't be read.
     """
-    with Reader(RunFolder(Path(run))):
+    with JournalReader(RunFolder(Path(run))):
         return LoadedRun(Path(run))

@@ -38,7 +38,7 @@ from tessy.training.learning_curve import (
 from tessy.training.plots import plot_curve
 from tessy.training.settings import EvalSettings, SFTSettings
 from tessy.training.signals import on_signal
-from tessy.verifiers.limits import Settings
+from tessy.verifiers.limits import VerifierSettings
 from tessy.verifiers.registry import load
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class EpochEvaluator:
         self.config = _config(asked, settings.template_args)
         questions = read(asked.questions, limit=asked.limit)
         groups_of(questions, asked.group)
-        limits = Settings(unsafe_no_sandbox=not self.config.sandbox)
+        limits = VerifierSettings(unsafe_no_sandbox=not self.config.sandbox)
         check_columns(load(self.config.verify, limits), questions)
         self._count = len(questions.good)
         shared = self._shared(questions.digest)

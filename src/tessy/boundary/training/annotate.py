@@ -135,7 +135,7 @@ class AnnotationStore:
 
     def _read(self, out: Path, known: Mapping[str, Segment]) -> set[str]:
         """Count what is done already, and return the ids."""
-        self.tally = AnnotationCounts(len(known))
+        self.counts = AnnotationCounts(len(known))
         done: set[str] = set()
         for row in _rows(out):
             same, annotator = known.get(row["id"]), row.get("annotator")
@@ -145,13 +145,13 @@ class AnnotationStore:
                     hint="name another file, or the count, seed and annotator that made it",
                 )
             done.add(row["id"])
-            self.tally.bare += not row.get("spans")
-        self.tally.accepted = len(done)
+            self.counts.bare += not row.get("spans")
+        self.counts.accepted = len(done)
         for row in _rows(rejected_file(out)):
             own = row.get("annotator") == self._annotator  # another annotator may do better
             if own and row["id"] in known and row["id"] not in done:
                 done.add(row["id"])
-                self.tally.rejected[Rejection(row["reason"])] += 1
+                self.counts.rejected[Rejection(row["reason"])] += 1
         return done
 
     def accept(self, segment: Segment, spans: tuple[tuple[int, int], ...]) -> None:
@@ -159,8 +159,8 @@ class AnnotationStore:
         labelled = segment.model_copy(update={"spans": spans, "annotator": self._annotator})
         self._accepted.write(dump(labelled))
         self._accepted.flush()
-        self.tally.accepted += 1
-        self.tally.bare += not spans
+        self.counts.accepted += 1
+        self.counts.bare += not spans
 
     def reject(self, segment: Segment, reason: Rejection, detail: str, answer: str) -> None:
         """Write why a segment was not accepted."""
@@ -168,7 +168,7 @@ class AnnotationStore:
         row |= {"text": segment.text, "annotator": self._annotator}
         self._rejected.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
         self._rejected.flush()
-        self.tally.rejected[reason] += 1
+        self.counts.rejected[reason] += 1
 
     def close(self) -> None:
         """Close both files and remove an empty file of rejected segments."""
@@ -248,7 +248,7 @@ def by_predictor(
         batch = store.todo[first : first + _BATCH]
         for segment, style in zip(batch, walk(predictor, batch), strict=True):
             store.accept(segment, spans_of(units(segment.text), style))
-        progress(store.tally)
+        progress(store.counts)
 
 
 async def by_model(
@@ -293,7 +293,7 @@ async def by_model(
         async def work() -> None:
             for segment in waiting:
                 await _annotate(model, segment, config.seed, store)
-                progress(store.tally)
+                progress(store.counts)
 
         try:
             async with asyncio.TaskGroup() as group:

@@ -83,10 +83,10 @@ def fit(
     arguments = TrainingArguments(
         output_dir=str(out / CHECKPOINTS),
         num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.batch,
-        per_device_eval_batch_size=2 * settings.batch,
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=2 * settings.batch_size,
         learning_rate=settings.rate,
-        warmup_steps=max(1, len(to_learn) // settings.batch),
+        warmup_steps=max(1, len(to_learn) // settings.batch_size),
         weight_decay=0.01,
         eval_strategy="epoch",
         save_strategy="epoch",
