@@ -75,11 +75,11 @@ def test_synthesize(tmp_path, tokenizers, capfd):
     records = lines(result.folder / "dataset.jsonl")
     assert [record["id"] for record in records] == ["q0", "q1", "q2", "q3"]
     assert {record["seed"] for record in records} == {3}
-    kept = {role.value: count for role, count in result.tally.kept.items()}
+    kept = {role.value: count for role, count in result.counters.kept.items()}
     for role in ("student", "teacher"):
         assert kept[role] == sum(record["stats"][f"{role}_tokens"] for record in records) > 0
     assert again.finished == 4
-    assert again.tally.requests == 0
+    assert again.counters.requests == 0
     assert capfd.readouterr() == ("", "")
 
 

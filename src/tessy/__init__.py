@@ -47,15 +47,16 @@ from tessy.errors import (
 )
 
 if TYPE_CHECKING:
-    from tessy.api import export, verify
     from tessy.boundary.protocol import Predictor
     from tessy.config import Config
     from tessy.evaluation.evaluate import evaluate
+    from tessy.exporting.job import export
     from tessy.method.judgement import Judgement, Passage
     from tessy.method.trajectory import Failure, Role
     from tessy.runs.counters import RunResult
     from tessy.runs.load import load
     from tessy.synthesis.run import asynthesize, synthesize
+    from tessy.verifiers.verify import verify
 
 __all__ = [
     "BadResponse",
@@ -98,10 +99,10 @@ __all__ = [
 
 _LAZY = {
     "evaluate": "tessy.evaluation.evaluate",
-    "export": "tessy.api",
-    "verify": "tessy.api",
-    "Judgement": "tessy.boundary.protocol",
-    "Passage": "tessy.boundary.protocol",
+    "export": "tessy.exporting.job",
+    "verify": "tessy.verifiers.verify",
+    "Judgement": "tessy.method.judgement",
+    "Passage": "tessy.method.judgement",
     "Predictor": "tessy.boundary.protocol",
     "Config": "tessy.config",
     "Failure": "tessy.method.trajectory",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -34,3 +35,13 @@ def run_loop(main: Coroutine[Any, Any, T]) -> T:
     finally:
         gc.set_threshold(*thresholds)
         gc.unfreeze()
+
+
+def run_anywhere(main: Coroutine[Any, Any, T]) -> T:
+    """As `run_loop`, also where an event loop is running, as in a notebook: in a thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return run_loop(main)
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(run_loop, main).result()

@@ -5,47 +5,42 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
-from tessy.models.following import ReadAll
-
 from commands import tessy
 from conftest import lines
 from tessy.config import Sampling
 from tessy.models.client import Client
 from tessy.models.probe import probe, stops_early
-from tessy.models.wire import Completion, Encoded, Request
+from tessy.models.wire import Completion, EncodedPrompt, Request
 
 GREEDY = Sampling(temperature=0, top_p=1, top_k=0)
 
 
-class ReadSome(ReadAll):
-    """A reader that leaves when so many events have come."""
-
-    def __init__(self, events: int) -> None:
-        self.wanted = events
-
-    def begin(self, enough) -> None:
-        self._enough = enough
-
-    def read(self, text: str, event: int) -> None:
-        if event == self.wanted:
-            self._enough(event, None)
-
-
 def asked(ids: list[int], tokens: int) -> Request:
-    encoded = Encoded((str(ids).encode(),), len(ids))
+    encoded = EncodedPrompt((str(ids).encode(),), len(ids))
     return Request(encoded, max_tokens=tokens, sampling=GREEDY, seed=0, return_ids=True)
+
+
+async def read_some(client: Client, request: Request, wanted: int) -> Completion:
+    """A stream that is left after some events."""
+    async with client.stream(request) as events:
+        count = 0
+        async for _ in events:
+            count += 1
+            if count == wanted:
+                break
+    return events.completion()
 
 
 async def check_streams(client: Client, ids: list[int]) -> None:
     """Ids, the same text streamed and whole, and a stream that is left and gone on from."""
-    abilities = await probe(client)
-    assert abilities.dialect.id_prompts
-    assert abilities.dialect.return_ids
-    assert abilities.streaming
+    server = await probe(client)
+    assert server.id_prompts
+    assert server.return_ids
+    assert server.streams
     whole = await client.complete(asked(ids, 24))
-    streamed, _ = await client.follow(asked(ids, 24), ReadAll)
+    streamed = await client.complete(asked(ids, 24), stream=True)
     assert (streamed.text, streamed.ids) == (whole.text, whole.ids)
-    left, _ = await client.follow(asked(ids, 24), lambda: ReadSome(5))
+    left = await read_some(client, asked(ids, 24), 5)
     assert left.ids is not None
     assert whole.ids is not None
     assert left.ids == whole.ids[: len(left.ids)]
@@ -59,8 +54,8 @@ async def check_events(client: Client, ids: list[int]) -> Completion:
     """Several tokens an event bring the same text."""
     request = asked(ids, 24)
     several = Request(request.prompt, 24, GREEDY, seed=0, return_ids=True, event_tokens=6)
-    one, _ = await client.follow(request, ReadAll)
-    more, _ = await client.follow(several, ReadAll)
+    one = await client.complete(request, stream=True)
+    more = await client.complete(several, stream=True)
     assert (one.text, one.ids) == (more.text, more.ids)
     return more
 

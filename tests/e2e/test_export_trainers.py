@@ -15,7 +15,6 @@ import pytest
 
 from export_samples import record, write_records
 from tessy.exporting.job import export
-from tessy.exporting.settings import ExportSettings
 from tiny_models import write_model
 
 FACTORY = os.environ.get("TESSY_LLAMAFACTORY", "")
@@ -74,7 +73,7 @@ def model(tmp_path_factory):
 
 def exported(folder, to):
     source = write_records(folder / "dataset.jsonl", RECORDS)
-    export([str(source)], folder / to, ExportSettings(to=to))
+    export([str(source)], out=folder / to, to=to)
     return folder / to
 
 

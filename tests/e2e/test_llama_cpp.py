@@ -36,10 +36,8 @@ def _fetched():
 @pytest.mark.parametrize("name", ["SmolLM2-135M-Instruct.Q4_1.gguf", "gemma-3-270m-q4_k_m.gguf"])
 async def test_a_server_of_a_real_model_can_do_all_that_we_use(name):
     settings = ModelSettings(model="http://x/v1", retries=2)
-    async with (
-        local.serve(MODELS / name, slots=2, context_tokens=1024) as url,
-        Client(url, "", settings) as client,
-    ):
+    async with local.serve(MODELS / name, slots=2, context_tokens=1024) as url:
+        client = Client(url, "", settings)
         codec = ServerTokenizer(client)
         text = "Wait, 2 + 2 = 4.\n\n  So é 🤔 完成了 <|im_end|> </think>"
         ids = await codec.encode(Piece(text))

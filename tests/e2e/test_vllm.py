@@ -10,15 +10,14 @@ import socket
 import subprocess
 import time
 import urllib.request
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from tessy.models.following import ReadNothing
 
 from commands import tessy
 from conftest import write_questions
-from engine_checks import asked, check_events, check_modes, check_streams, greedy
+from engine_checks import asked, check_events, check_modes, check_streams, greedy, read_some
 from scoring_server import logprobs
 from tessy.config import ModelSettings
 from tessy.models.client import Client
@@ -106,9 +105,9 @@ async def test_streams_of_ids_that_are_left(urls, models, role):
     settings = ModelSettings(model="http://x/v1", retries=2, event_tokens=6)
     codec = LocalTokenizer(models[role])
     prompt = await codec.encode(Piece("One, two, three, four,"))
-    async with Client(urls[role], "", settings) as client:
+    with closing(Client(urls[role], "", settings)) as client:
         await check_streams(client, prompt)
-        assert client.dialect.intervals, "it lets a call say how many tokens an event has"
+        assert client.capabilities.intervals, "it lets a call say how many tokens an event has"
         await check_events(client, prompt)
 
 
@@ -116,10 +115,10 @@ async def test_a_stream_that_is_left_generates_no_more(urls, models):
     codec = LocalTokenizer(models["student"])
     prompt = await codec.encode(Piece("One, two, three, four,"))
     settings = ModelSettings(model="http://x/v1", retries=2)
-    async with Client(urls["student"], "", settings) as client:
+    with closing(Client(urls["student"], "", settings)) as client:
         await probe(client)
         before = counts(urls["student"])["generation_tokens_total"]
-        await client.follow(asked(prompt, 3000), ReadNothing)
+        await read_some(client, asked(prompt, 3000), 1)
         await asyncio.sleep(3)  # for a server that goes on, time to be seen doing so
         after = counts(urls["student"])["generation_tokens_total"]
     assert after - before < 1500, "half of what was asked for"
@@ -133,7 +132,7 @@ async def test_it_says_how_probable_a_prompt_is_as_transformers_does(urls, model
     codec = LocalTokenizer(models["student"])
     ids = await codec.encode(Piece("One, two, three, four, so " * 30))
     settings = ModelSettings(model="http://x/v1", retries=2)
-    async with Client(urls["student"], "", settings) as client:
+    with closing(Client(urls["student"], "", settings)) as client:
         await probe(client)
         assert await logprobs_field(client) is LogprobsField.PROMPT_LOGPROBS
         found = await prompt_logprobs(client, ids, field)

@@ -15,7 +15,7 @@ from tessy.exporting.job import export
 from tessy.exporting.parquet import ParquetWriter, from_row, schema, to_row
 from tessy.exporting.portable import portable
 from tessy.exporting.samples import ExportCounts, ExportSample
-from tessy.exporting.settings import validated
+from tessy.exporting.settings import ExportSettings
 
 CHAT = [
     {"role": "system", "content": "Be brief."},
@@ -39,7 +39,7 @@ def make(tmp_path):
     def made(to, records=EXPORTED, **settings):
         source = write_records(tmp_path / "dataset.jsonl", records)
         out = tmp_path / f"out-{to}"
-        export([str(source)], out, validated({"to": to, **settings}), force=True)
+        export([str(source)], out=out, to=to, force=True, **settings)
         return out
 
     return made
@@ -181,7 +181,7 @@ def test_parquet_is_the_same_to_every_reader(make, tmp_path):
 def test_parquet_is_exported_again_as_it_was(make, tmp_path):
     out = make("parquet")
     again = tmp_path / "again"
-    export([str(out / "train-00000-of-00001.parquet")], again, validated({"to": "parquet"}))
+    export([str(out / "train-00000-of-00001.parquet")], out=again, to="parquet")
     (one,), (other,) = out.glob("train*"), again.glob("train*")
     assert [row for _, row in rows(other, what="")] == [row for _, row in rows(one, what="")]
 
@@ -280,5 +280,5 @@ def test_a_hostile_name_does_not_become_markup():
     made["method"] = "x|`y`\n# <b>[z](javascript:0)"
     counts = ExportCounts(read=1)
     counts.keep(ExportSample(made), "train")
-    text = card("name", validated({"to": "hf"}), [], counts)
+    text = card("name", ExportSettings(to="hf"), [], counts)
     assert "\n| method | x\\|\\`y\\` \\# \\<b\\>\\[z\\](javascript:0) | 1 |\n" in text

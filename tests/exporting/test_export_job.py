@@ -17,8 +17,9 @@ from tessy.data.rows import rows
 from tessy.errors import ConfigError, DataError, RunLocked
 from tessy.exporting.job import export, split_of
 from tessy.exporting.samples import ExportSample, Reason, check
-from tessy.exporting.settings import validated
+from tessy.exporting.settings import ExportSettings
 from tessy.exporting.staging import staged
+from tessy.settings import load_settings
 
 
 def lines(path):
@@ -37,7 +38,7 @@ def ids(folder):
 
 
 def run(source, out, to="trl", force=False, **options):
-    return export(source, out, validated({"to": to, **options}), force=force)
+    return export(source, out=out, to=to, force=force, **options)
 
 
 filters = st.fixed_dictionaries(
@@ -127,7 +128,7 @@ def test_several_sources_are_put_together(tmp_path):
     sources = [
         str(write_records(tmp_path / f"{name}.jsonl", [record(name)])) for name in ("one", "two")
     ]
-    export(sources, tmp_path / "out", validated({"to": "trl"}))
+    export(sources, out=tmp_path / "out", to="trl")
     assert ids(tmp_path / "out") == {"train": ["one", "two"]}
     assert json.loads((tmp_path / "out" / "export.json").read_text())["sources"] == [
         "one.jsonl",
@@ -350,4 +351,4 @@ def test_bad_test_questions_stop_it_before_anything_is_written(tmp_path, source)
 )
 def test_a_setting_that_can_not_be_is_named_as_the_option(given_, said):
     with pytest.raises(ConfigError, match=said):
-        validated(given_)
+        load_settings(ExportSettings, overrides=given_)

@@ -6,7 +6,6 @@ import pytest
 
 from export_samples import CLOSE, OPEN, record, write_records
 from tessy.exporting.job import export
-from tessy.exporting.settings import ExportSettings
 from tessy.testing import build_tokenizer
 from tessy.training.masks import IGNORED, WeightRun, labels, token_weights
 
@@ -60,11 +59,7 @@ def test_the_trainer_learns_what_the_mask_keeps_and_nothing_else(student, tmp_pa
 
     model, tokenizer = student
     source = write_records(tmp_path / "dataset.jsonl", RECORDS)
-    export(
-        [str(source)],
-        tmp_path / "out",
-        ExportSettings(to="trl", mask=mask),
-    )
+    export([str(source)], out=tmp_path / "out", to="trl", mask=mask)
     files = str(tmp_path / "out" / "train.jsonl")
     data = datasets.load_dataset(
         "json", data_files=files, split="train", cache_dir=str(tmp_path / "cache")
@@ -97,7 +92,7 @@ def test_messages_are_trained_on_as_they_are(student, tmp_path):
 
     model, tokenizer = student
     source = write_records(tmp_path / "dataset.jsonl", RECORDS)
-    export([str(source)], tmp_path / "out", ExportSettings(to="trl"))
+    export([str(source)], out=tmp_path / "out", to="trl")
     files = str(tmp_path / "out" / "train.jsonl")
     data = datasets.load_dataset(
         "json", data_files=files, split="train", cache_dir=str(tmp_path / "cache")

@@ -102,10 +102,8 @@ async def gaps(folder, path, *, tokens=24):
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     settings = ModelSettings(model="http://x/v1", retries=2)
     found = []
-    async with (
-        local.serve(path, slots=1, context_tokens=512, threads=1) as url,
-        Client(url, "", settings) as client,
-    ):
+    async with local.serve(path, slots=1, context_tokens=512, threads=1) as url:
+        client = Client(url, "", settings)
         for text in TEXTS:
             asked = {"content": text, "add_special": True, "parse_special": True}
             ids = (await client.post("/tokenize", asked))["tokens"]

@@ -31,4 +31,4 @@ def export(options: ExportOptions, settings: ExportSettings) -> None:
     """
     from tessy.exporting.job import export
 
-    export(options.runs, options.out, settings, force=options.force, say=options.say)
+    export(options.runs, out=options.out, config=settings, force=options.force, say=options.say)

@@ -53,7 +53,7 @@ def verify(options: VerifyOptions) -> None:
 
     All responses are checked for the columns that the verifier needs before any is verified.
     """
-    from tessy.api import verify
+    from tessy.verifiers.verify import verify
 
     result = verify(
         options.responses,

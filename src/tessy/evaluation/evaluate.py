@@ -6,9 +6,7 @@ the same client, scheduler and journal, so it is as fast, and a stopped one resu
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +25,7 @@ from tessy.evaluation.measure import (
     outcome_of,
 )
 from tessy.evaluation.settings import load
-from tessy.event_loop import run_loop
+from tessy.event_loop import run_anywhere
 from tessy.method.trajectory import Role
 from tessy.runs.counters import RunResult
 from tessy.runs.folder import RunFolder, write_atomically
@@ -97,7 +95,7 @@ def evaluate(
     chosen = _config(config, {"student__model": model, **settings})
     asked = read(questions, limit=limit)
     groups = groups_of(asked, group)
-    run = _run(
+    run = run_anywhere(
         asynthesize(
             questions,
             out=out,
@@ -131,15 +129,6 @@ def _config(config: Config | str | Path | None, settings: dict[str, Any]) -> Con
     if config.verify is None:
         raise ConfigError("nothing says which answers are right", hint="verify = 'auto'")
     return config
-
-
-def _run(job: Coroutine[Any, Any, RunResult]) -> RunResult:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return run_loop(job)
-    with ThreadPoolExecutor(1) as pool:  # a notebook runs an event loop in this thread
-        return pool.submit(run_loop, job).result()
 
 
 def groups_of(questions: Questions, column: str | None) -> dict[str, str]:

@@ -28,6 +28,7 @@ from tessy.exporting.samples import Drop, ExportCounts, ExportSample
 from tessy.exporting.settings import ExportSettings, FormatName
 from tessy.exporting.sources import ExportSource, find_source
 from tessy.exporting.staging import MANIFEST, refuse, staged
+from tessy.settings import load_settings
 
 DROPPED = "dropped.jsonl"
 """What was dropped: id, reason, detail, a line each."""
@@ -35,32 +36,47 @@ _EVERY_S = 2.0
 
 
 def export(
-    sources: str | Path | Sequence[str | Path],
-    out: str | Path,
-    settings: ExportSettings,
+    runs: str | Path | Sequence[str | Path],
     *,
+    out: str | Path,
+    config: ExportSettings | None = None,
     force: bool = False,
     say: Say = lambda line: None,
+    **settings: Any,
 ) -> ExportCounts:
-    """Export samples into a new folder, and upload it if the settings say so.
+    """Export finished samples in the form that a training tool reads, as `tessy export` does.
 
     Args:
-        sources: Run folders, or files or data sets of records; one or several.
-        out: The folder. It appears under this name when everything is written.
-        settings: What to export, and how.
+        runs: A run's folder, a file or a data set of records; or several of them.
+        out: A new folder; it appears when everything is written.
+        config: What to export, and how; or give it by `settings`.
         force: Overwrite an earlier export.
         say: Called with lines of progress and of results.
+        **settings: As in `ExportSettings`: `to="trl"`, `mask="capability"`, `max_tokens=8192`, …
+
+    Returns:
+        How many samples were read, kept and dropped, with reasons.
 
     Raises:
-        ConfigError: A setting, or `out`, can't be used.
-        DataError: There is no such source, a line of it is no record, or nothing is kept.
-        DataError: A file of test questions can't be read.
+        ConfigError: A setting can't be used, or `out` can't be written.
+        DataError: A source is missing or broken, or no sample is kept.
         JournalError: A run's journal can't be read.
         MissingExtra: A filter's library is not installed.
         RunLocked: Another process is exporting to the same folder.
         HubError: Hugging Face can't be reached, or refused the upload.
     """
-    out = Path(out)
+    chosen = config or load_settings(ExportSettings, overrides=settings)
+    return _export(runs, Path(out), chosen, force=force, say=say)
+
+
+def _export(
+    sources: str | Path | Sequence[str | Path],
+    out: Path,
+    settings: ExportSettings,
+    *,
+    force: bool,
+    say: Say,
+) -> ExportCounts:
     refuse(out, force=force)
     if settings.push:
         check_access()

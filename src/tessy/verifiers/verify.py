@@ -13,10 +13,11 @@ from typing import BinaryIO
 
 import orjson
 
+from tessy.data.outputs import check_outputs
 from tessy.display import Say
 from tessy.errors import ConfigError, DataError, InputError
-from tessy.event_loop import run_loop
-from tessy.verifiers.limits import VerifierSettings
+from tessy.event_loop import run_anywhere
+from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, Verifier
 from tessy.verifiers.registry import load
 from tessy.verifiers.responses import Response, read_responses
@@ -74,40 +75,58 @@ class VerifyResult:
 
 
 def verify(
-    source: str | Path,
+    responses: str | Path,
     verifier: str,
-    settings: VerifierSettings | None = None,
     *,
     out: str | Path | None = None,
     group: str | None = None,
     limit: int | None = None,
+    concurrency: int | None = None,
+    cpu_seconds: int | None = None,
+    memory_mb: int | None = None,
+    sandbox: bool = True,
     say: Say = lambda line: None,
 ) -> VerifyResult:
-    """Verify the final answers of a run or a data set.
+    """Verify the final answers of a run, or of any data set, as `tessy verify` does.
 
     All responses are checked for the columns that the verifier needs before any is verified.
 
     Args:
-        source: A run's folder, a `.jsonl` or `.parquet` file, or a data set on Hugging Face.
-        verifier: Its name, such as `number:gold`; see `tessy.verifiers.registry`.
-        settings: How it runs programs and checks.
-        out: Write each verdict to this file, a line of JSON. It appears when all are written.
+        responses: A run's folder, a `.jsonl` or `.parquet` file, or a Hugging Face data set, whose
+            rows have `messages` that end with the assistant's.
+        verifier: Its name, such as `number`, `math:solution` or `python:MODULE:FACTORY`.
+        out: Write each verdict to this file, a line of JSON. The file appears when all is done.
         group: Count for each value of this column, too.
         limit: Only the first responses.
+        concurrency: Programs and checks that run at once; by default one for each core.
+        cpu_seconds: Processor time of a program's test, 10 by default. Limits by the clock grow
+            with it.
+        memory_mb: Memory of a program in MiB, 1024 by default.
+        sandbox: Run programs in isolation; without it, they can do what you can do.
         say: Called with a line of progress every 15 seconds.
 
+    Returns:
+        Counts of all responses, and by group.
+
     Raises:
-        ConfigError: There is no such verifier.
-        DataError: There is no such source, or a response can't be verified.
-        ConfigError: An option of the verifier, or `out`, can't be used.
+        InputError: An argument or a response can't be used; nothing was verified.
         MissingExtra: The verifier needs an optional dependency.
         SandboxError: The verifier runs programs, and they can't be isolated here.
     """
-    settings = settings or VerifierSettings()
-    next(read_responses(source), None)  # before a sandbox starts
-    return run_loop(
-        _verify(source, verifier, settings, Path(out) if out else None, group, limit, say)
+    path = Path(out) if out is not None else None
+    check_outputs({"--out": path}, inputs=[responses, Path(responses) / "dataset.jsonl"])
+    if not sandbox:
+        say("warning: programs run without isolation: they can do what you can do")
+    usual = VerifierSettings()
+    limits = ProgramLimits(
+        cpu_s=cpu_seconds or usual.limits.cpu_s,
+        wall_s=max(usual.limits.wall_s, 6 * (cpu_seconds or 0)),
+        total_s=max(usual.limits.total_s, 60 * (cpu_seconds or 0)),
+        memory_mb=memory_mb or usual.limits.memory_mb,
     )
+    settings = VerifierSettings(not sandbox, concurrency or usual.at_once, limits)
+    next(read_responses(responses), None)  # before a sandbox starts
+    return run_anywhere(_verify(responses, verifier, settings, path, group, limit, say))
 
 
 async def _verify(
