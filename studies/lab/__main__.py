@@ -23,7 +23,7 @@ from tessy.runs.folder import write_atomically
 _SPLITS = [split.value for split in Split]
 _SETTINGS = {
     "steps": "steps of the optimizer (4000; relative 800)",
-    "batch": "examples per step (32)",
+    "batch_size": "examples per step (32)",
     "hidden": "size of a token's vector (128)",
     "layers": "of the network (4)",
     "threads": "of this machine (1)",

@@ -57,7 +57,7 @@ It answers four kinds of reasoning-gym's questions and nothing else: it is for t
 for its tests, and for its study of what data does to a student.
 
 Trained from {begin} by `python -m studies.lab train {member.value}`: {settings.steps:,} steps of \
-{settings.batch} examples, which are made by rules and contain no one's text.
+{settings.batch_size} examples, which are made by rules and contain no one's text.
 """
     if right:
         rows = "\n".join(f"| {name} | {share:.0%} |" for name, share in right.items())

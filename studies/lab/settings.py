@@ -19,7 +19,7 @@ class LabSettings(BaseModel):
 
     steps: int = Field(default=4000, ge=1)
     """Steps of the optimizer."""
-    batch: int = Field(default=32, ge=1)
+    batch_size: int = Field(default=32, ge=1)
     """Examples per step."""
     learning_rate: float = Field(default=2.5e-3, gt=0)
     """Peak rate of embeddings and norms; a cosine leads from there to a twentieth of it."""

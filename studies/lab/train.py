@@ -139,7 +139,7 @@ class LabTraining:
         for batch in batches(
             self.member,
             self.encoder,
-            size=settings.batch,
+            size=settings.batch_size,
             seed=settings.seed,
             first=self.step,
             end=settings.steps,

@@ -33,7 +33,15 @@ from texts import any_text, model_text
 pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")
 
 SMALL = LabSettings(
-    **{"steps": 6, "batch": 4, "warmup": 2, "hidden": 32, "middle": 64, "layers": 1, "heads": 1},
+    **{
+        "steps": 6,
+        "batch_size": 4,
+        "warmup": 2,
+        "hidden": 32,
+        "middle": 64,
+        "layers": 1,
+        "heads": 1,
+    },
     **{"examined": 1, "examine_every": 3, "save_every": 2},
 )
 
@@ -244,7 +252,7 @@ def test_another_training_is_not_resumed(trained, tmp_path):
         train(Member.STUDENT, tmp_path, SMALL)
 
 
-BEGUN = settings_for(Member.RELATIVE, steps=1, batch=2, warmup=1, examined=0)
+BEGUN = settings_for(Member.RELATIVE, steps=1, batch_size=2, warmup=1, examined=0)
 
 
 def test_the_relative_begins_with_the_teachers_vocabulary_and_weights(tmp_path):

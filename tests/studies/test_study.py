@@ -27,7 +27,7 @@ from studies.study.results import (
 )
 from studies.study.settings import METHODS, Condition, StudySettings, load
 from tessy.errors import ConfigError
-from tessy.evaluation.measure import Standing
+from tessy.evaluation.measure import EvalOutcome
 
 CONDITIONS = (
     Condition(name="main", seeds=(0, 1)),
@@ -209,20 +209,20 @@ def test_a_condition_is_told_by_what_differs_from_the_main_one():
     main = Condition(name="main")
     assert what_differs(main, main) == ""
     assert what_differs(KIN, main) == "the teacher is `lab:relative`"
-    other = Condition(name="other", questions=200, epochs=12, learning_rate=1e-3, batch=8)
+    other = Condition(name="other", questions=200, epochs=12, learning_rate=1e-3, batch_size=8)
     assert what_differs(other, main) == "200 questions, 12 epochs, a rate of 0.001, batches of 8"
 
 
-def evaluation(target, other=1.0, **standings):
+def evaluation(target, other=1.0, **outcomes):
     """An evaluation, as far as the study reads it."""
 
-    def group(share, **standings):
-        counts = {Standing(name): count for name, count in standings.items()}
+    def group(share, **outcomes):
+        counts = {EvalOutcome(name): count for name, count in outcomes.items()}
         pass_at = {1: SimpleNamespace(value=share)}
-        return SimpleNamespace(pass_at=pass_at, runs=sum(counts.values()), standings=counts)
+        return SimpleNamespace(pass_at=pass_at, samples=sum(counts.values()), outcomes=counts)
 
     groups = {name: group(other) for name in OTHERS}
-    return SimpleNamespace(groups={TARGET: group(target, **standings), **groups})
+    return SimpleNamespace(groups={TARGET: group(target, **outcomes), **groups})
 
 
 def test_what_never_came_to_an_answer_is_counted_apart_from_what_is_wrong():
@@ -328,7 +328,7 @@ def whole():
     """Two seeds in the main condition; the other one has the second seed only, then both."""
     conditions = (
         Condition(name="main", arms=("tessy", "teacher-only"), seeds=(3, 5), epochs=1),
-        Condition(name="hot", arms=("tessy", "teacher-only"), seeds=(5,), epochs=1, batch=7),
+        Condition(name="hot", arms=("tessy", "teacher-only"), seeds=(5,), epochs=1, batch_size=7),
         Condition(name="style", arms=STYLE, seeds=(3, 5), epochs=1),
     )
     lost = {arm: 0.1 * share for share, arm in enumerate(STYLE)}

@@ -33,7 +33,7 @@ arms = ["student-only"]
 seeds = [0]
 questions = 3
 epochs = 1
-batch = 3
+batch_size = 3
 """
 SMALL = SMALLEST.replace('["student-only"]', '["student-only", "teacher-only"]')
 RELATIVE = """
@@ -44,7 +44,7 @@ seeds = [0]
 teacher = "lab:relative"
 questions = 3
 epochs = 1
-batch = 3
+batch_size = 3
 """
 
 
@@ -175,12 +175,10 @@ def test_a_job_whose_run_was_stopped_is_not_done(settings, tmp_path, monkeypatch
     """A signal ends a run early, with the samples that it has so far."""
     stopped = SimpleNamespace(stopped=True)
 
-    async def evaluate(*_, **__):
-        return None, stopped
-
     out = tmp_path / "runs"
     begin(settings, out)
-    monkeypatch.setattr(jobs, "evaluate", evaluate)
+    evaluated = SimpleNamespace(scores=None, run=stopped)
+    monkeypatch.setattr(jobs, "evaluate", lambda *_, **__: evaluated)
     monkeypatch.setattr(jobs, "synthesize", lambda *_, **__: stopped)
     for name in ("seed-0/untouched/student", "seed-0/data/student-only"):
         with pytest.raises(KeyboardInterrupt):
