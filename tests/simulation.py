@@ -26,7 +26,7 @@ from tessy.models.client import Client
 from tessy.models.replicas import Replicas
 from tessy.models.session import Model
 from tessy.models.templates import ChatFormat, Family
-from tessy.models.tokenizers import Piece, Token
+from tessy.models.tokenizers import PromptPiece, Token
 from tessy.models.wire import Capabilities, Completion, Event, Request
 from tessy.runs.counters import Counters
 from tessy.runs.journal import Written
@@ -45,7 +45,7 @@ QUESTION = Question(0, "s", ({"role": "user", "content": "?"},))
 class Characters:
     """A tokenizer whose tokens are characters."""
 
-    async def encode(self, piece: Piece, *, begin: bool = False) -> list[int]:
+    async def encode(self, piece: PromptPiece, *, begin: bool = False) -> list[int]:
         return [ord(char) for char in piece.text]
 
     async def tokens(self, ids: Sequence[int]) -> list[Token]:
@@ -59,7 +59,9 @@ FORMAT = ChatFormat(
     "simulated",
     Family(opens=OPENS, closes=CLOSES, ends=("</think>",)),
     begin=False,
-    _render=lambda messages: [Piece(message["content"], control=True) for message in messages],
+    _render=lambda messages: [
+        PromptPiece(message["content"], control=True) for message in messages
+    ],
 )
 
 

@@ -4,7 +4,7 @@ Each is defined once, at its field. The command line (`tessy.cli.options`), the 
 reference (`docs/reference.py`) are made from the definitions:
 
     class Limits(StrictSettings):
-        answer_tokens: Annotated[int, Unit("tokens"), Option()] = Field(default=6_000, ge=1)
+        answer_tokens: Annotated[int, UnitName("tokens"), Option()] = Field(default=6_000, ge=1)
         \"\"\"The answer's length.\"\"\"
 
 is `answer_tokens` below `[limits]` in a file, and `--answer-tokens` in commands that take it.
@@ -80,15 +80,15 @@ class OptionGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class UnitName:
     """What a number counts."""
 
     name: str
 
 
 _ROOT = OptionGroup()
-TOKENS = Unit("tokens")
-SECONDS = Unit("seconds")
+TOKENS = UnitName("tokens")
+SECONDS = UnitName("seconds")
 
 
 # --- Reading the definitions --------------------------------------------------------------------
@@ -203,7 +203,7 @@ def definitions(
             default=default,
             meaning=meaning,
             help=f"{table.meaning} {meaning}" if table and option and option.head else meaning,
-            unit=marks[Unit].name if Unit in marks else "",
+            unit=marks[UnitName].name if UnitName in marks else "",
             bounds=_bounds(info),
             flag=_flag(name, group, option) if group and option else None,
             option=option,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tessy.boundary.training.annotate import AnnotationStore, rejected_file
-from tessy.boundary.training.locate import Rejection
+from tessy.boundary.training.locate import RejectReason
 from tessy.boundary.training.segments import Segment, dump
 from tessy.errors import ConfigError, RunLocked
 
@@ -47,7 +47,7 @@ def test_another_annotator_is_asked_for_what_one_could_not_do(tmp_path):
     out = tmp_path / "segments.jsonl"
     with AnnotationStore(out, DRAWN, "weak") as store:
         for segment in DRAWN:
-            store.reject(segment, Rejection.PROSE, "no JSON", "I think")
+            store.reject(segment, RejectReason.PROSE, "no JSON", "I think")
     with AnnotationStore(out, DRAWN, "weak") as store:
         assert not store.todo
     with AnnotationStore(out, DRAWN, "strong") as store:

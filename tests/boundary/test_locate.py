@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessy.boundary.training.locate import Rejected, Rejection, locate, parse
+from tessy.boundary.training.locate import Rejected, RejectReason, locate, parse
 from tessy.boundary.training.segments import spans_of
 from tessy.method.words import units
 
@@ -38,18 +38,18 @@ def test_an_array_is_read_even_in_a_fence(answer, found):
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        ("", Rejection.PROSE),
-        ("The style spans are: Okay, so", Rejection.PROSE),
-        ('Here you are: ["Okay, so"]', Rejection.PROSE),
-        ('["Okay, so"] are the spans.', Rejection.PROSE),
-        ('{"spans": ["Okay, so"]}', Rejection.PROSE),
-        ('["Okay, so", "Wait', Rejection.BROKEN),
-        ("['Okay, so']", Rejection.BROKEN),
-        ('["Okay, so",]', Rejection.BROKEN),
-        ('["Okay", 3]', Rejection.NOT_STRINGS),
-        ('[["Okay"]]', Rejection.NOT_STRINGS),
-        ('["Okay", " "]', Rejection.NOT_STRINGS),
-        ("[null]", Rejection.NOT_STRINGS),
+        ("", RejectReason.PROSE),
+        ("The style spans are: Okay, so", RejectReason.PROSE),
+        ('Here you are: ["Okay, so"]', RejectReason.PROSE),
+        ('["Okay, so"] are the spans.', RejectReason.PROSE),
+        ('{"spans": ["Okay, so"]}', RejectReason.PROSE),
+        ('["Okay, so", "Wait', RejectReason.BROKEN),
+        ("['Okay, so']", RejectReason.BROKEN),
+        ('["Okay, so",]', RejectReason.BROKEN),
+        ('["Okay", 3]', RejectReason.NOT_STRINGS),
+        ('[["Okay"]]', RejectReason.NOT_STRINGS),
+        ('["Okay", " "]', RejectReason.NOT_STRINGS),
+        ("[null]", RejectReason.NOT_STRINGS),
     ],
 )
 def test_what_is_no_array_of_strings_is_rejected(answer, why):
@@ -70,7 +70,7 @@ def test_what_is_no_array_of_strings_is_rejected(answer, why):
 )
 def test_spans_are_found_in_order_as_whole_words(spans, found):
     if found is None:
-        assert reason(locate, TEXT, spans) is Rejection.ALTERED
+        assert reason(locate, TEXT, spans) is RejectReason.ALTERED
     else:
         assert [TEXT[a:b] for a, b in locate(TEXT, spans)] == found
 
@@ -78,12 +78,12 @@ def test_spans_are_found_in_order_as_whole_words(spans, found):
 @pytest.mark.parametrize(
     ("spans", "why"),
     [
-        (["okay, so"], Rejection.ALTERED),
-        (["Okay so"], Rejection.ALTERED),
-        (["Okay, so we want to add"], Rejection.ALTERED),
-        (["Wait,", "Okay,"], Rejection.OUT_OF_ORDER),
-        (["Okay, so", "Okay, so"], Rejection.OVERLAPPING),
-        (["Okay, so we", "we need to"], Rejection.OVERLAPPING),
+        (["okay, so"], RejectReason.ALTERED),
+        (["Okay so"], RejectReason.ALTERED),
+        (["Okay, so we want to add"], RejectReason.ALTERED),
+        (["Wait,", "Okay,"], RejectReason.OUT_OF_ORDER),
+        (["Okay, so", "Okay, so"], RejectReason.OVERLAPPING),
+        (["Okay, so we", "we need to"], RejectReason.OVERLAPPING),
     ],
 )
 def test_spans_that_are_altered_out_of_order_or_overlapping_are_rejected(spans, why):

@@ -19,7 +19,7 @@ from engine_checks import asked, check_modes, check_streams, greedy
 from tessy.config import ModelSettings
 from tessy.models import local
 from tessy.models.client import Client
-from tessy.models.tokenizers import Piece, ServerTokenizer
+from tessy.models.tokenizers import PromptPiece, ServerTokenizer
 from tiny_models import write_gguf, write_models
 
 ROOT = Path(__file__).parent.parent.parent
@@ -40,9 +40,9 @@ async def test_a_server_of_a_real_model_can_do_all_that_we_use(name):
         client = Client(url, "", settings)
         codec = ServerTokenizer(client)
         text = "Wait, 2 + 2 = 4.\n\n  So é 🤔 完成了 <|im_end|> </think>"
-        ids = await codec.encode(Piece(text))
+        ids = await codec.encode(PromptPiece(text))
         assert "".join(token.text for token in await codec.tokens(ids)).strip() == text
-        prompt = await codec.encode(Piece("One, two, three, four,"), begin=True)
+        prompt = await codec.encode(PromptPiece("One, two, three, four,"), begin=True)
         await check_streams(client, prompt)
         first = await client.complete(asked(prompt, 24))
         assert "".join(token.text for token in await codec.tokens(first.ids)) == first.text

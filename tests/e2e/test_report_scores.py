@@ -14,7 +14,7 @@ from commands import tessy
 from made_runs import STUDENT, TEACHER, Made, answer, last, turn, write_run
 from scoring_server import ScoringServer, logprobs
 from tessy.models.templates import from_tokenizer
-from tessy.models.tokenizers import LocalTokenizer, Piece
+from tessy.models.tokenizers import LocalTokenizer, PromptPiece
 from tessy.report.scoring import open_weights, score_runs, scorers
 from tessy.report.source import open_runs
 from tessy.testing import EchoScript, ScriptedServer
@@ -59,9 +59,12 @@ async def by_one_pass(student):
         ids, authors = [], []
         asked = {"role": "user", "content": f"What is {number} + {number}?"}
         parts = [(piece, None) for piece in format_.opening([asked])]
-        parts += [(Piece("Okay, so"), "student"), (Piece(f" {number} + {number}"), "teacher")]
-        parts += [(Piece(" maybe."), "student"), (format_.closing(), None)]
-        parts += [(Piece(f"It is {2 * number}."), "answer")]
+        parts += [
+            (PromptPiece("Okay, so"), "student"),
+            (PromptPiece(f" {number} + {number}"), "teacher"),
+        ]
+        parts += [(PromptPiece(" maybe."), "student"), (format_.closing(), None)]
+        parts += [(PromptPiece(f"It is {2 * number}."), "answer")]
         for piece, author in parts:  # byte-level words: no token crosses a blank
             found = await tokenizer.encode(piece)
             ids += found

@@ -23,7 +23,7 @@ from tessy.config import ModelSettings
 from tessy.models.client import Client
 from tessy.models.logprobs import LogprobsField, logprobs_field, prompt_logprobs
 from tessy.models.probe import probe
-from tessy.models.tokenizers import LocalTokenizer, Piece
+from tessy.models.tokenizers import LocalTokenizer, PromptPiece
 from tiny_models import write_models
 
 PYTHON = os.environ.get("TESSY_VLLM_PYTHON", "")
@@ -104,7 +104,7 @@ def counts(url: str) -> dict[str, float]:
 async def test_streams_of_ids_that_are_left(urls, models, role):
     settings = ModelSettings(model="http://x/v1", retries=2, event_tokens=6)
     codec = LocalTokenizer(models[role])
-    prompt = await codec.encode(Piece("One, two, three, four,"))
+    prompt = await codec.encode(PromptPiece("One, two, three, four,"))
     with closing(Client(urls[role], "", settings)) as client:
         await check_streams(client, prompt)
         assert client.capabilities.intervals, "it lets a call say how many tokens an event has"
@@ -113,7 +113,7 @@ async def test_streams_of_ids_that_are_left(urls, models, role):
 
 async def test_a_stream_that_is_left_generates_no_more(urls, models):
     codec = LocalTokenizer(models["student"])
-    prompt = await codec.encode(Piece("One, two, three, four,"))
+    prompt = await codec.encode(PromptPiece("One, two, three, four,"))
     settings = ModelSettings(model="http://x/v1", retries=2)
     with closing(Client(urls["student"], "", settings)) as client:
         await probe(client)
@@ -130,7 +130,7 @@ async def test_it_says_how_probable_a_prompt_is_as_transformers_does(urls, model
     from transformers import AutoModelForCausalLM
 
     codec = LocalTokenizer(models["student"])
-    ids = await codec.encode(Piece("One, two, three, four, so " * 30))
+    ids = await codec.encode(PromptPiece("One, two, three, four, so " * 30))
     settings = ModelSettings(model="http://x/v1", retries=2)
     with closing(Client(urls["student"], "", settings)) as client:
         await probe(client)

@@ -17,7 +17,7 @@ from tessy.models.templates import (
     from_tokenizer,
     named,
 )
-from tessy.models.tokenizers import LocalTokenizer, Piece
+from tessy.models.tokenizers import LocalTokenizer, PromptPiece
 from tessy.testing.tokenizers import build_tokenizer
 from texts import any_text
 
@@ -112,7 +112,7 @@ def test_control_tokens_in_a_question_stay_text(name):
         [by_template(name)] if name in TEMPLATE_OF else []
     ):
         pieces = format_.opening(asked)
-        assert Piece(HOSTILE, control=False) in pieces
+        assert PromptPiece(HOSTILE, control=False) in pieces
         assert not any(HOSTILE in piece.text for piece in pieces if piece.control)
 
 
@@ -129,9 +129,9 @@ async def test_control_tokens_in_a_question_get_no_control_ids(folder):
     codec = LocalTokenizer(folder)
     names = ["<|im_end|>", "</think>", "<|channel|>", "<|message|>", "<｜User｜>"]
     ids = {i for name in names if (i := codec.control_id(name)) is not None}
-    assert not ids & set(await codec.encode(Piece(HOSTILE)))
+    assert not ids & set(await codec.encode(PromptPiece(HOSTILE)))
     if ids:
-        assert ids & set(await codec.encode(Piece(HOSTILE, control=True)))
+        assert ids & set(await codec.encode(PromptPiece(HOSTILE, control=True)))
 
 
 async def test_a_tokenizers_own_template_is_used(folder):

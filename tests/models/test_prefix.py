@@ -29,7 +29,7 @@ from tessy.method.turns import Chunk, Finish, settle
 from tessy.models.prefix import IdPrefix
 from tessy.models.session import ModelSession
 from tessy.models.templates import named
-from tessy.models.tokenizers import LocalTokenizer, Piece
+from tessy.models.tokenizers import LocalTokenizer, PromptPiece
 from tessy.models.wire import Completion
 from tessy.runs.plan import Job
 from tessy.synthesis.sample import Sample
@@ -73,7 +73,7 @@ class TokenClient(SimulatedClient):
         if not trajectory.is_thinking:
             return Completion("The answer.", "stop", 3)
         text, ended, _ = self.next_text(trajectory.thinking + trajectory.pending).partition(END)
-        ids = await self.tokenizer.encode(Piece(text))
+        ids = await self.tokenizer.encode(PromptPiece(text))
         cut = ids[: request.max_tokens]
         finish = "stop" if ended and len(cut) == len(ids) else "length"
         made = "".join(token.text for token in await self.tokenizer.tokens(cut))
@@ -160,7 +160,7 @@ def test_replay_a_prefix_that_is_rebuilt_from_turns_is_the_same(codecs, texts, c
 def test_own_ids_are_kept_where_the_server_returns_them(codecs):
     """A model may cut a word into other tokens than its tokenizer would: these stay."""
     tokenizer = codecs[Role.STUDENT]
-    letters = [i for c in " okay then" for i in run(tokenizer.encode(Piece(c)))]
+    letters = [i for c in " okay then" for i in run(tokenizer.encode(PromptPiece(c)))]
     format_ = named("qwen3", date=datetime.date(2026, 1, 1), arguments={})
     prefix, trajectory = IdPrefix(Role.STUDENT, tokenizer, format_, ASKED), Trajectory()
     run(prefix.prompt(trajectory))

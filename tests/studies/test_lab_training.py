@@ -27,7 +27,7 @@ from studies.lab.voices import voice
 from tessy import lab
 from tessy.errors import ConfigError
 from tessy.method.trajectory import Role
-from tessy.models.tokenizers import LocalTokenizer, Piece
+from tessy.models.tokenizers import LocalTokenizer, PromptPiece
 from texts import any_text, model_text
 
 pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")
@@ -139,7 +139,7 @@ def test_a_question_is_encoded_as_the_client_encodes_it(encoders, member):
         return list(itertools.chain(*[await codec.encode(piece) for piece in pieces]))
 
     assert asyncio.run(encoded()) == encoder.prompt("Spell: cat")
-    end = asyncio.run(codec.encode(Piece(CONTROL[member.role].end, control=True)))
+    end = asyncio.run(codec.encode(PromptPiece(CONTROL[member.role].end, control=True)))
     assert end == [encoder.end]
 
 

@@ -1,6 +1,6 @@
 """Boundary predictors: they find where text of the other kind than its writer's begins.
 
-protocol      what a predictor is: Passage, Judgement, Predictor
+protocol      what a predictor is
 registry      predictors by name
 batcher       asks a predictor for many trajectories at once
 lexicon       a predictor made of word lists

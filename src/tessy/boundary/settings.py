@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from tessy.errors import ConfigError
 from tessy.method.trajectory import Role
-from tessy.settings import TOKENS, Option, StrictSettings, Unit, explain
+from tessy.settings import TOKENS, Option, StrictSettings, UnitName, explain
 
 SETTINGS_FILE = "predictor.json"
 """How to read the network beside it: `ClassifierSettings`."""
@@ -81,9 +81,9 @@ class TrainSettings(StrictSettings):
     """How much of the text it sees."""
     epochs: Annotated[int, Option()] = Field(default=30, ge=1)
     """Most times that every segment is seen."""
-    patience: Annotated[int, Unit("epochs"), Option()] = Field(default=4, ge=1)
+    patience: Annotated[int, UnitName("epochs"), Option()] = Field(default=4, ge=1)
     """Training ends after so many epochs without a better one."""
-    batch_size: Annotated[int, Unit("segments"), Option()] = Field(default=32, ge=1)
+    batch_size: Annotated[int, UnitName("segments"), Option()] = Field(default=32, ge=1)
     """Segments in a step."""
     learning_rate: Annotated[float | None, Option(unset="2e-3 for small, else 5e-5")] = Field(
         default=None, gt=0

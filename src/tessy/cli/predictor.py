@@ -15,7 +15,7 @@ from tessy.boundary.settings import TrainSettings
 from tessy.cli.options import CommandOptions, command
 from tessy.config import Config, ModelSettings
 from tessy.display import visible
-from tessy.settings import Option, OptionGroup, Unit
+from tessy.settings import Option, OptionGroup, UnitName
 
 if TYPE_CHECKING:
     from tessy.boundary.training.annotate import AnnotationCounts
@@ -45,7 +45,7 @@ class AnnotateOptions(CommandOptions):
     """The segment file; an unfinished one is resumed."""
     config: Annotated[Path | None, Option(unset="none")] = None
     """A TOML file with settings of the annotator below `[student]`; options override it."""
-    count: Annotated[int, Unit("segments"), Option()] = Field(default=1000, ge=1)
+    count: Annotated[int, UnitName("segments"), Option()] = Field(default=1000, ge=1)
     """Segments to draw."""
     words: Annotated[int, Option("segment-words")] = Field(default=60, ge=5)
     """Words of a segment."""

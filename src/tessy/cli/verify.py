@@ -11,7 +11,7 @@ from rich.table import Table
 
 from tessy.cli.options import CommandOptions, command
 from tessy.display import visible
-from tessy.settings import SECONDS, Option, Unit
+from tessy.settings import SECONDS, Option, UnitName
 from tessy.verifiers.limits import ProgramLimits
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class VerifyOptions(CommandOptions):
     """Programs and checks that run at once."""
     cpu_seconds: Annotated[int, SECONDS, Option()] = Field(default=_USUAL.cpu_s, ge=1)
     """Processor time of a program's test; limits by the clock grow with it."""
-    memory_mb: Annotated[int, Unit("MiB"), Option()] = Field(default=_USUAL.memory_mb, ge=1)
+    memory_mb: Annotated[int, UnitName("MiB"), Option()] = Field(default=_USUAL.memory_mb, ge=1)
     """Memory of a program."""
     unsafe_no_sandbox: Annotated[bool, Option()] = False
     """Run programs without isolation: they can do what you can do."""

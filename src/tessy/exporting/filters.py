@@ -2,7 +2,7 @@
 
 A sample is *contaminated* if it holds any N words in a row of a test question, N = 13 by default:
 the overlap of Brown et al. 2020 (GPT-3), appendix C, as EleutherAI's lm-evaluation-harness
-computes it (docs/decontamination.md there). Words are compared in lower case, without
+computes it (its page on decontamination). Words are compared in lower case, without
 punctuation. All messages of a sample are searched, since a response may repeat a question that
 its own question only hints at. A test question with fewer words would be found everywhere by
 chance, so it is compared as a whole with the sample's questions as a whole.

@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from tessy.settings import TOKENS, Option, StrictSettings, Unit
+from tessy.settings import TOKENS, Option, StrictSettings, UnitName
 
 NGRAM = 13
 """Words in a row that make a sample contaminated, unless the settings say otherwise."""
@@ -76,7 +76,7 @@ class ExportSettings(StrictSettings):
     decontaminate: Annotated[tuple[str, ...], Option(unset="nothing", panel=_FILTERS)] = ()
     """Drop samples that share words with these test questions: a `.jsonl` or `.parquet` file, or a
     Hugging Face data set."""
-    ngram: Annotated[int, Unit("words"), Option(panel=_FILTERS)] = Field(default=NGRAM, ge=1)
+    ngram: Annotated[int, UnitName("words"), Option(panel=_FILTERS)] = Field(default=NGRAM, ge=1)
     """Words in a row that a sample may not share with a test question."""
     licence: Annotated[str | None, Option(unset="none", panel=_CARD)] = Field(
         default=None, pattern=r"^[a-z0-9][a-z0-9.-]*$"

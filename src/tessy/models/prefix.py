@@ -19,7 +19,7 @@ import orjson
 
 from tessy.method.trajectory import Outcome, Part, Role, Trajectory, Turn
 from tessy.models.templates import LONGEST_CONTROL, ChatFormat, Messages, escape_special_tokens
-from tessy.models.tokenizers import Piece, Token, Tokenizer
+from tessy.models.tokenizers import PromptPiece, Token, Tokenizer
 from tessy.models.wire import EncodedPrompt
 
 
@@ -59,7 +59,7 @@ class IdPrefix:
             pending = [i for token in self._tail for i in token.ids]
         else:
             await self._catch_up(trajectory.text)
-            piece = Piece(trajectory.pending)
+            piece = PromptPiece(trajectory.pending)
             pending = await self._tokenizer.encode(piece) if piece.text else []
         end = orjson.dumps(pending)
         comma = b"," if self._count and pending else b""
@@ -101,7 +101,7 @@ class IdPrefix:
 
     async def _catch_up(self, committed: str) -> None:
         if self.covered < len(committed):
-            self._append(await self._tokenizer.encode(Piece(committed[self.covered :])))
+            self._append(await self._tokenizer.encode(PromptPiece(committed[self.covered :])))
             self.covered = len(committed)
 
     async def _extend(self, before: str, turn: Turn) -> None:

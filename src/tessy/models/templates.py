@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tessy.errors import ConfigError
-from tessy.models.tokenizers import Piece, read_config
+from tessy.models.tokenizers import PromptPiece, read_config
 
 Messages = Sequence[Mapping[str, str]]
 
@@ -87,9 +87,9 @@ class ChatFormat:
     name: str
     family: Family
     begin: bool
-    _render: Callable[[Messages], list[Piece]]
+    _render: Callable[[Messages], list[PromptPiece]]
 
-    def opening(self, messages: Messages) -> list[Piece]:
+    def opening(self, messages: Messages) -> list[PromptPiece]:
         """The prompt up to and with the opened thinking.
 
         Args:
@@ -99,11 +99,11 @@ class ChatFormat:
             ConfigError: The template refuses this conversation.
         """
         pieces = self._render(messages)
-        return [*pieces, Piece(self.family.opens, control=True)]
+        return [*pieces, PromptPiece(self.family.opens, control=True)]
 
-    def closing(self) -> Piece:
+    def closing(self) -> PromptPiece:
         """What closes the thinking and opens the answer."""
-        return Piece(self.family.closes, control=True)
+        return PromptPiece(self.family.closes, control=True)
 
 
 def from_template(
@@ -130,7 +130,7 @@ def from_template(
     compiled = _compile(template, date, name)
     family = HARMONY if "<|channel|>" in template else THINK
 
-    def render(messages: Messages) -> list[Piece]:
+    def render(messages: Messages) -> list[PromptPiece]:
         # A stand-in for each content keeps what the user wrote apart from the template's text.
         marks = [f"\ue000{index}\ue001" for index in range(len(messages))]
         shown = [
@@ -178,37 +178,37 @@ def _up_to_assistant(text: str, family: Family) -> str:
     return opened if len(opened) < len(text.rstrip()) else text
 
 
-def _split(text: str, contents: Mapping[str, str]) -> list[Piece]:
-    pieces: list[Piece] = []
+def _split(text: str, contents: Mapping[str, str]) -> list[PromptPiece]:
+    pieces: list[PromptPiece] = []
     for part in re.split("(\ue000[0-9]+\ue001)", text):
         if part in contents:
-            pieces.append(Piece(contents[part]))
+            pieces.append(PromptPiece(contents[part]))
         elif part:
-            pieces.append(Piece(part, control=True))
+            pieces.append(PromptPiece(part, control=True))
     return pieces
 
 
-def _chatml(messages: Messages) -> list[Piece]:
-    pieces: list[Piece] = []
+def _chatml(messages: Messages) -> list[PromptPiece]:
+    pieces: list[PromptPiece] = []
     for message in messages:
         pieces += _message(f"<|im_start|>{message['role']}\n", message, "<|im_end|>\n")
-    return [*pieces, Piece("<|im_start|>assistant\n", control=True)]
+    return [*pieces, PromptPiece("<|im_start|>assistant\n", control=True)]
 
 
-def _deepseek(messages: Messages) -> list[Piece]:
+def _deepseek(messages: Messages) -> list[PromptPiece]:
     headers = {"user": "<｜User｜>", "assistant": "<｜Assistant｜>", "system": ""}
     ends = {"assistant": "<｜end▁of▁sentence｜>"}
-    pieces = [Piece("<｜begin▁of▁sentence｜>", control=True)]
+    pieces = [PromptPiece("<｜begin▁of▁sentence｜>", control=True)]
     for message in messages:
         role = message["role"]
         pieces += _message(headers[role], message, ends.get(role, ""))
-    return [*pieces, Piece("<｜Assistant｜>", control=True)]
+    return [*pieces, PromptPiece("<｜Assistant｜>", control=True)]
 
 
-def _harmony(date: datetime.date, effort: str) -> Callable[[Messages], list[Piece]]:
-    def render(messages: Messages) -> list[Piece]:
+def _harmony(date: datetime.date, effort: str) -> Callable[[Messages], list[PromptPiece]]:
+    def render(messages: Messages) -> list[PromptPiece]:
         pieces = [
-            Piece(
+            PromptPiece(
                 "<|start|>system<|message|>"
                 "You are ChatGPT, a large language model trained by OpenAI.\n"
                 f"Knowledge cutoff: 2024-06\nCurrent date: {date.isoformat()}\n\n"
@@ -226,21 +226,25 @@ def _harmony(date: datetime.date, effort: str) -> Callable[[Messages], list[Piec
                 pieces += _message(header, message, "<|end|>")
             else:
                 pieces += _message("<|start|>user<|message|>", message, "<|end|>")
-        return [*pieces, Piece("<|start|>assistant", control=True)]
+        return [*pieces, PromptPiece("<|start|>assistant", control=True)]
 
     return render
 
 
-def _plain(messages: Messages) -> list[Piece]:
+def _plain(messages: Messages) -> list[PromptPiece]:
     titles = {"user": "Question", "assistant": "Response", "system": "Instruction"}
-    pieces: list[Piece] = []
+    pieces: list[PromptPiece] = []
     for message in messages:
         pieces += _message(f"### {titles[message['role']]}\n\n", message, "\n\n")
-    return [*pieces, Piece("### Response\n\n", control=True)]
+    return [*pieces, PromptPiece("### Response\n\n", control=True)]
 
 
-def _message(header: str, message: Mapping[str, str], end: str) -> list[Piece]:
-    pieces = [Piece(header, control=True), Piece(message["content"]), Piece(end, control=True)]
+def _message(header: str, message: Mapping[str, str], end: str) -> list[PromptPiece]:
+    pieces = [
+        PromptPiece(header, control=True),
+        PromptPiece(message["content"]),
+        PromptPiece(end, control=True),
+    ]
     return [piece for piece in pieces if piece.text]
 
 

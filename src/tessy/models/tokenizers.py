@@ -24,7 +24,7 @@ _REMEMBERED = 50_000
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class PromptPiece:
     """A stretch of a prompt.
 
     Attributes:
@@ -50,7 +50,7 @@ class Token(NamedTuple):
 class Tokenizer(Protocol):
     """Encodes text for one model."""
 
-    async def encode(self, piece: Piece, *, begin: bool = False) -> list[int]:
+    async def encode(self, piece: PromptPiece, *, begin: bool = False) -> list[int]:
         """Ids of a piece alone; `begin`: with the model's begin marker, if it has one."""
         ...
 
@@ -93,7 +93,7 @@ class LocalTokenizer:
         self._known: dict[int, Token] = {}
         self._sentinel: list[int] = self._text.encode("a", add_special_tokens=False).ids
 
-    async def encode(self, piece: Piece, *, begin: bool = False) -> list[int]:
+    async def encode(self, piece: PromptPiece, *, begin: bool = False) -> list[int]:
         """See `Tokenizer.encode`."""
         tokenizer = self._control if piece.control else self._text
         ids: list[int] = tokenizer.encode(piece.text, add_special_tokens=False).ids
@@ -224,11 +224,11 @@ class ServerTokenizer:
     async def learn(self, texts: Sequence[str]) -> None:
         """Find out which of `texts` are special tokens of the model."""
         for text in texts:
-            ids = await self.encode(Piece(text, control=True))
-            plain = await self.encode(Piece(text))
+            ids = await self.encode(PromptPiece(text, control=True))
+            plain = await self.encode(PromptPiece(text))
             self._controls[text] = ids[0] if len(ids) == 1 and ids != plain else None
 
-    async def encode(self, piece: Piece, *, begin: bool = False) -> list[int]:
+    async def encode(self, piece: PromptPiece, *, begin: bool = False) -> list[int]:
         """See `Tokenizer.encode`."""
         if not piece.text and not begin:
             return []

@@ -1,18 +1,12 @@
-"""Runs: many samples, a folder, and a way back after every crash.
+"""A run on disk: its folder, its journal, and what is known of it.
 
-    folder      what lies in a run's folder; its lock; whether it may be resumed
-    packing     how turns lie in the journal
-    journal     the truth about a run: what ended, how, and the turns of what is under way
-    reader      reads the journal; makes the data set of it
-    tally       numbers of a run, as they grow
-    plan        what is to be done, and what of it is done
-    progress    shows them
-    tools       predictors and verifier, which each process that writes loads
-    pool        writes samples, so many at once
-    talk        what processes that share a run say to each other
-    worker      a process that writes samples for another
-    crew        the other one: it keeps the journal, and has workers
-    synthesize  the whole job, from questions to data set
+    folder    the paths of a run, its lock, and whether it may go on
+    journal   the truth about a run: what ended, how, and the turns of unfinished samples
+    reader    reads a journal, also while the run goes on; writes the data set from it
+    load      `tessy.load`: a run for Python code
+    counters  numbers of a run, as they grow
+    plan      what a start of a run has to do
+    progress  shows the numbers in a terminal
 
-Each imports only from those above it.
+What writes a run is in `synthesis`.
 """

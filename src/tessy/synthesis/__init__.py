@@ -1,1 +1,14 @@
-"""Writing samples: the loop of one trajectory, drafts, methods, and the run as a whole."""
+"""Writing samples: from the command down to one draft.
+
+    context       what all samples of a run share: `RunContext`
+    sample        a sample and its drafts, of which one becomes the response
+    cooperation   one draft, from question to answer: Algorithm 1 with real models
+    methods       TESSY and every baseline of the paper, a small file each
+    verification  the verifier of a run
+    signals       Ctrl-C and SIGTERM
+    scheduler     many samples at once, in one process
+    workers       several processes that share a run
+    run           `tessy.synthesize`: questions in, data set out
+
+Each imports only from those above it.
+"""

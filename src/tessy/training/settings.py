@@ -14,7 +14,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from tessy.errors import ConfigError
-from tessy.settings import TOKENS, Option, OptionGroup, StrictSettings, Unit
+from tessy.settings import TOKENS, Option, OptionGroup, StrictSettings, UnitName
 from tessy.training.gguf import DType
 from tessy.training.masks import LossPart, parse_loss
 
@@ -106,11 +106,11 @@ class SFTSettings(StrictSettings):
     """Times that every sample is seen."""
     max_steps: Annotated[int | None, Option(unset="all epochs")] = Field(default=None, ge=1)
     """Stop after so many steps; the schedule ends there, too."""
-    batch_size: Annotated[int, Unit("samples"), Option()] = Field(default=128, ge=1)
+    batch_size: Annotated[int, UnitName("samples"), Option()] = Field(default=128, ge=1)
     """Samples in a step, of all processes together."""
     micro_batch_size: Annotated[
         int | None,
-        Unit("samples"),
+        UnitName("samples"),
         Option(unset="as many as memory is likely to hold, by the longest sample"),
     ] = Field(default=None, ge=1)
     """Samples that one process computes at once."""
@@ -141,8 +141,8 @@ class SFTSettings(StrictSettings):
     """Compute activations twice in place of keeping them; without it, on a GPU."""
     seed: Annotated[int, Option()] = Field(default=0, ge=0, lt=2**32)
     """Seed of the order of the samples, and of adapters."""
-    save_steps: Annotated[int | None, Unit("steps"), Option(unset="only after each epoch")] = Field(
-        default=None, ge=1
+    save_steps: Annotated[int | None, UnitName("steps"), Option(unset="only after each epoch")] = (
+        Field(default=None, ge=1)
     )
     """Save a state to resume from every so many steps, besides that of each epoch."""
     chat_template: Annotated[Path | None, Option(unset="the model's own")] = None

@@ -25,7 +25,7 @@ from typing import Any, BinaryIO, Self
 import orjson
 
 from tessy.boundary.protocol import Predictor
-from tessy.boundary.training.locate import Rejected, Rejection, locate, parse
+from tessy.boundary.training.locate import Rejected, RejectReason, locate, parse
 from tessy.boundary.training.segments import Segment, dump, spans_of
 from tessy.boundary.training.walk import walk
 from tessy.config import Config
@@ -81,7 +81,7 @@ class AnnotationCounts:
     total: int
     accepted: int = 0
     bare: int = 0
-    rejected: Counter[Rejection] = field(default_factory=Counter)
+    rejected: Counter[RejectReason] = field(default_factory=Counter)
 
     @property
     def done(self) -> int:
@@ -151,7 +151,7 @@ class AnnotationStore:
             own = row.get("annotator") == self._annotator  # another annotator may do better
             if own and row["id"] in known and row["id"] not in done:
                 done.add(row["id"])
-                self.counts.rejected[Rejection(row["reason"])] += 1
+                self.counts.rejected[RejectReason(row["reason"])] += 1
         return done
 
     def accept(self, segment: Segment, spans: tuple[tuple[int, int], ...]) -> None:
@@ -162,7 +162,7 @@ class AnnotationStore:
         self.counts.accepted += 1
         self.counts.bare += not spans
 
-    def reject(self, segment: Segment, reason: Rejection, detail: str, answer: str) -> None:
+    def reject(self, segment: Segment, reason: RejectReason, detail: str, answer: str) -> None:
         """Write why a segment was not accepted."""
         row = {"id": segment.id, "reason": reason, "detail": detail, "answer": answer}
         row |= {"text": segment.text, "annotator": self._annotator}
@@ -322,7 +322,7 @@ async def _annotate(model: Model, segment: Segment, seed: int, store: Annotation
         refused = isinstance(error, Refused) and error.status in _SERVER_UNUSABLE
         if refused or isinstance(error, Unreachable):
             raise
-        store.reject(segment, Rejection.MODEL_ERROR, str(error), answer)
+        store.reject(segment, RejectReason.MODEL_ERROR, str(error), answer)
 
 
 async def ask(model: Model, text: str, seed: int) -> str:

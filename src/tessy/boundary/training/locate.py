@@ -16,7 +16,7 @@ import orjson
 from tessy.method.words import units
 
 
-class Rejection(StrEnum):
+class RejectReason(StrEnum):
     """Why an annotation was rejected."""
 
     PROSE = "prose"
@@ -43,7 +43,7 @@ class Rejected(Exception):
         detail: The part of the answer that is wrong.
     """
 
-    def __init__(self, reason: Rejection, detail: str) -> None:
+    def __init__(self, reason: RejectReason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
@@ -62,16 +62,16 @@ def parse(answer: str) -> list[str]:
     if fenced := _FENCE.match(text):
         text = fenced[1].strip()
     if not text.startswith("["):
-        raise Rejected(Rejection.PROSE, repr(text[:60]))
+        raise Rejected(RejectReason.PROSE, repr(text[:60]))
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         more_text = re.search(r"\]\s*\S", text) and not text.endswith("]")
-        reason = Rejection.PROSE if more_text else Rejection.BROKEN
+        reason = RejectReason.PROSE if more_text else RejectReason.BROKEN
         raise Rejected(reason, str(error)) from None
     for index, span in enumerate(found):
         if not isinstance(span, str) or not span.strip():
-            raise Rejected(Rejection.NOT_STRINGS, f"element {index} is {span!r}")
+            raise Rejected(RejectReason.NOT_STRINGS, f"element {index} is {span!r}")
     return list(found)
 
 
@@ -121,6 +121,6 @@ def _misplaced(text: str, span: str, found: list[tuple[int, int]]) -> Rejected:
     """Why a span was not found after the spans before it."""
     earlier = _find(text, span, 0)
     if earlier is None:
-        return Rejected(Rejection.ALTERED, repr(span))
+        return Rejected(RejectReason.ALTERED, repr(span))
     within = any(start <= earlier < end for start, end in found)
-    return Rejected(Rejection.OVERLAPPING if within else Rejection.OUT_OF_ORDER, repr(span))
+    return Rejected(RejectReason.OVERLAPPING if within else RejectReason.OUT_OF_ORDER, repr(span))

@@ -15,7 +15,7 @@ from itertools import accumulate
 
 from tessy.method.trajectory import Part
 from tessy.models.templates import ChatFormat
-from tessy.models.tokenizers import Piece, Tokenizer
+from tessy.models.tokenizers import PromptPiece, Tokenizer
 from tessy.report.figures.likelihood import AUTHORS, LikelihoodSums
 from tessy.report.figures.sample import ReportSample
 
@@ -67,7 +67,7 @@ async def _add_texts(
     """Tokenise texts, each given with its author, as one."""
     ends = list(accumulate(len(text) for _, text in texts))
     whole = "".join(text for _, text in texts)
-    encoded = await tokenizer.encode(Piece(whole))
+    encoded = await tokenizer.encode(PromptPiece(whole))
     at = spelled = 0
     for token in await tokenizer.tokens(encoded):
         if not whole.startswith(token.text, at):
