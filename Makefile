@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO_OUT ?= runs/demo
 
-.PHONY: help install install-dev install-studies sandbox demo demo-llm study study-smoke test test-vllm
-.PHONY: test-trainers check docs bench format clean
+.PHONY: help install install-dev install-studies sandbox demo demo-llm study study-smoke
+.PHONY: test test-fast test-vllm test-trainers check docs bench format clean
 
 help:
 	@echo "make demo     two small models, alone and together, on questions with known answers"
@@ -15,10 +15,11 @@ help:
 	@echo "make study    what each method's data does to a student, as a page: hours"
 	@echo "make study-smoke  the same in minutes, to see that it works"
 	@echo "make test     all tests"
+	@echo "make test-fast  those that need no process, browser or training"
 	@echo "make test-vllm  the tests against the real vLLM, which it installs (2.5 GB)"
 	@echo "make test-trainers  exports, with LLaMA-Factory and Axolotl, which it installs (11 GB)"
 	@echo "make sandbox  install bubblewrap, if need be and if it can be done"
-	@echo "make check    lint, format and types"
+	@echo "make check    lint, format, types and the direction of imports"
 	@echo "make docs     the reference of settings and options, from their definitions"
 	@echo "make bench    how fast it is, against the bound (docs/performance.md)"
 	@echo "make format   fix lint and format"
@@ -70,6 +71,10 @@ study-smoke: install-studies sandbox
 test: install-dev sandbox
 	$(BIN)/python -m pytest -n 2 --cov=tessy --cov-report=term:skip-covered -q
 
+# What needs no process, browser or training: for work in between.
+test-fast: install-dev
+	$(BIN)/python -m pytest -n 2 -q --ignore tests/e2e --ignore tests/studies --ignore tests/training
+
 test-vllm: install-dev
 	$(BIN)/python tests/e2e/install_vllm.py .venv-vllm
 	TESSY_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python $(BIN)/python -m pytest -q -s -rA tests/e2e/test_vllm.py
@@ -84,6 +89,7 @@ check: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 docs: install
 	$(BIN)/python docs/reference.py

@@ -129,7 +129,7 @@ async def test_what_the_verifier_rejects_is_a_failure_and_the_rest_has_its_verdi
     assert all(r["stats"]["drafts"] == 1 for r in finished)
     assert "verified  4 right: 100.0% right" in done.err
     shown = await tessy("show", tmp_path / "run", "q1", "--discarded")
-    assert "set aside (rejected): wrong: 1 is odd" in shown.out
+    assert "rejected (rejected): wrong: 1 is odd" in shown.out
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

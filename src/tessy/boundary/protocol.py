@@ -35,7 +35,7 @@ class Scorer(Protocol):
     """A predictor that can say how sure it is: for figures of calibration, not for synthesis."""
 
     def style(self, passages: Sequence[Passage]) -> Sequence[Sequence[float]]:
-        """P(style) of each word of each text, whoever wrote it: one for each of `words.units`.
+        """P(style) of each word of each text, by either model: one for each of `words.units`.
 
         It is nan for a word of which nothing is known.
         """

@@ -93,10 +93,10 @@ def _paint_entry(console: Console, entry: EndedSample, *, discarded: bool) -> No
 
 
 def _paint_drafts(console: Console, drafts: list[dict[str, Any]], *, tagged: bool) -> None:
-    """Drafts that were set aside, each with why."""
+    """Rejected drafts, each with the reason."""
     for draft in drafts:
         reason = f" ({draft['reason']})" if draft["reason"] else ""
-        console.print(Text(visible(f"\nset aside{reason}: {draft['why']}"), style="yellow"))
+        console.print(Text(visible(f"\nrejected{reason}: {draft['why']}"), style="yellow"))
         console.print(painted(draft["content"], draft["spans"], draft["discards"], tagged=tagged))
 
 

@@ -2,7 +2,7 @@
 
 A chunk of k tokens takes a + b·k seconds: a until its first token (network, queue, what the prefix
 cache lacks), b for each. A span of n tokens takes as many chunks as it needs to see the word
-behind it. Small chunks pay a too often, large ones discard what lies behind the boundary. So
+after it. Small chunks pay a too often, large ones discard what is after the boundary. So
 for each role k is the one that would have taken the least time for the spans seen so far, with a
 and b as measured (least squares, older calls fading). Calls of one length can't tell a from b, so
 every sixteenth one asks for twice as much.

@@ -103,7 +103,7 @@ class Span:
     Attributes:
         role: The author.
         start: Offset of the first character in its part (thinking or answer).
-        end: Offset behind the last.
+        end: Offset after the last.
         forced: Kept only so that the trajectory goes on; see Progress in `tessy.method.turns`.
     """
 

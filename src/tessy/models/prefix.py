@@ -41,7 +41,7 @@ class IdPrefix:
         self._format = format_
         self._messages = messages
         self._part = Part.THINKING
-        self._tail: list[Token] = []  # own tokens behind `ids`, not wholly committed yet
+        self._tail: list[Token] = []  # own tokens after `ids`, not wholly committed yet
 
     @property
     def ids(self) -> list[int]:
@@ -105,7 +105,7 @@ class IdPrefix:
             self.covered = len(committed)
 
     async def _extend(self, before: str, turn: Turn) -> None:
-        """Put the turn's own ids behind those that are there, if they are known to fit."""
+        """Append the turn's own ids, if they are known to fit."""
         written = (turn.kept + turn.pending + turn.discarded)[len(before) :]
         follows_on = bool(self._tail) == bool(before) and self._was_asked(turn)
         tokens = _aligned(await self._tokenizer.tokens(turn.ids), written) if turn.ids else None
@@ -134,7 +134,7 @@ class IdPrefix:
 def _aligned(tokens: Sequence[Token], text: str) -> list[Token] | None:
     """The tokens that make up `text` from its start; None if they do not.
 
-    Tokens behind it (an end marker, what was cut off) are left out.
+    Tokens after it (an end marker, what was cut off) are left out.
     """
     position = 0
     found = []
@@ -184,7 +184,7 @@ class TextPrefix:
 
 
 def _seam(text: str, at: int) -> int:
-    """The last place up to `at` that lies behind white space, which is in no control token."""
+    """The last place up to `at` right after white space, which is in no control token."""
     while at > 0 and not text[at - 1].isspace():
         at -= 1
     return max(at, 0)

@@ -4,7 +4,7 @@
               hashing on its id (Thaler and Ravishankar 1998), among those that are not full
               (bounded loads: Mirrokni, Thorup and Zadimoghaddam 2018)
     move      it goes elsewhere when its replica is gone; and to a replica that has become much
-              quicker, if what it gains there is more than its prefix costs to compute anew
+              quicker, if what it gains there is more than its prefix costs to compute again
     watch     a replica that is gone is asked every few seconds, and used again when it answers
 
 One server is a case of this: there is nowhere to go then, and its calls are tried to the end.
@@ -69,7 +69,7 @@ def pays(here: Replica, there: Replica, prefix_tokens: int, turns: int) -> bool:
     Args:
         here: Where it is.
         there: Where it might be.
-        prefix_tokens: What would have to be computed anew.
+        prefix_tokens: What would have to be computed again.
         turns: First tokens that it will still wait for, about.
     """
     if here.load - there.load < _MARGIN or here.first_s is None:

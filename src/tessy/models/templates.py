@@ -1,9 +1,8 @@
 """Chat formats: how a question, an open thinking and an answer are shown to one model.
 
-Thinking is canonical (DESIGN): a trajectory holds it without markers, and a format puts each
-model's own around it. A format is made of the tokenizer's own chat template, or is one of those
-built in (`NAMED`). Which family a template belongs to is told by the control tokens in it, never
-by a model's name.
+Thinking is canonical: a trajectory holds it without markers, and a format puts each model's own
+around it. A format is made from the tokenizer's own chat template, or is built in (`NAMED`). The
+control tokens of a template decide which family it belongs to, never a model's name.
 
 What a user or a model wrote is never control: a question with `<|im_end|>` in it stays text.
 Prompts of ids encode such text without special tokens (`models.tokenizers`); text prompts have a
@@ -32,7 +31,7 @@ class Family:
 
     Attributes:
         opens: What opens the thinking, after the assistant's header.
-        closes: What lies between thinking and answer.
+        closes: What is between thinking and answer.
         ends: Texts that a model writes to end its thinking.
         stop_tokens: Special tokens that end the thinking.
         answer_stops: Texts that end an answer, besides the model's own end of text.
@@ -322,7 +321,7 @@ _CONTROL = re.compile(
 def escape_special_tokens(text: str) -> str:
     """Make sure that a server which reads special tokens in text prompts finds none in `text`.
 
-    A word joiner (U+2060, of no width) goes behind the first character of anything that looks
+    A word joiner (U+2060, of no width) goes after the first character of anything that looks
     like a control token of a common family. Only what is sent changes, never what is kept.
     """
     return _CONTROL.sub(lambda match: match.group() + "\u2060", text)

@@ -83,7 +83,7 @@ class Progress:
 
 
 class _Panel:
-    """What the live display draws anew each time."""
+    """What the live display draws each time."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
@@ -175,7 +175,7 @@ def percent(share: float | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """A number with one digit behind the point."""
+    """A number with one decimal."""
     return "–" if value is None else f"{value:.1f}"
 
 

@@ -39,7 +39,6 @@ from tessy.synthesis.methods import method_of, teacher_only
 from tessy.synthesis.scheduler import write_samples
 from tessy.synthesis.signals import until_stopped
 from tessy.synthesis.verification import check_columns, open_verifier
-from tessy.synthesis.workers import write_with_workers
 
 
 def synthesize(
@@ -153,11 +152,12 @@ async def asynthesize(
                     sizes=ChunkSizes({role: chosen.of(role).chunk for role in Role}),
                     verifier=verifier,
                 )
-                work = (
-                    write_samples(context, todo.jobs)
-                    if chosen.workers == 1
-                    else write_with_workers(context, str(source), limit, date, lock)
-                )
+                if chosen.workers == 1:
+                    work = write_samples(context, todo.jobs)
+                else:
+                    from tessy.synthesis.workers import write_with_workers
+
+                    work = write_with_workers(context, str(source), limit, date, lock)
                 async with progress.watching(todo.counters):
                     stopped = await until_stopped(work)
                 if chosen.workers == 1:

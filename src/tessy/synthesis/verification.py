@@ -9,9 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 from tessy.config import Config
 from tessy.data.questions import Questions
 from tessy.errors import DataError, InputError
-from tessy.verifiers.limits import VerifierSettings
 from tessy.verifiers.protocol import Verifier
-from tessy.verifiers.registry import load
 
 _SHOWN = 5
 
@@ -26,6 +24,9 @@ async def open_verifier(config: Config) -> AsyncIterator[Verifier | None]:
     if config.verify is None:
         yield None
         return
+    from tessy.verifiers.limits import VerifierSettings  # most runs need no verifier
+    from tessy.verifiers.registry import load
+
     cores = max(1, (os.cpu_count() or 1) // config.workers)  # each worker opens one of its own
     settings = VerifierSettings(unsafe_no_sandbox=not config.sandbox, at_once=cores)
     async with aclosing(load(config.verify, settings)) as verifier:

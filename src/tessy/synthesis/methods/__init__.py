@@ -12,29 +12,27 @@ from collections.abc import Mapping
 from tessy.config import Config
 from tessy.errors import ConfigError
 from tessy.method.trajectory import Role
-from tessy.synthesis.methods import (
-    student_only,
-    teacher_answer,
-    teacher_mix,
-    teacher_only,
-    teacher_reference,
-    teacher_score,
-    teacher_think,
-    tessy,
-)
 from tessy.synthesis.methods.method import Method
+from tessy.synthesis.methods.student_only import STUDENT_ONLY
+from tessy.synthesis.methods.teacher_answer import TEACHER_ANSWER
+from tessy.synthesis.methods.teacher_mix import TEACHER_MIX
+from tessy.synthesis.methods.teacher_only import TEACHER_ONLY
+from tessy.synthesis.methods.teacher_reference import TEACHER_REFERENCE
+from tessy.synthesis.methods.teacher_score import TEACHER_SCORE
+from tessy.synthesis.methods.teacher_think import TEACHER_THINK
+from tessy.synthesis.methods.tessy import TESSY
 
 METHODS: Mapping[str, Method] = {
-    module.METHOD.name: module.METHOD
-    for module in (
-        tessy,
-        student_only,
-        teacher_only,
-        teacher_mix,
-        teacher_think,
-        teacher_answer,
-        teacher_score,
-        teacher_reference,
+    method.name: method
+    for method in (
+        TESSY,
+        STUDENT_ONLY,
+        TEACHER_ONLY,
+        TEACHER_MIX,
+        TEACHER_THINK,
+        TEACHER_ANSWER,
+        TEACHER_SCORE,
+        TEACHER_REFERENCE,
     )
 }
 
@@ -48,14 +46,14 @@ def method_of(config: Config) -> Method:
     method = METHODS.get(config.method)
     if method is None:
         raise ConfigError(f"method = {config.method!r}", hint=f"one of {', '.join(METHODS)}")
-    if config.answer_by is not Role.STUDENT and method is not tessy.METHOD:
+    if config.answer_by is not Role.STUDENT and method is not TESSY:
         raise ConfigError(
             f"answer_by = {config.answer_by.value!r} is for method 'tessy', not {method.name!r}",
             hint="teacher-answer has the student think and the teacher answer",
         )
     if config.teacher_only_system_prompt and method not in (
-        teacher_only.METHOD,
-        teacher_mix.METHOD,
+        TEACHER_ONLY,
+        TEACHER_MIX,
     ):
         raise ConfigError(
             f"teacher_only_system_prompt is not for method {method.name!r}",

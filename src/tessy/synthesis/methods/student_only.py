@@ -12,6 +12,6 @@ async def write(sample: Sample) -> Draft:
     return await written_by(sample, Role.STUDENT)
 
 
-METHOD = Method(
+STUDENT_ONLY = Method(
     "student-only", "the student writes everything", write, roles=frozenset({Role.STUDENT})
 )

@@ -12,4 +12,4 @@ async def write(sample: Sample) -> Draft:
     return await written_by(sample, Role.STUDENT, Role.TEACHER)
 
 
-METHOD = Method("teacher-answer", "the student thinks, the teacher answers", write)
+TEACHER_ANSWER = Method("teacher-answer", "the student thinks, the teacher answers", write)

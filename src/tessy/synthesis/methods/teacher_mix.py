@@ -13,4 +13,6 @@ async def write(sample: Sample) -> Draft:
     return await theirs(sample)
 
 
-METHOD = Method("teacher-mix", "every other sample is the teacher's, the rest the student's", write)
+TEACHER_MIX = Method(
+    "teacher-mix", "every other sample is the teacher's, the rest the student's", write
+)

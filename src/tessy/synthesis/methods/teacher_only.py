@@ -31,6 +31,6 @@ def told(config: Config, messages: Messages) -> Messages:
     return messages
 
 
-METHOD = Method(
+TEACHER_ONLY = Method(
     "teacher-only", "the teacher writes everything", write, roles=frozenset({Role.TEACHER})
 )

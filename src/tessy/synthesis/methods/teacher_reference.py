@@ -26,6 +26,6 @@ async def write(sample: Sample) -> Draft:
     return sample.choose(response, lambda _: "the teacher's reference answer")
 
 
-METHOD = Method(
+TEACHER_REFERENCE = Method(
     "teacher-reference", "the teacher answers for reference, the student thinks and answers", write
 )

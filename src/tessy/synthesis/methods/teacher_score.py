@@ -77,7 +77,7 @@ async def _score(sample: Sample, candidate: Draft) -> float | None:
     return score_in(judge.trajectory.answer)
 
 
-METHOD = Method(
+TEACHER_SCORE = Method(
     "teacher-score",
     "the student writes candidates, the teacher scores them, the best is kept",
     write,

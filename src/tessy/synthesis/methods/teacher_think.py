@@ -12,4 +12,4 @@ async def write(sample: Sample) -> Draft:
     return await written_by(sample, Role.TEACHER, Role.STUDENT)
 
 
-METHOD = Method("teacher-think", "the teacher thinks, the student answers", write)
+TEACHER_THINK = Method("teacher-think", "the teacher thinks, the student answers", write)

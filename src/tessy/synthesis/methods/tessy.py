@@ -15,6 +15,6 @@ async def write(sample: Sample) -> Draft:
     return draft
 
 
-METHOD = Method(
+TESSY = Method(
     "tessy", "style by the student, capability by the teacher, in turns", write, judged=True
 )
