@@ -2,7 +2,7 @@
 
 Every call to a model goes through here, plain or streamed. Most streams of a synthesis are left
 before their end, and a span of fifteen tokens is fifteen small reads. A client for general use
-spends about as much on each read as all the rest of our work (`benchmarks/http.py`,
+spends about as much on each read as all the rest of our work (`benchmarks/streams.py`,
 docs/performance.md), so this is asyncio's protocol with httptools' parser and nothing else.
 
 TLS uses the system's certificates, or those of `SSL_CERT_FILE`. Not covered: proxies, redirects,
