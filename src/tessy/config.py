@@ -22,9 +22,14 @@ SMALLEST_CHUNK = 4
 """Tokens in which any model can write at least one character, whose bytes may be a token each."""
 
 _FOR_SPEED = (
-    *("timeouts", "concurrency", "retries", "api_key_env", "span_tokens", "event_tokens"),
+    "timeouts",
+    "concurrency",
+    "retries",
+    "api_key_env",
+    "span_tokens",
+    "event_tokens",
 )
-"""StrictSettings of a model that may change from one start of a run to the next."""
+"""Settings of a model that may change from one start of a run to the next."""
 
 
 class Sampling(StrictSettings):

@@ -78,8 +78,13 @@ class HttpServer:
         if transport is not None:
             transport.set_protocol(response)
             response.connection_made(transport)
-        else:
-            await self._connect(response, connect_s)
+            response.write(request)
+            try:
+                await response.head()
+                return response
+            except Unreachable:  # the server closed it before the request reached it
+                response.restart()
+        await self._connect(response, connect_s)
         response.write(request)
         await response.head()
         return response
@@ -194,6 +199,11 @@ class HttpResponse(asyncio.Protocol):
         """Send the request."""
         assert self._transport is not None
         self._transport.writelines(request)
+
+    def restart(self) -> None:
+        """Forget a connection that broke before the head of the answer came."""
+        self._transport = self._error = None
+        self._parser = httptools.HttpResponseParser(self)
 
     def detach(self) -> asyncio.Transport | None:
         """Take nothing more in; returns the connection."""
