@@ -23,7 +23,7 @@ help:
 	@echo "make docs     the reference of settings and options, from their definitions"
 	@echo "make bench    how fast it is, against the bound (docs/performance.md)"
 	@echo "make format   fix lint and format"
-	@echo "make clean    remove $(VENV) and what tools left behind"
+	@echo "make clean    remove $(VENV) and what tools wrote"
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -5,7 +5,7 @@
 A speculative hand-over would ask the next model as soon as the last word of a stream *looks* like
 the other kind, while the predictor that ships still waits for what follows. This counts, on the
 gold segments, how many of its hand-overs are seen coming when their first word has just been
-written, with nothing behind it: the most that speculation can be right. And how many words before
+written, with nothing after it: the most that speculation can be right. And how many words before
 them look like one and are not: a request for nothing each.
 """
 

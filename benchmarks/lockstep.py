@@ -2,7 +2,7 @@
 
 python benchmarks/lockstep.py JSON, with the keys of `client.Asked`; prints a line of JSON.
 
-In each round every sample under way sends one request (METHOD: chunks of 10 tokens for the
+In each round every sample under way sends one request (chunks of 10 tokens for the
 teacher and 5 for the student) and all wait for the last of them; answers are one request in such
 a round. When a sample ends, the next one takes its place. Boundaries are found at no cost.
 """

@@ -45,7 +45,8 @@ def method_of(config: Config) -> Method:
     """
     method = METHODS.get(config.method)
     if method is None:
-        raise ConfigError(f"method = {config.method!r}", hint=f"one of {', '.join(METHODS)}")
+        known = ", ".join(METHODS)
+        raise ConfigError(f"method = {config.method!r}", hint=f"one of {known}")
     if config.answer_by is not Role.STUDENT and method is not TESSY:
         raise ConfigError(
             f"answer_by = {config.answer_by.value!r} is for method 'tessy', not {method.name!r}",
