@@ -206,7 +206,7 @@ async def open_one(
     )
     _check_end(role, format_, capabilities)
     for replica in servers.replicas:
-        replica.client.stats = ClientStats()  # the probe's calls don't count: some are meant to fail
+        replica.client.stats = ClientStats()  # without the probe's calls, some of which fail
     return OpenedModel(
         settings=settings,
         name=label or capabilities.served_name,
