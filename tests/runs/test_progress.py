@@ -178,7 +178,7 @@ def test_the_summary_of_a_run_in_which_nothing_failed(counters):
 
 
 def test_the_summary_of_a_run_that_was_stopped(counters):
-    assert "stopped: the same command goes on" in shown(summary(result(counters, stopped=True)))
+    assert "stopped: the same command resumes it" in shown(summary(result(counters, stopped=True)))
 
 
 @pytest.mark.parametrize("folder", ["runs/[bold]x[/bold]", "runs/[/red]", "runs/[1]:smile:"])
@@ -245,7 +245,7 @@ async def test_on_a_terminal_it_shows_a_table_that_is_drawn_anew(counters):
     assert "teacher share 70.0%" in text
     assert "2 running" in text
     lines = shown(progress._Panel(counters))
-    assert "7 of 10 2 failed 2 running 20 s gone, 12 s to go" in lines[0]
+    assert "7 of 10 2 failed 2 running 20 s elapsed, 12 s to go" in lines[0]
 
 
 def test_a_table_of_no_samples_at_all(clock):
