@@ -97,7 +97,7 @@ def test_parquet(tmp_path):
     ("name", "content", "message"),
     [
         ("missing.jsonl", None, "no such file"),
-        ("empty.jsonl", "", "no question in it"),
+        ("empty.jsonl", "", "contains no questions"),
         ("table.csv", "a,b", ".csv is not known"),
         ("broken.parquet", "no parquet", "broken.parquet"),
         (".", None, "is a folder"),
