@@ -1,4 +1,4 @@
-"""Files that a command will write: refused before any work if they can't be, or are its input."""
+"""Output files that can't be written, or are inputs, are refused before any work."""
 
 from __future__ import annotations
 

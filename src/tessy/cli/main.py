@@ -99,7 +99,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if error.errno not in _FULL:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        complain(TessyError(f"{where}{error.strerror}", hint="make room, then the same command"))
+        complain(
+            TessyError(
+                f"{where}{error.strerror}", hint="free some space, then run the same command"
+            )
+        )
         sys.exit(EXIT_FAILED)
 
 

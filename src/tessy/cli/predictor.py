@@ -135,9 +135,7 @@ def _summarise(counts: AnnotationCounts, options: AnnotateOptions) -> None:
     if counts.rejected:
         say(f"rejected annotations: {rejected_file(options.out)}")
     if not counts.accepted:
-        raise DataError(
-            "no annotation was accepted", hint="use a stronger model, or a predictor"
-        )
+        raise DataError("no annotation was accepted", hint="use a stronger model, or a predictor")
 
 
 # --- train --------------------------------------------------------------------------------------

@@ -120,7 +120,7 @@ def conversation(value: Any, column: str, *, last: str) -> tuple[dict[str, str],
         ValueError: The value is not such a conversation; the message says why.
     """
     if not isinstance(value, list) or not value:
-        raise ValueError(f"{column} must be a non-empty list of {{role, content}}")
+        raise ValueError(f"{column} must be a list of at least one {{role, content}}")
     for index, message in enumerate(value):
         if not isinstance(message, dict) or message.get("role") not in ROLES:
             raise ValueError(f"{column}[{index}].role must be one of {', '.join(ROLES)}")

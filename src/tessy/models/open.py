@@ -164,7 +164,7 @@ async def _streams(opened: OpenedModel, role: Role, config: Config) -> bool:
         return config.mode is Mode.STREAM
     if await stops_early(opened.client) is False:
         opened.notes.append(
-            f"{role}: its server goes on when a stream is left, so thinking is asked for in chunks"
+            f"{role}: its server keeps generating when a stream is closed, so it writes in chunks"
         )
         return False
     return True

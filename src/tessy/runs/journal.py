@@ -434,7 +434,7 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
     if version not in (0, _VERSION):
         raise JournalError(
             f"{path}: a run of another version of tessy (journal {version}, not {_VERSION})",
-            hint="go on with that version, or begin again in another folder",
+            hint="resume it with that version, or start again in another folder",
         )
 
 

@@ -120,7 +120,7 @@ async def _stop_if_gone(context: RunContext, error: ModelError) -> None:
         if not await model.servers.is_alive():
             raise Outage(
                 f"the {role}'s server {model.servers.base_url} is gone: {error}",
-                hint="start it again, then the same command: the run goes on where it was",
+                hint="start it again, then run the same command: it resumes the run",
             )
 
 
@@ -131,7 +131,7 @@ def _stop_if_shut_out(error: Refused) -> None:
         Outage: The server answered 401, 403 or 404.
     """
     if error.status in (401, 403, 404):
-        raise Outage(str(error), hint="fix it, then the same command: the run goes on")
+        raise Outage(str(error), hint="fix it, then run the same command: it resumes the run")
 
 
 def _record(sample: Sample, method: Method, failure: Failure | None, detail: str) -> dict[str, Any]:
