@@ -88,7 +88,7 @@ def complete(text: str, found: list[Unit], *, final: bool) -> list[Unit]:
         final: No text will follow.
 
     Returns:
-        All units if `final` or if white space follows the last word; else all but the last.
+        All units if `final` or if white space follows the last word; otherwise all but the last.
     """
     if final or not found or found[-1].word_end < len(text):
         return found

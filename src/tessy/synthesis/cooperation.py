@@ -242,7 +242,7 @@ def fault_of_answer(chunk: Chunk, role: Role) -> SampleFailed | None:
         return SampleFailed(Failure.EMPTY_ANSWER, f"the {role} wrote no answer")
     for marker in MARKERS:
         if marker in chunk.text:
-            return SampleFailed(Failure.MARKER, f"{marker} stands in the answer")
+            return SampleFailed(Failure.MARKER, f"the answer contains {marker}")
     if fragment := RepetitionGuard().feed(chunk.text):
         detail = f"again and again in the answer: {fragment!r}"
         return SampleFailed(Failure.REPETITION, detail)
