@@ -10,7 +10,7 @@ import threading
 import pytest
 
 import tessy
-from e2e.conftest import PREDICTOR, lines, two_servers, write_questions
+from scripted import PREDICTOR, lines, two_servers, write_questions
 from tessy.config import load
 from tessy.errors import ConfigError, DataError, InputError, RunMismatch, Unreachable
 from tessy.runs.progress import Progress, Show

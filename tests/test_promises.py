@@ -14,7 +14,7 @@ import tessy
 from tessy import errors
 from tessy.errors import TessyError
 from tessy.method.trajectory import Failure
-from test_architecture import OWN, ROOT
+from test_architecture import MODULES, PACKAGE, ROOT
 
 
 @pytest.mark.parametrize("name", tessy.__all__)
@@ -93,8 +93,9 @@ def members(of: type[enum.Enum]) -> dict[str, str | None]:
 
 def enums() -> list[type[enum.Enum]]:
     found = {}
-    for name in OWN:
-        if name.startswith(("cli.", "models.llama_child")):
+    for module in MODULES:
+        name = ".".join(module.relative_to(PACKAGE).with_suffix("").parts)
+        if name.startswith(("cli.", "__main__")) or name.endswith("llama_child"):
             continue
         for thing in vars(import_module(f"tessy.{name}")).values():
             is_enum = inspect.isclass(thing) and issubclass(thing, enum.Enum)

@@ -22,7 +22,12 @@ SMALLEST_CHUNK = 4
 """Tokens that are enough for any character, since each of its bytes may be a token."""
 
 _FOR_SPEED = (
-    *("timeouts", "concurrency", "retries", "api_key_env", "span_tokens", "event_tokens"),
+    "timeouts",
+    "concurrency",
+    "retries",
+    "api_key_env",
+    "span_tokens",
+    "event_tokens",
 )
 """Settings of a model that may change from one start of a run to the next."""
 

@@ -42,7 +42,7 @@ from tessy.testing import build_tokenizer
 STYLE = ["okay,", "wait,", "so", "let", "me", "think"]
 CAPABILITY = ["x=3", "seven", "sum", "is", "even", "f(2)"]
 TINY = {
-    **{"hidden": 16, "vocabulary": 300, "epochs": 6, "batch": 4, "held_out": 0.2},
+    **{"hidden": 16, "vocabulary": 300, "epochs": 6, "batch_size": 4, "held_out": 0.2},
     "learning_rate": 1e-2,
 }
 
@@ -200,7 +200,7 @@ def test_a_base_of_hugging_face(tmp_path, shift):
     )
     Qwen2Model(config).save_pretrained(base)
     settings = TrainSettings(
-        base=str(base), shift=shift, epochs=6, batch=4, held_out=0.2, learning_rate=1e-2
+        base=str(base), shift=shift, epochs=6, batch_size=4, held_out=0.2, learning_rate=1e-2
     )
     result = train(segments(), tmp_path / "out", settings)
     predictor = load(f"transformers:{tmp_path / 'out'}")

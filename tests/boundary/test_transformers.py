@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from commands import tessy
-from e2e.conftest import lines, two_servers, write_questions
+from scripted import lines, two_servers, write_questions
 from tessy.boundary.protocol import Predictor
 from tessy.boundary.registry import load
 from tessy.boundary.settings import ClassifierSettings

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from commands import tessy
-from conftest import lines
+from scripted import lines
 from tessy.config import Sampling
 from tessy.models.client import Client
 from tessy.models.probe import probe, stops_early

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import lines
+from scripted import lines
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from commands import tessy
-from conftest import PREDICTOR, faulty, lines, two_servers, write_questions
+from scripted import PREDICTOR, faulty, lines, two_servers, write_questions
 from tessy.cli.paint import visible
 from tessy.method.trajectory import Role
 from tessy.runs.folder import RunFolder
@@ -117,7 +117,7 @@ async def test_doctor_of_a_name_that_is_not_served(tokenizers):
     assert done.code == 1
     student, teacher = cells(done.out)["works"]
     assert student == "yes"
-    assert "no model 'gpt-5' is served there (only scripted)" in teacher
+    assert "the server has no model 'gpt-5' (only scripted)" in teacher
 
 
 async def test_doctor_of_a_server_that_hides_the_end_of_thinking(tokenizers):

@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from commands import start, tessy
-from conftest import lines, two_servers, until, write_questions
+from scripted import lines, two_servers, until, write_questions
 from tessy.errors import JournalError
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader

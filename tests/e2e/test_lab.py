@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from commands import run
-from e2e.conftest import lines
+from scripted import lines
 from tessy import lab
 from tessy.errors import ConfigError
 from tessy.models.address import parse
@@ -56,7 +56,7 @@ def test_workers_use_the_tokenizer_and_chat_format_that_ship(tmp_path):
     done = run(*command, "--quiet", "--out", tmp_path / "two", "--workers", "2")
     assert done.code == 0, done.err
     found = json.loads((tmp_path / "two" / "evaluation.json").read_text("utf-8"))
-    assert found["runs"] == 16
+    assert found["samples"] == 16
     assert found["pass_at"]["1"]["value"] >= 0.9
 
 
@@ -64,6 +64,15 @@ def test_a_model_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(ConfigError) as refused:
         parse("lab:pupil")
     assert "lab:student" in refused.value.hint
-    done = run("synth", SUMS, "--out", tmp_path / "run", "--student", "lab:pupil")
+    done = run(
+        "synth",
+        SUMS,
+        "--out",
+        tmp_path / "run",
+        "--student",
+        "lab:pupil",
+        "--teacher",
+        "lab:teacher",
+    )
     assert done.code == 2
     assert "lab:pupil" in done.err

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from commands import tessy
-from conftest import lines, write_questions
 from engine_checks import asked, check_modes, check_streams, greedy
+from scripted import lines, write_questions
 from tessy.config import ModelSettings
 from tessy.models import local
 from tessy.models.client import Client

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from commands import start, tessy
-from conftest import lines, two_servers, until, write_questions
+from scripted import lines, two_servers, until, write_questions
 from tessy.testing import Latency
 
 HERE = str(Path(__file__).parent)

@@ -11,7 +11,7 @@ import signal
 import pytest
 
 from commands import start, tessy
-from e2e.conftest import lines, two_servers, write_questions
+from scripted import lines, two_servers, write_questions
 from tessy.method.words import units
 from tessy.testing import Faults, ScriptedServer
 from tessy.testing.faults import Fault

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from commands import tessy
-from conftest import PREDICTOR, lines, two_servers, write_questions
+from scripted import PREDICTOR, lines, two_servers, write_questions
 from tessy.config import load
 from tessy.models.open import check
 

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from commands import tessy
-from conftest import lines, two_servers, write_questions
+from scripted import lines, two_servers, write_questions
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Journal
 from written import Written, write_run

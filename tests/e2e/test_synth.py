@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from commands import tessy
-from conftest import lines, two_servers, write_questions
+from scripted import lines, two_servers, write_questions
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
 from tessy.testing import Latency

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from commands import start, tessy
-from conftest import PREDICTOR, faulty, lines, two_servers, until, write_questions
+from scripted import PREDICTOR, faulty, lines, two_servers, until, write_questions
 from tessy.testing import Faults, Latency, LoopScript, ScriptedServer, SilentScript
 from tessy.testing.faults import Fault
 
@@ -60,11 +60,11 @@ async def test_retried_failures_are_another_attempt_and_end_once(tmp_path, token
         command = ["synth", questions, "--out", out, *options, "--config", settings]
         process = await start(*command)
         await until(lambda: servers["student"].stats.requests > 12)
-        servers["student"]._faults = always(1)
+        servers["student"].faults = always(1)
         await process.communicate()
         failed = lines(out / "failures.jsonl")
         assert {f["reason"] for f in failed} == {"model_error"}
-        servers["student"]._faults = None
+        servers["student"].faults = None
         done = await tessy(*command)
         assert lines(out / "failures.jsonl") == failed, "a failure stays one until it is retried"
         done = await tessy(*command, "--retry-failed")

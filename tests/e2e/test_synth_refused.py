@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from commands import tessy
-from conftest import lines, two_servers, write_questions
+from scripted import lines, two_servers, write_questions
 from tessy.testing import build_tokenizer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from commands import start, tessy
-from conftest import lines, two_servers, write_questions
+from scripted import lines, two_servers, write_questions
 from tessy.testing import CooperativeScript, Latency, ScriptedServer
 
 SLOW = Latency(first_token_s=0.005, token_s=0.001)

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from commands import start, tessy
-from conftest import lines
+from scripted import lines
 
 
 def responses(path, *answers, **columns):

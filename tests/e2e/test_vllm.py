@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from commands import tessy
-from conftest import write_questions
 from engine_checks import asked, check_events, check_modes, check_streams, greedy, read_some
 from scoring_server import logprobs
+from scripted import write_questions
 from tessy.config import ModelSettings
 from tessy.models.client import Client
 from tessy.models.logprobs import LogprobsField, logprobs_field, prompt_logprobs

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from commands import start, tessy
-from conftest import faulty, lines, two_servers, until, write_questions
+from scripted import faulty, lines, two_servers, until, write_questions
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
 from tessy.testing import Latency

@@ -140,17 +140,19 @@ PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(WHOLE), WHOLE)
 
 
 @asynccontextmanager
-async def keeping(answer: bytes):
-    """A server that sends the same response to every request, and counts connections."""
+async def keeping(answer: bytes, until: int = 1000):
+    """A server that sends the same response to each connection's first `until` requests."""
     connections = []
 
     async def serve(reader, writer):
         connections.append(writer)
         with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            while True:
+            for _ in range(until):
                 head = await reader.readuntil(b"\r\n\r\n")
                 await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split()[0]))
                 writer.write(answer)
+            await reader.readuntil(b"\r\n\r\n")
+            writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     settings = ModelSettings.model_validate({"model": "http://x/v1", "retries": 0})
@@ -186,6 +188,14 @@ async def test_a_server_that_closes_its_connections_is_asked_on_new_ones(head):
                 await writer.wait_closed()
             await asyncio.sleep(0.01)  # the client sees it
         assert len(connections) == 3
+
+
+async def test_a_connection_that_closes_under_a_request_is_replaced():
+    async with keeping(PLAIN, until=1) as (client, connections):
+        for _ in range(3):
+            assert (await client.complete(ASK)).text == " two"
+        assert len(connections) == 3
+        assert not client.stats.faults
 
 
 @contextmanager

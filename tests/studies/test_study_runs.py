@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from e2e.conftest import until
+from scripted import until
 from studies.study import jobs, plan
 from studies.study.__main__ import main
 from studies.study.conductor import begin

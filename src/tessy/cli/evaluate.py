@@ -33,8 +33,14 @@ class EvalOptions(RunOptions):
     only=[
         *(f"student.{name}" for name in ("model", "tokenizer", "format")),
         *(f"student.sampling.{name}" for name in ("temperature", "top_p", "top_k")),
-        *("limits.thinking_tokens", "limits.answer_tokens", "verify", "sandbox"),
-        *("samples_per_question", "seed", "concurrency", "workers"),
+        "limits.thinking_tokens",
+        "limits.answer_tokens",
+        "verify",
+        "sandbox",
+        "samples_per_question",
+        "seed",
+        "concurrency",
+        "workers",
     ]
 )
 def evaluate(options: EvalOptions, config: EvaluationConfig) -> None:

@@ -14,8 +14,17 @@ from tessy.settings import Option, OptionGroup, load_settings
 SAMPLING = Sampling(temperature=0.6, top_p=0.95, top_k=20)
 """The paper's temperature, and the top-p and top-k that Qwen3's model card recommends."""
 OF_SYNTHESIS = (
-    *("method", "answer_by", "teacher_only_system_prompt", "candidates", "attempts", "on_wrong"),
-    *("prompts", "teacher", "predictor", "student_predictor", "teacher_predictor"),
+    "method",
+    "answer_by",
+    "teacher_only_system_prompt",
+    "candidates",
+    "attempts",
+    "on_wrong",
+    "prompts",
+    "teacher",
+    "predictor",
+    "student_predictor",
+    "teacher_predictor",
 )
 """Settings that a file may have for `tessy synth`; an evaluation ignores them."""
 

@@ -2,7 +2,7 @@
 
 Every call to a model goes through here, plain or streamed. Most streams of a synthesis are closed
 before their end, and a span of fifteen tokens is fifteen small reads. A general HTTP client spends
-about as much time on each read as all our other code together (`benchmarks/http.py`,
+about as much time on each read as all our other code together (`benchmarks/streams.py`,
 docs/performance.md), so this is asyncio's protocol with httptools' parser and nothing else.
 
 TLS uses the system's certificates, or those of `SSL_CERT_FILE`. Not supported: proxies, redirects,
@@ -78,8 +78,13 @@ class HttpServer:
         if transport is not None:
             transport.set_protocol(response)
             response.connection_made(transport)
-        else:
-            await self._connect(response, connect_s)
+            response.write(request)
+            try:
+                await response.head()
+                return response
+            except Unreachable:  # the server closed it before the request reached it
+                response.restart()
+        await self._connect(response, connect_s)
         response.write(request)
         await response.head()
         return response
@@ -194,6 +199,11 @@ class HttpResponse(asyncio.Protocol):
         """Send the request."""
         assert self._transport is not None
         self._transport.writelines(request)
+
+    def restart(self) -> None:
+        """Get ready for a new connection, after one broke before the head of the response."""
+        self._transport = self._error = None
+        self._parser = httptools.HttpResponseParser(self)
 
     def detach(self) -> asyncio.Transport | None:
         """Stop receiving; returns the connection."""

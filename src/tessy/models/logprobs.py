@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
-import orjson
-
 from tessy.errors import BadResponse, Refused
 from tessy.models.client import Client
 
@@ -58,9 +56,9 @@ async def prompt_logprobs(
     """
     asked: dict[str, Any] = {"model": client.served_name, "prompt": list(ids), "max_tokens": 1}
     asked |= {"temperature": 0.0, **_FIELDS[field]}
-    raw: bytes = await client.post("/v1/completions", asked)
+    answer = await client.post("/v1/completions", asked)
     try:
-        choice = orjson.loads(raw)["choices"][0]
+        choice = answer["choices"][0]
         if field is LogprobsField.PROMPT_LOGPROBS:
             return _listed(choice["prompt_logprobs"], ids)
         return _echoed(choice["logprobs"]["token_logprobs"], ids)

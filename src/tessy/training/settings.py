@@ -19,7 +19,12 @@ from tessy.training.gguf import DType
 from tessy.training.masks import LossPart, parse_loss
 
 _FOR_SPEED = (
-    *("micro_batch_size", "gradient_checkpointing", "save_steps", "eval", "export", "export_dtype"),
+    "micro_batch_size",
+    "gradient_checkpointing",
+    "save_steps",
+    "eval",
+    "export",
+    "export_dtype",
 )
 """Settings that may change from one start of a training to the next."""
 
