@@ -94,8 +94,8 @@ class ModelSettings(StrictSettings):
     timeouts: Timeouts = Field(default_factory=Timeouts)
     """How long to wait for this model's server."""
     concurrency: int | None = Field(default=None, ge=1)
-    """Most concurrent calls to each server of this model, over all workers; by default as many as
-    there are trajectories."""
+    """Maximum number of concurrent calls to each server of this model, over all workers; by default
+    as many as there are trajectories."""
     retries: int = Field(default=8, ge=0, le=100)
     """Attempts after the first, for temporary faults."""
     api_key_env: str | None = None
@@ -210,7 +210,7 @@ class Config(StrictSettings):
     """Verifier, as `NAME` or `NAME:COLUMN`: `exact`, `number`, `math`, `choice`, `reasoning-gym`,
     `code`, `auto` or `python:MODULE:FACTORY`. Answers that it rejects are not kept."""
     attempts: Annotated[int, Option(panel="Verifying")] = Field(default=1, ge=1, le=1000)
-    """Most attempts at a sample; a failure or a rejected answer leads to another attempt."""
+    """Maximum number of attempts at a sample; a failure or a rejected answer leads to the next."""
     on_wrong: OnWrong = OnWrong.FAIL
     """When the verifier rejects the last attempt: `fail` the sample with `rejected`, `keep` it with
     its verdict, or `keep_judged`: keep it unless the verifier failed."""
@@ -227,7 +227,7 @@ class Config(StrictSettings):
     """How thinking is requested: `stream`, one streamed request for each span; `chunks`, requests
     for a few tokens; or `auto`: `stream` if the server stops when a stream is closed."""
     concurrency: Annotated[int, Option()] = Field(default=64, ge=1)
-    """Most samples written at once, over all workers."""
+    """Maximum number of samples written at once, over all workers."""
     workers: Annotated[int, Option()] = Field(default=1, ge=1, le=256)
     """Processes that write samples; one is enough until it uses a whole core."""
 

@@ -54,7 +54,7 @@ class ReportOptions(CommandOptions):
     """A TOML file with the settings of the student's server below `[student]`; options override
     it."""
     scored: Annotated[int, Option(panel=_SCORING)] = Field(default=500, ge=1)
-    """The most questions to score."""
+    """The maximum number of questions to score."""
 
 
 @command()

@@ -22,7 +22,7 @@ class ShowOptions(StrictSettings):
     discarded: Annotated[bool, Option()] = False
     """Also show discarded text, struck through."""
     limit: Annotated[int, Option()] = Field(default=20, ge=1)
-    """The most samples to list."""
+    """The maximum number of samples to list."""
 
 
 @command()

@@ -128,7 +128,7 @@ class Turn(NamedTuple):
         pending_tokens: Tokens of `pending`.
         discarded_tokens: Tokens rolled back, including tokens that were pending before.
         ids: Token ids that the model generated, where its server returns them.
-        asked: The most tokens that the call asked for.
+        asked: The maximum number of tokens that the call asked for.
         confidence: The predictor's probability that the text at the boundary is of the other kind;
             None if it gives none.
     """
@@ -197,7 +197,7 @@ class Trajectory:
     )
     discards: list[Discard] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
-    """The most tokens that each turn asked for, in order."""
+    """The maximum number of tokens that each turn asked for, in order."""
     confidence: list[tuple[int, float]] = field(default_factory=list)
     """Offset and confidence of each hand-over whose predictor gave a confidence."""
     part: Part = Part.THINKING

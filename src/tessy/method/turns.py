@@ -50,7 +50,7 @@ class Chunk(NamedTuple):
         finish: Why the model stopped.
         tokens: Tokens that it generated, as its server counts them.
         ids: Their ids, where the server returns them.
-        asked: The most tokens that the call asked for.
+        asked: The maximum number of tokens that the call asked for.
         retracted: Characters at the end of the pending text that turned out to be the beginning of
             an end marker, and so are not text.
     """

@@ -18,7 +18,7 @@ _GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0)
 _INTERVAL = 8
 _QUIET_S = 10.0
 _SHORT = 64
-"""The most tokens that a short prompt has, in any vocabulary."""
+"""The maximum number of tokens that a short prompt has, in any vocabulary."""
 
 
 async def probe(client: Client) -> Capabilities:

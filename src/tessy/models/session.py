@@ -119,7 +119,7 @@ class ModelSession:
 
         Args:
             trajectory: The text so far, pending text included.
-            max_tokens: The most tokens to write.
+            max_tokens: The maximum number of tokens to write.
             seed: The seed of the server's random numbers.
             stream: The thinking will be streamed.
             schema: A JSON schema for the answer, used if the server takes one.

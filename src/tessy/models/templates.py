@@ -312,7 +312,7 @@ def from_tokenizer(
 
 
 LONGEST_CONTROL = 80
-"""The most characters in anything that looks like a control token."""
+"""The maximum number of characters in anything that looks like a control token."""
 _CONTROL = re.compile(
     r"<(?=\|[^<>|\s]{1,64}\|>"  # <|im_end|>, <|channel|>
     r"|｜[^<>｜\s]{1,64}｜>"  # <｜User｜>

@@ -74,7 +74,7 @@ class Request(NamedTuple):
 
     Attributes:
         prompt: Text or token ids.
-        max_tokens: The most tokens to generate.
+        max_tokens: The maximum number of tokens to generate.
         sampling: How to draw them.
         seed: The seed of the server's random numbers.
         stop: Texts at which to stop.

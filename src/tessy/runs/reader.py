@@ -109,7 +109,7 @@ class JournalReader:
 
         Args:
             part: Only samples whose id contains this text.
-            limit: The most samples to return.
+            limit: The maximum number of samples to return.
             offset: The number of samples to skip.
         """
         rows = self._connection.execute(

@@ -181,7 +181,7 @@ async def ask(draft: Draft, role: Role, max_tokens: int, *, stream: bool = False
     Args:
         draft: The draft.
         role: Who writes.
-        max_tokens: The most tokens to write.
+        max_tokens: The maximum number of tokens to write.
         stream: Stream the response; see `Client.complete`.
 
     Raises:
