@@ -1,4 +1,4 @@
-"""Running `tessy` in tests: in this process, or in one of its own where that is the subject."""
+"""Running `tessy` in tests: in this process, or in its own process where a test needs that."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COLUMNS = "120"
 
 @dataclass
 class Done:
-    """What a command came to."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -27,11 +27,11 @@ class Done:
 
 
 def run(*args: str | Path, **environment: str) -> Done:
-    """Run `tessy` with some arguments in this process, as its script does.
+    """Run `tessy` in this process, as its script does.
 
     Args:
         *args: The command's arguments.
-        **environment: Variables set meanwhile.
+        **environment: Environment variables for the command.
     """
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
@@ -52,12 +52,12 @@ def _text(stream: io.TextIOWrapper) -> str:
 
 
 async def tessy(*args: str | Path, **environment: str) -> Done:
-    """As `run`, in a thread: servers of this event loop go on meanwhile."""
+    """Like `run`, but in a thread, so that servers in this event loop keep running."""
     return await asyncio.to_thread(run, *args, **environment)
 
 
 async def start(*args: str | Path, **environment: str) -> asyncio.subprocess.Process:
-    """Start `tessy` in a process of its own: for signals, kills, and how Python ends."""
+    """Start `tessy` in its own process, for tests of signals, kills and exits."""
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tessy", *map(str, args)),
         stdout=asyncio.subprocess.PIPE,
@@ -67,7 +67,7 @@ async def start(*args: str | Path, **environment: str) -> asyncio.subprocess.Pro
 
 
 async def in_a_process(*args: str | Path, **environment: str) -> Done:
-    """As `start`, to its end."""
+    """Like `start`, but wait for its end."""
     process = await start(*args, **environment)
     async with asyncio.timeout(120):
         out, err = await process.communicate()

@@ -1,4 +1,4 @@
-"""Runs that are written by hand, turn by turn, through the same code that writes real ones."""
+"""Runs made by hand, turn by turn, and written by the same code as real ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STUDENT, TEACHER = Role.STUDENT, Role.TEACHER
 
 
 def turn(role, kept, tokens, discarded="", gone=0, *, forced=False, outcome=Outcome.HANDED_OVER):
-    """A turn of thinking: `tokens` were generated, `gone` of them for `discarded`."""
+    """A turn of thinking with `tokens` tokens, of which `gone` are those of `discarded`."""
     return Turn(
         role, Part.THINKING, outcome, kept=kept, discarded=discarded, forced=forced,
         tokens=tokens, discarded_tokens=gone,
@@ -37,7 +37,7 @@ def answer(text, tokens, role=STUDENT):
 
 @dataclass
 class Made:
-    """A sample to be written."""
+    """A sample to write."""
 
     id: str
     turns: list
@@ -67,7 +67,7 @@ def ending(position: int, made: Made, method: str) -> Ending:
 
 
 def write_run(folder: Path, samples: list[Made], *, method="tessy", **settings) -> Path:
-    """A run's folder, as `tessy synth` leaves it."""
+    """Write a run's folder as `tessy synth` does."""
     folder.mkdir(parents=True)
 
     async def write() -> None:

@@ -1,8 +1,8 @@
 """Two simulated servers and a predictor, for tests of the method without a network.
 
-All but the network is real: sessions, prefixes, leases, drafts. The models are deterministic
-functions of the text so far, as greedy models are: what they write next depends on what is written
-and pending, not on how it was cut into chunks. One character is one token.
+Everything except the network is real: sessions, prefixes, leases, drafts. The models are
+deterministic functions of the text so far, as greedy models are: what they write next depends on
+the text, not on how it was cut into chunks. One character is one token.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from tessy.synthesis.cooperation import answer, think
 from tessy.synthesis.sample import Draft, Sample
 
 END = "\x00end"
-"""A model ends its thinking."""
+"""A model writes this to end its thinking."""
 OPENS, CLOSES = "\x01", "\x02"
-"""Where a prompt's thinking and answer begin."""
+"""The markers before the thinking and the answer in a prompt."""
 QUESTION = Question(0, "s", ({"role": "user", "content": "?"},))
 
 
@@ -66,7 +66,7 @@ FORMAT = ChatFormat(
 
 
 class SimulatedStream:
-    """What a model writes, in events; see `EventStream`."""
+    """A completion as a stream of events; see `EventStream`."""
 
     def __init__(self, whole: Completion, sizes: Sequence[int]) -> None:
         self._whole = whole
@@ -92,13 +92,13 @@ class SimulatedStream:
 
 
 class SimulatedClient(Client):
-    """A server that continues a text by what `next_text(text so far)` says.
+    """A server that continues a text with `next_text(text so far)`.
 
     Args:
-        next_text: It may write `END`, where it stops.
-        answers: What it answers.
-        events: Characters of the events of a stream, over and over.
-        returns_ids: It returns the ids of what it generated.
+        next_text: Returns the next text; it stops at `END`.
+        answers: The text of every answer.
+        events: Lengths of a stream's events in characters, repeated.
+        returns_ids: It returns the generated ids.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ def model_of(role: Role, client: Client, settings: Config, *, streamed: bool = F
 
 
 class Notes:
-    """A journal that keeps what is noted in a list."""
+    """A journal that keeps its notes in a list."""
 
     def __init__(self) -> None:
         self.entries: list[tuple[DraftKey, Turn | Rejection]] = []
@@ -177,7 +177,7 @@ class Notes:
 
 
 def written(entries: Sequence[tuple[DraftKey, Turn | Rejection]]) -> Written:
-    """What a journal has of a sample after these entries."""
+    """What a journal returns for a sample with these entries."""
     found = Written()
     for key, entry in entries:
         if isinstance(entry, Turn):
@@ -218,7 +218,7 @@ class WordPredictor:
 
 
 class FirstCharacterPredictor(WordPredictor):
-    """Judges a word by its first character, so its boundaries at partial words are final."""
+    """Judges a word by its first character, so its boundaries at incomplete words are final."""
 
     judges_partial_words = True
 
@@ -243,7 +243,7 @@ def config(student_chunk: int = 20, teacher_chunk: int = 20, **limits: object) -
             "limits": {"thinking_tokens": 4000, **limits},
         }
     )
-    # A copy is not validated: here a token is a character, so chunks may be of one.
+    # A copy is not validated: here a token is a character, so chunks of one token are fine.
     sizes = {Role.STUDENT: student_chunk, Role.TEACHER: teacher_chunk}
     update = {
         role.value: made.of(role).model_copy(update={"chunk": size, "span_tokens": size})
@@ -253,7 +253,7 @@ def config(student_chunk: int = 20, teacher_chunk: int = 20, **limits: object) -
 
 
 def context_of(clients, predictor, settings: Config, *, streamed=False, verifier=None):
-    """A run's context with simulated servers, by role."""
+    """The context of a run with simulated servers."""
     return RunContext(
         config=settings,
         models={
@@ -277,7 +277,7 @@ def draft_of(
     streamed: bool = False,
     entries: Sequence[tuple[DraftKey, Turn]] = (),
 ) -> Draft:
-    """A draft that both models write; `entries` were written at an earlier start."""
+    """A draft for both models; an earlier start wrote `entries`."""
     clients = {Role.STUDENT: student, Role.TEACHER: teacher}
     context = context_of(clients, predictor, settings, streamed=streamed)
     return Sample(context, Job(0, "s", QUESTION), written(entries)).draft()
@@ -293,7 +293,7 @@ def turns_of(draft: Draft) -> list[Turn]:
 
 
 async def together(draft: Draft) -> None:
-    """Have both write a sample as TESSY does."""
+    """Have both models write a draft, as in TESSY."""
     try:
         await think(draft)
         await answer(draft)

@@ -1,4 +1,4 @@
-"""Runs written straight into a journal, for tests of what reads them."""
+"""Runs written directly to a journal, for tests of code that reads them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODELS = {"student": "small", "teacher": "large"}
 
 @dataclass
 class Written:
-    """A sample: words of the student, the teacher, what was discarded between, the answer."""
+    """A sample: text of the student and the teacher, discarded text between, the answer."""
 
     id: str
     question: str = "Why?"
@@ -32,7 +32,7 @@ class Written:
     teacher_tokens: int = 30
 
     def turns(self) -> list[Turn]:
-        """What was written, in turns."""
+        """Its turns."""
         thinking, closed = Part.THINKING, Outcome.CLOSED
         discarded = {"discarded": self.discarded, "discarded_tokens": 4}
         given = Turn(
@@ -47,7 +47,7 @@ class Written:
         return [given, taken, Turn(Role.STUDENT, Part.ANSWER, closed, kept=self.answer)]
 
     def ending(self, position: int) -> Ending:
-        """How it ended."""
+        """Its ending."""
         messages = ({"role": "user", "content": self.question},)
         question = Question(position, self.id, messages, self.extra)
         turns = self.turns()[:2] if self.failure else self.turns()
@@ -70,7 +70,7 @@ FIRST = DraftKey(0, 0)
 async def write_run(
     folder: RunFolder, ended: list[Written], under_way: list[Written] | None = None
 ) -> None:
-    """Write samples that ended, and some whose first two turns are checkpointed."""
+    """Write samples that ended, and unfinished ones with their first two turns."""
     folder.path.mkdir(parents=True, exist_ok=True)
     async with Journal(folder.journal) as journal:
         for position, sample in enumerate(ended):

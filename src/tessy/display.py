@@ -1,4 +1,4 @@
-"""What is shown on a terminal or a page: lines about progress, and text of models and servers."""
+"""Showing text of models and servers safely, and lines about progress."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _PICTURES = {
     **{code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"},
     0x7F: "␡",
     **dict.fromkeys(range(0x80, 0xA0), "\ufffd"),
-    # Embeddings, overrides and isolates would show text in another order than it has.
+    # Embeddings, overrides and isolates would show text in a different order.
     **dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), "\ufffd"),
 }
 
 
 def visible(text: str) -> str:
-    """Replace each control character by a picture of it, so that a terminal does not obey it."""
+    """Replace control characters by visible symbols, so that a terminal does not act on them."""
     return text.translate(_PICTURES)

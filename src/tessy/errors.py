@@ -1,7 +1,7 @@
 """Every exception that tessy raises, in one tree.
 
     TessyError
-    ├── InputError          what the user gave can't be used; nothing was done
+    ├── InputError          the user's input can't be used; nothing was done
     │   ├── ConfigError         (also ValueError)  a setting, or the name of a model or tool
     │   ├── DataError           (also ValueError)  a data set, or rows of it
     │   └── RunMismatch         (also ValueError)  a run folder made with other settings
@@ -10,8 +10,8 @@
     ├── ModelError          one call to a model server failed for good
     │   ├── Unreachable         (also ConnectionError)  no connection, after retries
     │   ├── TimedOut            (also TimeoutError)     too slow, after retries
-    │   ├── BadResponse         not what the protocol says (truncated, garbage), after retries
-    │   ├── NotAStream          a whole answer to a call that asked for a stream; never retried
+    │   ├── BadResponse         a response that breaks the protocol (truncated, …), after retries
+    │   ├── NotAStream          a whole response instead of a stream; never retried
     │   ├── ServerFailure       408, 429 or 5xx, after retries
     │   └── Refused             another 4xx; never retried
     ├── PredictorError      a boundary predictor failed or broke its protocol
@@ -21,7 +21,7 @@
     ├── RunLocked           another process is working in this run folder
     ├── HubError            (also OSError)  Hugging Face did not take an upload
     ├── ViewError           (also OSError)  a run's pages can't be served
-    └── Outage              a model server is gone; the run stopped and can be resumed
+    └── Outage              a model server is down; the run stopped and can be resumed
 
 A failure of one *sample* is data, not an exception: see `tessy.Failure`. A message says what is
 wrong; `hint`, where there is one, says what to write or do instead.
@@ -45,11 +45,11 @@ class TessyError(Exception):
 
 
 class InputError(TessyError):
-    """Something the user gave can't be used; nothing was done."""
+    """The user's input can't be used; nothing was done."""
 
 
 class ConfigError(InputError, ValueError):
-    """A setting is missing, unknown or out of bounds, or a name is not that of a model or tool."""
+    """A setting is missing, unknown or out of bounds, or a model or tool does not exist."""
 
 
 class DataError(InputError, ValueError):
@@ -57,29 +57,29 @@ class DataError(InputError, ValueError):
 
 
 class RunMismatch(InputError, ValueError):
-    """A run folder holds a run of other settings or questions."""
+    """A folder contains a run with other settings or questions, or something else."""
 
 
 class MissingExtra(TessyError, ImportError):
-    """An optional dependency is needed for what was asked."""
+    """An optional dependency is needed and is not installed."""
 
 
 class LocalModelError(TessyError):
-    """A model that tessy serves itself can't be used: its weights, or its server."""
+    """A model that tessy serves itself can't be used: its weights or its server failed."""
 
 
 class ModelError(TessyError):
     """One call to a model server failed for good (after retries, where these make sense).
 
     Attributes:
-        status: The HTTP status of the answer, or 0.
+        status: The HTTP status of the response; 0 if there was none.
     """
 
     status: int = 0
 
 
 class Unreachable(ModelError, ConnectionError):
-    """No connection to the server, or it broke, at every attempt."""
+    """The connection to the server failed or broke at every attempt."""
 
 
 class TimedOut(ModelError, TimeoutError):
@@ -87,25 +87,25 @@ class TimedOut(ModelError, TimeoutError):
 
 
 class BadResponse(ModelError):
-    """The server's answer was not what the protocol allows, at every attempt."""
+    """The server's response broke the protocol at every attempt."""
 
 
 class NotAStream(ModelError):
-    """The server gave a whole answer to a request for a stream; no retry would change that."""
+    """The server sent a whole response instead of a stream; a retry would not change that."""
 
 
 class ServerFailure(ModelError):
     """The server answered 408, 429 or 5xx at every attempt.
 
     Attributes:
-        retry_after_s: Seconds that the server asked to wait; 0 if it did not say.
+        retry_after_s: Seconds to wait, as the server asked (`Retry-After`); 0 if it did not.
     """
 
     retry_after_s: float = 0.0
 
 
 class Refused(ModelError):
-    """The server refuses this request (a 4xx that no retry would change)."""
+    """The server refused the request (a 4xx that a retry would not change)."""
 
 
 class PredictorError(TessyError):
@@ -113,7 +113,7 @@ class PredictorError(TessyError):
 
 
 class SandboxError(TessyError):
-    """Programs can't be run in isolation here, and running them without was not asked for."""
+    """Programs can't be run in isolation here, and running them without it was not allowed."""
 
 
 class TrainingError(TessyError):
@@ -137,4 +137,4 @@ class ViewError(TessyError, OSError):
 
 
 class Outage(TessyError):
-    """A model server is gone; the run stopped where it was and can be resumed."""
+    """A model server is down; the run stopped and can be resumed."""

@@ -1,8 +1,8 @@
-"""The event loop of tessy's own commands, tuned for many small events.
+"""The event loop of tessy's commands, tuned for many small events.
 
 It is uvloop's where uvloop is installed: a streamed token costs a third of what it costs on
-asyncio's own loop. Python's garbage collector skips the objects that exist already, and runs
-rarely: turns and spans make no cycles, so it would find nothing (docs/performance.md).
+asyncio's own loop. Python's garbage collector skips objects that already exist, and runs rarely:
+turns and spans form no cycles, so it would find nothing (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 _COLLECT_AT = 50_000
-"""New objects after which the collector runs (Python's default: 700)."""
+"""The collector runs after this many new objects (Python's default: 700)."""
 
 
 def run_loop(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, as `asyncio.run` does, and restore the collector."""
+    """Run a coroutine like `asyncio.run`, then restore the collector's settings."""
     new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
     with suppress(ImportError):  # Windows has none
         import uvloop
@@ -38,7 +38,7 @@ def run_loop(main: Coroutine[Any, Any, T]) -> T:
 
 
 def run_anywhere(main: Coroutine[Any, Any, T]) -> T:
-    """As `run_loop`, also where an event loop is running, as in a notebook: in a thread."""
+    """Like `run_loop`, but in a thread if an event loop is already running, as in a notebook."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -1,13 +1,13 @@
-"""What a setting is: a field of a model, with its type, bounds, unit, meaning and option.
+"""Settings: fields of pydantic models, each with its type, bounds, unit, meaning and option.
 
-Each is defined once, at its field. The command line (`tessy.cli.options`), the TOML files and the
-reference (`docs/reference.py`) are made from the definitions:
+A setting is defined once, at its field. The command line (`tessy.cli.options`), the TOML files and
+the reference (`docs/reference.py`) are made from the definitions:
 
     class Limits(StrictSettings):
         answer_tokens: Annotated[int, UnitName("tokens"), Option()] = Field(default=6_000, ge=1)
-        \"\"\"The answer's length.\"\"\"
+        \"\"\"Longest answer.\"\"\"
 
-is `answer_tokens` below `[limits]` in a file, and `--answer-tokens` in commands that take it.
+is `answer_tokens` below `[limits]` in a file, and the option `--answer-tokens` of commands.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TYPES = {str: "text", int: "integer", float: "number", bool: "true or false", P
 
 
 class StrictSettings(BaseModel):
-    """What all settings have in common: an unknown key is an error, and none changes."""
+    """Base of all settings: unknown keys are errors, and values can't be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -50,12 +50,12 @@ class Option:
     """Makes a setting an option of the command line.
 
     Attributes:
-        name: Its name without dashes; by default the field's.
-        head: In a group that has a name, the option is called as the group.
-        unset: What happens without the option, where the default is None or an empty list.
+        name: The option's name without dashes; by default the field's name.
+        head: In a group with a name, the option has the group's name.
+        unset: What happens without the option, if the default is None or an empty list.
         turns_off: The option is a flag that sets the setting to false.
-        panel: The heading in `--help`; by default the group's.
-        argument: It is an argument, given by its place.
+        panel: Its heading in `--help`; by default the group's.
+        argument: It is a positional argument.
     """
 
     name: str | None = None
@@ -68,11 +68,11 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class OptionGroup:
-    """Makes options of the settings below a table that have an `Option`.
+    """On a table: makes options of the settings below it that have an `Option`.
 
     Attributes:
-        name: What their names begin with; empty for nothing.
-        panel: The heading in `--help`.
+        name: The prefix of their names; may be empty.
+        panel: Their heading in `--help`.
     """
 
     name: str = ""
@@ -81,7 +81,7 @@ class OptionGroup:
 
 @dataclass(frozen=True, slots=True)
 class UnitName:
-    """What a number counts."""
+    """The unit of a number."""
 
     name: str
 
@@ -96,18 +96,18 @@ SECONDS = UnitName("seconds")
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting, as it is defined.
+    """The definition of a setting.
 
     Attributes:
         key: Its dotted name, as in a file.
         kind: Its type, without None.
         default: Its default; `PydanticUndefined` if it is required.
         meaning: Its docstring.
-        help: The same, for an option that is called as its group with the group's in front.
-        unit: What it counts.
-        bounds: In words, such as `at least 1`; empty without.
-        flag: Its option, such as `--student-tokenizer`; None without.
-        option: How it is an option.
+        help: Its docstring, after the group's if the option has the group's name.
+        unit: Its unit; may be empty.
+        bounds: Its bounds in words, such as `at least 1`; may be empty.
+        flag: Its option, such as `--student-tokenizer`; None if it is no option.
+        option: The `Option` of its field; None if it is no option.
         panel: The option's heading in `--help`.
     """
 
@@ -129,13 +129,13 @@ class Setting:
 
     @property
     def table(self) -> type[BaseModel] | None:
-        """The model of the settings below it, if it is a table of settings."""
+        """The model of the settings below it; None if it is not a table."""
         is_table = isinstance(self.kind, type) and issubclass(self.kind, BaseModel)
         return self.kind if is_table else None
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """Its values, if it has only a few."""
+        """Its possible values, if they are an enum or literals; otherwise empty."""
         if get_origin(self.kind) is Literal:
             return get_args(self.kind)
         if isinstance(self.kind, type) and issubclass(self.kind, StrEnum):
@@ -158,7 +158,7 @@ class Setting:
 
     @property
     def usual(self) -> str:
-        """Its default, or what happens without it, as text; empty if it is required."""
+        """Its default as text, or what happens without it; empty if it is required."""
         if self.option and self.option.unset:
             return self.option.unset
         if self.required:
@@ -183,13 +183,13 @@ def definitions(
     usual: BaseModel | None = None,
     group: OptionGroup | None = _ROOT,
 ) -> Iterator[Setting]:
-    """The settings of a model and of the tables below it, in their order.
+    """The settings of a model and of the tables below it, in order.
 
     Args:
         kind: The model.
-        table: The table that it is; None for the root.
-        usual: The table's default, if it has one.
-        group: The group of options that the table is; None if it is none.
+        table: The table that the model defines; None for the root.
+        usual: The default of the table, if it has one.
+        group: The table's `OptionGroup`; None if its settings are no options.
     """
     for name, info in kind.model_fields.items():
         marks = {type(mark): mark for mark in info.metadata}
@@ -230,8 +230,8 @@ def _docstring(kind: type[BaseModel], field: str) -> str:
 def _docstrings(module: str) -> dict[tuple[str, str], str]:
     """The strings below the fields of a module's classes, by class and field.
 
-    Pydantic reads them, too (`use_attribute_docstrings`), but class by class at every import, which
-    takes longer than everything else that `--help` does.
+    Pydantic can read them too (`use_attribute_docstrings`), but does so class by class at every
+    import, which takes longer than everything else in `--help`.
     """
     found = {}
     classes = ast.parse(inspect.getsource(sys.modules[module])).body
@@ -247,7 +247,7 @@ def _docstrings(module: str) -> dict[tuple[str, str], str]:
 
 
 def _without_none(annotation: Any) -> tuple[Any, bool]:
-    """A type without None, and whether that was there."""
+    """A type without None, and whether it included None."""
     if get_origin(annotation) in (Union, UnionType):
         rest = [each for each in get_args(annotation) if each is not NoneType]
         if len(rest) == 1:
@@ -275,7 +275,7 @@ def _bounds(info: FieldInfo) -> str:
 
 
 def _number(value: float) -> str:
-    """A bound; powers of two that nobody reads as such are written as powers."""
+    """A bound as text; large powers of two are written as powers."""
     if isinstance(value, int) and value > 2**20 and value & (value - 1) == 0:
         return f"2^{value.bit_length() - 1}"
     return str(value)
@@ -291,17 +291,17 @@ def load_settings(
     *,
     flags: Mapping[str, str] | None = None,
 ) -> S:
-    """Read settings from a TOML file, with others put over them.
+    """Read settings from a TOML file, and override some of them.
 
     Args:
-        kind: The settings.
+        kind: The class of the settings.
         path: The file; None for defaults.
-        overrides: Dotted keys, such as `student.chunk`, with their values; None is no override.
-        flags: The options that overrides were given by, for messages, by key.
+        overrides: Values by dotted key, such as `student.chunk`; None values are ignored.
+        flags: Options that gave overrides, by key, for messages.
 
     Raises:
         ConfigError: The file is missing or not TOML, or settings are unknown, missing or out of
-            bounds; each is named, with what it must be.
+            bounds; the message names each and says what it must be.
     """
     tree = {} if path is None else read_toml(path)
     for key, value in (overrides or {}).items():
@@ -317,7 +317,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Read a file of settings.
 
     Raises:
-        ConfigError: It is missing, or not TOML.
+        ConfigError: The file is missing or not TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -328,7 +328,11 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _put(tree: dict[str, Any], key: str, value: object) -> None:
-    """Put a setting into a tree of them; a table is put over the one that is there."""
+    """Put a setting into a tree of settings; a table is merged into an existing one.
+
+    Raises:
+        ConfigError: A part of the key is not a table.
+    """
     *tables, last = key.split(".")
     for depth, each in enumerate(tables, 1):
         tree = tree.setdefault(each, {})
@@ -347,12 +351,12 @@ def _put(tree: dict[str, Any], key: str, value: object) -> None:
 def explain(
     error: ValidationError, path: Path | None = None, flags: Mapping[str, str] | None = None
 ) -> str:
-    """What is wrong with settings, each by its option or its dotted name.
+    """What is wrong with settings; each is named by its option or its dotted name.
 
     Args:
         error: The errors of a model.
-        path: The file that the settings are from.
-        flags: The options that some of them were given by, by key.
+        path: The file of the settings.
+        flags: Options that gave settings, by key.
     """
     options, others = [], []
     for item in error.errors():
@@ -363,7 +367,7 @@ def explain(
             others.append(f"{key}: there is no such setting")
         elif item["type"] == "missing":
             others.append(f"{key} is not given")
-        elif not key:  # what several mean together
+        elif not key:  # several settings that don't fit together
             others.append(says)
         elif flag:
             options.append(f"{flag} {item['input']}: {says[0].lower()}{says[1:]}")
@@ -374,7 +378,7 @@ def explain(
 
 
 def _hint(error: ValidationError, kind: type[BaseModel]) -> str | None:
-    """What to write instead: the setting that was likely meant, or the option that is missing."""
+    """What to write instead: the setting that was probably meant, or the missing option."""
     import difflib
 
     known = {setting.key: setting for setting in definitions(kind)}
@@ -389,7 +393,7 @@ def _hint(error: ValidationError, kind: type[BaseModel]) -> str | None:
 
 
 def metavar(setting: Setting) -> str:
-    """What stands for a setting's value in `--help`."""
+    """The placeholder for a setting's value in `--help`."""
     if setting.choices:
         return "|".join(setting.choices)
     kind = get_args(setting.kind)[0] if setting.several else setting.kind

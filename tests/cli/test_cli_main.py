@@ -1,4 +1,4 @@
-"""What the command line says of errors that are not tessy's own."""
+"""How the command line shows errors that are not tessy's own."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ def failing(error):
     return app
 
 
-def test_a_full_disk_is_said_without_a_traceback(monkeypatch, capsys):
+def test_a_full_disk_is_reported_without_a_traceback(monkeypatch, capsys):
     monkeypatch.setattr(cli, "app", failing(OSError(errno.ENOSPC, "No space left", "out.jsonl")))
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 1
     said = capsys.readouterr().err
     assert "error: out.jsonl: No space left" in said
-    assert "make room" in said
+    assert "free some space" in said
 
 
-def test_what_nobody_expected_keeps_its_traceback(monkeypatch):
+def test_an_unexpected_error_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr(cli, "app", failing(OSError(errno.EBADF, "Bad file descriptor")))
     with pytest.raises(OSError, match="Bad file"):
         cli.main()

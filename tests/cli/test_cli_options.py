@@ -1,4 +1,4 @@
-"""Options: what `--help` says of them, what it costs, and how bad ones are refused."""
+"""Options: their text in `--help`, its imports, and how bad options are refused."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ HEAVY = {
     *("torch", "transformers", "aiohttp", "tokenizers", "pyarrow", "xllamacpp", "jinja2"),
     *("datasets", "huggingface_hub", "sqlite3", "asyncio", "numpy", "onnxruntime", "sklearn"),
 }
-"""What takes long to import; pydantic, of which options are made, is not in it."""
+"""Packages that are slow to import; pydantic is not listed, since options are made with it."""
 
 
 def test_the_reference_is_what_the_definitions_say():
-    """After a change: `make docs`. A new option shows in tests/cli/options.txt: is it needed?"""
+    """After a change, run `make docs`. Is each new option in tests/cli/options.txt needed?"""
     for path, text in REFERENCE["files"]().items():
         assert path.read_text("utf-8") == text, f"{path.relative_to(ROOT)}: make docs"
 

@@ -1,4 +1,4 @@
-"""Files that a command will write: refused before any work if they can't be, or are its input."""
+"""Output files that can't be written, or are inputs, are refused before any work."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tessy.errors import ConfigError
         ({"--out": Path("nowhere/a.jsonl")}, "there is no folder nowhere"),
         ({"--out": Path("folder")}, "folder is a folder"),
         ({"--json": Path("a"), "--html": Path("folder/../a")}, "the same name"),
-        ({"--out": Path("folder/../in.jsonl")}, "in.jsonl is what is read"),
+        ({"--out": Path("folder/../in.jsonl")}, "in.jsonl is an input"),
     ],
 )
 def test_what_cannot_be_written_is_refused(tmp_path, monkeypatch, outputs, said):

@@ -1,4 +1,4 @@
-"""A response in pieces: nothing is lost, nothing is said twice, everything in its place."""
+"""A response cut into pieces: nothing is lost, repeated or out of place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TEXT = st.text(st.sampled_from("ab <&\n\u202e😀"), max_size=5)
 
 @st.composite
 def trajectories(draw) -> Trajectory:
-    """Turns of any length, with rollbacks in thinking and answer, closed or not."""
+    """Turns of any length, with rollbacks in thinking and answer; the thinking may be open."""
     trajectory = Trajectory()
     for part, most in ((Part.THINKING, 8), (Part.ANSWER, draw(st.integers(0, 3)))):
         if part is Part.ANSWER and not most:
@@ -35,7 +35,7 @@ def cut(trajectory: Trajectory) -> list[Piece]:
 
 @given(trajectories())
 def test_provenance_pieces_that_are_not_discarded_are_the_response(trajectory):
-    """And each span keeps its author: joined by author they are the spans again."""
+    """Each span also keeps its author: pieces joined by author are the spans."""
     content, found = record.content(trajectory), cut(trajectory)
     assert "".join(piece.text for piece in found if not piece.discarded) == content
     spans = [
@@ -54,7 +54,7 @@ def test_provenance_pieces_that_are_not_discarded_are_the_response(trajectory):
 
 
 @given(trajectories())
-def test_every_discard_is_shown_once_where_it_fell(trajectory):
+def test_every_discard_is_shown_once_at_its_offset(trajectory):
     kept, found = "", []
     for piece in cut(trajectory):
         if piece.discarded:

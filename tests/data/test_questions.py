@@ -75,7 +75,7 @@ def test_all_bad_lines_are_named_at_once_and_can_be_skipped(tmp_path):
     assert found.bad[0].number == 1
 
 
-def test_the_digest_speaks_of_the_whole_file_whatever_the_limit(tmp_path):
+def test_the_digest_is_of_the_whole_file_whatever_the_limit(tmp_path):
     path = write(tmp_path / "q.jsonl", '{"prompt": "a"}', '{"prompt": "b"}')
     assert read(path, limit=1).digest == read(path).digest
     assert len(read(path, limit=1).good) == 1
@@ -97,7 +97,7 @@ def test_parquet(tmp_path):
     ("name", "content", "message"),
     [
         ("missing.jsonl", None, "no such file"),
-        ("empty.jsonl", "", "no question in it"),
+        ("empty.jsonl", "", "contains no questions"),
         ("table.csv", "a,b", ".csv is not known"),
         ("broken.parquet", "no parquet", "broken.parquet"),
         (".", None, "is a folder"),

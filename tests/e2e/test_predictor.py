@@ -149,7 +149,7 @@ async def test_annotations_without_any_style_are_counted(tmp_path):
             done = await annotate(traces, out, server.url, "--count", 5)
             assert done.code == 0, done.err
             assert "5 of 5 accepted (100.0%)" in done.err
-            assert "5 accepted without any style in them" in done.err
+            assert "5 of them contain no style" in done.err
 
 
 async def test_a_model_that_answers_prose_only_is_told(tmp_path):
@@ -158,7 +158,7 @@ async def test_a_model_that_answers_prose_only_is_told(tmp_path):
         done = await annotate(traces, out, server.url, "--count", 5)
     assert done.code == 2
     assert "5 rejected: prose" in done.err
-    assert "not one annotation was accepted" in done.err
+    assert "no annotation was accepted" in done.err
 
 
 @pytest.fixture
@@ -230,7 +230,7 @@ async def test_another_annotator_or_other_segments_do_not_mix(tmp_path):
     before = out.read_bytes()
     again = await tessy(*args, "--count", 5)
     assert again.code == 0
-    assert "5 of them are done already" in again.err
+    assert "5 of them are already done" in again.err
     other = await tessy(*args, "--count", 5, "--seed", 3)
     assert other.code == 2
     assert "holds other segments" in other.err

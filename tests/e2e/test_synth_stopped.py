@@ -79,7 +79,7 @@ async def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tmp_path, token
         async with asyncio.timeout(5):
             _, err = await process.communicate()
         assert process.returncode == 130, err.decode()
-        assert "stopped: the same command goes on" in err.decode()
+        assert "stopped: the same command resumes it" in err.decode()
         assert "Traceback" not in err.decode()
         done = await tessy(*command)
         assert done.code == 0, done.err

@@ -208,7 +208,7 @@ async def test_it_ends_at_once_and_cleanly_while_a_page_is_open(run, client, num
         code, err = await view.stop(number)
         assert (await answer.content.read()).count(b"Traceback") == 0
     assert code == 0
-    assert err.splitlines() == ["Ctrl-C ends it; the address holds a key, so share it with nobody"]
+    assert err.splitlines() == ["Ctrl-C stops it; the address contains a key: don't share it"]
 
 
 async def test_the_browser_is_started_with_a_ticket_that_works_once(run, client, tmp_path):

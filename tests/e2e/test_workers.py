@@ -180,7 +180,7 @@ async def test_ctrl_c_stops_all_workers_and_the_same_command_goes_on(tmp_path, t
         process.send_signal(signal.SIGINT)
         _, err = await asyncio.wait_for(process.communicate(), 20)
         assert process.returncode == 130, err.decode()
-        assert "stopped: the same command goes on" in err.decode()
+        assert "stopped: the same command resumes it" in err.decode()
         assert "Traceback" not in err.decode()
         done = await tessy(*command, *options)
         assert done.code == 0, done.err

@@ -1,4 +1,4 @@
-"""The named invariants that the method itself keeps, each tested under its name (docs/method.md).
+"""The invariants of the method, each tested under its name (docs/method.md).
 
 *Exactly once* is in runs/test_journal.py and e2e/, *Stable prefix* in models/test_prefix.py.
 """
@@ -52,10 +52,10 @@ FIRST_CHARACTER = "by the first character"
 
 @st.composite
 def models(draw: st.DrawFn, *, may_be_silent: bool = True) -> SimulatedClient:
-    """A model whose next character is a function of the text so far, and which ends in time.
+    """A model whose next character is a function of the text so far, and which always ends.
 
-    If it may be silent, it writes nothing when asked at some lengths; then what is written
-    depends on where it is asked.
+    A model that may be silent writes nothing at some lengths of the text, so what it writes depends
+    on where a call begins.
     """
     pieces = draw(st.lists(st.sampled_from(PIECES), min_size=1, max_size=6))
     blanks = draw(st.lists(st.sampled_from(BLANKS), min_size=1, max_size=4))
@@ -84,7 +84,7 @@ def cooperations(**kind: bool) -> st.SearchStrategy[tuple]:
 
 
 readings = st.one_of(st.none(), st.lists(st.integers(1, 9), min_size=1, max_size=4))
-"""Chunks, or streams whose events bring so many characters."""
+"""None for chunks, or the lengths of a stream's events in characters."""
 
 
 cooperation = cooperations()
@@ -160,7 +160,7 @@ def test_progress_every_turn_writes_or_hands_over_and_the_run_ends(case):
             empty_in_a_row = 0 if turn.kept else empty_in_a_row + 1
         elif turn.kept:
             empty_in_a_row = 0
-    # Only models that write nothing can be empty twice; predictors cannot make it so.
+    # Only models that write nothing cause two empty turns; predictors can't.
     if failure is not Failure.NO_PROGRESS:
         idle = [t for t in turns if t.outcome is Outcome.HANDED_OVER and t.forced]
         assert all(turn.kept for turn in idle)
@@ -182,7 +182,7 @@ def test_progress_with_a_predictor_that_is_always_wrong_for_one_of_them(rule, ch
     assert whole if failure is None else failure is Failure.REPETITION
 
 
-def test_progress_both_models_are_always_called_wrong():
+def test_progress_with_a_predictor_that_is_always_wrong_for_both():
     class Contrary(WordPredictor):
         def _judge(self, passage):
             return Judgement(0 if passage.text.strip() else None, 0)
@@ -245,7 +245,7 @@ def test_the_text_does_not_depend_on_whether_it_is_streamed(case, reading):
 @settings(deadline=None)
 @given(cooperations(may_be_silent=False))
 def test_a_stream_is_read_no_farther_than_the_word_that_decides(case):
-    """When it comes character by character: that word, and the character that ends it."""
+    """If text arrives by the character: it reads that word, and the character that ends it."""
     student, teacher, rule, *_ = case
     _, turns, _, _ = attempt((student, teacher, rule, 400, 400, [1]))
     for turn in turns:
@@ -291,7 +291,7 @@ def test_nothing_is_lost_in_a_turn(pending, text, boundary, settled, ends):
 
 @given(st.integers(1, 30), st.data())
 def test_purity_a_word_that_is_not_settled_waits(count, data):
-    """A predictor may want to see more: what it has not settled is not committed yet."""
+    """Text that a predictor has not settled is not committed yet."""
     words = [f"w{n}" for n in range(count)]
     text = " ".join(words) + " "
     settled = data.draw(st.integers(0, len(text)))
@@ -305,7 +305,7 @@ def test_purity_a_word_that_is_not_settled_waits(count, data):
 
 
 @given(model_text, st.integers(0, 7))
-def test_an_end_marker_that_began_in_pending_text_is_no_text(text, begun):
+def test_an_end_marker_that_began_in_pending_text_is_not_text(text, begun):
     marker = "</think>"
     trajectory = Trajectory(pending=text + marker[:begun], pending_tokens=5)
     chunk = Chunk("", Finish.ENDED, 1, retracted=begun)

@@ -1,4 +1,4 @@
-"""Reading a span while it is written: what is judged, and when it is enough."""
+"""Reading a span while it is written: what is judged, and when reading stops."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pieces = st.lists(st.text(st.sampled_from("ab1 W\n，é"), min_size=1, max_size=
 
 
 def views(reading, cut):
-    """The views of a text that comes in pieces, none of which has a boundary."""
+    """The views of a text that arrives in pieces and has no boundary."""
     shown = []
     for piece in cut:
         for end in reading.add(piece):
@@ -54,7 +54,7 @@ def test_each_word_is_shown_once_when_it_is_complete(cut):
 
 
 class Judging:
-    """Judges at once, or some time later."""
+    """Judges right away, or after a delay."""
 
     def __init__(self, predictor, seed=None):
         self.predictor = predictor
@@ -69,7 +69,7 @@ class Judging:
 
 
 def read(judging, cut, partial_words):
-    """What was read of a text, the boundary, and the views that were judged."""
+    """The text that was read, the boundary, and the views that were judged."""
     stream = SimulatedStream(Completion("".join(cut), "length", 0), [len(c) for c in cut] or [1])
     reading = Reading(Trajectory(role=Role.TEACHER), partial_words=partial_words)
     asyncio.run(cooperation.read(stream, reading, judging))
@@ -106,8 +106,8 @@ def test_a_predictor_that_fails_ends_the_reading():
 
 
 @pytest.mark.parametrize("partial_words", [False, True])
-def test_progress_a_word_that_is_needed_is_waited_for(partial_words):
-    """The first word has to be kept, so a boundary at it is not certain before it is complete."""
+def test_progress_waits_for_a_word_that_is_needed(partial_words):
+    """Progress needs the first word, so a boundary at it is not certain until it is complete."""
     reading = Reading(Trajectory(idle=1), partial_words=partial_words)
     for piece, certain in (("1", False), ("2", False), (" ", True)):
         for end in reading.add(piece):
@@ -124,7 +124,7 @@ sizes_of_pieces = st.lists(st.integers(1, 5), min_size=1, max_size=5)
 
 
 def shown(before, text, sizes):
-    """What may be judged of a text that comes in pieces, and whether a marker ended it."""
+    """What views show of a text that arrives in pieces, and whether a marker ended it."""
     reading = Reading(Trajectory(pending=before), ENDS, partial_words=True)
     at = number = seen = 0
     while at < len(text) and not reading.ended:
@@ -135,7 +135,7 @@ def shown(before, text, sizes):
 
 
 def beginning(text):
-    """Characters at the end of a text that a marker may have begun with."""
+    """The length of the longest end of a text that a marker may begin with."""
     return max(n for end in ENDS for n in range(len(end)) if text.endswith(end[:n]))
 
 

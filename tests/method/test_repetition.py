@@ -5,7 +5,7 @@ from tessy.method.repetition import LONGEST, SHORTEST, TIMES, RepetitionGuard
 
 
 def repeats(words):
-    """The rule, by definition: a fragment stands TIMES times in a row at the end of `words`."""
+    """The rule, by definition: a fragment occurs TIMES times in a row at the end of `words`."""
     for period in range(SHORTEST, LONGEST + 1):
         tail = words[-period * TIMES :]
         if len(tail) == period * TIMES and tail == tail[:period] * TIMES:
@@ -33,7 +33,7 @@ def test_the_guard_notices_exactly_when_the_rule_says_so(words):
 
 
 @given(looping, st.data())
-def test_it_does_not_matter_how_the_text_is_cut(words, data):
+def test_the_result_does_not_depend_on_how_the_text_is_cut(words, data):
     text = " ".join(words) + " "
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
     guard = RepetitionGuard()

@@ -1,4 +1,4 @@
-"""Chunk sizes that learn: the size is the one that would have been quickest."""
+"""Learned chunk sizes: the chosen size is the one that would have been fastest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEACHER = Role.TEACHER
 
 
 def seconds(lengths, size, first_s, token_s):
-    """What spans take, chunk by chunk."""
+    """The seconds that spans take, chunk by chunk."""
     chunks = sum(math.ceil((length + 1) / size) for length in lengths)
     return chunks * (first_s + token_s * size)
 
@@ -36,7 +36,7 @@ def test_no_other_size_would_have_been_quicker(lengths, first_s, token_s):
         assert took <= seconds(lengths, size, first_s, token_s) * (1 + 1e-9)
 
 
-def test_it_learns_from_spans_and_from_what_calls_take():
+def test_it_learns_from_spans_and_from_the_times_of_calls():
     sizes = ChunkSizes({})
     assert sizes.of(TEACHER) == FIRST[TEACHER]
     chance = random.Random(1)
@@ -44,7 +44,7 @@ def test_it_learns_from_spans_and_from_what_calls_take():
         tokens = chance.choice([5, 10, 20])
         sizes.called(TEACHER, tokens, 0.025 + 0.010 * tokens)
         sizes.handed_over(TEACHER, 15)
-    assert sizes.of(TEACHER) == 16, "a span of 15 tokens and the word behind it, in one call"
+    assert sizes.of(TEACHER) == 16, "a span of 15 tokens and the word after it, in one call"
     assert sizes.of(Role.STUDENT) == FIRST[Role.STUDENT], "the other role's spans are its own"
     for _ in range(3000):  # the network has become slow: a call for itself costs a lot
         sizes.called(TEACHER, chance.choice([5, 10, 20]), 2.0)
@@ -53,8 +53,8 @@ def test_it_learns_from_spans_and_from_what_calls_take():
 
 
 @pytest.mark.parametrize("tokens", [0, 8])
-def test_it_keeps_its_size_while_it_knows_too_little(tokens):
-    """All calls of one length say nothing about what a token takes, but nothing breaks."""
+def test_it_keeps_its_size_until_it_has_seen_enough(tokens):
+    """Calls of one length don't show what a token costs, but nothing breaks."""
     sizes = ChunkSizes({})
     for _ in range(100):
         sizes.called(TEACHER, tokens, 0.1)
@@ -63,7 +63,7 @@ def test_it_keeps_its_size_while_it_knows_too_little(tokens):
 
 
 def test_calls_of_one_length_do_not_mislead_it():
-    """They can't tell what a call costs from what a token costs; so now and then one is longer."""
+    """They can't separate the cost of a call from that of a token, so some calls are longer."""
     sizes = ChunkSizes({})
     for _ in range(200):
         sizes.called(TEACHER, 10, 0.125)

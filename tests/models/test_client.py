@@ -1,4 +1,4 @@
-"""The client against a server that misbehaves in every way it can."""
+"""The client against a server that misbehaves in many ways."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chat formats, held against the real models' templates, which are kept in tests/templates."""
+"""Chat formats, compared with the real models' templates in tests/templates."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ CONTROL_LIKE = st.sampled_from(
 
 
 @given(st.lists(st.one_of(any_text, CONTROL_LIKE), max_size=6).map("".join))
-def test_defused_text_holds_no_control_token_and_reads_the_same(text):
+def test_escaped_text_contains_no_control_token_and_reads_the_same(text):
     sent = escape_special_tokens(text)
     for token in ("<|im_end|>", "</think>", "<think>", "<|channel|>", "<｜User｜>", "[INST]"):
         assert token not in sent

@@ -1,4 +1,4 @@
-"""Answers of servers, byte by byte: those that keep to the protocol, and those that do not."""
+"""Responses of servers, byte by byte: those that follow the protocol, and those that don't."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 @asynccontextmanager
 async def saying(*answers: bytes, wait_s: float = 0.0):
-    """A server that says some bytes to whoever asks, and hangs up."""
+    """A server that sends some bytes to every client, and hangs up."""
     asked = []
     left = list(answers)
 
@@ -90,13 +90,13 @@ async def test_a_body_of_any_form(answer):
         (b"HTTP/1.1 204 Nothing\r\n\r\n", BadResponse, "204"),
     ],
 )
-async def test_what_is_no_answer(answer, error, says):
+async def test_a_response_that_is_not_valid(answer, error, says):
     async with saying(answer) as (client, _):
         with pytest.raises(error, match=says):
             await client.complete(ASK, stream=True)
 
 
-async def test_what_broke_off_is_tried_again_from_its_beginning():
+async def test_a_response_that_broke_off_is_requested_again():
     good = CHUNKED + chunked(EVENTS) + b"0\r\n\r\n"
     async with saying(good[: len(good) - 60], good) as (client, asked):
         completion = await client.complete(ASK, stream=True)
@@ -105,7 +105,7 @@ async def test_what_broke_off_is_tried_again_from_its_beginning():
     assert client.stats.faults == {"BadResponse": 1}
 
 
-async def test_a_server_that_says_nothing_is_given_up():
+async def test_a_server_that_sends_nothing_times_out():
     async with saying(HEAD, wait_s=5) as (client, _):
         with pytest.raises(TimedOut):
             await client.complete(ASK, stream=True)
@@ -117,7 +117,7 @@ async def test_after_the_first_text_there_is_more_time():
     assert completion.text == " two three"
 
 
-async def test_what_comes_after_the_last_event_that_was_read_does_not_count():
+async def test_events_after_the_last_one_that_was_read_do_not_count():
     async with saying(HEAD + b"\r\n" + EVENTS) as (client, _), client.stream(ASK) as events:
         async for event in events:
             assert event.text == " two"
@@ -126,7 +126,7 @@ async def test_what_comes_after_the_last_event_that_was_read_does_not_count():
     assert (completion.text, completion.tokens, completion.finish) == (" two", 1, "length")
 
 
-async def test_an_error_of_the_readers_own_is_not_the_servers():
+async def test_an_error_in_the_reader_is_not_taken_for_the_servers():
     async with saying(HEAD + b"\r\n" + EVENTS) as (client, asked):
         with pytest.raises(ValueError, match="mine"):
             async with client.stream(ASK):
@@ -141,7 +141,7 @@ PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(WHOLE), WHOLE)
 
 @asynccontextmanager
 async def keeping(answer: bytes, until: int = 1000):
-    """A server that gives the same answer to the requests of a connection, up to so many."""
+    """A server that sends the same response to each connection's first `until` requests."""
     connections = []
 
     async def serve(reader, writer):
@@ -171,7 +171,7 @@ async def test_a_connection_is_used_again_after_a_whole_answer():
         assert len(connections) == 1
 
 
-async def test_calls_at_once_have_connections_of_their_own():
+async def test_concurrent_calls_have_their_own_connections():
     async with keeping(PLAIN) as (client, connections):
         await asyncio.gather(*(client.complete(ASK) for _ in range(3)))
         assert len(connections) == 3
@@ -200,7 +200,7 @@ async def test_a_connection_that_closes_under_a_request_is_replaced():
 
 @contextmanager
 def deaf():
-    """The address of a server whose line is full: it neither takes nor refuses a connection."""
+    """The address of a server with a full backlog: it neither accepts nor refuses connections."""
     with socket.socket() as server, ExitStack() as stack:
         server.bind(("127.0.0.1", 0))
         server.listen(0)
@@ -213,7 +213,7 @@ def deaf():
 
 
 async def test_an_address_that_never_answers_leaves_time_for_the_next():
-    """As when a name means an IPv6 address to which no packet comes through, and an IPv4 one."""
+    """For example, a name has an unreachable IPv6 address and an IPv4 address."""
     async with saying(PLAIN) as (client, _):
         with deaf() as there:
             server = HttpServer(client.base_url, {})

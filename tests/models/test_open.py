@@ -1,4 +1,4 @@
-"""How thinking is asked for: what a server can, and what the user wants."""
+"""How thinking is requested: by what the server can do, and by the user's settings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BOTH = frozenset(Role)
 
 
 async def read_as(mode: str, **teacher) -> tuple[frozenset[Role], tuple[str, ...]]:
-    """The roles whose thinking is streamed, and what the user is told."""
+    """The roles whose thinking is streamed, and the notes for the user."""
     async with (
         ScriptedServer(CooperativeScript("student"), latency=SLOW) as student,
         ScriptedServer(CooperativeScript("teacher"), latency=SLOW, **teacher) as other,
@@ -36,11 +36,11 @@ async def test_servers_that_stream_and_stop_are_read_as_streams():
     assert not any("in chunks" in note for note in notes)
 
 
-async def test_a_server_that_goes_on_when_it_is_left_is_asked_for_chunks(monkeypatch):
+async def test_a_server_that_keeps_generating_after_a_stream_is_asked_for_chunks(monkeypatch):
     monkeypatch.setattr(probe, "_QUIET_S", 0.3)
     streamed, notes = await read_as("auto", aborts=False)
     assert streamed == {Role.STUDENT}
-    assert any("its server goes on when a stream is left" in note for note in notes)
+    assert any("its server keeps generating when a stream is closed" in note for note in notes)
 
 
 async def test_a_server_that_does_not_stream_is_asked_for_chunks():

@@ -1,4 +1,4 @@
-"""*Stable prefix*: a model's committed ids only grow, and they stand for what is written."""
+"""*Stable prefix*: a model's committed ids only grow, and they encode the text."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def ids_of(prompt):
 
 
 class TokenClient(SimulatedClient):
-    """A server that generates real tokens of its model's vocabulary."""
+    """A server that generates tokens of a real vocabulary."""
 
     def __init__(self, role, tokenizer, text, returns_ids):
         super().__init__(lambda so_far: text[len(so_far) :] + END, returns_ids=returns_ids)
@@ -130,7 +130,7 @@ def test_stable_prefix_every_prompt_begins_with_what_is_committed(
 
 @settings(deadline=None)
 @given(*case)
-def test_the_ids_of_a_prompt_stand_for_all_that_is_written(codecs, texts, chunks, returns_ids):
+def test_the_ids_of_a_prompt_encode_all_of_the_text(codecs, texts, chunks, returns_ids):
     clients, draft = cooperate(codecs, texts, chunks, returns_ids)
     for client in clients.values():
         for prompt, written, _ in client.seen:
@@ -158,7 +158,7 @@ def test_replay_a_prefix_that_is_rebuilt_from_turns_is_the_same(codecs, texts, c
 
 
 def test_own_ids_are_kept_where_the_server_returns_them(codecs):
-    """A model may cut a word into other tokens than its tokenizer would: these stay."""
+    """A model may split a word into other tokens than its tokenizer would; these ids stay."""
     tokenizer = codecs[Role.STUDENT]
     letters = [i for c in " okay then" for i in run(tokenizer.encode(PromptPiece(c)))]
     format_ = named("qwen3", date=datetime.date(2026, 1, 1), arguments={})

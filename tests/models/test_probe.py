@@ -1,4 +1,4 @@
-"""Servers of different kinds are told apart by asking them."""
+"""The probe of servers of different kinds."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ ANSWER = {
 
 @asynccontextmanager
 async def answering(*streamed: bytes, content_type="application/json"):
-    """A server whose answers to calls for a stream are these bodies, the last one for ever."""
+    """A server that responds to requests for a stream with these bodies, the last one forever."""
     left, asked = list(streamed), []
 
     async def complete(request):
@@ -95,7 +95,9 @@ async def answering(*streamed: bytes, content_type="application/json"):
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/event-stream", "text/plain"])
 @pytest.mark.parametrize("option", [0, orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE])
-async def test_a_server_that_answers_whole_is_asked_for_a_stream_once(content_type, option):
+async def test_a_server_that_sends_a_whole_response_is_asked_for_a_stream_once(
+    content_type, option
+):
     body = orjson.dumps(ANSWER, option=option)
     async with answering(b"\n " + body, content_type=content_type) as (client, asked):
         capabilities = await probe(client)
@@ -107,7 +109,7 @@ async def test_a_server_that_answers_whole_is_asked_for_a_stream_once(content_ty
 
 
 @pytest.mark.parametrize("trouble", [{"error": "busy"}, {"choices": []}])
-async def test_trouble_that_comes_as_json_is_tried_again(trouble):
+async def test_an_error_that_is_sent_as_json_is_retried(trouble):
     stream = b"data: " + orjson.dumps(ANSWER) + b"\n\ndata: [DONE]\n\n"
     async with answering(orjson.dumps(trouble), stream) as (client, asked):
         assert (await probe(client)).streams

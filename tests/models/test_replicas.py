@@ -1,4 +1,4 @@
-"""Several servers of one model: pinned, moved, watched."""
+"""Several servers of one model: pinning, moving and watching."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def call(lease, request=ASK, *, stream=True):
 
 @given(st.text(max_size=20), st.integers(0, 2))
 def test_a_key_goes_elsewhere_only_when_its_own_server_is_taken_away(key, gone):
-    """What makes rendezvous hashing: the order of the others does not change."""
+    """The property of rendezvous hashing: the order of the others does not change."""
     order = [NAMES[at] for at in ranked(key, NAMES)]
     rest = [name for name in NAMES if name != NAMES[gone]]
     assert [rest[at] for at in ranked(key, rest)] == [n for n in order if n != NAMES[gone]]
@@ -105,7 +105,7 @@ async def test_it_moves_when_its_server_dies_and_the_server_is_used_again(monkey
         assert all(lease.replica is dead for lease in more), "it has room, the other one has not"
 
 
-async def test_when_all_are_gone_the_last_one_is_tried_to_the_end():
+async def test_when_all_are_down_a_call_uses_all_its_retries():
     async with AsyncExitStack() as stack:
         servers, running = await opened(stack, 2, retries=2)
         lease = servers.acquire("q")
@@ -118,7 +118,7 @@ async def test_when_all_are_gone_the_last_one_is_tried_to_the_end():
         assert not await servers.is_alive()
 
 
-async def test_what_is_measured_tells_what_a_move_costs():
+async def test_measured_times_give_the_cost_of_a_move():
     async with AsyncExitStack() as stack:
         servers, _ = await opened(stack, 1)
         lease = servers.acquire("q")
@@ -151,7 +151,7 @@ async def opened(stack: AsyncExitStack, count: int, retries: int = 2):
         ("http://a/v1,", "is not a model"),
     ],
 )
-def test_names_of_several_servers_that_mean_nothing(name, complaint):
+def test_names_of_several_servers_that_are_not_valid(name, complaint):
     with pytest.raises(ConfigError, match=complaint):
         parse_all(name)
 

@@ -1,4 +1,4 @@
-"""Generated ids and the characters that they stand for."""
+"""Decoding generated ids."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def codecs(tmp_path_factory):
 
 
 @given(st.lists(st.lists(st.integers(0, VOCABULARY + 20), max_size=12), min_size=1, max_size=4))
-async def test_ids_mean_the_same_whatever_was_decoded_before(codecs, turns):
-    """Any ids: halves of characters, special tokens and ids that there are none of, too."""
+async def test_decoding_does_not_depend_on_what_was_decoded_before(codecs, turns):
+    """Any ids, even parts of characters, special tokens and ids that don't exist."""
     codec, folder = codecs
     for ids in turns:
         assert await codec.tokens(ids) == await LocalTokenizer(folder).tokens(ids)

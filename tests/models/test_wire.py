@@ -43,7 +43,7 @@ def test_text_prompts_say_whether_a_begin_marker_is_wanted():
     [b"", b"{", b"\xff\xfe", b"[]", b"{}", b'{"choices": []}', b'{"choices": [{"text": null}]}',
      b'{"choices": [{"text": 3}]}', b'{"choices": 3}'],
 )  # fmt: skip
-def test_what_is_no_completion(raw):
+def test_bodies_that_are_not_completions(raw):
     with pytest.raises(BadResponse):
         parse(raw)
 
@@ -70,7 +70,7 @@ def feed(lines):
     return found, parser
 
 
-def test_a_stream_is_put_together():
+def test_a_stream_is_parsed():
     usage = {"completion_tokens": 3, "prompt_tokens": 8}
     found, parser = feed(
         events(
@@ -95,7 +95,7 @@ STREAM = b"\n\n".join(
 
 
 @given(st.lists(st.integers(0, len(STREAM)), max_size=12))
-def test_a_stream_may_come_cut_anywhere(cuts):
+def test_a_stream_may_arrive_cut_anywhere(cuts):
     parser = StreamParser()
     found, at = [], 0
     for cut in [*sorted(cuts), len(STREAM)]:
@@ -114,7 +114,7 @@ def test_a_prompt_that_is_json_already_makes_the_same_body():
     assert orjson.loads(body(text, FULL, stream=False))["add_special_tokens"] is True
 
 
-def test_an_event_without_ids_says_so():
+def test_an_event_without_ids_has_none():
     found, _ = feed(events({"text": "a", "token_ids": [1]}, {"text": "b", "finish_reason": "stop"}))
     assert found == [("a", (1,)), ("b", None)]
 

@@ -15,14 +15,14 @@ def begin(path, digest="d", begun=True, **overrides):
     return RunFolder(path).begin(load(overrides=settings), "q.jsonl", digest, "0.1", begun=begun)
 
 
-def test_the_same_settings_go_on_with_the_date_of_the_first_start(tmp_path):
+def test_a_resumed_run_has_the_date_of_its_first_start(tmp_path):
     date = begin(tmp_path / "run")
     settings = tmp_path / "run" / "run.toml"
     settings.write_text(settings.read_text().replace(str(date), "2020-02-02"))
     assert str(begin(tmp_path / "run", concurrency=3)) == "2020-02-02"
 
 
-def test_other_models_behind_the_same_settings_are_refused(tmp_path):
+def test_other_models_at_the_same_urls_are_refused(tmp_path):
     begin(tmp_path / "run", student__model="http://a/v1", teacher__model="http://b/v1")
     begin(tmp_path / "run", student__model="http://c/v1", teacher__model="http://d/v1")
     folder = RunFolder(tmp_path / "run")
@@ -58,15 +58,15 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_a_first_start_that_was_killed_does_not_bar_the_next(tmp_path):
-    """In the middle of writing its settings, or of making its journal."""
+def test_a_first_start_that_was_killed_does_not_prevent_the_next(tmp_path):
+    """It was killed while it wrote its settings or created its journal."""
     for name in ("lock", "run.toml.part", "journal.sqlite", "journal.sqlite-journal"):
         (tmp_path / name).write_bytes(b"")
     with RunFolder(tmp_path).locked():
         begin(tmp_path)
 
 
-def test_settings_may_change_as_long_as_nothing_was_written(tmp_path):
+def test_settings_may_change_until_something_is_written(tmp_path):
     begin(tmp_path / "run", student__format="plain")
     begin(tmp_path / "run", begun=False, student__format="qwen3")
     assert 'format = "qwen3"' in (tmp_path / "run" / "run.toml").read_text()

@@ -1,4 +1,4 @@
-"""Runs in folders whose names mean something to whoever opens them by an address."""
+"""Runs in folders whose names contain characters that are special in URIs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ names = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size
 
 
 def check(folder: RunFolder) -> None:
-    """Whoever opens runs finds the one sample of this one."""
+    """Everything that opens runs finds the one sample of this run."""
     asyncio.run(write_run(folder, [Written("only")]))
     with JournalReader(folder) as reader:
         assert [entry.id for entry in reader.ended()] == ["only"]
@@ -74,7 +74,7 @@ def test_a_run_is_opened_whatever_its_folder_is_called(name, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_path_from_here_is_one_too(name, tmp_path, monkeypatch):
+def test_a_relative_path_works_too(name, tmp_path, monkeypatch):
     monkeypatch.setenv("TESSY_CACHE", f"{name}-cache")
     monkeypatch.chdir(tmp_path)
     check(RunFolder(Path(name)))

@@ -119,7 +119,7 @@ async def test_the_turns_of_a_sample_go_when_it_ends(tmp_path):
         assert (await journal.take_up("s2")).turns == {FIRST: [turn]}
 
 
-async def test_a_record_that_cannot_be_written_is_an_error_and_nobody_waits_for_ever(tmp_path):
+async def test_a_record_that_cannot_be_written_is_an_error_and_no_caller_waits_forever(tmp_path):
     bad = Ending(1, "s1", None, {"column": {1: "a key that is no text"}}, {}, 1.0, 1)
     async with Journal(tmp_path / "journal.sqlite") as journal:
         async with asyncio.timeout(20):
@@ -213,7 +213,7 @@ async def test_turns_that_could_not_be_written_leave_no_gap(tmp_path):
         assert reader.written("s").turns == {FIRST: [one, two, three]}
 
 
-def test_what_is_no_journal_is_named(tmp_path):
+def test_a_file_that_is_not_a_journal_is_named(tmp_path):
     (tmp_path / "journal.sqlite").write_text("hello, I am no data base at all, sorry" * 50)
     with pytest.raises(JournalError, match=r"journal\.sqlite"):
         Journal(tmp_path / "journal.sqlite")
@@ -237,7 +237,7 @@ def test_a_folder_that_is_not_there(tmp_path):
 
 
 async def test_exactly_once_two_processes_may_write_to_one_journal(tmp_path):
-    """Each has samples of its own; their transactions wait for each other."""
+    """Each writes its own samples; their transactions wait for each other."""
     path = tmp_path / "journal.sqlite"
     async with Journal(path) as one, Journal(path) as other:
         await asyncio.gather(

@@ -1,4 +1,4 @@
-"""What a run has to do: every sample once, and what failed only if it is asked for."""
+"""What a run has to do: every sample once, and failed samples only on request."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def questions(count: int, bad: int) -> Questions:
     st.dictionaries(st.integers(0, 20), ENDS),
     st.sampled_from([(), tuple(Failure), (Failure.MODEL_ERROR,)]),
 )
-def test_exactly_once_what_is_to_do_and_what_is_over_add_up(count, bad, several, over, retry):
+def test_exactly_once_jobs_and_ended_samples_add_up(count, bad, several, over, retry):
     read = questions(count, bad)
     config = load(overrides={"samples_per_question": several})
     ids = [f"q{n}#{k}" if several > 1 else f"q{n}" for n in range(count) for k in range(several)]

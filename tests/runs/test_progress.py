@@ -1,4 +1,4 @@
-"""A run's numbers, against numbers worked out by hand, and how they are shown."""
+"""The counts of a run, compared with counts worked out by hand, and how they are shown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tessy.runs.progress import Progress, Show, duration, number, percent, plain
 
 
 class Clock:
-    """Time that passes when it is told to."""
+    """A clock that tests set."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -38,7 +38,7 @@ def clock():
 
 @pytest.fixture
 def counters(clock):
-    """Ten samples, two of them ended at an earlier start; 20 seconds of this one are gone."""
+    """Ten samples, two of which ended at an earlier start; this start has run for 20 seconds."""
     made = Counters(
         10, finished=1, failed=Counter({Failure.REFUSED: 1}), ended_before=2, clock=clock
     )
@@ -178,17 +178,17 @@ def test_the_summary_of_a_run_in_which_nothing_failed(counters):
 
 
 def test_the_summary_of_a_run_that_was_stopped(counters):
-    assert "stopped: the same command goes on" in shown(summary(result(counters, stopped=True)))
+    assert "stopped: the same command resumes it" in shown(summary(result(counters, stopped=True)))
 
 
 @pytest.mark.parametrize("folder", ["runs/[bold]x[/bold]", "runs/[/red]", "runs/[1]:smile:"])
-def test_a_folder_is_shown_as_it_is_named(counters, folder):
+def test_the_name_of_a_folder_is_shown_unchanged(counters, folder):
     lines = shown(summary(result(counters, folder)))
     assert f"data set {folder}/dataset.jsonl" in lines
     assert f"failures {folder}/failures.jsonl" in lines
 
 
-# --- Saying it ----------------------------------------------------------------------------------
+# --- Showing the progress -----------------------------------------------------------------------
 
 
 def console(terminal: bool = False) -> Console:
@@ -201,7 +201,7 @@ def said(by: Progress) -> str:
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-async def test_quiet_says_nothing(counters, terminal):
+async def test_quiet_prints_nothing(counters, terminal):
     quiet = Progress(Show.QUIET, console(terminal), every_s=0)
     quiet.say("a note")
     async with quiet.watching(counters):
@@ -210,7 +210,7 @@ async def test_quiet_says_nothing(counters, terminal):
     assert said(quiet) == ""
 
 
-async def test_without_a_terminal_it_says_lines_and_the_last_of_them_at_the_end(counters):
+async def test_without_a_terminal_it_prints_lines_and_a_last_one_at_the_end(counters):
     plain = Progress(Show.AUTO, console(), every_s=0)
     async with plain.watching(counters):
         for _ in range(20):
@@ -221,14 +221,14 @@ async def test_without_a_terminal_it_says_lines_and_the_last_of_them_at_the_end(
     assert "\x1b" not in said(plain)
 
 
-async def test_plain_says_lines_on_a_terminal_too(counters):
+async def test_plain_prints_lines_on_a_terminal_too(counters):
     plain = Progress(Show.PLAIN, console(terminal=True))
     async with plain.watching(counters):
         pass
     assert said(plain).count("6 of 10 done") == 1
 
 
-async def test_the_last_line_is_said_of_a_run_that_breaks_as_well(counters):
+async def test_a_run_that_breaks_also_prints_the_last_line(counters):
     plain = Progress(Show.PLAIN, console())
     with pytest.raises(RuntimeError, match="broken"):
         async with plain.watching(counters):
@@ -236,7 +236,7 @@ async def test_the_last_line_is_said_of_a_run_that_breaks_as_well(counters):
     assert said(plain).count("6 of 10 done") == 1
 
 
-async def test_on_a_terminal_it_shows_a_table_that_is_drawn_anew(counters):
+async def test_on_a_terminal_it_shows_a_table_that_is_redrawn(counters):
     live = Progress(Show.AUTO, console(terminal=True))
     async with live.watching(counters):
         counters.end(None)
@@ -245,14 +245,14 @@ async def test_on_a_terminal_it_shows_a_table_that_is_drawn_anew(counters):
     assert "teacher share 70.0%" in text
     assert "2 running" in text
     lines = shown(progress._Panel(counters))
-    assert "7 of 10 2 failed 2 running 20 s gone, 12 s to go" in lines[0]
+    assert "7 of 10 2 failed 2 running 20 s elapsed, 12 s to go" in lines[0]
 
 
 def test_a_table_of_no_samples_at_all(clock):
     assert "0 of 0" in shown(progress._Panel(Counters(0, clock=clock)))[0]
 
 
-def test_a_note_is_said_as_it_is():
+def test_a_note_is_printed_unchanged():
     plain = Progress(Show.PLAIN, console())
     plain.say("[bold]x[/bold] and [/red] in " + "a long line " * 40)
     assert said(plain).startswith("[bold]x[/bold] and [/red] in a long")

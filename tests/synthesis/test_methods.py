@@ -1,4 +1,4 @@
-"""Every method: who writes what, what is rejected, that it goes on from any turn (*Replay*)."""
+"""Every method: who writes what, what is rejected, and resuming from any turn (*Replay*)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def chance(*what) -> random.Random:
 
 
 class DrawingClient(SimulatedClient):
-    """A server that draws words by the seed of each call, as servers do."""
+    """A server that draws words by the seed of each call."""
 
     def __init__(self, role: Role, trouble: float = 0.0) -> None:
         super().__init__(lambda text: "")
@@ -77,7 +77,7 @@ TROUBLES = (
 
 
 class Ends2:
-    """A verifier that wants an answer to end in 2."""
+    """A verifier that accepts answers that end in 2."""
 
     name = "ends-2"
     asked = 0
@@ -123,7 +123,7 @@ def settings_of(name, **more) -> Config:
 
 
 def write(config: Config, *, entries=(), **more):
-    """Write a sample; returns all that can be seen of it from outside, and what was noted."""
+    """Write a sample; returns everything visible of it, and what was noted in the journal."""
     made, clients = sample_of(config, entries=entries, **more)
 
     async def job():
@@ -149,7 +149,7 @@ def write(config: Config, *, entries=(), **more):
 
 
 def cuts(entries):
-    """Where a kill can cut what is in the journal: rejections that come together stay together.
+    """Where a kill can cut the journal's notes: rejections made together stay together.
 
     They are noted without waiting, so a checkpoint takes all of them or none.
     """
@@ -186,7 +186,7 @@ def test_who_writes_what(name, seed):
 
 
 @pytest.mark.parametrize("answer_by", ["student", "teacher"])
-def test_tessy_is_answered_by_whom_one_wishes(answer_by):
+def test_either_model_can_write_tessys_answer(answer_by):
     for seed in range(20):
         seen, _, _, made = write(settings_of("tessy", answer_by=answer_by, seed=seed))
         if seen["failure"][0] is None:
@@ -282,7 +282,7 @@ def test_only_what_the_verifier_accepts_is_kept(name):
     assert None in failures
 
 
-def test_a_rejected_try_is_recorded_with_its_reason_and_tried_with_other_seeds():
+def test_a_rejected_attempt_is_recorded_with_its_reason_and_the_next_has_other_seeds():
     for seed in range(30):
         config = settings_of("student-only", verify="exact", attempts=3, seed=seed)
         seen, _, _, _ = write(config)
@@ -293,7 +293,7 @@ def test_a_rejected_try_is_recorded_with_its_reason_and_tried_with_other_seeds()
     assert all(draft["reason"] in (*Failure,) for draft in seen["trace"]["drafts"])
 
 
-def test_the_last_try_can_be_kept_with_its_verdict():
+def test_the_last_attempt_can_be_kept_with_its_verdict():
     config = settings_of("student-only", verify="exact", on_wrong="keep")
     for seed in range(20):
         seen, _, _, _ = write(config.model_copy(update={"seed": seed}))
@@ -310,7 +310,7 @@ def test_the_last_try_can_be_kept_with_its_verdict():
         ("keep_judged", Failure.VERIFIER_ERROR),
     ],
 )
-def test_where_nobody_knows_whether_it_is_right_that_is_said(on_wrong, failure):
+def test_on_wrong_decides_about_an_answer_that_could_not_be_checked(on_wrong, failure):
     config = settings_of("student-only", verify="exact", on_wrong=on_wrong, attempts=2)
     unreadable = replace(QUESTION, extra={"answer": "?"})
     tried = [write(config.model_copy(update={"seed": n}), question=unreadable) for n in range(9)]
@@ -341,10 +341,10 @@ def test_wrong_answers_are_kept_by_keep_judged():
     st.data(),
 )
 @settings(max_examples=150, deadline=None)
-def test_replay_a_sample_of_any_method_goes_on_from_any_turn(
+def test_replay_a_sample_of_any_method_resumes_from_any_turn(
     name, seed, tries, verified, trouble, data
 ):
-    """Cut after any turn, as `kill -9` does, and begun again: all is as if nothing had been."""
+    """Cut after any turn, as by `kill -9`, and resumed, a sample ends as if never interrupted."""
     config = settings_of(
         name,
         seed=seed,
@@ -360,7 +360,7 @@ def test_replay_a_sample_of_any_method_goes_on_from_any_turn(
 
 
 def test_replay_a_sample_that_was_stopped_before_its_failure_was_written_fails_again(monkeypatch):
-    """Its last turn made the text repeat itself: nothing more is asked for."""
+    """Its last turn made the text repeat itself, so no more calls are made."""
 
     def draws(self, drawn):
         return Completion("well so hm ", "length", 3)
@@ -375,8 +375,8 @@ def test_replay_a_sample_that_was_stopped_before_its_failure_was_written_fails_a
 
 
 @pytest.mark.parametrize("name", ["teacher-reference", "teacher-score", "tessy"])
-def test_replay_a_try_that_was_given_up_is_passed_over_with_all_its_drafts(name):
-    """Every cut, of samples whose first attempt was given up: no draft of it may be lost."""
+def test_replay_a_failed_attempt_is_skipped_with_all_its_drafts(name):
+    """Cut anywhere, a sample whose first attempt failed keeps all of that attempt's drafts."""
     given_up = 0
     for seed in range(60):
         config = settings_of(name, seed=seed, attempts=2, candidates=2, verify="exact")
@@ -389,8 +389,8 @@ def test_replay_a_try_that_was_given_up_is_passed_over_with_all_its_drafts(name)
     assert given_up > 3
 
 
-def test_a_try_that_was_given_up_is_not_verified_again():
-    """A verifier may say otherwise another time, and what it rejected stays rejected."""
+def test_a_failed_attempt_is_not_verified_again():
+    """A verifier may change its verdict, but what it rejected stays rejected."""
     for seed in range(40):
         config = settings_of("student-only", seed=seed, attempts=3, verify="exact")
         whole, turns, _, _ = write(config)
@@ -413,7 +413,7 @@ def test_every_token_is_kept_or_discarded(name, seed, tries):
 
 
 def test_a_method_holds_a_lease_of_the_models_that_it_uses_and_of_no_other():
-    """Teacher-Mix has both models at hand, but a sample of it is written by one."""
+    """Teacher-Mix opens both models, but only one writes a sample."""
     for position, (used, idle) in enumerate(((T, S), (S, T))):
         _, _, clients, made = write(settings_of("teacher-mix"), position=position)
         assert clients[used].prompts

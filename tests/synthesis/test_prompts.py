@@ -1,4 +1,4 @@
-"""What is read out of a judge's answer."""
+"""Reading the score in a judge's answer."""
 
 from __future__ import annotations
 

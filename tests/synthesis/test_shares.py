@@ -1,4 +1,4 @@
-"""What each of several workers may do at once."""
+"""How workers share the limits of a run, and its samples."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ counts = st.integers(1, 200)
 
 
 @given(counts, st.none() | counts, st.none() | counts, st.integers(1, 64))
-def test_all_workers_together_keep_to_the_bounds_and_use_them(samples, calls, others, workers):
+def test_all_workers_together_use_the_limits_and_do_not_exceed_them(
+    samples, calls, others, workers
+):
     config = Config(
         student=ModelSettings(model="http://s/v1", concurrency=calls),
         teacher=ModelSettings(model="http://t/v1", concurrency=others),

@@ -1,8 +1,8 @@
-"""Asking predictors for many trajectories at once.
+"""Calls boundary predictors for many trajectories at once.
 
-A quick predictor is asked at once, on the event loop. A slow one (`batched`) is asked in a
-thread, for all passages that have gathered while its last batch was judged. So the loop never
-waits for it, and a busy run makes large batches by itself.
+A fast predictor is called right away, on the event loop. A slow one (`batched`) is called in a
+thread, with all passages that gathered while it judged its last batch. So the loop never waits for
+it, and the busier the run, the larger the batches.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from tessy.method.trajectory import Role
 
 _LARGEST_BATCH = 64
 _GATHERING_S = 0.001
-"""How long an idle predictor waits for more before it judges the first."""
+"""How long an idle predictor waits for more passages after the first."""
 
 
 class PredictorBatcher:
-    """Has passages judged by the predictor of their role. `close` it at the end.
+    """Sends passages to the predictor of their role. `close` it after use.
 
     Args:
-        predictors: By role; both may be the same object.
+        predictors: The predictors by role; both may be the same object.
     """
 
     def __init__(self, predictors: Mapping[Role, Predictor]) -> None:
@@ -35,20 +35,20 @@ class PredictorBatcher:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="predictor")
 
     def close(self) -> None:
-        """Judge nothing more."""
+        """Stop judging; passages that wait are dropped."""
         for task in self._tasks.values():
             task.cancel()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def judges_partial_words(self, role: Role) -> bool:
-        """Whether the predictor of a role is asked about words that are not complete."""
+        """Whether the predictor of a role judges incomplete words; see `Predictor`."""
         return bool(getattr(self._predictors[role], "judges_partial_words", False))
 
     async def judge(self, passage: Passage) -> Judgement:
-        """The judgement of one passage; that of a quick predictor comes without waiting.
+        """Judge one passage; a fast predictor is called without yielding to the event loop.
 
         Raises:
-            PredictorError: The predictor raised, or its judgement makes no sense.
+            PredictorError: The predictor raised an error, or its judgement makes no sense.
         """
         role, predictor = passage.role, self._predictors[passage.role]
         if not predictor.batched:
@@ -60,7 +60,7 @@ class PredictorBatcher:
         return await future
 
     async def _work(self, role: Role) -> None:
-        """Judge what waits, batch by batch, until nothing does."""
+        """Judge batches until no passage waits."""
         loop, waiting = asyncio.get_running_loop(), self._waiting[role]
         await asyncio.sleep(_GATHERING_S)
         while waiting:
@@ -81,10 +81,10 @@ class PredictorBatcher:
 
 
 def _judge(predictor: Predictor, passages: Sequence[Passage]) -> Sequence[Judgement]:
-    """Ask a predictor and check what it says.
+    """Call a predictor and check its judgements.
 
     Raises:
-        PredictorError: It raised, or broke its protocol; that holds for all passages.
+        PredictorError: It raised an error or broke its protocol; all passages fail.
     """
     try:
         judgements = predictor.judge(passages)
@@ -102,6 +102,6 @@ def _judge(predictor: Predictor, passages: Sequence[Passage]) -> Sequence[Judgem
                 )
     except PredictorError:
         raise
-    except Exception as error:  # it may be the user's code: anything may happen
+    except Exception as error:  # the user's code can raise anything
         raise PredictorError(f"predictor {predictor.name}: {error!r}") from error
     return judgements

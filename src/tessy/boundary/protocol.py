@@ -1,4 +1,4 @@
-"""What a boundary predictor is: it finds where the kind of text changes."""
+"""The protocol of a boundary predictor, which finds where the kind of text changes."""
 
 from __future__ import annotations
 
@@ -13,30 +13,37 @@ class Predictor(Protocol):
     """Judges passages. Implementations are plain synchronous code.
 
     Attributes:
-        name: What the record says judged the text.
-        batched: Judging many passages at once is cheaper than one by one, and slow enough that
-            it must not happen on the event loop: calls are gathered and run in a thread.
+        name: Its name in messages and reports.
+        batched: It is slow, and cheaper for many passages at once: calls are gathered and run in a
+            thread, not on the event loop.
 
-    One that judges each word by what precedes it, and gives `final` boundaries at words that are
-    not complete, may have `judges_partial_words = True`: it is then asked whenever a stream brings
-    text, and not only when a word is complete.
+    A predictor that judges each word by the text before it, and gives `final` boundaries at
+    incomplete words, may set `judges_partial_words = True`: it is then called for every piece of
+    text in a stream, not only when a word is complete.
     """
 
     name: str
     batched: bool
 
     def judge(self, passages: Sequence[Passage]) -> Sequence[Judgement]:
-        """Judge passages of unrelated trajectories; one judgement each, in order."""
+        """Judge passages of unrelated trajectories.
+
+        Args:
+            passages: The passages, all from one role.
+
+        Returns:
+            One judgement for each passage, in order.
+        """
         ...
 
 
 @runtime_checkable
 class Scorer(Protocol):
-    """A predictor that can say how sure it is: for figures of calibration, not for synthesis."""
+    """A predictor that gives probabilities; used to measure calibration, not in synthesis."""
 
     def style(self, passages: Sequence[Passage]) -> Sequence[Sequence[float]]:
-        """P(style) of each word of each text, by either model: one for each of `words.units`.
+        """P(style) of each word of each passage, by either role: one for each of `words.units`.
 
-        It is nan for a word of which nothing is known.
+        It is NaN for a word without a probability.
         """
         ...

@@ -1,1 +1,1 @@
-"""The command line: one thin module a command. Heavy imports come after parsing."""
+"""The command line: one small module for each command. Heavy imports come after parsing."""

@@ -1,4 +1,4 @@
-"""`tessy doctor`: what both models can do, before a run depends on it."""
+"""`tessy doctor`: checks both models before a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PARTS = ("model", "tokenizer", "format")
 
 
 class DoctorOptions(StrictSettings):
-    """Where the models' settings are."""
+    """Options of `tessy doctor`."""
 
     config: Annotated[Path | None, Option(unset="none")] = None
     """A TOML file with settings; options override it."""
@@ -24,7 +24,7 @@ class DoctorOptions(StrictSettings):
 
 @command(only=[f"{role}.{part}" for role in ("student", "teacher") for part in _PARTS])
 def doctor(options: DoctorOptions, config: Config) -> None:
-    """Ask both models what they can do, and say whether synthesis will work with them."""
+    """Check what both models can do, and whether synthesis will work with them."""
     from tessy.event_loop import run_loop
     from tessy.models.doctor import examine, table
 

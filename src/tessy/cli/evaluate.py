@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class EvalOptions(RunOptions):
-    """How `tessy eval` counts."""
+    """Options of `tessy eval`."""
 
     group: Annotated[str | None, Option(unset="no groups")] = None
-    """A column of the questions by whose value figures are shown apart."""
+    """A column of the questions; results are also shown for each of its values."""
     retry_failed: Annotated[bool, Option()] = False
-    """Ask again for samples that could not be measured."""
+    """Write samples that could not be measured again."""
 
 
 @command(
@@ -46,7 +46,8 @@ class EvalOptions(RunOptions):
 def evaluate(options: EvalOptions, config: EvaluationConfig) -> None:
     """Measure a model: pass@1 as the mean over samples, pass@k, lengths, truncations.
 
-    The same command resumes an evaluation that was stopped. Numbers are also in `evaluation.json`.
+    The same command resumes an evaluation that was stopped. The results are also in
+    `evaluation.json`.
     """
     from tessy.evaluation.evaluate import evaluate
     from tessy.evaluation.measure import UNMEASURED, EvalOutcome
@@ -66,7 +67,7 @@ def evaluate(options: EvalOptions, config: EvaluationConfig) -> None:
     if count := scores.whole.outcomes.get(EvalOutcome.UNMEASURED):
         reasons = ", ".join(reason.value for reason in run.failed if reason in UNMEASURED)
         typer.echo(f"not measured: {count:,} ({reasons}; failures.jsonl has details)", err=True)
-        typer.echo("hint: fix it, then --retry-failed asks for them again", err=True)
+        typer.echo("hint: fix it, then --retry-failed writes them again", err=True)
     if run.stopped:
         raise typer.Exit(130)
     if not scores.whole.samples:
@@ -74,11 +75,11 @@ def evaluate(options: EvalOptions, config: EvaluationConfig) -> None:
 
 
 def _table(scores: ModelScores, *, remaining: int = 0) -> Table:
-    """A column for all questions and one for each group.
+    """The scores as a table, with a column for all questions and one for each group.
 
     Args:
-        scores: Of a model.
-        remaining: Samples that have not ended, since the run was stopped.
+        scores: The scores of a model.
+        remaining: Samples that have not ended because the run was stopped.
     """
     from tessy.evaluation.measure import EvalOutcome
 

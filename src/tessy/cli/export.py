@@ -1,4 +1,4 @@
-"""`tessy export`: a run as data for a tool that trains."""
+"""`tessy export`: converts a run into data for a training tool."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tessy.settings import Option
 
 
 class ExportOptions(CommandOptions):
-    """What is exported, and where."""
+    """Options of `tessy export`."""
 
     runs: Annotated[tuple[str, ...], Option(argument=True)]
-    """A run's folder, also while the run goes on; or records: a `dataset.jsonl`, Parquet that
-    `tessy export` wrote, or a Hugging Face data set. Several are put together."""
+    """A run's folder, even while the run is active; or records: a `dataset.jsonl`, Parquet that
+    `tessy export` wrote, or a Hugging Face data set. Several are combined."""
     out: Annotated[Path, Option()]
     """A new folder."""
     force: Annotated[bool, Option()] = False
@@ -24,9 +24,9 @@ class ExportOptions(CommandOptions):
 
 @command()
 def export(options: ExportOptions, settings: ExportSettings) -> None:
-    """Export a data set in the form that a tool for training wants.
+    """Export a data set in the format of a training tool.
 
-    `dropped.jsonl` lists the samples that a filter drops, each with its reason: kept + dropped =
+    `dropped.jsonl` lists the samples that a filter dropped, each with its reason: kept + dropped =
     read.
     """
     from tessy.exporting.job import export

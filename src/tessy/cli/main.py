@@ -1,4 +1,4 @@
-"""`tessy`: the commands, and how errors are shown."""
+"""`tessy`: the command line, and how it shows errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _Commands(TyperGroup):
-    """The commands; one that Ctrl-C ends says so, which typer by itself does not."""
+    """The commands; prints `stopped` on Ctrl-C, which typer does not."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
@@ -82,10 +82,10 @@ def _options(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; errors become one message, a hint, and an exit code.
+    """Run the command line; an error becomes a message, a hint, and an exit code.
 
     Args:
-        arguments: Those of the command; by default the process's own.
+        arguments: The command's arguments; by default the process's.
 
     Raises:
         SystemExit: Always, with the exit code.
@@ -99,12 +99,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if error.errno not in _FULL:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        complain(TessyError(f"{where}{error.strerror}", hint="make room, then the same command"))
+        complain(
+            TessyError(
+                f"{where}{error.strerror}", hint="free some space, then run the same command"
+            )
+        )
         sys.exit(EXIT_FAILED)
 
 
 def complain(error: TessyError) -> None:
-    """Say what is wrong, and what to do."""
+    """Print an error and its hint to standard error."""
     typer.secho("error: ", fg="red", err=True, nl=False)
     typer.echo(visible(str(error)), err=True)
     if error.hint:

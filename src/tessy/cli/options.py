@@ -1,14 +1,14 @@
-"""Commands from settings: a command's options are made from the definitions of its settings.
+"""Makes the options of commands from the definitions of settings.
 
-A command is a function of settings: first those of its own, then, if it has any, those of the run,
-the training or the export.
+A command is a function of settings: its own, and often those of the run, the training or the
+export.
 
     @command()
     def doctor(options: DoctorOptions, config: Config) -> None:
 
-The fields that are an `Option` become options. Their values are read as text and checked by the
-settings themselves, so a bad value is refused in the same words wherever it comes from. If the
-command's own settings have a `config`, the others are read from that file; options override it.
+Fields with an `Option` become options. Their values are read as text and checked by the settings,
+so a bad value gets the same message wherever it comes from. If the command's own settings have a
+`config`, the other settings are read from that file; options override it.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _FILE = "config"
 
 
 class CommandOptions(StrictSettings):
-    """Settings of a command itself, not of what it makes."""
+    """Options that most commands have."""
 
     quiet: Annotated[bool, Option()] = False
-    """Print nothing but errors and the result."""
+    """Print only errors and the result."""
 
     def say(self, line: str) -> None:
         """Print a line to standard error, unless the command is quiet."""
@@ -42,14 +42,14 @@ class CommandOptions(StrictSettings):
 
 
 def command(*, only: Collection[str] | None = None) -> Callable[[Any], Any]:
-    """Turn a function of settings into one that typer makes a command of.
+    """Turn a function of settings into a function that typer can make a command of.
 
-    The function's parameters are annotated with the command's own settings and, if it has any,
-    others. The result has a parameter for each argument and option, and their definitions as
-    `settings`.
+    The function's parameters are annotated with the command's own settings, and with others if it
+    has any. The result has a parameter for each argument and option; its attribute `settings` has
+    their definitions.
 
     Args:
-        only: Keys of the others that are options; by default all that have an `Option`.
+        only: Keys of the other settings that become options; by default all with an `Option`.
     """
 
     def made(function: Callable[..., None]) -> Any:
@@ -57,7 +57,7 @@ def command(*, only: Collection[str] | None = None) -> Callable[[Any], Any]:
         own, *others = [
             [setting for setting in definitions(kind) if setting.option] for kind in kinds
         ]
-        own.sort(key=lambda setting: setting.key == "quiet")  # inherited, so it comes first
+        own.sort(key=lambda setting: setting.key == "quiet")  # it is inherited, so it came first
         shared = [s for settings in others for s in settings if only is None or s.key in only]
         has_file = any(setting.key == _FILE for setting in own)
 
@@ -83,7 +83,7 @@ def command(*, only: Collection[str] | None = None) -> Callable[[Any], Any]:
 def _read(
     kind: type[BaseModel], path: Path | None, settings: list[Setting], given: dict[str, Any]
 ) -> BaseModel:
-    """Settings of what was given as options, over those of a file."""
+    """Make settings from options and a file; options override the file."""
     overrides = {each.key: _value(each, given[_name(each)]) for each in settings}
     flags = {each.key: each.flag or each.key.upper() for each in settings}
     was_given = {key: flag for key, flag in flags.items() if overrides[key] is not None}
@@ -107,12 +107,12 @@ def _name(setting: Setting) -> str:
 
 
 def _parameter(setting: Setting, flags: Mapping[str, str], *, required: bool) -> inspect.Parameter:
-    """A setting as a parameter that typer makes an option or an argument of.
+    """The parameter from which typer makes an option or argument.
 
     Args:
-        setting: The setting.
+        setting: Its setting.
         flags: The command's options, by key.
-        required: It has to be given on the command line.
+        required: It must be given on the command line.
     """
     assert setting.option is not None
     is_flag = setting.kind is bool or setting.table is not None
@@ -137,7 +137,7 @@ def _parameter(setting: Setting, flags: Mapping[str, str], *, required: bool) ->
 
 
 def _help(setting: Setting, flags: Mapping[str, str]) -> str:
-    """What `--help` says of a setting: its meaning, unit, bounds and default."""
+    """The text of a setting in `--help`: its meaning, unit, bounds and default."""
     meaning = re.sub(r"`(\w+)`", lambda name: f"`{flags.get(name[1], name[1])}`", setting.help)
     said = [meaning]
     unit = "" if setting.unit in meaning.lower() else setting.unit

@@ -1,4 +1,4 @@
-"""Trajectories in colour, for the terminal."""
+"""Prints trajectories in colour on a terminal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DISCARDED = "strike dim"
 
 
 def legend(*, tagged: bool) -> Text:
-    """Which colour, or tag where there are no colours, is whose."""
+    """The legend of colours, or of tags if there are no colours."""
     text = Text()
     for role in Role:
         text.append(f"⟨{role}⟩" if tagged else f" {role} ", style=f"reverse {STYLES[role]}")
@@ -38,7 +38,7 @@ def paint_list(console: Console, run: Path, limit: int) -> None:
     """Print the first samples of a run, and how each ended.
 
     Raises:
-        JournalError: There is no run.
+        JournalError: The folder contains no run.
     """
     with JournalReader(RunFolder(run)) as reader:
         ended = reader.ids(limit)
@@ -54,7 +54,7 @@ def paint_sample(console: Console, run: Path, sample_id: str, *, discarded: bool
 
     Raises:
         InputError: The run has no such sample.
-        JournalError: There is no run.
+        JournalError: The folder contains no run.
     """
     with JournalReader(RunFolder(run)) as reader:
         entry = reader.ended_sample(sample_id)
@@ -62,7 +62,7 @@ def paint_sample(console: Console, run: Path, sample_id: str, *, discarded: bool
         some = [name for name, _ in reader.ids(5)] + reader.running()[:5]
     if entry is None and not written.turns:
         has = (
-            f"it has {', '.join(map(visible, some[:5]))}, …" if some else "nothing ended in it yet"
+            f"it has {', '.join(map(visible, some[:5]))}, …" if some else "no sample has ended yet"
         )
         raise InputError(f"{run} has no sample {sample_id!r}", hint=has)
     if entry is None:
@@ -93,7 +93,7 @@ def _paint_entry(console: Console, entry: EndedSample, *, discarded: bool) -> No
 
 
 def _paint_drafts(console: Console, drafts: list[dict[str, Any]], *, tagged: bool) -> None:
-    """Rejected drafts, each with the reason."""
+    """Print rejected drafts, each with the reason."""
     for draft in drafts:
         reason = f" ({draft['reason']})" if draft["reason"] else ""
         console.print(Text(visible(f"\nrejected{reason}: {draft['why']}"), style="yellow"))
@@ -115,9 +115,9 @@ def painted(
 
     Args:
         content: The content.
-        spans: Who wrote which characters of it.
-        discards: What was discarded, by offset into the thinking or the answer.
-        tagged: Say each span's author in words as well, for where there are no colours.
+        spans: Its spans, as in a record.
+        discards: Its discards, as in a trace.
+        tagged: Also name the author of each span, for terminals without colours.
     """
     text = Text()
     for piece in pieces(content, spans, discards):

@@ -1,4 +1,4 @@
-"""`tessy predictor`: annotate, train, evaluate."""
+"""`tessy predictor`: annotates text, and trains and evaluates boundary predictors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _SAY_EVERY_S = 2.0
 
 app = typer.Typer(
-    help="Boundary predictors: annotate text, train one on it, measure it.", no_args_is_help=True
+    help="Boundary predictors: annotate text, train a predictor on it, evaluate it.",
+    no_args_is_help=True,
 )
 
 
@@ -33,28 +34,28 @@ app = typer.Typer(
 
 
 class AnnotateOptions(CommandOptions):
-    """What is annotated, and by which model or predictor."""
+    """Options of `tessy predictor annotate`."""
 
     traces: Annotated[str, Option(argument=True)]
-    """Thinking: a `.jsonl`, `.jsonl.gz` or `.parquet` file, a Hugging Face data set, or a run's
-    folder. Or a segment file, to label its segments again."""
+    """Reasoning texts: a `.jsonl`, `.jsonl.gz` or `.parquet` file, a Hugging Face data set, or a
+    run's folder. Or a segment file, to label its segments again."""
     annotator: Annotated[str, Option()]
-    """What marks the style: a model (`http://host:port/v1#name`, `gguf:PATH`, `hf:REPO/FILE`), or a
-    predictor such as `lexicon`."""
+    """The model that marks the style (`http://host:port/v1#name`, `gguf:PATH`, `hf:REPO/FILE`), or
+    a predictor such as `lexicon`."""
     out: Annotated[Path, Option()]
     """The segment file; an unfinished one is resumed."""
     config: Annotated[Path | None, Option(unset="none")] = None
-    """A TOML file with settings of the annotator below `[student]`; options override it."""
+    """A TOML file with the annotator's settings below `[student]`; options override it."""
     count: Annotated[int, UnitName("segments"), Option()] = Field(default=1000, ge=1)
     """Segments to draw."""
     words: Annotated[int, Option("segment-words")] = Field(default=60, ge=5)
-    """Words of a segment."""
+    """Words in a segment."""
     before: Annotated[int, Option("context-words")] = Field(default=120, ge=0)
     """Words of context before a segment."""
 
 
 class AnnotatorConfig(Config):
-    """A run's settings, of which the annotator has the student's."""
+    """A run's settings, where the student is the annotator."""
 
     student: Annotated[ModelSettings, OptionGroup()] = Field(default_factory=ModelSettings)
     """The annotator."""
@@ -63,7 +64,7 @@ class AnnotatorConfig(Config):
 @app.command()
 @command(only=["student.tokenizer", "student.format", "concurrency", "seed"])
 def annotate(options: AnnotateOptions, config: AnnotatorConfig) -> None:
-    """Draw segments of reasoning at random, and mark the style in them.
+    """Draw random segments of reasoning texts, and mark the style in them.
 
     The same command resumes an annotation that was stopped.
     """
@@ -76,7 +77,7 @@ def annotate(options: AnnotateOptions, config: AnnotatorConfig) -> None:
     check_outputs({"--out": options.out}, inputs=[options.traces])
     store = AnnotationStore(options.out, _segments(options, config.seed), options.annotator)
     if store.counts.done:
-        options.say(f"{store.counts.done} of them are done already")
+        options.say(f"{store.counts.done} of them are already done")
     said = time.monotonic()
 
     def progress(counts: AnnotationCounts) -> None:
@@ -107,17 +108,17 @@ def _segments(options: AnnotateOptions, seed: int) -> list[Segment]:
             segment.model_copy(update={"spans": None, "annotator": ""})
             for segment in read_segments(Path(options.traces), labelled=False)[: options.count]
         ]
-        options.say(f"{len(segments)} segments of {options.traces}, to be labelled again")
+        options.say(f"labelling {len(segments)} segments of {options.traces} again")
         return segments
     read = read_traces(options.traces)
     if read.without:
-        options.say(f"{read.without} rows without thinking are left out")
+        options.say(f"{read.without} rows without thinking were skipped")
     segments = draw(
         read.traces, options.count, words=options.words, before=options.before, seed=seed
     )
     options.say(f"{len(segments)} segments of {len(read.traces)} traces")
     if len(segments) < options.count:
-        options.say(f"there is no text for {options.count}")
+        options.say(f"there is not enough text for {options.count}")
     return segments
 
 
@@ -128,29 +129,27 @@ def _summarise(counts: AnnotationCounts, options: AnnotateOptions) -> None:
     say = options.say
     say(f"{counts.accepted} of {counts.total} accepted ({counts.rate:.1%}): {options.out}")
     if counts.bare:
-        say(f"  {counts.bare} accepted without any style in them")
+        say(f"  {counts.bare} of them contain no style")
     for reason, number in counts.rejected.most_common():
         say(f"  {number} rejected: {reason}")
     if counts.rejected:
-        say(f"rejected ones: {rejected_file(options.out)}")
+        say(f"rejected annotations: {rejected_file(options.out)}")
     if not counts.accepted:
-        raise DataError(
-            "not one annotation was accepted", hint="ask a stronger model, or use a predictor"
-        )
+        raise DataError("no annotation was accepted", hint="use a stronger model, or a predictor")
 
 
 # --- train --------------------------------------------------------------------------------------
 
 
 class TrainOptions(CommandOptions):
-    """What is trained on, and what is written."""
+    """Options of `tessy predictor train`."""
 
     segments: Annotated[Path, Option(argument=True)]
-    """A segment file, of `tessy predictor annotate`."""
+    """A segment file from `tessy predictor annotate`."""
     out: Annotated[Path, Option()]
     """A new folder; a stopped training in it is resumed."""
     onnx: Annotated[bool, Option()] = False
-    """Write `model.onnx`, too."""
+    """Also write `model.onnx`."""
 
 
 @app.command()
@@ -178,20 +177,20 @@ def train(options: TrainOptions, settings: TrainSettings) -> None:
 
 
 class EvaluateOptions(CommandOptions):
-    """What is measured, on what."""
+    """Options of `tessy predictor evaluate`."""
 
     predictor: Annotated[str, Option(argument=True)]
-    """A predictor's name, or a segment file that somebody labelled."""
-    gold: Annotated[Path | None, Option(unset="the gold set that ships")] = None
+    """A predictor's name, or a labelled segment file to score as one."""
+    gold: Annotated[Path | None, Option(unset="the gold set that ships with tessy")] = None
     """A segment file with the right labels."""
     against: Annotated[tuple[str, ...], Option(unset="no comparison")] = ()
-    """Another predictor, to compare with."""
+    """Another predictor to compare with."""
     json_file: Annotated[Path | None, Option("json", unset="not written")] = None
-    """Write all figures to this file."""
+    """Write all metrics to this JSON file."""
     html: Annotated[Path | None, Option(unset="not written")] = None
-    """Write a page with figures and the worst cases."""
+    """Write an HTML page with the metrics and the worst cases."""
     bootstrap_samples: Annotated[int, Option()] = Field(default=1000, ge=0)
-    """Samples of the bootstrap that makes the intervals."""
+    """Bootstrap samples for the confidence intervals."""
 
 
 @app.command()
@@ -232,7 +231,7 @@ def _measured(name: str, segments: list[Segment], options: EvaluateOptions) -> P
 
 
 def _show(found: list[PredictorEvaluation], segments: int) -> None:
-    """Print the figures of predictors, side by side, and those by group."""
+    """Print the metrics of predictors side by side, overall and by group."""
     from tessy.boundary.training import report
 
     console = Console(highlight=False, soft_wrap=True, markup=False)

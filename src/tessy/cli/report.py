@@ -1,4 +1,4 @@
-"""`tessy report`: what a run came to, as a page, as Markdown, or as JSON."""
+"""`tessy report`: a report on a run, as HTML, Markdown or JSON."""
 
 from __future__ import annotations
 
@@ -20,47 +20,48 @@ _SCORING = "Likelihood under the student"
 
 
 class ReportOptions(CommandOptions):
-    """What a report is about, and what is in it."""
+    """Options of `tessy report`."""
 
     run: Annotated[Path, Option(argument=True)]
     """The run's folder."""
     against: Annotated[tuple[Path, ...], Option(unset="no comparison")] = ()
-    """Another run of the same questions, to compare with."""
+    """Another run of the same questions to compare with."""
     out: Annotated[Path | None, Option(unset="report.html in the run's folder")] = None
-    """The page: one HTML file."""
+    """The HTML file to write."""
     json_file: Annotated[Path | None, Option("json", unset="not written")] = None
-    """Write all numbers to this file."""
+    """Write all numbers to this JSON file."""
     markdown: Annotated[Path | None, Option(unset="not written")] = None
-    """Write the report as Markdown, too."""
+    """Also write the report to this Markdown file."""
     student_tokenizer: Annotated[
-        str | None, Option(unset="that of the run's settings; without any, words")
+        str | None, Option(unset="the one in the run's settings; without any, words")
     ] = None
-    """Folder or Hugging Face id of the tokenizer whose tokens similarity counts."""
+    """Folder or Hugging Face id of the tokenizer; similarity compares its tokens."""
     words: Annotated[bool, Option()] = False
-    """Similarity counts words in any case."""
+    """Similarity compares words even if there is a tokenizer."""
     traces: Annotated[int, Option()] = Field(default=12, ge=0, le=50)
     """Finished samples to show."""
     bootstrap_samples: Annotated[int, Option()] = Field(default=1000, ge=0)
-    """Samples of the bootstrap that makes the intervals."""
+    """Bootstrap samples for the confidence intervals."""
     seed: Annotated[int, Option()] = Field(default=0, ge=0)
     """Seed of the bootstrap."""
     student: Annotated[str | None, Option(unset="texts are not scored", panel=_SCORING)] = None
     """The student's server (`http://host:port/v1#name`), which scores the texts."""
     student_format: Annotated[str | None, Option(unset="the tokenizer's", panel=_SCORING)] = None
-    """Its chat format, without a tokenizer: `qwen3`, `deepseek-r1`, `gpt-oss` or `plain`."""
-    student_weights: Annotated[Path | None, Option(unset="a server's", panel=_SCORING)] = None
+    """Its chat format if no tokenizer is given: `qwen3`, `deepseek-r1`, `gpt-oss` or `plain`."""
+    student_weights: Annotated[Path | None, Option(unset="a server scores", panel=_SCORING)] = None
     """A folder with the student's weights, instead of a server."""
     config: Annotated[Path | None, Option(unset="none", panel=_SCORING)] = None
-    """A TOML file with settings of the student's server below `[student]`; options override it."""
+    """A TOML file with the settings of the student's server below `[student]`; options override
+    it."""
     scored: Annotated[int, Option(panel=_SCORING)] = Field(default=500, ge=1)
-    """Most questions to score."""
+    """The maximum number of questions to score."""
 
 
 @command()
 def report(options: ReportOptions) -> None:
-    """Report on a run: who wrote what, whether it moved to the student, what it cost.
+    """Report on a run: who wrote what, whether it is closer to the student, and what it cost.
 
-    Writes one HTML file that opens anywhere, offline. Needs `pip install 'tessy[report]'`.
+    Writes one HTML file that works offline. Needs `pip install 'tessy[report]'`.
     """
     try:
         import sklearn  # noqa: F401
@@ -95,7 +96,7 @@ def report(options: ReportOptions) -> None:
 
 
 def _tokenizer(options: ReportOptions, own: str | None) -> str | None:
-    """The tokenizer that similarity counts with; that of the run's settings only if it is there."""
+    """The tokenizer for similarity; the one in the run's settings only if it is available."""
     from tessy.models.tokenizers import fetch_tokenizer
 
     if options.student_tokenizer or own is None:
@@ -103,18 +104,21 @@ def _tokenizer(options: ReportOptions, own: str | None) -> str | None:
     try:
         fetch_tokenizer(own)
     except ConfigError:
-        options.say(f"the student's tokenizer, {own}, is not available: similarity counts words")
+        options.say(f"the student's tokenizer, {own}, is not available: similarity compares words")
         return None
     return own
 
 
 def _scorer(options: ReportOptions, own: str | None, date: datetime.date) -> OpenScorer | None:
-    """What scores the texts, checked as far as possible without opening it.
+    """Opens the scorer of the texts; its settings are checked now. None if texts are not scored.
 
     Args:
-        options: Of the command.
+        options: The command's options.
         own: The tokenizer of the run's student.
         date: The run's date.
+
+    Raises:
+        ConfigError: The options or the settings of the student can't be used.
     """
     from tessy.models.tokenizers import fetch_tokenizer
     from tessy.report.scoring import open_server, open_weights
@@ -123,7 +127,7 @@ def _scorer(options: ReportOptions, own: str | None, date: datetime.date) -> Ope
     if weights is not None:
         if options.student is not None:
             raise ConfigError(
-                "--student and --student-weights are both given", hint="one of them scores"
+                "--student and --student-weights are both given", hint="leave one out"
             )
         if not weights.is_dir():
             raise ConfigError(f"{weights}: no such folder", hint="--student-weights FOLDER")
@@ -137,7 +141,7 @@ def _scorer(options: ReportOptions, own: str | None, date: datetime.date) -> Ope
 
 
 def _student(options: ReportOptions, own: str | None) -> Config:
-    """The settings of the student's server; its tokenizer is by default that of the run."""
+    """The settings of the student's server; by default it has the run's tokenizer."""
     from tessy.config import load
     from tessy.method.trajectory import Role
     from tessy.models.open import check

@@ -1,4 +1,4 @@
-"""`tessy sft`: train a student on a data set."""
+"""`tessy sft`: trains a student on a data set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tessy.training.settings import SFTSettings
 
 
 class SFTOptions(CommandOptions):
-    """What is trained on, and where."""
+    """Options of `tessy sft`."""
 
     dataset: Annotated[str, Option(argument=True)]
     """A run's folder, a `.jsonl` or `.parquet` file with `messages`, or a Hugging Face data set."""
@@ -25,7 +25,7 @@ class SFTOptions(CommandOptions):
 def sft(options: SFTOptions, settings: SFTSettings) -> None:
     """Train a student on a data set (supervised fine-tuning, with TRL).
 
-    Each epoch is a folder of its own with a whole model. The same command resumes a training that
+    Each epoch is saved as a whole model in its own folder. The same command resumes a training that
     was stopped. Needs `pip install 'tessy[train]'`.
     """
     from tessy.training.learning_curve import best, shown

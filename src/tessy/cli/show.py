@@ -1,4 +1,4 @@
-"""`tessy show`: a run's trajectories in two colours."""
+"""`tessy show`: shows a run's trajectories in two colours."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from tessy.settings import Option, StrictSettings
 
 
 class ShowOptions(StrictSettings):
-    """What is shown."""
+    """Options of `tessy show`."""
 
     run: Annotated[Path, Option(argument=True)]
     """The run's folder."""
     sample: Annotated[str | None, Option(argument=True, unset="a list of samples")] = None
     """A sample's id."""
     discarded: Annotated[bool, Option()] = False
-    """Show what was discarded, struck through."""
+    """Also show discarded text, struck through."""
     limit: Annotated[int, Option()] = Field(default=20, ge=1)
-    """Longest list."""
+    """The maximum number of samples to list."""
 
 
 @command()
 def show(options: ShowOptions) -> None:
-    """Show a sample: who wrote what; `--discarded` adds what was rolled back, where it was."""
+    """Show who wrote what in a sample; `--discarded` adds the text that was rolled back."""
     from tessy.cli.paint import paint_list, paint_sample
 
     console = Console()

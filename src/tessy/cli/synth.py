@@ -1,4 +1,4 @@
-"""`tessy synth`: from questions to a data set."""
+"""`tessy synth`: writes a data set from questions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tessy.settings import Option
 
 
 class RunOptions(CommandOptions):
-    """What is run, and where."""
+    """Options of `tessy synth` and `tessy eval`."""
 
     questions: Annotated[str, Option(argument=True)]
     """A `.jsonl` or `.parquet` file, or a Hugging Face data set."""
@@ -23,11 +23,11 @@ class RunOptions(CommandOptions):
     config: Annotated[Path | None, Option(unset="none")] = None
     """A TOML file with settings; options override it."""
     limit: Annotated[int | None, Option(unset="all")] = Field(default=None, ge=1)
-    """Only the first questions."""
+    """Use only the first questions."""
 
 
 class SynthOptions(RunOptions):
-    """What `tessy synth` does, besides what a run writes."""
+    """Options of `tessy synth`."""
 
     skip_bad: Annotated[bool, Option()] = False
     """Record bad lines as failures instead of refusing to start."""

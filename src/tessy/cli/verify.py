@@ -1,4 +1,4 @@
-"""`tessy verify`: which responses are right."""
+"""`tessy verify`: checks which answers are right."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ _USUAL = ProgramLimits()
 
 
 class VerifyOptions(CommandOptions):
-    """What is verified, and how."""
+    """Options of `tessy verify`."""
 
     responses: Annotated[str, Option(argument=True)]
     """A run's folder, a `.jsonl` or `.parquet` file, or a Hugging Face data set with `messages`,
-    whose last has thinking and answer."""
+    the last of which has thinking and answer."""
     verifier: Annotated[str, Option("with")]
     """`exact`, `number`, `math`, `choice`, `reasoning-gym`, `code` or `auto`, each with `:COLUMN`
-    for another column than its own; or `python:MODULE:FACTORY`."""
+    to use a column other than its own; or `python:MODULE:FACTORY`."""
     out: Annotated[Path | None, Option(unset="verdicts are only counted")] = None
-    """Write each verdict to this file, a line of JSON."""
+    """Write each verdict to this file as a line of JSON."""
     group: Annotated[str | None, Option(unset="no groups")] = None
-    """Count for each value of this column, too."""
+    """Also count for each value of this column."""
     limit: Annotated[int | None, Option(unset="all")] = Field(default=None, ge=1)
-    """Only the first responses."""
+    """Verify only the first responses."""
     concurrency: Annotated[int | None, Option(unset="one for each core")] = Field(
         default=None, ge=1
     )
-    """Programs and checks that run at once."""
+    """Programs and checks to run at once."""
     cpu_seconds: Annotated[int, SECONDS, Option()] = Field(default=_USUAL.cpu_s, ge=1)
-    """Processor time of a program's test; limits by the clock grow with it."""
+    """CPU time for each test of a program; the wall-clock limits grow with it."""
     memory_mb: Annotated[int, UnitName("MiB"), Option()] = Field(default=_USUAL.memory_mb, ge=1)
-    """Memory of a program."""
+    """Memory of each program."""
     unsafe_no_sandbox: Annotated[bool, Option()] = False
-    """Run programs without isolation: they can do what you can do."""
+    """Run programs without isolation: they can do anything that you can do."""
 
 
 @command()
 def verify(options: VerifyOptions) -> None:
-    """Verify the final answers of a run, or of any data set, and count what is right.
+    """Verify the final answers of a run or of any data set, and count the right ones.
 
-    All responses are checked for the columns that the verifier needs before any is verified.
+    Before any work, all responses are checked for the columns that the verifier needs.
     """
     from tessy.verifiers.verify import verify
 
@@ -71,7 +71,7 @@ def verify(options: VerifyOptions) -> None:
 
 
 def _table(result: VerifyResult, group: str | None) -> Table:
-    """Counts by outcome, of all and of each group."""
+    """The counts by outcome as a table, with a row for all responses and one for each group."""
     from tessy.verifiers.protocol import VerdictOutcome
 
     rows = Table(box=None, pad_edge=False, header_style="bold")

@@ -1,4 +1,4 @@
-"""`tessy view`: a run's samples as pages in a browser."""
+"""`tessy view`: shows a run's samples in a browser."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from tessy.settings import Option, StrictSettings
 
 
 class ViewOptions(StrictSettings):
-    """What is shown, and where."""
+    """Options of `tessy view`."""
 
     run: Annotated[Path, Option(argument=True)]
     """The run's folder."""
     port: Annotated[int, Option(unset="a free one")] = Field(default=0, ge=0, le=65535)
     """Port on the loopback interface."""
     no_open: Annotated[bool, Option()] = False
-    """Don't open a browser."""
+    """Do not open a browser."""
 
 
 @command()
 def view(options: ViewOptions) -> None:
-    """Look at a run's samples in a browser, also while the run goes on; Ctrl-C ends it."""
+    """Show a run's samples in a browser, even while the run is active; Ctrl-C stops the server."""
     import asyncio
     import contextlib
     import signal
@@ -41,7 +41,7 @@ def view(options: ViewOptions) -> None:
             loop.add_signal_handler(number, stopped.set)
         async with serving(RunFolder(options.run), options.port) as site:
             typer.echo(f"{options.run} is shown at {site.url}")
-            typer.echo("Ctrl-C ends it; the address holds a key, so share it with nobody", err=True)
+            typer.echo("Ctrl-C stops it; the address contains a key: don't share it", err=True)
             if not options.no_open:
                 with contextlib.suppress(webbrowser.Error):
                     await asyncio.to_thread(webbrowser.open, site.ticket_url)

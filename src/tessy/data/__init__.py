@@ -2,7 +2,7 @@
 
 rows       rows of JSONL, Parquet and Hugging Face data sets
 questions  questions in such rows, all checked before any work
-record     what a finished or failed sample looks like
-pieces     a response in pieces: who wrote what, and what was discarded where
-outputs    files that a command writes: checked before any work
+record     the records of finished and failed samples
+pieces     a response cut into pieces by author, with what was discarded
+outputs    checks, before any work, that a command can write its files
 """

@@ -1,4 +1,4 @@
-"""Files that will be written, checked before any work is spent."""
+"""Checks, before any work, that a command can write its files."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from tessy.errors import ConfigError
 
 
 def check_outputs(outputs: Mapping[str, Path | None], *, inputs: Iterable[str | Path] = ()) -> None:
-    """Check that all files can be written, and that none of them is read as well.
+    """Check that all files can be written, and that none of them is also an input.
 
     Args:
-        outputs: The files, by the option that names each; None for one that is not written.
-        inputs: What is read.
+        outputs: The files, by the option that names each; None if a file is not written.
+        inputs: The files that are read.
 
     Raises:
-        ConfigError: One can't be written, two are the same, or one is an input.
+        ConfigError: A file can't be written, two are the same, or one is an input.
     """
     wanted = {option: path for option, path in outputs.items() if path is not None}
     for option, path in wanted.items():
@@ -28,8 +28,8 @@ def check_outputs(outputs: Mapping[str, Path | None], *, inputs: Iterable[str | 
             raise ConfigError(f"{option} {path} is a folder", hint="name a file in it")
     resolved = {option: path.resolve() for option, path in wanted.items()}
     if len(set(resolved.values())) < len(resolved):
-        raise ConfigError("two files have the same name", hint="name each kind's own")
+        raise ConfigError("two files have the same name", hint="give each its own name")
     read = {Path(each).resolve() for each in inputs}
     for option, path in resolved.items():
         if path in read:
-            raise ConfigError(f"{option} {wanted[option]} is what is read", hint="name a new file")
+            raise ConfigError(f"{option} {wanted[option]} is an input", hint="name a new file")

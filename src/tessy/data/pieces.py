@@ -1,6 +1,6 @@
-"""A response in pieces: who wrote what, and where text was discarded. Pure.
+"""A response cut into pieces: who wrote what, and where text was discarded. Pure.
 
-The terminal (`cli.paint`), pages (`report.viewer.trace`) and reports (`report.traces`) show them.
+The terminal (`cli.paint`), pages (`report.viewer.sample`) and reports (`report.excerpts`) show it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _FORMAT = "format"
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of text of one kind.
+    """A stretch of text with one author.
 
     Attributes:
         text: The text.
         role: Its author; None for the markers around the thinking.
-        forced: It was kept only for *Progress* (see `tessy.method.turns`).
-        discarded: It was rolled back here, and is no part of the response.
+        forced: It was kept only to guarantee *Progress* (see `tessy.method.turns`).
+        discarded: It was rolled back here and is not part of the response.
         opens: It is the first piece of its span.
     """
 
@@ -37,12 +37,12 @@ class Piece:
 def pieces(
     content: str, spans: Sequence[dict[str, Any]], discards: Sequence[dict[str, Any]] = ()
 ) -> Iterator[Piece]:
-    """Cut a response into pieces, in order. Joined, those that are not discarded are the response.
+    """Cut a response into pieces, in order; joined, the pieces that were kept are the response.
 
     Args:
-        content: An assistant's content, as in a record.
-        spans: Who wrote which characters of it, as in a record.
-        discards: What was discarded, as in a trace; each becomes a piece at its place.
+        content: The assistant's content, as in a record.
+        spans: Its spans, as in a record.
+        discards: The discards, as in a trace; each becomes a piece at its offset.
     """
     waiting = sorted(_placed(spans, discards), key=lambda placed: placed[0])
     waiting.reverse()
@@ -63,7 +63,7 @@ def pieces(
 def _placed(
     spans: Sequence[dict[str, Any]], discards: Sequence[dict[str, Any]]
 ) -> Iterator[tuple[int, Piece]]:
-    """Each discard with its offset into the content; a trace counts within thinking and answer."""
+    """Each discard with its offset into the content; a trace's offsets are within the part."""
     markers = [span["end"] for span in spans if span["role"] == _FORMAT]
     begins = {Part.THINKING: len(THINK_OPEN), Part.ANSWER: markers[-1] if markers else 0}
     for discard in discards:

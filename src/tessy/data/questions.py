@@ -1,8 +1,8 @@
-"""Reads questions from JSONL, Parquet or a Hugging Face data set, and checks all before any work.
+"""Reads questions from JSONL, Parquet or a Hugging Face data set, and checks all of them.
 
-A question is a line with `prompt` or `question` (text), or `messages` or `dialogs` (a list of
+A question is a row with `prompt` or `question` (text), or `messages` or `dialogs` (a list of
 `{role, content}` that ends with the user). `id` is optional; other columns go into the record.
-Two questions with the same text are two questions.
+Questions with the same text are not merged.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Question:
     """One question.
 
     Attributes:
-        number: Its place in the file, from 0.
-        id: Unique in its file; by default its number, as 000000.
-        messages: The conversation, ending with the user's.
+        number: Its row in the file, from 0.
+        id: Its id, unique in its file; by default its number with six digits.
+        messages: The conversation, ending with the user's message.
         extra: Other columns, which go into the record.
     """
 
@@ -45,10 +45,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that is no question.
+    """A line that is not a question.
 
     Attributes:
-        number: Its place in the file, from 0.
+        number: Its row in the file, from 0.
         id: Its id in failures.jsonl.
         where: File and line number.
         reason: What is wrong with it.
@@ -62,12 +62,12 @@ class BadLine:
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """All lines of a file: each is a question or a bad line.
+    """The questions and bad lines of a file.
 
     Attributes:
-        good: In file order.
-        bad: In file order.
-        digest: SHA-256 over the whole file, even with a limit; a resumed run must have the same.
+        good: The questions, in file order.
+        bad: The bad lines, in file order.
+        digest: SHA-256 of all rows, even with a limit; a resumed run must have the same.
     """
 
     good: tuple[Question, ...]
@@ -81,12 +81,13 @@ def read(source: str | Path, *, limit: int | None = None, skip_bad: bool = False
     Args:
         source: A `.jsonl` or `.parquet` file, or a data set on Hugging Face (`owner/name`,
             `owner/name:split`; needs the `hub` extra).
-        limit: Read and check only the first lines.
-        skip_bad: Return bad lines instead of raising.
+        limit: Read and check only the first `limit` lines.
+        skip_bad: Return bad lines instead of raising an error.
 
     Raises:
-        DataError: There is no such file, nothing is in it, or lines are bad; each is named,
-            with the reason.
+        DataError: There is no such file, it is empty, or lines are bad; the message names the first
+            of them, each with the reason.
+        MissingExtra: `datasets` is needed.
     """
     good: list[Question] = []
     bad: list[BadLine] = []
@@ -108,7 +109,7 @@ def read(source: str | Path, *, limit: int | None = None, skip_bad: bool = False
     if bad and not skip_bad:
         raise DataError(_list(bad), hint="fix them, or record them as failures: --skip-bad")
     if not good and not bad:
-        raise DataError(f"{source}: there is no question in it")
+        raise DataError(f"{source} contains no questions")
     return Questions(tuple(good), tuple(bad), digest.hexdigest())
 
 
@@ -121,10 +122,10 @@ def _list(bad: list[BadLine]) -> str:
 
 
 def _question(row: Any, number: int) -> Question:
-    """Make a question of a row.
+    """Make a question from a row.
 
     Raises:
-        ValueError: It is none; the message says why.
+        ValueError: The row is not a question; the message says why.
     """
     if isinstance(row, ValueError):
         raise row

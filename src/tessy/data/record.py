@@ -1,9 +1,9 @@
-r"""Records: what a finished or failed sample looks like in the data set.
+r"""The records of finished and failed samples.
 
-The assistant's content is `<think>\n` + thinking + `\n</think>\n\n` + answer, and `spans`
-covers it from the first character to the last (*Provenance*); the markers' author is `format`.
-A record holds nothing that depends on the clock or the network, so the same seed and the same
-model outputs give the same bytes (*Replay*); times and requests are kept in the journal.
+The assistant's content is `<think>\n` + thinking + `\n</think>\n\n` + answer, and `spans` covers it
+from the first character to the last (*Provenance*); the author of the markers is `format`. Nothing
+in a record depends on the clock or the network, so the same seed and the same model outputs give
+the same bytes (*Replay*); times and requests are in the journal.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from tessy.method.trajectory import Failure, Outcome, Part, Rejection, Role, Tra
 THINK_OPEN = "<think>\n"
 THINK_CLOSE = "\n</think>\n\n"
 MARKERS = ("<think>", "</think>")
-"""What tells thinking from answer in a record; neither may stand in an answer."""
+"""The markers around the thinking; an answer must not contain them."""
 
 
 class RejectedDraft(NamedTuple):
     """A draft that is not the response of its sample.
 
     Attributes:
-        trajectory: What was written.
+        trajectory: Its text.
         rejection: Why it was rejected.
     """
 
@@ -48,14 +48,14 @@ def finished(
     """The record of a finished sample.
 
     Args:
-        sample_id: Unique in the run.
-        question: What was asked.
-        trajectory: What was written; it is done.
-        method: How it was written.
-        models: Names by role, and the predictors'.
+        sample_id: Its id, unique in the run.
+        question: The question.
+        trajectory: The response; it is done.
+        method: The name of the method.
+        models: Names of the models by role, and of the predictors.
         seed: The run's seed.
-        others: Drafts that were rejected.
-        verdict: What the verifier says of the answer, where there is one.
+        others: The rejected drafts.
+        verdict: The verdict on the answer; None without a verifier.
     """
     answer = {"role": "assistant", "content": content(trajectory)}
     return {
@@ -81,16 +81,16 @@ def failed(
     line: BadLine | None = None,
     others: Sequence[RejectedDraft] = (),
 ) -> dict[str, Any]:
-    """The record of a failed sample, with what was written until then.
+    """The record of a failed sample, with the text until then.
 
     Args:
-        sample_id: Unique in the run.
-        question: What was asked; None if the line was bad.
-        trajectory: What was written.
+        sample_id: Its id, unique in the run.
+        question: The question; None if the line is bad.
+        trajectory: The text until then.
         failure: The documented reason.
-        detail: What exactly.
+        detail: What happened, in a sentence.
         line: The bad line, if that is the reason.
-        others: Drafts that were rejected.
+        others: The rejected drafts.
     """
     return {
         "id": sample_id,
@@ -111,14 +111,14 @@ def _discarded_answer(trajectory: Trajectory) -> str:
 
 
 def content(trajectory: Trajectory) -> str:
-    """The assistant's content; without closing marker and answer while the thinking is open."""
+    """The assistant's content, without closing marker and answer if the thinking has not ended."""
     if trajectory.part is Part.THINKING:
         return THINK_OPEN + trajectory.thinking
     return THINK_OPEN + trajectory.thinking + THINK_CLOSE + trajectory.answer
 
 
 def spans(trajectory: Trajectory) -> list[dict[str, Any]]:
-    """Who wrote which characters of the assistant's content; half-open offsets, no gaps."""
+    """Who wrote which characters of the assistant's content: half-open offsets without gaps."""
     found: list[dict[str, Any]] = []
     position = 0
 
@@ -139,11 +139,11 @@ def spans(trajectory: Trajectory) -> list[dict[str, Any]]:
 
 
 def stats(trajectory: Trajectory, others: Sequence[RejectedDraft] = ()) -> dict[str, Any]:
-    """Numbers of a sample, all derived from its turns; tokens are each model's own.
+    """The statistics of a sample, derived from its turns; each model counts its own tokens.
 
     Args:
-        trajectory: The draft that stands for it.
-        others: Drafts that were rejected: all their tokens count as discarded.
+        trajectory: The trajectory of the draft that represents the sample.
+        others: The rejected drafts; all their tokens count as discarded.
     """
     kept = trajectory.tokens
     discarded = {
@@ -170,10 +170,9 @@ def _hand_overs(trajectory: Trajectory) -> int:
 
 
 def trace(trajectory: Trajectory, others: Sequence[RejectedDraft] = ()) -> dict[str, Any]:
-    """What the record leaves out.
+    """What the record leaves out: the discarded text with its offsets, and the rejected drafts.
 
-    Text that was discarded and where it would have stood; the tokens that each turn asked for,
-    since sizes that are learned differ from run to run; and the drafts that were rejected.
+    Also the tokens that each turn asked for, since learned chunk sizes differ from run to run.
     """
     return {**_of_turns(trajectory), "drafts": [_draft(other) for other in others]}
 

@@ -1,4 +1,4 @@
-"""Rows of a data set: from JSONL, Parquet, or Hugging Face."""
+"""Reads rows of a data set from JSONL, Parquet or Hugging Face."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tessy.errors import DataError, MissingExtra
 ROLES = ("system", "user", "assistant")
 """Roles of messages in a conversation."""
 _SUFFIXES = {".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".gz", ".csv", ".tsv", ".txt"}
-"""Suffixes of files; other names with a dot, such as `owner/model-v3.1`, may be on Hugging Face."""
+"""File suffixes; other names with a dot, such as `owner/model-v3.1`, may be on Hugging Face."""
 
 
 def rows(source: str | Path, *, what: str) -> Iterator[tuple[str, Any]]:
-    """Read rows; in place of a line that is not JSON comes a `ValueError` with the reason.
+    """Read rows; a line that is not JSON is yielded as a `ValueError` with the reason.
 
     Args:
         source: A `.jsonl` (also `.jsonl.gz`) or `.parquet` file, or a data set on Hugging Face
             (`owner/name`, `owner/name:split`; needs the `hub` extra).
-        what: What the rows are, in the plural, for messages.
+        what: A plural noun for the rows, for messages.
 
     Yields:
-        Its place (file and line), and the row.
+        The file and line of a row, and the row.
 
     Raises:
         DataError: There is no such source, or it can't be read.
@@ -103,7 +103,7 @@ def _hub(name: str) -> Iterator[tuple[str, Any]]:
 
 
 def row_bytes(row: Any) -> bytes:
-    """A row as bytes to be hashed; the order of its columns does not matter."""
+    """A row as bytes for hashing; the order of its columns does not matter."""
     stable = orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
     return orjson.dumps(row if isinstance(row, dict) else str(row), str, stable)
 
@@ -113,14 +113,14 @@ def conversation(value: Any, column: str, *, last: str) -> tuple[dict[str, str],
 
     Args:
         value: The column's value: a list of `{role, content}`.
-        column: Its name, for messages.
+        column: The column's name, for messages.
         last: The role that the last message must have.
 
     Raises:
-        ValueError: It is no such conversation; the message says why.
+        ValueError: The value is not such a conversation; the message says why.
     """
     if not isinstance(value, list) or not value:
-        raise ValueError(f"{column} must be a list of {{role, content}} with something in it")
+        raise ValueError(f"{column} must be a list of at least one {{role, content}}")
     for index, message in enumerate(value):
         if not isinstance(message, dict) or message.get("role") not in ROLES:
             raise ValueError(f"{column}[{index}].role must be one of {', '.join(ROLES)}")
@@ -131,7 +131,11 @@ def conversation(value: Any, column: str, *, last: str) -> tuple[dict[str, str],
 
 
 def check_text(value: Any, name: str) -> str:
-    """Check that a value is text with something in it.
+    """Check that a value is text and not blank.
+
+    Args:
+        value: The value.
+        name: Its name, for messages.
 
     Raises:
         ValueError: It is not; the message names it.

@@ -1,12 +1,12 @@
 """The method (paper, section 2.2 and Algorithm 1) as pure decisions. No I/O, no clock, no torch.
 
-    words       words: the units that a seam between two authors never splits
+    words       words, the units that a seam between two authors never splits
     trajectory  what is written, and by whom: the fold of its turns
-    judgement   what a boundary predictor is asked, and what it answers
-    turns       what to keep of a chunk, and who goes next
-    reading     a span while it is still written: what to judge when
-    chunks      chunk sizes that learn, for servers that can't be left
-    repetition  notices that a text repeats itself
+    judgement   a question to a boundary predictor, and its answer
+    turns       what to keep of a chunk, and who writes next
+    reading     what to judge of a span while it is written, and when
+    chunks      chunk sizes learned from timings, for servers that can't stop a stream
+    repetition  detects text that repeats itself
 
 Each imports only from those above it. docs/method.md explains the rules and the invariants.
 """

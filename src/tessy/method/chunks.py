@@ -1,13 +1,13 @@
-"""Chunk sizes that learn: how many tokens to ask for, where thinking is written in chunks.
+"""Learned chunk sizes: how many tokens to ask for when thinking is written in chunks.
 
 A chunk of k tokens takes a + b·k seconds: a until its first token (network, queue, what the prefix
-cache lacks), b for each. A span of n tokens takes as many chunks as it needs to see the word
-after it. Small chunks pay a too often, large ones discard what is after the boundary. So
-for each role k is the one that would have taken the least time for the spans seen so far, with a
-and b as measured (least squares, older calls fading). Calls of one length can't tell a from b, so
-every sixteenth one asks for twice as much.
+cache lacks), b for each token. A span of n tokens takes as many chunks as are needed to see the
+word after it. Small chunks pay a too often; large chunks discard what comes after the boundary. So
+each role uses the k that would have taken the least time for the spans seen so far, with a and b
+fitted to its calls (least squares; older calls count less). Calls of equal length can't separate a
+from b, so every sixteenth call asks for twice as much.
 
-Pure: it is told what happened and never looks at a clock.
+Pure: callers pass in what happened, and no clock is read.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from dataclasses import dataclass, field
 from tessy.method.trajectory import Role
 
 FIRST = {Role.STUDENT: 5, Role.TEACHER: 10}
-"""Tokens to begin with: the published code's."""
+"""Tokens of the first chunks, as in the published code."""
 SMALLEST, LARGEST = 4, 64
 _LONGEST = 512
-"""Spans that are longer count as this long."""
+"""Tokens; longer spans count as this long."""
 _FEW = 32
-"""Spans, and calls, that have to be seen before a size is chosen, and before it is chosen again."""
+"""A size is chosen after this many calls and spans, and again after this many more spans."""
 _LARGER_EVERY = 16
 _FADING = 0.995
-"""What an older call counts, relative to the next."""
+"""Weight of a call relative to the one after it."""
 
 
 @dataclass(slots=True)
 class _Line:
-    """A fading least-squares line through calls: seconds over tokens."""
+    """A least-squares line through calls, seconds over tokens; older calls count less."""
 
     calls: int = 0
     weight: float = 0.0
@@ -49,9 +49,9 @@ class _Line:
         self.products = self.products * _FADING + tokens * seconds
 
     def fit(self) -> tuple[float, float] | None:
-        """Seconds to the first token, and for each; neither is below zero.
+        """Seconds to the first token and seconds for each token, neither below zero.
 
-        None if all calls are of about one length.
+        None if all calls have about the same length.
         """
         x, y = self.tokens / self.weight, self.seconds / self.weight
         variance = self.squares / self.weight - x * x
@@ -64,7 +64,7 @@ class _Line:
 
 @dataclass(slots=True)
 class _Learned:
-    """What is known of one role."""
+    """What was measured for one role."""
 
     size: int
     line: _Line = field(default_factory=_Line)
@@ -74,10 +74,10 @@ class _Learned:
 
 
 class ChunkSizes:
-    """The chunk sizes of a run, one for each role, shared by all of its trajectories.
+    """The chunk sizes of a run, one for each role, shared by all trajectories.
 
     Args:
-        fixed: Sizes that the user chose; these stay.
+        fixed: Sizes that the user chose; they never change.
     """
 
     def __init__(self, fixed: dict[Role, int | None]) -> None:
@@ -85,11 +85,11 @@ class ChunkSizes:
         self._learned = {role: _Learned(FIRST[role]) for role in Role}
 
     def of(self, role: Role) -> int:
-        """The size that is thought to be the quickest."""
+        """The size that is currently expected to be the fastest."""
         return self._fixed.get(role) or self._learned[role].size
 
     def next(self, role: Role) -> int:
-        """How many tokens to ask for now."""
+        """How many tokens the next call should ask for."""
         if fixed := self._fixed.get(role):
             return fixed
         known = self._learned[role]
@@ -97,12 +97,12 @@ class ChunkSizes:
         return known.size if known.asked % _LARGER_EVERY else min(2 * known.size, LARGEST)
 
     def called(self, role: Role, tokens: int, seconds: float) -> None:
-        """A call brought so many tokens and took so long."""
+        """Record a call: how many tokens it returned, and how long it took."""
         if tokens:
             self._learned[role].line.add(tokens, seconds)
 
     def handed_over(self, role: Role, tokens: int) -> None:
-        """A span of so many tokens came to its end."""
+        """Record the length of a span that ended."""
         known = self._learned[role]
         known.spans[min(tokens, _LONGEST)] += 1
         known.new += 1
@@ -112,17 +112,17 @@ class ChunkSizes:
 
 
 def best(spans: Sequence[float], first_s: float, token_s: float) -> int:
-    """The chunk size that takes the least time for some spans.
+    """The chunk size that takes the least time for the given spans.
 
     Args:
-        spans: How many there are of each length in tokens, from 0 on.
-        first_s: Seconds of a call without its tokens.
+        spans: The number of spans of each length in tokens, from 0.
+        first_s: Seconds that a call takes apart from its tokens.
         token_s: Seconds for each token.
     """
-    import numpy as np  # streams do without
+    import numpy as np  # not needed when thinking is streamed
 
     sizes = np.arange(SMALLEST, LARGEST + 1)
     lengths = np.arange(len(spans))
-    chunks = -(-(lengths[:, None] + 1) // sizes)  # it takes one token more to see the boundary
+    chunks = -(-(lengths[:, None] + 1) // sizes)  # one more token is needed to see the boundary
     seconds = np.asarray(spans) @ chunks * (first_s + token_s * sizes)
     return int(sizes[seconds.argmin()])

@@ -1,8 +1,8 @@
-"""What a boundary predictor is asked, and what it answers.
+"""A question to a boundary predictor, and its answer.
 
-Text of a reasoning model is of two kinds (paper, section 2.1): *style*, which carries tone and
-discourse, and *capability*, which solves the task. The student writes style and the teacher
-capability; text of the other kind is rolled back from its first word.
+Reasoning text is of two kinds (paper, section 2.1): *style*, which carries tone and discourse, and
+*capability*, which solves the task. The student writes style and the teacher writes capability;
+text of the other kind is rolled back from its first word.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ from tessy.method.trajectory import Role
 
 
 class Passage(NamedTuple):
-    """Text to be judged.
+    """Text to judge.
 
     Attributes:
-        role: Who wrote `text`: a student's is judged for capability, a teacher's for style.
-        context: The committed thinking before it, from its first character (a predictor takes
-            as much of its end as it needs).
+        role: Who wrote `text`. Student text is searched for capability, teacher text for style.
+        context: All of the committed thinking before `text`; a predictor may use only its end.
         text: What to judge. Its last word may be incomplete, unless `final`.
-        final: Nothing will follow: everything has to be decided.
-        judged: Characters of `text` that an earlier look at the same text found to be the writer's
-            kind; a predictor may begin there. One that looks at all of it again is only slower.
+        final: No text will follow, so all of it has to be decided.
+        judged: Characters of `text` that were already judged to be the writer's kind. A predictor
+            may start there; judging them again only costs time.
     """
 
     role: Role
@@ -36,14 +35,13 @@ class Judgement(NamedTuple):
     """A judgement of a passage, in half-open character offsets into `Passage.text`.
 
     Attributes:
-        boundary: The first character of the other kind than the writer's; None if there is none.
-            It is moved back to the start of its word.
-        settled: Without a boundary: text before it is the writer's kind for certain; later text
-            is judged again when more of it is there.
-        final: The boundary holds however the text goes on, so it may be at a word that is not
-            complete yet.
-        confidence: The probability that the word at the boundary is of the other kind, from a
-            predictor that has one.
+        boundary: The first character that is not of the writer's kind; None if there is none. It
+            is moved back to the start of its word.
+        settled: Without a boundary: text before this offset is certainly of the writer's kind;
+            text after it is judged again when more has arrived.
+        final: The boundary holds whatever text follows, so it may be at an incomplete word.
+        confidence: The probability that the word at the boundary is of the other kind; None if the
+            predictor gives none.
     """
 
     boundary: int | None

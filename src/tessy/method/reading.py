@@ -1,13 +1,14 @@
-"""Reading: a span while a model is still writing it. Pure; no I/O.
+"""Reads a span while a model is still writing it. Pure; no I/O.
 
-A streamed span is judged as its words arrive, and the result must not depend on when they do
-(*Replay*): a network may bring three words at once. So the text is shown to the predictor in
-views that depend on the text alone, one for each word that has become complete, in order, each
-with all of the text up to the character that completed it. A predictor that judges partial words
-judges each word by what precedes it, so it is shown whatever has come.
+A streamed span is judged as its words arrive, and the result must not depend on when they arrive
+(*Replay*): a network may deliver three words at once. So the predictor gets views that depend on
+the text alone: one for each word, in order, which ends with the character that completed the word.
+A predictor that judges partial words judges each word by the text before it, so it gets the text
+as it arrives.
 
-The first view with a boundary decides, and `turns.settle` makes the turn of it, by the rules that
-hold for chunks. An end marker ends the reading; no view shows one, nor what may be its beginning.
+The first view with a boundary ends the reading, and `turns.settle` makes a turn of it by the same
+rules as for chunks. An end marker also ends the reading; no view contains a marker, or text that
+may be the beginning of one.
 """
 
 from __future__ import annotations
@@ -22,18 +23,17 @@ from tessy.method.words import complete, is_one_open_word, units
 
 
 class Reading:
-    """What has been read of one span, and how far it is judged.
+    """The text of one span as it arrives, and how far it is judged.
 
     Args:
         trajectory: The state before the turn; it does not change while the span is read.
         ends: Markers that end the thinking.
-        partial_words: Show each piece of text as it comes, whether or not its last word is
-            complete.
+        partial_words: Make a view of each piece of text, even if its last word is incomplete.
 
     Attributes:
-        judged: Characters, pending text included, that were found to be the writer's kind.
+        judged: Characters judged to be the writer's kind, pending text included.
         boundary: The judgement that ends the span, once there is one.
-        ended: The text holds an end marker.
+        ended: The text contained an end marker.
     """
 
     def __init__(
@@ -44,20 +44,20 @@ class Reading:
         self.ended = False
         self._trajectory = trajectory
         self._partial_words = partial_words
-        self._text = trajectory.pending  # that may be shown
-        self._held = ""  # what came after it, and may be the beginning of an end marker
+        self._text = trajectory.pending  # what a view may show
+        self._held = ""  # text after it that may be the beginning of an end marker
         self._marker = _marker(ends)
         self._firsts = frozenset(end[0] for end in ends)
-        self._tail = max(map(len, ends), default=1) - 1  # a marker may begin so far before new text
+        self._tail = max(map(len, ends), default=1) - 1  # a marker may begin this far back
         self._watches = self._may_begin(self._text)
-        self._open = 0  # where the first word that is not known to be complete begins
+        self._open = 0  # start of the first word that may be incomplete
         self._needs_word = trajectory.idle > 0 and trajectory.span_kept == 0
 
     def add(self, piece: str) -> Sequence[int]:
-        """Add text, and get where the views end that are to be judged now, in order.
+        """Add text; returns the ends of the views to judge now, in order.
 
         Args:
-            piece: What was written since.
+            piece: The text that arrived.
         """
         if self._watches or not self._firsts.isdisjoint(piece):
             piece = self._without_marker(piece)
@@ -71,13 +71,13 @@ class Reading:
         return self._complete_words()
 
     def view(self, end: int) -> Passage:
-        """What is to be judged; hand the judgement to `take`."""
+        """The text up to `end`, to be judged; pass the judgement to `take`."""
         trajectory = self._trajectory
         judged = min(self.judged, end)
         return Passage(trajectory.role, trajectory.thinking, self._text[:end], False, judged)
 
     def take(self, judgement: Judgement) -> bool:
-        """Take in the judgement of a view; returns whether it ends the span."""
+        """Record the judgement of a view; returns whether it ends the span."""
         if judgement.boundary is None:
             self.judged = max(self.judged, judgement.settled)
         elif self._is_certain(judgement.boundary, judgement.final):
@@ -87,7 +87,7 @@ class Reading:
         return self.boundary is not None
 
     def _without_marker(self, piece: str) -> str:
-        """What of the new text may be shown now: no end marker, and nothing that may begin one."""
+        """The new text that a view may show: no end marker, and nothing that may begin one."""
         shown = self._text[-self._tail :] if self._tail else ""
         new = self._held + piece
         found = self._marker.search(shown + new)
@@ -100,11 +100,11 @@ class Reading:
         return new[:at]
 
     def _may_begin(self, text: str) -> bool:
-        """Whether an end marker may have begun at the end of a text."""
+        """Whether the end of a text may be the beginning of an end marker."""
         return bool(self._tail) and not self._firsts.isdisjoint(text[-self._tail :])
 
     def _complete_words(self) -> list[int]:
-        """Where the view of each word ends that has become complete: one character after it."""
+        """The end of the view of each newly complete word: one character after the word."""
         start = self._open
         text = self._text[start:]
         ends = []
@@ -115,7 +115,7 @@ class Reading:
         return ends
 
     def _is_certain(self, boundary: int, final: bool) -> bool:
-        """Whether `turns.settle` will hand over at this boundary, however the text goes on."""
+        """Whether `turns.settle` will hand over at this boundary, whatever text follows."""
         if final and not self._needs_word:
             return True
         after = self._text[boundary:]
@@ -123,14 +123,14 @@ class Reading:
 
 
 def _has_word(text: str) -> bool:
-    """Whether a word of a text is complete."""
+    """Whether a text has a complete word."""
     whole = complete(text, units(text), final=False)
     return any(word.word_end > word.word_start for word in whole)
 
 
 @cache
 def _marker(ends: tuple[str, ...]) -> re.Pattern[str]:
-    """Finds a whole end marker, or the beginning of one at the end of a text."""
+    """Matches a whole end marker, or the beginning of one at the end of a text."""
     whole = "|".join(map(re.escape, ends)) or "(?!)"
     begins = [re.escape(end[:size]) for end in ends for size in range(len(end) - 1, 0, -1)]
     return re.compile(f"(?P<whole>{whole})|(?:{'|'.join(begins) or '(?!)'})\\Z")

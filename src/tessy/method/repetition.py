@@ -1,9 +1,9 @@
-"""The repetition guard: notices when a text repeats itself. Pure and incremental.
+"""The repetition guard: detects text that repeats itself. Pure and incremental.
 
 The published code rescans the last 1,000 characters every hundred rounds for fragments of 3 to
-50 words that stand 8 times in a row. Here each new word updates the lengths of the
-matches that end at it, so the cost per word is the number of earlier places of the same word in
-a window of `LONGEST` words, and nothing is ever read twice.
+50 words that occur 8 times in a row. Here each new word updates the lengths of the matches that end
+at it, so a word costs as much as it has earlier occurrences in a window of `LONGEST` words, and no
+text is read twice.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TIMES = 8
 
 @dataclass(slots=True)
 class RepetitionGuard:
-    """Feed it text as it is committed; it says when a fragment stands `TIMES` times in a row."""
+    """Takes text as it is committed, and reports a fragment that occurs `TIMES` times in a row."""
 
     _recent: deque[str] = field(default_factory=lambda: deque(maxlen=LONGEST))
     _places: dict[str, list[int]] = field(default_factory=dict)
@@ -27,10 +27,10 @@ class RepetitionGuard:
     _partial: str = ""
 
     def feed(self, text: str) -> str | None:
-        """Take in more text.
+        """Add text.
 
         Args:
-            text: What was committed; a word may be split between two calls.
+            text: The committed text; a word may be split between two calls.
 
         Returns:
             The fragment that repeats, or None.
@@ -40,7 +40,7 @@ class RepetitionGuard:
         self._partial = ""
         if words and not joined[-1].isspace():
             self._partial = words.pop()
-            if len(self._partial) > 64:  # a script without blanks: count pieces as words
+            if len(self._partial) > 64:  # a script without spaces: count pieces as words
                 words.append(self._partial)
                 self._partial = ""
         for word in words:

@@ -1,9 +1,9 @@
-"""Trajectory: what is written for one question, and by whom.
+"""Trajectories: what is written for one question, and by whom.
 
-A trajectory is the fold of its turns: `Trajectory.apply(turn)` is the only way in which it
-changes, so a journal that keeps the turns can rebuild it, and every number about it is derived.
+A trajectory is the fold of its turns: only `Trajectory.apply(turn)` changes it, so a journal that
+keeps the turns can rebuild it, and every number about it is derived.
 
-Text is canonical: the thinking and the answer without any model's markers (docs/method.md).
+Text is canonical: the thinking and the answer contain no model's markers (docs/method.md).
 Offsets are half-open character offsets.
 """
 
@@ -23,7 +23,7 @@ class Role(StrEnum):
 
     @property
     def other(self) -> Role:
-        """The role that a hand-over gives the turn to."""
+        """The role that writes after a hand-over."""
         return Role.TEACHER if self is Role.STUDENT else Role.STUDENT
 
 
@@ -38,7 +38,7 @@ class Outcome(StrEnum):
     """How a turn ended."""
 
     WENT_ON = "went_on"
-    """No text of the other kind was seen: the same model goes on."""
+    """No text of the other kind was found: the same model continues."""
     HANDED_OVER = "handed_over"
     """Text of the other kind was found and discarded: the roles switch."""
     EMPTY = "empty"
@@ -46,20 +46,20 @@ class Outcome(StrEnum):
     CLOSED = "closed"
     """The model ended this part of the response."""
     CUT_OFF = "cut_off"
-    """A limit ended this part of the response, by the user's wish."""
+    """A limit ended this part of the response, as the settings say (`on_thinking_limit`)."""
 
 
 class Failure(StrEnum):
     """Why a sample failed; docs/failures.md says what to do about each."""
 
     BAD_QUESTION = "bad_question"
-    """The question's line is malformed (only with `--skip-bad`)."""
+    """The line of the question is malformed (only with `--skip-bad`)."""
     THINKING_LIMIT = "thinking_limit"
     """The thinking did not end within `limits.thinking_tokens`."""
     ANSWER_LIMIT = "answer_limit"
     """The answer did not end within `limits.answer_tokens`."""
     CONTEXT_LIMIT = "context_limit"
-    """Prompt and response do not fit a model's context."""
+    """Prompt and response do not fit into a model's context."""
     REPETITION = "repetition"
     """The text repeats itself."""
     NO_PROGRESS = "no_progress"
@@ -67,27 +67,27 @@ class Failure(StrEnum):
     EMPTY_ANSWER = "empty_answer"
     """The student ended the answer without writing one."""
     MARKER = "marker"
-    """The answer holds a marker of thinking, so nobody could tell it from the thinking."""
+    """The answer contains a marker of thinking, so the two could not be told apart."""
     REFUSED = "refused"
     """A server refused the request (4xx, or its content filter)."""
     MODEL_ERROR = "model_error"
-    """A call failed at every attempt: connection, time-out, 5xx or a garbled body."""
+    """A call failed at every attempt: connection, timeout, 5xx or a garbled body."""
     PREDICTOR_ERROR = "predictor_error"
-    """The boundary predictor raised, or broke its protocol."""
+    """The boundary predictor raised an error or broke its protocol."""
     REJECTED = "rejected"
     """The verifier accepted none of the attempts (`verify`, `attempts`)."""
     VERIFIER_ERROR = "verifier_error"
-    """The verifier broke, or could not use its reference: nobody knows if the answer is right."""
+    """The verifier failed or could not use its reference, so the answer could not be checked."""
     UNSCORED = "unscored"
-    """The teacher gave none of the candidates a score that can be read (Teacher-Score)."""
+    """No candidate got a readable score from the teacher (Teacher-Score)."""
 
 
 class SampleFailed(Exception):
-    """A sample, or a draft of one, ends without an answer. It is data: the pool makes it a failure.
+    """A sample or a draft ends without an answer; the scheduler records it as a failure.
 
     Args:
         failure: The documented reason.
-        detail: What exactly, in a sentence.
+        detail: What happened, in a sentence.
     """
 
     def __init__(self, failure: Failure, detail: str) -> None:
@@ -102,9 +102,9 @@ class Span:
 
     Attributes:
         role: The author.
-        start: Offset of the first character in its part (thinking or answer).
-        end: Offset after the last.
-        forced: Kept only so that the trajectory goes on; see Progress in `tessy.method.turns`.
+        start: Offset of its first character within its part (thinking or answer).
+        end: Offset after its last character.
+        forced: Kept only to guarantee *Progress*; see `tessy.method.turns`.
     """
 
     role: Role
@@ -118,18 +118,19 @@ class Turn(NamedTuple):
 
     Attributes:
         role: Whose turn it was.
-        part: What was being written.
+        part: The part that was being written.
         outcome: How it ended.
         kept: Text committed by this turn.
-        pending: Text generated but not yet judged; the same role goes on from it.
+        pending: Text generated but not yet judged; the same role continues from it.
         discarded: Text rolled back.
-        forced: `kept` is kept only for Progress.
+        forced: `kept` is kept only for *Progress*.
         tokens: Tokens that the model generated in this turn.
         pending_tokens: Tokens of `pending`.
-        discarded_tokens: Tokens rolled back, counting those that were pending before.
-        ids: The model's own token ids for what it generated, where its server returns them.
-        asked: Tokens that it was asked for at most.
-        confidence: The probability of the other kind at the boundary, where its predictor says it.
+        discarded_tokens: Tokens rolled back, including tokens that were pending before.
+        ids: Token ids that the model generated, where its server returns them.
+        asked: The maximum number of tokens that the call asked for.
+        confidence: The predictor's probability that the text at the boundary is of the other kind;
+            None if it gives none.
     """
 
     role: Role
@@ -148,11 +149,11 @@ class Turn(NamedTuple):
 
 
 class DraftKey(NamedTuple):
-    """Which draft of a sample.
+    """Identifies a draft of a sample.
 
     Attributes:
-        attempt: Which attempt at the sample, from 0.
-        number: Its place among the drafts of that attempt, from 0.
+        attempt: The number of the attempt, from 0.
+        number: The number of the draft in that attempt, from 0.
     """
 
     attempt: int
@@ -160,11 +161,11 @@ class DraftKey(NamedTuple):
 
 
 class Rejection(NamedTuple):
-    """Why a draft is not the response of its sample; all of its tokens count as discarded.
+    """Why a draft was rejected; all of its tokens count as discarded.
 
     Attributes:
-        why: In words.
-        failure: The reason, if the draft failed.
+        why: The reason, in words.
+        failure: The failure, if the draft failed.
     """
 
     why: str
@@ -173,7 +174,7 @@ class Rejection(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Text that a turn rolled back, and where it would have stood."""
+    """Text that a turn rolled back, and its offset: where it would have been."""
 
     role: Role
     part: Part
@@ -183,10 +184,10 @@ class Discard:
 
 @dataclass(slots=True)
 class Trajectory:
-    """The state of one draft of a sample, mostly its only one: the fold of its turns.
+    """The state of one draft of a sample: the fold of its turns.
 
     *Provenance* is kept here: spans grow only together with the text that they cover, so they
-    always partition it and every character has exactly one author.
+    always partition it, and every character has exactly one author.
     """
 
     thinking: str = ""
@@ -196,16 +197,16 @@ class Trajectory:
     )
     discards: list[Discard] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
-    """Tokens that each turn asked for at most, in order."""
+    """The maximum number of tokens that each turn asked for, in order."""
     confidence: list[tuple[int, float]] = field(default_factory=list)
-    """Where it was handed over, and how sure the predictor was, where it says so."""
+    """Offset and confidence of each hand-over whose predictor gave a confidence."""
     part: Part = Part.THINKING
     done: bool = False
     role: Role = Role.STUDENT
     pending: str = ""
     pending_tokens: int = 0
     idle: int = 0
-    """Hand-overs in a row between which nothing was written."""
+    """Consecutive hand-overs with no text kept between them."""
     span_kept: int = 0
     """Characters committed since the last hand-over."""
     turns: int = 0
@@ -226,21 +227,21 @@ class Trajectory:
 
     @property
     def is_thinking(self) -> bool:
-        """Whether the thinking has not ended yet."""
+        """Whether the thinking is still being written."""
         return self.part is Part.THINKING
 
     @property
     def text(self) -> str:
-        """The text of the part that is being written."""
+        """The committed text of the part that is being written."""
         return self.thinking if self.part is Part.THINKING else self.answer
 
     @property
     def tokens(self) -> dict[Role, int]:
-        """Tokens kept, by author."""
+        """Tokens kept, by role."""
         return {role: self.generated[role] - self.discarded[role] for role in Role}
 
     def apply(self, turn: Turn) -> None:
-        """Add a turn: its kept text with its author, and the state it leads to."""
+        """Add a turn: commit its text and update the state."""
         self.turns += 1
         self.asked.append(turn.asked)
         self.generated[turn.role] += turn.tokens

@@ -1,23 +1,23 @@
-"""The rules of Algorithm 1: what to keep of a chunk, and who goes next. Pure; no I/O.
+"""The rules of Algorithm 1: what to keep of a chunk, and who writes next. Pure; no I/O.
 
-A turn in three steps: the model whose turn it is continues the text (`Chunk`); what it wrote,
-with what was pending, is shown to its boundary predictor (`Passage` → `Judgement`); `settle`
+A turn has three steps: the model whose turn it is continues the text (`Chunk`); its boundary
+predictor judges the new text together with the pending text (`Passage` → `Judgement`); `settle`
 decides what is kept (paper, section 2.2 and Algorithm 1).
 
 Three rules, each tested under its name:
 
-*Purity*: a word is committed only if the predictor judged it the writer's kind, or Progress
-forced it, and then it is marked. A word that is not complete yet, or that the predictor wants
-to see more of, stays pending: the same model goes on from it and it is judged again.
+*Purity*: a word is committed only if the predictor judged it to be the writer's kind, or if
+Progress forced it, and then it is marked. A word that is incomplete, or that the predictor has not
+decided, stays pending: the same model continues from it, and it is judged again.
 
-*Progress*: every turn adds a word, lengthens the pending text (which is bounded), or hands over;
-two empty turns in a row cannot happen, since after an empty turn the other model's first word
-is kept whatever the predictor says. If that model writes nothing at all, the sample fails
-(`no_progress`) instead of going on forever.
+*Progress*: every turn adds a word, lengthens the pending text (which is bounded), or hands over.
+Two empty turns in a row can't happen: after an empty turn the other model's first word is kept
+whatever the predictor says. If that model writes nothing at all, the sample fails (`no_progress`)
+instead of going on forever.
 
-*Seams*: only whole units (see `tessy.method.words`) are kept at a hand-over, so for a deterministic
-model and a predictor that judges a word by what precedes it, the text that comes out does not
-depend on the size of the chunks.
+*Seams*: only whole units (see `tessy.method.words`) are kept at a hand-over. So with deterministic
+models, and a predictor that judges a word by the text before it, the result does not depend on the
+size of the chunks.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ class Finish(StrEnum):
     """Why a model stopped writing."""
 
     LENGTH = "length"
-    """It used up the tokens it was asked for."""
+    """It wrote as many tokens as the call asked for."""
     ENDED = "ended"
     """It ended its text, or the thinking: end marker, stop token or end of text."""
 
 
 class Chunk(NamedTuple):
-    """What a model wrote in one turn, without any marker.
+    """What a model wrote in one turn, without markers.
 
     Attributes:
-        text: The text; what follows an end marker is cut off already.
-        finish: Why it stopped.
-        tokens: How many tokens it generated, as its server counts them.
+        text: The text, cut off at an end marker.
+        finish: Why the model stopped.
+        tokens: Tokens that it generated, as its server counts them.
         ids: Their ids, where the server returns them.
-        asked: How many it was asked for at most.
-        retracted: Characters at the end of the pending text that the chunk shows to have been
-            the beginning of an end marker, and so no text.
+        asked: The maximum number of tokens that the call asked for.
+        retracted: Characters at the end of the pending text that turned out to be the beginning of
+            an end marker, and so are not text.
     """
 
     text: str
@@ -64,12 +64,12 @@ class Chunk(NamedTuple):
 
 
 def passage(trajectory: Trajectory, chunk: Chunk, judged: int = 0) -> Passage:
-    """What the predictor has to judge: pending and new text, after the committed text.
+    """The passage to judge: pending and new text, with the committed text as context.
 
     Args:
         trajectory: The state before the turn.
         chunk: What the model wrote.
-        judged: Characters of it that were judged already, while it was being written.
+        judged: Characters of the passage's text that were judged while it was being written.
     """
     text = _written(trajectory, chunk)
     return Passage(
@@ -82,7 +82,7 @@ def passage(trajectory: Trajectory, chunk: Chunk, judged: int = 0) -> Passage:
 
 
 def settle(trajectory: Trajectory, chunk: Chunk, judgement: Judgement) -> Turn:
-    """Decide what is kept of a chunk of thinking, what is discarded and who goes on.
+    """Decide what to keep of a chunk of thinking, what to discard, and who writes next.
 
     Args:
         trajectory: The state before the turn.
@@ -123,7 +123,7 @@ def _written(trajectory: Trajectory, chunk: Chunk) -> str:
 def _no_boundary(
     trajectory: Trajectory, chunk: Chunk, text: str, words: list[Unit], settled: int
 ) -> Turn:
-    """All that can be judged is the writer's kind: it goes on, ends, or has fallen silent."""
+    """All text that can be judged is the writer's kind: it continues, ends, or wrote nothing."""
     if chunk.finish is Finish.ENDED:
         end = len(text.rstrip())
         empty = not end and not trajectory.thinking.strip()
@@ -132,7 +132,7 @@ def _no_boundary(
     if len(words) > LOOKAHEAD_WORDS:
         settled = max(settled, words[-LOOKAHEAD_WORDS - 1].word_end)
     kept = max((word.word_end for word in words if word.word_end <= settled), default=0)
-    if not chunk.text:  # it will not complete a pending word: the other model goes on
+    if not chunk.text:  # it will not complete a pending word: the other model writes next
         return _turn(trajectory, chunk, Outcome.EMPTY, text, kept=kept, discarded_from=kept)
     return _turn(trajectory, chunk, Outcome.WENT_ON, text, kept=kept, discarded_from=len(text))
 
@@ -140,7 +140,7 @@ def _no_boundary(
 def _nothing_of_its_kind(
     trajectory: Trajectory, chunk: Chunk, text: str, words: list[Unit]
 ) -> Turn:
-    """The very first word is the other kind: hand over, unless Progress needs that word."""
+    """The very first word is of the other kind: hand over, and keep it only for Progress."""
     if trajectory.idle == 0:
         return _turn(trajectory, chunk, Outcome.HANDED_OVER, text, kept=0, discarded_from=0)
     end = next(word.word_end for word in words if word.word_end > word.word_start)
@@ -150,13 +150,13 @@ def _nothing_of_its_kind(
 
 
 def _is_needed(trajectory: Trajectory, words: list[Unit]) -> bool:
-    """Whether Progress wants the first word, whatever its kind, and it is not complete yet."""
+    """Whether Progress needs the first word, whatever its kind, and it is incomplete."""
     first = any(word.word_end > word.word_start for word in words)
     return trajectory.idle > 0 and trajectory.span_kept == 0 and not first
 
 
 def _snap(words: list[Unit], boundary: int | None) -> int | None:
-    """Move a boundary back to the start of the word it falls into; None if that is not there."""
+    """Move a boundary back to the start of its word; None if that word is not in `words`."""
     if boundary is None:
         return None
     for word in words:
@@ -182,7 +182,7 @@ def _turn(
 ) -> Turn:
     """Build the turn that keeps `text[:kept]` and discards `text[discarded_from:]`.
 
-    What is between stays pending. Tokens are shared out by characters.
+    The text between them stays pending. Tokens are divided in proportion to characters.
     """
     pending, discarded = text[kept:discarded_from], text[discarded_from:]
     each = (trajectory.pending_tokens + chunk.tokens) / max(len(text), 1)
@@ -204,7 +204,7 @@ def _turn(
 
 
 def answer_turn(chunk: Chunk, role: Role = Role.STUDENT) -> Turn:
-    """The turn that commits a whole answer: nobody judges it, nothing is rolled back."""
+    """The turn that commits a whole answer, which is not judged or rolled back."""
     return Turn(
         role=role,
         part=Part.ANSWER,
@@ -217,7 +217,7 @@ def answer_turn(chunk: Chunk, role: Role = Role.STUDENT) -> Turn:
 
 
 def rejected_answer(chunk: Chunk, role: Role = Role.STUDENT) -> Turn:
-    """The turn that discards a whole answer, since the sample fails with it."""
+    """The turn that discards a whole answer, with which the sample fails."""
     return Turn(
         role=role,
         part=Part.ANSWER,
@@ -231,7 +231,7 @@ def rejected_answer(chunk: Chunk, role: Role = Role.STUDENT) -> Turn:
 def close_thinking(trajectory: Trajectory) -> Turn:
     """The turn that ends the thinking at its limit (`limits.on_thinking_limit = "answer"`).
 
-    Pending text was never judged, so it goes (*Purity*).
+    Pending text was never judged, so it is discarded (*Purity*).
     """
     return Turn(
         role=trajectory.role,

@@ -1,11 +1,11 @@
 """Words: the units that a seam between two authors never splits.
 
-Seams are at word boundaries: a cut keeps whole words, blanks before a word go with the word, and
-new lines stay with what precedes them. A *unit* is one word with the blanks before it and
-the new lines after it; units, joined, are the text. Scripts written without blanks (Chinese,
-Japanese, Thai, …) would make one endless word, so there each character, with its combining
-marks, is a word. A run of `LONGEST_WORD` characters without a blank is split, so that a word
-always ends; a split never falls before a combining mark, a joiner or a variation selector.
+Seams are at word boundaries: a cut keeps whole words, spaces go with the word after them, and
+newlines stay with the text before them. A *unit* is one word with the spaces before it and the
+newlines after it; joined units are the text. Scripts written without spaces (Chinese, Japanese,
+Thai, …) would make one endless word, so in them each character, with its combining marks, is a
+word. A run of `LONGEST_WORD` characters without a space is split, so that every word ends; a split
+is never before a combining mark, a joiner or a variation selector.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import unicodedata
 from typing import NamedTuple
 
 LONGEST_WORD = 200
-"""Characters after which a run without blanks counts as a word by itself."""
+"""Characters after which a run without spaces is split."""
 
-# Scripts without blanks between words: Thai to Myanmar, Khmer, kana, CJK ideographs, and the
-# full-width punctuation used with them. Hangul is written with blanks and is not here.
+# Scripts without spaces between words: Thai to Myanmar, Khmer, kana, CJK ideographs, and the
+# full-width punctuation used with them. Hangul is written with spaces and is not here.
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u31f0-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uff65\U00020000-\U0003ffff"
 )
-# What must stay with the character before it: combining marks, joiners, variation selectors,
+# Characters that stay with the one before them: combining marks, joiners, variation selectors,
 # skin tones, tag characters, vowel signs of the unspaced scripts.
 _EXTEND = (
     "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0e31\u0e34-\u0e3a"
@@ -31,8 +31,8 @@ _EXTEND = (
     "\u1dc0-\u1dff\u200c\u200d\u20d0-\u20ff\u302a-\u302f\u3099\u309a\ufe00-\ufe0f\ufe20-\ufe2f"
     "\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\U000e0100-\U000e01ef"
 )
-# Those of `_UNSPACED` that are not in `_EXTEND`, spelt out: a class of its own is matched several
-# times faster than one with a look-ahead before each character (test_words.py compares).
+# `_UNSPACED` without `_EXTEND`, spelt out: this matches several times faster than a look-ahead
+# before each character (test_words.py compares the two).
 _ALONE = (
     "\u0e00-\u0e30\u0e32\u0e33\u0e3b-\u0e46\u0e4f-\u0eb0\u0eb2\u0eb3\u0ebd-\u0ec7\u0ece-\u0eff"
     "\u1000-\u102a\u103f-\u109f\u1780-\u17b3\u17d4-\u17ff\u3000-\u3029\u3030-\u3098\u309b-\u30ff"
@@ -48,8 +48,8 @@ _PLAIN = re.compile(rf"[^\W{_UNSPACED}]+|\w")
 class Unit(NamedTuple):
     """One word of a text, by half-open character offsets into it.
 
-    `start <= word_start <= word_end <= end`: blanks, the word, and the new lines after it.
-    A text that begins with new lines has them in a first unit whose word is empty.
+    `start <= word_start <= word_end <= end`: spaces, the word, and the newlines after it.
+    If a text begins with newlines, they are a first unit whose word is empty.
     """
 
     start: int
@@ -59,14 +59,14 @@ class Unit(NamedTuple):
 
 
 def units(text: str) -> list[Unit]:
-    """Cut `text` into units; their spans are adjacent and cover all of it but a blank tail.
+    """Cut `text` into units; they are adjacent and cover all of it except spaces at its end.
 
     Args:
-        text: Any text; it is taken to start right after a word or at the very beginning.
+        text: Any text that starts right after a word or at the very beginning.
 
     Returns:
-        Units in order. White space after the last word that has no new line in it belongs to
-        the next word and is not covered.
+        Units in order. White space after the last word without a newline belongs to the next word
+        and is not covered.
     """
     found: list[Unit] = []
     position = 0
@@ -80,15 +80,15 @@ def units(text: str) -> list[Unit]:
 
 
 def complete(text: str, found: list[Unit], *, final: bool) -> list[Unit]:
-    """The units of `text` whose word cannot grow by what may still follow.
+    """The units of `text` whose word is complete: no text that follows can lengthen it.
 
     Args:
-        text: The text that was cut.
+        text: The text.
         found: `units(text)`.
-        final: Nothing will follow.
+        final: No text will follow.
 
     Returns:
-        All units if `final` or if white space follows the last word; else all but the last.
+        All units if `final` or if white space follows the last word; otherwise all but the last.
     """
     if final or not found or found[-1].word_end < len(text):
         return found
@@ -96,22 +96,22 @@ def complete(text: str, found: list[Unit], *, final: bool) -> list[Unit]:
 
 
 def is_one_open_word(text: str, start: int) -> bool:
-    """Whether a text has from `start` on one word only, which may still grow; quicker than `units`.
+    """Whether `text[start:]` is a single word that may still grow; faster than `units`.
 
     Args:
         text: Any text.
-        start: Where to begin; right after a unit.
+        start: An offset right after a unit.
     """
     return _OPEN_WORD.fullmatch(text, start) is not None
 
 
 def plain(text: str) -> list[str]:
-    """The words by which texts are compared: in lower case, without blanks and punctuation."""
+    """The words of a text in lower case, without punctuation, for comparing texts."""
     return _PLAIN.findall(text.lower())
 
 
 def is_neutral(word: str) -> bool:
-    """Whether a word is punctuation or emoji only, neither letters, digits, code nor formula."""
+    """Whether a word is only punctuation or emoji: no letters, digits, code or formula."""
     return not any(
         char.isalnum() or char in "`$\\" or unicodedata.category(char) in ("Sm", "Sc")
         for char in word

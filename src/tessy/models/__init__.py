@@ -1,21 +1,21 @@
-"""Models: one protocol to every one of them, `/v1/completions`.
+"""Models: every one is a `/v1/completions` server.
 
-    address     how a model is named: a URL, or weights for which a local server is started
-    weights     the GGUF file of such weights: `lab:`, `gguf:`, `hf:`
+    address     model names: a URL, or weights for which a local server is started
+    weights     the GGUF files of such weights: `lab:`, `gguf:`, `hf:`
     local       llama.cpp's server in a child process
-    wire        the protocol's bodies, built and parsed; no I/O
-    http        a request, and its answer as it comes
+    wire        request and response bodies, built and parsed; no I/O
+    http        an HTTP request and its response
     stream      a streamed completion: an async iterator of events
-    client      calls to one server: retries, time-outs, a limit on how many at once
-    replicas    several servers of one model: which of them a trajectory has
+    client      calls to one server: retries, timeouts, a limit on concurrent calls
+    replicas    several servers of one model, and which of them a trajectory uses
     probe       what a server can do
     logprobs    log-probabilities of a prompt's tokens, from servers that return them
     tokenizers  text to token ids and back
-    templates   chat formats: how a question and its thinking are shown to a model
-    prefix      what one model has seen of one draft, append-only
+    templates   chat formats: how a question and its thinking become a prompt
+    prefix      the prompt of one model in one draft, append-only
     session     one model in one draft: it continues the text
-    open        models: from their settings to something that can be asked
-    doctor      what `tessy doctor` finds out about them
+    open        opens models: from settings to servers that are ready for calls
+    doctor      the checks of `tessy doctor`
 
 Each imports only from those above it.
 """

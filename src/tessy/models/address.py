@@ -1,4 +1,4 @@
-"""How a model is named.
+"""Model names.
 
 `http://host:port/v1#served-name` is a running server. `lab:student`, `lab:teacher`,
 `lab:relative`, `gguf:PATH` and `hf:OWNER/REPO/FILE.gguf` are weights, for which tessy starts a
@@ -33,8 +33,8 @@ class Address:
 
     Attributes:
         scheme: Where the model is.
-        place: The server's base URL (with `/v1`), or what follows the colon.
-        served_name: The model's name on the server, if it was given.
+        place: The server's base URL (with `/v1`), or the text after the colon.
+        served_name: The model's name on the server, if given.
     """
 
     scheme: Scheme
@@ -43,10 +43,10 @@ class Address:
 
 
 def parse_all(text: str) -> list[Address]:
-    """Parse a model's name, which may be the URLs of several servers with commas between them.
+    """Parse a model's name, or the comma-separated URLs of its replicas.
 
     Raises:
-        ConfigError: A name has no known form, or several names are not servers of one model.
+        ConfigError: A name has no known form, or the names are not servers of one model.
     """
     found = [parse(part.strip()) for part in text.split(",")]
     if len(found) > 1:
@@ -63,7 +63,7 @@ def parse(text: str) -> Address:
     """Parse a model's name.
 
     Raises:
-        ConfigError: It has no known form.
+        ConfigError: The name has no known form.
     """
     if text.startswith(("http://", "https://")):
         return _server(text)

@@ -1,9 +1,9 @@
 """The completions client: one for each server, shared by all trajectories.
 
-Faults that may pass are tried again, with exponential backoff and jitter: connection errors,
-time-outs, 408, 429 (honouring `Retry-After`), 5xx and bodies that are cut short or garbled. Any
-other 4xx is a refusal and is not; nor is a whole answer where a stream was asked for. An empty
-completion is none of them.
+Temporary faults are retried with exponential backoff and jitter: connection errors, timeouts, 408,
+429 (honouring `Retry-After`), 5xx, and bodies that are cut short or garbled. Any other 4xx is a
+refusal and is not retried; neither is a whole response to a request for a stream. An empty
+completion is not a fault.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _LONGEST_RETRY_AFTER_S = 300.0
 
 @dataclass(slots=True)
 class ClientStats:
-    """What was asked and answered; for progress and reports.
+    """Counts of calls and tokens, for progress and reports.
 
     Attributes:
-        requests: Calls that were answered.
+        requests: Calls that succeeded.
         attempts: Calls that were made.
-        generated_tokens: Tokens that were read.
-        prompt_tokens: Tokens of prompts, as far as servers say.
-        cached_tokens: Of these, those that a prefix cache had.
+        generated_tokens: Generated tokens that were read.
+        prompt_tokens: Prompt tokens, where servers report them.
+        cached_tokens: Prompt tokens that came from a prefix cache, where servers report them.
         faults: Failed attempts, by the name of their error.
     """
 
@@ -60,7 +60,7 @@ class ClientStats:
     faults: Counter[str] = field(default_factory=Counter)
 
     def answered(self, completion: Completion) -> None:
-        """Count an answered call."""
+        """Count a call that succeeded."""
         self.requests += 1
         self.generated_tokens += completion.tokens
         self.prompt_tokens += completion.prompt_tokens or 0
@@ -78,10 +78,10 @@ class ClientStats:
 
 
 class Retry:
-    """Decides whether a call is tried again after it failed, and waits before it is.
+    """Decides whether a failed call is retried, and waits before the retry.
 
     Args:
-        client: Whose calls these are.
+        client: The client that makes the call.
     """
 
     def __init__(self, client: Client) -> None:
@@ -89,13 +89,13 @@ class Retry:
         self.attempts = 0
 
     async def after(self, error: ModelError) -> None:
-        """Wait until the call may be tried again.
+        """Wait until the call may be retried.
 
         Args:
-            error: What the last attempt came to.
+            error: How the last attempt failed.
 
         Raises:
-            ModelError: `error`, if no other attempt is to be made.
+            ModelError: `error`, if the call must not be retried.
         """
         self.attempts += 1
         self.client.stats.faults[type(error).__name__] += 1
@@ -105,17 +105,17 @@ class Retry:
 
 
 class Client:
-    """Calls one server of a model. `close` it when it is no longer used.
+    """Calls one server of a model. `close` it after use.
 
     Args:
-        base_url: With `/v1`.
-        served_name: The model's name there.
-        settings: Time-outs, retries, the limit on concurrent calls, and the key's variable.
-        capabilities: What the server can do; `models.probe` finds it out.
+        base_url: The server's URL, with `/v1`.
+        served_name: The model's name on the server.
+        settings: Timeouts, retries, the limit on concurrent calls, and the API key's variable.
+        capabilities: What the server can do, as found by `models.probe`.
 
     Attributes:
-        stats: What was asked and answered.
-        first_token_s: How long the last stream took to its first text.
+        stats: Counts of calls and tokens.
+        first_token_s: Seconds from the request to the first text in the last stream.
 
     Raises:
         ConfigError: The variable for the API key is not set.
@@ -155,19 +155,19 @@ class Client:
         self._server.close()
 
     def retry(self) -> Retry:
-        """For one call: whether and when it is tried again."""
+        """A fresh `Retry` for one call."""
         return Retry(self)
 
     async def complete(self, request: Request, *, stream: bool = False) -> Completion:
         """Make one call, with retries.
 
         Args:
-            request: What to ask.
-            stream: Read the answer as it is made: a long answer then has a time-out for its
-                first token, and no connection is silent for minutes.
+            request: The request.
+            stream: Stream the response: a long one then has a timeout for its first token, and the
+                connection is not silent for minutes.
 
         Raises:
-            ModelError: The leaf that says why it failed for good.
+            ModelError: The call failed for good; its subclass says why.
         """
         retry = self.retry()
         while True:
@@ -177,7 +177,7 @@ class Client:
                 await retry.after(error)
 
     async def attempt(self, request: Request, *, stream: bool = False) -> Completion:
-        """As `complete`, without retries."""
+        """Like `complete`, without retries."""
         if stream:
             async with self.stream(request) as events:
                 async for _ in events:
@@ -192,12 +192,12 @@ class Client:
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[EventStream]:
-        """Make one call, without retries, and read its answer while it is made.
+        """Make one call, without retries, and stream its response.
 
-        The connection is closed when the context is left, at which a good server stops.
+        Leaving the context early closes the connection, which makes a good server stop generating.
 
         Raises:
-            ModelError: The leaf that says why it failed.
+            ModelError: The call failed; its subclass says why.
         """
         times = self.settings.timeouts
         payload = body(request, self.capabilities, stream=True)
@@ -219,14 +219,14 @@ class Client:
         self.stats.answered(events.completion())
 
     async def post(self, path: str, payload: dict[str, Any]) -> Any:
-        """Call another endpoint of the server, with retries; returns the JSON of the answer.
+        """Post JSON to another endpoint of the server, with retries; returns the response's JSON.
 
         Args:
-            path: From the server's root, such as `/tokenize`.
+            path: The path from the server's root, such as `/tokenize`.
             payload: The body.
 
         Raises:
-            ModelError: The leaf that says why it failed for good.
+            ModelError: The call failed for good; its subclass says why.
         """
         retry = self.retry()
         while True:
@@ -238,15 +238,15 @@ class Client:
                 await retry.after(error)
 
     async def get(self, path: str) -> Any:
-        """The JSON of an endpoint, asked once; `path` as for `post`."""
+        """Get JSON from an endpoint, without retries; `path` is as for `post`."""
         return _json(await self._exchange(path), self.base_url)
 
     async def get_text(self, path: str) -> str:
-        """The text of an endpoint, asked once; `path` as for `post`."""
+        """Get text from an endpoint, without retries; `path` is as for `post`."""
         return (await self._exchange(path)).decode("utf-8", "replace")
 
     async def is_alive(self) -> bool:
-        """Whether the server answers at all."""
+        """Whether the server responds without a 5xx."""
         try:
             await self._exchange("/v1/models", seconds=self.settings.timeouts.connect_s)
         except ModelError as error:
@@ -256,7 +256,7 @@ class Client:
     async def _exchange(
         self, path: str, payload: bytes | None = None, seconds: float | None = None
     ) -> bytes:
-        """The body of one answer."""
+        """Send one request; returns the body of its response."""
         times = self.settings.timeouts
         response = HttpResponse(self.base_url)
         response.expire(times.total_s if seconds is None else seconds)
@@ -271,10 +271,10 @@ class Client:
 
 
 def failure_of(response: HttpResponse, raw: bytes) -> ModelError:
-    """The error for an answer whose status is not 200.
+    """The error for a response whose status is not 200.
 
     Args:
-        response: The answer; its `Retry-After` is kept.
+        response: The response; the error takes over its `Retry-After`.
         raw: Its body.
     """
     status = response.status
@@ -293,11 +293,11 @@ def failure_of(response: HttpResponse, raw: bytes) -> ModelError:
 
 
 def wait_s(attempt: int, error: ModelError) -> float:
-    """Seconds to wait after an attempt (full jitter: Brooker, AWS, 2015).
+    """Seconds to wait after a failed attempt (full jitter: Brooker, AWS, 2015).
 
     Args:
-        attempt: Its number, from 1.
-        error: What it came to; what the server asks for is the least, up to five minutes.
+        attempt: The number of the attempt, from 1.
+        error: How it failed; the wait is at least the server's `Retry-After`, up to five minutes.
     """
     longest = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(attempt, 16))
     asked = error.retry_after_s if isinstance(error, ServerFailure) else 0.0
@@ -308,7 +308,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float:
     """Seconds that a `Retry-After` header asks for (RFC 9110: a number, or a date).
 
     Args:
-        headers: Of an answer, names in lower case.
+        headers: Headers of a response, names in lower case.
     """
     header = headers.get("retry-after", "")
     try:

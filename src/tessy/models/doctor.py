@@ -1,4 +1,4 @@
-"""`tessy doctor`: what both models can do, from the probe and some more requests."""
+"""`tessy doctor`: what both models can do, found by the probe and a few more requests."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from tessy.models.wire import Capabilities, Request
 
 _GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0)
 _RETRIES = 1
-"""Fewer than in a run: a server that does not answer is a finding."""
+"""Fewer than in a run: a server that does not respond is a finding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found out about one model.
+    """The findings about one model.
 
     Attributes:
         role: The model's role.
         address: The model's name in the settings.
-        error: Why synthesis can't work with it; None if it can.
+        error: Why synthesis can't use it; None if it can.
         capabilities: What its server can do.
         format_name: The chat format that will be used.
-        prompts: `token ids` or `text`.
-        early_stop: Whether closing a stream ends the generation; None if that can't be told.
-        cached_share: The share of a repeated prompt that the prefix cache had, 0 to 1.
-        first_token_s: Seconds to the first token.
+        prompts: How prompts are sent: `token ids` or `text`.
+        early_stop: Whether closing a stream stops the generation; None if that is not known.
+        cached_share: The share of a repeated prompt that came from the prefix cache, 0 to 1.
+        first_token_s: Seconds to the first token of a repeated prompt.
         notes: What else the user should know.
     """
 
@@ -57,7 +57,7 @@ async def examine(config: Config) -> list[Finding]:
     """Examine both models, one after the other; local servers are started and stopped.
 
     Raises:
-        InputError: A model's name is not valid.
+        InputError: A model's name or chat format is not valid.
     """
     check(config)
     return [await _examine(config, role) for role in Role]
@@ -89,7 +89,7 @@ async def _examine(config: Config, role: Role) -> Finding:
 
 
 async def _prefix_cache(client: Client) -> tuple[float | None, float]:
-    """Send a long prompt twice: the share of it that was cached, and seconds to the first token."""
+    """Send a long prompt twice; returns the cached share and the seconds of the second call."""
     request = Request(LONG_PROMPT, max_tokens=1, sampling=_GREEDY, seed=0)
     await client.complete(request)
     started = time.monotonic()
@@ -101,7 +101,7 @@ async def _prefix_cache(client: Client) -> tuple[float | None, float]:
 
 
 def table(findings: list[Finding]) -> Table:
-    """The findings as a table, a column a model."""
+    """The findings as a table, with a column for each model."""
     made = Table(show_lines=False)
     made.add_column("")
     for finding in findings:

@@ -1,11 +1,11 @@
-"""HTTP/1.1 to one server: a request, and its answer as it comes.
+"""HTTP/1.1 to one server: a request and its response, read as it arrives.
 
-Every call to a model goes through here, plain or streamed. Most streams of a synthesis are left
-before their end, and a span of fifteen tokens is fifteen small reads. A client for general use
-spends about as much on each read as all the rest of our work (`benchmarks/streams.py`,
+Every call to a model goes through here, plain or streamed. Most streams of a synthesis are closed
+before their end, and a span of fifteen tokens is fifteen small reads. A general HTTP client spends
+about as much time on each read as all our other code together (`benchmarks/streams.py`,
 docs/performance.md), so this is asyncio's protocol with httptools' parser and nothing else.
 
-TLS uses the system's certificates, or those of `SSL_CERT_FILE`. Not covered: proxies, redirects,
+TLS uses the system's certificates, or those of `SSL_CERT_FILE`. Not supported: proxies, redirects,
 compression, HTTP/2.
 """
 
@@ -24,9 +24,9 @@ import httptools
 from tessy.errors import BadResponse, ModelError, TimedOut, Unreachable
 
 _LOOKED_UP_S = 60.0
-"""How long the address of a server is believed."""
+"""How long a server's looked-up address is used."""
 _IDLE_S = 4.0
-"""How long an idle connection is used again: uvicorn and llama.cpp close theirs after 5 s."""
+"""How long an idle connection may be reused: uvicorn and llama.cpp close theirs after 5 s."""
 
 R = TypeVar("R", bound="HttpResponse")
 
@@ -35,8 +35,8 @@ class HttpServer:
     """Sends requests to one server, on new or idle connections.
 
     Args:
-        url: Up to its port, or to a prefix of all paths.
-        headers: Sent with each request.
+        url: The server's URL, with a path if all paths share a prefix.
+        headers: Headers of each request.
     """
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
@@ -57,18 +57,18 @@ class HttpServer:
     async def send(
         self, response: R, path: str, body: bytes | None = None, *, connect_s: float
     ) -> R:
-        """Send a request and wait for the head of its answer.
+        """Send a request and wait for the head of its response.
 
         Args:
-            response: Takes the answer in.
-            path: With its leading slash.
-            body: Posted; None for a GET.
+            response: Receives the response.
+            path: The path, with its leading slash.
+            body: The body of a POST; None for a GET.
             connect_s: Seconds that connecting may take.
 
         Raises:
-            Unreachable: There is no connection to the server, or it broke.
-            TimedOut: Connecting took too long, or a time-out of `response` passed.
-            BadResponse: The server does not speak HTTP.
+            Unreachable: The connection failed or broke.
+            TimedOut: Connecting took too long, or `response` timed out.
+            BadResponse: The response is not HTTP.
         """
         verb = b"GET" if body is None else b"POST"
         target = (self._prefix + path).encode("ascii", "backslashreplace")
@@ -90,12 +90,12 @@ class HttpServer:
         return response
 
     def done(self, response: HttpResponse) -> None:
-        """Keep the connection of an answer that was read to its end, and close any other."""
+        """Keep the connection if the response was read to its end; close it otherwise."""
         transport = response.detach()
         if transport is not None and response.is_reusable:
             self._idle.append((transport, time.monotonic()))
         elif transport is not None:
-            transport.abort()  # a good server stops generating at that
+            transport.abort()  # a good server then stops generating
 
     def close(self) -> None:
         """Close idle connections."""
@@ -112,7 +112,7 @@ class HttpServer:
         return None
 
     async def _connect(self, response: HttpResponse, connect_s: float) -> None:
-        """Connect to the first address that answers; each has its share of the time."""
+        """Connect to the first address that works; each gets its share of the time left."""
         loop = asyncio.get_running_loop()
         until = loop.time() + connect_s
         try:
@@ -128,7 +128,7 @@ class HttpServer:
                             server_hostname=self._host if self._tls else None,
                         )
                         return
-                except OSError:  # a time-out is one, too
+                except OSError:  # a timeout is one, too
                     if index == 0:
                         raise
         except TimeoutError:
@@ -146,16 +146,16 @@ class HttpServer:
 
 
 class HttpResponse(asyncio.Protocol):
-    """The answer to one request, as it comes.
+    """The response to one request, as it arrives.
 
     Args:
-        url: Of the server; messages name it.
+        url: The server's URL, for messages.
 
     Attributes:
-        status: 0 before it is known.
-        headers: Names in lower case.
-        body: What has come of it, unless a subclass takes it in its own way.
-        is_reusable: Another request may follow on its connection.
+        status: The HTTP status; 0 before it is known.
+        headers: The headers, names in lower case.
+        body: What has arrived of the body, unless a subclass parses it.
+        is_reusable: Its connection can be used for another request.
     """
 
     def __init__(self, url: str) -> None:
@@ -173,14 +173,14 @@ class HttpResponse(asyncio.Protocol):
         self._complete = False
 
     async def head(self) -> None:
-        """Wait for status and headers; raises as `HttpServer.send`."""
+        """Wait for status and headers; raises the same errors as `HttpServer.send`."""
         while not self.status and self._error is None:
             await self._more()
         if not self.status and self._error is not None:
             raise self._error
 
     async def whole(self) -> bytes:
-        """Wait for all of the body; raises as `HttpServer.send`."""
+        """Wait for the whole body; raises the same errors as `HttpServer.send`."""
         while not self._complete:
             if self._error is not None:
                 raise self._error
@@ -188,7 +188,7 @@ class HttpResponse(asyncio.Protocol):
         return bytes(self.body)
 
     def expire(self, seconds: float) -> None:
-        """Fail after so many seconds; an earlier time-out no longer counts."""
+        """Set the timeout, in place of an earlier one."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(
@@ -201,19 +201,19 @@ class HttpResponse(asyncio.Protocol):
         self._transport.writelines(request)
 
     def restart(self) -> None:
-        """Forget a connection that broke before the head of the answer came."""
+        """Get ready for a new connection, after one broke before the head of the response."""
         self._transport = self._error = None
         self._parser = httptools.HttpResponseParser(self)
 
     def detach(self) -> asyncio.Transport | None:
-        """Take nothing more in; returns the connection."""
+        """Stop receiving; returns the connection."""
         if self._timer is not None:
             self._timer.cancel()
         transport, self._transport = self._transport, None
         return transport
 
     async def _more(self) -> None:
-        """Wait until something has come."""
+        """Wait until more data arrives."""
         self._waiter = self._loop.create_future()
         try:
             await self._waiter
@@ -233,19 +233,19 @@ class HttpResponse(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the connection."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's has another class
+        self._transport = cast(asyncio.Transport, transport)  # uvloop has its own class
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came."""
+        """Parse data."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             self._fail(BadResponse(f"{self.url}: not HTTP: {error}"))
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Tell an answer that is whole from one that broke off."""
+        """Complete the response, or fail if it broke off."""
         sized = "content-length" in self.headers or "transfer-encoding" in self.headers
-        if self.status and not sized:  # such a body ends with its connection
+        if self.status and not sized:  # the end of the connection is the end of the body
             self._complete = True
             self._wake()
         elif self.status:
@@ -269,7 +269,7 @@ class HttpResponse(asyncio.Protocol):
         self.body += data
 
     def on_message_complete(self) -> None:
-        """The answer is whole."""
+        """Mark the response as complete."""
         self._complete = True
         self.is_reusable = self._error is None and self._parser.should_keep_alive()
         self._wake()

@@ -1,6 +1,6 @@
-"""Local servers: llama.cpp serves a GGUF file, in a child process.
+"""Local servers: llama.cpp serves a GGUF file in a child process.
 
-The child runs `main`. It prints its address as its first line and lives until its standard input
+The child runs `main`. It prints its address as its first line and exits when its standard input
 closes, which happens even when its parent is killed: no server outlives the run.
 """
 
@@ -28,16 +28,16 @@ async def serve(
     """Serve a GGUF file while the context is open.
 
     Args:
-        weights: The file.
-        slots: Sequences at once.
-        context_tokens: Context of each, in tokens.
+        weights: The GGUF file.
+        slots: Sequences to generate at once.
+        context_tokens: Context of each sequence, in tokens.
         threads: CPU threads; by default half of the cores, since two models share them.
 
     Yields:
         The server's base URL, with `/v1`.
 
     Raises:
-        LocalModelError: It did not start; the end of its log is in the message.
+        LocalModelError: The server did not start; the message contains the end of its log.
     """
     threads = threads or max(1, (os.cpu_count() or 2) // 2)
     numbers = (str(number) for number in (slots, context_tokens, threads))
@@ -47,7 +47,7 @@ async def serve(
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=log,
-            start_new_session=True,  # Ctrl-C is for the parent, which stops the child at the end
+            start_new_session=True,  # Ctrl-C reaches only the parent, which stops the child
         )
         assert child.stdin is not None
         assert child.stdout is not None
@@ -71,7 +71,7 @@ async def serve(
 
 
 def main() -> None:
-    """Serve `argv[1]` with `argv[2]` slots of `argv[3]` tokens on `argv[4]` threads."""
+    """Serve the file `argv[1]` with `argv[2]` slots of `argv[3]` tokens on `argv[4]` threads."""
     path, slots, context, threads = sys.argv[1], *map(int, sys.argv[2:])
     announce = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what llama.cpp prints goes to the log
@@ -86,13 +86,13 @@ def main() -> None:
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads
     params.cache_ram_mib = 0
-    params.swa_full = True  # else models with sliding windows (Gemma) lose their prefix cache
+    params.swa_full = True  # otherwise sliding-window models (Gemma) lose their prefix cache
     params.ui = False
     params.verbosity = 1
     server = xllamacpp.Server(params)
     print(server.listening_address, file=announce, flush=True)
     sys.stdin.buffer.read()
-    os._exit(0)  # llama.cpp's own tear-down waits for running requests
+    os._exit(0)  # llama.cpp's own shutdown would wait for running requests
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Log-probabilities of a prompt's tokens, from servers that return them.
 
-vLLM has the field `prompt_logprobs` for this, and others have OpenAI's old `echo` with `logprobs`.
-llama.cpp's server has neither. With both, one token has to be generated, which is discarded.
+vLLM has the field `prompt_logprobs` for this; others have OpenAI's old `echo` with `logprobs`.
+llama.cpp's server has neither. Both generate at least one token, which is discarded.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SHORT = [5, 6, 7, 8]
 
 
 async def logprobs_field(client: Client) -> LogprobsField | None:
-    """The field that a server supports, found out by asking; None if it supports neither.
+    """Try which field a server supports; None if it supports neither.
 
     Raises:
         ModelError: The server can't be reached.
@@ -47,11 +47,11 @@ async def logprobs_field(client: Client) -> LogprobsField | None:
 async def prompt_logprobs(
     client: Client, ids: Sequence[int], field: LogprobsField
 ) -> list[float | None]:
-    """The natural logarithm of each id's probability after those before it; None for the first.
+    """The natural log-probability of each id given the ids before it; None for the first.
 
     Raises:
-        Refused: The server refuses the request, for example because it is too long.
-        BadResponse: The answer does not have them.
+        Refused: The server refused the request, for example because it is too long.
+        BadResponse: The response has no log-probabilities.
         ModelError: The call failed for good.
     """
     asked: dict[str, Any] = {"model": client.served_name, "prompt": list(ids), "max_tokens": 1}
@@ -69,7 +69,7 @@ async def prompt_logprobs(
 
 
 def _listed(listed: list[Any], ids: Sequence[int]) -> list[float | None]:
-    """vLLM's: for each token but the first, an object by token id."""
+    """Parse vLLM's field: for each token except the first, an object by token id."""
     if len(listed) != len(ids):
         raise ValueError(f"{len(listed)} of {len(ids)} tokens")
     rest = zip(ids[1:], listed[1:], strict=True)
@@ -77,7 +77,7 @@ def _listed(listed: list[Any], ids: Sequence[int]) -> list[float | None]:
 
 
 def _echoed(values: list[Any], ids: Sequence[int]) -> list[float | None]:
-    """OpenAI's: those of the prompt's tokens come first, then those of what was generated."""
+    """Parse OpenAI's field: values of the prompt's tokens, then of the generated tokens."""
     if len(values) < len(ids):
         raise ValueError(f"{len(values)} of {len(ids)} tokens")
     return [None, *(float(value) for value in values[1 : len(ids)])]

@@ -1,7 +1,7 @@
-"""Opening models: from their settings to something that can be asked.
+"""Opens models: from settings to servers that are ready for calls.
 
-The only place that uses all of the files beside it: address, weights, local server, clients,
-probe, tokenizer and chat format of one model come together here.
+Address, weights, local server, clients, probe, tokenizer and chat format of a model come together
+here.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _LOCAL_CONTEXT = 4096
 
 @dataclass(slots=True)
 class OpenedModel:
-    """One model, open: what its `Model` is made of.
+    """One opened model, from which its `Model` is made.
 
     Attributes:
-        settings: Its settings, with the tokenizer that its address brings.
-        name: What the record calls it.
+        settings: Its settings; a `lab:` address adds its tokenizer.
+        name: Its name in records.
         servers: Its replicas.
-        capabilities: What all of them can do.
-        tokenizer: Encodes its prompts, if these are ids.
+        capabilities: What all replicas can do.
+        tokenizer: Encodes its prompts; None if prompts are sent as text.
         format: Its chat format.
         notes: What the user should know.
     """
@@ -60,20 +60,20 @@ class OpenedModel:
 
     @property
     def client(self) -> Client:
-        """That of the first server that is up."""
+        """The client of the first server that is up."""
         return next(replica.client for replica in self.servers.replicas if replica.up)
 
 
 def check(config: Config, roles: Iterable[Role] = Role) -> None:
-    """Check what can be checked of models without touching them.
+    """Check the settings of models without opening them.
 
     Args:
         config: The run's settings.
-        roles: Whose models are needed.
+        roles: The roles whose models are needed.
 
     Raises:
-        ConfigError: A model's name means nothing.
-        ConfigError: A model is missing, or its chat format does not exist.
+        ConfigError: A model is missing, its name has no known form, or its chat format does not
+            exist.
     """
     for role in roles:
         settings = config.of(role)
@@ -102,17 +102,17 @@ async def open_models(
 
     Args:
         config: The run's settings.
-        date: The run's date, for chat templates that name it.
-        say: Is called with a line about what is done.
-        roles: Whose models are needed.
-        judged: Their thinking is judged, so it may be read as a stream that is left.
-        streamed: Roles whose thinking is read as a stream, if that was found out before.
+        date: The run's date, for chat templates that show it.
+        say: Called with lines about progress.
+        roles: The roles whose models are needed.
+        judged: The thinking is judged, so it may be streamed and the stream closed at a boundary.
+        streamed: Roles whose thinking is streamed; None to find out.
 
     Yields:
         The models by role, and notes that the user should read before the run starts.
 
     Raises:
-        TessyError: The leaf that says which model can't be used, and why.
+        TessyError: A model can't be used; the message says which, and why.
     """
     wanted = [role for role in Role if role in set(roles)]
     async with AsyncExitStack() as stack:
@@ -149,10 +149,10 @@ async def open_models(
 
 
 async def _streams(opened: OpenedModel, role: Role, config: Config) -> bool:
-    """Whether a role's thinking is read as a stream.
+    """Whether to stream a role's thinking.
 
     Raises:
-        ConfigError: It was to be, but its server does not stream.
+        ConfigError: The settings say so, but its server does not stream.
     """
     streams = opened.capabilities.streams
     if config.mode is Mode.STREAM and not streams:
@@ -164,7 +164,7 @@ async def _streams(opened: OpenedModel, role: Role, config: Config) -> bool:
         return config.mode is Mode.STREAM
     if await stops_early(opened.client) is False:
         opened.notes.append(
-            f"{role}: its server goes on when a stream is left, so thinking is asked for in chunks"
+            f"{role}: its server keeps generating when a stream is closed, so it writes in chunks"
         )
         return False
     return True
@@ -173,10 +173,10 @@ async def _streams(opened: OpenedModel, role: Role, config: Config) -> bool:
 async def open_one(
     config: Config, role: Role, date: datetime.date, stack: AsyncExitStack, say: Say
 ) -> OpenedModel:
-    """Open one role's model; what it needs is closed with `stack`.
+    """Open one role's model; `stack` closes it.
 
     Raises:
-        TessyError: The leaf that says why it can't be used.
+        TessyError: The model can't be used; the message says why.
     """
     settings = config.of(role)
     name = config.address_of(role)
@@ -206,7 +206,7 @@ async def open_one(
     )
     _check_end(role, format_, capabilities)
     for replica in servers.replicas:
-        replica.client.stats = ClientStats()  # the probe's calls, some meant to fail, don't count
+        replica.client.stats = ClientStats()  # without the probe's calls, some of which fail
     return OpenedModel(
         settings=settings,
         name=label or capabilities.served_name,
@@ -219,11 +219,11 @@ async def open_one(
 
 
 async def _probed(servers: Replicas, role: Role, notes: list[str]) -> Capabilities:
-    """Probe all servers of a model, which have to be alike.
+    """Probe all servers of a model, which must have the same capabilities.
 
     Raises:
-        ModelError: None can be used.
-        ConfigError: Two differ.
+        ModelError: A server refused the probe, or none responds.
+        ConfigError: Two servers differ.
     """
     results = await asyncio.gather(
         *(probe(replica.client) for replica in servers.replicas), return_exceptions=True
@@ -255,7 +255,11 @@ async def _probed(servers: Replicas, role: Role, notes: list[str]) -> Capabiliti
 
 
 def _check_end(role: Role, format_: ChatFormat, capabilities: Capabilities) -> None:
-    """Markers that a server leaves out of the text must show, or stop it, in another way."""
+    """Make sure that the end of the thinking can be seen, if servers leave its marker out.
+
+    Raises:
+        ConfigError: It can't be seen.
+    """
     if format_.family.hidden and not capabilities.extensions and not capabilities.return_ids:
         raise ConfigError(
             f"the {role} can't be used: its format, {format_.name}, ends the thinking with a "

@@ -1,14 +1,14 @@
-"""Prefix: what one model has seen of one trajectory.
+"""Prefixes: the prompt of one model in one trajectory.
 
-*Stable prefix* is kept here: the ids that stand for committed text only grow. What a model
-generated itself keeps its ids; text of the other model, and what a cut left of a token, is
-tokenised alone when the model is next asked, and appended. So prompts are byte-stable from turn
-to turn and the server's prefix cache hits.
+*Stable prefix* is kept here: the ids of committed text only grow. Text that the model generated
+keeps its ids; text of the other model, and the rest of a token that was cut, is tokenized by itself
+at the next call and appended. So prompts are byte-stable from turn to turn, and the server's prefix
+cache hits.
 
-A prefix is kept as the JSON that a body needs, and appended to: what a call costs here does not
-grow with what was written before, but for the copying of its bytes.
+A prefix is stored as the JSON of the request body and appended to. So the cost of a call does not
+grow with the length of the prefix, except for copying its bytes.
 
-Where a server takes no ids, a `TextPrefix` sends text.
+`TextPrefix` is for servers that don't take ids.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class IdPrefix:
     """The ids of one model for one trajectory.
 
     Attributes:
-        covered: How many characters of the current part's committed text they stand for.
+        covered: Characters of the current part's committed text that the ids stand for.
     """
 
     def __init__(
@@ -41,16 +41,16 @@ class IdPrefix:
         self._format = format_
         self._messages = messages
         self._part = Part.THINKING
-        self._tail: list[Token] = []  # own tokens after `ids`, not wholly committed yet
+        self._tail: list[Token] = []  # own tokens after `ids` that are not fully committed
 
     @property
     def ids(self) -> list[int]:
-        """Those of the prompt and of committed text; they only grow."""
+        """The ids of the question and of committed text; they only grow."""
         found: list[int] = orjson.loads(bytes(self._json) + b"]")
         return found
 
     async def prompt(self, trajectory: Trajectory) -> EncodedPrompt:
-        """The ids of everything up to here, pending text included."""
+        """The ids of the question and of all text, pending text included."""
         if not self._count:
             await self._open()
         if self._part is not trajectory.part:
@@ -73,12 +73,12 @@ class IdPrefix:
             self._count += len(ids)
 
     async def observe(self, before: str, turn: Turn, trajectory: Trajectory) -> None:
-        """Take a turn into account.
+        """Update the prefix after a turn.
 
         Args:
-            before: The text that was pending before the turn.
+            before: The pending text before the turn.
             turn: The turn.
-            trajectory: The state after it.
+            trajectory: The state after the turn.
         """
         if turn.role is not self.role or turn.part is not Part.THINKING:
             return
@@ -105,7 +105,7 @@ class IdPrefix:
             self.covered = len(committed)
 
     async def _extend(self, before: str, turn: Turn) -> None:
-        """Append the turn's own ids, if they are known to fit."""
+        """Append the turn's own ids, if they match its text."""
         written = (turn.kept + turn.pending + turn.discarded)[len(before) :]
         follows_on = bool(self._tail) == bool(before) and self._was_asked(turn)
         tokens = _aligned(await self._tokenizer.tokens(turn.ids), written) if turn.ids else None
@@ -118,7 +118,7 @@ class IdPrefix:
         return bool(self._count) and self._part is turn.part
 
     def _commit(self, trajectory: Trajectory) -> None:
-        """Move the tokens that lie wholly in committed text to `ids`."""
+        """Move tokens whose text is fully committed to `ids`."""
         committed = len(trajectory.thinking)
         taken = 0
         for token in self._tail:
@@ -132,9 +132,9 @@ class IdPrefix:
 
 
 def _aligned(tokens: Sequence[Token], text: str) -> list[Token] | None:
-    """The tokens that make up `text` from its start; None if they do not.
+    """The tokens that make up `text`; None if they don't.
 
-    Tokens after it (an end marker, what was cut off) are left out.
+    Tokens after it (an end marker, text that was cut off) are left out.
     """
     position = 0
     found = []
@@ -149,7 +149,7 @@ def _aligned(tokens: Sequence[Token], text: str) -> list[Token] | None:
 
 
 class TextPrefix:
-    """The text of one model for one trajectory, for servers without id prompts."""
+    """The text of one model for one trajectory, for servers that don't take ids."""
 
     def __init__(self, format_: ChatFormat, messages: Messages) -> None:
         self._closing = format_.closing().text
@@ -160,14 +160,14 @@ class TextPrefix:
             self._append(piece.text if piece.control else escape_special_tokens(piece.text))
 
     async def prompt(self, trajectory: Trajectory) -> EncodedPrompt:
-        """The text of everything up to here, pending text included."""
+        """The question and all text, pending text included."""
         if self._part is not trajectory.part:
             self._append(
                 escape_special_tokens(trajectory.thinking[self._covered :]) + self._closing
             )
             self._part, self._covered = trajectory.part, 0
         text = trajectory.text
-        # What looks like a control token is told only when all of it is there.
+        # A control token is only recognized once it is complete.
         seam = max(self._covered, _seam(text, len(text) - LONGEST_CONTROL))
         self._append(escape_special_tokens(text[self._covered : seam]))
         self._covered = seam
@@ -180,11 +180,11 @@ class TextPrefix:
         self._json += orjson.dumps(text)[1:-1]
 
     async def observe(self, before: str, turn: Turn, trajectory: Trajectory) -> None:
-        """Nothing to do: the text is the trajectory's."""
+        """Do nothing: `prompt` takes the text from the trajectory."""
 
 
 def _seam(text: str, at: int) -> int:
-    """The last place up to `at` right after white space, which is in no control token."""
+    """The last offset up to `at` right after white space, which is never in a control token."""
     while at > 0 and not text[at - 1].isspace():
         at -= 1
     return max(at, 0)

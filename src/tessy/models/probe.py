@@ -1,4 +1,4 @@
-"""What a server can do, found out by asking it, once, before any work."""
+"""Probes what a server can do, once, before any work."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0)
 _INTERVAL = 8
 _QUIET_S = 10.0
 _SHORT = 64
-"""Tokens that a short prompt has at most, in any vocabulary."""
+"""The maximum number of tokens that a short prompt has, in any vocabulary."""
 
 
 async def probe(client: Client) -> Capabilities:
     """Find out what a server can do; sets the client's capabilities.
 
     Raises:
-        ModelError: It can't be reached, or can't complete a text at all.
+        ModelError: The server can't be reached, or can't complete a text at all.
     """
     listed = await client.get("/v1/models")
     found = client.capabilities = await _extended(client, _listed(listed, client.served_name))
@@ -39,14 +39,14 @@ async def probe(client: Client) -> Capabilities:
         found = replace(found, streams=False)
     else:
         found = replace(found, counts_cached=streamed.cached_tokens is not None)
-        if client.settings.event_tokens > 1:  # else no call would use it
+        if client.settings.event_tokens > 1:  # otherwise no call uses it
             found = replace(found, intervals=await _takes_intervals(client, found))
     client.capabilities = found
     return found
 
 
 async def takes_schemas(client: Client) -> bool:
-    """Whether a server can follow a JSON schema; sets the client's capabilities if so."""
+    """Whether a server takes a JSON schema; sets the client's capabilities if so."""
     before = client.capabilities
     client.capabilities = replace(before, schemas=True)
     if not await _can(client, _PROMPT, schema={"type": "array"}):
@@ -56,7 +56,7 @@ async def takes_schemas(client: Client) -> bool:
 
 
 def _listed(listed: object, wanted: str) -> Capabilities:
-    """The served name, the context length and the weights that `/v1/models` tells."""
+    """The served name, context length and weights in the response of `/v1/models`."""
     entries = listed.get("data", []) if isinstance(listed, dict) else []
     names = [entry["id"] for entry in entries if isinstance(entry, dict) and "id" in entry]
     if wanted and names and wanted not in names:
@@ -79,7 +79,7 @@ def _request(prompt: str | list[int] = _PROMPT, **more: Any) -> Request:
 
 
 async def _can(client: Client, prompt: str | list[int], **more: Any) -> bool:
-    """Whether the server takes a request."""
+    """Whether the server accepts a request."""
     try:
         await client.complete(_request(prompt, **more))
     except Refused:
@@ -88,7 +88,7 @@ async def _can(client: Client, prompt: str | list[int], **more: Any) -> bool:
 
 
 async def _extended(client: Client, listed: Capabilities) -> Capabilities:
-    """Complete a text, with the extensions if the server takes them."""
+    """Complete a text, with the extensions if the server accepts them."""
     client.capabilities = replace(listed, extensions=True)
     if not await _can(client, _PROMPT):
         client.capabilities = listed
@@ -107,7 +107,7 @@ async def _tokenizes(client: Client) -> bool:
 
 async def _returns_ids(client: Client, found: Capabilities) -> dict[str, bool]:
     candidates = [{"return_token_ids": True}]
-    if found.tokenizes:  # llama.cpp leaves ids out unless it is verbose
+    if found.tokenizes:  # llama.cpp returns ids only in its verbose part
         candidates.append({"return_tokens": True, "verbose": True})
     for fields in candidates:
         client.capabilities = replace(found, return_ids=fields)
@@ -127,7 +127,7 @@ async def _streams(client: Client) -> Completion | None:
 
 
 async def _takes_intervals(client: Client, found: Capabilities) -> bool:
-    """Whether a call may say how many tokens an event has (vLLM's `stream_interval`)."""
+    """Whether a call can set the tokens in an event (vLLM's `stream_interval`)."""
     client.capabilities = replace(found, intervals=True)
     request = _request(max_tokens=_INTERVAL, event_tokens=_INTERVAL)
     count = 0
@@ -143,10 +143,10 @@ async def _takes_intervals(client: Client, found: Capabilities) -> bool:
 async def stops_early(client: Client) -> bool | None:
     """Whether the server stops generating when a stream is closed.
 
-    The server's own count of what is running tells: vLLM's or llama.cpp's metrics or slots.
+    The server's own count of running sequences shows it: vLLM's metrics or llama.cpp's slots.
 
     Returns:
-        True or False, or None if the server does not tell what is running, or works for others.
+        None if the server does not report what is running, or is busy with other requests.
     """
     if await _running(client) != 0:
         return None
@@ -166,7 +166,7 @@ async def stops_early(client: Client) -> bool | None:
 
 
 async def _running(client: Client) -> int | None:
-    """Sequences that the server generates now; None if it does not tell."""
+    """Sequences that the server is generating; None if it does not report them."""
     try:
         return sum(bool(slot["is_processing"]) for slot in await client.get("/slots"))
     except (ModelError, KeyError, TypeError):

@@ -1,13 +1,13 @@
-"""Replicas: several servers of one model, of which each trajectory has one.
+"""Replicas: several servers of one model; each trajectory uses one at a time.
 
-    pin       a trajectory stays where its prefix is cached: the replica is chosen by rendezvous
-              hashing on its id (Thaler and Ravishankar 1998), among those that are not full
+    pin       a trajectory stays where its prefix is cached: rendezvous hashing on its id chooses
+              the replica (Thaler and Ravishankar 1998), among those that are not full
               (bounded loads: Mirrokni, Thorup and Zadimoghaddam 2018)
-    move      it goes elsewhere when its replica is gone; and to a replica that has become much
-              quicker, if what it gains there is more than its prefix costs to compute again
-    watch     a replica that is gone is asked every few seconds, and used again when it answers
+    move      it moves when its replica is down, or when another has become so much faster that
+              the gain exceeds the cost of computing its prefix again
+    watch     a replica that is down is polled every few seconds, and used again when it responds
 
-One server is a case of this: there is nowhere to go then, and its calls are tried to the end.
+A single server is the simplest case: there is nowhere to move, and calls use all their retries.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from tessy.models.client import Client, ClientStats, Retry
 from tessy.models.wire import Capabilities
 
 GONE = (Unreachable, ServerFailure, TimedOut)
-"""Errors after which a server may be gone."""
+"""Errors that may mean that a server is down."""
 
 _WATCH_S = 2.0
 _QUICK_RETRIES = 1
-"""Attempts after the first before a replica is suspected to be gone, where there are others."""
+"""Retries before a check whether the replica is down, if there are others."""
 _MARGIN = 2
-"""Trajectories that a replica must have more than another for a move to be thought of."""
+"""How many more trajectories a replica must have than another before a move is considered."""
 
 
 @dataclass(slots=True)
@@ -37,11 +37,13 @@ class Replica:
     """One of the servers.
 
     Attributes:
-        client: Calls it.
-        up: It answered when it was last asked.
-        load: Trajectories that it has.
-        first_s: Seconds to a first token whose prefix was cached; fading mean; None: not known.
-        prefill_s: Seconds for each token of a prefix that was not.
+        client: The client that calls it.
+        up: It is not known to be down.
+        load: Trajectories that use it.
+        first_s: Seconds to the first token of a prompt whose prefix was cached (decaying mean);
+            None if not known.
+        prefill_s: Seconds for each prompt token that was not cached (decaying mean); None if not
+            known.
     """
 
     client: Client
@@ -51,7 +53,7 @@ class Replica:
     prefill_s: float | None = None
 
     def took(self, seconds: float, new_tokens: int) -> None:
-        """A first token took so long; so many tokens of its prompt were new to this replica."""
+        """Record the seconds to a first token; `new_tokens` of its prompt were not cached."""
         if new_tokens:
             each = max(0.0, seconds - (self.first_s or 0.0)) / new_tokens
             self.prefill_s = _faded(self.prefill_s, each)
@@ -64,13 +66,13 @@ def _faded(mean: float | None, value: float) -> float:
 
 
 def pays(here: Replica, there: Replica, prefix_tokens: int, turns: int) -> bool:
-    """Whether a trajectory gains by moving.
+    """Whether a trajectory gains time by moving.
 
     Args:
-        here: Where it is.
-        there: Where it might be.
-        prefix_tokens: What would have to be computed again.
-        turns: First tokens that it will still wait for, about.
+        here: Its replica.
+        there: The replica that it might move to.
+        prefix_tokens: Tokens that would have to be computed again.
+        turns: An estimate of how many more calls it will make.
     """
     if here.load - there.load < _MARGIN or here.first_s is None:
         return False
@@ -80,7 +82,7 @@ def pays(here: Replica, there: Replica, prefix_tokens: int, turns: int) -> bool:
 
 
 def ranked(key: str, names: Sequence[str]) -> list[int]:
-    """The places of some servers in the order of their rendezvous weight for a key."""
+    """The indices of `names`, sorted by rendezvous weight for a key."""
     weights = [hashlib.blake2b(f"{key}\0{name}".encode(), digest_size=8).digest() for name in names]
     return sorted(range(len(names)), key=weights.__getitem__, reverse=True)
 
@@ -89,10 +91,10 @@ class Replicas:
     """The servers of one model.
 
     Args:
-        clients: One for each.
+        clients: A client for each server.
 
     Attributes:
-        moves: How often a trajectory went to another replica.
+        moves: How often a trajectory moved to another replica.
     """
 
     def __init__(self, clients: Sequence[Client]) -> None:
@@ -101,7 +103,7 @@ class Replicas:
         self._watching: set[asyncio.Task[None]] = set()
 
     def close(self) -> None:
-        """Stop watching lost replicas, and close all clients."""
+        """Stop watching replicas that are down, and close all clients."""
         for task in self._watching:
             task.cancel()
         for replica in self.replicas:
@@ -109,26 +111,26 @@ class Replicas:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What all of them can do."""
+        """What all servers can do."""
         return self.replicas[0].client.capabilities
 
     @property
     def base_url(self) -> str:
-        """Their addresses."""
+        """The URLs of all servers, for messages."""
         return ", ".join(replica.client.base_url for replica in self.replicas)
 
     @property
     def stats(self) -> ClientStats:
-        """What was asked and answered, of all of them."""
+        """The counts of all servers together."""
         return sum((replica.client.stats for replica in self.replicas), ClientStats())
 
     async def is_alive(self) -> bool:
-        """Whether any of them answers."""
+        """Whether any server responds."""
         answers = await asyncio.gather(*(replica.client.is_alive() for replica in self.replicas))
         return any(answers)
 
     def acquire(self, key: str) -> Lease:
-        """Choose a trajectory's replica; `Lease.release` gives it back.
+        """Choose a replica for a trajectory; `Lease.release` releases it.
 
         Args:
             key: The trajectory's id.
@@ -143,11 +145,11 @@ class Replicas:
         return next(up[at] for at in order if up[at].load < share)
 
     def others(self, replica: Replica) -> list[Replica]:
-        """Replicas that are up, without one."""
+        """The other replicas that are up."""
         return [other for other in self.replicas if other.up and other is not replica]
 
     def lose(self, replica: Replica) -> None:
-        """Use a replica no more until it answers again."""
+        """Stop using a replica until it responds again."""
         if replica.up:
             replica.up = False
             task = asyncio.get_running_loop().create_task(self._watch(replica))
@@ -161,12 +163,12 @@ class Replicas:
 
 
 class Lease:
-    """A trajectory's place at a replica.
+    """One trajectory's use of a replica; it counts towards the replica's load.
 
     Args:
-        replicas: Among which it may move.
+        replicas: The replicas that it may move between.
         key: The trajectory's id.
-        replica: Where it is now.
+        replica: Its first replica.
     """
 
     def __init__(self, replicas: Replicas, key: str, replica: Replica) -> None:
@@ -174,15 +176,15 @@ class Lease:
         self._replicas = replicas
         self._key = key
         self._calls = 0
-        self._seen = 0  # tokens of its prompts that its replica has computed
+        self._seen = 0  # prompt tokens that its replica has cached
         replica.load += 1
 
     def release(self) -> None:
-        """Give the place back."""
+        """Release the replica."""
         self.replica.load -= 1
 
     def retry(self) -> ReplicaRetry:
-        """Begin a call: choose its replica, and say when it is tried again."""
+        """Begin a call: choose its replica; returns the `Retry` that makes its attempts."""
         if not self.replica.up:
             self.move(self._replicas.choose(self._key))
         elif others := self._replicas.others(self.replica):
@@ -192,14 +194,14 @@ class Lease:
         return ReplicaRetry(self)
 
     def move(self, replica: Replica) -> None:
-        """Go to another replica."""
+        """Move to another replica."""
         self.replica.load -= 1
         replica.load += 1
         self.replica, self._seen = replica, 0
         self._replicas.moves += 1
 
     def answered(self, prompt_tokens: int | None) -> None:
-        """Note how quick its replica was with a prompt; None: its length is not known."""
+        """Record a call that succeeded; `prompt_tokens` is None for a text prompt."""
         self._calls += 1
         first_s = self.replica.client.first_token_s
         if prompt_tokens is not None and first_s:
@@ -207,7 +209,7 @@ class Lease:
             self._seen = prompt_tokens
 
     async def leave_if_gone(self) -> bool:
-        """Move if its replica does not answer any more and there are others; whether it moved."""
+        """Move if its replica no longer responds and another is up; returns whether it moved."""
         if not self._replicas.others(self.replica) or await self.replica.client.is_alive():
             return False
         self._replicas.lose(self.replica)
@@ -216,7 +218,7 @@ class Lease:
 
 
 class ReplicaRetry(Retry):
-    """As `Retry`, but a call moves to another replica when its own is gone."""
+    """Like `Retry`, but a call moves to another replica when its own is down."""
 
     def __init__(self, lease: Lease) -> None:
         super().__init__(lease.replica.client)

@@ -1,7 +1,7 @@
-"""One model in one draft: it continues the text that is there.
+"""One model in one draft: it continues the text.
 
 A `Model` is what all trajectories share: servers, chat format, tokenizer, settings. A
-`ModelSession` is that model in one draft, with the prefix that it has seen.
+`ModelSession` is that model in one draft, with its prefix.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from tessy.models.tokenizers import Tokenizer
 from tessy.models.wire import Completion, Request
 
 _SMALLEST_ROOM = 8
-"""Tokens of context below which a model has no room to write."""
+"""With fewer tokens of context left, a model does not write."""
 
 
 class ContextFull(SampleFailed):
-    """Prompt and response do not fit the model's context.
+    """Prompt and response do not fit into the model's context.
 
     Args:
-        detail: How full it is.
+        detail: How full the context is.
     """
 
     def __init__(self, detail: str) -> None:
@@ -41,16 +41,17 @@ class Model:
     """One role's model, shared by all trajectories.
 
     Attributes:
-        role: Whose model it is.
-        name: What the record calls it.
+        role: The model's role.
+        name: Its name in records.
         servers: Its replicas.
         format: Its chat format.
-        tokenizer: Encodes its prompts, if these are ids.
-        settings: As configured, with the tokenizer that its address brings.
-        context_tokens: Prompt and generation together, at most.
-        ends: Texts that end the thinking; those of both models and of the record, so that no
-            such marker gets into the canonical text.
-        streamed: Its thinking is read as a stream, a span a request; otherwise in chunks.
+        tokenizer: Encodes its prompts; None if prompts are sent as text.
+        settings: Its settings; a `lab:` address adds its tokenizer.
+        context_tokens: Longest prompt and generation together, in tokens.
+        ends: Texts that end the thinking: the markers of both models and of the record, so that
+            none gets into the canonical text.
+        streamed: Its thinking is streamed, one request for each span; otherwise it is written in
+            chunks.
     """
 
     role: Role
@@ -64,14 +65,14 @@ class Model:
     streamed: bool = False
 
     def conversation(self, messages: Messages) -> Messages:
-        """The conversation as this model sees it: with its own system message, if it has one."""
+        """Add the model's system message, if it has one and the conversation has none."""
         prompt = self.settings.system_prompt
         if prompt and messages[0]["role"] != "system":
             return [{"role": "system", "content": prompt}, *messages]
         return messages
 
     def stop_ids(self, part: Part) -> tuple[int, ...]:
-        """The special tokens that end a part."""
+        """The ids of the special tokens that end a part."""
         if self.tokenizer is None:
             return ()
         family = self.format.family
@@ -81,12 +82,12 @@ class Model:
 
 
 class ModelSession:
-    """One model in one draft; it holds a lease of a replica until it is closed.
+    """One model in one draft; it leases a replica until it is closed.
 
     Args:
-        model: Shared by all trajectories.
-        messages: The conversation that it answers.
-        key: The trajectory's id, which decides on its replica.
+        model: The model.
+        messages: The conversation to respond to.
+        key: The trajectory's id, by which its replica is chosen.
     """
 
     def __init__(self, model: Model, messages: Messages, key: str) -> None:
@@ -99,7 +100,7 @@ class ModelSession:
         )
         self._lease = model.servers.acquire(key)
         self._stop_ids = {part: model.stop_ids(part) for part in Part}
-        self._used = 0  # tokens of context that the last call took, as its server counts them
+        self._used = 0  # tokens of context after the last call, as its server counts them
 
     def close(self) -> None:
         """Release the replica."""
@@ -114,18 +115,18 @@ class ModelSession:
         stream: bool = False,
         schema: dict[str, Any] | None = None,
     ) -> Request:
-        """What to ask for, to continue the part that is being written.
+        """The request that continues the part that is being written.
 
         Args:
-            trajectory: What is written so far, pending text included.
-            max_tokens: How much to write at most.
-            seed: For the server's random numbers.
-            stream: The thinking will be read as a stream.
-            schema: A JSON schema for the answer, if the server can.
+            trajectory: The text so far, pending text included.
+            max_tokens: The maximum number of tokens to write.
+            seed: The seed of the server's random numbers.
+            stream: The thinking will be streamed.
+            schema: A JSON schema for the answer, used if the server takes one.
 
         Raises:
-            ContextFull: There is no room for more.
-            ModelError: A server that tokenizes failed.
+            ContextFull: The context has no room for more.
+            ModelError: A call to the server's tokenizer failed.
         """
         model, family, thinking = self.model, self.model.format.family, trajectory.is_thinking
         prompt = await self._prefix.prompt(trajectory)
@@ -137,7 +138,7 @@ class ModelSession:
             )
         stop_ids = self._stop_ids[trajectory.part]
         stop = family.ends if thinking else (*family.answer_stops, *family.answer_stop_tokens)
-        if stream:  # servers hold back as much text as a stop text is long: the reader looks for it
+        if stream:  # servers hold back text as long as a stop text, so the reader looks for it
             stop = ()
         return Request(
             prompt=prompt,
@@ -154,11 +155,11 @@ class ModelSession:
         )
 
     def retry(self) -> Retry:
-        """Begin a call: the client to use, and whether it is tried again."""
+        """Begin a call; see `Lease.retry`."""
         return self._lease.retry()
 
     async def complete(self, request: Request, *, stream: bool = False) -> Completion:
-        """Make a call and wait for its end, with retries; see `Client.complete`."""
+        """Make a call, with retries; see `Client.complete`."""
         retry = self.retry()
         while True:
             try:
@@ -167,15 +168,16 @@ class ModelSession:
                 await retry.after(error)
 
     async def chunk(self, request: Request, answer: Completion, trajectory: Trajectory) -> Chunk:
-        """What was written, cut at its end marker, which may have begun in the pending text.
+        """The chunk in a completion, cut at an end marker, which may begin in the pending text.
 
         Args:
-            request: What was asked.
-            answer: What came.
-            trajectory: What was written before.
+            request: The request.
+            answer: Its completion.
+            trajectory: The state before it.
 
         Raises:
-            Refused: The server's content filter took the answer away.
+            Refused: The server's content filter removed the text.
+            ModelError: A call to the server's tokenizer failed.
         """
         self._note(request, answer)
         if answer.finish == "content_filter":
@@ -188,11 +190,11 @@ class ModelSession:
         return _chunk(request, answer, before, ends)
 
     async def observe(self, before: str, turn: Turn, trajectory: Trajectory) -> None:
-        """Take a turn of this model into account; see `IdPrefix.observe`."""
+        """Update the prefix after a turn of this model; see `IdPrefix.observe`."""
         await self._prefix.observe(before, turn, trajectory)
 
     async def replay(self, turns: Iterable[Turn]) -> None:
-        """See again what was seen before a restart: the prefix is the same then (*Replay*)."""
+        """Rebuild the prefix from the turns of an earlier start (*Replay*)."""
         trajectory = Trajectory()
         for turn in turns:
             own = turn.role is self.model.role
@@ -204,13 +206,13 @@ class ModelSession:
                 await self._prefix.observe(before, turn, trajectory)
 
     def _note(self, request: Request, answer: Completion) -> None:
-        # A stream that is left does not say how long its prompt was.
+        # A stream that was closed early does not report the length of its prompt.
         before = self._used if answer.prompt_tokens is None else answer.prompt_tokens
         self._used = before + answer.tokens
         self._lease.answered(request.prompt_tokens)
 
     async def _cut_at_stop_ids(self, answer: Completion) -> Completion:
-        """Cut what follows a stop token, for servers that go on generating after it."""
+        """Cut the text at a stop token, for servers that continue after it."""
         stops, tokenizer = self._stop_ids[Part.THINKING], self.model.tokenizer
         if tokenizer is None or answer.ids is None or set(stops).isdisjoint(answer.ids):
             return answer
@@ -230,7 +232,7 @@ def _chunk(request: Request, answer: Completion, before: str, ends: tuple[str, .
         text = joined[len(before) : end]
         return Chunk(text, Finish.ENDED, answer.tokens, answer.ids, asked, retracted)
     if answer.finish == "length":
-        # The bytes of a character that is not whole yet show as U+FFFD: not text.
+        # U+FFFD at the end is the first bytes of an incomplete character.
         text = answer.text.rstrip("\ufffd")
         return Chunk(text, Finish.LENGTH, answer.tokens, answer.ids, asked)
     return Chunk(answer.text, Finish.ENDED, answer.tokens, answer.ids, asked)

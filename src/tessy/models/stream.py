@@ -1,4 +1,4 @@
-"""A streamed completion: an async iterator of events. Leaving it is `break`."""
+"""A streamed completion: an async iterator of events. `break` leaves it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from tessy.models.wire import Completion, Event, StreamParser
 
 
 class EventStream(HttpResponse):
-    """The events of a streamed completion that bring text, in order.
+    """The events of a streamed completion that contain text, in order.
 
-    What counts as read is what was iterated over: events that came and were not asked for are
-    not in `completion()`.
+    `completion()` contains only the events that were iterated over, not others that arrived.
 
     Args:
-        url: Of the server.
-        first_token_s: Seconds from the request to the first text.
-        total_s: Seconds from the first text to the end.
+        url: The server's URL, for messages.
+        first_token_s: Timeout from the request to the first text, in seconds.
+        total_s: Timeout from the first text to the end, in seconds.
 
     Attributes:
-        first_s: Seconds that the first text took.
+        first_s: Seconds from the request to the first text; 0 before it arrived.
     """
 
     def __init__(self, url: str, *, first_token_s: float, total_s: float) -> None:
@@ -45,7 +44,7 @@ class EventStream(HttpResponse):
         """The next event.
 
         Raises:
-            ModelError: The leaf that says why there is none, though the answer has not ended.
+            ModelError: The stream failed; its subclass says why.
         """
         while not self._events:
             if self._error is not None:
@@ -63,7 +62,7 @@ class EventStream(HttpResponse):
         return event
 
     def completion(self) -> Completion:
-        """What was read; its `finish` is `length` if the stream was left before its end."""
+        """What was read; `finish` is `length` if the stream was not read to its end."""
         parser = self._parser_of_events
         ids = self._ids + parser.rest if self._ended else self._ids
         usage = parser.usage if self._ended else {}
@@ -79,7 +78,7 @@ class EventStream(HttpResponse):
         )
 
     def on_body(self, data: bytes) -> None:
-        """Parse a part of the body; that of an error is kept as it is."""
+        """Parse a part of the body, or keep it if the response is an error."""
         if self.status != 200:
             super().on_body(data)
             return

@@ -1,13 +1,12 @@
-"""Chat formats: how a question, an open thinking and an answer are shown to one model.
+"""Chat formats: how a question, its thinking and its answer become a prompt of one model.
 
-Thinking is canonical: a trajectory holds it without markers, and a format puts each model's own
-around it. A format is made from the tokenizer's own chat template, or is built in (`NAMED`). The
-control tokens of a template decide which family it belongs to, never a model's name.
+Thinking is canonical: a trajectory has no markers, and a format adds those of its model. A format
+is made from the tokenizer's own chat template or is built in (`NAMED`). The control tokens of a
+template decide which family it belongs to, never a model's name.
 
-What a user or a model wrote is never control: a question with `<|im_end|>` in it stays text.
-Prompts of ids encode such text without special tokens (`models.tokenizers`); text prompts have a
-word joiner put into anything that a server could take for a control token
-(`escape_special_tokens`).
+Text of a user or a model is never control: a question that contains `<|im_end|>` stays text. Id
+prompts encode such text without special tokens (`models.tokenizers`); in text prompts, a word
+joiner goes into anything that a server could take for a control token (`escape_special_tokens`).
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ class Family:
     """The markers of a family of models.
 
     Attributes:
-        opens: What opens the thinking, after the assistant's header.
-        closes: What is between thinking and answer.
+        opens: Text that opens the thinking, after the assistant's header.
+        closes: Text between thinking and answer.
         ends: Texts that a model writes to end its thinking.
         stop_tokens: Special tokens that end the thinking.
         answer_stops: Texts that end an answer, besides the model's own end of text.
         answer_stop_tokens: Special tokens that end an answer.
-        hidden: Its markers are special tokens, which servers leave out of the text.
+        hidden: The markers are special tokens, which servers leave out of the text.
     """
 
     opens: str
@@ -63,7 +62,7 @@ HARMONY = Family(
     answer_stop_tokens=("<|return|>", "<|end|>"),
     hidden=True,
 )
-# No new line after <think>: base models take a tag on a line of its own for the start of markup
+# No newline after <think>: base models treat a tag on its own line as the start of markup
 # (docs/log.md, 2026-11-22).
 PLAIN = Family(
     opens="<think>",
@@ -75,12 +74,12 @@ PLAIN = Family(
 
 @dataclass(frozen=True, slots=True)
 class ChatFormat:
-    """Shows a conversation and what is written so far to one model.
+    """Formats a conversation and the text so far as a prompt of one model.
 
     Attributes:
-        name: What it is called in notes and in `run.toml`.
+        name: Its name in notes.
         family: Its markers.
-        begin: A text prompt needs the model's begin marker put before it.
+        begin: A prompt needs the model's begin-of-text token before it.
     """
 
     name: str
@@ -89,19 +88,19 @@ class ChatFormat:
     _render: Callable[[Messages], list[PromptPiece]]
 
     def opening(self, messages: Messages) -> list[PromptPiece]:
-        """The prompt up to and with the opened thinking.
+        """The prompt up to the opening of the thinking, which is included.
 
         Args:
-            messages: The conversation, ending with the user's.
+            messages: The conversation, ending with the user's message.
 
         Raises:
-            ConfigError: The template refuses this conversation.
+            ConfigError: The template rejects this conversation.
         """
         pieces = self._render(messages)
         return [*pieces, PromptPiece(self.family.opens, control=True)]
 
     def closing(self) -> PromptPiece:
-        """What closes the thinking and opens the answer."""
+        """The piece that closes the thinking and opens the answer."""
         return PromptPiece(self.family.closes, control=True)
 
 
@@ -113,24 +112,24 @@ def from_template(
     date: datetime.date,
     name: str,
 ) -> ChatFormat:
-    """Make a format of a tokenizer's chat template.
+    """Make a format from a tokenizer's chat template.
 
     Args:
         template: The Jinja source.
-        special: `bos_token`, `eos_token`, … for the template.
+        special: Special tokens for the template: `bos_token`, `eos_token`, …
         arguments: The template's own arguments, such as `enable_thinking`.
-        date: What the template's clock says. It is the run's, so that a prompt stays the same
-            when a run goes on the next day.
-        name: What to call the format.
+        date: The date that the template shows: the run's, so that prompts stay the same when a run
+            is resumed on another day.
+        name: The format's name.
 
     Raises:
-        ConfigError: The template has a mistake.
+        ConfigError: The template is not valid.
     """
     compiled = _compile(template, date, name)
     family = HARMONY if "<|channel|>" in template else THINK
 
     def render(messages: Messages) -> list[PromptPiece]:
-        # A stand-in for each content keeps what the user wrote apart from the template's text.
+        # A placeholder for each message's content keeps it apart from the template's text.
         marks = [f"\ue000{index}\ue001" for index in range(len(messages))]
         shown = [
             {"role": message["role"], "content": mark}
@@ -140,7 +139,7 @@ def from_template(
             text = compiled.render(
                 messages=shown, add_generation_prompt=True, **special, **arguments
             )
-        except Exception as error:  # a template may raise anything
+        except Exception as error:  # a template can raise anything
             raise ConfigError(f"chat template, {name}: {error}") from None
         contents = {mark: message["content"] for mark, message in zip(marks, messages, strict=True)}
         return _split(_up_to_assistant(text, family), contents)
@@ -169,7 +168,7 @@ def _compile(template: str, date: datetime.date, name: str) -> Any:
 
 
 def _up_to_assistant(text: str, family: Family) -> str:
-    """Cut what a template opens after the assistant's header: the format opens it itself."""
+    """Cut anything after the assistant's header: the format opens the thinking itself."""
     if family is HARMONY:
         header = "<|start|>assistant"
         return text[: text.rindex(header) + len(header)] if header in text else text
@@ -252,10 +251,15 @@ NAMED = ("qwen3", "deepseek-r1", "gpt-oss", "plain")
 
 
 def named(name: str, *, date: datetime.date, arguments: Mapping[str, Any]) -> ChatFormat:
-    """One of the built-in formats.
+    """A built-in format.
+
+    Args:
+        name: One of `NAMED`.
+        date: The run's date; see `from_template`.
+        arguments: Its arguments; only `gpt-oss` takes one, `reasoning_effort`.
 
     Raises:
-        ConfigError: There is none of that name, or it does not take these arguments.
+        ConfigError: There is no format of that name, or it does not take these arguments.
     """
     takes = {"gpt-oss": {"reasoning_effort"}}.get(name, set())
     if unknown := set(arguments) - takes:
@@ -282,8 +286,8 @@ def from_tokenizer(
     """The format of a tokenizer's own chat template; None if it has none.
 
     Args:
-        folder: Where the tokenizer is.
-        name: What the user calls it.
+        folder: The tokenizer's folder.
+        name: Its name in the settings.
         arguments: The template's own arguments.
         date: The run's date; see `from_template`.
     """
@@ -308,7 +312,7 @@ def from_tokenizer(
 
 
 LONGEST_CONTROL = 80
-"""Characters that anything which looks like a control token has at most."""
+"""The maximum number of characters in anything that looks like a control token."""
 _CONTROL = re.compile(
     r"<(?=\|[^<>|\s]{1,64}\|>"  # <|im_end|>, <|channel|>
     r"|｜[^<>｜\s]{1,64}｜>"  # <｜User｜>
@@ -319,9 +323,9 @@ _CONTROL = re.compile(
 
 
 def escape_special_tokens(text: str) -> str:
-    """Make sure that a server which reads special tokens in text prompts finds none in `text`.
+    """Escape `text`, so that a server that parses special tokens in text prompts finds none.
 
-    A word joiner (U+2060, of no width) goes after the first character of anything that looks
-    like a control token of a common family. Only what is sent changes, never what is kept.
+    A word joiner (U+2060, zero width) goes after the first character of anything that looks like a
+    control token of a common family. This changes only the prompt, never the stored text.
     """
     return _CONTROL.sub(lambda match: match.group() + "\u2060", text)

@@ -1,8 +1,8 @@
-"""Text to token ids and back, for prompts that are ids.
+"""Text to token ids and back, for id prompts.
 
-Two kinds of text are told apart everywhere: *control*, which a chat format wrote and in which
-special tokens are what they say, and plain text (questions, thinking), in which `<|im_end|>` is
-eight characters and never a token.
+There are two kinds of text: *control*, which comes from a chat format and in which special tokens
+are special, and plain text (questions, thinking), in which `<|im_end|>` is ten characters and never
+a token.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _REMEMBERED = 50_000
 
 @dataclass(frozen=True, slots=True)
 class PromptPiece:
-    """A stretch of a prompt.
+    """A part of a prompt.
 
     Attributes:
-        text: The characters.
-        control: Special tokens in it are control, not text.
+        text: Its text.
+        control: It is control: special tokens in it are special.
     """
 
     text: str
@@ -39,8 +39,8 @@ class PromptPiece:
 class Token(NamedTuple):
     """One or more ids that stand for whole characters.
 
-    Most characters are one id or part of one; a character whose UTF-8 bytes are spread over
-    several ids makes one `Token` of them, so that no seam can fall into it.
+    If the UTF-8 bytes of a character are spread over several ids, these are one `Token`, so that no
+    seam can be inside a character.
     """
 
     ids: tuple[int, ...]
@@ -51,23 +51,28 @@ class Tokenizer(Protocol):
     """Encodes text for one model."""
 
     async def encode(self, piece: PromptPiece, *, begin: bool = False) -> list[int]:
-        """Ids of a piece alone; `begin`: with the model's begin marker, if it has one."""
+        """Encode a piece by itself.
+
+        Args:
+            piece: The piece.
+            begin: Put the model's begin-of-text token first, if it has one.
+        """
         ...
 
     async def tokens(self, ids: Sequence[int]) -> list[Token]:
-        """The characters that generated ids stand for; special tokens have none."""
+        """Decode generated ids; special tokens have no text."""
         ...
 
     def control_id(self, text: str) -> int | None:
-        """The id of a special token, or None if the model has none of that name."""
+        """The id of a special token; None if the model does not have it."""
         ...
 
 
 class LocalTokenizer:
-    """A tokenizer made of a `tokenizer.json`.
+    """A tokenizer from a `tokenizer.json`.
 
     Args:
-        folder: Where `tokenizer.json` and `tokenizer_config.json` are.
+        folder: The folder of `tokenizer.json` and `tokenizer_config.json`.
 
     Raises:
         ConfigError: There is no `tokenizer.json`, or it can't be read.
@@ -105,7 +110,7 @@ class LocalTokenizer:
             return [self._known[token_id] for token_id in ids]
         except KeyError:
             found = self._decode(ids)
-        if self._is_byte_level:  # what is whole characters once is the same ones wherever it stands
+        if self._is_byte_level:  # an id that is whole characters always decodes to the same ones
             self._known |= {token.ids[0]: token for token in found if len(token.ids) == 1}
         return found
 
@@ -113,7 +118,7 @@ class LocalTokenizer:
         from tokenizers.decoders import DecodeStream
 
         stream = DecodeStream(skip_special_tokens=True)
-        # A sentinel before the first id keeps decoders that strip a leading blank from doing so.
+        # A sentinel before the first id, for decoders that strip a leading space.
         for sentinel in self._sentinel:
             stream.step(self._control, sentinel)
         found: list[Token] = []
@@ -133,9 +138,9 @@ class LocalTokenizer:
 
 
 def _without_extras(raw: dict[str, Any], *, added: bool = True) -> dict[str, Any]:
-    """A tokenizer that encodes any piece of text alone: nothing is put before or after it.
+    """Change a tokenizer so that it adds nothing before or after a text.
 
-    Without `added`, special tokens are text as well.
+    Without `added`, it treats special tokens as text.
     """
     raw = {**raw, "post_processor": None, "truncation": None, "padding": None}
     if not added:
@@ -146,7 +151,7 @@ def _without_extras(raw: dict[str, Any], *, added: bool = True) -> dict[str, Any
 
 
 def _no_prepend(node: Any) -> Any:
-    """Take out what puts a blank before a text (SentencePiece's dummy prefix)."""
+    """Remove what puts a space before a text (SentencePiece's dummy prefix)."""
     if not isinstance(node, dict):
         return node
     if node.get("type") == "Prepend":
@@ -186,10 +191,13 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def fetch_tokenizer(name: str) -> Path:
-    """The folder of a tokenizer: a local one, or fetched from Hugging Face.
+    """The folder of a tokenizer, downloaded from Hugging Face if it is not a local folder.
+
+    Args:
+        name: A folder or a Hugging Face id.
 
     Raises:
-        ConfigError: It is neither.
+        ConfigError: There is no such folder, and it can't be downloaded.
     """
     folder = Path(name)
     if folder.is_dir():
@@ -210,9 +218,9 @@ def fetch_tokenizer(name: str) -> Path:
 
 
 class ServerTokenizer:
-    """A tokenizer that asks llama.cpp's `/tokenize`, where no `tokenizer.json` is given.
+    """A tokenizer that calls llama.cpp's `/tokenize`, where no `tokenizer.json` is given.
 
-    Its answers are kept for short texts, since the same markers come again and again.
+    Results for short texts are cached, since the same markers recur.
     """
 
     def __init__(self, client: Client) -> None:
@@ -222,7 +230,11 @@ class ServerTokenizer:
         self._controls: dict[str, int | None] = {}
 
     async def learn(self, texts: Sequence[str]) -> None:
-        """Find out which of `texts` are special tokens of the model."""
+        """Find out which of `texts` are special tokens of the model.
+
+        Raises:
+            ModelError: A call failed.
+        """
         for text in texts:
             ids = await self.encode(PromptPiece(text, control=True))
             plain = await self.encode(PromptPiece(text))

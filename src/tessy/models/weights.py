@@ -11,11 +11,11 @@ from tessy.models.address import Address, Scheme
 
 
 def fetch(address: Address, say: Say = lambda _: None) -> Path:
-    """The GGUF file of a model that is not a server; downloaded if need be.
+    """The GGUF file of a model that is not a server, downloaded if necessary.
 
     Args:
         address: A `lab:`, `gguf:` or `hf:` address.
-        say: Called with a line about what is going on.
+        say: Called with lines about progress.
 
     Raises:
         LocalModelError: There is no such file, it can't be downloaded, or it is not a GGUF file.

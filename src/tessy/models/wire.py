@@ -1,4 +1,4 @@
-"""The bodies of `/v1/completions`: built and parsed here, and nowhere else. No I/O."""
+"""Request and response bodies of `/v1/completions`, built and parsed only here. No I/O."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tessy.errors import BadResponse, NotAStream
 
 @dataclass(frozen=True, slots=True)
 class EncodedPrompt:
-    """A prompt that is JSON already, so that a long one is not encoded again for each call.
+    """A prompt that is already JSON, so that a long one is not encoded again for each call.
 
     Attributes:
-        parts: Joined, they are the JSON value. They are read at once, when the body is built.
-        tokens: How many token ids it holds; None for text.
+        parts: The parts of the JSON value, to be joined. They are read when the body is built.
+        tokens: The number of its token ids; None for text.
     """
 
     parts: tuple[bytes | bytearray, ...]
@@ -30,19 +30,19 @@ Prompt = str | Sequence[int] | EncodedPrompt
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a server can do beyond OpenAI's own parameters; `models.probe` finds it out.
+    """What a server can do beyond OpenAI's own parameters, as found by `models.probe`.
 
     Attributes:
         served_name: The model's name on the server.
-        context_tokens: Longest prompt and generation together; None if the server does not say.
-        root: Where the server loaded the weights from, if it says so, as vLLM does.
+        context_tokens: Longest prompt and generation together, in tokens; None if not reported.
+        root: Where the server loaded the weights from, if it reports that, as vLLM does.
         extensions: It takes `top_k`, `min_p` and `stop_token_ids`.
-        id_prompts: A prompt may be a list of token ids.
-        return_ids: Fields that make it return the ids of what it generated; empty if it can't.
+        id_prompts: It takes prompts of token ids.
+        return_ids: Request fields that make it return the generated ids; empty if it can't.
         streams: It streams.
-        intervals: A call may say how many tokens an event of its stream has.
-        schemas: It takes a JSON schema that its answer has to follow.
-        tokenizes: It has llama.cpp's `/tokenize`, which can take text without special tokens.
+        intervals: It takes the number of tokens in an event of a stream.
+        schemas: It takes a JSON schema for the generated text.
+        tokenizes: It has llama.cpp's `/tokenize`, which can treat special tokens as text.
         counts_cached: It reports prefix-cache hits.
     """
 
@@ -59,7 +59,7 @@ class Capabilities:
     counts_cached: bool = False
 
     def differences(self, other: Capabilities) -> list[str]:
-        """In what another server differs, of all that a call depends on."""
+        """The differences from another server that affect calls, one line each."""
         mine, theirs = asdict(self), asdict(other)
         names = {"served_name": "their model"}
         return [
@@ -73,17 +73,17 @@ class Request(NamedTuple):
     """One call.
 
     Attributes:
-        prompt: Text, or token ids.
-        max_tokens: How many tokens to generate at most; always bounded.
+        prompt: Text or token ids.
+        max_tokens: The maximum number of tokens to generate.
         sampling: How to draw them.
-        seed: For the server's random numbers.
+        seed: The seed of the server's random numbers.
         stop: Texts at which to stop.
-        stop_token_ids: Tokens at which to stop.
-        add_special_tokens: For text prompts: let the server put its own begin marker first.
-        return_ids: Ask for the ids of what was generated, if the server can.
-        show_special: Let special tokens show in the text, so that `stop` can match them.
-        event_tokens: Tokens an event of a stream, if the server can.
-        schema: A JSON schema for the answer, if the server can.
+        stop_token_ids: Token ids at which to stop.
+        add_special_tokens: For text prompts: the server adds its begin-of-text token.
+        return_ids: Ask for the generated ids, if the server can return them.
+        show_special: Include special tokens in the text, so that `stop` can match them.
+        event_tokens: Tokens in an event of a stream, if the server takes that.
+        schema: A JSON schema for the generated text, if the server takes one.
     """
 
     prompt: Prompt
@@ -100,21 +100,21 @@ class Request(NamedTuple):
 
     @property
     def prompt_tokens(self) -> int | None:
-        """How many ids the prompt has; None if it is text."""
+        """The number of ids in the prompt; None if it is text."""
         if isinstance(self.prompt, EncodedPrompt):
             return self.prompt.tokens
         return None if isinstance(self.prompt, str) else len(self.prompt)
 
 
 class Completion(NamedTuple):
-    """What a server answered.
+    """The result of a call.
 
     Attributes:
-        text: The generated text, possibly empty: that is an outcome, not an error.
+        text: The generated text; it may be empty, which is not an error.
         finish: The server's `finish_reason`: `length`, `stop`, `content_filter`, …
-        tokens: How many were generated.
-        prompt_tokens: How many the prompt had, or None if the server does not say.
-        cached_tokens: How many of these its prefix cache had, or None.
+        tokens: Generated tokens.
+        prompt_tokens: Tokens of the prompt; None if the server does not report them.
+        cached_tokens: Prompt tokens from the prefix cache; None if the server does not report them.
         ids: The generated ids, where the server returns them.
     """
 
@@ -127,7 +127,13 @@ class Completion(NamedTuple):
 
 
 def body(request: Request, server: Capabilities, *, stream: bool) -> bytes:
-    """Build the body of a call."""
+    """Build the body of a request.
+
+    Args:
+        request: The request.
+        server: What the server can do; fields that it does not take are left out.
+        stream: Ask for a stream.
+    """
     sampling = request.sampling
     fields: dict[str, Any] = {
         "model": server.served_name,
@@ -148,7 +154,7 @@ def body(request: Request, server: Capabilities, *, stream: bool) -> bytes:
             fields["skip_special_tokens"] = False
     if request.return_ids:
         fields |= server.return_ids
-    if request.schema and server.schemas:  # vLLM and SGLang know the first, llama.cpp the second
+    if request.schema and server.schemas:  # vLLM and SGLang take the first, llama.cpp the second
         schema = {"name": "answer", "schema": request.schema}
         fields["response_format"] = {"type": "json_schema", "json_schema": schema}
         fields["json_schema"] = request.schema
@@ -162,7 +168,7 @@ def body(request: Request, server: Capabilities, *, stream: bool) -> bytes:
 
 
 def parse(raw: bytes) -> Completion:
-    """Parse the body of a plain answer.
+    """Parse the body of a response that is not a stream.
 
     Raises:
         BadResponse: It is not JSON, or not a completion.
@@ -176,7 +182,7 @@ def parse(raw: bytes) -> Completion:
 
 
 class Event(NamedTuple):
-    """An event of a stream that brought text.
+    """An event of a stream that contains text.
 
     Attributes:
         text: The text.
@@ -191,20 +197,20 @@ class StreamParser:
     """Parses a body of server-sent events (WHATWG), as model servers send them.
 
     Attributes:
-        finish: The server's `finish_reason`, once it was sent.
-        usage: The server's own counts, once they were sent.
-        rest: Ids that came after the last event with text.
+        finish: The server's `finish_reason`, once it has arrived.
+        usage: The server's token counts, once they have arrived.
+        rest: Ids since the last event with text.
     """
 
     def __init__(self) -> None:
         self.finish: str | None = None
         self.usage: dict[str, Any] = {}
         self.rest: list[int] = []
-        self._cut = b""  # a line that is not whole yet
-        self._is_json: bool | None = None  # one JSON value and no events
+        self._cut = b""  # an incomplete line
+        self._is_json: bool | None = None  # the body is one JSON value, not events
 
     def feed(self, data: bytes) -> list[Event]:
-        """Take in more of the body, cut anywhere, and get the events with text in it.
+        """Add a part of the body, cut anywhere; returns its events that contain text.
 
         Raises:
             BadResponse: A line is not an event of a completion.
@@ -244,22 +250,22 @@ class StreamParser:
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             raise BadResponse(f"no text in an event ({error!r}): {_shown(data)}") from None
         if not isinstance(text, str):
-            raise BadResponse(f"text is no text: {_shown(data)}")
+            raise BadResponse(f"the text is not a string: {_shown(data)}")
         if not text:
             return None
         told, self.rest = self.rest, []
         return Event(text, None if ids is None else tuple(told))
 
     def check_end(self) -> None:
-        """Make sure that the body was a stream, and whole.
+        """Make sure that the body was a complete stream.
 
         Raises:
             BadResponse: The stream broke off.
-            NotAStream: It is not a stream but a whole answer.
+            NotAStream: The body is a whole completion, not a stream.
         """
         if self._is_json:
             parse(self._cut)
-            raise NotAStream("a whole answer came where a stream was asked for")
+            raise NotAStream("the server sent a whole response instead of a stream")
         if self.finish is None:
             raise BadResponse("the stream broke off before its end")
 
@@ -268,7 +274,7 @@ def _completion(
     text: Any, choice: dict[str, Any], answer: dict[str, Any], ids: tuple[int, ...] | None
 ) -> Completion:
     if not isinstance(text, str):
-        raise TypeError("text is no text")
+        raise TypeError("the text is not a string")
     usage = answer.get("usage") or {}
     tokens = usage.get("completion_tokens")
     if tokens is None:
@@ -284,7 +290,7 @@ def _completion(
 
 
 def _ids(choice: dict[str, Any], answer: dict[str, Any]) -> tuple[int, ...] | None:
-    """The generated ids: vLLM puts them in the choice, llama.cpp in its verbose part."""
+    """The generated ids: vLLM puts them into the choice, llama.cpp into its verbose part."""
     ids = choice.get("token_ids")
     if ids is None and isinstance(verbose := answer.get("__verbose"), dict):
         ids = verbose.get("tokens")

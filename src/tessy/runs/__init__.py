@@ -1,12 +1,12 @@
-"""A run on disk: its folder, its journal, and what is known of it.
+"""A run on disk: its folder, its journal, and its counts.
 
-    folder    the paths of a run, its lock, and whether it may go on
-    journal   the truth about a run: what ended, how, and the turns of unfinished samples
-    reader    reads a journal, also while the run goes on; writes the data set from it
-    load      `tessy.load`: a run for Python code
-    counters  numbers of a run, as they grow
-    plan      what a start of a run has to do
-    progress  shows the numbers in a terminal
+    folder    the paths of a run, its lock, and whether it can be resumed
+    journal   the samples that ended, and the turns of unfinished ones, in SQLite
+    reader    reads a journal, even while the run is active; writes the data set from it
+    load      `tessy.load`: reading a run in Python
+    counters  the counts of a run
+    plan      which samples to write
+    progress  shows the counts in a terminal
 
-What writes a run is in `synthesis`.
+`synthesis` writes runs.
 """

@@ -1,4 +1,4 @@
-"""Numbers of a run, as they grow. Pure; `runs.progress` shows them."""
+"""The counts of a run. Pure; `runs.progress` shows them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from tessy.method.trajectory import Failure, Role, Trajectory, Turn
 
 @dataclass(slots=True)
 class Counters:
-    """Counts of a run.
+    """The counts of a run.
 
     Attributes:
-        total: Samples that the run should end.
-        finished: Those that have an answer, earlier starts included.
-        failed: Those that failed, by reason, earlier starts included.
-        running: Being written now.
+        total: All samples of the run.
+        finished: Samples that have an answer, including those of earlier starts.
+        failed: Failed samples by reason, including those of earlier starts.
+        running: Samples being written now.
         generated: Tokens generated since this start, by role.
         discarded: Tokens discarded since this start, by role.
         requests: Calls to the models since this start.
-        faults: Failed attempts to call, retried or not, by role and kind, since this start.
+        faults: Failed attempts at calls since this start, by role and kind of error.
         ended_before: Samples that ended at earlier starts.
+        clock: Returns the time in seconds.
     """
 
     total: int
@@ -49,7 +50,7 @@ class Counters:
         self.discarded[turn.role] += turn.discarded_tokens
 
     def reject(self, draft: Trajectory) -> None:
-        """Count a rejected draft: all that it kept is discarded."""
+        """Count a rejected draft: its kept tokens are now discarded."""
         for role, tokens in draft.tokens.items():
             self.discarded[role] += tokens
 
@@ -61,7 +62,7 @@ class Counters:
             self.failed[failure] += 1
 
     def as_json(self) -> dict[str, Any]:
-        """All that was counted since this start."""
+        """The counts as JSON, for `add_up`."""
         return {
             "finished": self.finished,
             "failed": {reason.value: count for reason, count in self.failed.items()},
@@ -75,12 +76,12 @@ class Counters:
     def add_up(
         self, parts: Iterable[dict[str, Any]], finished: int, failed: Counter[Failure]
     ) -> None:
-        """Count what several processes have counted.
+        """Replace the counts by the sum of those of several processes.
 
         Args:
-            parts: `as_json` of each.
-            finished: Samples that had finished before,
-            failed: and those that had failed.
+            parts: `as_json` of each process.
+            finished: Samples that finished before these processes started.
+            failed: Samples that failed before these processes started, by reason.
         """
         fresh = Counters(total=self.total, finished=finished, failed=failed.copy())
         for part in parts:
@@ -100,12 +101,12 @@ class Counters:
 
     @property
     def ended(self) -> int:
-        """Samples that ended, one way or the other."""
+        """Samples that finished or failed."""
         return self.finished + self.failed.total()
 
     @property
     def seconds(self) -> float:
-        """Since this start."""
+        """Seconds since this start."""
         return self.clock() - self.started
 
     @property
@@ -125,21 +126,21 @@ class Counters:
 
     @property
     def discarded_share(self) -> float | None:
-        """The share of the generated tokens that was discarded."""
+        """The share of generated tokens that were discarded; None if there are none."""
         return _ratio(sum(self.discarded.values()), sum(self.generated.values()))
 
     @property
     def tokens_a_request(self) -> float | None:
-        """Tokens kept per call."""
+        """Tokens kept per call; None before the first call."""
         return _ratio(sum(self.kept.values()), self.requests)
 
     def tokens_a_second(self, role: Role) -> float:
-        """Tokens that a role keeps per second."""
+        """Tokens kept per second since this start, for one role."""
         return self.kept[role] / max(self.seconds, 1e-9)
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds to go, at the pace of this start; None before anything has ended."""
+        """Estimated seconds left, at the pace of this start; None before any sample has ended."""
         ended = self.ended - self.ended_before
         if ended <= 0:
             return None
@@ -148,17 +149,17 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
         folder: The run's folder.
-        total: Samples that it should end.
+        total: All samples of the run.
         finished: Samples in the data set.
-        failed: Failures by reason.
-        stopped: It was stopped before its end; the same command goes on.
-        seconds: Of this start.
-        counters: The numbers of this start.
-        verdicts: Finished samples by what the verifier says of them; empty without one.
+        failed: Failed samples by reason.
+        stopped: The user stopped it before its end; the same command resumes it.
+        seconds: Duration of this start.
+        counters: The counts of this start.
+        verdicts: Finished samples by the verifier's verdict; empty without a verifier.
     """
 
     folder: Path

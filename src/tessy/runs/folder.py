@@ -1,10 +1,10 @@
-"""A run is a folder; this is what it holds.
+"""The folder of a run.
 
-run.toml         the settings it was started with, the questions and their digest
-journal.sqlite   what ended, and how; the turns of unfinished samples
+run.toml         the settings that the run was started with, the questions and their digest
+journal.sqlite   the samples that ended, and the turns of unfinished ones
 dataset.jsonl    finished samples, in the order of the questions
-failures.jsonl   failed ones, each with its reason
-lock             held by the process that works in it
+failures.jsonl   failed samples, each with its reason
+lock             locked by the process that writes the run
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tessy.errors import ConfigError, RunLocked, RunMismatch
 from tessy.method.trajectory import Role
 
 _WORKERS_END_S = 10.0
-"""How long the workers of a killed run may take to notice it."""
+"""How long the workers of a killed run may take to exit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +58,19 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[int]:
-        """Keep other processes out; the lock goes with the process, however it ends.
+        """Lock the folder; the lock ends with the process, however that ends.
 
         Yields:
-            The lock's file descriptor; a child process that inherits it holds the lock as well.
+            The lock's file descriptor; a child process that inherits it also holds the lock.
 
         Raises:
-            RunLocked: Another process is working here.
-            RunMismatch: The folder holds something else.
-            ConfigError: There can be no folder here.
+            RunLocked: Another process holds the lock.
+            RunMismatch: The folder contains something other than a run.
+            ConfigError: The folder can't be created.
         """
         journal = self.journal.name
         own = {"lock", journal, f"{journal}-wal", f"{journal}-shm", f"{journal}-journal"}
-        own.add(f"{self.settings.name}.part")  # of a first start that was killed
+        own.add(f"{self.settings.name}.part")  # left by a first start that was killed
         refuse_strangers(self.settings, own, "run")
         with held(self.path) as lock:
             yield lock
@@ -78,21 +78,21 @@ class RunFolder:
     def begin(
         self, config: Config, questions: str, digest: str, version: str, *, begun: bool
     ) -> datetime.date:
-        """Start a run here, or make sure that this one may go on.
+        """Start a run in this folder, or make sure that the run in it can be resumed.
 
         Args:
             config: The settings.
-            questions: Where the questions come from.
-            digest: Their digest.
-            version: tessy's.
-            begun: Something was written already. Otherwise settings may still change: a
-                first start may have failed over a typo.
+            questions: The source of the questions.
+            digest: The digest of the questions.
+            version: tessy's version.
+            begun: The run has written samples. Otherwise its settings may still change: a first
+                start may have failed because of a typo.
 
         Returns:
-            The run's date: that of its first start.
+            The date of the run's first start.
 
         Raises:
-            RunMismatch: The folder holds another run; the message says what differs.
+            RunMismatch: The folder contains a different run; the message says what differs.
         """
         wanted = config.identity()
         if not begun:
@@ -112,13 +112,13 @@ class RunFolder:
         return date
 
     def same_models(self, names: dict[str, str]) -> None:
-        """Make sure that the models are those that the run was begun with.
+        """Make sure that the models are those that the run was started with.
 
         Args:
-            names: What is served, by role.
+            names: The served models' names, by role.
 
         Raises:
-            RunMismatch: Another model is served now.
+            RunMismatch: A different model is served now.
         """
         there = read_settings(self.settings)
         known = there["run"].setdefault("models", names)
@@ -130,7 +130,7 @@ class RunFolder:
         write_atomically(self.settings, tomli_w.dumps(there).encode())
 
     def models(self) -> dict[str, str]:
-        """What the servers of this run serve, by role; empty before it was asked.
+        """The names of the run's models, by role; empty before they were first opened.
 
         Raises:
             RunMismatch: `run.toml` can't be read.
@@ -139,7 +139,7 @@ class RunFolder:
         return found
 
     def method(self) -> str:
-        """How this run's samples are written: the method, and who answers if that was chosen.
+        """The run's method, with `answer_by` if that is not the student.
 
         Raises:
             RunMismatch: `run.toml` can't be read.
@@ -151,14 +151,14 @@ class RunFolder:
 
 @contextmanager
 def held(folder: Path) -> Iterator[int]:
-    """Make a folder and keep other processes out of it; the lock goes with the process.
+    """Create a folder and lock it; the lock ends with the process.
 
     Yields:
         The lock's file descriptor.
 
     Raises:
-        RunLocked: Another process is working here.
-        ConfigError: There can be no folder here.
+        RunLocked: Another process holds the lock.
+        ConfigError: The folder can't be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -176,7 +176,7 @@ def held(folder: Path) -> Iterator[int]:
 
 
 def _lock(file: IO[str], folder: Path) -> None:
-    """Lock a file; workers of a process that was killed hold the lock a moment longer."""
+    """Lock a file; wait a moment for workers of a killed process, which still hold the lock."""
     deadline = time.monotonic() + _WORKERS_END_S
     while True:
         try:
@@ -194,15 +194,15 @@ def _lock(file: IO[str], folder: Path) -> None:
 
 
 def refuse_strangers(settings: Path, own: set[str], what: str) -> None:
-    """Refuse a folder that holds something else.
+    """Refuse a folder that contains other files but no settings.
 
     Args:
-        settings: The file that says what was begun in its folder.
-        own: Names of files that may be there before it.
-        what: A run, or what else is begun here.
+        settings: The path of the settings file in the folder.
+        own: Names of files that may exist before it.
+        what: What the folder is for, such as `run`, for messages.
 
     Raises:
-        RunMismatch: There are other files, and no settings.
+        RunMismatch: The folder contains other files and no settings.
     """
     folder = settings.parent
     if settings.exists() or not folder.is_dir():
@@ -215,7 +215,7 @@ def refuse_strangers(settings: Path, own: set[str], what: str) -> None:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """The settings that something was begun with.
+    """Read the settings that a run or a training was started with.
 
     Raises:
         RunMismatch: They can't be read.
@@ -227,15 +227,15 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def refuse_others(folder: Path, different: list[str], what: str) -> None:
-    """Go on with nothing that was begun with other settings.
+    """Refuse to resume with different settings.
 
     Args:
-        folder: Where it lies.
-        different: What differs, a line each.
-        what: A run, or what else was begun here.
+        folder: The folder.
+        different: The differences, one line each.
+        what: What the folder is for, such as `run`, for messages.
 
     Raises:
-        RunMismatch: Something differs.
+        RunMismatch: There are differences.
     """
     if different:
         raise RunMismatch(
@@ -245,7 +245,7 @@ def refuse_others(folder: Path, different: list[str], what: str) -> None:
 
 
 def differences(there: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
-    """What differs between two trees of settings, a line each."""
+    """The differences between two trees of settings, one line each."""
     found = []
     for key in sorted({*there, *now}):
         old, new = there.get(key), now.get(key)
@@ -261,7 +261,7 @@ def _shown(value: Any) -> str:
 
 
 def _without_none(tree: dict[str, Any]) -> dict[str, Any]:
-    """TOML knows no null: a setting that is not set is left out."""
+    """Leave out settings that are None: TOML has no null."""
     return {
         key: _without_none(value) if isinstance(value, dict) else value
         for key, value in tree.items()
@@ -270,11 +270,14 @@ def _without_none(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_atomically(path: Path, content: bytes | Iterable[bytes]) -> None:
-    """Write a file so that a crash leaves the old one or the new one, never half of it.
+    """Write a file so that a crash leaves the old one or the new one, never a part.
 
     Args:
         path: The file.
-        content: All of it, or its parts in order.
+        content: The content, or its parts in order.
+
+    Raises:
+        OSError: The file can't be written.
     """
     temporary = path.with_name(path.name + ".part")
     with temporary.open("wb") as file:

@@ -1,12 +1,12 @@
-"""The journal: the truth about a run, in SQLite (WAL).
+"""The journal of a run, in SQLite (WAL): its only source of truth.
 
-*Exactly once* is kept here: a sample ends by one transaction that writes its record or its
-failure and removes its turns, and `samples.id` is unique; nothing is reported as finished before
-that transaction is on disk. Unfinished samples are kept as turns, written every few seconds; a
-trajectory is the fold of its turns, so after `kill -9` it goes on from the last of them.
+*Exactly once* is kept here: one transaction ends a sample, by writing its record or failure and
+removing its turns, and `samples.id` is unique. No sample is reported as finished before that
+transaction is on disk. Unfinished samples are stored as turns, written every few seconds. A
+trajectory is the fold of its turns, so after `kill -9` it resumes from the last stored turn.
 
-All writing happens in one thread, in groups: whatever ended while the last transaction was written
-goes into the next one. Several processes may write to one journal; each sample is written by one.
+One thread does all the writing, in groups: samples that end during one transaction go into the next
+one. Several processes may write to one journal; only one of them writes any given sample.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from tessy.method.trajectory import (
 
 _VERSION = 2
 _BUSY_S = 60.0
-"""How long a transaction waits for that of another process."""
+"""How long a transaction waits for another process's transaction."""
 _SCHEMA = """
 create table if not exists samples (
     position integer primary key,   -- in the order of the questions
     id       text not null unique,
-    reason   text,                  -- of a failure; null if finished
+    reason   text,                  -- of the failure; null if finished
     record   blob not null,         -- JSON, as in dataset.jsonl or failures.jsonl
     trace    blob not null,         -- compressed JSON: what was discarded
     seconds  real not null,         -- from its first call to its end, over all starts
@@ -58,17 +58,17 @@ create table if not exists turns (
 ) without rowid;
 create table if not exists attempts (
     id       text primary key,
-    failed   integer not null       -- how often it failed and was to be written again
+    failed   integer not null       -- how often it failed and was then written again
 ) without rowid;
 create table if not exists workers (
     number   integer primary key,
-    counters blob not null          -- JSON: what a worker process counted since it began
+    counters blob not null          -- JSON: counts of a worker process since it started
 );
 create index if not exists reasons on samples (reason);
 """
 
 Entry = Turn | Rejection
-"""What is noted of a draft."""
+"""An event of a draft that is noted in the journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +76,11 @@ class Ending:
     """How a sample ended.
 
     Attributes:
-        position: Its place in the order of the questions.
-        id: Unique in the run.
-        failure: The reason, or None if it finished.
-        record: For dataset.jsonl or failures.jsonl.
-        trace: What the record leaves out.
+        position: Its position in the order of the questions, from 0.
+        id: Its id, unique in the run.
+        failure: The reason of its failure; None if it finished.
+        record: Its line in dataset.jsonl or failures.jsonl.
+        trace: What the record leaves out; see `tessy.data.record.trace`.
         seconds: Time spent on it, over all starts.
         requests: Calls to both models, over all starts.
     """
@@ -96,12 +96,12 @@ class Ending:
 
 @dataclass(slots=True)
 class Written:
-    """What an earlier start wrote of a sample.
+    """What earlier starts wrote of a sample.
 
     Attributes:
-        turns: Of each draft, in order.
-        rejections: Of the drafts that were rejected.
-        seconds: Time spent on it.
+        turns: The turns of each draft, in order.
+        rejections: The rejections of drafts.
+        seconds: Time spent on the sample.
         requests: Calls to both models.
     """
 
@@ -112,17 +112,17 @@ class Written:
 
     @property
     def attempt(self) -> int:
-        """The latest attempt."""
+        """The number of the latest attempt, from 0."""
         return max((key.attempt for key in self.keys), default=0)
 
     @property
     def keys(self) -> list[DraftKey]:
-        """All drafts in order, also those that failed before their first turn."""
+        """The keys of all drafts in order, including drafts that failed before their first turn."""
         return sorted(self.turns.keys() | self.rejections.keys())
 
     @property
     def drafts(self) -> list[RejectedDraft]:
-        """All drafts in order; why the last one was rejected is known only if it was."""
+        """All drafts in order; the rejection of one that was not rejected is empty."""
         return [
             RejectedDraft(
                 Trajectory.replay(self.turns.get(key, ())), self.rejections.get(key, Rejection(""))
@@ -131,7 +131,7 @@ class Written:
         ]
 
     def add(self, blob: bytes) -> None:
-        """Add a row of the table of turns."""
+        """Add a blob from the table of turns."""
         for attempt, number, *fields in unpack(blob):
             key = DraftKey(attempt, number)
             if len(fields) == len(Rejection._fields):
@@ -142,7 +142,7 @@ class Written:
 
 @dataclass(slots=True)
 class _Notes:
-    """What was noted of a sample and is not written yet."""
+    """Notes on a sample that are not written yet."""
 
     entries: list[tuple[DraftKey, Entry]] = field(default_factory=list)
     seconds: float = 0.0
@@ -152,8 +152,11 @@ class _Notes:
 class Journal:
     """A run's journal, open for writing.
 
+    Args:
+        path: The SQLite file; it is created if it does not exist.
+
     Raises:
-        JournalError: It can't be opened, or is of another version.
+        JournalError: It can't be opened, or has another version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -170,12 +173,12 @@ class Journal:
 
     def _open(self) -> sqlite3.Connection:
         try:
-            address = self.path.absolute()  # "file:…" from here would be a URI to some SQLites
+            address = self.path.absolute()  # some SQLites take a relative "file:…" as a URI
             connection = sqlite3.connect(address, isolation_level=None, timeout=_BUSY_S)
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = full")
             check_version(connection, self.path)
-            # All tables at once: a reader finds the journal whole, or none.
+            # All tables in one transaction: a reader finds either a complete journal or none.
             connection.executescript(f"begin immediate; {_SCHEMA} commit;")
             connection.execute(f"pragma user_version = {_VERSION}")
         except sqlite3.Error as error:
@@ -194,15 +197,15 @@ class Journal:
             self._thread.submit(self._connection.close).result()
             self._thread.shutdown()
 
-    # --- What is known of earlier starts ----------------------------------------------------
+    # --- Reading what earlier starts wrote --------------------------------------------------
 
     async def ended(self) -> dict[str, Failure | None]:
-        """Every sample that ended, with its reason if it failed."""
+        """The ids of all samples that ended, with the reason if a sample failed."""
         rows = await self._ask("select id, reason from samples")
         return {sample_id: _failure(reason) for sample_id, reason in rows}
 
     async def verdicts(self) -> dict[str, int]:
-        """Finished samples by what their verifier said; those without a verdict are left out."""
+        """Finished samples by verdict; samples without a verdict are left out."""
         rows = await self._ask(
             "select json_extract(cast(record as text), '$.verdict.outcome') as outcome, count(*) "
             "from samples where reason is null and outcome is not null group by outcome"
@@ -210,7 +213,7 @@ class Journal:
         return dict(rows)
 
     async def is_begun(self) -> bool:
-        """Whether anything was written that depends on a model."""
+        """Whether the journal contains anything other than bad lines."""
         rows = await self._ask(
             "select exists (select 1 from turns) or "
             "exists (select 1 from samples where reason is null or reason != ?)",
@@ -219,15 +222,15 @@ class Journal:
         return bool(rows[0][0])
 
     async def clear(self) -> None:
-        """Forget the bad lines of a start that wrote nothing else: the file may be fixed now."""
+        """Delete the bad lines of a start that wrote nothing else: the file may be fixed now."""
         await self._ask("delete from samples")
 
     async def unfinished(self) -> set[str]:
-        """Samples that were begun and have not ended."""
+        """The ids of samples that were started and have not ended."""
         return {row[0] for row in await self._ask("select distinct id from turns")}
 
     async def take_up(self, sample_id: str) -> Written:
-        """What is known of an unfinished sample; empty if nothing is.
+        """Read what was written of an unfinished sample, to resume it.
 
         Raises:
             JournalError: The journal can't be read.
@@ -244,7 +247,7 @@ class Journal:
         return written
 
     async def forget(self, sample_ids: Iterable[str]) -> None:
-        """Remove failures, so that their samples are written again with other seeds."""
+        """Delete failures, so that their samples are written again with other seeds."""
         rows = [(sample_id,) for sample_id in sample_ids]
         await self._run(
             self._transaction,
@@ -255,7 +258,7 @@ class Journal:
         )
 
     async def failures(self) -> dict[str, int]:
-        """How often samples failed that are to be written again."""
+        """How often samples failed before they were last written again, by id."""
         return dict(await self._ask("select id, failed from attempts"))
 
     # --- Writing ----------------------------------------------------------------------------
@@ -263,26 +266,26 @@ class Journal:
     def note(
         self, sample_id: str, key: DraftKey, entry: Entry, seconds: float, requests: int
     ) -> None:
-        """Take down a turn or a rejection; it is written with the next checkpoint.
+        """Note a turn or a rejection; the next checkpoint writes it.
 
         Args:
-            sample_id: Of which sample,
-            key: and of which of its drafts.
-            entry: What happened.
-            seconds: Spent on the sample so far.
-            requests: Made for it so far.
+            sample_id: The sample.
+            key: The draft.
+            entry: The turn or rejection.
+            seconds: Time spent on the sample so far.
+            requests: Calls for the sample so far.
         """
         notes = self._notes.setdefault(sample_id, _Notes())
         notes.entries.append((key, entry))
         notes.seconds, notes.requests = seconds, requests
 
     async def checkpoint(self) -> None:
-        """Write all that was noted, one checkpoint after the other.
+        """Write all notes; concurrent checkpoints run one after the other.
 
-        One that has begun goes on if its caller is cancelled: nothing that it took may be lost.
+        A checkpoint that has started continues if its caller is cancelled, so no note is lost.
 
         Raises:
-            JournalError: The disk is full, or the like.
+            JournalError: The notes could not be written, for example because the disk is full.
         """
         task = asyncio.create_task(self._checkpoint())
         self._tasks.add(task)
@@ -307,7 +310,7 @@ class Journal:
                 raise
 
     def _put_back(self, taken: dict[str, _Notes]) -> None:
-        """Entries that could not be written come before later ones: no gap may be left."""
+        """Put notes that could not be written before later ones, so that there is no gap."""
         for sample_id in taken.keys() - self._ended:
             later = self._notes.get(sample_id)
             if later is not None:
@@ -317,10 +320,10 @@ class Journal:
             self._batches[sample_id] -= 1
 
     async def end(self, ending: Ending) -> None:
-        """End a sample; when this returns, it is on disk.
+        """End a sample; when this returns, the end is on disk.
 
         Raises:
-            JournalError: It could not be written.
+            JournalError: The end could not be written.
         """
         self._notes.pop(ending.id, None)
         self._batches.pop(ending.id, None)
@@ -332,16 +335,16 @@ class Journal:
         await _shielded(future)
 
     async def count(self, worker: int, counters: Mapping[str, Any]) -> None:
-        """Write what a worker process has counted since it began."""
+        """Write the counts of a worker process since it started."""
         values = (worker, orjson.dumps(counters))
         await self._ask("insert or replace into workers values (?, ?)", values)
 
     async def counted(self) -> list[dict[str, Any]]:
-        """What each worker process has counted since it began."""
+        """The counts of each worker process since it started."""
         return [orjson.loads(row[0]) for row in await self._ask("select counters from workers")]
 
     async def forget_workers(self) -> None:
-        """Forget what the workers of an earlier start have counted."""
+        """Delete the counts of the workers of an earlier start."""
         await self._ask("delete from workers")
 
     async def _write_groups(self) -> None:
@@ -349,7 +352,7 @@ class Journal:
             group, self._endings = self._endings, []
             try:
                 await self._run(self._write_endings, [ending for ending, _ in group])
-            except Exception as error:  # of any kind: nobody may wait for ever
+            except Exception as error:  # of any kind: no caller may wait forever
                 for _, future in group:
                     if not future.done():
                         future.set_exception(error)
@@ -395,7 +398,7 @@ class Journal:
                 connection.executemany(statement, rows)
             connection.execute("commit")
         except BaseException:
-            if connection.in_transaction:  # SQLite has rolled back by itself if the disk is full
+            if connection.in_transaction:  # if the disk is full, SQLite has already rolled back
                 connection.execute("rollback")
             raise
 
@@ -413,7 +416,7 @@ class Journal:
 
 
 async def _shielded(work: asyncio.Future[None]) -> None:
-    """Wait for work that goes on if the caller is cancelled; its error is then ignored."""
+    """Wait for `work`; if the caller is cancelled, it continues and its error is ignored."""
     try:
         await asyncio.shield(work)
     except asyncio.CancelledError:
@@ -425,23 +428,23 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse a journal of another version.
 
     Raises:
-        JournalError: It is one.
+        JournalError: The journal has another version.
     """
     version = connection.execute("pragma user_version").fetchone()[0]
     if version not in (0, _VERSION):
         raise JournalError(
             f"{path}: a run of another version of tessy (journal {version}, not {_VERSION})",
-            hint="go on with that version, or begin again in another folder",
+            hint="resume it with that version, or start again in another folder",
         )
 
 
 def pack(value: Any) -> bytes:
-    """A JSON value, compressed."""
+    """Compress a JSON value."""
     return zlib.compress(orjson.dumps(value), 1)
 
 
 def unpack(blob: bytes) -> Any:
-    """The JSON value that `pack` compressed."""
+    """Decompress a JSON value from `pack`."""
     return orjson.loads(zlib.decompress(blob))
 
 
@@ -450,6 +453,6 @@ def _failure(reason: str | None) -> Failure | None:
 
 
 def _turn(fields: list[Any]) -> Turn:
-    """The turn whose fields these are, in order."""
+    """Make a turn from its fields, in order."""
     turn = Turn(Role(fields[0]), Part(fields[1]), Outcome(fields[2]), *fields[3:])
     return turn if turn.ids is None else turn._replace(ids=tuple(turn.ids))

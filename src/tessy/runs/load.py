@@ -1,4 +1,4 @@
-"""A run's folder, opened for reading, also while the run goes on."""
+"""A run's folder, opened for reading, even while the run is active."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class SampleCounts:
     """How many samples of a run have ended, and how.
 
     Attributes:
-        finished: Those that have an answer.
-        failed: Those that failed, by reason.
-        under_way: Those that are being written, or were when the run stopped.
+        finished: Samples that have an answer.
+        failed: Failed samples by reason.
+        under_way: Samples that are being written, or were when the run stopped.
     """
 
     finished: int
@@ -32,7 +32,7 @@ class SampleCounts:
 
 @dataclass(frozen=True, slots=True)
 class LoadedRun:
-    """A run, as it is in its folder now.
+    """A run; each call reads the current state of its folder.
 
     Attributes:
         path: The folder.
@@ -64,7 +64,7 @@ class LoadedRun:
 
 
 def load(run: str | Path) -> LoadedRun:
-    """Open a run's folder for reading, also while the run goes on.
+    """Open a run's folder for reading, even while the run is active.
 
     Args:
         run: The folder.

@@ -1,4 +1,4 @@
-"""What a run has to do, and what of it is done. Pure."""
+"""Plans a start of a run: which samples to write. Pure."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tessy.runs.counters import Counters
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One sample to be written.
+    """One sample to write.
 
     Attributes:
-        position: Its place in the order of the questions.
-        id: Unique in the run.
-        question: What to ask.
+        position: Its position in the order of the questions, from 0.
+        id: Its id, unique in the run.
+        question: The question.
         failures: How often it failed at earlier starts.
     """
 
@@ -31,13 +31,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done at one start of a run.
+    """The plan of one start of a run.
 
     Attributes:
         jobs: Samples to write, in the order of the questions.
         bad: Bad lines to record as failures.
         again: Ids of jobs that failed at an earlier start and are written again.
-        counters: What to begin with.
+        counters: The counts at the start.
     """
 
     jobs: tuple[Job, ...]
@@ -54,14 +54,14 @@ def plan(
     *,
     retry: Collection[Failure],
 ) -> Plan:
-    """Decide what is to be done.
+    """Decide which samples to write.
 
     Args:
         read: All questions.
         config: The run's settings.
-        ended: Samples that ended at an earlier start, with the reason of those that failed.
-        failures: How often samples failed before they were last written again.
-        retry: Write samples again that failed for one of these reasons.
+        ended: Ids of samples that ended at earlier starts, with the reason if a sample failed.
+        failures: How often samples failed before they were last written again, by id.
+        retry: Reasons; samples that failed for one of them are written again.
     """
     wanted = list(_jobs(read, config, failures))
     again = [job for job in wanted if ended.get(job.id) in retry]
@@ -84,7 +84,7 @@ def plan(
 
 
 def _jobs(read: Questions, config: Config, failures: Mapping[str, int]) -> Iterator[Job]:
-    """Every sample that the run should end."""
+    """All samples of the run, ended or not."""
     several = config.samples_per_question
     for question in read.good:
         for index in range(several):

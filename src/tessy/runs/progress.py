@@ -1,4 +1,4 @@
-"""Showing a run while it goes on: a live table on a terminal, else a line now and then."""
+"""Shows the progress of a run: a live table on a terminal, otherwise a line now and then."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from tessy.method.trajectory import Role
 from tessy.runs.counters import Counters, RunResult
 
 STYLES = {Role.STUDENT: "#e69f00", Role.TEACHER: "#56b4e9"}
-"""Colours of the roles: Okabe and Ito's orange and sky blue, told apart by the colour-blind."""
+"""Colours of the roles: Okabe and Ito's orange and sky blue, safe for colour-blind readers."""
 
 
 class Show(StrEnum):
-    """How much a run says of itself."""
+    """How to show the progress."""
 
     AUTO = "auto"
-    """Live on a terminal, else a plain line every so often."""
+    """A live table on a terminal, otherwise as `PLAIN`."""
     PLAIN = "plain"
-    """A plain line every so often."""
+    """A plain line every few seconds."""
     QUIET = "quiet"
     """Nothing but errors."""
 
 
 class Progress:
-    """Shows counters.
+    """Shows the progress of a run.
 
     Args:
-        show: How.
-        console: Where; standard error by default.
+        show: How to show it.
+        console: The console to print to; by default standard error.
         every_s: Seconds between two plain lines.
     """
 
@@ -49,7 +49,7 @@ class Progress:
         self._every_s = every_s
 
     def say(self, line: str) -> None:
-        """Say something once."""
+        """Print a line, unless quiet."""
         if self._show is not Show.QUIET:
             self.console.print(Text(visible(line)), style="dim", soft_wrap=True)
 
@@ -77,13 +77,13 @@ class Progress:
             self.say(plain_line(counters))
 
     def summarise(self, result: RunResult) -> None:
-        """Show what a run came to, and where it lies."""
+        """Print the summary of a run, unless quiet."""
         if self._show is not Show.QUIET:
             self.console.print(summary(result))
 
 
 class _Panel:
-    """What the live display draws each time."""
+    """The live table."""
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
@@ -96,7 +96,7 @@ class _Panel:
             f"{counters.ended:,} of {counters.total:,}",
             f"{counters.failed.total():,} failed",
             f"{counters.running:,} running",
-            f"{duration(counters.seconds)} gone, {duration(counters.eta_s)} to go",
+            f"{duration(counters.seconds)} elapsed, {duration(counters.eta_s)} to go",
         )
         speeds = Table.grid(padding=(0, 2))
         speeds.add_row(
@@ -140,7 +140,8 @@ def plain_line(counters: Counters) -> str:
 def summary(result: RunResult) -> Table:
     """The table at the end of a run."""
     counters = result.counters
-    table = Table(title="stopped: the same command goes on" if result.stopped else None, box=None)
+    title = "stopped: the same command resumes it" if result.stopped else None
+    table = Table(title=title, box=None)
     table.add_column(style="dim")
     table.add_column()
     accounts = f"{result.total:,} = {result.finished:,} finished"
@@ -180,7 +181,7 @@ def number(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as people say them."""
+    """Seconds in a readable form, such as `3 min 05 s`."""
     if seconds is None:
         return "–"
     if round(seconds) < 60:

@@ -1,4 +1,4 @@
-"""Reading a run's journal, also while the run goes on; and the data set that is made of it."""
+"""Reads a run's journal, even while the run is active, and writes the data set from it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tessy.runs.journal import Written, check_version, unpack
 
 @dataclass(frozen=True, slots=True)
 class EndedSample:
-    """A sample that ended, as read back."""
+    """A sample that ended, as read from the journal; see `Ending`."""
 
     id: str
     failure: Failure | None
@@ -29,7 +29,7 @@ class EndedSample:
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedSample:
-    """A sample that was begun and has not ended, as of its last checkpoint."""
+    """A sample that was started and has not ended, as of its last checkpoint."""
 
     id: str
     seconds: float
@@ -37,10 +37,13 @@ class UnfinishedSample:
 
 
 class JournalReader:
-    """A run's journal, open for reading; also while a run goes on.
+    """A run's journal, open for reading, even while the run is active.
+
+    Args:
+        folder: The run's folder.
 
     Raises:
-        JournalError: There is no journal there.
+        JournalError: There is no journal in the folder, or it can't be read.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -62,25 +65,29 @@ class JournalReader:
             raise JournalError(f"{self._path}: {error}") from error
 
     def ended(self, *, failed: bool | None = None) -> Iterator[EndedSample]:
-        """All that ended, in the order of the questions; only failed or finished ones if asked."""
+        """Samples that ended, in the order of the questions.
+
+        Args:
+            failed: Only failed (True) or only finished (False) samples; None for both.
+        """
         where = {None: "", True: "where reason is not null", False: "where reason is null"}[failed]
         for row in self._connection.execute(f"{_ENDED} {where} order by position"):
             yield _ended(row)
 
     def records(self) -> Iterator[bytes]:
-        """Lines of dataset.jsonl: what finished, in the order of the questions."""
+        """The records of finished samples as JSON, in the order of the questions."""
         for (record,) in self._connection.execute(
             "select record from samples where reason is null order by position"
         ):
             yield bytes(record)
 
     def ended_sample(self, sample_id: str) -> EndedSample | None:
-        """One sample that ended."""
+        """A sample that ended; None if it has not, or does not exist."""
         row = self._connection.execute(f"{_ENDED} where id = ?", (sample_id,)).fetchone()
         return _ended(row) if row else None
 
     def written(self, sample_id: str) -> Written:
-        """What was written of a sample that has not ended; empty if there is none."""
+        """What was written of an unfinished sample; empty if there is nothing."""
         rows = self._connection.execute(
             "select turns, seconds, requests from turns where id = ? order by batch", (sample_id,)
         )
@@ -91,19 +98,19 @@ class JournalReader:
         return written
 
     def ids(self, limit: int) -> list[tuple[str, str | None]]:
-        """The first samples that ended, with the reason of those that failed."""
+        """The ids of the first samples that ended, with the reason if a sample failed."""
         rows = self._connection.execute(
             "select id, reason from samples order by position limit ?", (limit,)
         )
         return [(row[0], row[1]) for row in rows]
 
     def unfinished(self, part: str = "", *, limit: int, offset: int = 0) -> list[UnfinishedSample]:
-        """Some of the samples that were begun and have not ended, in the order of their ids.
+        """Samples that were started and have not ended, in the order of their ids.
 
         Args:
-            part: Only those whose id holds this.
-            limit: So many at most.
-            offset: So many are left out.
+            part: Only samples whose id contains this text.
+            limit: The maximum number of samples to return.
+            offset: The number of samples to skip.
         """
         rows = self._connection.execute(
             "select id, max(seconds), max(requests) from turns where instr(id, ?) > 0"
@@ -113,12 +120,12 @@ class JournalReader:
         return [UnfinishedSample(*row) for row in rows]
 
     def running(self) -> list[str]:
-        """All samples that were begun and have not ended."""
+        """The ids of all samples that were started and have not ended."""
         return [row[0] for row in self._connection.execute("select distinct id from turns")]
 
 
 def _opened(journal: Path) -> sqlite3.Connection:
-    """A journal, also in a folder that one may only read, if nobody is writing to it."""
+    """Open a journal; a read-only folder works too, if no process is writing to it."""
     address = f"{journal.absolute().as_uri()}?mode=ro"
     try:
         connection = sqlite3.connect(address, uri=True)
@@ -154,5 +161,5 @@ def write_dataset(folder: RunFolder) -> None:
             except OSError as error:
                 raise JournalError(
                     f"{path}: {error.strerror}",
-                    hint="nothing is lost: the same command writes it from the journal",
+                    hint="nothing is lost: the same command writes it again from the journal",
                 ) from None

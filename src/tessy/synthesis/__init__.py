@@ -1,9 +1,9 @@
-"""Writing samples: from the command down to one draft.
+"""Writes samples, from the whole run down to one draft.
 
     context       what all samples of a run share: `RunContext`
-    sample        a sample and its drafts, of which one becomes the response
+    sample        a sample and its drafts, one of which becomes the response
     cooperation   one draft, from question to answer: Algorithm 1 with real models
-    methods       TESSY and every baseline of the paper, a small file each
+    methods       TESSY and every baseline of the paper, in a small file each
     verification  the verifier of a run
     signals       Ctrl-C and SIGTERM
     scheduler     many samples at once, in one process

@@ -1,4 +1,4 @@
-"""The context of a run: made once, and passed to all that writes."""
+"""The context of a run: created once and passed to everything that writes samples."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class RunContext:
 
     Attributes:
         config: The run's settings.
-        models: Those that the method needs, by role.
-        batcher: Asks the boundary predictors.
-        journal: Keeps what is written.
-        counters: Numbers of the run, as they grow.
-        sizes: How much to ask for, where thinking is written in chunks.
-        verifier: Checks answers, if the settings name one.
+        models: The models that the method needs, by role.
+        batcher: Calls the boundary predictors.
+        journal: Stores what is written.
+        counters: The run's counts.
+        sizes: Chunk sizes, for thinking that is written in chunks.
+        verifier: Checks answers; None if the settings name none.
     """
 
     config: Config
@@ -39,7 +39,7 @@ class RunContext:
     verifier: Verifier | None = None
 
     def snapshot(self) -> dict[str, Any]:
-        """What was counted since this start, as JSON; the faults of the models are up to date."""
+        """The counts since this start, as JSON; updates the models' faults first."""
         stats = {role.value: model.servers.stats for role, model in self.models.items()}
         self.counters.faults = {role: dict(each.faults) for role, each in stats.items()}
         return self.counters.as_json()

@@ -1,10 +1,10 @@
-"""Cooperation: one draft, from question to answer; by both models, or by one alone.
+"""Writes one draft, from question to answer, with both models or with one alone.
 
-turns        decides, without I/O: what to keep of a chunk, who goes next
-reading      decides, without I/O: what of a streamed span is judged when
+turns        decides what to keep of a chunk, and who writes next; no I/O
+reading      decides what to judge of a streamed span, and when; no I/O
 session      continues the text: one model in one draft
 batcher      finds where the kind of text changes
-repetition   notices that the text repeats itself
+repetition   detects text that repeats itself
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from tessy.synthesis.sample import Draft
 
 
 async def think(draft: Draft) -> None:
-    """Write the thinking together (Algorithm 1): generate, judge, roll back, hand over.
+    """Write the thinking with both models (Algorithm 1): generate, judge, roll back, hand over.
 
     Raises:
-        SampleFailed: It came to no end.
+        SampleFailed: The thinking did not end.
         TessyError: A model or the predictor failed.
     """
     trajectory, guard = draft.trajectory, RepetitionGuard()
@@ -53,15 +53,15 @@ async def think(draft: Draft) -> None:
 async def think_alone(draft: Draft, role: Role, *, until: int | None = None) -> None:
     """Let one model write the thinking; nothing is judged or rolled back.
 
-    It writes in pieces, so that a crash costs no more than one.
+    It writes `span_tokens` at a time, so that a crash loses no more than that.
 
     Args:
-        draft: What is written.
+        draft: The draft.
         role: Who writes.
-        until: Stop when the whole thinking has so many tokens; by default when it has ended.
+        until: Stop when the thinking has this many tokens; by default when it ends.
 
     Raises:
-        SampleFailed: It came to no end.
+        SampleFailed: The thinking did not end.
         ModelError: The model failed.
     """
     trajectory, guard = draft.trajectory, RepetitionGuard()
@@ -84,10 +84,10 @@ async def think_alone(draft: Draft, role: Role, *, until: int | None = None) -> 
 
 
 async def answer(draft: Draft, role: Role = Role.STUDENT) -> None:
-    """Let one model, the student, write the answer alone (Fig. 9: the teacher's does harm).
+    """Let one model write the answer, by default the student (Fig. 9: teacher answers do harm).
 
     Raises:
-        SampleFailed: There is no answer that can be kept.
+        SampleFailed: The answer can't be kept.
         ModelError: The model failed.
     """
     check_rejection(draft)
@@ -103,11 +103,17 @@ async def answer(draft: Draft, role: Role = Role.STUDENT) -> None:
 
 
 async def read_span(draft: Draft, budget: int) -> tuple[Chunk, Judgement]:
-    """Read a span while it is written, and leave its writer where the kind of text changes.
+    """Stream a span, and close the stream where the kind of text changes.
 
     Args:
-        draft: What is written.
-        budget: Tokens that the thinking may still have.
+        draft: The draft.
+        budget: Tokens left for the thinking.
+
+    Returns:
+        The chunk that was read, and its judgement.
+
+    Raises:
+        TessyError: The model or the predictor failed.
     """
     trajectory, context, role = draft.trajectory, draft.context, draft.trajectory.role
     session = await draft.session(role)
@@ -134,8 +140,11 @@ async def read_span(draft: Draft, budget: int) -> tuple[Chunk, Judgement]:
 async def read(events: EventStream, reading: Reading, batcher: PredictorBatcher) -> None:
     """Read a stream up to its boundary, its end marker, or its end.
 
-    Views are judged one after the other. What comes meanwhile waits in the stream, so a slow
-    predictor sees the same as a quick one.
+    Views are judged one after the other. Text that arrives meanwhile waits in the stream, so a slow
+    predictor gets the same views as a fast one.
+
+    Raises:
+        TessyError: The stream or the predictor failed.
     """
     async for event in events:
         for end in reading.add(event.text):
@@ -149,8 +158,14 @@ async def write_chunk(draft: Draft, budget: int) -> tuple[Chunk, Judgement]:
     """Have the model whose turn it is write a chunk, and judge it.
 
     Args:
-        draft: What is written.
-        budget: Tokens that the thinking may still have.
+        draft: The draft.
+        budget: Tokens left for the thinking.
+
+    Returns:
+        The chunk and its judgement.
+
+    Raises:
+        TessyError: The model or the predictor failed.
     """
     trajectory, sizes = draft.trajectory, draft.context.sizes
     role = trajectory.role
@@ -161,13 +176,17 @@ async def write_chunk(draft: Draft, budget: int) -> tuple[Chunk, Judgement]:
 
 
 async def ask(draft: Draft, role: Role, max_tokens: int, *, stream: bool = False) -> Chunk:
-    """Have a model write so many tokens at most, and wait for all of them.
+    """Make one call to a model, and wait for its end.
 
     Args:
-        draft: What is written.
+        draft: The draft.
         role: Who writes.
-        max_tokens: How much.
-        stream: Read the answer as it is made.
+        max_tokens: The maximum number of tokens to write.
+        stream: Stream the response; see `Client.complete`.
+
+    Raises:
+        SampleFailed: The model's context is full.
+        ModelError: The model failed.
     """
     session = await draft.session(role)
     request = await session.request(draft.trajectory, max_tokens, draft.seed)
@@ -177,10 +196,10 @@ async def ask(draft: Draft, role: Role, max_tokens: int, *, stream: bool = False
 
 
 async def tokens_left(draft: Draft) -> int:
-    """Tokens that the thinking may still have; at the limit it is ended as the settings say.
+    """Tokens left for the thinking; at the limit, 0, and the thinking ends as the settings say.
 
     Raises:
-        SampleFailed: The settings say that a sample fails at the limit.
+        SampleFailed: The limit is reached, and the settings say that the sample then fails.
     """
     limits = draft.context.config.limits
     left = limits.thinking_tokens - draft.trajectory.thinking_tokens
@@ -194,17 +213,17 @@ async def tokens_left(draft: Draft) -> int:
 
 
 def check_rejection(draft: Draft) -> None:
-    """Let a draft that an earlier start rejected fail as it failed then.
+    """Fail again if the draft failed at an earlier start.
 
     Raises:
-        SampleFailed: It was rejected because it failed.
+        SampleFailed: The draft was rejected because it failed.
     """
     if draft.rejection is not None and draft.rejection.failure is not None:
         raise SampleFailed(draft.rejection.failure, draft.rejection.why)
 
 
 def check_repetition(guard: RepetitionGuard, draft: Draft, text: str) -> None:
-    """Show more text to the guard, also what an earlier start wrote last.
+    """Pass committed text to the guard.
 
     Raises:
         SampleFailed: The text repeats itself.
@@ -215,7 +234,7 @@ def check_repetition(guard: RepetitionGuard, draft: Draft, text: str) -> None:
 
 
 def fault_of_answer(chunk: Chunk, role: Role) -> SampleFailed | None:
-    """Why an answer can't be kept, if it can't."""
+    """Why an answer can't be kept; None if it can."""
     if chunk.finish is not Finish.ENDED:
         detail = f"no end within {chunk.tokens} tokens of answer"
         return SampleFailed(Failure.ANSWER_LIMIT, detail)
@@ -223,7 +242,7 @@ def fault_of_answer(chunk: Chunk, role: Role) -> SampleFailed | None:
         return SampleFailed(Failure.EMPTY_ANSWER, f"the {role} wrote no answer")
     for marker in MARKERS:
         if marker in chunk.text:
-            return SampleFailed(Failure.MARKER, f"{marker} stands in the answer")
+            return SampleFailed(Failure.MARKER, f"the answer contains {marker}")
     if fragment := RepetitionGuard().feed(chunk.text):
         detail = f"again and again in the answer: {fragment!r}"
         return SampleFailed(Failure.REPETITION, detail)

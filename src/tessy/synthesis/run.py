@@ -1,10 +1,10 @@
 """A run: questions in, data set out.
 
-questions    read and checked, all of them, before any model is touched
-folder       locked, and begun or gone on with
-open         both models, probed
-scheduler    writes what has not ended yet; with `workers`, several processes do
-journal      keeps it; dataset.jsonl and failures.jsonl are written from it at every stop
+questions    all are read and checked before any model is called
+folder       is locked, and the run in it is started or resumed
+open         opens and probes the models
+scheduler    writes the samples that have not ended; with `workers`, in several processes
+journal      stores them; at every stop, dataset.jsonl and failures.jsonl are written from it
 """
 
 from __future__ import annotations
@@ -56,21 +56,21 @@ def synthesize(
 
     Args:
         source: Questions: a `.jsonl` or `.parquet` file, or a Hugging Face data set.
-        out: The run's folder; an unfinished run in it goes on.
-        config: Settings, or a TOML file with settings.
-        limit: Take only the first lines of the questions.
+        out: The run's folder; an unfinished run in it is resumed.
+        config: Settings, or the path of a TOML file.
+        limit: Use only the first `limit` lines.
         skip_bad: Record bad lines as failures instead of refusing to start.
-        retry_failed: Write samples again that failed at an earlier start; all of them, or those
-            that failed for one of these reasons.
-        progress: How to show what goes on; by default nothing is shown.
-        **settings: Settings put over `config`, with `__` for the dot: `student__model="…"`.
+        retry_failed: Write samples again that failed at an earlier start: all of them, or only
+            those with one of the given reasons.
+        progress: Shows the progress; by default nothing is shown.
+        **settings: Override single settings, with `__` for the dot: `student__model="…"`.
 
     Returns:
-        What the run came to.
+        The counts of the run, and its folder.
 
     Raises:
-        InputError: Something that was given can't be used; no model was called.
-        TessyError: The leaf that says why the run could not start, or had to stop.
+        InputError: An argument, a setting or a question can't be used; no sample was written.
+        TessyError: The run could not start or had to stop; the subclass says why.
     """
     with suppress(RuntimeError):
         asyncio.get_running_loop()
@@ -103,7 +103,7 @@ async def asynthesize(
     progress: Progress | None = None,
     **settings: Any,
 ) -> RunResult:
-    """As `synthesize`, for code that has an event loop already."""
+    """Like `synthesize`, for code that already runs in an event loop."""
     chosen = _settings(config, settings)
     progress = progress or Progress(Show.QUIET)
     method = method_of(chosen)
@@ -190,17 +190,17 @@ async def _record_bad_lines(todo: Plan, config: Config, journal: Journal) -> Non
 
 
 def _check_conversations(todo: Plan, models: Mapping[Role, Model], config: Config) -> None:
-    """Make sure that both chat formats take every kind of conversation, before any work.
+    """Make sure, before any work, that each chat format takes every kind of conversation.
 
     Raises:
-        ConfigError: A chat template refuses a question's messages.
+        ConfigError: A chat template rejects a question's messages.
     """
     kinds = {tuple(m["role"] for m in job.question.messages): job for job in todo.jobs}
     for job in kinds.values():
         for role, model in models.items():
             messages: Messages = list(job.question.messages)
             if role is Role.TEACHER:
-                messages = teacher_only.told(config, messages)
+                messages = teacher_only.with_system_prompt(config, messages)
             try:
                 model.format.opening(model.conversation(messages))
             except ConfigError as error:

@@ -1,10 +1,10 @@
-"""A sample while it is written: its drafts, of which one becomes its response.
+"""A sample while it is written: its drafts, one of which becomes its response.
 
 Most methods write one draft. Others write several: candidates to choose from, attempts that a
-verifier rejects, texts that only serve another (a reference answer, the words of a judge). Each is
-a trajectory of its own, and its turns are in the journal. So a sample goes on where it was,
-whichever drafts it has: a method opens the same drafts in the same order again, and finds them as
-far as they were written (*Replay*).
+verifier rejects, texts that only help to write another (a reference answer, the score of a judge).
+Each draft has its own trajectory, whose turns are in the journal. So any sample can be resumed: its
+method opens the same drafts in the same order, and each has the turns that were written before
+(*Replay*).
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class Draft:
     """One draft of a sample.
 
     Attributes:
-        sample: Whose draft it is.
-        key: Which of them.
-        messages: What the models answer.
-        auxiliary: It only serves other drafts and can't become the response.
-        trajectory: What is written so far.
-        rejection: Why it is not the response, once that is known; nothing more is written then.
-        sessions: The models that have written to it since this start.
+        sample: The sample.
+        key: Identifies the draft in its sample.
+        messages: The conversation that the models respond to.
+        auxiliary: It only helps to write other drafts and can't become the response.
+        trajectory: The text so far.
+        rejection: Why it was rejected; None if it was not. Nothing is added to a rejected draft.
+        sessions: Sessions of the models that have written to it since this start.
     """
 
     sample: Sample
@@ -59,7 +59,7 @@ class Draft:
 
     @property
     def context(self) -> RunContext:
-        """The run's."""
+        """The run's context."""
         return self.sample.context
 
     @property
@@ -71,7 +71,11 @@ class Draft:
         return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=4).digest())
 
     async def session(self, role: Role) -> ModelSession:
-        """The session of one model; it has seen what an earlier start wrote."""
+        """The session of one model, which includes the turns of earlier starts.
+
+        Raises:
+            ModelError: A call to the server's tokenizer failed.
+        """
         if role not in self.sessions:
             model = self.context.models[role]
             session = self.sessions[role] = ModelSession(model, self.messages, self.sample.job.id)
@@ -79,7 +83,11 @@ class Draft:
         return self.sessions[role]
 
     async def commit(self, turn: Turn) -> None:
-        """Add a turn to the trajectory, and show it to its model and the journal."""
+        """Add a turn to the trajectory, its model's session, the counters and the journal.
+
+        Raises:
+            ModelError: A call to the server's tokenizer failed.
+        """
         before = self.trajectory.pending
         self.trajectory.apply(turn)
         self._span_tokens += turn.tokens - turn.discarded_tokens
@@ -92,12 +100,12 @@ class Draft:
         self.sample.note(self.key, turn)
 
     def reject(self, why: str, failure: Failure | None = None, *, note: bool = True) -> None:
-        """Make this draft one that is not the response; its text stays in the trace.
+        """Reject this draft, if it is not rejected yet; its text stays in the trace.
 
         Args:
-            why: In words.
-            failure: The reason, if it failed.
-            note: Take it down in the journal.
+            why: The reason, in words.
+            failure: The failure, if the draft failed.
+            note: Note the rejection in the journal.
         """
         if self.rejection is None:
             self.rejection = Rejection(why, failure)
@@ -106,23 +114,23 @@ class Draft:
                 self.sample.note(self.key, self.rejection)
 
     def close(self) -> None:
-        """Give back what its models hold."""
+        """Close its sessions."""
         for session in self.sessions.values():
             session.close()
 
 
 @dataclass(slots=True, eq=False)
 class Sample:
-    """What a method is given.
+    """A sample while it is written; a method opens its drafts and writes them.
 
     Attributes:
-        context: The run's.
+        context: The run's context.
         job: What to write.
-        written: What an earlier start wrote of it.
-        drafts: Those of the current attempt, in the order in which they were opened.
-        earlier: Those of attempts before it.
-        attempt: Which attempt it is, from 0.
-        verdict: That of the response, if there is one.
+        written: What earlier starts wrote.
+        drafts: The drafts of the current attempt, in order.
+        earlier: The drafts of earlier attempts.
+        attempt: The number of the current attempt, from 0.
+        verdict: The verdict on the response; None without a verifier.
         requests: Calls to models, over all starts.
     """
 
@@ -142,7 +150,7 @@ class Sample:
 
     @property
     def messages(self) -> Messages:
-        """The question's."""
+        """The messages of the question."""
         return list(self.job.question.messages)
 
     @property
@@ -151,11 +159,11 @@ class Sample:
         return self.written.seconds + time.monotonic() - self._started
 
     def draft(self, messages: Messages | None = None, *, auxiliary: bool = False) -> Draft:
-        """Open the next draft, or take it up again where an earlier start left it.
+        """Open the next draft, with the turns that earlier starts wrote.
 
         Args:
-            messages: What the models answer; by default the question.
-            auxiliary: It only serves other drafts and can't become the response.
+            messages: The conversation to respond to; by default the question's.
+            auxiliary: The draft only helps to write others and can't become the response.
         """
         key = DraftKey(self.attempt, len(self.drafts))
         draft = self._restored(key, self.messages if messages is None else messages)
@@ -169,7 +177,7 @@ class Sample:
         return Draft(self, key, messages, trajectory=trajectory, rejection=rejection)
 
     def note(self, key: DraftKey, entry: Turn | Rejection) -> None:
-        """Take down what was written to a draft."""
+        """Note a turn or a rejection of a draft in the journal."""
         self.context.journal.note(self.job.id, key, entry, self.seconds, self.requests)
 
     def count_request(self) -> None:
@@ -178,10 +186,12 @@ class Sample:
         self.context.counters.requests += 1
 
     async def verify(self, draft: Draft) -> Verdict | None:
-        """Have a draft's answer checked, once; None if the run has no verifier.
+        """The verifier's verdict on a draft's answer; None if the run has no verifier.
+
+        Each draft is verified only once.
 
         Raises:
-            TessyError: The verifier can't go on, so no sample can be verified any more.
+            TessyError: The verifier can't be used any more, so the run has to stop.
         """
         verifier = self.context.verifier
         if verifier is None:
@@ -191,18 +201,18 @@ class Sample:
                 found = await verifier.verify(self.job.question.row, draft.trajectory.answer)
             except TessyError:
                 raise
-            except Exception as error:  # it may be the user's code: anything may happen
+            except Exception as error:  # the user's code can raise anything
                 detail = f"verifier {verifier.name}: {error!r}"
                 found = Verdict(VerdictOutcome.ERROR, detail=detail)
             self._verdicts[draft.key] = found
         return self._verdicts[draft.key]
 
     def choose(self, draft: Draft, why: Callable[[Draft], str]) -> Draft:
-        """Make one draft the response: the others of this attempt are rejected.
+        """Make one draft the response, and reject the others of this attempt.
 
         Args:
             draft: The response.
-            why: What to say of each of the others.
+            why: Gives the reason for rejecting each of the others.
         """
         for other in self.drafts:
             if other is not draft:
@@ -210,10 +220,14 @@ class Sample:
         return draft
 
     def fail_attempt(self, failed: SampleFailed, *, last: bool) -> None:
-        """Reject the drafts of a failed attempt; of the last, the one that is shown stays.
+        """Reject the drafts of a failed attempt; in the last attempt, all but the shown one.
 
-        The journal needs no rejection of the last ones: after a crash they fail again, and the
-        end of the sample follows.
+        Rejections of the last attempt are not written to the journal: after a crash it fails again,
+        and the sample ends.
+
+        Args:
+            failed: How the attempt failed.
+            last: It was the last attempt.
         """
         shown = self.shown if last else None
         for draft in self.drafts:
@@ -221,7 +235,7 @@ class Sample:
                 draft.reject(failed.detail, failed.failure, note=not last)
 
     def begin(self, attempt: int) -> None:
-        """Begin an attempt; drafts of those before it become earlier ones."""
+        """Begin an attempt; the drafts so far become earlier ones."""
         self.close()
         for key in self.written.keys:
             if self.attempt <= key.attempt < attempt and all(d.key != key for d in self.drafts):
@@ -230,25 +244,25 @@ class Sample:
         self.drafts, self.attempt, self.verdict = [], attempt, None
 
     def close(self) -> None:
-        """Give back what its drafts hold."""
+        """Close the drafts of the current attempt."""
         for draft in self.drafts:
             draft.close()
 
     @property
     def shown(self) -> Draft | None:
-        """The draft that stands for the sample: its response, or else the latest one."""
+        """The draft that represents the sample: its response, or else the latest draft."""
         own = [draft for draft in self.drafts if not draft.auxiliary]
         left = [draft for draft in own if draft.rejection is None]
         return next((found[-1] for found in (left, own, self.drafts) if found), None)
 
     @property
     def trajectory(self) -> Trajectory:
-        """That of the draft that stands for the sample."""
+        """The trajectory of the draft that represents the sample."""
         return self.shown.trajectory if self.shown else Trajectory()
 
     @property
     def others(self) -> list[RejectedDraft]:
-        """All drafts but the one that stands for the sample."""
+        """All drafts except the one that represents the sample."""
         return [*self._others(self.shown)]
 
     def _others(self, shown: Draft | None) -> Iterable[RejectedDraft]:

@@ -1,8 +1,8 @@
-"""The scheduler: so many samples at once, each a task of its own, so no call delays another.
+"""The scheduler: writes many samples at once, each in a task, so that no call delays another.
 
-*Exactly once*: every job given to it ends as one record or one failure with a reason, or is left
-as it is when the run stops. A failure is classified here, once: what a model or a predictor
-raised becomes a `Failure`; anything that is not the fault of one sample (a server that is gone, a
+*Exactly once*: every job ends as one record or as one failure with a reason, or stays unfinished
+when the run stops. Errors are classified here: an error of a model or a predictor becomes a
+`Failure` of its sample; anything that concerns more than one sample (a server that is down, a
 journal that can't be written, a bug) stops the run.
 """
 
@@ -37,15 +37,16 @@ CHECKPOINT_S = 2.0
 async def write_samples(
     context: RunContext, jobs: Iterable[Job], *, worker: int | None = None
 ) -> None:
-    """Write samples, as many at once as the settings say.
+    """Write samples, at most `concurrency` at once.
 
     Args:
-        context: The run's.
-        jobs: What to write.
+        context: The run's context.
+        jobs: The samples to write.
         worker: The number of this process, if it is one of several.
 
     Raises:
-        Outage, JournalError: The run has to stop; unfinished samples stay in the journal.
+        Outage: No sample can be written any more; unfinished ones stay in the journal.
+        JournalError: The journal can't be written.
     """
     method, waiting = method_of(context.config), iter(jobs)
     begun = await context.journal.unfinished()
@@ -75,11 +76,11 @@ async def _checkpoints(context: RunContext, worker: int | None) -> None:
 
 
 async def write_sample(sample: Sample, method: Method) -> None:
-    """Write a sample to its end, and end it in the journal.
+    """Write a sample to its end, and record the end in the journal.
 
     Raises:
         Outage: No sample can be written any more.
-        JournalError: It can't be kept.
+        JournalError: The journal can't be written.
     """
     context, job = sample.context, sample.job
     failure, detail = None, ""
@@ -108,10 +109,10 @@ async def write_sample(sample: Sample, method: Method) -> None:
 
 
 async def _stop_if_gone(context: RunContext, error: ModelError) -> None:
-    """Stop the run if a server is gone, instead of failing all samples.
+    """Stop the run if a server is down, instead of failing every sample.
 
     Raises:
-        Outage: One is.
+        Outage: A server is down.
     """
     if not isinstance(error, Unreachable | ServerFailure | TimedOut):
         return
@@ -119,18 +120,18 @@ async def _stop_if_gone(context: RunContext, error: ModelError) -> None:
         if not await model.servers.is_alive():
             raise Outage(
                 f"the {role}'s server {model.servers.base_url} is gone: {error}",
-                hint="start it again, then the same command: the run goes on where it was",
+                hint="start it again, then run the same command: it resumes the run",
             )
 
 
 def _stop_if_shut_out(error: Refused) -> None:
-    """Stop the run if a key is not accepted any more, or a model is not served any more.
+    """Stop the run if its API key is no longer accepted, or a model is no longer served.
 
     Raises:
-        Outage: That is so.
+        Outage: The server answered 401, 403 or 404.
     """
     if error.status in (401, 403, 404):
-        raise Outage(str(error), hint="fix it, then the same command: the run goes on")
+        raise Outage(str(error), hint="fix it, then run the same command: it resumes the run")
 
 
 def _record(sample: Sample, method: Method, failure: Failure | None, detail: str) -> dict[str, Any]:
@@ -155,6 +156,6 @@ def _record(sample: Sample, method: Method, failure: Failure | None, detail: str
 
 
 def first_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error in nested groups: what went wrong first is what the user should read."""
+    """The first error in nested groups, which is the cause of the others."""
     inner = errors.exceptions[0]
     return first_of(inner) if isinstance(inner, BaseExceptionGroup) else inner

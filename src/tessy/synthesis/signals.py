@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a run stops in good order, and the same command goes on."""
+"""Ctrl-C and SIGTERM: a run stops cleanly, and the same command resumes it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 
 async def until_stopped(work: Coroutine[Any, Any, None]) -> bool:
-    """Do work until it is done or the user stops it; returns whether the user did.
+    """Run `work` until it is done or the user stops it; returns whether the user stopped it.
 
-    Signals are caught where that is possible: in the main thread.
+    Signals can only be caught in the main thread; elsewhere they are not.
     """
     task, loop = asyncio.create_task(work), asyncio.get_running_loop()
     stopped = False

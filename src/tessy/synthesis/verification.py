@@ -1,4 +1,4 @@
-"""The verifier of a run: opened once, and its columns checked before any work."""
+"""The verifier of a run; its columns are checked before any work."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ _SHOWN = 5
 
 @asynccontextmanager
 async def open_verifier(config: Config) -> AsyncIterator[Verifier | None]:
-    """The verifier of a run, if it has one.
+    """Open the verifier of a run; None if the settings name none.
 
     Raises:
-        TessyError: The leaf that says why it can't be used.
+        TessyError: The verifier can't be used; the subclass says why.
     """
     if config.verify is None:
         yield None
         return
-    from tessy.verifiers.limits import VerifierSettings  # most runs need no verifier
+    from tessy.verifiers.limits import VerifierSettings  # most runs have no verifier
     from tessy.verifiers.registry import load
 
-    cores = max(1, (os.cpu_count() or 1) // config.workers)  # each worker opens one of its own
+    cores = max(1, (os.cpu_count() or 1) // config.workers)  # each worker opens its own
     settings = VerifierSettings(unsafe_no_sandbox=not config.sandbox, at_once=cores)
     async with aclosing(load(config.verify, settings)) as verifier:
         yield verifier
 
 
 def check_columns(verifier: Verifier, read: Questions) -> None:
-    """Make sure that every question has what its verifier needs, before any work.
+    """Make sure, before any work, that every question has the columns that the verifier needs.
 
     Raises:
-        DataError: Some have not; the first ones are named.
+        DataError: Some questions lack them; the message names the first ones.
     """
     bad = []
     for question in read.good:

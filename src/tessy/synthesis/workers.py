@@ -3,11 +3,12 @@
     the run's process   opens the models, starts the workers, shows the progress
     a worker            writes its share of the samples to the run's journal
 
-A question belongs to one worker, by a hash of its id. *Exactly once* holds as in one process: the
-journal takes each sample's end once. A worker that died is started again and goes on from its last
-checkpoint. Workers inherit the lock of the run's folder, and end when the run's process ends.
+A hash of a sample's id decides which worker writes it. *Exactly once* holds as in one process: the
+journal accepts the end of each sample once. A worker that dies is started again and resumes from
+its last checkpoint. Workers inherit the lock of the run's folder, and exit when the run's process
+exits.
 
-    python -m tessy.synthesis.workers   is a worker; the first line of its input is its `Assignment`
+    python -m tessy.synthesis.workers   runs a worker; its first line of input is its `Assignment`
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ from tessy.synthesis.signals import until_stopped
 from tessy.synthesis.verification import open_verifier
 
 _MOST_DEATHS = 3
-"""Workers that may die, without a sample that ended since, before the run stops."""
+"""How many workers may die before the run stops, if no sample ends in between."""
 _POLL_S = 0.5
 _STOP_S = 5.0
 _LOG_TAIL = 2000
@@ -61,15 +62,15 @@ class Assignment:
 
     Attributes:
         source: The questions.
-        limit: Take only the first lines of them.
-        journal: The run's.
-        config: The run's settings, as JSON; models that this machine serves are URLs in it.
+        limit: Use only the first `limit` lines; None for all.
+        journal: The path of the run's journal.
+        config: The worker's settings, as JSON; local servers are URLs in it.
         date: The run's date, as ISO text.
-        names: What records call the models, by role.
-        streamed: Roles whose thinking is read as a stream.
-        number: Of this process; another one for each start.
-        share: Which share of the questions it writes, from 0.
-        shares: How many shares there are.
+        names: The models' names in records, by role.
+        streamed: Roles whose thinking is streamed.
+        number: The number of the process, different at each start.
+        share: The number of its share, from 0.
+        shares: The number of shares.
     """
 
     source: str
@@ -91,18 +92,18 @@ async def write_with_workers(
     date: datetime.date,
     lock: int,
 ) -> None:
-    """Write all samples that have not ended, with several processes.
+    """Write all samples that have not ended, in several processes.
 
     Args:
-        context: The run's; its counters show those of all workers.
+        context: The run's context; its counters add up those of all workers.
         source: The questions.
-        limit: Take only the first lines of them.
-        date: The run's.
-        lock: Descriptor of the lock of the run's folder, for the workers to hold as well.
+        limit: Use only the first `limit` lines; None for all.
+        date: The run's date.
+        lock: File descriptor of the run's lock, which the workers inherit.
 
     Raises:
-        Outage: A model is gone, or workers die again and again.
-        TessyError: What a worker raised.
+        Outage: A server is down, or workers die repeatedly.
+        TessyError: The error that a worker raised.
     """
     shares = share_count(context.config, context.models)
     await context.journal.forget_workers()
@@ -145,21 +146,21 @@ class _Workers:
         self._failed = context.counters.failed.copy()
         self._started = 0
         self._deaths = 0
-        self._ended = 0  # samples, when a worker died last
+        self._ended = 0  # samples that had ended when a worker last died
 
     async def watch(self) -> None:
-        """Keep the counters up to date."""
+        """Update the counters repeatedly."""
         while True:
             await asyncio.sleep(_POLL_S)
             await self.collect()
 
     async def collect(self) -> None:
-        """Add up what the workers have counted."""
+        """Add up the counts of all workers."""
         counters = self._context.counters
         counters.add_up(await self._context.journal.counted(), self._finished, self._failed)
 
     async def run(self, assignment: Assignment) -> None:
-        """Have a share written; a worker that dies is replaced."""
+        """Run the worker of a share, again if it dies, until its share is written."""
         while not await self._one(assignment):
             await self.collect()
             ended = self._context.counters.ended
@@ -167,7 +168,7 @@ class _Workers:
             self._ended = ended
 
     async def _one(self, assignment: Assignment) -> bool:
-        """Have one worker until it ends; returns whether it wrote all of its share."""
+        """Run a worker process until it exits; returns whether it wrote all of its share."""
         number = self._started
         self._started += 1
         with tempfile.TemporaryFile() as log:
@@ -188,7 +189,7 @@ class _Workers:
             said = log.read()[-_LOG_TAIL:].decode("utf-8", "replace").strip()
             raise Outage(
                 f"workers die again and again: {said or 'they print nothing'}",
-                hint="--workers 1 shows what happens; the same command goes on",
+                hint="the same command with --workers 1 shows what happens",
             )
 
 
@@ -196,7 +197,7 @@ class _Workers:
 async def _process(
     assignment: Assignment, number: int, log: IO[bytes], lock: int
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A worker process; it is stopped when the context is left."""
+    """A worker process; it is stopped at the end of the context."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -205,7 +206,7 @@ async def _process(
         stdout=asyncio.subprocess.PIPE,
         stderr=log,
         pass_fds=[lock],
-        start_new_session=True,  # Ctrl-C is for the run's process, which stops the workers
+        start_new_session=True,  # Ctrl-C reaches only the run's process, which stops the workers
     )
     try:
         assert process.stdin is not None
@@ -228,7 +229,7 @@ def _fields(assignment: Assignment) -> dict[str, Any]:
 
 
 def _served(context: RunContext) -> Config:
-    """The settings, with models that this process serves as URLs."""
+    """The settings, with the URLs of local servers."""
     models = {
         role.value: model.settings.model_copy(
             update={
@@ -244,23 +245,23 @@ def _served(context: RunContext) -> Config:
 
 
 def share_count(config: Config, roles: Iterable[Role] = Role) -> int:
-    """How many workers have something to do: no more than samples or calls at once.
+    """How many workers to start: no more than concurrent samples or calls.
 
     Args:
         config: The run's settings.
-        roles: Whose models are called.
+        roles: The roles whose models are called.
     """
     bounds = [config.of(role).concurrency for role in roles]
     return min(config.workers, config.concurrency, *(bound for bound in bounds if bound))
 
 
 def share_of(config: Config, share: int, shares: int) -> Config:
-    """The settings of one worker: its share of what is done at once, of samples and of calls.
+    """The settings of one worker, with its share of concurrent samples and calls.
 
     Args:
-        config: The run's.
-        share: Which share, from 0.
-        shares: How many there are; see `share_count`.
+        config: The run's settings.
+        share: The number of the share, from 0.
+        shares: The number of shares; see `share_count`.
     """
 
     def own(count: int) -> int:
@@ -275,7 +276,7 @@ def share_of(config: Config, share: int, shares: int) -> Config:
 
 
 def belongs_to(sample_id: str, share: int, shares: int) -> bool:
-    """Whether a sample belongs to a share: a function of its id alone."""
+    """Whether a sample belongs to a share; this depends only on its id."""
     digest = hashlib.blake2b(sample_id.encode(), digest_size=8).digest()
     return int.from_bytes(digest) % shares == share
 
@@ -329,13 +330,13 @@ async def _work(assignment: Assignment) -> int:
 
 def _end_with_parent() -> None:
     sys.stdin.buffer.read()
-    os._exit(1)  # the run's process is gone
+    os._exit(1)  # the run's process has exited
 
 
 def main() -> None:
-    """Be a worker."""
+    """Run a worker."""
     answer = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints goes to the log
+    os.dup2(2, 1)  # anything that a library prints goes to the log
     assignment = Assignment(**orjson.loads(sys.stdin.buffer.readline()))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
@@ -345,7 +346,7 @@ def main() -> None:
         answer.write(orjson.dumps(said))
         answer.flush()
         code = 2
-    os._exit(code)  # the thread that waits for the end of the input would hold us up
+    os._exit(code)  # don't wait for the thread that reads standard input
 
 
 if __name__ == "__main__":

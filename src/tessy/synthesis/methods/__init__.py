@@ -1,8 +1,8 @@
-"""Methods: ways of writing a sample, TESSY and every baseline of the paper (Table 1).
+"""Methods: ways of writing a sample. TESSY and every baseline of the paper (Table 1).
 
-Each is a small file with one coroutine, which opens drafts of a sample and returns the one that
-is its response; `METHODS` names them. What they share is below them: `synthesis.sample` (drafts),
-`synthesis.cooperation` (writing one). `attempts` puts rejection sampling on top of any.
+Each is a small file with one coroutine, which opens drafts of a sample and returns the one that is
+its response; `METHODS` lists them. They use `synthesis.sample` (drafts) and `synthesis.cooperation`
+(writing a draft). `attempts` adds rejection sampling to any of them.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ METHODS: Mapping[str, Method] = {
 
 
 def method_of(config: Config) -> Method:
-    """The method of a run, whose settings go together.
+    """The method that the settings name.
 
     Raises:
-        ConfigError: There is no such method, or a setting is given that it has no use for.
+        ConfigError: There is no such method, or a setting is not for this method.
     """
     method = METHODS.get(config.method)
     if method is None:

@@ -1,7 +1,7 @@
-"""Rejection sampling, for every method: write, verify, and try again.
+"""Rejection sampling for every method: write, verify, and try again.
 
-The paper leaves this open for TESSY. An attempt that fails by itself (a limit, a repetition)
-counts as one, too: its drafts are rejected, and the next attempt has other seeds.
+The paper does not say whether TESSY does this. An attempt that fails by itself (a limit, a
+repetition) also counts: its drafts are rejected, and the next attempt uses other seeds.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from tessy.verifiers.protocol import VerdictOutcome
 
 
 async def write(sample: Sample, method: Method) -> None:
-    """Write a sample by a method, in as many attempts as the settings allow.
+    """Write a sample with a method, in at most `attempts` attempts.
 
     Raises:
-        SampleFailed: The last attempt failed, or was rejected and is not to be kept.
+        SampleFailed: The last attempt failed, or was rejected and must not be kept.
     """
     last = sample.context.config.attempts - 1
     for attempt in range(sample.written.attempt, last + 1):
@@ -38,7 +38,7 @@ def _check_verdict(sample: Sample, *, last: bool) -> None:
     """Make sure that an answer may be kept.
 
     Raises:
-        SampleFailed: It may not.
+        SampleFailed: The verifier did not accept it, and it must not be kept.
     """
     verdict, on_wrong = sample.verdict, sample.context.config.on_wrong
     if verdict is None or verdict.passed:

@@ -1,4 +1,4 @@
-"""What a method is."""
+"""The definition of a method."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Method:
     """A way of writing a sample.
 
     Attributes:
-        name: As in the settings and in records.
+        name: Its name in settings and records.
         title: What it does, in a line.
         write: Writes a sample and returns the draft that is its response; raises `SampleFailed`.
         roles: The models that it needs.
-        judged: It hands over where predictors say so; without, none is loaded.
-        unless_verified: Models that it needs only where no verifier is set.
+        judged: Predictors decide where it hands over; otherwise no predictor is loaded.
+        unless_verified: Models that it needs only without a verifier.
     """
 
     name: str
@@ -47,17 +47,18 @@ async def written_by(
     *,
     auxiliary: bool = False,
 ) -> Draft:
-    """A draft whose thinking is one model's.
+    """Write a draft whose thinking is by one model.
 
     Args:
-        sample: Whose draft it is.
-        thinker: Writes the thinking.
-        answerer: Writes the answer; by default the same.
+        sample: The sample.
+        thinker: Who writes the thinking.
+        answerer: Who writes the answer; by default the thinker.
         messages: As for `Sample.draft`.
         auxiliary: As for `Sample.draft`.
 
     Raises:
-        SampleFailed: It came to no answer.
+        SampleFailed: The draft has no answer that can be kept.
+        ModelError: A model failed.
     """
     draft = sample.draft(messages, auxiliary=auxiliary)
     await think_alone(draft, thinker)

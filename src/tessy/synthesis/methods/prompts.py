@@ -1,4 +1,4 @@
-"""Texts of prompts, and of what is said to them. Pure."""
+"""Fills in prompts and reads scores from answers. Pure."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ _SCORE = re.compile(r"\bscore\W{0,6}(\d++(?:\.\d++)?+)(?!(?:[-–—‑~]|\s+to\
 _RANGE = re.compile(
     rf"(\bscore)\W{{0,4}}?(?:[(\[]\s*{_SPAN}\b[^)\]\n]{{0,40}}[)\]]|{_SPAN}\s*(?=:))", re.IGNORECASE
 )
-"""`Score (0-10): 7`, `score 1-10: 6`: the range is no score."""
+"""`Score (0-10): 7`, `score 1-10: 6`: the range is not the score."""
 _BARE = re.compile(r"\W*(\d+(?:\.\d+)?)(?:\s*/\s*10)?\W*")
 _HIGHEST = 10.0
 
 
 def filled(template: str, **texts: str) -> str:
-    """A prompt with texts put in for their names in braces; other braces stay as they are."""
+    """Replace `{name}` in a template by the text of that name; other braces stay."""
     names = "|".join(map(re.escape, texts))
     return re.sub(rf"\{{({names})\}}", lambda found: texts[found[1]], template)
 
 
 def score_in(text: str) -> float | None:
-    """The score that a judge gives: the last `Score: N`, or a number that stands alone.
+    """The score in a judge's answer: the last `Score: N`, or an answer that is only a number.
 
     Args:
         text: The judge's answer.
 
     Returns:
-        A number from 0 to 10; None if there is none, or one out of these bounds.
+        A number from 0 to 10; None if there is none, or if it is out of bounds.
     """
     found = _SCORE.findall(_RANGE.sub(r"\1", text))
     if not found and (bare := _BARE.fullmatch(text)):

@@ -8,11 +8,11 @@ from tessy.synthesis.sample import Draft, Sample
 
 
 async def write(sample: Sample) -> Draft:
-    """Have the teacher write every other sample, from the first on, and the student the rest."""
+    """Have the teacher write every other sample, starting with the first; the student the rest."""
     theirs = student_only.write if sample.job.position % 2 else teacher_only.write
     return await theirs(sample)
 
 
 TEACHER_MIX = Method(
-    "teacher-mix", "every other sample is the teacher's, the rest the student's", write
+    "teacher-mix", "the teacher writes every other sample, the student the rest", write
 )

@@ -1,7 +1,7 @@
 """Teacher-Only (Table 1): the teacher writes everything.
 
-With a system prompt of its own (`teacher_only_system_prompt`) it is the ablation of Fig. 10: the
-teacher is told, say, to think as the student does. The prompt is not part of the record.
+With a system prompt (`teacher_only_system_prompt`) this is the ablation of Fig. 10, where the
+teacher is asked to imitate the student's style. The prompt is not part of the record.
 """
 
 from __future__ import annotations
@@ -16,15 +16,12 @@ from tessy.synthesis.sample import Draft, Sample
 async def write(sample: Sample) -> Draft:
     """Have the teacher think and answer."""
     return await written_by(
-        sample, Role.TEACHER, messages=told(sample.context.config, sample.messages)
+        sample, Role.TEACHER, messages=with_system_prompt(sample.context.config, sample.messages)
     )
 
 
-def told(config: Config, messages: Messages) -> Messages:
-    """A conversation with the system prompt that the settings have for it.
-
-    One that has a system message keeps its own.
-    """
+def with_system_prompt(config: Config, messages: Messages) -> Messages:
+    """Add `teacher_only_system_prompt` to a conversation that has no system message."""
     prompt = config.teacher_only_system_prompt
     if prompt and messages[0]["role"] != "system":
         return [{"role": "system", "content": prompt}, *messages]

@@ -1,7 +1,7 @@
 """Teacher-Reference, or self-distillation (Table 1).
 
-The teacher writes an answer for reference; the student, who is shown it, thinks and answers
-itself. The record's question is the original one, without the reference.
+The teacher writes a reference answer; the student gets it with the question, then thinks and
+answers itself. The record has the original question, without the reference.
 """
 
 from __future__ import annotations
@@ -27,5 +27,5 @@ async def write(sample: Sample) -> Draft:
 
 
 TEACHER_REFERENCE = Method(
-    "teacher-reference", "the teacher answers for reference, the student thinks and answers", write
+    "teacher-reference", "the student thinks and answers, given the teacher's answer", write
 )

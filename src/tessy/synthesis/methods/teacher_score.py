@@ -1,9 +1,9 @@
 """Teacher-Score, or rejection sampling (Table 1).
 
-The student writes several candidates (five in the paper), the teacher scores them, the best is
-kept: of equal ones the first. The paper does not say how the teacher scores: here it is asked
-for a number from 0 to 10 for the answer, not the thinking, since a thinking is long. With a
-verifier (`verify`) the verifier's score counts instead, and no teacher is needed.
+The student writes several candidates (five in the paper), the teacher scores them, and the best is
+kept: the first, if several are equal. The paper does not say how the teacher scores. Here it rates
+the answer from 0 to 10, not the thinking, which is long. With a verifier (`verify`), the verifier's
+score is used instead, and no teacher is needed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ _BEST = 10.0
 
 
 async def write(sample: Sample) -> Draft:
-    """Have the student write candidates, and keep the best."""
+    """Have the student write candidates, and keep the best.
+
+    Raises:
+        SampleFailed: No candidate has an answer, or none has a score.
+    """
     candidates = await _candidates(sample)
     scores: dict[DraftKey, float] = {}
     for candidate in candidates:
@@ -41,10 +45,10 @@ async def write(sample: Sample) -> Draft:
 
 
 async def _candidates(sample: Sample) -> list[Draft]:
-    """Those that came to an answer; the others are rejected.
+    """Write the candidates; returns those that have an answer and rejects the others.
 
     Raises:
-        SampleFailed: None did.
+        SampleFailed: No candidate has an answer.
     """
     found: list[Draft] = []
     last: SampleFailed | None = None
@@ -60,7 +64,7 @@ async def _candidates(sample: Sample) -> list[Draft]:
 
 
 async def _score(sample: Sample, candidate: Draft) -> float | None:
-    """How good a candidate is, from 0 to 10; None if the teacher does not say."""
+    """The score of a candidate, from 0 to 10; None if the teacher gave none."""
     if (verdict := await sample.verify(candidate)) is not None:
         return _BEST * verdict.score
     text = filled(
@@ -79,7 +83,7 @@ async def _score(sample: Sample, candidate: Draft) -> float | None:
 
 TEACHER_SCORE = Method(
     "teacher-score",
-    "the student writes candidates, the teacher scores them, the best is kept",
+    "the student writes candidates, the teacher scores them, and the best is kept",
     write,
     unless_verified=frozenset({Role.TEACHER}),
 )

@@ -1,4 +1,4 @@
-"""TESSY (section 2.2, Algorithm 1), and its ablation of Fig. 9: the teacher answers."""
+"""TESSY (section 2.2, Algorithm 1), and its ablation in Fig. 9, where the teacher answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tessy.synthesis.sample import Draft, Sample
 
 
 async def write(sample: Sample) -> Draft:
-    """Have both think in turns, and one of them answer; see `tessy.synthesis.cooperation`."""
+    """Have both models think in turns, and one answer; see `tessy.synthesis.cooperation`."""
     draft = sample.draft()
     await think(draft)
     await answer(draft, sample.context.config.answer_by)
