@@ -21,12 +21,12 @@ class EventStream(HttpResponse):
         total_s: Timeout from the first text to the end, in seconds.
 
     Attributes:
-        first_s: Seconds from the request to the first text; 0 before it arrived.
+        first_s: Seconds from the request to the first text; None before it arrived.
     """
 
     def __init__(self, url: str, *, first_token_s: float, total_s: float) -> None:
         super().__init__(url)
-        self.first_s = 0.0
+        self.first_s: float | None = None
         self._total_s = total_s
         self._began = self._loop.time()
         self._parser_of_events = StreamParser()
@@ -88,7 +88,7 @@ class EventStream(HttpResponse):
             self._fail(error)
             return
         if events:
-            if not self.first_s:
+            if self.first_s is None:
                 self.first_s = self._loop.time() - self._began
                 self.expire(self._total_s)
             self._events.extend(events)

@@ -45,7 +45,7 @@ def method_of(config: Config) -> Method:
     """
     method = METHODS.get(config.method)
     if method is None:
-        known = ", ".join(METHODS)
+        known = ", ".join(each.name for each in METHODS.values())
         raise ConfigError(f"method = {config.method!r}", hint=f"one of {known}")
     if config.answer_by is not Role.STUDENT and method is not TESSY:
         raise ConfigError(
