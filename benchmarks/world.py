@@ -22,7 +22,7 @@ STYLE_MEAN, CAPABILITY_MEAN = 7, 24
 STYLE = tuple(a + b + c for a in ("ok", "wa", "hm", "so") for b in "aeiou" for c in "bdklmnrst")
 NUMBERS = tuple(str(number) for number in range(100, 1000))
 LATENCY = {Role.STUDENT: Latency(0.015, 0.006), Role.TEACHER: Latency(0.025, 0.010)}
-"""Teacher 25 ms + 10 ms a token, student 15 ms + 6 ms a token (measured with the published code)."""
+"""Teacher 25 ms + 10 ms a token, student 15 ms + 6 ms a token."""
 
 
 @dataclass(frozen=True, slots=True)

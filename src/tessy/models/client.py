@@ -215,7 +215,7 @@ class Client:
                 yield events
             finally:
                 self._server.done(events)
-        self.first_token_s = events.first_s
+        self.first_token_s = events.first_s or 0.0
         self.stats.answered(events.completion())
 
     async def post(self, path: str, payload: dict[str, Any]) -> Any:
