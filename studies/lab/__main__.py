@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, required=True, help="the model's folder; the same command resumes in it"
     )
     for name, text in _SETTINGS.items():
-        made.add_argument(f"--{name}", type=int, help=text)
+        made.add_argument(f"--{name.replace('_', '-')}", type=int, help=text)
     made.add_argument("--quiet", action="store_true", help="print only errors")
     return parser
 
@@ -94,7 +94,7 @@ def _train(options: argparse.Namespace) -> None:
         settings = settings_for(member, **given)
     except ValidationError as error:
         first = error.errors()[0]
-        option = f"--{first['loc'][0]}: " if first["loc"] else ""
+        option = f"--{str(first['loc'][0]).replace('_', '-')}: " if first["loc"] else ""
         raise ConfigError(f"{option}{first['msg']}", hint="see --help") from None
     try:
         from studies.lab.train import train

@@ -1,6 +1,6 @@
 """Draw the segments that were labelled by reading: gold and training, never of the same question.
 
-    python recipes/boundary/draw.py DATA OUT
+    python -m studies.predictor.draw DATA OUT
 
 DATA is as for traces.py. OUT gets `gold.jsonl` and `pool.jsonl`, both not labelled. A quarter of
 the questions of each subject is for gold; all models' traces of a question go together.

@@ -50,6 +50,7 @@ def test_segments_are_a_file_that_a_predictor_is_trained_on(tmp_path):
         (["segments", "--split", "tset"], "invalid choice: 'tset' (choose from 'train'"),
         (["train", "pupil"], "invalid choice: 'pupil'"),
         (["train", "student", "--hidden", "x"], "--hidden"),
+        (["train", "student", "--batch-size", "0"], "--batch-size: Input should be greater"),
         (["train", "student", "--hidden", "8"], "--hidden: Input should be greater"),
         (["train", "student", "--hidden", "36"], "hidden is a multiple of 8"),
         (["questions", "--family", "chain_sum"], "{out} exists already"),
