@@ -30,8 +30,8 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 @asynccontextmanager
-async def saying(*answers: bytes, wait_s: float = 0.0):
-    """A server that sends some bytes to every client, and hangs up."""
+async def saying(*answers: bytes, hang: bool = False, **timeouts: float):
+    """A server that sends some bytes to every client, and hangs up, or waits until it does."""
     asked = []
     left = list(answers)
 
@@ -41,14 +41,14 @@ async def saying(*answers: bytes, wait_s: float = 0.0):
         asked.append((head, await reader.readexactly(length)))
         said = left.pop(0) if len(left) > 1 else left[0]
         writer.write(said)
-        if wait_s:
-            await asyncio.sleep(wait_s)
+        if hang:
+            await reader.read()
         writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     settings = ModelSettings.model_validate(
-        {"model": "http://x/v1", "retries": len(answers) - 1, "timeouts": {"first_token_s": 0.5}}
+        {"model": "http://x/v1", "retries": len(answers) - 1, "timeouts": timeouts}
     )
     async with server:
         with closing(Client(f"http://127.0.0.1:{port}/v1", "m", settings)) as client:
@@ -106,15 +106,27 @@ async def test_a_response_that_broke_off_is_requested_again():
 
 
 async def test_a_server_that_sends_nothing_times_out():
-    async with saying(HEAD, wait_s=5) as (client, _):
+    async with saying(HEAD + b"\r\n", hang=True, first_token_s=0.05) as (client, _):
         with pytest.raises(TimedOut):
             await client.complete(ASK, stream=True)
 
 
-async def test_after_the_first_text_there_is_more_time():
-    async with saying(HEAD + b"\r\n" + EVENTS, wait_s=0.8) as (client, _):
-        completion = await client.complete(ASK, stream=True)
-    assert completion.text == " two three"
+async def test_after_the_first_text_the_other_timeout_counts():
+    first = HEAD + b"\r\n" + EVENTS.partition(b"\n\n")[0] + b"\n\n"
+    async with saying(first, hang=True, total_s=0.05) as (client, _), client.stream(ASK) as events:
+        assert (await anext(events)).text == " two"
+        with pytest.raises(TimedOut):
+            await anext(events)
+
+
+async def test_a_later_timeout_replaces_an_earlier_one():
+    response = HttpResponse("http://x")
+    response.expire(0.001)
+    response.expire(60)
+    await asyncio.sleep(0.002)  # the loop's timers fire in order
+    response.data_received(PLAIN)
+    assert await response.whole() == WHOLE
+    response.detach()
 
 
 async def test_events_after_the_last_one_that_was_read_do_not_count():
@@ -186,7 +198,6 @@ async def test_a_server_that_closes_its_connections_is_asked_on_new_ones(head):
             for writer in connections[number:]:
                 writer.close()
                 await writer.wait_closed()
-            await asyncio.sleep(0.01)  # the client sees it
         assert len(connections) == 3
 
 
