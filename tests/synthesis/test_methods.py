@@ -46,10 +46,12 @@ class DrawingClient(SimulatedClient):
         super().__init__(lambda text: "")
         self.role = role
         self.trouble = trouble
+        self.seeds: list[int] = []
 
     async def attempt(self, request, *, stream=False):
         prompt = text_of(request)
         self.prompts.append(prompt)
+        self.seeds.append(request.seed)
         messages, _, text = prompt.partition(OPENS)
         thinking, answering, _ = text.partition(CLOSES)
         drawn = chance(self.role, messages, thinking, request.seed, answering)
@@ -280,6 +282,18 @@ def test_only_what_the_verifier_accepts_is_kept(name):
             assert seen["content"].endswith("2")
     assert Failure.REJECTED in failures
     assert None in failures
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_replay_each_call_of_a_sample_has_a_seed_of_its_own(name):
+    for seed in range(5):
+        config = settings_of(name, seed=seed, verify="exact", attempts=2, candidates=2)
+        once, again = (
+            [seed for client in write(config)[2].values() for seed in client.seeds]
+            for _ in range(2)
+        )
+        assert once == again
+        assert len(set(once)) == len(once) > 1
 
 
 def test_a_rejected_attempt_is_recorded_with_its_reason_and_the_next_has_other_seeds():
