@@ -15,7 +15,7 @@ help:
 	@echo "make study    what each method's data does to a student, as a page: hours"
 	@echo "make study-smoke  the same in minutes, to see that it works"
 	@echo "make test     all tests"
-	@echo "make test-fast  those that need no process, browser or training"
+	@echo "make test-fast  without whole commands, studies and training"
 	@echo "make test-vllm  the tests against the real vLLM, which it installs (2.5 GB)"
 	@echo "make test-trainers  exports, with LLaMA-Factory and Axolotl, which it installs (11 GB)"
 	@echo "make sandbox  install bubblewrap, if need be and if it can be done"

@@ -1,4 +1,4 @@
-"""Every exception that tessy raises, in one tree.
+"""The exceptions that a user of tessy meets, in one tree.
 
     TessyError
     ├── InputError          the user's input can't be used; nothing was done

@@ -80,10 +80,10 @@ async def test_a_body_of_any_form(answer):
         (b"", Unreachable, "closed"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", BadResponse, "not HTTP"),
         (HEAD[:20], Unreachable, "closed"),
-        (CHUNKED + chunked(EVENTS)[:90], BadResponse, "broke off"),
+        (CHUNKED + chunked(EVENTS)[:90], BadResponse, "cut short"),
         (CHUNKED + b"zz\r\n", BadResponse, "not HTTP"),
-        (HEAD + b"Content-Length: 999\r\n\r\n" + EVENTS, BadResponse, "broke off"),
-        (HEAD + b"\r\n" + EVENTS[:40], BadResponse, "broke off"),
+        (HEAD + b"Content-Length: 999\r\n\r\n" + EVENTS, BadResponse, "cut short"),
+        (HEAD + b"\r\n" + EVENTS[:40], BadResponse, "cut short"),
         (b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy", ServerFailure, "503: busy"),
         (b"HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\nno", Refused, "404: no"),
         (b"HTTP/1.1 301 Moved\r\nLocation: /x\r\n\r\n", Refused, "301"),
@@ -207,6 +207,15 @@ async def test_a_connection_that_closes_under_a_request_is_replaced():
             assert (await client.complete(ASK)).text == " two"
         assert len(connections) == 3
         assert not client.stats.faults
+
+
+async def test_a_connection_that_brings_a_second_response_is_not_used_again():
+    late = PLAIN + b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"
+    async with keeping(late) as (client, connections):
+        for _ in range(3):
+            assert (await client.complete(ASK)).text == " two"
+        assert not client.stats.faults
+        assert len(connections) == 3
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from tessy.errors import ConfigError, ModelError, Unreachable
 from tessy.models import replicas as replicas_module
 from tessy.models.address import parse_all
 from tessy.models.client import Client
-from tessy.models.replicas import Replica, Replicas, pays, ranked
+from tessy.models.replicas import Replica, Replicas, ranked, worth_moving
 from tessy.models.wire import EncodedPrompt, Request
 from tessy.testing import EchoScript, ScriptedServer
 
@@ -33,12 +33,12 @@ def some(count: int = 3) -> Replicas:
 
 async def call(lease, request=ASK, *, stream=True):
     """One call, as a session makes it."""
-    retry = lease.retry()
+    call = lease.call()
     while True:
         try:
-            answer = await retry.client.attempt(request, stream=stream)
+            answer = await call.client.attempt(request, stream=stream)
         except ModelError as error:
-            await retry.after(error)
+            await call.retry_after(error)
         else:
             lease.answered(request.prompt_tokens)
             return answer
@@ -69,7 +69,7 @@ def test_a_move_has_to_gain_more_than_it_costs(load, other, here_s, there_s, tur
     gains = turns * (here_s - there_s)
     for prefix in (0, 100, 10_000):
         wanted = load - other >= 2 and gains > prefix * 0.001
-        assert pays(here, there, prefix, turns) is wanted
+        assert worth_moving(here, there, prefix, turns) is wanted
 
 
 async def test_a_trajectory_stays_where_it_is():

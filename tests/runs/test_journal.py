@@ -82,7 +82,7 @@ def test_exactly_once_over_any_order_of_notes_ends_and_restarts(tmp_path_factory
                 await journal.__aexit__(None, None, None)
                 journal = Journal(folder.journal)
                 for unfinished in noted:
-                    found = await journal.take_up(unfinished)
+                    found = await journal.resume(unfinished)
                     assert found.turns == {FIRST: noted[unfinished]}
             elif action == "checkpoint":
                 await journal.checkpoint()
@@ -116,7 +116,7 @@ async def test_the_turns_of_a_sample_go_when_it_ends(tmp_path):
         assert await journal.unfinished() == {"s1", "s2"}
         await journal.end(ending(1))
         assert await journal.unfinished() == {"s2"}
-        assert (await journal.take_up("s2")).turns == {FIRST: [turn]}
+        assert (await journal.resume("s2")).turns == {FIRST: [turn]}
 
 
 async def test_a_record_that_cannot_be_written_is_an_error_and_no_caller_waits_forever(tmp_path):

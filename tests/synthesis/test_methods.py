@@ -27,6 +27,7 @@ from tessy.method.trajectory import Failure, Part, Rejection, Role, SampleFailed
 from tessy.models.session import ContextFull
 from tessy.models.wire import Completion
 from tessy.runs.plan import Job
+from tessy.synthesis.cooperation import think_alone
 from tessy.synthesis.methods import METHODS, attempts, method_of
 from tessy.synthesis.sample import Sample
 from tessy.verifiers.protocol import Verdict, VerdictOutcome
@@ -282,6 +283,36 @@ def test_only_what_the_verifier_accepts_is_kept(name):
             assert seen["content"].endswith("2")
     assert Failure.REJECTED in failures
     assert None in failures
+
+
+def test_a_model_that_hands_over_after_so_many_tokens_leaves_no_part_of_a_word():
+    """Its last word is incomplete: what follows would be attributed to the wrong author."""
+
+    class Teacher(DrawingClient):
+        def draws(self, drawn):
+            return Completion("12 77 12 7", "length", 4)
+
+    class Student(DrawingClient):
+        def draws(self, drawn):
+            return Completion("well so", "stop", 2)
+
+    async def write_both():
+        config = settings_of("tessy")
+        clients = {T: Teacher(T), S: Student(S)}
+        draft = Sample(context_of(clients, PREDICTOR, config), Job(0, "q", QUESTION)).draft()
+        for _ in range(2):  # the second time as after a crash
+            await think_alone(draft, T, until=8)
+        await think_alone(draft, S)
+        return draft.trajectory
+
+    made = asyncio.run(write_both())
+    text = made.thinking
+    assert text == "12 77 12 712 77 12well so"
+    assert [(s.role, text[s.start : s.end]) for s in made.spans[Part.THINKING]] == [
+        (T, "12 77 12 712 77 12"),
+        (S, "well so"),
+    ]
+    assert [discard.text for discard in made.discards] == [" 7"]
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -74,6 +74,10 @@ class PredictorBatcher:
                 for _, future in batch:
                     if not future.done():
                         future.set_exception(PredictorError(str(error)))
+            except BaseException:  # `close`: nobody will judge these, or those that wait
+                for _, future in (*batch, *waiting):
+                    future.cancel()
+                raise
             else:
                 for (_, future), judgement in zip(batch, judgements, strict=True):
                     if not future.done():

@@ -1,7 +1,7 @@
 """Trajectories: what is written for one question, and by whom.
 
-A trajectory is the fold of its turns: only `Trajectory.apply(turn)` changes it, so a journal that
-keeps the turns can rebuild it, and every number about it is derived.
+A trajectory is the fold of its turns: only `Trajectory.apply(turn)` changes its text, so a journal
+that keeps the turns can rebuild it, and every number about it is derived.
 
 Text is canonical: the thinking and the answer contain no model's markers (docs/method.md).
 Offsets are half-open character offsets.
@@ -65,7 +65,7 @@ class Failure(StrEnum):
     NO_PROGRESS = "no_progress"
     """Neither model writes anything."""
     EMPTY_ANSWER = "empty_answer"
-    """The student ended the answer without writing one."""
+    """The model that was to answer wrote nothing."""
     MARKER = "marker"
     """The answer contains a marker of thinking, so the two could not be told apart."""
     REFUSED = "refused"

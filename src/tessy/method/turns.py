@@ -11,9 +11,8 @@ Progress forced it, and then it is marked. A word that is incomplete, or that th
 decided, stays pending: the same model continues from it, and it is judged again.
 
 *Progress*: every turn adds a word, lengthens the pending text (which is bounded), or hands over.
-Two empty turns in a row can't happen: after an empty turn the other model's first word is kept
-whatever the predictor says. If that model writes nothing at all, the sample fails (`no_progress`)
-instead of going on forever.
+After an empty turn the other model's first word is kept, whatever the predictor says. If that model
+writes nothing at all, the sample fails (`no_progress`) instead of going on forever.
 
 *Seams*: only whole units (see `tessy.method.words`) are kept at a hand-over. So with deterministic
 models, and a predictor that judges a word by the text before it, the result does not depend on the
@@ -225,6 +224,20 @@ def rejected_answer(chunk: Chunk, role: Role = Role.STUDENT) -> Turn:
         discarded=chunk.text,
         tokens=chunk.tokens,
         discarded_tokens=chunk.tokens,
+    )
+
+
+def hand_over(trajectory: Trajectory) -> Turn:
+    """The turn that hands over where a method says so, and not a predictor.
+
+    Pending text is an incomplete word, which the other model can't complete, so it is discarded.
+    """
+    return Turn(
+        role=trajectory.role,
+        part=Part.THINKING,
+        outcome=Outcome.HANDED_OVER,
+        discarded=trajectory.pending,
+        discarded_tokens=trajectory.pending_tokens,
     )
 
 

@@ -77,7 +77,7 @@ class ClientStats:
         )
 
 
-class Retry:
+class Call:
     """Decides whether a failed call is retried, and waits before the retry.
 
     Args:
@@ -88,7 +88,7 @@ class Retry:
         self.client = client
         self.attempts = 0
 
-    async def after(self, error: ModelError) -> None:
+    async def retry_after(self, error: ModelError) -> None:
         """Wait until the call may be retried.
 
         Args:
@@ -154,9 +154,9 @@ class Client:
         """Close idle connections."""
         self._server.close()
 
-    def retry(self) -> Retry:
-        """A fresh `Retry` for one call."""
-        return Retry(self)
+    def call(self) -> Call:
+        """Begin a call."""
+        return Call(self)
 
     async def complete(self, request: Request, *, stream: bool = False) -> Completion:
         """Make one call, with retries.
@@ -169,12 +169,12 @@ class Client:
         Raises:
             ModelError: The call failed for good; its subclass says why.
         """
-        retry = self.retry()
+        call = self.call()
         while True:
             try:
                 return await self.attempt(request, stream=stream)
             except ModelError as error:
-                await retry.after(error)
+                await call.retry_after(error)
 
     async def attempt(self, request: Request, *, stream: bool = False) -> Completion:
         """Like `complete`, without retries."""
@@ -228,14 +228,14 @@ class Client:
         Raises:
             ModelError: The call failed for good; its subclass says why.
         """
-        retry = self.retry()
+        call = self.call()
         while True:
             self.stats.attempts += 1
             try:
                 async with self._slots or nullcontext():
                     return _json(await self._exchange(path, orjson.dumps(payload)), self.base_url)
             except ModelError as error:
-                await retry.after(error)
+                await call.retry_after(error)
 
     async def get(self, path: str) -> Any:
         """Get JSON from an endpoint, without retries; `path` is as for `post`."""

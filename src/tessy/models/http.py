@@ -15,15 +15,16 @@ import asyncio
 import socket
 import ssl
 import time
+from collections import deque
 from collections.abc import Mapping
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import httptools
 
 from tessy.errors import BadResponse, ModelError, TimedOut, Unreachable
 
-_LOOKED_UP_S = 60.0
+_DNS_TTL_S = 60.0
 """How long a server's looked-up address is used."""
 _IDLE_S = 4.0
 """How long an idle connection may be reused: uvicorn and llama.cpp close theirs after 5 s."""
@@ -52,7 +53,7 @@ class HttpServer:
         self._tls = ssl.create_default_context() if secure else None
         self._addresses: tuple[tuple[str, int], ...] = ()
         self._addresses_until = 0.0
-        self._idle: list[tuple[asyncio.Transport, float]] = []
+        self._idle: deque[tuple[asyncio.Transport, float]] = deque()  # oldest first
 
     async def send(
         self, response: R, path: str, body: bytes | None = None, *, connect_s: float
@@ -93,15 +94,20 @@ class HttpServer:
         """Keep the connection if the response was read to its end; close it otherwise."""
         transport = response.detach()
         if transport is not None and response.is_reusable:
+            self._close_idle(older_than_s=_IDLE_S)
+            transport.set_protocol(_Idle(transport))
             self._idle.append((transport, time.monotonic()))
         elif transport is not None:
             transport.abort()  # a good server then stops generating
 
     def close(self) -> None:
         """Close idle connections."""
-        for transport, _ in self._idle:
-            transport.abort()
-        self._idle.clear()
+        self._close_idle(older_than_s=0)
+
+    def _close_idle(self, older_than_s: float) -> None:
+        until = time.monotonic() - older_than_s
+        while self._idle and self._idle[0][1] <= until:
+            self._idle.popleft()[0].abort()
 
     def _reusable(self) -> asyncio.Transport | None:
         while self._idle:
@@ -141,8 +147,18 @@ class HttpServer:
             loop = asyncio.get_running_loop()
             found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
             self._addresses = tuple(dict.fromkeys((str(at[0]), int(at[1])) for *_, at in found))
-            self._addresses_until = time.monotonic() + _LOOKED_UP_S
+            self._addresses_until = time.monotonic() + _DNS_TTL_S
         return self._addresses
+
+
+class _Idle(asyncio.Protocol):
+    """A connection between two requests: whatever arrives on it now belongs to none."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._transport.abort()
 
 
 class HttpResponse(asyncio.Protocol):
@@ -165,7 +181,7 @@ class HttpResponse(asyncio.Protocol):
         self.body = bytearray()
         self.is_reusable = False
         self._loop = asyncio.get_running_loop()
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: Any = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -210,6 +226,7 @@ class HttpResponse(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         transport, self._transport = self._transport, None
+        self._parser = None  # it refers to us
         return transport
 
     async def _more(self) -> None:
@@ -237,23 +254,31 @@ class HttpResponse(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse data."""
+        if self._parser is None:  # the response was left
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             self._fail(BadResponse(f"{self.url}: not HTTP: {error}"))
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Complete the response, or fail if it broke off."""
+        """Complete the response, or fail if it was cut short."""
         sized = "content-length" in self.headers or "transfer-encoding" in self.headers
         if self.status and not sized:  # the end of the connection is the end of the body
             self._complete = True
             self._wake()
         elif self.status:
-            self._fail(BadResponse(f"{self.url}: the answer broke off"))
+            self._fail(BadResponse(f"{self.url}: the response was cut short"))
         else:
             self._fail(Unreachable(f"{self.url}: {error or 'the connection was closed'}"))
 
     # --- httptools --------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """Refuse a second response: there was one request."""
+        if self._complete:
+            self.is_reusable = False
+            raise httptools.HttpParserError("more than one response")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header."""

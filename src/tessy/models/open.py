@@ -235,7 +235,7 @@ async def _probed(servers: Replicas, role: Role, notes: list[str]) -> Capabiliti
         if isinstance(found, GONE) and known:
             notes.append(f"{role}: {client.base_url} does not answer; it is used when it does")
             client.capabilities = known[0][1]
-            servers.lose(replica)
+            servers.mark_down(replica)
         elif isinstance(found, ModelError):
             found.args = (f"the {role} can't be used: {found}",)
             found.hint = found.hint or "is it running, and its URL right? `tessy doctor` asks it"

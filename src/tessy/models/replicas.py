@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tessy.errors import ModelError, ServerFailure, TimedOut, Unreachable
-from tessy.models.client import Client, ClientStats, Retry
+from tessy.models.client import Call, Client, ClientStats
 from tessy.models.wire import Capabilities
 
 GONE = (Unreachable, ServerFailure, TimedOut)
@@ -56,16 +56,16 @@ class Replica:
         """Record the seconds to a first token; `new_tokens` of its prompt were not cached."""
         if new_tokens:
             each = max(0.0, seconds - (self.first_s or 0.0)) / new_tokens
-            self.prefill_s = _faded(self.prefill_s, each)
+            self.prefill_s = _decayed(self.prefill_s, each)
         else:
-            self.first_s = _faded(self.first_s, seconds)
+            self.first_s = _decayed(self.first_s, seconds)
 
 
-def _faded(mean: float | None, value: float) -> float:
+def _decayed(mean: float | None, value: float) -> float:
     return value if mean is None else 0.9 * mean + 0.1 * value
 
 
-def pays(here: Replica, there: Replica, prefix_tokens: int, turns: int) -> bool:
+def worth_moving(here: Replica, there: Replica, prefix_tokens: int, turns: int) -> bool:
     """Whether a trajectory gains time by moving.
 
     Args:
@@ -148,7 +148,7 @@ class Replicas:
         """The other replicas that are up."""
         return [other for other in self.replicas if other.up and other is not replica]
 
-    def lose(self, replica: Replica) -> None:
+    def mark_down(self, replica: Replica) -> None:
         """Stop using a replica until it responds again."""
         if replica.up:
             replica.up = False
@@ -183,15 +183,15 @@ class Lease:
         """Release the replica."""
         self.replica.load -= 1
 
-    def retry(self) -> ReplicaRetry:
-        """Begin a call: choose its replica; returns the `Retry` that makes its attempts."""
+    def call(self) -> ReplicaCall:
+        """Choose the replica of the next call, and begin it."""
         if not self.replica.up:
             self.move(self._replicas.choose(self._key))
         elif others := self._replicas.others(self.replica):
             best = min(others, key=lambda replica: replica.load)
-            if pays(self.replica, best, self._seen, max(self._calls, 1)):
+            if worth_moving(self.replica, best, self._seen, max(self._calls, 1)):
                 self.move(best)
-        return ReplicaRetry(self)
+        return ReplicaCall(self)
 
     def move(self, replica: Replica) -> None:
         """Move to another replica."""
@@ -212,20 +212,20 @@ class Lease:
         """Move if its replica no longer responds and another is up; returns whether it moved."""
         if not self._replicas.others(self.replica) or await self.replica.client.is_alive():
             return False
-        self._replicas.lose(self.replica)
+        self._replicas.mark_down(self.replica)
         self.move(self._replicas.choose(self._key))
         return True
 
 
-class ReplicaRetry(Retry):
-    """Like `Retry`, but a call moves to another replica when its own is down."""
+class ReplicaCall(Call):
+    """A call that moves to another replica when its own is down."""
 
     def __init__(self, lease: Lease) -> None:
         super().__init__(lease.replica.client)
         self._lease = lease
 
-    async def after(self, error: ModelError) -> None:
-        """See `Retry.after`."""
+    async def retry_after(self, error: ModelError) -> None:
+        """See `Call.retry_after`."""
         failures = self.attempts + 1
         if failures > min(_QUICK_RETRIES, self.client.settings.retries) and isinstance(error, GONE):
             gone = self.client
@@ -233,4 +233,4 @@ class ReplicaRetry(Retry):
                 gone.stats.faults[type(error).__name__] += 1
                 self.client, self.attempts = self._lease.replica.client, 0
                 return
-        await super().after(error)
+        await super().retry_after(error)

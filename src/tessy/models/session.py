@@ -14,7 +14,7 @@ from tessy.config import ModelSettings
 from tessy.errors import ModelError, Refused
 from tessy.method.trajectory import Failure, Part, Role, SampleFailed, Trajectory, Turn
 from tessy.method.turns import Chunk, Finish
-from tessy.models.client import Retry
+from tessy.models.client import Call
 from tessy.models.prefix import IdPrefix, TextPrefix
 from tessy.models.replicas import Replicas
 from tessy.models.templates import ChatFormat, Messages
@@ -121,7 +121,7 @@ class ModelSession:
             trajectory: The text so far, pending text included.
             max_tokens: The maximum number of tokens to write.
             seed: The seed of the server's random numbers.
-            stream: The thinking will be streamed.
+            stream: The thinking will be streamed, and its reader looks for stop texts.
             schema: A JSON schema for the answer, used if the server takes one.
 
         Raises:
@@ -154,18 +154,18 @@ class ModelSession:
             schema=schema,
         )
 
-    def retry(self) -> Retry:
-        """Begin a call; see `Lease.retry`."""
-        return self._lease.retry()
+    def call(self) -> Call:
+        """Begin a call; see `Lease.call`."""
+        return self._lease.call()
 
     async def complete(self, request: Request, *, stream: bool = False) -> Completion:
         """Make a call, with retries; see `Client.complete`."""
-        retry = self.retry()
+        call = self.call()
         while True:
             try:
-                return await retry.client.attempt(request, stream=stream)
+                return await call.client.attempt(request, stream=stream)
             except ModelError as error:
-                await retry.after(error)
+                await call.retry_after(error)
 
     async def chunk(self, request: Request, answer: Completion, trajectory: Trajectory) -> Chunk:
         """The chunk in a completion, cut at an end marker, which may begin in the pending text.

@@ -29,7 +29,7 @@ class EventStream(HttpResponse):
         self.first_s: float | None = None
         self._total_s = total_s
         self._began = self._loop.time()
-        self._parser_of_events = StreamParser()
+        self._event_parser = StreamParser()
         self._events: deque[Event] = deque()
         self._texts: list[str] = []
         self._ids: list[int] = []
@@ -63,7 +63,7 @@ class EventStream(HttpResponse):
 
     def completion(self) -> Completion:
         """What was read; `finish` is `length` if the stream was not read to its end."""
-        parser = self._parser_of_events
+        parser = self._event_parser
         ids = self._ids + parser.rest if self._ended else self._ids
         usage = parser.usage if self._ended else {}
         known = tuple(ids) if self._has_ids and ids else None
@@ -83,7 +83,7 @@ class EventStream(HttpResponse):
             super().on_body(data)
             return
         try:
-            events = self._parser_of_events.feed(data)
+            events = self._event_parser.feed(data)
         except ModelError as error:
             self._fail(error)
             return
@@ -96,5 +96,5 @@ class EventStream(HttpResponse):
                 self._waiter.set_result(None)
 
     def _end(self) -> None:
-        self._parser_of_events.check_end()
+        self._event_parser.check_end()
         self._ended = True

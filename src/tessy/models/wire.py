@@ -160,7 +160,7 @@ def body(request: Request, server: Capabilities, *, stream: bool) -> bytes:
         fields["json_schema"] = request.schema
     if stream:
         fields |= {"stream": True, "stream_options": {"include_usage": True}}
-        if server.intervals and request.event_tokens > 1:
+        if server.intervals and request.event_tokens > 1 and request.return_ids:
             fields["stream_interval"] = request.event_tokens
     prompt = request.prompt
     parts = prompt.parts if isinstance(prompt, EncodedPrompt) else (orjson.dumps(prompt),)
@@ -260,14 +260,14 @@ class StreamParser:
         """Make sure that the body was a complete stream.
 
         Raises:
-            BadResponse: The stream broke off.
+            BadResponse: The stream was cut short.
             NotAStream: The body is a whole completion, not a stream.
         """
         if self._is_json:
             parse(self._cut)
             raise NotAStream("the server sent a whole response instead of a stream")
         if self.finish is None:
-            raise BadResponse("the stream broke off before its end")
+            raise BadResponse("the stream was cut short")
 
 
 def _completion(

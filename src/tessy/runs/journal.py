@@ -229,7 +229,7 @@ class Journal:
         """The ids of samples that were started and have not ended."""
         return {row[0] for row in await self._ask("select distinct id from turns")}
 
-    async def take_up(self, sample_id: str) -> Written:
+    async def resume(self, sample_id: str) -> Written:
         """Read what was written of an unfinished sample, to resume it.
 
         Raises:

@@ -58,23 +58,29 @@ async def think_alone(draft: Draft, role: Role, *, until: int | None = None) -> 
     Args:
         draft: The draft.
         role: Who writes.
-        until: Stop when the thinking has this many tokens; by default when it ends.
+        until: Stop when the model has generated this many tokens of thinking; by default when the
+            thinking ends. A last word that is incomplete is then discarded.
 
     Raises:
         SampleFailed: The thinking did not end.
         ModelError: The model failed.
     """
     trajectory, guard = draft.trajectory, RepetitionGuard()
-    trajectory.role = role
     check_rejection(draft)
     if trajectory.is_thinking:
         check_repetition(guard, draft, trajectory.thinking)
     while trajectory.is_thinking and draft.rejection is None:
-        if until is not None and trajectory.thinking_tokens >= until:
-            return
+        size = draft.context.config.of(role).span_tokens
+        if until is not None:
+            if trajectory.generated[role] >= until:
+                if trajectory.role is role and trajectory.pending:
+                    await draft.commit(turns.hand_over(trajectory))
+                return
+            size = min(size, max(until - trajectory.generated[role], SMALLEST_CHUNK))
         if (budget := await tokens_left(draft)) == 0:
             return
-        chunk = await ask(draft, role, min(draft.context.config.of(role).span_tokens, budget))
+        trajectory.role = role
+        chunk = await ask(draft, role, min(size, budget))
         written = len(trajectory.pending) + len(chunk.text)
         turn = turns.settle(trajectory, chunk, Judgement(boundary=None, settled=written))
         await draft.commit(turn)
@@ -121,15 +127,15 @@ async def read_span(draft: Draft, budget: int) -> tuple[Chunk, Judgement]:
     request = await session.request(trajectory, size, draft.seed, stream=True)
     draft.sample.count_request()
     partial = context.batcher.judges_partial_words(role)
-    retry = session.retry()
+    call = session.call()
     while True:
         reading = Reading(trajectory, session.model.ends, partial_words=partial)
         try:
-            async with retry.client.stream(request) as events:
+            async with call.client.stream(request) as events:
                 await read(events, reading, context.batcher)
             break
         except ModelError as error:
-            await retry.after(error)
+            await call.retry_after(error)
     chunk = await session.chunk(request, events.completion(), trajectory)
     if reading.boundary is not None and chunk.finish is Finish.LENGTH:
         return chunk, reading.boundary

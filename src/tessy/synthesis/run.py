@@ -180,13 +180,15 @@ def _settings(config: Config | str | Path | None, settings: dict[str, Any]) -> C
 
 
 async def _record_bad_lines(todo: Plan, config: Config, journal: Journal) -> None:
+    reason = Failure.BAD_QUESTION
+    endings = []
     for line in todo.bad:
-        reason = Failure.BAD_QUESTION
         made = record.failed(line.id, None, Trajectory(), reason, line.reason, line=line)
         position = line.number * config.samples_per_question
         trace = record.trace(Trajectory())
-        await journal.end(Ending(position, line.id, reason, made, trace, 0.0, 0))
+        endings.append(Ending(position, line.id, reason, made, trace, 0.0, 0))
         todo.counters.end(reason)
+    await asyncio.gather(*(journal.end(ending) for ending in endings))
 
 
 def _check_conversations(todo: Plan, models: Mapping[Role, Model], config: Config) -> None:

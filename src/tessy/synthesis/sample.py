@@ -91,13 +91,14 @@ class Draft:
         before = self.trajectory.pending
         self.trajectory.apply(turn)
         self._span_tokens += turn.tokens - turn.discarded_tokens
+        self.context.counters.turn(turn)
+        self.sample.note(self.key, turn)
         if turn.outcome is Outcome.HANDED_OVER:
             self.context.sizes.handed_over(turn.role, self._span_tokens)
+        if self.trajectory.role is not turn.role:
             self._span_tokens = 0
         if (session := self.sessions.get(turn.role)) is not None:
             await session.observe(before, turn, self.trajectory)
-        self.context.counters.turn(turn)
-        self.sample.note(self.key, turn)
 
     def reject(self, why: str, failure: Failure | None = None, *, note: bool = True) -> None:
         """Reject this draft, if it is not rejected yet; its text stays in the trace.

@@ -53,7 +53,7 @@ async def write_samples(
 
     async def work() -> None:
         for job in waiting:
-            written = await context.journal.take_up(job.id) if job.id in begun else Written()
+            written = await context.journal.resume(job.id) if job.id in begun else Written()
             await write_sample(Sample(context, job, written), method)
 
     try:
@@ -99,12 +99,12 @@ async def write_sample(sample: Sample, method: Method) -> None:
         failure, detail = Failure.MODEL_ERROR, f"{type(error).__name__}: {error}"
     finally:
         sample.close()
+        context.counters.running -= 1
     made = _record(sample, method, failure, detail)
     trace = record.trace(sample.trajectory, sample.others)
     await context.journal.end(
         Ending(job.position, job.id, failure, made, trace, sample.seconds, sample.requests)
     )
-    context.counters.running -= 1
     context.counters.end(failure)
 
 

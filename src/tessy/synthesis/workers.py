@@ -322,7 +322,6 @@ async def _work(assignment: Assignment) -> int:
                     write_samples(context, jobs, worker=assignment.number)
                 )
             finally:
-                context.counters.running = 0
                 await journal.checkpoint()
                 await journal.count(assignment.number, context.snapshot())
     return 1 if stopped else 0
