@@ -11,7 +11,7 @@
     tessy.verify("runs/first", "math")
     tessy.export("runs/first", to="trl", out="data/first")
 
-`synthesize`, `evaluate`, `verify` and `export` are the functions behind the commands; `load` opens
+`synthesize`, `evaluate`, `verify` and `export` are the functions of the commands; `load` opens
 a run's folder for reading.
 """
 
