@@ -73,7 +73,8 @@ test: install-dev sandbox
 
 # What needs no process, browser or training: for work in between.
 test-fast: install-dev
-	$(BIN)/python -m pytest -n 2 -q --ignore tests/e2e --ignore tests/studies --ignore tests/training
+	$(BIN)/python -m pytest -n 2 -q --ignore tests/e2e --ignore tests/studies --ignore tests/training \
+		--ignore tests/boundary/test_train.py
 
 test-vllm: install-dev
 	$(BIN)/python tests/e2e/install_vllm.py .venv-vllm

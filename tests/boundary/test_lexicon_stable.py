@@ -41,10 +41,12 @@ def texts(draw: st.DrawFn) -> str:
 
 
 @settings(max_examples=400)
-@given(texts(), st.data(), st.sampled_from(Role))
-def test_stable_judgement_of_a_prefix(text: str, data: st.DataObject, role: Role) -> None:
-    size = data.draw(st.integers(0, len(text)))
-    final = data.draw(st.booleans())
+@given(texts(), st.integers(0, 10**6), st.booleans(), st.sampled_from(Role))
+@example("~~~ wait wait Wait, ~~~ ", 20, False, Role.TEACHER)
+@example("``` wait wait Wait, ``` ", 20, False, Role.TEACHER)
+@example("``` wait " + 60 * "wait, " + "``` wait, ", 320, False, Role.TEACHER)
+def test_stable_judgement_of_a_prefix(text: str, size: int, final: bool, role: Role) -> None:
+    size %= len(text) + 1
     early, late = judge(text[:size], role=role), judge(text, role=role, final=final)
     if early.boundary is not None:
         assert late.boundary == early.boundary

@@ -245,7 +245,8 @@ def _kinds(words: Sequence[Word], *, final: bool) -> Iterator[bool | None]:
 
 # --- Code, quotes and formulas --------------------------------------------------------------------
 
-_FENCE = re.compile(r"\n[^\S\n]*(`{3,}|~{3,})(\w?)(?![^\n]*\1)")
+# Backticks that are closed on their line are `code`: verbatim as well, up to there. Tildes are not.
+_FENCE = re.compile(r"\n[^\S\n]*(?:(`{3,})(?![^\n]{0,298}\1)|~{3,})(\w?)")
 # Each alternative starts with a plain character, so that `re` quickly skips text without any.
 _INLINE = re.compile(
     r"""
