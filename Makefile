@@ -15,7 +15,7 @@ help:
 	@echo "make study    what each method's data does to a student, as a page: hours"
 	@echo "make study-smoke  the same in minutes, to see that it works"
 	@echo "make test     all tests"
-	@echo "make test-fast  without whole commands, studies and training"
+	@echo "make test-fast  without whole commands, studies, training and sandboxes"
 	@echo "make test-vllm  the tests against the real vLLM, which it installs (2.5 GB)"
 	@echo "make test-trainers  exports, with LLaMA-Factory and Axolotl, which it installs (11 GB)"
 	@echo "make sandbox  install bubblewrap, if need be and if it can be done"
@@ -74,7 +74,7 @@ test: install-dev sandbox
 # What needs no process, browser or training: for work in between.
 test-fast: install-dev
 	$(BIN)/python -m pytest -n 2 -q --ignore tests/e2e --ignore tests/studies --ignore tests/training \
-		--ignore tests/boundary/test_train.py
+		--ignore tests/verifiers --ignore tests/boundary/test_train.py
 
 test-vllm: install-dev
 	$(BIN)/python tests/e2e/install_vllm.py .venv-vllm
