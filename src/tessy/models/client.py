@@ -13,11 +13,11 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -33,6 +33,8 @@ from tessy.errors import (
 from tessy.models.http import HttpResponse, HttpServer
 from tessy.models.stream import EventStream
 from tessy.models.wire import Capabilities, Completion, Request, body, parse
+
+R = TypeVar("R")
 
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 30.0
@@ -87,6 +89,21 @@ class Call:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.attempts = 0
+
+    async def run(self, attempt: Callable[[Client], Awaitable[R]]) -> R:
+        """Make attempts until one succeeds.
+
+        Args:
+            attempt: One attempt, with the client to use.
+
+        Raises:
+            ModelError: The call failed for good; its subclass says why.
+        """
+        while True:
+            try:
+                return await attempt(self.client)
+            except ModelError as error:
+                await self.retry_after(error)
 
     async def retry_after(self, error: ModelError) -> None:
         """Wait until the call may be retried.
@@ -169,12 +186,7 @@ class Client:
         Raises:
             ModelError: The call failed for good; its subclass says why.
         """
-        call = self.call()
-        while True:
-            try:
-                return await self.attempt(request, stream=stream)
-            except ModelError as error:
-                await call.retry_after(error)
+        return await self.call().run(lambda client: client.attempt(request, stream=stream))
 
     async def attempt(self, request: Request, *, stream: bool = False) -> Completion:
         """Like `complete`, without retries."""
@@ -228,14 +240,14 @@ class Client:
         Raises:
             ModelError: The call failed for good; its subclass says why.
         """
-        call = self.call()
-        while True:
-            self.stats.attempts += 1
-            try:
-                async with self._slots or nullcontext():
-                    return _json(await self._exchange(path, orjson.dumps(payload)), self.base_url)
-            except ModelError as error:
-                await call.retry_after(error)
+
+        async def attempt(client: Client) -> Any:
+            client.stats.attempts += 1
+            async with client._slots or nullcontext():
+                raw = await client._exchange(path, orjson.dumps(payload))
+            return _json(raw, client.base_url)
+
+        return await self.call().run(attempt)
 
     async def get(self, path: str) -> Any:
         """Get JSON from an endpoint, without retries; `path` is as for `post`."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tessy.config import ModelSettings
-from tessy.errors import ModelError, Refused
+from tessy.errors import Refused
 from tessy.method.trajectory import Failure, Part, Role, SampleFailed, Trajectory, Turn
 from tessy.method.turns import Chunk, Finish
 from tessy.models.client import Call
@@ -160,12 +160,7 @@ class ModelSession:
 
     async def complete(self, request: Request, *, stream: bool = False) -> Completion:
         """Make a call, with retries; see `Client.complete`."""
-        call = self.call()
-        while True:
-            try:
-                return await call.client.attempt(request, stream=stream)
-            except ModelError as error:
-                await call.retry_after(error)
+        return await self.call().run(lambda client: client.attempt(request, stream=stream))
 
     async def chunk(self, request: Request, answer: Completion, trajectory: Trajectory) -> Chunk:
         """The chunk in a completion, cut at an end marker, which may begin in the pending text.

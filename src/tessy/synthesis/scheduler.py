@@ -19,11 +19,9 @@ from tessy.errors import (
     Outage,
     PredictorError,
     Refused,
-    ServerFailure,
-    TimedOut,
-    Unreachable,
 )
 from tessy.method.trajectory import Failure, Role, SampleFailed
+from tessy.models.replicas import GONE
 from tessy.runs.journal import Ending, Written
 from tessy.runs.plan import Job
 from tessy.synthesis.context import RunContext
@@ -114,7 +112,7 @@ async def _stop_if_gone(context: RunContext, error: ModelError) -> None:
     Raises:
         Outage: A server is down.
     """
-    if not isinstance(error, Unreachable | ServerFailure | TimedOut):
+    if not isinstance(error, GONE):
         return
     for role, model in context.models.items():
         if not await model.servers.is_alive():
