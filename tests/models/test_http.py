@@ -116,16 +116,18 @@ async def test_after_the_first_text_the_other_timeout_counts():
     async with saying(first, hang=True, total_s=0.05) as (client, _), client.stream(ASK) as events:
         assert (await anext(events)).text == " two"
         with pytest.raises(TimedOut):
-            await anext(events)
+            async with asyncio.timeout(20):  # less than the default of the first timeout
+                await anext(events)
 
 
 async def test_a_later_timeout_replaces_an_earlier_one():
     response = HttpResponse("http://x")
     response.expire(0.001)
     response.expire(60)
+    waiting = asyncio.create_task(response.whole())
     await asyncio.sleep(0.002)  # the loop's timers fire in order
     response.data_received(PLAIN)
-    assert await response.whole() == WHOLE
+    assert await waiting == WHOLE
     response.detach()
 
 
@@ -216,6 +218,31 @@ async def test_a_connection_that_brings_a_second_response_is_not_used_again():
             assert (await client.complete(ASK)).text == " two"
         assert not client.stats.faults
         assert len(connections) == 3
+
+
+async def test_an_idle_connection_on_which_something_arrives_is_closed():
+    idle, closed = asyncio.Event(), asyncio.Event()
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(PLAIN)
+        await idle.wait()
+        writer.write(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+        with suppress(ConnectionError):
+            await reader.read()
+        closed.set()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    http = HttpServer(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", {})
+    async with server:
+        with closing(http):
+            response = await http.send(HttpResponse("x"), "/", connect_s=5)
+            assert await response.whole() == WHOLE
+            http.done(response)
+            idle.set()
+            async with asyncio.timeout(20):
+                await closed.wait()
 
 
 @contextmanager
