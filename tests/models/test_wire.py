@@ -133,3 +133,13 @@ def test_an_event_without_ids_has_none():
 def test_a_broken_stream(lines):
     with pytest.raises(BadResponse):
         feed(lines)
+
+
+@pytest.mark.parametrize(("return_ids", "sent"), [(True, 4), (False, None)])
+def test_an_event_has_several_tokens_only_where_ids_count_them(return_ids, sent):
+    server = Capabilities("m", extensions=True, intervals=True, id_prompts=True)
+    request = Request(
+        [1], 8, Sampling(temperature=0), seed=0, event_tokens=4, return_ids=return_ids
+    )
+    fields = orjson.loads(body(request, server, stream=True))
+    assert fields.get("stream_interval") == sent
