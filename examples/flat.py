@@ -15,7 +15,7 @@ import urllib.request
 from tessy.boundary.lexicon import LexiconPredictor
 from tessy.method.judgement import Passage
 from tessy.method.trajectory import Role
-from tessy.method.words import complete, units
+from tessy.method.words import complete, joins_words, units
 
 CHUNK = 20  # tokens asked for in one turn
 LIMIT = 400  # turns
@@ -27,8 +27,12 @@ def main(urls: dict[Role, str], question: str) -> None:
     prompt = f"### Question\n\n{question}\n\n### Response\n\n<think>"
     predictor = LexiconPredictor()
     thinking, role, idle = "", Role.STUDENT, 0  # the student starts: responses open with style
+    seam = False  # the author has changed since the last text
     for _ in range(LIMIT):
         chunk, ended = complete_text(urls[role], prompt + thinking, CHUNK, stop=END)
+        if joins_words(thinking, chunk) and seam:  # Seams: again, after a blank
+            thinking += tell(role, " ")
+            continue
         judgement = predictor.judge([Passage(role, thinking, chunk, final=ended)])[0]
         words = complete(chunk, units(chunk), final=ended)
         if judgement.boundary is not None:  # the other kind of text: roll back and hand over
@@ -36,7 +40,7 @@ def main(urls: dict[Role, str], question: str) -> None:
             if not kept and idle:  # Progress: the turn after an empty one keeps at least a word
                 kept = next((w.word_end for w in words if w.word_end > w.word_start), 0)
             thinking += tell(role, chunk[:kept])
-            idle = 0 if kept else idle + 1
+            idle, seam = 0 if kept else idle + 1, True
             role = role.other
         elif ended:
             thinking += tell(role, chunk.rstrip())
@@ -44,7 +48,7 @@ def main(urls: dict[Role, str], question: str) -> None:
         else:  # all its own kind: keep the whole words; the same model continues
             kept = words[-1].word_end if words else len(chunk)
             thinking += tell(role, chunk[:kept])
-            idle = 0
+            idle, seam = 0, False
         if idle > 2:
             sys.exit("neither model writes anything")
     answer, _ = complete_text(urls[Role.STUDENT], f"{prompt}{thinking}\n{END}\n\n", 400)

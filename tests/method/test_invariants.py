@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import itertools
+import unicodedata
 from zlib import crc32
 
 import pytest
@@ -218,6 +220,58 @@ def test_purity_a_committed_word_was_judged_its_authors_kind_or_is_marked(case):
         written = units(turn.kept + turn.discarded)
         if turn.outcome is Outcome.HANDED_OVER and cut:
             assert any(cut in (word.start, word.word_end) for word in written), "a word is split"
+
+
+@settings(deadline=None, max_examples=300)
+@given(cooperation)
+def test_seams_no_two_authors_write_one_word(case):
+    trajectory, turns, _, _ = attempt(case)
+    text = trajectory.thinking
+    seams, position = [], 0
+    for before, turn in itertools.pairwise(turns):
+        position += len(before.kept)
+        if before.outcome in (Outcome.HANDED_OVER, Outcome.EMPTY):
+            seams.append(position)
+    for at in seams:
+        if 0 < at < len(text):
+            assert not are_in_one_word(text[at - 1], text[at]), (text[:at], text[at:])
+
+
+def are_in_one_word(before, after):
+    """By Unicode's categories and names, not by the product's own tables."""
+    if unicodedata.category(after).startswith("M") and not before.isspace():
+        return True
+    inside = ("L", "N", "M", "Pc")
+    spaced = not any("CJK" in unicodedata.name(char, "") for char in (before, after))
+    return spaced and all(unicodedata.category(char).startswith(inside) for char in (before, after))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["t wait", "9", "_x", "́ so", "été", "으로 가", "Ж", "t", "t</think>"],
+)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_seams_text_that_would_lengthen_the_last_word_is_written_again_after_a_blank(
+    text, streamed
+):
+    teacher = SimulatedClient(lambda so_far: "x=1 Thus 5 wait" if not so_far else "</think>")
+    student = SimulatedClient(lambda so_far: text if so_far.endswith("s") else "wait, 7")
+    student.events = teacher.events = [3]
+    predictor = WordPredictor(lambda before, word: word.startswith("wait"))
+    made = draft_of(student, teacher, predictor, config(200, 200), streamed=streamed)
+    made.trajectory.apply(Turn(Role.TEACHER, Part.THINKING, Outcome.HANDED_OVER, kept="So thus"))
+    run(together(made))
+    first = turns_of(made)[0]
+    assert (first.kept, first.pending) == ("", " ")
+    assert text.startswith(first.discarded) or first.discarded == text.partition("</think>")[0]
+    assert made.trajectory.thinking.startswith("So thus wait,")
+
+
+@pytest.mark.parametrize("text", [" wait", "\nwait", ", wait", "). So", "=5", "答", "。"])
+def test_seams_text_that_begins_a_word_stays(text):
+    trajectory = Trajectory(thinking="So thus", turns=1)
+    turn = settle(trajectory, Chunk(text, Finish.ENDED, 3), Judgement(None, len(text)))
+    assert turn.kept == text
 
 
 @settings(deadline=None, max_examples=200)

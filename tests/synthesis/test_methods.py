@@ -307,12 +307,12 @@ def test_a_model_that_hands_over_after_so_many_tokens_leaves_no_part_of_a_word()
 
     made = asyncio.run(write_both())
     text = made.thinking
-    assert text == "12 77 12 712 77 12well so"
+    assert text == "12 77 12 712 77 12 well so"
     assert [(s.role, text[s.start : s.end]) for s in made.spans[Part.THINKING]] == [
         (T, "12 77 12 712 77 12"),
-        (S, "well so"),
+        (S, " well so"),
     ]
-    assert [discard.text for discard in made.discards] == [" 7"]
+    assert [discard.text for discard in made.discards] == [" 7", "well so"]
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -19,6 +19,7 @@ from functools import cache
 
 from tessy.method.judgement import Judgement, Passage
 from tessy.method.trajectory import Trajectory
+from tessy.method.turns import lengthens_word
 from tessy.method.words import complete, is_one_open_word, units
 
 
@@ -34,6 +35,7 @@ class Reading:
         judged: Characters judged to be the writer's kind, pending text included.
         boundary: The judgement that ends the span, once there is one.
         ended: The text contained an end marker.
+        lengthens_word: The text can't follow the seam, see `turns.lengthens_word`: read no more.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Reading:
         self.judged = 0
         self.boundary: Judgement | None = None
         self.ended = False
+        self.lengthens_word = False
         self._trajectory = trajectory
         self._partial_words = partial_words
         self._text = trajectory.pending  # what a view may show
@@ -63,6 +66,9 @@ class Reading:
             piece = self._without_marker(piece)
             if not piece:
                 return ()
+        if not self._text and lengthens_word(self._trajectory, piece):
+            self.lengthens_word = True
+            return ()
         self._text += piece
         if self._partial_words:
             return (len(self._text),)

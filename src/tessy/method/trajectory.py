@@ -38,7 +38,7 @@ class Outcome(StrEnum):
     """How a turn ended."""
 
     WENT_ON = "went_on"
-    """No text of the other kind was found: the same model continues."""
+    """No text of the other kind was found, or none that can follow: the same model continues."""
     HANDED_OVER = "handed_over"
     """Text of the other kind was found and discarded: the roles switch."""
     EMPTY = "empty"
@@ -115,6 +115,9 @@ class Span:
 
 class Turn(NamedTuple):
     """One generate-then-rollback step: `pending + generated = kept + new pending + discarded`.
+
+    The new pending text may also be a blank that nobody generated, for the seam before it; see
+    `tessy.method.turns`.
 
     Attributes:
         role: Whose turn it was.

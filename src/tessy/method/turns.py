@@ -16,7 +16,8 @@ writes nothing at all, the sample fails (`no_progress`) instead of going on fore
 
 *Seams*: only whole units (see `tessy.method.words`) are kept at a hand-over. So with deterministic
 models, and a predictor that judges a word by the text before it, the result does not depend on the
-size of the chunks.
+size of the chunks. And the next writer does not lengthen the last word: if its text would, that
+text is discarded, and it writes again after a blank.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import NamedTuple
 
 from tessy.method.judgement import Judgement, Passage
 from tessy.method.trajectory import Outcome, Part, Role, Trajectory, Turn
-from tessy.method.words import Unit, complete, units
+from tessy.method.words import Unit, complete, joins_words, units
 
 LOOKAHEAD_WORDS = 8
 """Complete words that a predictor may leave undecided; older ones count as settled."""
@@ -91,6 +92,8 @@ def settle(trajectory: Trajectory, chunk: Chunk, judgement: Judgement) -> Turn:
     Returns:
         The turn to apply.
     """
+    if lengthens_word(trajectory, chunk.text):
+        return _after_a_blank(trajectory, chunk)
     text = _written(trajectory, chunk)
     final = chunk.finish is Finish.ENDED
     found = units(text)
@@ -111,6 +114,31 @@ def settle(trajectory: Trajectory, chunk: Chunk, judgement: Judgement) -> Turn:
         kept=boundary,
         discarded_from=boundary,
         confidence=judgement.confidence,
+    )
+
+
+def lengthens_word(trajectory: Trajectory, text: str) -> bool:
+    """Whether new text would lengthen the last word before the seam (*Seams*).
+
+    Args:
+        trajectory: The state before the turn.
+        text: The beginning of what the model wrote.
+    """
+    begins = not trajectory.span_kept and not trajectory.pending
+    return begins and joins_words(trajectory.thinking, text)
+
+
+def _after_a_blank(trajectory: Trajectory, chunk: Chunk) -> Turn:
+    """Discard a chunk; the model writes again, after a blank that becomes its own."""
+    return Turn(
+        role=trajectory.role,
+        part=Part.THINKING,
+        outcome=Outcome.WENT_ON,
+        pending=" ",
+        discarded=chunk.text,
+        tokens=chunk.tokens,
+        discarded_tokens=chunk.tokens,
+        asked=chunk.asked,
     )
 
 

@@ -42,6 +42,7 @@ _WORD = rf"(?:[{_ALONE}]|[^\s{_ALONE}]{{1,{LONGEST_WORD}}})[{_EXTEND}]*"
 _UNIT = re.compile(rf"(?P<blanks>\s*?)(?P<word>{_WORD})(?P<after>(?:\s*\n)?)")
 _OPEN_WORD = re.compile(rf"\s*[^\s{_UNSPACED}{_EXTEND}]{{1,{LONGEST_WORD}}}")
 _LEADING = re.compile(r"\s*\n")
+_JOINED = re.compile(rf"\S[{_EXTEND}]|(?:[^\W{_UNSPACED}]|[{_EXTEND}])[^\W{_UNSPACED}]")
 _PLAIN = re.compile(rf"[^\W{_UNSPACED}]+|\w")
 
 
@@ -93,6 +94,15 @@ def complete(text: str, found: list[Unit], *, final: bool) -> list[Unit]:
     if final or not found or found[-1].word_end < len(text):
         return found
     return found[:-1]
+
+
+def joins_words(before: str, after: str) -> bool:
+    """Whether two texts, side by side, would make one word out of two.
+
+    In scripts with spaces they do if a letter, digit or underscore meets another one; in all
+    scripts if the second text begins with a mark that belongs to the character before it.
+    """
+    return _JOINED.match(before[-1:] + after[:1]) is not None
 
 
 def is_one_open_word(text: str, start: int) -> bool:

@@ -156,7 +156,7 @@ async def read(events: EventStream, reading: Reading, batcher: PredictorBatcher)
         for end in reading.add(event.text):
             if reading.take(await batcher.judge(reading.view(end))):
                 return
-        if reading.ended:
+        if reading.ended or reading.lengthens_word:
             return
 
 
