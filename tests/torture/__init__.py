@@ -1,4 +1,4 @@
-"""`make torture`: hostile conditions by the hundred, and what held; the table of docs/reliability.md.
+"""`make torture`: hostile conditions by the hundred, and what held (docs/reliability.md).
 
     kills      runs that are killed or stopped again and again, on servers that fail
     servers    model servers that answer what no server should

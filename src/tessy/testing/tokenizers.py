@@ -189,26 +189,29 @@ def _train(size: int, seed: int, words: Sequence[str]) -> Any:
     draw = random.Random(f"tokenizer\0{seed}")
     tokenizer.train_from_iterator(_corpus(draw, size), trainer)
     raw = json.loads(tokenizer.to_str())
-    for word in words:
-        _add_word(raw["model"], [chr(288), *word])  # byte-level tokenizers' blank
+    _add_words(raw["model"], words)
     ids = list(range(len(raw["model"]["vocab"])))
     draw.shuffle(ids)
     raw["model"]["vocab"] = dict(zip(sorted(raw["model"]["vocab"]), ids, strict=True))
     return Tokenizer.from_str(json.dumps(raw))
 
 
-def _add_word(model: Any, symbols: list[str]) -> None:
-    """Add the merges by which a word becomes one token, from its first character on."""
-    ranks = {tuple(pair): rank for rank, pair in enumerate(model["merges"])}
-    while len(symbols) > 1:
-        pairs = list(pairwise(symbols))
-        known = [pair for pair in pairs if pair in ranks]
-        pair = min(known, key=ranks.__getitem__) if known else pairs[0]
-        if not known:
-            model["merges"].append(list(pair))
-            model["vocab"].setdefault("".join(pair), len(model["vocab"]))
-        at = pairs.index(pair)
-        symbols[at : at + 2] = ["".join(pair)]
+def _add_words(model: Any, words: Sequence[str]) -> None:
+    """Add the merges by which each word becomes one token, from its first character on."""
+    merges = model["merges"]
+    ranks = {tuple(pair): rank for rank, pair in enumerate(merges)}
+    for word in words:
+        symbols = [chr(288), *word]  # byte-level tokenizers' blank
+        while len(symbols) > 1:
+            pairs = list(pairwise(symbols))
+            known = [pair for pair in pairs if pair in ranks]
+            pair = min(known, key=ranks.__getitem__) if known else pairs[0]
+            if not known:
+                ranks[pair] = len(merges)
+                merges.append(list(pair))
+                model["vocab"].setdefault("".join(pair), len(model["vocab"]))
+            at = pairs.index(pair)
+            symbols[at : at + 2] = ["".join(pair)]
 
 
 def _corpus(draw: random.Random, size: int) -> list[str]:
