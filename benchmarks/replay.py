@@ -3,8 +3,9 @@
     python benchmarks/replay.py DATA [ROW …]
 
 DATA holds `traces_qwen3_8b_thinking/traces.jsonl.gz` (model, thinking). Both servers write the same
-trace, whichever is asked, so the text that comes out is the trace, whoever wrote it; it is checked. Servers and client are processes of their own. The bound is made of the spans that were
-kept: each token's time, by the model that wrote it, and a time to first token for each span.
+trace, whichever is asked, so the text that comes out is the trace, whoever wrote it; it is checked.
+Servers and client are processes of their own. The bound is made of the spans that were kept: each
+token's time, by the model that wrote it, and a time to first token for each span.
 """
 
 from __future__ import annotations
