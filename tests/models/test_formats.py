@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 from tessy.errors import ConfigError
 from tessy.models.templates import (
     NAMED,
-    escape_special_tokens,
     from_template,
     from_tokenizer,
     named,
 )
-from tessy.models.tokenizers import LocalTokenizer, PromptPiece
+from tessy.models.tokenizers import LocalTokenizer, PromptPiece, escape_special_tokens
 from tessy.testing.tokenizers import build_tokenizer
 from texts import any_text
 

@@ -17,9 +17,16 @@ from collections.abc import Sequence
 
 import orjson
 
-from tessy.method.trajectory import Outcome, Part, Role, Trajectory, Turn
-from tessy.models.templates import LONGEST_CONTROL, ChatFormat, Messages, escape_special_tokens
-from tessy.models.tokenizers import PromptPiece, Token, Tokenizer
+from tessy.errors import ConfigError
+from tessy.method.trajectory import Failure, Outcome, Part, Role, SampleFailed, Trajectory, Turn
+from tessy.models.templates import ChatFormat, Messages
+from tessy.models.tokenizers import (
+    LONGEST_CONTROL,
+    PromptPiece,
+    Token,
+    Tokenizer,
+    escape_special_tokens,
+)
 from tessy.models.wire import EncodedPrompt
 
 
@@ -89,7 +96,7 @@ class IdPrefix:
             self._tail = []
 
     async def _open(self) -> None:
-        for index, piece in enumerate(self._format.opening(self._messages)):
+        for index, piece in enumerate(_opening(self._format, self._messages)):
             begin = index == 0 and self._format.begin
             self._append(await self._tokenizer.encode(piece, begin=begin))
 
@@ -131,6 +138,14 @@ class IdPrefix:
         self._tail = self._tail[taken:]
 
 
+def _opening(format_: ChatFormat, messages: Messages) -> list[PromptPiece]:
+    """The prompt's pieces; a conversation of a method's own may be refused in mid-run."""
+    try:
+        return format_.opening(messages)
+    except ConfigError as error:
+        raise SampleFailed(Failure.BAD_PROMPT, str(error)) from None
+
+
 def _aligned(tokens: Sequence[Token], text: str) -> list[Token] | None:
     """The tokens that make up `text`; None if they don't.
 
@@ -156,7 +171,7 @@ class TextPrefix:
         self._json = bytearray(b'"')
         self._covered = 0
         self._part = Part.THINKING
-        for piece in format_.opening(messages):
+        for piece in _opening(format_, messages):
             self._append(piece.text if piece.control else escape_special_tokens(piece.text))
 
     async def prompt(self, trajectory: Trajectory) -> EncodedPrompt:

@@ -1,0 +1,168 @@
+"""A conversation as text, with what each message became of; what is lost is refused.
+
+*Shown*: every message of a conversation is in its prompt: whole, once, in order, as text. A
+template may trim it, and leave out the thinking of the assistant's earlier turns, as Qwen3's does.
+Anything else (a template that drops, quotes, repeats, cuts or moves a message) is refused.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy
+
+from tessy.data.record import THINK_CLOSE, THINK_OPEN
+from tessy.models.chat_template import ChatTemplate
+from tessy.models.tracing import CHANGED, TracedText, origins_of
+
+_OPEN, _CLOSE = THINK_OPEN.strip(), THINK_CLOSE.strip()
+_KEYS = ("reasoning_content", "content")
+_SHOWN = 40
+
+
+class TextRun(NamedTuple):
+    """A stretch of a rendered text that is a message's: half-open offsets.
+
+    Attributes:
+        start: In the rendered text.
+        end: In the rendered text.
+        origin: Of its first character, in all texts of the messages one after the other.
+    """
+
+    start: int
+    end: int
+    origin: int
+
+
+class MessagePart(NamedTuple):
+    """A text of a message.
+
+    Attributes:
+        number: The message's, from 0.
+        key: `content` or `reasoning_content`.
+        role: The message's.
+        text: The text.
+        origin: Of its first character, in all texts of the messages one after the other.
+    """
+
+    number: int
+    key: str
+    role: str
+    text: str
+    origin: int
+
+    @property
+    def end(self) -> int:
+        """The origin after its last character."""
+        return self.origin + len(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedConversation:
+    """A rendered conversation.
+
+    Attributes:
+        text: All of it.
+        runs: Where texts of messages are, in order; what is between them is control.
+        parts: The texts of the messages, in order.
+    """
+
+    text: str
+    runs: tuple[TextRun, ...]
+    parts: tuple[MessagePart, ...]
+
+
+def render(
+    template: ChatTemplate, messages: Sequence[Mapping[str, str]], *, prompt: bool
+) -> RenderedConversation:
+    """Render a conversation, and make sure that every message is in it (*Shown*).
+
+    Args:
+        template: The template.
+        messages: `role` and `content`, and for the assistant's perhaps `reasoning_content`.
+        prompt: Open the assistant's turn after it.
+
+    Raises:
+        ValueError: The template refuses it or fails, or a message is not in it as it should; the
+            message names which.
+    """
+    parts = tuple(_parts(messages))
+    traced = [dict(message) for message in messages]
+    for part in parts:
+        origins = array("q", range(part.origin, part.end))
+        traced[part.number][part.key] = TracedText(part.text, origins)
+    text = template.render(traced, prompt=prompt)
+    runs = tuple(_runs(origins_of(text)))
+    _check_order(runs, parts)
+    for part in parts:
+        _check_whole(part, runs, template.takes_thinking)
+    return RenderedConversation(str.__str__(text), runs, parts)
+
+
+def _parts(messages: Sequence[Mapping[str, str]]) -> Iterator[MessagePart]:
+    origin = 0
+    for index, message in enumerate(messages):
+        for key in _KEYS:
+            if text := message.get(key):
+                part = MessagePart(index, key, message["role"], text, origin)
+                yield part
+                origin = part.end
+
+
+def _runs(origins: array[int]) -> Iterator[TextRun]:
+    found = numpy.frombuffer(origins, numpy.int64)
+    if (found == CHANGED).any():
+        raise ValueError(
+            "it shows a message other than it is (in quotes, in upper case, …), so that its text "
+            "can't be told from the template's"
+        )
+    breaks = numpy.flatnonzero(numpy.diff(found) != (found[:-1] >= 0)) + 1
+    edges = [0, *breaks.tolist(), len(origins)]
+    for start, end in pairwise(edges):
+        if start < end and origins[start] >= 0:
+            yield TextRun(start, end, origins[start])
+
+
+def _check_order(runs: Sequence[TextRun], parts: Sequence[MessagePart]) -> None:
+    """Make sure that nothing is shown twice, and nothing before what it follows."""
+    shown = 0
+    for run in runs:
+        if run.origin < shown:
+            again = any(run.origin < r.origin + r.end - r.start and r.origin <= run.origin
+                        for r in runs if r.start < run.start)  # fmt: skip
+            (part,) = [one for one in parts if one.origin <= run.origin < one.end]
+            raise ValueError(f"it shows {_name(part)} {'twice' if again else 'out of order'}")
+        shown = run.origin + run.end - run.start
+
+
+def _check_whole(part: MessagePart, runs: Sequence[TextRun], takes_thinking: bool) -> None:
+    inside = [
+        (max(run.origin, part.origin), min(run.origin + run.end - run.start, part.end))
+        for run in runs
+        if run.origin < part.end and run.origin + run.end - run.start > part.origin
+    ]
+    if not inside and part.key != "content" and takes_thinking:
+        return  # the template knows about thinking, and leaves that of earlier turns out
+    edges = [part.origin, *(edge for pair in inside for edge in pair), part.end]
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        left_out = part.text[start - part.origin : end - part.origin]
+        at_an_end = start == part.origin or end == part.end
+        if at_an_end and not left_out.strip():
+            continue
+        if part.role == "assistant" and part.key == "content" and (
+            left_out.strip() in ("", _OPEN, _CLOSE)
+            or (start == part.origin and left_out.rstrip().endswith(_CLOSE))
+        ):  # fmt: skip
+            continue
+        if left_out == part.text:
+            raise ValueError(f"it leaves out {_name(part)}")
+        raise ValueError(f"it leaves out a part of {_name(part)}: {left_out[:_SHOWN]!r}")
+
+
+def _name(part: MessagePart) -> str:
+    what = "" if part.key == "content" else f", {part.key}"
+    return f"message {part.number + 1} ({part.role}{what}): {part.text[:_SHOWN]!r}"
