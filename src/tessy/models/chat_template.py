@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
@@ -26,6 +26,8 @@ from tessy.models.tracing import FOLLOWED, TracedText, changed, concatenate, is_
 _LARGEST_TEMPLATE = 1 << 20
 _LARGEST_NUMBER = 1 << 20
 _LARGEST_POWER = 16
+_CALL = 10
+_SIZED = (str, list, tuple, dict, range)
 _STEPS = 1_000_000
 _STEPS_PER_CHARACTER = 200
 _WIDTH = re.compile(r"%[^a-zA-Z%]*(?:\d{5}|\*)|:[^}]*(?:\d{5}|\{)")
@@ -74,7 +76,7 @@ class _ChatEnvironment(ImmutableSandboxedEnvironment):
         self.filters["tojson"] = _to_json
         self.filters = {name: self._followed(one) for name, one in self.filters.items()}
         self.globals.update(raise_exception=_refuse, dict=_new_dict, namespace=_PlainNamespace)
-        del self.globals["lipsum"]  # random, so no prompt would be the same again
+        del self.globals["lipsum"], self.filters["random"]  # a prompt is the same each time
 
     def spend(self, steps: int = 1) -> bool:
         """Count steps; True, so that it can stand in a condition.
@@ -134,8 +136,10 @@ class _ChatEnvironment(ImmutableSandboxedEnvironment):
         owner = getattr(function, "__self__", None)
         inputs = [*given, *named.values(), *([owner] if isinstance(owner, str) else [])]
         traced = self._look_at(inputs)
+        if function.__name__ == "do_format" and _WIDTH.search(given[0]):
+            raise jinja2.TemplateError("it formats a text that is too wide")
         found = function(*given, **named)
-        if isinstance(found, Sized):
+        if isinstance(found, _SIZED):
             self.spend(len(found))
         if not traced or (isinstance(owner, TracedText) and function.__name__ in FOLLOWED):
             return found
@@ -150,9 +154,9 @@ class _ChatEnvironment(ImmutableSandboxedEnvironment):
             traced |= is_traced(value)
             if isinstance(value, int) and abs(value) > _LARGEST_NUMBER:
                 raise jinja2.TemplateError("it computes with too large a number")
-            self.spend(len(value) + 1 if isinstance(value, Sized) else 1)
-            if isinstance(value, list | tuple | Mapping):
-                left += value.values() if isinstance(value, Mapping) else value
+            self.spend(len(value) + 1 if isinstance(value, _SIZED) else 1)
+            if isinstance(value, list | tuple | dict):
+                left += value.values() if isinstance(value, dict) else value
         return traced
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -166,8 +170,8 @@ class _ChatEnvironment(ImmutableSandboxedEnvironment):
         self = __self
         if __obj == self.spend:
             return self.spend()
+        self.spend(_CALL)
         if isinstance(__obj, jinja2.runtime.Macro):  # it is followed inside
-            self.spend()
             return super().call(__context, __obj, *given, **named)
 
         def call(*given: Any, **named: Any) -> Any:
@@ -186,14 +190,14 @@ class _ChatEnvironment(ImmutableSandboxedEnvironment):
             raise jinja2.TemplateError("it formats a text that is too wide")
         if operator == "**" and right > _LARGEST_POWER:
             raise jinja2.TemplateError("it computes with too large a number")
-        if operator == "*" and (isinstance(left, Sized) or isinstance(right, Sized)):
+        if operator == "*" and (isinstance(left, _SIZED) or isinstance(right, _SIZED)):
             self.spend(_size(left) * _size(right))
         found = super().call_binop(context, operator, left, right)
         return changed(found) if traced and isinstance(found, str) else found
 
 
 def _size(value: Any) -> int:
-    return len(value) if isinstance(value, Sized) else abs(int(value))
+    return len(value) if isinstance(value, _SIZED) else abs(int(value))
 
 
 def _refuse(message: str) -> None:
