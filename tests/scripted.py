@@ -35,8 +35,11 @@ async def two_servers(tokenizers, *, faults=None, latency=None, words=60, **more
             )
             servers[role] = await stack.enter_async_context(server)
             options += [f"--{role}", server.url]
-            if tokenizers:
-                options += [f"--{role}-tokenizer", str(tokenizers[role])]
+            options += (
+                [f"--{role}-tokenizer", str(tokenizers[role])]
+                if tokenizers
+                else [f"--{role}-format", "plain"]
+            )
         yield servers, [*options, "--predictor", PREDICTOR]
 
 

@@ -57,7 +57,8 @@ def settings(servers, tokenizers):
 
 
 def nowhere(**more):
-    return {"student__model": NOWHERE, "teacher__model": NOWHERE, **more}
+    models = {f"{role}__model": NOWHERE for role in ("student", "teacher")}
+    return {**models, "student__format": "plain", "teacher__format": "plain", **more}
 
 
 # --- What comes out -----------------------------------------------------------------------------

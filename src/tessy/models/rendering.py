@@ -24,6 +24,10 @@ _KEYS = ("reasoning_content", "content")
 _SHOWN = 40
 
 
+class NotShown(ValueError):
+    """A template does not show a message as it is."""
+
+
 class TextRun(NamedTuple):
     """A stretch of a rendered text that is a message's: half-open offsets.
 
@@ -87,8 +91,9 @@ def render(
         prompt: Open the assistant's turn after it.
 
     Raises:
-        ValueError: The template refuses it or fails, or a message is not in it as it should; the
-            message names which.
+        RefusedByTemplate: The template refuses it.
+        NotShown: A message is not in it as it should; the error names which.
+        ValueError: The template fails.
     """
     parts = tuple(_parts(messages))
     traced = [dict(message) for message in messages]
@@ -116,7 +121,7 @@ def _parts(messages: Sequence[Mapping[str, str]]) -> Iterator[MessagePart]:
 def _runs(origins: array[int]) -> Iterator[TextRun]:
     found = numpy.frombuffer(origins, numpy.int64)
     if (found == CHANGED).any():
-        raise ValueError(
+        raise NotShown(
             "it shows a message other than it is (in quotes, in upper case, …), so that its text "
             "can't be told from the template's"
         )
@@ -135,7 +140,7 @@ def _check_order(runs: Sequence[TextRun], parts: Sequence[MessagePart]) -> None:
             again = any(run.origin < r.origin + r.end - r.start and r.origin <= run.origin
                         for r in runs if r.start < run.start)  # fmt: skip
             (part,) = [one for one in parts if one.origin <= run.origin < one.end]
-            raise ValueError(f"it shows {_name(part)} {'twice' if again else 'out of order'}")
+            raise NotShown(f"it shows {_name(part)} {'twice' if again else 'out of order'}")
         shown = run.origin + run.end - run.start
 
 
@@ -159,8 +164,8 @@ def _check_whole(part: MessagePart, runs: Sequence[TextRun], takes_thinking: boo
         ):  # fmt: skip
             continue
         if left_out == part.text:
-            raise ValueError(f"it leaves out {_name(part)}")
-        raise ValueError(f"it leaves out a part of {_name(part)}: {left_out[:_SHOWN]!r}")
+            raise NotShown(f"it leaves out {_name(part)}")
+        raise NotShown(f"it leaves out a part of {_name(part)}: {left_out[:_SHOWN]!r}")
 
 
 def _name(part: MessagePart) -> str:
