@@ -10,6 +10,7 @@ from pathlib import Path
 from tessy.testing import CooperativeScript, Faults, ScriptedServer
 from tessy.testing.stats import Latency
 
+PLAIN = ["--student-format", "plain", "--teacher-format", "plain"]
 PREDICTOR = "python:tessy.testing.predictors:digits"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from commands import tessy
-from scripted import lines, two_servers, write_questions
+from scripted import PLAIN, lines, two_servers, write_questions
 from tessy.testing import build_tokenizer
 
 
@@ -73,7 +73,7 @@ async def test_an_out_that_can_be_no_folder(tmp_path, tokenizers):
     questions = write_questions(tmp_path / "q.jsonl", 1)
     options = ["--student", "http://127.0.0.1:9/v1", "--teacher", "http://127.0.0.1:9/v1"]
     for out in (questions, questions / "run"):
-        done = await tessy("synth", questions, "--out", out, *options)
+        done = await tessy("synth", questions, "--out", out, *options, *PLAIN)
         assert done.code == 2
         assert f"{out} can't be a run's folder" in done.err
 

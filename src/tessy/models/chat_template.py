@@ -30,7 +30,8 @@ _CALL = 10
 _SIZED = (str, list, tuple, dict, range)
 _STEPS = 1_000_000
 _STEPS_PER_CHARACTER = 200
-_WIDTH = re.compile(r"%[^a-zA-Z%]*(?:\d{5}|\*)|:[^}]*(?:\d{5}|\{)")
+_WIDTH = re.compile(r"%[^a-zA-Z%]*(?:\d{5}|\*)|\{[^{}]*:[^{}]*(?:\d{5}|\{)")
+_SWITCH = re.compile(r"/\w+")
 _THINKING_KEYS = frozenset({"reasoning_content", "thinking"})
 
 
@@ -240,6 +241,7 @@ class ChatTemplate:
     Attributes:
         takes_thinking: It asks messages for their `reasoning_content`, so what happens to that is
             its decision.
+        switches: Words such as `/no_think` that it looks for in messages, and may take out.
 
     Args:
         source: The Jinja source.
@@ -269,9 +271,10 @@ class ChatTemplate:
             self._template = self._environment.from_string(source)
         except Exception as error:  # also RecursionError, SyntaxError of Python, …
             raise ValueError(f"{_line(error)}{error}") from None
-        asked = (node.attr for node in tree.find_all(nodes.Getattr))
-        named = (node.value for node in tree.find_all(nodes.Const) if isinstance(node.value, str))
-        self.takes_thinking = not _THINKING_KEYS.isdisjoint((*asked, *named))
+        asked = {node.attr for node in tree.find_all(nodes.Getattr)}
+        named = {node.value for node in tree.find_all(nodes.Const) if isinstance(node.value, str)}
+        self.takes_thinking = not _THINKING_KEYS.isdisjoint(asked | named)
+        self.switches = frozenset(filter(_SWITCH.fullmatch, named))
 
     def render(self, messages: Iterable[Mapping[str, str]], *, prompt: bool) -> str:
         """Render messages, whose texts may be `TracedText`.

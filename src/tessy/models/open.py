@@ -73,16 +73,31 @@ def check(config: Config, roles: Iterable[Role] = Role) -> None:
         roles: The roles whose models are needed.
 
     Raises:
-        ConfigError: A model is missing, its name has no known form, or its chat format is not given
-            or does not exist.
+        ConfigError: A model is missing, its name has no known form, or its chat format does not
+            exist.
     """
     for role in roles:
         settings = config.of(role)
-        where, *_ = address.parse_all(config.address_of(role))
+        address.parse_all(config.address_of(role))
         if settings.format:
             date, arguments = datetime.date.min, settings.template_args
             templates.named(settings.format, date=date, arguments=arguments)
-        elif not settings.tokenizer and where.scheme is not address.Scheme.LAB:
+
+
+def check_formats(config: Config, roles: Iterable[Role]) -> None:
+    """Make sure that a chat format is given for each model, without opening it.
+
+    Args:
+        config: Checked settings of a run.
+        roles: The roles whose models are needed.
+
+    Raises:
+        UnknownFormat: None is given.
+    """
+    for role in roles:
+        settings, (where, *_) = config.of(role), address.parse_all(config.address_of(role))
+        is_lab = where.scheme is address.Scheme.LAB  # these bring their own
+        if not (settings.format or settings.tokenizer or is_lab):
             raise UnknownFormat(config, role)
 
 

@@ -1,8 +1,9 @@
 """A conversation as text, with what each message became of; what is lost is refused.
 
 *Shown*: every message of a conversation is in its prompt: whole, once, in order, as text. A
-template may trim it, and leave out the thinking of the assistant's earlier turns, as Qwen3's does.
-Anything else (a template that drops, quotes, repeats, cuts or moves a message) is refused.
+template may trim it, take out its own switches (SmolLM3's `/no_think`), and leave out the thinking
+of the assistant's earlier turns, as Qwen3's does. Anything else (a template that drops, quotes,
+repeats, cuts or moves a message) is refused.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def render(
     runs = tuple(_runs(origins_of(text)))
     _check_order(runs, parts)
     for part in parts:
-        _check_whole(part, runs, template.takes_thinking)
+        _check_whole(part, runs, template)
     return RenderedConversation(str.__str__(text), runs, parts)
 
 
@@ -144,19 +145,21 @@ def _check_order(runs: Sequence[TextRun], parts: Sequence[MessagePart]) -> None:
         shown = run.origin + run.end - run.start
 
 
-def _check_whole(part: MessagePart, runs: Sequence[TextRun], takes_thinking: bool) -> None:
+def _check_whole(part: MessagePart, runs: Sequence[TextRun], template: ChatTemplate) -> None:
     inside = [
         (max(run.origin, part.origin), min(run.origin + run.end - run.start, part.end))
         for run in runs
         if run.origin < part.end and run.origin + run.end - run.start > part.origin
     ]
-    if not inside and part.key != "content" and takes_thinking:
+    if not inside and part.key != "content" and template.takes_thinking:
         return  # the template knows about thinking, and leaves that of earlier turns out
     edges = [part.origin, *(edge for pair in inside for edge in pair), part.end]
     for start, end in zip(edges[::2], edges[1::2], strict=True):
         left_out = part.text[start - part.origin : end - part.origin]
         at_an_end = start == part.origin or end == part.end
-        if at_an_end and not left_out.strip():
+        if (words := left_out.split()) and template.switches.issuperset(words):
+            continue
+        if at_an_end and not words:
             continue
         if part.role == "assistant" and part.key == "content" and (
             left_out.strip() in ("", _OPEN, _CLOSE)

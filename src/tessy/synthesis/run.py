@@ -25,7 +25,7 @@ from tessy.errors import ConfigError, InputError
 from tessy.event_loop import run_loop
 from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Failure, Role, Trajectory
-from tessy.models.open import check, open_models
+from tessy.models.open import check, check_formats, open_models
 from tessy.models.session import Model
 from tessy.models.templates import Messages
 from tessy.runs.counters import RunResult
@@ -118,6 +118,7 @@ async def asynthesize(
         read = await asyncio.to_thread(questions.read, source, limit=limit, skip_bad=skip_bad)
         if verifier is not None:
             check_columns(verifier, read)
+        check_formats(chosen, method.needs(chosen))
         lock = stack.enter_context(folder.locked())
         journal = await stack.enter_async_context(Journal(folder.journal))
         begun = await journal.is_begun()
