@@ -124,7 +124,7 @@ def conversations(draw):
     return [*found, user(draw(spoken))]
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.sampled_from(list(SOURCES)), conversations())
 def test_shown_every_message_is_in_the_prompt_as_text_or_it_is_refused(name, messages):
     try:
@@ -144,7 +144,7 @@ def test_shown_every_message_is_in_the_prompt_as_text_or_it_is_refused(name, mes
         at = shown.index(text, at)
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.sampled_from(list(REAL)), conversations())
 def test_a_message_is_never_control(name, messages):
     for message in messages:

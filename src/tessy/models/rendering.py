@@ -42,6 +42,11 @@ class TextRun(NamedTuple):
     end: int
     origin: int
 
+    @property
+    def last_origin(self) -> int:
+        """The origin after its last character."""
+        return self.origin + self.end - self.start
+
 
 class MessagePart(NamedTuple):
     """A text of a message.
@@ -79,6 +84,19 @@ class RenderedConversation:
     text: str
     runs: tuple[TextRun, ...]
     parts: tuple[MessagePart, ...]
+
+    def response_begin(self) -> int | None:
+        """Where the last message begins in the text; None if it is not there as it is."""
+        last = self.parts[-1]
+        run = next((run for run in self.runs if last.origin < run.last_origin), None)
+        if run is None:
+            return None
+        begin = run.start + last.origin - run.origin
+        return begin if begin >= 0 and self.text.startswith(last.text, begin) else None
+
+    def left_out(self, part: MessagePart) -> str:
+        """What the text has nothing of, but for blanks at the ends of the part."""
+        return "".join(_gaps(part, self.runs)).strip()
 
 
 def render(
@@ -136,39 +154,42 @@ def _runs(origins: array[int]) -> Iterator[TextRun]:
 def _check_order(runs: Sequence[TextRun], parts: Sequence[MessagePart]) -> None:
     """Make sure that nothing is shown twice, and nothing before what it follows."""
     shown = 0
-    for run in runs:
+    for number, run in enumerate(runs):
         if run.origin < shown:
-            again = any(run.origin < r.origin + r.end - r.start and r.origin <= run.origin
-                        for r in runs if r.start < run.start)  # fmt: skip
-            (part,) = [one for one in parts if one.origin <= run.origin < one.end]
+            before = runs[:number]
+            again = any(other.origin <= run.origin < other.last_origin for other in before)
+            part = next(one for one in parts if one.origin <= run.origin < one.end)
             raise NotShown(f"it shows {_name(part)} {'twice' if again else 'out of order'}")
-        shown = run.origin + run.end - run.start
+        shown = run.last_origin
 
 
 def _check_whole(part: MessagePart, runs: Sequence[TextRun], template: ChatTemplate) -> None:
-    inside = [
-        (max(run.origin, part.origin), min(run.origin + run.end - run.start, part.end))
-        for run in runs
-        if run.origin < part.end and run.origin + run.end - run.start > part.origin
-    ]
-    if not inside and part.key != "content" and template.takes_thinking:
+    """Make sure that nothing of a part is missing that should be there."""
+    gaps = list(_gaps(part, runs))
+    if gaps == [part.text] and part.key != "content" and template.takes_thinking:
         return  # the template knows about thinking, and leaves that of earlier turns out
-    edges = [part.origin, *(edge for pair in inside for edge in pair), part.end]
-    for start, end in zip(edges[::2], edges[1::2], strict=True):
-        left_out = part.text[start - part.origin : end - part.origin]
-        at_an_end = start == part.origin or end == part.end
-        if (words := left_out.split()) and template.switches.issuperset(words):
+    for number, gap in enumerate(gaps):
+        words = gap.split()
+        at_an_end = number in (0, len(gaps) - 1)
+        if (at_an_end and not words) or (words and template.switches.issuperset(words)):
             continue
-        if at_an_end and not words:
-            continue
-        if part.role == "assistant" and part.key == "content" and (
-            left_out.strip() in ("", _OPEN, _CLOSE)
-            or (start == part.origin and left_out.rstrip().endswith(_CLOSE))
-        ):  # fmt: skip
-            continue
-        if left_out == part.text:
-            raise NotShown(f"it leaves out {_name(part)}")
-        raise NotShown(f"it leaves out a part of {_name(part)}: {left_out[:_SHOWN]!r}")
+        if gap and not (part.role == "assistant" and part.key == "content" and (
+            gap.strip() in ("", _OPEN, _CLOSE)
+            or (number == 0 and gap.rstrip().endswith(_CLOSE))
+        )):  # fmt: skip
+            if gap == part.text:
+                raise NotShown(f"it leaves out {_name(part)}")
+            raise NotShown(f"it leaves out a part of {_name(part)}: {gap[:_SHOWN]!r}")
+
+
+def _gaps(part: MessagePart, runs: Sequence[TextRun]) -> Iterator[str]:
+    """What is not shown of a part: before its first run, between its runs, after the last."""
+    at = part.origin
+    for run in runs:
+        if run.origin < part.end and run.last_origin > part.origin:
+            yield part.text[at - part.origin : max(run.origin, at) - part.origin]
+            at = run.last_origin
+    yield part.text[at - part.origin :] if at < part.end else ""
 
 
 def _name(part: MessagePart) -> str:

@@ -137,6 +137,11 @@ class LocalTokenizer:
                 open_ids = []
         return found
 
+    @property
+    def control_texts(self) -> frozenset[str]:
+        """What plain text must not become."""
+        return frozenset(self._text.control)
+
     def control_id(self, text: str) -> int | None:
         """See `Tokenizer.control_id`."""
         found: int | None = self._control.token_to_id(text)

@@ -105,7 +105,8 @@ class Renderer:
             ValueError: The template can't be used for it; the message says why.
         """
         whole, prompt = self._render(sample.messages), self._render(sample.messages[:-1], True)
-        begin = _begin(whole, sample.content)
+        if (begin := whole.response_begin()) is None:
+            raise ValueError("the chat template does not keep the response as it is")
         if not whole.text.startswith(prompt.text):
             raise ValueError(
                 f"the model is asked with …{prompt.text[-_SHOWN:]!r}, and the sample goes on "
@@ -200,22 +201,6 @@ class Renderer:
             whole.ids.extend(found.ids)
             whole.offsets.extend((start + a, start + b) for a, b in found.offsets)
         return whole
-
-
-def _begin(whole: RenderedConversation, content: str) -> int:
-    """Where the response begins.
-
-    Raises:
-        ValueError: It is not there as it is.
-    """
-    last = whole.parts[-1]
-    for run in whole.runs:
-        if last.origin < run.origin + run.end - run.start:
-            begin = run.start + last.origin - run.origin
-            if begin >= 0 and whole.text.startswith(content, begin):
-                return begin
-            break
-    raise ValueError("the chat template does not keep the response as it is")
 
 
 def read_template(path: Path | None) -> str | None:
