@@ -42,6 +42,8 @@ from tessy.synthesis.verification import check_columns, open_verifier
 
 _SHOWN = 10
 """Prompts that can't be made, of which a message shows so many."""
+_MANY = 10_000
+"""Prompts whose check takes seconds."""
 
 
 def synthesize(
@@ -141,6 +143,8 @@ async def asynthesize(
                 )
                 models, notes = await stack.enter_async_context(opening)
                 folder.same_models({role.value: model.name for role, model in models.items()})
+                if len(todo.jobs) > _MANY:
+                    progress.say(f"rendering {len(todo.jobs):,} prompts, to check them")
                 await asyncio.to_thread(
                     _check_conversations, todo, models, chosen, skip_bad=skip_bad
                 )
