@@ -27,6 +27,8 @@ _LARGEST_TEMPLATE = 1 << 20
 _LARGEST_NUMBER = 1 << 20
 _LARGEST_POWER = 16
 _CALL = 10
+_SCANNED = 256
+"""Characters that a function looks at in the time of a step."""
 _SIZED = (str, list, tuple, dict, range)
 _STEPS = 1_000_000
 _STEPS_PER_CHARACTER = 200
@@ -155,7 +157,8 @@ class _ChatEnvironment(ImmutableSandboxedEnvironment):
             traced |= is_traced(value)
             if isinstance(value, int) and abs(value) > _LARGEST_NUMBER:
                 raise jinja2.TemplateError("it computes with too large a number")
-            self.spend(len(value) + 1 if isinstance(value, _SIZED) else 1)
+            size = len(value) if isinstance(value, _SIZED) else 0
+            self.spend(1 + (size // _SCANNED if isinstance(value, str) else size))
             if isinstance(value, list | tuple | dict):
                 left += value.values() if isinstance(value, dict) else value
         return traced

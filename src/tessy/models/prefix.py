@@ -25,7 +25,6 @@ from tessy.models.tokenizers import (
     PromptPiece,
     Token,
     Tokenizer,
-    escape_special_tokens,
 )
 from tessy.models.wire import EncodedPrompt
 
@@ -167,28 +166,24 @@ class TextPrefix:
     """The text of one model for one trajectory, for servers that don't take ids."""
 
     def __init__(self, format_: ChatFormat, messages: Messages) -> None:
-        self._closing = format_.closing().text
+        self._closing, self._escape = format_.closing().text, format_.escape
         self._json = bytearray(b'"')
         self._covered = 0
         self._part = Part.THINKING
         for piece in _opening(format_, messages):
-            self._append(piece.text if piece.control else escape_special_tokens(piece.text))
+            self._append(piece.text if piece.control else self._escape(piece.text))
 
     async def prompt(self, trajectory: Trajectory) -> EncodedPrompt:
         """The question and all text, pending text included."""
         if self._part is not trajectory.part:
-            self._append(
-                escape_special_tokens(trajectory.thinking[self._covered :]) + self._closing
-            )
+            self._append(self._escape(trajectory.thinking[self._covered :]) + self._closing)
             self._part, self._covered = trajectory.part, 0
         text = trajectory.text
         # A control token is only recognized once it is complete.
         seam = max(self._covered, _seam(text, len(text) - LONGEST_CONTROL))
-        self._append(escape_special_tokens(text[self._covered : seam]))
+        self._append(self._escape(text[self._covered : seam]))
         self._covered = seam
-        rest = orjson.dumps(
-            escape_special_tokens(text[seam:]) + escape_special_tokens(trajectory.pending)
-        )
+        rest = orjson.dumps(self._escape(text[seam:]) + self._escape(trajectory.pending))
         return EncodedPrompt((self._json, rest[1:]))
 
     def _append(self, text: str) -> None:

@@ -13,15 +13,23 @@ server could take for a control token (both in `models.tokenizers`).
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tessy.errors import ConfigError
 from tessy.models.chat_template import ChatTemplate, RefusedByTemplate
 from tessy.models.rendering import RenderedConversation, render
-from tessy.models.tokenizers import PromptPiece, read_config, read_template, special_tokens
+from tessy.models.tokenizers import (
+    PromptPiece,
+    escape_special_tokens,
+    own_control,
+    read_config,
+    read_template,
+    special_tokens,
+)
 
 Messages = Sequence[Mapping[str, str]]
 
@@ -92,6 +100,7 @@ class ChatFormat:
     family: Family
     begin: bool
     _render: Callable[[Messages], list[PromptPiece]]
+    _own_control: re.Pattern[str] | None = None
 
     def opening(self, messages: Messages) -> list[PromptPiece]:
         """The prompt up to the opening of the thinking, which is included.
@@ -108,6 +117,10 @@ class ChatFormat:
         except (RefusedByTemplate, ValueError) as error:
             raise ConfigError(f"chat template, {self.name}: {error}", hint=_HINT) from None
         return [*pieces, PromptPiece(self.family.opens, control=True)]
+
+    def escape(self, text: str) -> str:
+        """Text for a text prompt; see `escape_special_tokens`."""
+        return escape_special_tokens(text, self._own_control)
 
     def closing(self) -> PromptPiece:
         """The piece that closes the thinking and opens the answer."""
@@ -269,7 +282,9 @@ def from_tokenizer(
     template = read_template(folder)
     if template is None:
         return None
-    special = special_tokens(read_config(folder))
-    return from_template(
+    config = read_config(folder)
+    special = special_tokens(config)
+    made = from_template(
         template, special=special, arguments=arguments, date=date, name=f"that of {name}"
     )
+    return replace(made, _own_control=own_control(config, template))

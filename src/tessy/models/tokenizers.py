@@ -376,6 +376,8 @@ def fetch_tokenizer(name: str) -> Path:
 
 LONGEST_CONTROL = 80
 """The maximum number of characters in anything that looks like a control token."""
+_OWN = re.compile(r"(?=.*[^\w▁])\S{2,80}")
+"""A control token: not a word, and without blanks, so that text can be cut at these."""
 _CONTROL = re.compile(
     r"<(?=\|[^<>|\s]{1,64}\|>"  # <|im_end|>, <|channel|>
     r"|｜[^<>｜\s]{1,64}｜>"  # <｜User｜>
@@ -385,13 +387,36 @@ _CONTROL = re.compile(
 )
 
 
-def escape_special_tokens(text: str) -> str:
+def escape_special_tokens(text: str, own: re.Pattern[str] | None = None) -> str:
     """Escape `text`, so that a server that parses special tokens in text prompts finds none.
 
     A word joiner (U+2060, zero width) goes after the first character of anything that looks like a
     control token of a common family. This changes only the prompt, never the stored text.
+
+    Args:
+        text: The text.
+        own: Matches the first character of the model's own control tokens; see `own_control`.
     """
-    return _CONTROL.sub(lambda match: match.group() + "\u2060", text)
+    for pattern in (_CONTROL, own) if own else (_CONTROL,):
+        text = pattern.sub(lambda match: match.group() + "\u2060", text)
+    return text
+
+
+def own_control(config: Mapping[str, Any], template: str) -> re.Pattern[str] | None:
+    """Matches the first character of a tokenizer's control tokens; None if none are known.
+
+    Args:
+        config: As `read_config` returns it.
+        template: Its chat template: what is in it is control, even if it is not special.
+    """
+    added = config.get("added_tokens_decoder")
+    tokens = [one for one in (added.values() if isinstance(added, dict) else ())
+              if isinstance(one, dict) and isinstance(one.get("content"), str)]  # fmt: skip
+    texts = {one["content"] for one in tokens if one.get("special") or one["content"] in template}
+    texts |= set(special_tokens(config).values())
+    ours = sorted(t for t in texts if _OWN.fullmatch(t) and not looks_like_control(t))
+    rests = (f"{re.escape(text[0])}(?={re.escape(text[1:])})" for text in ours)
+    return re.compile("|".join(rests)) if ours else None
 
 
 def looks_like_control(token: str) -> bool:
