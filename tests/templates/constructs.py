@@ -132,9 +132,20 @@ LOOKS_AT_TEXT = r"""
     "{%- set ns =", "{%- macro wrap() -%}{{ caller('</end>') }}{%- endmacro -%}{%- set ns ="
 )
 
+FORMATS = r"""
+{%- for m in messages -%}
+  {%- if m.role == 'system' -%}{{ '<<SYS>>\n%s\n<</SYS>>\n' % m.content }}
+  {%- elif m.role == 'user' -%}{{ '[{}] {}\n'.format(m.role|upper, m.content) }}
+  {%- else -%}{{ '%s: %s<|end|>\n'|format(m.role, m.content|trim) }}{{ '{a}'.format(a=loop.index) }}
+  {%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt %}[ASSISTANT] {% endif -%}
+"""
+
 CONSTRUCTS = {
     "smollm": SMOLLM,
     "phi": PHI,
     "old-thinking": OLD_THINKING,
     "looks-at-text": LOOKS_AT_TEXT,
+    "formats": FORMATS,
 }

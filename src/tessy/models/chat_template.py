@@ -21,6 +21,7 @@ from jinja2.compiler import CodeGenerator
 from jinja2.ext import Extension
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
+from markupsafe import Markup
 
 from tessy.models.tracing import FOLLOWED, TracedText, changed, concatenate, is_traced
 
@@ -35,6 +36,7 @@ _STEPS = 1_000_000
 _STEPS_PER_CHARACTER = 200
 _WIDTH = re.compile(r"%[^a-zA-Z%]*(?:\d{5}|\*)|\{[^{}]*:[^{}]*(?:\d{5}|\{)")
 _SWITCH = re.compile(r"/\w+")
+_FORMATS = ("format", "format_map", "do_format")
 _THINKING_KEYS = frozenset({"reasoning_content", "thinking"})
 
 
@@ -146,6 +148,8 @@ class _ChatEnvironment(ImmutableSandboxedEnvironment):
             self.spend(len(found))
         if not traced or (isinstance(owner, TracedText) and function.__name__ in FOLLOWED):
             return found
+        if function.__name__ in _FORMATS and type(found) is not Markup:
+            return _spliced(found, lambda marked: function(*marked, **named), given)
         same = (one for one in inputs if type(found) is str and is_traced(one) and one == found)
         return next(same, None) or changed(found)
 
@@ -181,9 +185,8 @@ class _ChatEnvironment(ImmutableSandboxedEnvironment):
         def call(*given: Any, **named: Any) -> Any:
             return super(_ChatEnvironment, self).call(__context, __obj, *given, **named)
 
-        if (owner := getattr(__obj, "__self__", None)) is not None:
-            call.__self__ = owner  # type: ignore[attr-defined]
-            call.__name__ = getattr(__obj, "__name__", "")
+        call.__name__ = getattr(__obj, "__name__", "")
+        call.__self__ = getattr(__obj, "__self__", None)  # type: ignore[attr-defined]
         return self._called(call, given, named)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
@@ -197,7 +200,29 @@ class _ChatEnvironment(ImmutableSandboxedEnvironment):
         if operator == "*" and (isinstance(left, _SIZED) or isinstance(right, _SIZED)):
             self.spend(_size(left) * _size(right))
         found = super().call_binop(context, operator, left, right)
-        return changed(found) if traced and isinstance(found, str) else found
+        if traced and isinstance(found, str):
+            call = self.binop_table[operator]
+            return _spliced(found, lambda marked: call(*marked), (left, right))
+        return found
+
+
+def _spliced(found: str, call: Callable[[list[Any]], Any], given: Sequence[Any]) -> Any:
+    """Follow a function that puts texts into others: call it with marks in their place."""
+    texts: list[str] = []
+
+    def mark(value: Any) -> Any:
+        if is_traced(value):
+            texts.append(value)
+            return f"\ue000{len(texts) - 1}\ue001"
+        return tuple(map(mark, value)) if isinstance(value, tuple) else value
+
+    try:
+        parts = re.split("\ue000([0-9]+)\ue001", str(call([mark(one) for one in given])))
+        parts[1::2] = [texts[int(number)] for number in parts[1::2]]
+        made = concatenate(parts)
+    except Exception:  # whatever a template makes of the marks
+        return changed(found)
+    return made if made == found else changed(found)
 
 
 def _plain(value: Any) -> Any:
