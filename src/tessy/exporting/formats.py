@@ -16,6 +16,7 @@ import orjson
 
 from tessy.exporting.samples import Drop, ExportCounts, ExportSample, Reason
 from tessy.exporting.settings import Mask
+from tessy.exporting.trial import TemplateTrial
 from tessy.training.masks import LossPart, character_weights
 
 WriteRow = Callable[[dict[str, Any]], None]
@@ -46,6 +47,9 @@ _AXOLOTL = """\
 class Format(ABC):
     """What one tool reads: rows, the files that they are in, and files that go with them."""
 
+    takes_thinking = False
+    """Messages may have their thinking beside their content, in `reasoning_content`."""
+
     @abstractmethod
     def row(self, sample: ExportSample) -> dict[str, Any] | Drop:
         """A sample as a row, or why it can't be one."""
@@ -62,6 +66,10 @@ class Format(ABC):
             name: The data set's name.
             counts: What was written.
         """
+
+    def findings(self) -> list[str]:
+        """What the user should know about the samples in this format, a line each."""
+        return []
 
 
 @contextmanager
@@ -82,19 +90,30 @@ class Trl(Format):
 
     Args:
         mask: What carries loss; None for no weights.
+        trial: Tries the student's chat template on the samples, or says why that can't be.
     """
 
-    def __init__(self, mask: Mask | None = None) -> None:
-        self._mask = mask
+    takes_thinking = True
+
+    def __init__(self, mask: Mask | None = None, trial: TemplateTrial | str = "") -> None:
+        self._mask, self._trial = mask, trial
 
     def row(self, sample: ExportSample) -> dict[str, Any] | Drop:
         """A line; `weights` are `[start, end, weight]`, half-open offsets into the response."""
         row: dict[str, Any] = {"id": sample.id, "messages": sample.messages}
+        if isinstance(self._trial, TemplateTrial):
+            self._trial.look_at(sample)
         if self._mask is not None:
             loss = frozenset({_LOSS[self._mask]})
             runs = character_weights(sample.content, sample.spans, loss)
             row["weights"] = [list(run) for run in runs]
         return row
+
+    def findings(self) -> list[str]:
+        """What the student's chat template makes of the samples."""
+        if isinstance(self._trial, TemplateTrial):
+            return self._trial.lines()
+        return [self._trial] if self._trial else []
 
 
 class ShareGpt(Format):

@@ -93,12 +93,17 @@ def check(row: Any) -> ExportSample:
 def _check_messages(messages: Any) -> None:
     if not isinstance(messages, list) or len(messages) < 2:
         raise ValueError("messages must be a list with a question and a response")
+    last = len(messages) - 1
     for index, message in enumerate(messages):
         if not isinstance(message, dict) or message.get("role") not in ROLES:
             raise ValueError(f"messages[{index}].role must be one of {', '.join(ROLES)}")
         if not isinstance(message.get("content"), str):
             raise ValueError(f"messages[{index}].content must be text")
-        if unknown := message.keys() - {"role", "content"}:
+        thinking = message.get("reasoning_content", "")
+        known = {"role", "content"}
+        if message["role"] == "assistant" and isinstance(thinking, str) and index < last:
+            known.add("reasoning_content")
+        if unknown := message.keys() - known:
             raise ValueError(f"messages[{index}]: {sorted(unknown)[0]} can't be exported")
     if messages[-1]["role"] != "assistant":
         raise ValueError(f"messages must end with the assistant, not the {messages[-1]['role']}")

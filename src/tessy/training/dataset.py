@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tessy.data.record import THINK_CLOSE, THINK_OPEN
 from tessy.data.rows import conversation, row_bytes, rows
 from tessy.errors import DataError
 from tessy.training.masks import LossPart, WeightRun, character_weights, check_spans
@@ -81,6 +82,11 @@ def sample_of(row: Any, loss: frozenset[LossPart]) -> TrainSample:
     if len(messages) == 1:
         raise ValueError("`messages` hold a response and no question")
     spans = row.get("spans")
+    if (thinking := messages[-1].pop("reasoning_content", None)) is not None:
+        if spans is not None or THINK_CLOSE.strip() in messages[-1]["content"]:
+            raise ValueError("the response has its thinking twice: in `reasoning_content`, too")
+        content = f"{THINK_OPEN}{thinking.strip()}{THINK_CLOSE}{messages[-1]['content'].strip()}"
+        messages[-1]["content"] = content
     if spans is None:  # without spans to count them, blanks at the ends are no text
         messages[-1]["content"] = messages[-1]["content"].strip()
     else:
