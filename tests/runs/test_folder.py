@@ -60,7 +60,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
 
 def test_a_first_start_that_was_killed_does_not_prevent_the_next(tmp_path):
     """It was killed while it wrote its settings or created its journal."""
-    for name in ("lock", "run.toml.part", "journal.sqlite", "journal.sqlite-journal"):
+    for name in ("lock", f".tessy-{'0' * 16}.part", "journal.sqlite", "journal.sqlite-journal"):
         (tmp_path / name).write_bytes(b"")
     with RunFolder(tmp_path).locked():
         begin(tmp_path)

@@ -103,6 +103,7 @@ def evaluate(
             limit=limit,
             retry_failed=UNMEASURED if retry_failed else False,
             progress=progress,
+            catch_signals=True,
         )
     )
     folder = RunFolder(Path(out))
@@ -165,7 +166,7 @@ def _samples(
         question = entry.id.rpartition("#")[0] if several else entry.id
         if question not in asked:
             continue
-        record = orjson.loads(entry.record)
+        record = entry.record
         stats = record["stats"]
         lost = stats["student_discarded_tokens"] if entry.failure is not None else 0
         yield EvalSample(
