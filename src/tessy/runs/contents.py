@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from tessy.errors import JournalError
 from tessy.method.trajectory import DraftKey, Failure, Part, Rejection, Role, Turn
 
-MOST_INFLATED = 128 << 20
+MOST_INFLATED = 64 << 20
 """Bytes that a compressed value may become."""
 _COUNTS = (
     "student_tokens",

@@ -16,6 +16,8 @@ from pathlib import Path
 from tessy.data.files import is_there, open_file
 from tessy.errors import JournalError
 
+BROKEN = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite raises; the latter if its message quotes a text of the file that is no UTF-8."""
 MOST_BYTES = 256 << 20
 """The largest value that is read."""
 _BESIDE = ("", "-wal", "-shm", "-journal")

@@ -32,7 +32,7 @@ from tessy.method.trajectory import (
 )
 from tessy.runs import contents
 from tessy.runs.contents import pack
-from tessy.runs.database import check_schema, connect
+from tessy.runs.database import BROKEN, check_schema, connect
 
 _VERSION = 2
 _NEEDED = {"samples", "turns"}
@@ -219,7 +219,7 @@ class Journal:
             except BaseException:
                 connection.close()
                 raise
-        except sqlite3.Error as error:
+        except BROKEN as error:
             raise JournalError(f"{self.path}: {error}") from None
         if self.inode is None:
             self.inode = _inode(self.path)
@@ -478,7 +478,7 @@ class Journal:
     async def _run(self, function: Any, *args: Any) -> Any:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
-        except sqlite3.Error as error:
+        except BROKEN as error:
             raise JournalError(f"{self.path}: {error}") from error
 
 

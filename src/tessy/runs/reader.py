@@ -14,7 +14,7 @@ from tessy.data.files import write_atomically
 from tessy.errors import JournalError
 from tessy.method.trajectory import Failure
 from tessy.runs import contents
-from tessy.runs.database import connect
+from tessy.runs.database import BROKEN, connect
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Written, check_journal
 
@@ -56,7 +56,7 @@ class JournalReader:
             raise JournalError(f"{folder.path} is no run: it has no {folder.journal.name}")
         try:
             self._connection = _opened(folder.journal)
-        except sqlite3.Error as error:
+        except BROKEN as error:
             raise JournalError(f"{folder.journal}: {error}") from None
 
     def __enter__(self) -> Self:
@@ -64,7 +64,7 @@ class JournalReader:
 
     def __exit__(self, _: object, error: BaseException | None, trace: object) -> None:
         self._connection.close()
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, BROKEN):
             raise JournalError(f"{self._path}: {error}") from error
 
     def ended(self, *, failed: bool | None = None) -> Iterator[EndedSample]:
@@ -88,6 +88,8 @@ class JournalReader:
         """The records of failed or of finished samples as lines of JSON, in order."""
         for sample_id, reason, blob in self._rows(failed):
             self._record(sample_id, reason, blob)
+            if b"\n" in blob:
+                raise JournalError(f"{self._path}: the record of {sample_id!r} is not on one line")
             yield blob + b"\n"
 
     def ended_sample(self, sample_id: str) -> EndedSample | None:

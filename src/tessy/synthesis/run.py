@@ -21,7 +21,7 @@ from tessy.boundary.batcher import PredictorBatcher
 from tessy.boundary.registry import load_all
 from tessy.config import Config, load
 from tessy.data import questions, record
-from tessy.errors import ConfigError, InputError
+from tessy.errors import ConfigError, InputError, JournalError
 from tessy.event_loop import run_loop
 from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Failure, Role, Trajectory
@@ -181,10 +181,17 @@ async def asynthesize(
                     stopped = await until_stopped(work, catch_signals=catch_signals)
                 if chosen.workers == 1:
                     context.snapshot()
-        finally:
-            journal.check_place()
-            await asyncio.to_thread(write_dataset, folder)
+        except BaseException:
+            with suppress(JournalError):  # what stopped the run says more
+                await _write_dataset(folder, journal)
+            raise
+        await _write_dataset(folder, journal)
         return await _result(folder, journal, todo, stopped)
+
+
+async def _write_dataset(folder: RunFolder, journal: Journal) -> None:
+    journal.check_place()
+    await asyncio.to_thread(write_dataset, folder)
 
 
 def _settings(config: Config | str | Path | None, settings: dict[str, Any]) -> Config:

@@ -20,7 +20,7 @@ from tessy.errors import JournalError
 from tessy.report.figures.likelihood import LikelihoodSums
 from tessy.report.figures.sample import ReportSample
 from tessy.runs.contents import reading
-from tessy.runs.database import check_schema, connect
+from tessy.runs.database import BROKEN, check_schema, connect
 
 FILE = "scores.sqlite"
 _SCHEMA = """
@@ -54,7 +54,7 @@ def open_scores(folder: Path, scorer: str) -> Iterator[ScoreStore]:
             connection.execute("pragma synchronous = normal")
             connection.executescript(_SCHEMA)
             yield ScoreStore(connection, scorer)
-    except sqlite3.Error as error:
+    except BROKEN as error:
         raise JournalError(
             f"{path}: {error}", hint="scores are kept there: make the folder writable"
         ) from error

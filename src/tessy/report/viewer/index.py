@@ -26,7 +26,7 @@ from tessy.errors import JournalError, ViewError
 from tessy.method.trajectory import Failure
 from tessy.runs.contents import reading
 from tessy.runs.contents import seconds as a_time
-from tessy.runs.database import harden
+from tessy.runs.database import BROKEN, harden
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import checked_record
 
@@ -316,7 +316,7 @@ class Index:
             yield
         except JournalError:  # which is an OSError
             raise
-        except (sqlite3.Error, OSError) as error:
+        except (*BROKEN, OSError) as error:
             raise ViewError(
                 f"the index {self.path} can't be kept: {error}",
                 hint="delete it if it is broken, or name a folder that you can write to: "
