@@ -249,10 +249,14 @@ def refuse_strangers(settings: Path, own: set[str], what: str) -> None:
 
     Raises:
         RunMismatch: The folder contains other files and no settings.
+        ConfigError: There can be no such folder.
     """
     folder = settings.parent
-    if settings.exists() or not folder.is_dir():
-        return
+    try:
+        if settings.exists() or not folder.is_dir():
+            return
+    except OSError as error:  # such as a name that is too long
+        raise ConfigError(f"{folder}: {error.strerror}", hint=_OTHER_OUT) from None
     entries = {entry.name for entry in folder.iterdir() if not is_temporary(entry.name)}
     if there := entries - own:
         raise RunMismatch(

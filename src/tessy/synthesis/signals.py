@@ -28,11 +28,12 @@ async def until_stopped(work: Coroutine[Any, Any, None], *, catch_signals: bool)
         leave_closed_terminal()
         task.cancel()
 
-    caught: list[signal.Signals] = []
+    before: dict[signal.Signals, Any] = {}
     with suppress(NotImplementedError, RuntimeError, ValueError):
         for number in stopping_signals() if catch_signals else ():
+            handler = signal.getsignal(number)
             loop.add_signal_handler(number, stop)
-            caught.append(number)
+            before[number] = handler
     try:
         await task
     except asyncio.CancelledError:
@@ -40,6 +41,7 @@ async def until_stopped(work: Coroutine[Any, Any, None], *, catch_signals: bool)
             task.cancel()
             raise
     finally:
-        for number in caught:
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler)
     return stopped
