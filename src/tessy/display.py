@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from markupsafe import Markup
+
 Say = Callable[[str], None]
 """Shows a line about progress."""
 
@@ -27,3 +29,8 @@ def visible(text: str) -> str:
 def visible_line(text: str) -> str:
     """Like `visible`, on one line: a name must not look like several lines."""
     return visible(text).translate(_LINES)
+
+
+def visible_value(value: object) -> object:
+    """A template's value with visible control characters: pages and SVG allow none in a text."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -16,7 +16,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from tessy.display import visible
+from tessy.display import visible_value
 from tessy.report.document import Chart
 from tessy.report.figures.intervals import Array
 from tessy.report.figures.lengths import Histogram
@@ -123,11 +123,6 @@ def _kind(name: str, number: int) -> str:
     return name if name in ("student", "teacher") else f"run{number % len(SHAPES)}"
 
 
-def shown(value: object) -> object:
-    """A value of a template, with control characters as pictures: SVG allows none."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
 @cache
 def _template() -> jinja2.Template:
     source = resources.files("tessy.report").joinpath("charts.svg.jinja").read_text("utf-8")
@@ -136,7 +131,7 @@ def _template() -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=shown,
+        finalize=visible_value,
     )
     return environment.from_string(source)
 

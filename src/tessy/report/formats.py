@@ -19,8 +19,7 @@ import jinja2
 import orjson
 from markupsafe import Markup
 
-from tessy.display import visible
-from tessy.report.charts import shown
+from tessy.display import visible, visible_value
 from tessy.report.document import Section, Table
 from tessy.report.excerpts import Excerpt
 from tessy.report.report import Report
@@ -44,7 +43,7 @@ def as_html(report: Report) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=shown,
+        finalize=visible_value,
     )
     template = environment.from_string(files.joinpath("page.html.jinja").read_text("utf-8"))
     return template.render(

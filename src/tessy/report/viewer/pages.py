@@ -10,8 +10,8 @@ from typing import Any
 
 import jinja2
 
+from tessy.display import visible_value
 from tessy.method.trajectory import Failure
-from tessy.report.charts import shown
 from tessy.report.viewer.filters import Status
 from tessy.runs.progress import duration, percent
 
@@ -31,7 +31,7 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tessy.report.viewer"),
         autoescape=True,
-        finalize=shown,
+        finalize=visible_value,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
