@@ -316,6 +316,13 @@ def _deep(run: RunFolder, outside: Path) -> None:
     _set("samples", "record", nested, run, outside)
 
 
+def _garbled(text: bytes, run: RunFolder, outside: Path) -> None:
+    """The first bytes of a text are no UTF-8."""
+    blob = run.journal.read_bytes()
+    assert text in blob
+    run.journal.write_bytes(blob.replace(text, b"\xff\xfe" + text[2:], 1))
+
+
 def _other(column: str, run: RunFolder, outside: Path) -> None:
     """The table of samples with another definition of a column."""
     with closing(sqlite3.connect(run.journal)) as connection:
@@ -408,6 +415,10 @@ HOSTILE = [
         "table 'samples' is not as ours",
     ),
     HostileFolder("other columns", partial(_sql, _STARTS), "table 'turns' is not as ours"),
+    HostileFolder(
+        "a name that is no UTF-8", partial(_garbled, b"sqlite_autoindex"), "decode"
+    ),
+    HostileFolder("a comment that is no UTF-8", partial(_garbled, b"in the order"), "decode"),
     HostileFolder("no turns", partial(_sql, "drop table turns"), "no table 'turns'"),
     HostileFolder("another version", partial(_sql, "pragma user_version = 3"), "another version"),
     HostileFolder(
@@ -654,8 +665,13 @@ def read_changed(original: bytes, changes: list[tuple[int, int]], folder: Path) 
     for place, value in changes:
         changed[place % len(changed)] = value
     run = RunFolder(folder)
-    tidy(run)
-    run.journal.write_bytes(changed)
+    resumed = RunFolder(folder / "resumed")
+    resumed.path.mkdir(exist_ok=True)
+    for each in (run, resumed):
+        tidy(each)
+        # A new file: an exception may still hold an earlier one open, and SQLite's lock on it.
+        each.journal.unlink(missing_ok=True)
+        each.journal.write_bytes(changed)
     console = Console(file=StringIO())
 
     def all_of_load() -> None:
@@ -665,7 +681,7 @@ def read_changed(original: bytes, changes: list[tuple[int, int]], folder: Path) 
         made.counts()
 
     async def written() -> None:
-        async with Journal(run.journal) as journal:
+        async with Journal(resumed.journal) as journal:
             await journal.ended()
             for name in await journal.unfinished():
                 assert (await journal.resume(name)).drafts is not None

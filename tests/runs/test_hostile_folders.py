@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import commands
 from runs.hostile_folders import (
     HOSTILE,
     OUTSIDE,
@@ -73,6 +74,17 @@ ONE_OF_EACH = [
 def test_the_commands_refuse_it_with_a_message(name, reader, good, tmp_path):
     (hostile,) = (each for each in HOSTILE if each.name == name)
     check(hostile, reader, good, tmp_path, quick=False)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    ["student = 5", "[student]\ntokenizer = 5", "samples_per_question = 'x'", "method = []"],
+)
+def test_settings_of_wrong_types_are_not_used(settings, good, tmp_path):
+    run, _ = copied(good, tmp_path)
+    run.settings.write_text(settings)
+    done = commands.run("report", run.path, "--bootstrap-samples", "0")
+    assert done.code == 0, done.err
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,13 @@ class RunSource:
         """How its samples were written."""
         return _method(self.settings)
 
+    @property
+    def student_tokenizer(self) -> str | None:
+        """The tokenizer in its settings: a folder or a Hugging Face id."""
+        student = self.settings.get("student")
+        named = student.get("tokenizer") if isinstance(student, Mapping) else None
+        return named if isinstance(named, str) else None
+
     def samples(self, *, failed: bool | None = None) -> Iterator[ReportSample]:
         """Samples that ended, in the order of the questions.
 
