@@ -415,9 +415,7 @@ HOSTILE = [
         "table 'samples' is not as ours",
     ),
     HostileFolder("other columns", partial(_sql, _STARTS), "table 'turns' is not as ours"),
-    HostileFolder(
-        "a name that is no UTF-8", partial(_garbled, b"sqlite_autoindex"), "decode"
-    ),
+    HostileFolder("a name that is no UTF-8", partial(_garbled, b"sqlite_autoindex"), "decode"),
     HostileFolder("a comment that is no UTF-8", partial(_garbled, b"in the order"), "decode"),
     HostileFolder("no turns", partial(_sql, "drop table turns"), "no table 'turns'"),
     HostileFolder("another version", partial(_sql, "pragma user_version = 3"), "another version"),

@@ -250,8 +250,11 @@ class Journal:
                 await asyncio.wait([self._writing])
             await self.checkpoint()
         finally:
-            self._thread.submit(self._connection.close).result()
-            self._thread.shutdown()
+            loop = asyncio.get_running_loop()
+            try:
+                await _shielded(loop.run_in_executor(self._thread, self._connection.close))
+            finally:
+                self._thread.shutdown(wait=False)
 
     # --- Reading what earlier starts wrote --------------------------------------------------
 
