@@ -27,6 +27,7 @@ from tessy.evaluation.measure import (
 from tessy.evaluation.settings import load
 from tessy.event_loop import run_anywhere
 from tessy.method.trajectory import Role
+from tessy.runs.contents import reading
 from tessy.runs.counters import RunResult
 from tessy.runs.folder import RunFolder, write_atomically
 from tessy.runs.progress import Progress
@@ -103,6 +104,7 @@ def evaluate(
             limit=limit,
             retry_failed=UNMEASURED if retry_failed else False,
             progress=progress,
+            catch_signals=True,
         )
     )
     folder = RunFolder(Path(out))
@@ -165,7 +167,7 @@ def _samples(
         question = entry.id.rpartition("#")[0] if several else entry.id
         if question not in asked:
             continue
-        record = orjson.loads(entry.record)
+        record = entry.record
         stats = record["stats"]
         lost = stats["student_discarded_tokens"] if entry.failure is not None else 0
         yield EvalSample(
@@ -180,4 +182,5 @@ def _samples(
 def _outcome(entry: EndedSample, record: dict[str, Any]) -> EvalOutcome:
     if entry.failure is not None:
         return outcome_of(entry.failure)
-    return _OUTCOMES[VerdictOutcome(record["verdict"]["outcome"])]
+    with reading(f"the verdict of {entry.id!r}"):
+        return _OUTCOMES[VerdictOutcome(record["verdict"]["outcome"])]

@@ -21,7 +21,7 @@ from tessy.boundary.batcher import PredictorBatcher
 from tessy.boundary.registry import load_all
 from tessy.config import Config, load
 from tessy.data import questions, record
-from tessy.errors import ConfigError, InputError
+from tessy.errors import ConfigError, InputError, JournalError
 from tessy.event_loop import run_loop
 from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Failure, Role, Trajectory
@@ -92,6 +92,7 @@ def synthesize(
             skip_bad=skip_bad,
             retry_failed=retry_failed,
             progress=progress,
+            catch_signals=True,
             **settings,
         )
     )
@@ -106,9 +107,23 @@ async def asynthesize(
     skip_bad: bool = False,
     retry_failed: bool | Collection[Failure] = False,
     progress: Progress | None = None,
+    catch_signals: bool = False,
     **settings: Any,
 ) -> RunResult:
-    """Like `synthesize`, for code that already runs in an event loop."""
+    """Like `synthesize`, for code that already runs in an event loop.
+
+    Args:
+        source: As for `synthesize`, as all but the last.
+        out: The run's folder.
+        config: Settings.
+        limit: Use only the first lines.
+        skip_bad: Record bad lines as failures.
+        retry_failed: Write failed samples again.
+        progress: Shows the progress.
+        catch_signals: Ctrl-C, SIGTERM and SIGHUP stop the run, as in `synthesize`; otherwise they
+            are left to the program around this call, which can cancel it.
+        **settings: Override single settings.
+    """
     chosen = _settings(config, settings)
     progress = progress or Progress(Show.QUIET)
     method = method_of(chosen)
@@ -121,14 +136,18 @@ async def asynthesize(
         if verifier is not None:
             check_columns(verifier, read)
         check_formats(chosen, method.needs(chosen))
-        lock = stack.enter_context(folder.locked())
-        journal = await stack.enter_async_context(Journal(folder.journal))
+        # In threads: both may wait for another process.
+        lock = await asyncio.to_thread(stack.enter_context, folder.locked())
+        journal = await asyncio.to_thread(Journal, folder.journal)
+        await stack.enter_async_context(journal)
         begun = await journal.is_begun()
         date = folder.begin(chosen, str(source), read.digest, __version__, begun=begun)
         if not begun:
             await journal.clear()
         retry = tuple(Failure) if retry_failed is True else retry_failed or ()
         ended, failures = await journal.ended(), await journal.failures()
+        finished = sum(reason is None for reason in ended.values())
+        await asyncio.to_thread(folder.refuse_lost_journal, finished)
         todo = plan(read, chosen, ended, failures, retry=retry)
         await _record_bad_lines(todo, chosen, journal)
         stopped = False
@@ -169,12 +188,20 @@ async def asynthesize(
 
                     work = write_with_workers(context, str(source), limit, date, lock)
                 async with progress.watching(todo.counters):
-                    stopped = await until_stopped(work)
+                    stopped = await until_stopped(work, catch_signals=catch_signals)
                 if chosen.workers == 1:
                     context.snapshot()
-        finally:
-            await asyncio.to_thread(write_dataset, folder)
+        except BaseException:
+            with suppress(JournalError):  # what stopped the run says more
+                await _write_dataset(folder, journal)
+            raise
+        await _write_dataset(folder, journal)
         return await _result(folder, journal, todo, stopped)
+
+
+async def _write_dataset(folder: RunFolder, journal: Journal) -> None:
+    journal.check_place()
+    await asyncio.to_thread(write_dataset, folder)
 
 
 def _settings(config: Config | str | Path | None, settings: dict[str, Any]) -> Config:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tessy.data.files import dataset_of
 from tessy.data.record import THINK_CLOSE, THINK_OPEN
 from tessy.data.rows import conversation, row_bytes, rows
-from tessy.errors import DataError
 from tessy.training.masks import LossPart, WeightRun, character_weights, check_spans
 
 
@@ -45,15 +45,7 @@ def read_rows(source: str | Path) -> Iterator[tuple[str, Any]]:
     Raises:
         DataError: There is no such source, or it can't be read.
     """
-    if Path(source).is_dir():
-        file = Path(source) / "dataset.jsonl"
-        if not file.is_file():
-            raise DataError(
-                f"{source} is a folder without dataset.jsonl",
-                hint="name a file, or a run: tessy synth writes its data set when it ends",
-            )
-        source = file
-    return rows(source, what="samples")
+    return rows(dataset_of(source), what="samples")
 
 
 def digest_of(source: str | Path) -> str:

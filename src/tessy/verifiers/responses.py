@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tessy.data.files import dataset_of
 from tessy.data.record import MARKERS, THINK_CLOSE
 from tessy.data.rows import rows
 from tessy.errors import DataError
@@ -43,13 +44,7 @@ def read_responses(source: str | Path, *, limit: int | None = None) -> Iterator[
     Raises:
         DataError: There is no such source, or a row is no response.
     """
-    path = Path(source)
-    if (path / "dataset.jsonl").is_file():
-        source = path / "dataset.jsonl"
-    elif path.is_dir():
-        raise DataError(
-            f"{path} is a folder without dataset.jsonl", hint="name a file, or a run that has ended"
-        )
+    source = dataset_of(source)
     for number, (where, row) in enumerate(rows(source, what="responses")):
         if limit is not None and number >= limit:
             return

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import orjson
 
+from tessy.data.files import replacing
 from tessy.data.outputs import check_outputs
 from tessy.display import Say
 from tessy.errors import ConfigError, DataError, InputError
@@ -233,11 +234,9 @@ def _writing(path: Path | None) -> Iterator[BinaryIO | None]:
     if path is None:
         yield None
         return
-    part = path.with_name(path.name + ".part")
     try:
-        with part.open("wb") as file:
+        with replacing(path) as file:
             yield file
-        part.replace(path)
     except OSError as error:
         raise ConfigError(f"--out {path}: {error.strerror}") from None
 

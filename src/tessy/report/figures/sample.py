@@ -75,7 +75,7 @@ class ReportSample:
         Raises:
             KeyError: The record lacks a field; likewise TypeError and ValueError if one is wrong.
         """
-        record = orjson.loads(entry.record)
+        record = entry.record
         if entry.failure is None:
             *messages, response = record["messages"]
             content, detail = response["content"], ""
