@@ -76,15 +76,15 @@ def test_a_runs_folder_or_a_file(tmp_path):
     ("row", "said"),
     [
         ({"prompt": "x"}, ":2: there are no `messages`"),
-        ({"messages": [{"role": "user", "content": "x"}]}, ":2: the last message is not"),
-        ({"messages": [{"role": "assistant", "content": None}]}, ":2: the last message is not"),
-        ([1], ":2: no object but list"),
+        ({"messages": [{"role": "user", "content": "x"}]}, ":2: messages must end with the assis"),
+        ({"messages": [{"role": "assistant", "content": None}]}, r"\.content must be text, not null"),
+        ([1], ":2: a response is an object, not list"),
     ],
 )
 def test_a_row_that_is_no_response_is_named(tmp_path, row, said):
     path = written(tmp_path / "r.jsonl", [record(0, "2"), row])
     with pytest.raises(DataError, match=said):
-        list(read_responses(path))
+        check_all(read_responses(path), load("exact:id"))
 
 
 def test_folders_and_files_that_are_not_there(tmp_path):

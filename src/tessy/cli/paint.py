@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import orjson
 from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
 from tessy.data import record
+from tessy.data.exact import loads
 from tessy.data.pieces import Piece, pieces
 from tessy.display import visible
 from tessy.errors import InputError
@@ -72,7 +72,7 @@ def paint_sample(console: Console, run: Path, sample_id: str, *, discarded: bool
 
 
 def _paint_entry(console: Console, entry: EndedSample, *, discarded: bool) -> None:
-    made = orjson.loads(entry.record)
+    made = loads(entry.record)
     question = [m["content"] for m in made["messages"] if m["role"] == "user"]
     if question:
         console.print(Panel(Text(visible(question[-1])), title="question", border_style="dim"))

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from tessy.data.exact import dumps
 from tessy.exporting.samples import Drop, ExportCounts, ExportSample, Reason
 from tessy.exporting.settings import Mask
 from tessy.training.masks import LossPart, character_weights
@@ -25,6 +26,9 @@ _LOSS = {
     Mask.STYLE: LossPart.STYLE,
     Mask.NONE: LossPart.RESPONSE,
 }
+NO_PLACE_FOR_REASONING = Drop(
+    Reason.NOT_EXPRESSIBLE, "an earlier turn has reasoning_content; --to trl keeps it"
+)
 _SHAREGPT_NAMES = {"system": "system", "user": "human", "assistant": "gpt"}
 
 _AXOLOTL = """\
@@ -70,7 +74,7 @@ def write_jsonl(path: Path) -> Iterator[WriteRow]:
     with path.open("wb") as file:
 
         def write(row: dict[str, Any]) -> None:
-            file.write(orjson.dumps(row, default=str) + b"\n")
+            file.write(dumps(row) + b"\n")
 
         yield write
 
@@ -178,8 +182,10 @@ def _pairs(sample: ExportSample) -> list[tuple[str, str]] | Drop:
 
     Returns:
         The pairs; a drop if user and assistant do not alternate, or if a system prompt is
-        anywhere but first.
+        anywhere but first, or if there is thinking beside a content.
     """
+    if sample.has_reasoning:
+        return NO_PLACE_FOR_REASONING
     messages = sample.messages[sample.messages[0]["role"] == "system" :]
     roles = [message["role"] for message in messages]
     if not messages or roles != ["user", "assistant"] * (len(messages) // 2):

@@ -12,9 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from tessy.exporting.formats import Format, WriteRow
+from tessy.data.exact import dumps, loads
+from tessy.exporting.formats import NO_PLACE_FOR_REASONING, Format, WriteRow
 from tessy.exporting.samples import Drop, ExportSample
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def to_row(record: dict[str, Any]) -> dict[str, Any]:
             row[column] = _take(values, fields)
             if values:
                 rest[column] = values
-    row["extra"] = orjson.dumps(rest, default=str).decode()
+    row["extra"] = dumps(rest).decode()
     return row
 
 
@@ -115,8 +114,10 @@ def from_row(row: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(row.get("extra"), str) or not isinstance(row.get("stats"), dict):
         return row
     try:
-        extra = orjson.loads(row["extra"])
-    except orjson.JSONDecodeError:
+        extra = loads(row["extra"])
+    except ValueError:
+        return row
+    if not isinstance(extra, dict):
         return row
     record = {key: value for key, value in row.items() if value is not None and key != "extra"}
     for column in ("stats", "models"):
@@ -133,8 +134,8 @@ class Parquet(Format):
     """Where the files go, inside the export's folder."""
 
     def row(self, sample: ExportSample) -> dict[str, Any] | Drop:
-        """A row of the schema."""
-        return to_row(sample.record)
+        """A row of the schema, which has no place for thinking beside a content."""
+        return NO_PLACE_FOR_REASONING if sample.has_reasoning else to_row(sample.record)
 
     @contextmanager
     def open(self, folder: Path, split: str) -> Iterator[WriteRow]:

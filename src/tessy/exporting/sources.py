@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from tessy.data.exact import loads
 from tessy.data.rows import rows
 from tessy.errors import DataError
 from tessy.exporting.parquet import from_row
@@ -54,7 +53,7 @@ class ExportSource:
         if self.run:
             with JournalReader(self.run) as reader:
                 for number, record in enumerate(reader.records(), 1):
-                    yield f"{self.given}: sample {number}", orjson.loads(record)
+                    yield f"{self.given}: sample {number}", loads(record)
             return
         is_lines = ".jsonl" in Path(self.given).suffixes
         for where, row in rows(self.given, what="data sets"):

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from tessy.data.exact import loads
 from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
@@ -60,7 +59,7 @@ class LoadedRun:
     def _ended(self, *, failed: bool) -> Iterator[dict[str, Any]]:
         with JournalReader(RunFolder(self.path)) as reader:
             for entry in reader.ended(failed=failed):
-                yield orjson.loads(entry.record)
+                yield loads(entry.record)
 
 
 def load(run: str | Path) -> LoadedRun:

@@ -48,6 +48,7 @@ def synthesize(
     config: Config | str | Path | None = None,
     limit: int | None = None,
     skip_bad: bool = False,
+    question_column: str | None = None,
     retry_failed: bool | Collection[Failure] = False,
     progress: Progress | None = None,
     **settings: Any,
@@ -55,11 +56,14 @@ def synthesize(
     """Write a data set in which student and teacher think together.
 
     Args:
-        source: Questions: a `.jsonl` or `.parquet` file, or a Hugging Face data set.
+        source: Questions: a file, a folder of shards, a glob, `-` for standard input, or a Hugging
+            Face data set; see `tessy.data.questions`.
         out: The run's folder; an unfinished run in it is resumed.
         config: Settings, or the path of a TOML file.
         limit: Use only the first `limit` lines.
-        skip_bad: Record bad lines as failures instead of refusing to start.
+        skip_bad: Record bad lines, and questions that can't be verified, as failures instead of
+            refusing to start.
+        question_column: The column of the question; by default the one that is there.
         retry_failed: Write samples again that failed at an earlier start: all of them, or only
             those with one of the given reasons.
         progress: Shows the progress; by default nothing is shown.
@@ -85,6 +89,7 @@ def synthesize(
             config=config,
             limit=limit,
             skip_bad=skip_bad,
+            question_column=question_column,
             retry_failed=retry_failed,
             progress=progress,
             **settings,
@@ -99,6 +104,7 @@ async def asynthesize(
     config: Config | str | Path | None = None,
     limit: int | None = None,
     skip_bad: bool = False,
+    question_column: str | None = None,
     retry_failed: bool | Collection[Failure] = False,
     progress: Progress | None = None,
     **settings: Any,
@@ -112,9 +118,11 @@ async def asynthesize(
     folder = RunFolder(Path(out))
     async with AsyncExitStack() as stack:
         verifier = await stack.enter_async_context(open_verifier(chosen))
-        read = await asyncio.to_thread(questions.read, source, limit=limit, skip_bad=skip_bad)
+        read = await asyncio.to_thread(
+            questions.read, source, limit=limit, skip_bad=skip_bad, column=question_column
+        )
         if verifier is not None:
-            check_columns(verifier, read)
+            read = check_columns(verifier, read, skip_bad=skip_bad)
         lock = stack.enter_context(folder.locked())
         journal = await stack.enter_async_context(Journal(folder.journal))
         begun = await journal.is_begun()
@@ -157,7 +165,8 @@ async def asynthesize(
                 else:
                     from tessy.synthesis.workers import write_with_workers
 
-                    work = write_with_workers(context, str(source), limit, date, lock)
+                    asked = (str(source), limit, question_column)
+                    work = write_with_workers(context, *asked, date, lock)
                 async with progress.watching(todo.counters):
                     stopped = await until_stopped(work)
                 if chosen.workers == 1:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from tessy.data.exact import loads
 from tessy.data.record import THINK_OPEN
 from tessy.method.trajectory import Failure, Part, Role
 from tessy.runs.reader import EndedSample
@@ -75,7 +76,7 @@ class ReportSample:
         Raises:
             KeyError: The record lacks a field; likewise TypeError and ValueError if one is wrong.
         """
-        record = orjson.loads(entry.record)
+        record = loads(entry.record)
         if entry.failure is None:
             *messages, response = record["messages"]
             content, detail = response["content"], ""

@@ -21,8 +21,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from tessy.data.exact import loads
 from tessy.data.record import MARKERS
 from tessy.errors import ViewError
 from tessy.method.trajectory import Failure
@@ -247,7 +246,7 @@ class Index:
                 if row is None:  # taken out a moment ago, to be written again
                     continue
                 sample_id, reason, record, seconds, failed = row
-                found = IndexRow.of(position, sample_id, reason, seconds, orjson.loads(record))
+                found = IndexRow.of(position, sample_id, reason, seconds, loads(record))
                 connection.execute(
                     "insert or ignore into samples values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, null)",
                     (*astuple(found), failed),
@@ -270,7 +269,7 @@ class Index:
                 (most,),
             ).fetchall()
             for position, record in rows:
-                text = searchable(orjson.loads(record)) if record is not None else ""
+                text = searchable(loads(record)) if record is not None else ""
                 number = connection.execute("insert into words (text) values (?)", (text,))
                 connection.execute(
                     "update samples set words = ? where position = ?", (number.lastrowid, position)

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from tessy.data import record
+from tessy.data.exact import dumps, loads
 from tessy.data.pieces import Piece, pieces
 from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder
@@ -97,7 +96,7 @@ def read_sample(folder: RunFolder, sample_id: str) -> SampleView | None:
 
 def ended(entry: EndedSample) -> SampleView:
     """A sample that ended."""
-    made = orjson.loads(entry.record)
+    made = loads(entry.record)
     if entry.failure:
         messages, content, detail = made["messages"], made["content"], made["detail"]
     else:
@@ -153,7 +152,7 @@ def _drafts(trace: Mapping[str, Any]) -> tuple[RejectedView, ...]:
 def _columns(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in made.items():
         if name not in _OWN:
-            text = value if isinstance(value, str) else orjson.dumps(value).decode()
+            text = value if isinstance(value, str) else dumps(value).decode()
             yield name, text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
