@@ -14,8 +14,6 @@ from typing import Any, Self
 
 import orjson
 
-_MAY_CHANGE = re.compile(rb"[\d.]{16}|\d[eE][-+]?\d{3}")
-"""In bytes without a match, every number has at most 15 digits and a float can hold it."""
 _MAY_BE_DEEP = 200
 """Brackets in bytes that may be nested deeper than orjson writes (254)."""
 _SHOWN = 20
@@ -96,19 +94,12 @@ def loads(raw: bytes | str) -> Any:
     """Read JSON that tessy wrote, exactly.
 
     Raises:
-        orjson.JSONDecodeError: It is not JSON (also a `ValueError`).
-        ValueError: A number can't be kept.
+        ValueError: It is not JSON, or can't be kept.
     """
-    raw = raw.encode() if isinstance(raw, str) else raw
     try:
-        value = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        if not _is_too_large(error):
-            raise
-    else:
-        if not _MAY_CHANGE.search(raw):
-            return value
-    return _DECODER.decode(raw.decode())
+        return _DECODER.decode(raw if isinstance(raw, str) else raw.decode())
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def parse(raw: bytes) -> Any:
@@ -126,9 +117,10 @@ def parse(raw: bytes) -> Any:
             raise ValueError(_explained(raw, error)) from None
         must_check = True
     try:
+        value = _STRICT.decode(raw.decode())
         if must_check:
-            dumps(_DECODER.decode(raw.decode()))
-        return _STRICT.decode(raw.decode())
+            dumps(value)
+        return value
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except TypeError as error:
@@ -179,9 +171,10 @@ def _explained(raw: bytes, error: orjson.JSONDecodeError) -> str:
     if "depth" in error.msg:
         return "it is nested too deeply (more than 254 levels)"
     rest = text[error.pos :]
+    line = f" (line {error.lineno})" if "\n" in text.strip() else ""
     if constant := re.match(r"-?(NaN|Infinity)", rest):
-        return f"{constant[0]} is not JSON: write null, or text"
+        return f"{constant[0]} is not JSON: write null, or text{line}"
     said = error.msg.replace("str is not valid UTF-8: ", "")
-    if not rest.strip():
+    if not rest.strip(" \t\r\n"):
         return f"not JSON: it ends too early ({said})"
-    return f"not JSON: {said}, at character {error.pos + 1}: {rest[:_SHOWN].strip()!r}"
+    return f"not JSON: {said}, at character {error.colno}{line}: {rest[:_SHOWN].strip()!r}"

@@ -11,6 +11,8 @@ REASONING = "reasoning_content"
 _SHAREGPT_ROLES = {"system": "system", "human": "user", "user": "user"} | dict.fromkeys(
     ("gpt", "assistant"), "assistant"
 )
+_LEAVE = "leave it out"
+_INSTEAD = {"tool_calls": "write the conversation without tools"}
 _SAME = {"thinking": REASONING, "reasoning": REASONING}
 """Keys of others, and how to write them here."""
 
@@ -69,7 +71,7 @@ def _message(message: dict[str, Any], place: str, *, may_be_empty: bool) -> dict
             continue
         if key in _SAME and role == "assistant":
             raise ValueError(f"{place}.{key} is not read: write it as {REASONING}")
-        raise ValueError(f"{place}.{key} of the {role} is not read: leave it out")
+        raise ValueError(f"{place}.{key} of the {role} is not read: {_INSTEAD.get(key, _LEAVE)}")
     content = _joined(message.get("content"), f"{place}.content")
     if not (may_be_empty and content == ""):
         check_text(content, f"{place}.content")
