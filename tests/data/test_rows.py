@@ -44,7 +44,7 @@ def test_shards_of_a_folder_are_one_data_set_in_order(tmp_path):
         (["train-00000-of-00002.jsonl"], "has 1 shards, of 2 by name"),
         (["train.jsonl", "test.jsonl"], "several data sets: test.jsonl, train.jsonl"),
         (["a-1.jsonl", "a-2.csv"], "several data sets"),
-        (["notes.txt"], "without dataset.jsonl or other data files"),
+        (["notes.txt"], "without dataset.jsonl or other data"),
         (["journal.sqlite"], "without dataset.jsonl"),
     ],
 )

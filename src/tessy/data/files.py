@@ -73,6 +73,11 @@ def find_files(source: str | Path, *, what: str) -> list[Path] | None:
     return None
 
 
+def name_of(source: str | Path) -> str:
+    """What messages call a source."""
+    return "standard input" if str(source) == STDIN else str(source)
+
+
 def suffix_of(path: Path) -> str:
     """A file's suffix in lower case, without that of its compression."""
     name = path.name.lower()
@@ -100,7 +105,7 @@ def _in_folder(folder: Path, kinds: str) -> list[Path]:
     )
     found = [each for each in found if each.name not in ("dataset_info.json", "dataset_infos.json")]
     if not found:
-        raise DataError(f"{folder} is a folder without dataset.jsonl or other data files", hint=kinds)
+        raise DataError(f"{folder} is a folder without dataset.jsonl or other data", hint=kinds)
     sets = {_SHARD.sub("", each.name.split(".")[0]) + suffix_of(each) for each in found}
     if len(sets) > 1:
         names = ", ".join(each.name for each in found[:5])

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tessy.data.files import name_of
 from tessy.data.messages import check_text, conversation
 from tessy.data.rows import row_bytes, rows
 from tessy.errors import DataError
@@ -135,7 +136,7 @@ def read(
         seen[question.id] = where
         good.append(question)
     if not good and not bad:
-        raise DataError(f"{source} contains no questions")
+        raise DataError(f"{name_of(source)} contains no questions")
     found = Questions(tuple(good), tuple(bad), digest.hexdigest())
     return found if skip_bad else refuse_bad(found)
 

@@ -23,6 +23,7 @@ from tessy.data.files import (
     UTF_16,
     find_files,
     lines,
+    name_of,
     open_bytes,
     suffix_of,
 )
@@ -58,7 +59,7 @@ def rows(source: str | Path, *, what: str) -> Iterator[RowWithPlace]:
         yield from _hub(str(source))
         return
     for path in files:
-        name = "standard input" if str(source) == STDIN else str(path)
+        name = name_of(source) if str(source) == STDIN else str(path)
         try:
             match suffix_of(path):
                 case ".parquet" | ".pq" | ".arrow":

@@ -21,6 +21,7 @@ from tessy.boundary.batcher import PredictorBatcher
 from tessy.boundary.registry import load_all
 from tessy.config import Config, load
 from tessy.data import questions, record
+from tessy.data.files import name_of
 from tessy.errors import ConfigError, InputError
 from tessy.event_loop import run_loop
 from tessy.method.chunks import ChunkSizes
@@ -126,7 +127,7 @@ async def asynthesize(
         lock = stack.enter_context(folder.locked())
         journal = await stack.enter_async_context(Journal(folder.journal))
         begun = await journal.is_begun()
-        date = folder.begin(chosen, str(source), read.digest, __version__, begun=begun)
+        date = folder.begin(chosen, name_of(source), read.digest, __version__, begun=begun)
         if not begun:
             await journal.clear()
         retry = tuple(Failure) if retry_failed is True else retry_failed or ()
