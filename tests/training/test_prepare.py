@@ -196,7 +196,7 @@ def test_thinking_beside_the_content_is_trained_on_and_earlier_one_is_passed_on(
     made = sample_of(rows, parse_loss("thinking"))
     assert made.content == "<think>\nhm\n</think>\n\n4."
     assert made.messages[1] == {"role": "assistant", "content": "b", "reasoning_content": "early"}
-    assert [tuple(run) for run in made.runs] == [(0, 22, 1), (22, 24, 0)]
+    assert [tuple(run) for run in made.runs] == [(0, 21, 1), (21, 23, 0)]
 
 
 @pytest.mark.parametrize(

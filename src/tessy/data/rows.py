@@ -197,14 +197,15 @@ def _batches(path: Path) -> Iterator[Any]:
     if suffix_of(path) != ".arrow":
         yield from pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=1000)
         return
-    with pyarrow.memory_map(str(path)) as file:
+    with pyarrow.OSFile(str(path)) as file:  # a map of a file that is cut short kills the process
         try:  # `datasets` writes streams
             reader = pyarrow.ipc.open_stream(file)
         except pyarrow.ArrowInvalid:
-            reader = pyarrow.ipc.open_file(file)
-            yield from (reader.get_batch(index) for index in range(reader.num_record_batches))
-            return
-        yield from reader
+            whole = pyarrow.ipc.open_file(file)
+            reader = (whole.get_batch(index) for index in range(whole.num_record_batches))
+        for batch in reader:
+            batch.validate(full=True)
+            yield batch
 
 
 def _hub(source: str) -> Iterator[RowWithPlace]:
