@@ -77,6 +77,7 @@ ROWS = [
     ("an id with an escape", b'{"prompt": "a", "id": "a\\u001b[2J"}', "must be a line of text"),
     ("a very long id", b'{"prompt": "a", "id": "' + b"x" * 5000 + b'"}', "at most 500 characters"),
     ("an id beyond 64 bits", b'{"prompt": "a", "id": 123456789012345678901234567890}', None),
+    ("an id of a family", '{"prompt": "a", "id": "👩‍👩‍👧\u00a0a"}'.encode(), None),
     ("an id with a hash", b'{"prompt": "a", "id": "first#0"}', None),
     # --- columns
     ("no question", b'{"text": "a"}', "none of prompt, question, problem"),
@@ -121,6 +122,9 @@ ROWS = [
      "only parts of text are read"),
     ("an image beside text", _messages({"role": "user", "content": [
         {"type": "text", "text": "a", "image": "x"}]}), "more than text"),
+    ("a part that is no text", _messages({"role": "user", "content": [
+        {"type": "thinking", "text": "a"}]}), "only parts of text are read"),
+    ("an endless role", _messages({"role": "x" * 10**6, "content": "a"}), "not 'xxxxxxxx"),
     ("no content", _messages({"role": "user"}), "content must be text, not null"),
     ("a role that is a list", _messages({"role": ["user"], "content": "a"}), "role must be one of"),
     ("messages as text", b'{"messages": "[{}]"}', "messages must be a list"),

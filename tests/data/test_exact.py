@@ -12,10 +12,11 @@ from made_runs import Made, answer, last, write_run
 from tessy import load
 from tessy.data.exact import ExactFloat, ExactInt, dumps, loads, parse
 from tessy.data.questions import Question
+from tessy.data.record import finished
 from tessy.data.rows import row_bytes
 from tessy.exporting.job import export
 from tessy.exporting.parquet import from_row, to_row
-from tessy.method.trajectory import Role
+from tessy.method.trajectory import Role, Trajectory
 
 NUMBERS = [
     "0", "-1", "9223372036854775808", "18446744073709551615", "18446744073709551616",
@@ -68,6 +69,17 @@ def test_exact_any_json_comes_back(value):
     assert parse(raw) == value
     assert loads(dumps(parse(raw))) == value
     assert type(row_bytes(parse(raw))) is bytes
+
+
+@given(st.dictionaries(st.sampled_from(["answer", "x", "", "é"]), TREES))
+def test_exact_any_column_comes_back_from_the_journal_and_from_parquet(columns):
+    asked = Question(
+        0, "a", ({"role": "user", "content": "What?"},), parse(json.dumps(columns).encode())
+    )
+    made = finished("a", asked, Trajectory(), method="tessy", models={"student": "s"}, seed=2**62)
+    journal = loads(dumps(made))
+    assert journal == made
+    assert from_row(to_row(journal)) == made
 
 
 def test_what_orjson_reads_rightly_is_written_as_before():

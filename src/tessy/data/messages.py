@@ -63,7 +63,7 @@ def _renamed(message: dict[str, Any]) -> dict[str, Any]:
 def _message(message: dict[str, Any], place: str, *, may_be_empty: bool) -> dict[str, str]:
     role = message.get("role")
     if role not in ROLES:
-        raise ValueError(f"{place}.role must be one of {', '.join(ROLES)}, not {role!r}")
+        raise ValueError(f"{place}.role must be one of {', '.join(ROLES)}, not {cut(repr(role))}")
     for key, value in message.items():
         if key in ("role", "content") or value in (None, "", [], {}):
             continue
@@ -86,7 +86,8 @@ def _joined(content: Any, place: str) -> Any:
     if not isinstance(content, list):
         return content
     for index, part in enumerate(content):
-        if not isinstance(part, dict) or not isinstance(part.get("text"), str):
+        kind = part.get("type") if isinstance(part, dict) else ""
+        if kind not in ("text", None) or not isinstance(part.get("text"), str):
             raise ValueError(f"{place}[{index}] is no text: only parts of text are read")
         if any(value is not None for key, value in part.items() if key not in ("type", "text")):
             raise ValueError(f"{place}[{index}] holds more than text: leave that out")
@@ -108,6 +109,11 @@ def check_text(value: Any, name: str) -> str:
     if not value.strip():
         raise ValueError(f"{name} is empty")
     return value
+
+
+def cut(text: str, length: int = 500) -> str:
+    """A text for a message, which may be of any length, cut."""
+    return text if len(text) <= length else text[:length] + "…"
 
 
 def _kind(value: Any) -> str:

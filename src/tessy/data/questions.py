@@ -12,13 +12,14 @@ record. Questions with the same text are not merged.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tessy.data.files import name_of
-from tessy.data.messages import check_text, conversation
+from tessy.data.messages import check_text, conversation, cut
 from tessy.data.rows import row_bytes, rows
 from tessy.errors import DataError
 
@@ -36,6 +37,7 @@ _BESIDE = ("system", "history", "tools")
 _RESERVED = ("messages", "spans", "stats", "method", "models", "seed", "verdict")
 _BAD_LINE = "bad-line:"
 _LONGEST_ID = 500
+_NOT_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SHOWN = 20
 
 Messages = tuple[dict[str, str], ...]
@@ -159,7 +161,7 @@ def refuse_bad(read: Questions) -> Questions:
 
 def bad_line(number: int, where: str, reason: str) -> BadLine:
     """A bad line with its id."""
-    return BadLine(number, f"{_BAD_LINE}{number + 1}", where, reason)
+    return BadLine(number, f"{_BAD_LINE}{number + 1}", where, cut(reason))
 
 
 def _question(row: Any, number: int, where: str, column: str | None) -> Question:
@@ -247,12 +249,11 @@ def _id(value: Any, default: str) -> str:
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError(f"id must be text or a whole number, not {value!r}")
+        raise ValueError(f"id must be text or a whole number, not {cut(repr(value))}")
     made = str(value)
-    if not made.strip() or not made.isprintable() or len(made) > _LONGEST_ID:
-        shown = made if len(made) <= _SHOWN else made[:_SHOWN] + "…"
+    if not made.strip() or _NOT_ONE_LINE.search(made) or len(made) > _LONGEST_ID:
         raise ValueError(
-            f"id {shown!r} must be a line of text of at most {_LONGEST_ID} characters, not blank"
+            f"id {cut(made, _SHOWN)!r} must be a line of text of at most {_LONGEST_ID} characters"
         )
     if made.startswith(_BAD_LINE):
         raise ValueError(f"id {made!r}: {_BAD_LINE}N is the id of a bad line; give it another")

@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 import pyarrow
 
+from tessy.data.messages import cut
 from tessy.data.rows import row_bytes
 from tessy.errors import DataError
 from tessy.runs.folder import write_atomically
@@ -126,7 +127,7 @@ def prepare(
                 sample = sample_of(row, loss)
                 text = renderer.render(sample)
             except ValueError as error:
-                bad.append(f"{where}: {error}")
+                bad.append(f"{where}: {cut(str(error))}")
             else:
                 counts.count_authors(row)
                 yield sample, text

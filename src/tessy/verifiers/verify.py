@@ -13,6 +13,8 @@ from typing import BinaryIO
 
 import orjson
 
+from tessy.data.files import find_files
+from tessy.data.messages import cut
 from tessy.data.outputs import check_outputs
 from tessy.display import Say
 from tessy.errors import ConfigError, DataError, InputError
@@ -119,7 +121,7 @@ def verify(
         SandboxError: The verifier runs programs, and they can't be isolated here.
     """
     path = Path(out) if out is not None else None
-    check_outputs({"--out": path}, inputs=[responses, Path(responses) / "dataset.jsonl"])
+    check_outputs({"--out": path}, inputs=find_files(responses, what="responses") or ())
     if not sandbox:
         say("warning: programs run without isolation: they can do what you can do")
     usual = VerifierSettings()
@@ -188,7 +190,7 @@ def check_all(
                 raise DataError(response.fault, hint=_HINT)
             verifier.check(response.row)
         except InputError as error:
-            bad[response.where] = str(error)
+            bad[response.where] = cut(str(error))
             hint = hint or error.hint
     if not count:
         raise DataError("there is no response to verify")
