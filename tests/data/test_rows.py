@@ -5,6 +5,7 @@ import decimal
 import io
 import json
 import os
+import struct
 import sys
 
 import pyarrow
@@ -97,6 +98,18 @@ def test_arrow_files(tmp_path):
         with make(tmp_path / f"{name}.arrow", table.schema) as out:
             out.write_table(table)
         assert asked(tmp_path / f"{name}.arrow") == ["a", "b"]
+
+
+def test_an_arrow_file_that_points_outside_itself_is_refused(tmp_path):
+    table = pyarrow.table({"prompt": ["a" * 77, "b" * 11]})
+    path = tmp_path / "q.arrow"
+    with pyarrow.ipc.new_stream(path, table.schema) as out:
+        out.write_table(table)
+    offsets = struct.pack("<3i", 0, 77, 88)
+    assert path.read_bytes().count(offsets) == 1
+    path.write_bytes(path.read_bytes().replace(offsets, struct.pack("<3i", 0, 77, 4000)))
+    with pytest.raises(DataError, match=r"q\.arrow: after row 0"):
+        read(tmp_path / "q.arrow")
 
 
 @pytest.mark.parametrize("compression", ["zstd", "gzip", "bz2"])

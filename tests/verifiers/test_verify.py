@@ -60,6 +60,13 @@ def test_the_answer_without_spans(text, answer):
     assert answer_of(text) == answer
 
 
+@pytest.mark.parametrize(
+    "spans", ["PER", [{"role": "format"}], [{"role": "format", "start": "0", "end": 1}], [1], {}]
+)
+def test_spans_of_another_tool_are_a_column_like_any_other(spans):
+    assert answer_of("<think>\nHm.\n</think>\n\n2", spans) == "2"
+
+
 def test_a_runs_folder_or_a_file(tmp_path):
     rows = [record(n, "2", answer=2) for n in range(3)]
     written(tmp_path / "dataset.jsonl", rows)
