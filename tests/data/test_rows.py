@@ -12,6 +12,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from data.fuzz_rows import fuzz
 from tessy.data import rows as rows_module
 from tessy.data.files import from_stdin
 from tessy.data.questions import read
@@ -153,6 +154,8 @@ def test_what_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "q.jsonl")
     with pytest.raises(DataError, match="is no file"):
         read(tmp_path / "q.jsonl")
+    with pytest.raises(DataError, match="too long"):
+        read(tmp_path / ("q" * 5000))
     with pytest.raises(DataError, match="addresses are not read"):
         read("https://example.org/q.jsonl")
 
@@ -230,3 +233,10 @@ def test_csv_values_are_text(tmp_path):
         {"id": "8", "prompt": "c", "answer": None},
     ]
     assert rows_module.row_bytes(found[0])
+
+
+def test_files_changed_at_random_are_read_or_refused():
+    counts, faults = fuzz(1.5, seed=1)
+    assert not faults, faults[0]
+    assert counts["read"]
+    assert counts["refused"]

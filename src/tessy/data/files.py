@@ -47,8 +47,14 @@ def find_files(source: str | Path, *, what: str) -> list[Path] | None:
     Raises:
         DataError: There is no such file, or the folder holds no or several data sets.
     """
-    name, path = str(source), Path(source)
-    kinds = f"{what} are {KINDS}"
+    try:
+        return _find(str(source), f"{what} are in {KINDS}")
+    except OSError as error:
+        raise DataError(f"{source}: {error.strerror}") from None
+
+
+def _find(name: str, kinds: str) -> list[Path] | None:
+    path = Path(name)
     if name == STDIN:
         return [from_stdin()]
     if path.is_dir():
@@ -69,7 +75,7 @@ def find_files(source: str | Path, *, what: str) -> list[Path] | None:
         raise DataError(f"{name}: addresses are not read", hint="download the file and name that")
     is_file = path.suffix.lower() in (*_READ, *_PACKED, *_OTHER)
     if is_file or name.count("/") != 1 or name.startswith((".", "/")):
-        raise DataError(f"{source}: no such file", hint=kinds)
+        raise DataError(f"{name}: no such file", hint=kinds)
     return None
 
 
@@ -111,7 +117,7 @@ def _in_folder(folder: Path, kinds: str) -> list[Path]:
         names = ", ".join(each.name for each in found[:5])
         raise DataError(
             f"{folder} is a folder with several data sets: {names}",
-            hint=f"name one of them, or a quoted glob: '{found[0].parent}/…*{found[0].suffix}'",
+            hint=f"name one of them, or a quoted glob: '{folder / ('*' + found[0].suffix)}'",
         )
     _check_complete(folder, found)
     return found

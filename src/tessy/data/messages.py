@@ -46,7 +46,8 @@ def conversation(
         if index and made[-1]["role"] == "system" and last == "user":
             raise ValueError(f"{place}.role is system: only the first message may be")
     if made[-1]["role"] != last:
-        raise ValueError(f"{column} must end with the {last}, not the {made[-1]['role']}")
+        instead = ": leave the answer out" if last == "user" else ""
+        raise ValueError(f"{column} must end with the {last}, not the {made[-1]['role']}{instead}")
     return tuple(made)
 
 
