@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from made_runs import Made, answer, last, write_run
@@ -63,6 +63,7 @@ TREES = st.recursive(
 )  # fmt: skip
 
 
+@settings(max_examples=60)
 @given(TREES)
 def test_exact_any_json_comes_back(value):
     raw = json.dumps(value).encode()
@@ -71,6 +72,7 @@ def test_exact_any_json_comes_back(value):
     assert type(row_bytes(parse(raw))) is bytes
 
 
+@settings(max_examples=60)
 @given(st.dictionaries(st.sampled_from(["answer", "x", "", "é"]), TREES))
 def test_exact_any_column_comes_back_from_the_journal_and_from_parquet(columns):
     asked = Question(

@@ -233,7 +233,9 @@ MESSAGE = st.dictionaries(
 ROW = JSON | st.dictionaries(KEYS, JSON | st.lists(MESSAGE, max_size=3))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
+)
 @given(st.lists(ROW, min_size=1, max_size=4))
 def test_read_or_refused_any_json_value_is_a_question_or_a_bad_line(tmp_path, values):
     path = tmp_path / "q.jsonl"
