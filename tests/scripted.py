@@ -10,6 +10,7 @@ from pathlib import Path
 from tessy.testing import CooperativeScript, Faults, ScriptedServer
 from tessy.testing.stats import Latency
 
+PLAIN = ["--student-format", "plain", "--teacher-format", "plain"]
 PREDICTOR = "python:tessy.testing.predictors:digits"
 
 
@@ -35,8 +36,11 @@ async def two_servers(tokenizers, *, faults=None, latency=None, words=60, **more
             )
             servers[role] = await stack.enter_async_context(server)
             options += [f"--{role}", server.url]
-            if tokenizers:
-                options += [f"--{role}-tokenizer", str(tokenizers[role])]
+            options += (
+                [f"--{role}-tokenizer", str(tokenizers[role])]
+                if tokenizers
+                else [f"--{role}-format", "plain"]
+            )
         yield servers, [*options, "--predictor", PREDICTOR]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
+import textwrap
 import threading
 
 import pytest
@@ -57,7 +59,8 @@ def settings(servers, tokenizers):
 
 
 def nowhere(**more):
-    return {"student__model": NOWHERE, "teacher__model": NOWHERE, **more}
+    models = {f"{role}__model": NOWHERE for role in ("student", "teacher")}
+    return {**models, "student__format": "plain", "teacher__format": "plain", **more}
 
 
 # --- What comes out -----------------------------------------------------------------------------
@@ -81,6 +84,29 @@ def test_synthesize(tmp_path, tokenizers, capfd):
     assert again.finished == 4
     assert again.counters.requests == 0
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_docstring_of_the_package_works_as_it_is(tmp_path, tokenizers, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = textwrap.dedent("    import" + tessy.__doc__.split("    import", 1)[1].split("\n\n`")[0])
+    lines_ = [{"prompt": f"[[{n}]] What is {n}?", "answer": str(n)} for n in range(3)]
+    (tmp_path / "questions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines_))
+    with models(tokenizers) as named:
+        for role, url in (("student", "8000/v1#Qwen/Qwen3-8B"), ("teacher", "8001/v1#openai/gpt")):
+            there = re.search(rf'"http://localhost:{re.escape(url)}[^"]*"', code).group()
+            code = code.replace(there, repr(named[f"{role}__model"]))
+        exec(code, {})
+        assert "student__format" in code
+        for role in ("student", "teacher"):
+            unknown = re.sub(rf"{role}__format=.*", "", code).replace("runs/first", role)
+            with pytest.raises(
+                ConfigError, match=f"the {role}'s chat format is not known"
+            ) as error:
+                exec(unknown, {})
+            assert f"--{role}-tokenizer" in error.value.hint
+            assert not (tmp_path / role).exists()
+    assert len(lines(tmp_path / "runs" / "first" / "dataset.jsonl")) == 3
+    assert len(lines(tmp_path / "data" / "first" / "train.jsonl")) == 3
 
 
 async def test_asynthesize_in_a_loop_that_runs(tmp_path, tokenizers):

@@ -6,7 +6,9 @@
         "questions.jsonl",
         out="runs/first",
         student__model="http://localhost:8000/v1#Qwen/Qwen3-8B",
+        student__format="qwen3",  # or student__tokenizer="Qwen/Qwen3-8B": its own chat template
         teacher__model="http://localhost:8001/v1#openai/gpt-oss-120b",
+        teacher__format="gpt-oss",
     )
     tessy.verify("runs/first", "math")
     tessy.export("runs/first", to="trl", out="data/first")

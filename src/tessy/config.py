@@ -69,10 +69,9 @@ class ModelSettings(StrictSettings):
     tokenizer: Annotated[str | None, Option(unset="prompts are sent as text")] = None
     """Folder or Hugging Face id with `tokenizer.json` and the chat template. With it, prompts are
     token ids in the model's own chat format."""
-    format: Annotated[str | None, Option(unset="the tokenizer's; without a tokenizer, plain")] = (
-        None
-    )
-    """Chat format if no tokenizer is given: `qwen3`, `deepseek-r1`, `gpt-oss` or `plain`."""
+    format: Annotated[str | None, Option(unset="the tokenizer's; needed without one")] = None
+    """Chat format if there is no tokenizer with a chat template: `qwen3`, `deepseek-r1`, `gpt-oss`
+    or `plain` (for base models)."""
     template_args: dict[str, Any] = Field(default_factory=dict)
     """Arguments of the chat template, such as `enable_thinking`. Of the built-in formats, only
     `gpt-oss` takes one: `reasoning_effort`."""
@@ -250,6 +249,10 @@ class Config(StrictSettings):
                 f"file; --{role} lab:{role} to try tessy out",
             )
         return address
+
+    def option_of(self, role: Role, name: str) -> str:
+        """The command line's option for a setting of one role's model."""
+        return f"--{role}-{name}"
 
     def predictor_of(self, role: Role) -> str:
         """The predictor that judges one role's text."""

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from commands import tessy
-from scripted import PREDICTOR, faulty, lines, two_servers, write_questions
+from scripted import PLAIN, PREDICTOR, faulty, lines, two_servers, write_questions
 from tessy.cli.paint import visible
 from tessy.method.trajectory import Role
 from tessy.runs.folder import RunFolder
@@ -85,13 +85,15 @@ async def test_doctor_of_servers_that_can_do_little(think_tokenizers):
 
 
 async def test_doctor_without_a_tokenizer_says_that_the_format_is_not_known():
-    async with two_servers(None) as (_, options):
-        done = await tessy("doctor", *models(options), **WIDE)
+    async with two_servers(None) as (servers, _):
+        named = [part for role in servers for part in (f"--{role}", servers[role].url)]
+        done = await tessy("doctor", *named, **WIDE)
     assert done.code == 0, done.err
     rows = cells(done.out)
-    assert rows["chat format"] == ["plain", "plain"]
+    assert rows["works"] == ["yes", "yes"]
+    assert rows["chat format"] == ["not known", "not known"]
     for role, note in zip(Role, rows["notes"], strict=True):
-        assert f"{role}: its chat format is not known" in note
+        assert f"the {role}'s chat format is not known" in note
         assert f"--{role}-tokenizer" in note
 
 
@@ -263,6 +265,7 @@ async def failed_run(folder, *limits):
     questions = write_questions(folder / "q.jsonl", 2)
     async with ScriptedServer(LoopScript(" okay wait hmm so")) as server:
         options = ["--student", server.url, "--teacher", server.url, "--predictor", PREDICTOR]
+        options += PLAIN
         done = await tessy("synth", questions, "--out", folder / "run", *options, *limits)
     assert done.code == 1
     yield folder / "run"
@@ -353,7 +356,7 @@ async def test_show_of_a_run_in_which_nothing_has_happened(tmp_path, tokenizers)
     settings = tmp_path / "run.toml"
     settings.write_text('[student]\nmodel="x"\nretries = 0\n')
     run = tmp_path / "run"
-    await tessy("synth", questions, "--out", run, *nowhere, "--config", settings)
+    await tessy("synth", questions, "--out", run, *nowhere, *PLAIN, "--config", settings)
     listed = await tessy("show", run)
     assert (listed.code, listed.out) == (0, "")
     done = await tessy("show", run, "q0")
@@ -394,7 +397,7 @@ async def test_hostile_text_is_shown_and_not_obeyed(tmp_path, colour, failing):
     text = f" okay {HOSTILE} 7 "
     script = LoopScript(text) if failing else EchoScript(text)
     async with ScriptedServer(script) as server:
-        models = ["--student", server.url, "--teacher", server.url]
+        models = ["--student", server.url, "--teacher", server.url, *PLAIN]
         more = ["--thinking-tokens", "600" if failing else "40"]
         more += ["--student-chunk", "200", "--teacher-chunk", "200"]
         more += ["--on-thinking-limit", "fail" if failing else "answer"]

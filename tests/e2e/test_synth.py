@@ -121,14 +121,19 @@ async def test_an_end_marker_that_is_split_between_two_chunks_leaves_nothing_beh
     assert contents[0] == contents[1] == contents[2] == contents[3]
 
 
-async def test_without_a_tokenizer_the_format_is_plain_and_said_so(tmp_path):
+@pytest.mark.parametrize("role", ["student", "teacher"])
+async def test_without_a_chat_format_nothing_is_started(tmp_path, role):
     questions = write_questions(tmp_path / "q.jsonl", 2)
-    async with two_servers(None) as (_, options):
+    async with two_servers(None) as (servers, options):
+        at = options.index(f"--{role}-format")
+        options = options[:at] + options[at + 2 :]
         done = await tessy("synth", questions, "--out", tmp_path / "run", *options)
-    assert done.code == 0, done.err
-    check_records(lines(tmp_path / "run" / "dataset.jsonl"))
-    for role in ("student", "teacher"):
-        assert f"{role}: its chat format is not known: using the plain one" in done.err
+        assert not any(server.stats.requests for server in servers.values())
+    assert done.code == 2
+    assert f"the {role}'s chat format is not known" in done.err
+    assert f"--{role}-tokenizer" in done.err
+    assert f"--{role}-format" in done.err
+    assert not (tmp_path / "run").exists()
 
 
 async def test_500_trajectories_at_once(tmp_path, tokenizers):

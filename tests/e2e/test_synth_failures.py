@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from commands import start, tessy
-from scripted import PREDICTOR, faulty, lines, two_servers, until, write_questions
+from scripted import PLAIN, PREDICTOR, faulty, lines, two_servers, until, write_questions
 from tessy.testing import Faults, Latency, LoopScript, ScriptedServer, SilentScript
 from tessy.testing.faults import Fault
 
@@ -88,6 +88,7 @@ async def test_samples_that_cannot_be_written_fail_with_their_reason(
     questions = write_questions(tmp_path / "q.jsonl", 2)
     async with ScriptedServer(script) as server:
         options = ["--student", server.url, "--teacher", server.url, "--predictor", PREDICTOR]
+        options += PLAIN
         done = await tessy("synth", questions, "--out", tmp_path / "run", *options, *limits)
         assert done.code == 1, "nothing was finished"
         failed = lines(tmp_path / "run" / "failures.jsonl")

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from commands import tessy
-from scripted import lines, two_servers, write_questions
+from scripted import PLAIN, lines, two_servers, write_questions
 from tessy.testing import build_tokenizer
 
 
@@ -153,11 +153,56 @@ async def test_a_conversation_that_a_template_refuses_is_named_before_any_work(
         assert servers["teacher"].stats.requests < 20, "only probed"
 
 
+LONG = "{% for m in messages if m.content|length < 40 %}{{ m.content }}{% endfor %}"
+"""A template that drops long messages."""
+
+
+async def test_every_question_is_rendered_before_any_work(tmp_path, tokenizers, tmp_path_factory):
+    """Not only one of each kind; the long ones are refused, or fail with `--skip-bad`."""
+    folder = tmp_path_factory.mktemp("dropping") / "teacher"
+    build_tokenizer(folder, flavour="deepseek-r1")
+    (folder / "chat_template.jinja").write_text(LONG)
+    questions = tmp_path / "q.jsonl"
+    asked = [
+        {"id": f"q{n}", "prompt": f"[[{n}]] What?" + 40 * "!" * (n in (3, 5))} for n in range(8)
+    ]
+    questions.write_text("".join(json.dumps(line) + "\n" for line in asked))
+    async with two_servers({**tokenizers, "teacher": folder}) as (servers, options):
+        command = ["synth", questions, "--out", tmp_path / "run", *options]
+        done = await tessy(*command)
+        assert done.code == 2
+        assert "2 of 8 prompts can't be made" in done.err
+        for name in ("q3", "q5"):
+            assert f"question {name}, teacher: chat template, that of {folder}" in " ".join(
+                done.err.split()
+            )
+        assert "leaves out message 1 (user)" in done.err
+        assert servers["teacher"].stats.requests < 20, "only probed"
+        done = await tessy(*command, "--skip-bad")
+        assert done.code == 0, done.err
+    failed = lines(tmp_path / "run" / "failures.jsonl")
+    assert [(f["id"], f["reason"]) for f in failed] == [("q3", "bad_prompt"), ("q5", "bad_prompt")]
+    assert "leaves out message 1" in failed[0]["detail"]
+    assert len(lines(tmp_path / "run" / "dataset.jsonl")) == 6
+
+
+async def test_a_template_that_drops_every_question_is_refused(tmp_path, tokenizers):
+    folder = tmp_path / "teacher"
+    build_tokenizer(folder, flavour="deepseek-r1")
+    (folder / "chat_template.jinja").write_text("Hello.")
+    questions = write_questions(tmp_path / "q.jsonl", 2)
+    async with two_servers({**tokenizers, "teacher": folder}) as (_, options):
+        command = ["synth", questions, "--out", tmp_path / "run", *options, "--skip-bad"]
+        done = await tessy(*command)
+    assert done.code == 2
+    assert "leaves out message 1 (user)" in done.err
+
+
 async def test_an_out_that_can_be_no_folder(tmp_path, tokenizers):
     questions = write_questions(tmp_path / "q.jsonl", 1)
     options = ["--student", "http://127.0.0.1:9/v1", "--teacher", "http://127.0.0.1:9/v1"]
     for out in (questions, questions / "run"):
-        done = await tessy("synth", questions, "--out", out, *options)
+        done = await tessy("synth", questions, "--out", out, *options, *PLAIN)
         assert done.code == 2
         assert f"{out} can't be a run's folder" in done.err
 

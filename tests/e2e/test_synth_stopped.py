@@ -7,7 +7,7 @@ import random
 import signal
 
 from commands import start, tessy
-from scripted import lines, two_servers, until, write_questions
+from scripted import PLAIN, lines, two_servers, until, write_questions
 from tessy.errors import JournalError
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
@@ -152,7 +152,7 @@ async def test_a_first_start_that_failed_over_a_typo_can_be_corrected(tmp_path, 
     questions = write_questions(tmp_path / "q.jsonl", 1)
     dead = ["--student", "http://127.0.0.1:9/v1", "--teacher", "http://127.0.0.1:9/v1"]
     command = ["synth", questions, "--out", tmp_path / "run", "--seed", "1"]
-    done = await tessy(*command, *dead)
+    done = await tessy(*command, *dead, *PLAIN)
     assert done.code == 1
     assert "hint: is it running, and its URL right?" in done.err
     async with two_servers(tokenizers) as (_, options):

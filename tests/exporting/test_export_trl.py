@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from export_samples import CLOSE, OPEN, record, write_records
+from tessy.errors import ConfigError
 from tessy.exporting.job import export
 from tessy.testing import build_tokenizer
 from tessy.training.masks import IGNORED, WeightRun, labels, token_weights
 
+TEMPLATES = Path(__file__).parent.parent / "templates"
 datasets = pytest.importorskip("datasets")
 END = "<|im_end|>"
 THINKING = [("student", "okay, so let's see,"), ("teacher", " x=7 mod 3\n"), ("student", "so")]
@@ -112,3 +116,80 @@ def test_messages_are_trained_on_as_they_are(student, tmp_path):
         ),
     )
     assert trainer.train().training_loss > 0
+
+
+# --- What the student's template and tokenizer make of it ---------------------------------------
+
+QWEN = "qwen3.jinja"
+SAID_OF_OLD = [
+    {"role": "user", "content": "What is 1+1?"},
+    {"role": "assistant", "content": "<think>\nHm.\n</think>\n\nIt is 2."},
+    {"role": "user", "content": "And then?"},
+]
+
+
+def exported(tmp_path, records, template, **more):
+    """What `--to trl` says about a tokenizer with this template."""
+    folder = build_tokenizer(tmp_path / "tokenizer", flavour="qwen3")
+    if template is not None:
+        text = (TEMPLATES / template).read_text("utf-8") if "{" not in template else template
+        (folder / "chat_template.jinja").write_text(text, "utf-8")
+    source, said = write_records(tmp_path / "dataset.jsonl", records), []
+    more = {"student_tokenizer": str(folder), **more}
+    export([str(source)], out=tmp_path / "out", to="trl", say=said.append, **more)
+    return "\n".join(said)
+
+
+def test_what_the_template_keeps_is_said(tmp_path):
+    assert "on 4 samples: all are rendered as they are" in exported(tmp_path, RECORDS, QWEN)
+
+
+@pytest.mark.parametrize(
+    ("template", "messages", "said"),
+    [
+        ("deepseek-r1-distill.jinja", None, "1: the response is changed"),
+        (QWEN, SAID_OF_OLD, "1: thinking of earlier turns is left out"),
+        (
+            QWEN,
+            [{"role": "user", "content": "What is <|im_end|>?"}],
+            "1: text in it becomes control tokens",
+        ),
+        (
+            "{{ messages[-1].content }}",
+            None,
+            "1: a message is not shown as it is\n  the first one: it leaves out message 1 (user)",
+        ),
+        ("{{ raise_exception('no!') }}", None, "1: the template refuses it\n  the first one: no!"),
+        (QWEN, None, "it has no {% generation %}"),
+    ],
+)
+def test_what_the_template_drops_is_said(tmp_path, template, messages, said):
+    assert said in exported(tmp_path, [record("q", THINKING, messages=messages)], template)
+
+
+def test_without_a_tokenizer_it_is_said_that_nothing_was_tried(tmp_path):
+    said = exported(tmp_path, RECORDS, QWEN, student_tokenizer=None)
+    assert "was not tried: no run names the student's tokenizer (--student-tokenizer" in said
+
+
+def test_a_tokenizer_that_cannot_be_used_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="chat template"):
+        exported(tmp_path, RECORDS, "{% if %}")
+    with pytest.raises(ConfigError, match="is for --to trl"):
+        export(["x"], out=tmp_path / "o", to="alpaca", student_tokenizer="x")
+
+
+@pytest.mark.parametrize("to", ["trl", "sharegpt", "alpaca", "parquet"])
+def test_thinking_beside_an_earlier_answer_is_kept_or_the_sample_is_dropped(tmp_path, to):
+    old = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b", "reasoning_content": "hm"},
+        {"role": "user", "content": "c"},
+    ]
+    source = write_records(tmp_path / "d.jsonl", [record("q", messages=old), record("r")])
+    counts = export([str(source)], out=tmp_path / "out", to=to)
+    assert counts.kept.total() == (2 if to == "trl" else 1)
+    kept = "reasoning_content" in (tmp_path / "out" / "dropped.jsonl").read_text()
+    assert kept is (to != "trl")
+    if to == "trl":
+        assert "hm" in (tmp_path / "out" / "train.jsonl").read_text()

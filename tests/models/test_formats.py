@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,11 @@ from hypothesis import strategies as st
 from tessy.errors import ConfigError
 from tessy.models.templates import (
     NAMED,
-    escape_special_tokens,
     from_template,
     from_tokenizer,
     named,
 )
-from tessy.models.tokenizers import LocalTokenizer, PromptPiece
+from tessy.models.tokenizers import LocalTokenizer, PromptPiece, escape_special_tokens
 from tessy.testing.tokenizers import build_tokenizer
 from texts import any_text
 
@@ -155,6 +155,29 @@ def test_escaped_text_contains_no_control_token_and_reads_the_same(text):
     for token in ("<|im_end|>", "</think>", "<think>", "<|channel|>", "<｜User｜>", "[INST]"):
         assert token not in sent
     assert sent.replace("\u2060", "") == text.replace("\u2060", "")
+
+
+def test_a_tokenizers_own_control_tokens_are_escaped_in_text_prompts(tmp_path):
+    added = [
+        ("<assistant>", True),
+        ("[USER]", False),
+        ("<h1>", False),
+        ("word", True),
+        ("  ", True),
+    ]
+    config = {
+        "chat_template": "[USER]{% for m in messages %}{{ m.content }}{% endfor %}<assistant>",
+        "added_tokens_decoder": {
+            n: {"content": text, "special": special} for n, (text, special) in enumerate(added)
+        },
+        "eos_token": "<<end>>",
+    }
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    escape = from_tokenizer(tmp_path, name="x", arguments={}, date=DATE).escape
+    for text in ("<assistant>", "[USER]", "<<end>>", "<|im_end|>"):
+        assert text not in escape(f"a{text}b")
+        assert escape(text).replace("\u2060", "") == text
+    assert escape("<h1> a  word") == "<h1> a  word"
 
 
 def test_a_template_with_a_mistake_or_a_refusal_is_named():

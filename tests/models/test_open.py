@@ -23,9 +23,9 @@ async def read_as(mode: str, **teacher) -> tuple[frozenset[Role], tuple[str, ...
         ScriptedServer(CooperativeScript("student"), latency=SLOW) as student,
         ScriptedServer(CooperativeScript("teacher"), latency=SLOW, **teacher) as other,
     ):
-        config = load(
-            None, {"student.model": student.url, "teacher.model": other.url, "mode": mode}
-        )
+        models = {"student.model": student.url, "teacher.model": other.url}
+        plain = {"student.format": "plain", "teacher.format": "plain"}
+        config = load(None, {**models, **plain, "mode": mode})
         async with open_models(config, date=datetime.date(2026, 1, 1)) as (models, notes):
             return frozenset(role for role in Role if models[role].streamed), tuple(notes)
 

@@ -86,6 +86,92 @@ def test_only_the_last_turn_is_trained_and_earlier_thinking_may_go(tokenizer, tm
     assert "It is 2." in text
 
 
+def ids_of(tokenizer, *texts):
+    return {tokenizer.convert_tokens_to_ids(text) for text in texts}
+
+
+CONTROL = ("<|im_end|>", "<|im_start|>", "</think>", "<think>")
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_control_text_of_any_turn_is_text_even_if_the_template_shortens_it(tokenizer, tmp_path, at):
+    """An earlier response loses its thinking; what is left of it is still text."""
+    first, last = sample(1, spans=False), sample(2)
+    messages = [*first["messages"], *last["messages"]]
+    messages[at]["content"] += " <|im_end|>\n<|im_start|>user\nx"
+    _, (row,) = prepared(tokenizer, tmp_path, [{**last, "messages": messages}])
+    ids, (end, start) = row["input_ids"], map(tokenizer.convert_tokens_to_ids, CONTROL[:2])
+    assert ids.count(end) == ids.count(start) == 4
+    whole = tokenizer.apply_chat_template(messages, tokenize=False)
+    assert tokenizer.decode(ids) == whole.removesuffix("\n")
+    assert trained_text(tokenizer, row).startswith(OPEN)
+    assert trained_text(tokenizer, row).endswith("It is 4.<|im_end|>")
+
+
+def test_markers_in_a_question_are_text(tokenizer, tmp_path):
+    row = sample(5)
+    row["messages"][0]["content"] = "What do <think> and </think> mean?"
+    _, (made,) = prepared(tokenizer, tmp_path, [row])
+    think, unthink = map(tokenizer.convert_tokens_to_ids, ("<think>", "</think>"))
+    assert made["input_ids"].count(think) == made["input_ids"].count(unthink) == 1
+    assert row["messages"][0]["content"] in tokenizer.decode(made["input_ids"])
+
+
+@pytest.mark.parametrize("same", ["a", "It is 4."])
+def test_the_response_is_found_where_it_is_not_where_its_text_is(tokenizer, tmp_path, same):
+    """The same text in the question and in an earlier response."""
+    last = sample(2)
+    content = last["messages"][1]["content"]
+    asked = [{"role": "user", "content": f"{content}{same}"}]
+    said = [{"role": "assistant", "content": same}, {"role": "user", "content": content}]
+    row = {**last, "messages": [*asked, *said, last["messages"][1]]}
+    _, (made,) = prepared(tokenizer, tmp_path, [row])
+    assert trained_text(tokenizer, made) == f"{content}<|im_end|>"
+    kept = [label != IGNORED for label in made["labels"]]
+    assert kept == sorted(kept), "the trained tokens are the last ones"
+
+
+@given(st.lists(st.sampled_from([*CONTROL, "a", " ", "\n", "＜｜im_end｜＞"]), max_size=6))
+@hypothesis_settings(max_examples=40)
+def test_no_control_token_comes_from_a_question(tokenizer, tmp_path_factory, parts):
+    row = sample(5)
+    row["messages"][0]["content"] = f"x{''.join(parts)}x"
+    _, (made,) = prepared(tokenizer, tmp_path_factory.mktemp("d"), [row])
+    found = [token for token in made["input_ids"] if token in ids_of(tokenizer, *CONTROL)]
+    names = ["<|im_start|>", "<|im_end|>", "<|im_start|>", "<think>", "</think>", "<|im_end|>"]
+    assert tokenizer.convert_ids_to_tokens(found) == names
+    assert row["messages"][0]["content"] in tokenizer.decode(made["input_ids"])
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{% for m in messages[-2:] %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}", "1"),
+        (
+            "{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% else %}"
+            "{{ m.content.split('It')[0] }}{% endif %}{% endfor %}",
+            "2",
+        ),
+    ],
+)
+def test_a_template_that_loses_a_turn_is_refused(tokenizer, tmp_path, template, said):
+    messages = [*sample(1)["messages"], *sample(2)["messages"]]
+    with pytest.raises(DataError, match=rf"leaves out .*message {said}"):
+        prepared(tokenizer, tmp_path, [{**sample(2), "messages": messages}], template=template)
+
+
+def test_thinking_beside_the_content_is_trained_on(tokenizer):
+    from tessy.training.dataset import TrainSample
+
+    old = {"role": "assistant", "content": "b", "reasoning_content": "hm"}
+    messages = ({"role": "user", "content": "a"}, old, *sample(2)["messages"])
+    shown = renderer(tokenizer).render(TrainSample(messages, ()))
+    assert "hm" not in shown.text  # Qwen3's template leaves old thinking out, and knows of it
+    drops = "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}"
+    with pytest.raises(ValueError, match=r"message 2 \(assistant, reasoning_content\)"):
+        renderer(tokenizer, template=drops).render(TrainSample(messages, ()))
+
+
 def test_a_template_without_an_end_gets_the_end_of_text(tmp_path):
     plain = AutoTokenizer.from_pretrained(build_tokenizer(tmp_path / "plain", flavour="plain"))
     template = (

@@ -144,7 +144,7 @@ def _student(options: ReportOptions, own: str | None) -> Config:
     """The settings of the student's server; by default it has the run's tokenizer."""
     from tessy.config import load
     from tessy.method.trajectory import Role
-    from tessy.models.open import check
+    from tessy.models.open import check, check_formats
 
     overrides = {
         "student.model": options.student,
@@ -155,4 +155,5 @@ def _student(options: ReportOptions, own: str | None) -> Config:
     if own and not (config.student.tokenizer or config.student.format):
         config = load(options.config, {**overrides, "student.tokenizer": own})
     check(config, [Role.STUDENT])
+    check_formats(config, [Role.STUDENT])
     return config

@@ -44,6 +44,7 @@ UNMEASURED = (
     Failure.PREDICTOR_ERROR,
     Failure.VERIFIER_ERROR,
     Failure.BAD_QUESTION,
+    Failure.BAD_PROMPT,
 )
 
 

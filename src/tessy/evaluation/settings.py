@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import field_validator, model_validator
 
 from tessy.config import Config, ModelSettings, OnWrong, Sampling
+from tessy.method.trajectory import Role
 from tessy.settings import Option, OptionGroup, load_settings
 
 SAMPLING = Sampling(temperature=0.6, top_p=0.95, top_k=20)
@@ -61,6 +62,10 @@ class EvaluationConfig(Config):
     column `verifier`."""
     on_wrong: OnWrong = OnWrong.KEEP_JUDGED
     """Answers are kept, right or wrong, unless the verifier broke."""
+
+    def option_of(self, role: Role, name: str) -> str:
+        """See `Config.option_of`: there is one model, so no role is named."""
+        return f"--{name}"
 
     @model_validator(mode="before")
     @classmethod

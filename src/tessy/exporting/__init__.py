@@ -4,6 +4,7 @@
     samples      a sample to export, the reasons to drop one, and counts of both
     portable     names and settings without anything of this machine
     filters      drops samples: by their numbers, test questions, near-duplicates
+    trial        what a student's chat template makes of the samples
     formats      what a format is; TRL, ShareGPT and Alpaca
     parquet      records as typed columns, and back; the format for everything else
     sources      reads the samples of runs and data sets

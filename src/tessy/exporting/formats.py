@@ -17,6 +17,7 @@ import orjson
 from tessy.data.exact import dumps
 from tessy.exporting.samples import Drop, ExportCounts, ExportSample, Reason
 from tessy.exporting.settings import Mask
+from tessy.exporting.trial import TemplateTrial
 from tessy.training.masks import LossPart, character_weights
 
 WriteRow = Callable[[dict[str, Any]], None]
@@ -26,9 +27,6 @@ _LOSS = {
     Mask.STYLE: LossPart.STYLE,
     Mask.NONE: LossPart.RESPONSE,
 }
-NO_PLACE_FOR_REASONING = Drop(
-    Reason.NOT_EXPRESSIBLE, "an earlier turn has reasoning_content; --to trl keeps it"
-)
 _SHAREGPT_NAMES = {"system": "system", "user": "human", "assistant": "gpt"}
 
 _AXOLOTL = """\
@@ -50,6 +48,9 @@ _AXOLOTL = """\
 class Format(ABC):
     """What one tool reads: rows, the files that they are in, and files that go with them."""
 
+    takes_thinking = False
+    """Messages may have their thinking beside their content, in `reasoning_content`."""
+
     @abstractmethod
     def row(self, sample: ExportSample) -> dict[str, Any] | Drop:
         """A sample as a row, or why it can't be one."""
@@ -66,6 +67,10 @@ class Format(ABC):
             name: The data set's name.
             counts: What was written.
         """
+
+    def findings(self) -> list[str]:
+        """What the user should know about the samples in this format, a line each."""
+        return []
 
 
 @contextmanager
@@ -86,19 +91,30 @@ class Trl(Format):
 
     Args:
         mask: What carries loss; None for no weights.
+        trial: Tries the student's chat template on the samples, or says why that can't be.
     """
 
-    def __init__(self, mask: Mask | None = None) -> None:
-        self._mask = mask
+    takes_thinking = True
+
+    def __init__(self, mask: Mask | None = None, trial: TemplateTrial | str = "") -> None:
+        self._mask, self._trial = mask, trial
 
     def row(self, sample: ExportSample) -> dict[str, Any] | Drop:
         """A line; `weights` are `[start, end, weight]`, half-open offsets into the response."""
         row: dict[str, Any] = {"id": sample.id, "messages": sample.messages}
+        if isinstance(self._trial, TemplateTrial):
+            self._trial.look_at(sample)
         if self._mask is not None:
             loss = frozenset({_LOSS[self._mask]})
             runs = character_weights(sample.content, sample.spans, loss)
             row["weights"] = [list(run) for run in runs]
         return row
+
+    def findings(self) -> list[str]:
+        """What the student's chat template makes of the samples."""
+        if isinstance(self._trial, TemplateTrial):
+            return self._trial.lines()
+        return [self._trial] if self._trial else []
 
 
 class ShareGpt(Format):
@@ -182,10 +198,8 @@ def _pairs(sample: ExportSample) -> list[tuple[str, str]] | Drop:
 
     Returns:
         The pairs; a drop if user and assistant do not alternate, or if a system prompt is
-        anywhere but first, or if there is thinking beside a content.
+        anywhere but first.
     """
-    if sample.has_reasoning:
-        return NO_PLACE_FOR_REASONING
     messages = sample.messages[sample.messages[0]["role"] == "system" :]
     roles = [message["role"] for message in messages]
     if not messages or roles != ["user", "assistant"] * (len(messages) // 2):

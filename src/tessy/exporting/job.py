@@ -17,17 +17,20 @@ from typing import Any
 import orjson
 
 from tessy._version import __version__
+from tessy.data.messages import REASONING
 from tessy.display import Say
-from tessy.errors import DataError
+from tessy.errors import ConfigError, DataError
 from tessy.exporting.filters import Filters
 from tessy.exporting.formats import Alpaca, Format, ShareGpt, Trl, WriteRow, write_jsonl
 from tessy.exporting.huggingface import HuggingFace, check_access, upload
 from tessy.exporting.parquet import Parquet
 from tessy.exporting.portable import portable
-from tessy.exporting.samples import Drop, ExportCounts, ExportSample
+from tessy.exporting.samples import Drop, ExportCounts, ExportSample, Reason
 from tessy.exporting.settings import ExportSettings, FormatName
 from tessy.exporting.sources import ExportSource, find_source
 from tessy.exporting.staging import MANIFEST, refuse, staged
+from tessy.exporting.trial import TemplateTrial
+from tessy.runs.folder import read_settings
 from tessy.settings import load_settings
 
 DROPPED = "dropped.jsonl"
@@ -104,7 +107,7 @@ def _export(
             "dropped": {reason.value: n for reason, n in counts.dropped.most_common()},
         }
         (folder / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
-    for line in counts.lines():
+    for line in (*counts.lines(), *format_.findings()):
         say(line)
     if counts.dropped:
         say(f"what was dropped: {out / DROPPED}")
@@ -117,7 +120,7 @@ def _export(
 def _format(settings: ExportSettings, sources: Sequence[ExportSource]) -> Format:
     match settings.to:
         case FormatName.TRL:
-            return Trl(settings.mask)
+            return Trl(settings.mask, _trial(settings, sources))
         case FormatName.SHAREGPT:
             return ShareGpt()
         case FormatName.ALPACA:
@@ -126,6 +129,25 @@ def _format(settings: ExportSettings, sources: Sequence[ExportSource]) -> Format
             return Parquet()
         case FormatName.HF:
             return HuggingFace(settings, sources)
+
+
+def _trial(settings: ExportSettings, sources: Sequence[ExportSource]) -> TemplateTrial | str:
+    """Tries the student's chat template, or why it can't be tried.
+
+    Raises:
+        ConfigError: The tokenizer that was asked for can't be used.
+    """
+    if settings.student_tokenizer:
+        return TemplateTrial(settings.student_tokenizer)
+    runs = [read_settings(source.run.settings) for source in sources if source.run]
+    names = {(run.get("student") or {}).get("tokenizer") for run in runs}
+    why = "no run names the student's tokenizer"
+    if len(names) == 1 and (name := names.pop()):
+        try:
+            return TemplateTrial(name)
+        except ConfigError as error:
+            why = str(error)
+    return f"the student's chat template was not tried: {why} (--student-tokenizer FOLDER-OR-ID)"
 
 
 def _write(
@@ -164,6 +186,8 @@ def _row(sample: ExportSample, filters: Filters, format_: Format) -> dict[str, A
     """A sample as a row of the format, or the first reason to drop it."""
     if drop := filters.by_numbers(sample):
         return drop
+    if not format_.takes_thinking and any(REASONING in m for m in sample.messages):
+        return Drop(Reason.NOT_EXPRESSIBLE, "an earlier turn has reasoning_content")
     row = format_.row(sample)
     if isinstance(row, Drop):
         return row

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tessy.data.exact import dumps, loads
-from tessy.exporting.formats import NO_PLACE_FOR_REASONING, Format, WriteRow
+from tessy.exporting.formats import Format, WriteRow
 from tessy.exporting.samples import Drop, ExportSample
 
 if TYPE_CHECKING:
@@ -134,8 +134,8 @@ class Parquet(Format):
     """Where the files go, inside the export's folder."""
 
     def row(self, sample: ExportSample) -> dict[str, Any] | Drop:
-        """A row of the schema, which has no place for thinking beside a content."""
-        return NO_PLACE_FOR_REASONING if sample.has_reasoning else to_row(sample.record)
+        """A row of the schema."""
+        return to_row(sample.record)
 
     @contextmanager
     def open(self, folder: Path, split: str) -> Iterator[WriteRow]:

@@ -34,11 +34,6 @@ class ExportSample:
         return messages
 
     @property
-    def has_reasoning(self) -> bool:
-        """Whether an earlier turn has its thinking beside its content."""
-        return any(REASONING in message for message in self.messages)
-
-    @property
     def content(self) -> str:
         """The response: thinking and answer."""
         return self.messages[-1]["content"]

@@ -46,6 +46,9 @@ class ExportSettings(StrictSettings):
     mask: Annotated[Mask | None, Option(unset="no weights are written")] = None
     """For `trl`: keep the loss on what the teacher wrote (`capability`), on what the student wrote
     (`style`), or on the whole response (`none`)."""
+    student_tokenizer: Annotated[str | None, Option(unset="the one in the run's settings")] = None
+    """For `trl`: folder or Hugging Face id of the student's tokenizer. Its chat template is tried
+    on every sample, and what it drops or changes is said."""
     validation: Annotated[float | None, Option(unset="no such split")] = Field(
         default=None, gt=0, lt=1
     )
@@ -92,6 +95,8 @@ class ExportSettings(StrictSettings):
         to = self.to.value
         if self.mask is not None and self.to is not FormatName.TRL:
             raise ValueError(f"--mask is for --to trl: {to} has no place for it")
+        if self.student_tokenizer and self.to is not FormatName.TRL:
+            raise ValueError(f"--student-tokenizer is for --to trl, not {to}")
         if self.tokenizer and self.max_tokens is None:
             raise ValueError("--tokenizer counts for --max-tokens: give that, too")
         if self.licence and self.to is not FormatName.HF:

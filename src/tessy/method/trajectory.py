@@ -54,6 +54,8 @@ class Failure(StrEnum):
 
     BAD_QUESTION = "bad_question"
     """The line of the question is malformed (only with `--skip-bad`)."""
+    BAD_PROMPT = "bad_prompt"
+    """The chat template does not show a message as it is, or text would become a control token."""
     THINKING_LIMIT = "thinking_limit"
     """The thinking did not end within `limits.thinking_tokens`."""
     ANSWER_LIMIT = "answer_limit"

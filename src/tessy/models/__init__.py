@@ -11,6 +11,9 @@
     probe       what a server can do
     logprobs    log-probabilities of a prompt's tokens, from servers that return them
     tokenizers  text to token ids and back
+    tracing     text that knows where each of its characters came from
+    chat_template  Jinja templates, rendered as transformers does, within bounds
+    rendering   a conversation as text, in which every message is, or it is refused
     templates   chat formats: how a question and its thinking become a prompt
     prefix      the prompt of one model in one draft, append-only
     session     one model in one draft: it continues the text

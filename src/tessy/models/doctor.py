@@ -15,7 +15,7 @@ from tessy.display import visible
 from tessy.errors import TessyError
 from tessy.method.trajectory import Role
 from tessy.models.client import Client
-from tessy.models.open import check, open_one
+from tessy.models.open import UnknownFormat, check, check_formats, open_one
 from tessy.models.probe import LONG_PROMPT, stops_early
 from tessy.models.wire import Capabilities, Request
 
@@ -60,7 +60,17 @@ async def examine(config: Config) -> list[Finding]:
         InputError: A model's name or chat format is not valid.
     """
     check(config)
-    return [await _examine(config, role) for role in Role]
+    findings = []
+    for role in Role:
+        try:
+            check_formats(config, [role])
+            findings.append(await _examine(config, role))
+        except UnknownFormat as error:  # the server can be asked all the same
+            settings = config.of(role).model_copy(update={"format": "plain"})
+            found = await _examine(config.model_copy(update={role.value: settings}), role)
+            notes = (f"{error}; a run needs {error.hint}", *found.notes)
+            findings.append(replace(found, format_name="not known", notes=notes))
+    return findings
 
 
 async def _examine(config: Config, role: Role) -> Finding:

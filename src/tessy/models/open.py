@@ -29,6 +29,7 @@ from tessy.models.tokenizers import (
     ServerTokenizer,
     Tokenizer,
     fetch_tokenizer,
+    read_template,
 )
 from tessy.models.wire import Capabilities
 
@@ -78,14 +79,45 @@ def check(config: Config, roles: Iterable[Role] = Role) -> None:
     for role in roles:
         settings = config.of(role)
         address.parse_all(config.address_of(role))
-        if settings.tokenizer and settings.format:
-            raise ConfigError(
-                f"{role}.format and {role}.tokenizer are both given",
-                hint="the tokenizer brings its own format: leave one out",
-            )
         if settings.format:
             date, arguments = datetime.date.min, settings.template_args
             templates.named(settings.format, date=date, arguments=arguments)
+
+
+def check_formats(config: Config, roles: Iterable[Role]) -> None:
+    """Make sure that a chat format is given for each model, without opening it.
+
+    Args:
+        config: Checked settings of a run.
+        roles: The roles whose models are needed.
+
+    Raises:
+        UnknownFormat: None is given.
+    """
+    for role in roles:
+        settings, (where, *_) = config.of(role), address.parse_all(config.address_of(role))
+        is_lab = where.scheme is address.Scheme.LAB  # these bring their own
+        if not (settings.format or settings.tokenizer or is_lab):
+            raise UnknownFormat(config, role)
+
+
+class UnknownFormat(ConfigError):
+    """No chat format is given, and none is guessed: it would make other data without a word.
+
+    Args:
+        config: The run's settings.
+        role: The model's role.
+        why: Why it is not known.
+    """
+
+    def __init__(self, config: Config, role: Role, why: str = "it is not given") -> None:
+        tokenizer, format_ = (config.option_of(role, name) for name in ("tokenizer", "format"))
+        *chat, base = templates.NAMED
+        super().__init__(
+            f"the {role}'s chat format is not known: {why}",
+            hint=f"{tokenizer} FOLDER-OR-ID, whose chat template is used; or {format_} with one of "
+            f"{', '.join(chat)}, or {base} for base models; or either below [{role}] in the TOML",
+        )
 
 
 @asynccontextmanager
@@ -202,7 +234,7 @@ async def open_one(
     notes: list[str] = []
     capabilities = await _probed(servers, role, notes)
     tokenizer, format_ = await _tokenizer_and_format(
-        settings, role, date, servers, capabilities, notes
+        config, settings, role, date, servers, capabilities
     )
     _check_end(role, format_, capabilities)
     for replica in servers.replicas:
@@ -270,31 +302,36 @@ def _check_end(role: Role, format_: ChatFormat, capabilities: Capabilities) -> N
 
 
 async def _tokenizer_and_format(
+    config: Config,
     settings: ModelSettings,
     role: Role,
     date: datetime.date,
     servers: Replicas,
     capabilities: Capabilities,
-    notes: list[str],
 ) -> tuple[Tokenizer | None, ChatFormat]:
+    """A model's tokenizer, None if prompts are sent as text, and its chat format.
+
+    Raises:
+        ConfigError: The format is not known, or given twice; the tokenizer can't be used.
+    """
     tokenizer: Tokenizer | None = None
     format_: ChatFormat | None = None
+    arguments = settings.template_args
     if settings.tokenizer:
         folder = await asyncio.to_thread(fetch_tokenizer, settings.tokenizer)
-        format_ = templates.from_tokenizer(
-            folder, name=settings.tokenizer, arguments=settings.template_args, date=date
-        )
-        if format_ is None:
-            notes.append(f"{role}: its tokenizer has no chat template: using the plain format")
+        if settings.format and read_template(folder) is not None:
+            raise ConfigError(
+                f"{role}.format is given, and {role}.tokenizer brings its own chat template",
+                hint="leave the format out",
+            )
         tokenizer = LocalTokenizer(folder)
-    elif settings.format:
-        format_ = templates.named(settings.format, date=date, arguments=settings.template_args)
-    else:
-        notes.append(
-            f"{role}: its chat format is not known: using the plain one "
-            f"(--{role}-tokenizer or --{role}-format says which)"
-        )
-    format_ = format_ or templates.named("plain", date=date, arguments={})
+        if not settings.format:
+            name = settings.tokenizer
+            format_ = templates.from_tokenizer(folder, name=name, arguments=arguments, date=date)
+    if settings.format:
+        format_ = templates.named(settings.format, date=date, arguments=arguments)
+    if format_ is None:
+        raise UnknownFormat(config, role, f"{settings.tokenizer} has no chat template")
     if not capabilities.id_prompts:
         return None, format_
     if tokenizer is None and capabilities.tokenizes:

@@ -17,9 +17,15 @@ from collections.abc import Sequence
 
 import orjson
 
-from tessy.method.trajectory import Outcome, Part, Role, Trajectory, Turn
-from tessy.models.templates import LONGEST_CONTROL, ChatFormat, Messages, escape_special_tokens
-from tessy.models.tokenizers import PromptPiece, Token, Tokenizer
+from tessy.errors import ConfigError
+from tessy.method.trajectory import Failure, Outcome, Part, Role, SampleFailed, Trajectory, Turn
+from tessy.models.templates import ChatFormat, Messages
+from tessy.models.tokenizers import (
+    LONGEST_CONTROL,
+    PromptPiece,
+    Token,
+    Tokenizer,
+)
 from tessy.models.wire import EncodedPrompt
 
 
@@ -89,7 +95,7 @@ class IdPrefix:
             self._tail = []
 
     async def _open(self) -> None:
-        for index, piece in enumerate(self._format.opening(self._messages)):
+        for index, piece in enumerate(_opening(self._format, self._messages)):
             begin = index == 0 and self._format.begin
             self._append(await self._tokenizer.encode(piece, begin=begin))
 
@@ -131,6 +137,14 @@ class IdPrefix:
         self._tail = self._tail[taken:]
 
 
+def _opening(format_: ChatFormat, messages: Messages) -> list[PromptPiece]:
+    """The prompt's pieces; a conversation of a method's own may be refused in mid-run."""
+    try:
+        return format_.opening(messages)
+    except ConfigError as error:
+        raise SampleFailed(Failure.BAD_PROMPT, str(error)) from None
+
+
 def _aligned(tokens: Sequence[Token], text: str) -> list[Token] | None:
     """The tokens that make up `text`; None if they don't.
 
@@ -152,28 +166,24 @@ class TextPrefix:
     """The text of one model for one trajectory, for servers that don't take ids."""
 
     def __init__(self, format_: ChatFormat, messages: Messages) -> None:
-        self._closing = format_.closing().text
+        self._closing, self._escape = format_.closing().text, format_.escape
         self._json = bytearray(b'"')
         self._covered = 0
         self._part = Part.THINKING
-        for piece in format_.opening(messages):
-            self._append(piece.text if piece.control else escape_special_tokens(piece.text))
+        for piece in _opening(format_, messages):
+            self._append(piece.text if piece.control else self._escape(piece.text))
 
     async def prompt(self, trajectory: Trajectory) -> EncodedPrompt:
         """The question and all text, pending text included."""
         if self._part is not trajectory.part:
-            self._append(
-                escape_special_tokens(trajectory.thinking[self._covered :]) + self._closing
-            )
+            self._append(self._escape(trajectory.thinking[self._covered :]) + self._closing)
             self._part, self._covered = trajectory.part, 0
         text = trajectory.text
         # A control token is only recognized once it is complete.
         seam = max(self._covered, _seam(text, len(text) - LONGEST_CONTROL))
-        self._append(escape_special_tokens(text[self._covered : seam]))
+        self._append(self._escape(text[self._covered : seam]))
         self._covered = seam
-        rest = orjson.dumps(
-            escape_special_tokens(text[seam:]) + escape_special_tokens(trajectory.pending)
-        )
+        rest = orjson.dumps(self._escape(text[seam:]) + self._escape(trajectory.pending))
         return EncodedPrompt((self._json, rest[1:]))
 
     def _append(self, text: str) -> None:

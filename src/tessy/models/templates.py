@@ -4,22 +4,32 @@ Thinking is canonical: a trajectory has no markers, and a format adds those of i
 is made from the tokenizer's own chat template or is built in (`NAMED`). The control tokens of a
 template decide which family it belongs to, never a model's name.
 
-Text of a user or a model is never control: a question that contains `<|im_end|>` stays text. Id
-prompts encode such text without special tokens (`models.tokenizers`); in text prompts, a word
-joiner goes into anything that a server could take for a control token (`escape_special_tokens`).
+Every message is in the prompt, or the conversation is refused (*Shown*, `models.rendering`). Text
+of a user or a model is never control: a question that contains `<|im_end|>` stays text. Id prompts
+encode such text without special tokens; in text prompts, a word joiner goes into anything that a
+server could take for a control token (both in `models.tokenizers`).
 """
 
 from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tessy.errors import ConfigError
-from tessy.models.tokenizers import PromptPiece, read_config
+from tessy.models.chat_template import ChatTemplate, RefusedByTemplate
+from tessy.models.rendering import RenderedConversation, render
+from tessy.models.tokenizers import (
+    PromptPiece,
+    escape_special_tokens,
+    own_control,
+    read_config,
+    read_template,
+    special_tokens,
+)
 
 Messages = Sequence[Mapping[str, str]]
 
@@ -46,6 +56,10 @@ class Family:
     answer_stop_tokens: tuple[str, ...] = ()
     hidden: bool = False
 
+
+_HINT = (
+    "another template, in the tokenizer's folder as chat_template.jinja; or change the questions"
+)
 
 THINK = Family(
     opens="<think>\n",
@@ -86,6 +100,7 @@ class ChatFormat:
     family: Family
     begin: bool
     _render: Callable[[Messages], list[PromptPiece]]
+    _own_control: re.Pattern[str] | None = None
 
     def opening(self, messages: Messages) -> list[PromptPiece]:
         """The prompt up to the opening of the thinking, which is included.
@@ -94,10 +109,18 @@ class ChatFormat:
             messages: The conversation, ending with the user's message.
 
         Raises:
-            ConfigError: The template rejects this conversation.
+            ConfigError: The template rejects this conversation, or a message is not in its prompt
+                as it should; the message names it.
         """
-        pieces = self._render(messages)
+        try:
+            pieces = self._render(messages)
+        except (RefusedByTemplate, ValueError) as error:
+            raise ConfigError(f"chat template, {self.name}: {error}", hint=_HINT) from None
         return [*pieces, PromptPiece(self.family.opens, control=True)]
+
+    def escape(self, text: str) -> str:
+        """Text for a text prompt; see `escape_special_tokens`."""
+        return escape_special_tokens(text, self._own_control)
 
     def closing(self) -> PromptPiece:
         """The piece that closes the thinking and opens the answer."""
@@ -105,7 +128,7 @@ class ChatFormat:
 
 
 def from_template(
-    template: str,
+    source: str,
     *,
     special: Mapping[str, str],
     arguments: Mapping[str, Any],
@@ -115,7 +138,7 @@ def from_template(
     """Make a format from a tokenizer's chat template.
 
     Args:
-        template: The Jinja source.
+        source: The Jinja source.
         special: Special tokens for the template: `bos_token`, `eos_token`, …
         arguments: The template's own arguments, such as `enable_thinking`.
         date: The date that the template shows: the run's, so that prompts stay the same when a run
@@ -123,127 +146,94 @@ def from_template(
         name: The format's name.
 
     Raises:
-        ConfigError: The template is not valid.
+        ConfigError: The template is not valid, or does not show a question as it should.
     """
-    compiled = _compile(template, date, name)
-    family = HARMONY if "<|channel|>" in template else THINK
-
-    def render(messages: Messages) -> list[PromptPiece]:
-        # A placeholder for each message's content keeps it apart from the template's text.
-        marks = [f"\ue000{index}\ue001" for index in range(len(messages))]
-        shown = [
-            {"role": message["role"], "content": mark}
-            for message, mark in zip(messages, marks, strict=True)
-        ]
-        try:
-            text = compiled.render(
-                messages=shown, add_generation_prompt=True, **special, **arguments
-            )
-        except Exception as error:  # a template can raise anything
-            raise ConfigError(f"chat template, {name}: {error}") from None
-        contents = {mark: message["content"] for mark, message in zip(marks, messages, strict=True)}
-        return _split(_up_to_assistant(text, family), contents)
-
-    return ChatFormat(name, family, begin=False, _render=render)
-
-
-def _compile(template: str, date: datetime.date, name: str) -> Any:
-    import jinja2
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    def fail(message: str) -> None:
-        raise jinja2.TemplateError(message)
-
-    def now(pattern: str) -> str:
-        return date.strftime(pattern)
-
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-    )
-    environment.globals.update(raise_exception=fail, strftime_now=now)
+    family = HARMONY if "<|channel|>" in source else THINK
+    made = _format(name, family, source, special=special, arguments=arguments, date=date)
     try:
-        return environment.from_string(template)
-    except jinja2.TemplateError as error:
+        made._render([{"role": "user", "content": "What is 2+2?"}])
+    except RefusedByTemplate:
+        pass  # it may want a system message; each question is checked
+    except ValueError as error:
+        raise ConfigError(f"chat template, {name}: {error}", hint=_HINT) from None
+    return made
+
+
+def _format(
+    name: str, family: Family, source: str, *, begin: bool = False, **values: Any
+) -> ChatFormat:
+    try:
+        template = ChatTemplate(source, **values)
+    except ValueError as error:
         raise ConfigError(f"chat template, {name}: {error}") from None
 
+    def opening(messages: Messages) -> list[PromptPiece]:
+        rendered = render(template, messages, prompt=True)
+        return list(_pieces(rendered, _header_end(rendered, family)))
 
-def _up_to_assistant(text: str, family: Family) -> str:
-    """Cut anything after the assistant's header: the format opens the thinking itself."""
+    return ChatFormat(name, family, begin=begin, _render=opening)
+
+
+def _header_end(rendered: RenderedConversation, family: Family) -> int:
+    """Where the assistant's header ends: the format opens the thinking itself.
+
+    Raises:
+        ValueError: There is no such header, or the thinking is closed after it.
+    """
+    start = rendered.runs[-1].end if rendered.runs else 0
+    tail = rendered.text[start:]
     if family is HARMONY:
         header = "<|start|>assistant"
-        return text[: text.rindex(header) + len(header)] if header in text else text
-    opened = text.rstrip().removesuffix("<think>")
-    return opened if len(opened) < len(text.rstrip()) else text
+        if header not in tail:
+            raise ValueError(f"it does not end with {header}")
+        return start + tail.rindex(header) + len(header)
+    if "</think>" in tail:
+        raise ValueError("it closes the thinking (enable_thinking = false, perhaps)")
+    opened = tail.rstrip().removesuffix("<think>")
+    return start + len(opened if len(opened) < len(tail.rstrip()) else tail)
 
 
-def _split(text: str, contents: Mapping[str, str]) -> list[PromptPiece]:
-    pieces: list[PromptPiece] = []
-    for part in re.split("(\ue000[0-9]+\ue001)", text):
-        if part in contents:
-            pieces.append(PromptPiece(contents[part]))
-        elif part:
-            pieces.append(PromptPiece(part, control=True))
-    return pieces
+def _pieces(rendered: RenderedConversation, end: int) -> Iterator[PromptPiece]:
+    at = 0
+    for run in rendered.runs:
+        if at < run.start:
+            yield PromptPiece(rendered.text[at : run.start], control=True)
+        yield PromptPiece(rendered.text[run.start : run.end])
+        at = run.end
+    if at < end:
+        yield PromptPiece(rendered.text[at:end], control=True)
 
 
-def _chatml(messages: Messages) -> list[PromptPiece]:
-    pieces: list[PromptPiece] = []
-    for message in messages:
-        pieces += _message(f"<|im_start|>{message['role']}\n", message, "<|im_end|>\n")
-    return [*pieces, PromptPiece("<|im_start|>assistant\n", control=True)]
-
-
-def _deepseek(messages: Messages) -> list[PromptPiece]:
-    headers = {"user": "<｜User｜>", "assistant": "<｜Assistant｜>", "system": ""}
-    ends = {"assistant": "<｜end▁of▁sentence｜>"}
-    pieces = [PromptPiece("<｜begin▁of▁sentence｜>", control=True)]
-    for message in messages:
-        role = message["role"]
-        pieces += _message(headers[role], message, ends.get(role, ""))
-    return [*pieces, PromptPiece("<｜Assistant｜>", control=True)]
-
-
-def _harmony(date: datetime.date, effort: str) -> Callable[[Messages], list[PromptPiece]]:
-    def render(messages: Messages) -> list[PromptPiece]:
-        pieces = [
-            PromptPiece(
-                "<|start|>system<|message|>"
-                "You are ChatGPT, a large language model trained by OpenAI.\n"
-                f"Knowledge cutoff: 2024-06\nCurrent date: {date.isoformat()}\n\n"
-                f"Reasoning: {effort}\n\n# Valid channels: analysis, commentary, final. "
-                "Channel must be included for every message.<|end|>",
-                control=True,
-            )
-        ]
-        for message in messages:
-            if message["role"] == "system":
-                header = "<|start|>developer<|message|># Instructions\n\n"
-                pieces += _message(header, message, "\n\n<|end|>")
-            elif message["role"] == "assistant":
-                header = "<|start|>assistant<|channel|>final<|message|>"
-                pieces += _message(header, message, "<|end|>")
-            else:
-                pieces += _message("<|start|>user<|message|>", message, "<|end|>")
-        return [*pieces, PromptPiece("<|start|>assistant", control=True)]
-
-    return render
-
-
-def _plain(messages: Messages) -> list[PromptPiece]:
-    titles = {"user": "Question", "assistant": "Response", "system": "Instruction"}
-    pieces: list[PromptPiece] = []
-    for message in messages:
-        pieces += _message(f"### {titles[message['role']]}\n\n", message, "\n\n")
-    return [*pieces, PromptPiece("### Response\n\n", control=True)]
-
-
-def _message(header: str, message: Mapping[str, str], end: str) -> list[PromptPiece]:
-    pieces = [
-        PromptPiece(header, control=True),
-        PromptPiece(message["content"]),
-        PromptPiece(end, control=True),
-    ]
-    return [piece for piece in pieces if piece.text]
+_QWEN = """\
+{%- for m in messages %}{{ '<|im_start|>' + m.role + '\\n' }}
+{%- if m.role == 'assistant' and '</think>' in m.content %}
+{{- m.content.split('</think>')[-1].lstrip('\\n') }}
+{%- else %}{{ m.content }}{% endif %}{{ '<|im_end|>\\n' }}{% endfor -%}
+{{ '<|im_start|>assistant\\n' }}{# as in its own template, old thinking is left out: #}
+{%- set _ = messages[0].reasoning_content %}"""
+_DEEPSEEK = """\
+{{- '<｜begin▁of▁sentence｜>' }}{% for m in messages if m.role == 'system' %}{{ m.content }}
+{%- endfor %}{% for m in messages %}{% if m.role == 'user' %}{{ '<｜User｜>' + m.content }}
+{%- elif m.role == 'assistant' %}
+{{- '<｜Assistant｜>' + m.content.split('</think>')[-1] + '<｜end▁of▁sentence｜>' }}
+{%- endif %}{% endfor %}{{ '<｜Assistant｜>' }}"""
+_HARMONY = """\
+{{- '<|start|>system<|message|>You are ChatGPT, a large language model trained by OpenAI.\\n' }}
+{{- 'Knowledge cutoff: 2024-06\\nCurrent date: ' + strftime_now('%Y-%m-%d') + '\\n\\nReasoning: ' }}
+{{- reasoning_effort|default('medium') }}
+{{- '\\n\\n# Valid channels: analysis, commentary, final. ' }}
+{{- 'Channel must be included for every message.<|end|>' }}{% for m in messages %}
+{%- if m.role == 'system' %}
+{{- '<|start|>developer<|message|># Instructions\\n\\n' + m.content + '\\n\\n<|end|>' }}
+{%- elif m.role == 'assistant' %}
+{{- '<|start|>assistant<|channel|>final<|message|>' + m.content + '<|end|>' }}
+{%- else %}{{ '<|start|>user<|message|>' + m.content + '<|end|>' }}{% endif %}{% endfor %}
+{{- '<|start|>assistant' }}{# as in its own template, old thinking is left out: #}
+{%- set _ = messages[0].thinking %}"""
+_PLAIN = """\
+{%- set titles = {'user': 'Question', 'assistant': 'Response', 'system': 'Instruction'} %}
+{%- for m in messages %}{{ '### ' + titles[m.role] + '\\n\\n' + m.content + '\\n\\n' }}{% endfor %}
+{{- '### Response\\n\\n' }}"""
 
 
 NAMED = ("qwen3", "deepseek-r1", "gpt-oss", "plain")
@@ -261,23 +251,18 @@ def named(name: str, *, date: datetime.date, arguments: Mapping[str, Any]) -> Ch
     Raises:
         ConfigError: There is no format of that name, or it does not take these arguments.
     """
+    if name not in NAMED:
+        raise ConfigError(f"{name!r} is no chat format", hint=f"one of {', '.join(NAMED)}")
     takes = {"gpt-oss": {"reasoning_effort"}}.get(name, set())
     if unknown := set(arguments) - takes:
         raise ConfigError(
             f"the built-in format {name!r} takes no argument {', '.join(sorted(unknown))}",
             hint="give the model's tokenizer, whose chat template may",
         )
-    match name:
-        case "qwen3":
-            return ChatFormat(name, THINK, begin=False, _render=_chatml)
-        case "deepseek-r1":
-            return ChatFormat(name, THINK, begin=False, _render=_deepseek)
-        case "gpt-oss":
-            effort = str(arguments.get("reasoning_effort", "medium"))
-            return ChatFormat(name, HARMONY, begin=False, _render=_harmony(date, effort))
-        case "plain":
-            return ChatFormat(name, PLAIN, begin=True, _render=_plain)
-    raise ConfigError(f"{name!r} is no chat format", hint=f"one of {', '.join(NAMED)}")
+    sources = {"qwen3": _QWEN, "deepseek-r1": _DEEPSEEK, "gpt-oss": _HARMONY, "plain": _PLAIN}
+    family = {"gpt-oss": HARMONY, "plain": PLAIN}.get(name, THINK)
+    values: dict[str, Any] = {"special": {}, "arguments": arguments, "date": date}
+    return _format(name, family, sources[name], begin=name == "plain", **values)
 
 
 def from_tokenizer(
@@ -290,42 +275,16 @@ def from_tokenizer(
         name: Its name in the settings.
         arguments: The template's own arguments.
         date: The run's date; see `from_template`.
+
+    Raises:
+        ConfigError: The folder's files can't be read, or the template can't be used.
     """
-    config = read_config(folder)
-    template = config.get("chat_template")
-    path = folder / "chat_template.jinja"
-    if path.exists():
-        template = path.read_text(encoding="utf-8")
-    if isinstance(template, list):  # several, by name
-        by_name = {entry["name"]: entry["template"] for entry in template}
-        template = by_name.get("default")
-    if not isinstance(template, str):
+    template = read_template(folder)
+    if template is None:
         return None
-    special = {}
-    for key in ("bos_token", "eos_token", "pad_token", "unk_token"):
-        value = config.get(key)
-        if value:
-            special[key] = value["content"] if isinstance(value, dict) else value
-    return from_template(
+    config = read_config(folder)
+    special = special_tokens(config)
+    made = from_template(
         template, special=special, arguments=arguments, date=date, name=f"that of {name}"
     )
-
-
-LONGEST_CONTROL = 80
-"""The maximum number of characters in anything that looks like a control token."""
-_CONTROL = re.compile(
-    r"<(?=\|[^<>|\s]{1,64}\|>"  # <|im_end|>, <|channel|>
-    r"|｜[^<>｜\s]{1,64}｜>"  # <｜User｜>
-    r"|/?think>|/?s>|[be]os>|pad>|unk>"
-    r"|(?:start|end)_of_turn>)"
-    r"|\[(?=/?INST\])"
-)
-
-
-def escape_special_tokens(text: str) -> str:
-    """Escape `text`, so that a server that parses special tokens in text prompts finds none.
-
-    A word joiner (U+2060, zero width) goes after the first character of anything that looks like a
-    control token of a common family. This changes only the prompt, never the stored text.
-    """
-    return _CONTROL.sub(lambda match: match.group() + "\u2060", text)
+    return replace(made, _own_control=own_control(config, template))

@@ -2,18 +2,22 @@
 
 There are two kinds of text: *control*, which comes from a chat format and in which special tokens
 are special, and plain text (questions, thinking), in which `<|im_end|>` is ten characters and never
-a token.
+a token. Plain text is encoded by itself, and its ids are checked: whatever a tokenizer's vocabulary
+or normalizer makes of it, no control token comes out.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tessy.errors import ConfigError
+from tessy.method.trajectory import Failure, SampleFailed
 
 if TYPE_CHECKING:
     from tessy.models.client import Client
@@ -89,19 +93,21 @@ class LocalTokenizer:
             )
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
-            self._control = Tokenizer.from_str(json.dumps(_without_extras(raw)))
-            self._text = Tokenizer.from_str(json.dumps(_without_extras(raw, added=False)))
+            self._control = Tokenizer.from_str(json.dumps(without_extras(raw)))
+            self._text = TextEncoder(raw)
+            self._is_byte_level = (raw.get("decoder") or {}).get("type") == "ByteLevel"
         except Exception as error:  # tokenizers raises bare Exception
             raise ConfigError(f"{path}: {error}") from None
         self._begin = _begin_id(folder, self._control)
-        self._is_byte_level = (raw.get("decoder") or {}).get("type") == "ByteLevel"
         self._known: dict[int, Token] = {}
-        self._sentinel: list[int] = self._text.encode("a", add_special_tokens=False).ids
+        self._sentinel: list[int] = self._text.encode("a").ids
 
     async def encode(self, piece: PromptPiece, *, begin: bool = False) -> list[int]:
         """See `Tokenizer.encode`."""
-        tokenizer = self._control if piece.control else self._text
-        ids: list[int] = tokenizer.encode(piece.text, add_special_tokens=False).ids
+        if piece.control:
+            ids: list[int] = self._control.encode(piece.text, add_special_tokens=False).ids
+        else:
+            ids = self._text.encode(piece.text).ids
         return [self._begin, *ids] if begin and self._begin is not None else ids
 
     async def tokens(self, ids: Sequence[int]) -> list[Token]:
@@ -131,16 +137,95 @@ class LocalTokenizer:
                 open_ids = []
         return found
 
+    @property
+    def control_texts(self) -> frozenset[str]:
+        """What plain text must not become."""
+        return frozenset(self._text.control)
+
     def control_id(self, text: str) -> int | None:
         """See `Tokenizer.control_id`."""
         found: int | None = self._control.token_to_id(text)
         return found
 
 
-def _without_extras(raw: dict[str, Any], *, added: bool = True) -> dict[str, Any]:
+class EncodedText(NamedTuple):
+    """T token ids, and each token's half-open character offsets into the text."""
+
+    ids: list[int]
+    offsets: list[tuple[int, int]]
+
+
+class ControlInText(SampleFailed):
+    """A tokenizer makes a control token of a text, however the text is cut.
+
+    Args:
+        text: The text that becomes a control token.
+    """
+
+    def __init__(self, text: str) -> None:
+        detail = f"its tokenizer makes a control token of the text {text!r}"
+        super().__init__(Failure.BAD_PROMPT, detail)
+
+
+class TextEncoder:
+    """Encodes plain text, so that no control token comes out.
+
+    Control tokens are all added tokens (special or not) but words and blanks, and whatever in the
+    vocabulary looks like one. Where a text becomes one nevertheless, because it is in the
+    vocabulary or a normalizer makes it, the text is encoded in parts, cut inside that token.
+
+    Args:
+        raw: What a `tokenizer.json` holds.
+    """
+
+    def __init__(self, raw: dict[str, Any]) -> None:
+        from tokenizers import Tokenizer
+
+        self._tokenizer = Tokenizer.from_str(json.dumps(without_extras(raw, added=False)))
+        model = raw["model"]
+        vocabulary = self._tokenizer.get_vocab()
+        self.control = {
+            token["content"]: int(token["id"])
+            for token in raw.get("added_tokens") or ()
+            if re.search(r"[^\w\s▁]", token["content"])
+        }
+        self.control |= {text: i for text, i in vocabulary.items() if looks_like_control(text)}
+        unknown = model.get("unk_token")
+        if isinstance(model.get("unk_id"), int):
+            unknown = model["vocab"][model["unk_id"]][0]
+        self.control.pop(unknown, None)  # of what it does not know; no text is hidden in it
+        self._ids = frozenset(self.control.values())
+
+    def encode(self, text: str) -> EncodedText:
+        """Encode a text by itself.
+
+        Raises:
+            ControlInText: It can't be encoded without a control token.
+        """
+        found = EncodedText([], [])
+        left = [(0, len(text))]
+        while left:
+            start, end = left.pop()
+            part = self._tokenizer.encode(text[start:end], add_special_tokens=False)
+            if self._ids.isdisjoint(part.ids):
+                found.ids.extend(part.ids)
+                found.offsets.extend((start + a, start + b) for a, b in part.offsets)
+                continue
+            pairs = zip(part.ids, part.offsets, strict=True)
+            tokens = [offsets for token, offsets in pairs if token in self._ids]
+            if any(b - a < 2 for a, b in tokens):
+                raise ControlInText(text[start:end][slice(*tokens[0])])
+            edges = [start, *(start + a + 1 for a, _ in tokens), end]
+            left += reversed(list(pairwise(edges)))
+        return found
+
+
+def without_extras(raw: dict[str, Any], *, added: bool = True) -> dict[str, Any]:
     """Change a tokenizer so that it adds nothing before or after a text.
 
-    Without `added`, it treats special tokens as text.
+    Args:
+        raw: What its `tokenizer.json` holds.
+        added: It keeps its added tokens, special or not.
     """
     raw = {**raw, "post_processor": None, "truncation": None, "padding": None}
     if not added:
@@ -170,24 +255,96 @@ def _no_prepend(node: Any) -> Any:
 
 def _begin_id(folder: Path, tokenizer: Any) -> int | None:
     config = read_config(folder)
-    if not config.get("add_bos_token"):
-        return None
-    begin = config.get("bos_token")
-    begin = begin.get("content") if isinstance(begin, dict) else begin
-    found: int | None = tokenizer.token_to_id(begin) if begin else None
+    begin = special_tokens(config).get("bos_token")
+    found: int | None = None
+    if config.get("add_bos_token") and begin:
+        found = tokenizer.token_to_id(begin)
     return found
 
 
+_SMALL = 16 << 20
+"""Bytes of the largest tokenizer_config.json or template that is read."""
+
+
 def read_config(folder: Path) -> dict[str, Any]:
-    """The `tokenizer_config.json` of a folder; empty if there is none."""
-    path = folder / "tokenizer_config.json"
+    """The `tokenizer_config.json` of a folder; empty if there is none.
+
+    Raises:
+        ConfigError: It can't be read, or is no object.
+    """
+    return _read_object(folder / "tokenizer_config.json")
+
+
+def read_template(folder: Path) -> str | None:
+    """The source of a folder's chat template; None if it has none.
+
+    As transformers reads it: `chat_template.jinja`, else `chat_template.json`, else the one in
+    `tokenizer_config.json`; of several, the one named `default`.
+
+    Raises:
+        ConfigError: A file can't be read, or is not what it should be.
+    """
+    path = folder / "chat_template.jinja"
+    if path.exists():
+        return _read(path)
+    for path in (folder / "chat_template.json", folder / "tokenizer_config.json"):
+        found = _read_object(path).get("chat_template")
+        if isinstance(found, list):  # several, by name
+            try:
+                found = {one["name"]: one["template"] for one in found}
+            except (TypeError, KeyError):
+                raise ConfigError(f"{path}: chat_template is no list of templates") from None
+        if isinstance(found, dict):
+            if "default" not in found:
+                raise ConfigError(
+                    f"{path}: chat_template has {', '.join(map(str, found)) or 'nothing'}, and no "
+                    "default",
+                    hint="write the one to use into chat_template.jinja beside it",
+                )
+            found = found["default"]
+        if found is None:
+            continue
+        if not isinstance(found, str):
+            raise ConfigError(f"{path}: chat_template is {type(found).__name__}, not text")
+        return found
+    return None
+
+
+def special_tokens(config: Mapping[str, Any]) -> dict[str, str]:
+    """The special tokens that a chat template may name, such as `bos_token`.
+
+    Args:
+        config: As `read_config` returns it.
+    """
+    extra = config.get("extra_special_tokens")
+    found = {**config, **(extra if isinstance(extra, dict) else {})}
+    texts = {
+        key: value.get("content") if isinstance(value, dict) else value
+        for key, value in found.items()
+        if key.endswith("_token")
+    }
+    return {key: text for key, text in texts.items() if isinstance(text, str) and text}
+
+
+def _read_object(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        found = json.loads(_read(path))
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: {error}") from None
-    return config
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path}: it must be an object, not {type(found).__name__}")
+    return found
+
+
+def _read(path: Path) -> str:
+    try:
+        if not path.is_file() or path.stat().st_size > _SMALL:
+            raise ConfigError(f"{path}: it is no file, or too large")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def fetch_tokenizer(name: str) -> Path:
@@ -215,6 +372,56 @@ def fetch_tokenizer(name: str) -> Path:
             f"{name}: no such folder, and it can't be fetched: {error}",
             hint="name a folder that holds tokenizer.json",
         ) from None
+
+
+LONGEST_CONTROL = 80
+"""The maximum number of characters in anything that looks like a control token."""
+_OWN = re.compile(r"(?=.*[^\w▁])\S{2,80}")
+"""A control token: not a word, and without blanks, so that text can be cut at these."""
+_CONTROL = re.compile(
+    r"<(?=\|[^<>|\s]{1,64}\|>"  # <|im_end|>, <|channel|>
+    r"|｜[^<>｜\s]{1,64}｜>"  # <｜User｜>
+    r"|/?(?:think|s|tool_call|tool_response)>|(?:[be]os|pad|unk|mask)>"
+    r"|(?:start|end)_of_(?:turn|image)>)"
+    r"|\[(?=/?[A-Z_]{3,20}\])"  # [INST], [SYSTEM_PROMPT]
+)
+
+
+def escape_special_tokens(text: str, own: re.Pattern[str] | None = None) -> str:
+    """Escape `text`, so that a server that parses special tokens in text prompts finds none.
+
+    A word joiner (U+2060, zero width) goes after the first character of anything that looks like a
+    control token of a common family. This changes only the prompt, never the stored text.
+
+    Args:
+        text: The text.
+        own: Matches the first character of the model's own control tokens; see `own_control`.
+    """
+    for pattern in (_CONTROL, own) if own else (_CONTROL,):
+        text = pattern.sub(lambda match: match.group() + "\u2060", text)
+    return text
+
+
+def own_control(config: Mapping[str, Any], template: str) -> re.Pattern[str] | None:
+    """Matches the first character of a tokenizer's control tokens; None if none are known.
+
+    Args:
+        config: As `read_config` returns it.
+        template: Its chat template: what is in it is control, even if it is not special.
+    """
+    added = config.get("added_tokens_decoder")
+    tokens = [one for one in (added.values() if isinstance(added, dict) else ())
+              if isinstance(one, dict) and isinstance(one.get("content"), str)]  # fmt: skip
+    texts = {one["content"] for one in tokens if one.get("special") or one["content"] in template}
+    texts |= set(special_tokens(config).values())
+    ours = sorted(t for t in texts if _OWN.fullmatch(t) and not looks_like_control(t))
+    rests = (f"{re.escape(text[0])}(?={re.escape(text[1:])})" for text in ours)
+    return re.compile("|".join(rests)) if ours else None
+
+
+def looks_like_control(token: str) -> bool:
+    """Whether a whole token looks like a control token of a common family."""
+    return bool(_CONTROL.match(token)) and token.endswith((">", "]")) and " " not in token
 
 
 class ServerTokenizer:

@@ -26,7 +26,7 @@ from tessy.errors import ConfigError, InputError
 from tessy.event_loop import run_loop
 from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Failure, Role, Trajectory
-from tessy.models.open import check, open_models
+from tessy.models.open import check, check_formats, open_models
 from tessy.models.session import Model
 from tessy.models.templates import Messages
 from tessy.runs.counters import RunResult
@@ -40,6 +40,11 @@ from tessy.synthesis.methods import method_of, teacher_only
 from tessy.synthesis.scheduler import write_samples
 from tessy.synthesis.signals import until_stopped
 from tessy.synthesis.verification import check_columns, open_verifier
+
+_SHOWN = 10
+"""Prompts that can't be made, of which a message shows so many."""
+_MANY = 10_000
+"""Prompts whose check takes seconds."""
 
 
 def synthesize(
@@ -124,6 +129,7 @@ async def asynthesize(
         )
         if verifier is not None:
             read = check_columns(verifier, read, skip_bad=skip_bad)
+        check_formats(chosen, method.needs(chosen))
         lock = stack.enter_context(folder.locked())
         journal = await stack.enter_async_context(Journal(folder.journal))
         begun = await journal.is_begun()
@@ -146,7 +152,11 @@ async def asynthesize(
                 )
                 models, notes = await stack.enter_async_context(opening)
                 folder.same_models({role.value: model.name for role, model in models.items()})
-                _check_conversations(todo, models, chosen)
+                if len(todo.jobs) > _MANY:
+                    progress.say(f"rendering {len(todo.jobs):,} prompts, to check them")
+                await asyncio.to_thread(
+                    _check_conversations, todo, models, chosen, skip_bad=skip_bad
+                )
                 if todo.again:
                     await journal.forget(todo.again)
                     progress.say(f"{len(todo.again):,} failed samples are written again")
@@ -201,22 +211,42 @@ async def _record_bad_lines(todo: Plan, config: Config, journal: Journal) -> Non
     await asyncio.gather(*(journal.end(ending) for ending in endings))
 
 
-def _check_conversations(todo: Plan, models: Mapping[Role, Model], config: Config) -> None:
-    """Make sure, before any work, that each chat format takes every kind of conversation.
+def _check_conversations(
+    todo: Plan, models: Mapping[Role, Model], config: Config, *, skip_bad: bool
+) -> None:
+    """Render every question in each chat format, before any work.
+
+    Args:
+        todo: The samples to write.
+        models: The models by role.
+        config: The run's settings.
+        skip_bad: Let samples fail, with `bad_prompt`, whose question a template does not show.
 
     Raises:
-        ConfigError: A chat template rejects a question's messages.
+        ConfigError: A template does not show a question as it is (*Shown*), or shows none at all.
     """
-    kinds = {tuple(m["role"] for m in job.question.messages): job for job in todo.jobs}
-    for job in kinds.values():
+    asked = {job.question.number: job.question for job in todo.jobs}
+    bad = []
+    for question in asked.values():
         for role, model in models.items():
-            messages: Messages = list(job.question.messages)
+            messages: Messages = list(question.messages)
             if role is Role.TEACHER:
                 messages = teacher_only.with_system_prompt(config, messages)
             try:
                 model.format.opening(model.conversation(messages))
             except ConfigError as error:
-                raise ConfigError(f"question {job.question.id}, {role}: {error}") from None
+                bad.append(f"question {question.id}, {role}: {error}")
+                break
+    if not bad or (skip_bad and len(bad) < len(asked)):
+        return
+    lines = [f"{len(bad)} of {len(asked)} prompts can't be made", *bad[:_SHOWN]]
+    if len(bad) > _SHOWN:
+        lines.append(f"… and {len(bad) - _SHOWN} more")
+    raise ConfigError(
+        bad[0] if len(bad) == 1 else "\n  ".join(lines),
+        hint="another template, in the tokenizer's folder as chat_template.jinja; change the "
+        "questions; or record them as failures: --skip-bad",
+    )
 
 
 async def _result(folder: RunFolder, journal: Journal, todo: Plan, stopped: bool) -> RunResult:

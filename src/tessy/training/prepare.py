@@ -119,7 +119,7 @@ def prepare(
     counts, bad = DataCounts(), list[str]()
     digest, tokens_digest = hashlib.sha256(), hashlib.sha256()
 
-    def rendered() -> Iterator[tuple[TrainSample, RenderedSample]]:
+    def rendered() -> Iterator[tuple[str, TrainSample, RenderedSample]]:
         for where, row in read_rows(source):
             counts.rows += 1
             digest.update(row_bytes(row))
@@ -130,14 +130,14 @@ def prepare(
                 bad.append(f"{where}: {cut(str(error))}")
             else:
                 counts.count_authors(row)
-                yield sample, text
+                yield where, sample, text
 
     path = folder / TOKENS_FILE
     part = path.with_name(path.name + ".part")
     with pyarrow.OSFile(str(part), "wb") as file, pyarrow.ipc.new_stream(file, _SCHEMA) as out:
         samples = rendered()
         while batch := list(islice(samples, _BATCH)):
-            if made := _labelled(batch, renderer, limit, counts):
+            if made := _labelled(batch, renderer, limit, counts, bad):
                 table = pyarrow.Table.from_pylist(made, _SCHEMA)
                 for column in table.columns:
                     tokens_digest.update(column.combine_chunks().flatten().buffers()[1])
@@ -160,15 +160,20 @@ def read_counts(folder: Path) -> DataCounts:
 
 
 def _labelled(
-    batch: Sequence[tuple[TrainSample, RenderedSample]],
+    batch: Sequence[tuple[str, TrainSample, RenderedSample]],
     renderer: Renderer,
     limit: LengthLimit,
     counts: DataCounts,
+    bad: list[str],
 ) -> list[dict[str, Any]]:
-    """Ids and labels of the samples that are kept; the others are counted."""
+    """Ids and labels of the samples that are kept; the others are counted, or named as bad."""
     made = []
-    encoded = renderer.encode([rendered for _, rendered in batch])
-    for (sample, rendered), (ids, offsets) in zip(batch, encoded, strict=True):
+    encoded = renderer.encode([rendered for _, _, rendered in batch])
+    for (where, sample, rendered), found in zip(batch, encoded, strict=True):
+        if found is None:
+            bad.append(f"{where}: text in it becomes a control token of this tokenizer")
+            continue
+        ids, offsets = found
         is_long = len(ids) > limit.tokens
         if is_long and limit.over is OverLength.DROP:
             counts.too_long += 1

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from tessy.method.trajectory import Part
+from tessy.method.trajectory import Part, SampleFailed
 from tessy.models.templates import ChatFormat
 from tessy.models.tokenizers import PromptPiece, Tokenizer
 from tessy.report.figures.likelihood import AUTHORS, LikelihoodSums
@@ -47,9 +47,18 @@ async def tokenize(sample: ReportSample, format_: ChatFormat, tokenizer: Tokeniz
     """Tokenise a finished sample.
 
     Raises:
-        Unaligned: The tokens do not spell the text.
+        Unaligned: The tokens do not spell the text, or control tokens would.
         ConfigError: The chat template refuses the conversation.
     """
+    try:
+        return await _tokenize(sample, format_, tokenizer)
+    except SampleFailed:
+        raise Unaligned from None
+
+
+async def _tokenize(
+    sample: ReportSample, format_: ChatFormat, tokenizer: Tokenizer
+) -> SampleTokens:  # fmt: skip
     tokens = SampleTokens()
     for index, piece in enumerate(format_.opening(sample.messages)):
         tokens.add(await tokenizer.encode(piece, begin=index == 0 and format_.begin), None)
