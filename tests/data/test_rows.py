@@ -14,9 +14,9 @@ import pytest
 
 from data.fuzz_rows import fuzz
 from tessy.data import rows as rows_module
-from tessy.data.files import from_stdin
 from tessy.data.questions import read
 from tessy.data.rows import plain, rows
+from tessy.data.sources import from_stdin
 from tessy.errors import DataError
 
 
@@ -161,7 +161,7 @@ def test_what_is_no_file(tmp_path):
 
 
 def test_a_long_line_is_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr("tessy.data.files.LONGEST_LINE", 100)
+    monkeypatch.setattr("tessy.data.sources.LONGEST_LINE", 100)
     with pytest.raises(DataError, match=r"q.jsonl:2: longer than"):
         read(write(tmp_path / "q.jsonl", "a", "b" * 200))
 

@@ -1,6 +1,6 @@
 """Questions go in, records come out.
 
-files      finds the files that a source names, and opens them
+sources    finds the files that a source names, and opens them
 exact      JSON read and written without changing a number
 rows       rows of JSON, CSV, Parquet, Arrow and Hugging Face data sets
 messages   the messages of a conversation, checked

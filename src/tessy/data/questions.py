@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tessy.data.files import name_of
 from tessy.data.messages import check_text, conversation, cut
 from tessy.data.rows import row_bytes, rows
+from tessy.data.sources import name_of
 from tessy.errors import DataError
 
 _COLUMNS = (

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from tessy.data.exact import decimal, dumps, integer, parse
-from tessy.data.files import (
+from tessy.data.sources import (
     LONGEST_LINE,
     STDIN,
     UTF_16,

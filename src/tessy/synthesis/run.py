@@ -21,7 +21,7 @@ from tessy.boundary.batcher import PredictorBatcher
 from tessy.boundary.registry import load_all
 from tessy.config import Config, load
 from tessy.data import questions, record
-from tessy.data.files import name_of
+from tessy.data.sources import name_of
 from tessy.errors import ConfigError, InputError
 from tessy.event_loop import run_loop
 from tessy.method.chunks import ChunkSizes

@@ -34,7 +34,7 @@ from tessy.boundary.batcher import PredictorBatcher
 from tessy.boundary.registry import load_all
 from tessy.config import Config
 from tessy.data import questions
-from tessy.data.files import STDIN, from_stdin
+from tessy.data.sources import STDIN, from_stdin
 from tessy.errors import Outage, TessyError
 from tessy.event_loop import run_loop
 from tessy.method.chunks import ChunkSizes

@@ -13,9 +13,9 @@ from typing import BinaryIO
 
 import orjson
 
-from tessy.data.files import find_files
 from tessy.data.messages import cut
 from tessy.data.outputs import check_outputs
+from tessy.data.sources import find_files
 from tessy.display import Say
 from tessy.errors import ConfigError, DataError, InputError
 from tessy.event_loop import run_anywhere
