@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
+import signal
 import textwrap
 import threading
 
@@ -127,6 +128,27 @@ async def test_synthesize_in_a_loop_that_runs_says_what_to_call(tmp_path):
     with pytest.raises(InputError, match="an event loop is running") as error:
         tessy.synthesize(questions, out=tmp_path / "run", **nowhere())
     assert "await tessy.asynthesize" in error.value.hint
+
+
+@pytest.mark.parametrize("catch", [False, True])
+async def test_asynthesize_leaves_signals_to_its_caller(tmp_path, tokenizers, catch):
+    questions = write_questions(tmp_path / "q.jsonl", 3)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    seen = []
+
+    async def look():
+        while True:
+            seen.append([signal.getsignal(number) for number in numbers])
+            await asyncio.sleep(0)
+
+    async with two_servers(tokenizers) as (servers, _):
+        named = settings(servers, tokenizers)
+        looking = asyncio.create_task(look())
+        await tessy.asynthesize(questions, out=tmp_path / "run", catch_signals=catch, **named)
+        looking.cancel()
+    assert any(each != before for each in seen) == catch
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 async def test_a_task_that_is_cancelled_can_be_gone_on_with(tmp_path, tokenizers):

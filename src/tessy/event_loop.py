@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import signal
+import stat
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -45,3 +48,22 @@ def run_anywhere(main: Coroutine[Any, Any, T]) -> T:
         return run_loop(main)
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(run_loop, main).result()
+
+
+def stopping_signals() -> tuple[signal.Signals, ...]:
+    """The signals that stop a command in an orderly way: Ctrl-C, SIGTERM and SIGHUP.
+
+    SIGHUP (the terminal was closed) is left out if it is ignored, as under `nohup`.
+    """
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return (signal.SIGINT, signal.SIGTERM, *(() if ignored else (signal.SIGHUP,)))
+
+
+def leave_closed_terminal() -> None:
+    """Send output nowhere if its terminal was closed: each write would fail."""
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode) and not os.isatty(descriptor):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)

@@ -221,3 +221,25 @@ async def test_the_key_is_written_nowhere(tmp_path, tokenizers):
         done = await tessy(*command[:3], tmp_path / "other", *command[4:])
     assert done.code == 2
     assert "TESSY_TEST_KEY is not set" in done.err
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty file", "an older copy"])
+async def test_a_data_set_whose_journal_was_lost_is_not_overwritten(tmp_path, tokenizers, left):
+    questions, run = write_questions(tmp_path / "q.jsonl", 3), tmp_path / "run"
+    async with two_servers(tokenizers) as (servers, options):
+        command = ["synth", questions, "--out", run, *options]
+        assert (await tessy(*command, "--limit", "1")).code == 0
+        older = (run / "journal.sqlite").read_bytes()
+        assert (await tessy(*command)).code == 0
+        before = {path.name: path.read_bytes() for path in run.iterdir() if path.suffix == ".jsonl"}
+        requests = servers["teacher"].stats.requests
+        (run / "journal.sqlite").unlink()
+        if left != "nothing":
+            (run / "journal.sqlite").write_bytes(older if left == "an older copy" else b"")
+        done = await tessy(*command)
+        assert servers["teacher"].stats.requests == requests
+    assert done.code == 2, done.err
+    assert "dataset.jsonl has 3 samples, but journal.sqlite" in done.err
+    assert "put the journal back" in done.err
+    after = {path.name: path.read_bytes() for path in run.iterdir() if path.suffix == ".jsonl"}
+    assert after == before

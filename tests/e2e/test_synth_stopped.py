@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import random
 import signal
+import sys
+import termios
+
+import pytest
 
 from commands import start, tessy
 from scripted import PLAIN, lines, two_servers, until, write_questions
@@ -68,15 +74,16 @@ async def test_a_killed_run_goes_on_from_its_turns_and_not_from_the_start(tmp_pa
     assert first.read_bytes() == second.read_bytes()
 
 
-async def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tmp_path, tokenizers):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_stops_cleanly_and_the_same_command_goes_on(tmp_path, tokenizers, number):
     questions = write_questions(tmp_path / "q.jsonl", 6)
     slow = Latency(first_token_s=0.01, token_s=0.002)
     async with two_servers(tokenizers, latency=slow, words=200) as (servers, options):
         command = ["synth", questions, "--out", tmp_path / "run", *options, "--concurrency", "2"]
         process = await start(*command)
         await until(lambda: servers["teacher"].stats.requests > 12)
-        process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(5):
+        process.send_signal(number)
+        async with asyncio.timeout(20):
             _, err = await process.communicate()
         assert process.returncode == 130, err.decode()
         assert "stopped: the same command resumes it" in err.decode()
@@ -171,3 +178,66 @@ async def test_the_limit_can_be_raised_later(tmp_path, tokenizers):
         assert "4 = 4 finished" in (await tessy(*command, "4")).err
     ids = [r["id"] for r in lines(tmp_path / "run" / "dataset.jsonl")]
     assert ids == ["q0", "q1", "q2", "q3"]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_run_whose_folder_is_moved_stops_and_goes_on_there(tmp_path, tokenizers, workers):
+
+    questions = write_questions(tmp_path / "q.jsonl", 4)
+    run = tmp_path / "run"
+    async with two_servers(
+        tokenizers, latency=Latency(first_token_s=0.01, token_s=0.002), words=100
+    ) as (servers, options):
+        command = [
+            "synth",
+            questions,
+            *options,
+            "--concurrency",
+            "2",
+            "--workers",
+            workers,
+            "--out",
+        ]
+        running = asyncio.create_task(tessy(*command, run))
+        await until(lambda: servers["teacher"].stats.requests > 6)
+        run.rename(tmp_path / "moved")
+        async with asyncio.timeout(60):
+            done = await running
+        assert done.code == 1, done.err
+        assert "was moved, replaced or deleted while its run went on" in done.err
+        assert "Traceback" not in done.err
+        assert not run.exists()
+        done = await tessy(*command, tmp_path / "moved")
+        assert done.code == 0, done.err
+    assert len(lines(tmp_path / "moved" / "dataset.jsonl")) == 4
+
+
+async def test_a_closed_terminal_stops_cleanly(tmp_path, tokenizers):
+    """The terminal is gone: the kernel sends SIGHUP, and every write to it fails."""
+    questions = write_questions(tmp_path / "q.jsonl", 4)
+    slow = Latency(first_token_s=0.01, token_s=0.002)
+    async with two_servers(tokenizers, latency=slow, words=100) as (servers, options):
+        command = ["synth", questions, "--out", tmp_path / "run", *options, "--concurrency", "2"]
+        terminal, side = os.openpty()
+
+        def own_terminal() -> None:
+            os.setsid()
+            fcntl.ioctl(side, termios.TIOCSCTTY, 0)
+
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tessy", *map(str, command)),
+            stdin=side,
+            stdout=side,
+            stderr=side,
+            preexec_fn=own_terminal,
+        )
+        os.close(side)
+        await until(lambda: servers["teacher"].stats.requests > 6)
+        os.close(terminal)
+        async with asyncio.timeout(20):
+            code = await process.wait()
+        assert code == 130
+        assert (tmp_path / "run" / "dataset.jsonl").exists()
+        done = await tessy(*command)
+        assert done.code == 0, done.err
+    assert len(lines(tmp_path / "run" / "dataset.jsonl")) == 4

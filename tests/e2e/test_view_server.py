@@ -198,7 +198,7 @@ async def test_events_say_how_far_the_run_is(view, client):
 # --- The command, in a process of its own -------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_it_ends_at_once_and_cleanly_while_a_page_is_open(run, client, number):
     async with (
         viewing_process(run, "--no-open") as view,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,7 +32,7 @@ def tokenizer(tmp_path_factory):
 
 def read(made: Made):
     ended = ending(0, made, "tessy")
-    entry = EndedSample(ended.id, ended.failure, orjson.dumps(ended.record), ended.trace, 1.0, 1)
+    entry = EndedSample(ended.id, ended.failure, ended.record, ended.trace, 1.0, 1)
     return ReportSample.read(entry, several=False)
 
 

@@ -1,11 +1,19 @@
+import asyncio
+import errno
+import fcntl
+import os
 import subprocess
 import sys
+import time
 
 import pytest
 
 from tessy.config import load
-from tessy.errors import RunLocked, RunMismatch
+from tessy.data.files import write_atomically
+from tessy.errors import ConfigError, RunLocked, RunMismatch
 from tessy.runs.folder import RunFolder, differences
+from tessy.runs.reader import write_dataset
+from written import Written, write_run
 
 
 def begin(path, digest="d", begun=True, **overrides):
@@ -60,7 +68,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
 
 def test_a_first_start_that_was_killed_does_not_prevent_the_next(tmp_path):
     """It was killed while it wrote its settings or created its journal."""
-    for name in ("lock", "run.toml.part", "journal.sqlite", "journal.sqlite-journal"):
+    for name in ("lock", f".tessy-{'0' * 16}.part", "journal.sqlite", "journal.sqlite-journal"):
         (tmp_path / name).write_bytes(b"")
     with RunFolder(tmp_path).locked():
         begin(tmp_path)
@@ -99,3 +107,119 @@ def test_differences():
         "b.c: 2 then, 3 now",
         "b.d: not set then, 4 now",
     ]
+
+
+# --- A journal that was lost --------------------------------------------------------------------
+
+
+def lost(folder: RunFolder, how: str) -> None:
+    """Take away what a data set was written from."""
+    for suffix in ("-wal", "-shm"):
+        folder.journal.with_name(folder.journal.name + suffix).unlink(missing_ok=True)
+    folder.journal.unlink()
+    if how == "empty":
+        folder.journal.touch()
+
+
+@pytest.mark.parametrize("how", ["missing", "empty"])
+def test_a_data_set_without_its_journal_is_refused_and_stays(tmp_path, how):
+    folder = RunFolder(tmp_path / "run")
+    asyncio.run(write_run(folder, [Written("a"), Written("b")]))
+    write_dataset(folder)
+    before = folder.dataset.read_bytes()
+    lost(folder, how)
+    (folder.path / "run.toml").write_text("")
+    with pytest.raises(RunMismatch, match=r"has 2 samples, but .* is missing or empty") as error:
+        folder.locked().__enter__()
+    assert "put the journal back" in error.value.hint
+    assert folder.dataset.read_bytes() == before
+    assert folder.journal.exists() == (how == "empty")
+
+
+def test_a_journal_with_fewer_samples_than_the_data_set_is_refused(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    asyncio.run(write_run(folder, [Written("a"), Written("b")]))
+    write_dataset(folder)
+    folder.refuse_lost_journal(2)
+    folder.refuse_lost_journal(3)  # of a start that was killed before it wrote them
+    with pytest.raises(RunMismatch, match=r"has 2 samples, but journal\.sqlite holds 1 of them"):
+        folder.refuse_lost_journal(1)
+
+
+# --- Files ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["link", "dangling link", "fifo"])
+def test_what_is_in_the_way_is_replaced_and_not_followed(tmp_path, what):
+    outside, path = tmp_path / "outside", tmp_path / "run.toml"
+    if what == "fifo":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(outside)
+    if what == "link":
+        outside.write_text("stays")
+    write_atomically(path, [b"new ", b"content"])
+    assert path.read_bytes() == b"new content"
+    assert not path.is_symlink()
+    assert outside.exists() == (what == "link")
+    assert not outside.exists() or outside.read_text() == "stays"
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def parts():
+        yield b"half"
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_atomically(path, parts())
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_is_removed_and_what_is_being_written_stays(tmp_path):
+    begin(tmp_path)
+    old, new, other = (
+        tmp_path / name
+        for name in (f".tessy-{7:016}.part", f".tessy-{8:016}.part", ".tessy-x.part")
+    )
+    for path in (old, new, other):
+        path.touch()
+    os.utime(old, (time.time() - 7200,) * 2)
+    with RunFolder(tmp_path).locked():
+        assert not old.exists()
+        assert new.exists()
+        assert other.exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL])
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch, number):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(ConfigError, match="file system without locks") as error:
+        RunFolder(tmp_path / "run").locked().__enter__()
+    assert "on a local disk" in error.value.hint
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC, errno.ENAMETOOLONG])
+def test_settings_that_can_not_be_written_are_named(tmp_path, monkeypatch, number):
+    """The numbers come from file systems that a test can't make; the rest is real."""
+    real = os.open
+
+    def refuse(path, flags, *more):
+        if str(path).endswith(".part"):
+            raise OSError(number, os.strerror(number), str(path))
+        return real(path, flags, *more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(ConfigError, match=r"run\.toml can't be written: "):
+        begin(tmp_path / "run")
+
+
+def test_a_folder_whose_name_is_too_long_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="File name too long"):
+        RunFolder(tmp_path / ("x" * 300)).locked().__enter__()

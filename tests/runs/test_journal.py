@@ -18,6 +18,7 @@ from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Ending, Journal, Written, pack
 from tessy.runs.reader import JournalReader
 from texts import any_text
+from written import Written as Sample
 
 turns = st.builds(
     Turn,
@@ -51,8 +52,7 @@ def test_replay_turns_and_rejections_come_back_as_they_were(by_draft, data):
 
 
 def ending(number: int, failure: Failure | None = None) -> Ending:
-    record = {"id": f"s{number}", "text": "é🤔" * number}
-    return Ending(number, f"s{number}", failure, record, {"discards": []}, 1.5, 3)
+    return Sample(f"s{number}", question="é🤔" * number or "?", failure=failure).ending(number)
 
 
 ADVANCE = st.lists(

@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +21,7 @@ from tessy.report.viewer.sample import ended, unfinished
 from tessy.report.viewer.search import Neighbours, SampleList
 from tessy.report.viewer.updates import IndexState
 from tessy.runs import journal
-from tessy.runs.journal import pack, unpack
+from tessy.runs.contents import pack, unpack
 from tessy.runs.reader import EndedSample, UnfinishedSample
 from written import FIRST, Written
 
@@ -82,9 +81,7 @@ def sample_page(sample: Written, *, running: bool = False) -> str:
         found = unfinished(sample.id, written)
     else:
         trace = unpack(pack(ending.trace))
-        found = ended(
-            EndedSample(ending.id, ending.failure, orjson.dumps(ending.record), trace, 1.5, 3)
-        )
+        found = ended(EndedSample(ending.id, ending.failure, ending.record, trace, 1.5, 3))
     beside = Neighbours(sample.id, sample.id, 2)
     wanted = Filter(text=sample.question)
     return render("sample", run=sample.id, wanted=wanted, sample=found, beside=beside)
@@ -202,9 +199,8 @@ def test_columns_of_a_question_may_be_called_as_fields_of_a_failure():
     made = record.finished(
         "q", question, Trajectory(), method="tessy", models=names, seed=0, verdict=None
     )
-    blob = orjson.dumps(made)
     assert "2 + 2?" in searchable(made)
-    entry = EndedSample("q", None, blob, record.trace(Trajectory()), 1.0, 1)
+    entry = EndedSample("q", None, made, record.trace(Trajectory()), 1.0, 1)
     found = ended(entry)
     assert dict(found.columns).keys() == NAMED_ALIKE.keys()
     assert found.detail == ""

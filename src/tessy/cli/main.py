@@ -30,7 +30,8 @@ EXIT_FAILED = 1
 EXIT_INPUT = 2
 EXIT_OUTAGE = 3
 EXIT_STOPPED = 130
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EIO)
 
 
 class _Commands(TyperGroup):
@@ -96,14 +97,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         complain(error)
         sys.exit(_exit_code(error))
     except OSError as error:
-        if error.errno not in _FULL:
+        if error.errno in _FULL:
+            hint = "free some space, then run the same command"
+        elif error.errno in _NOT_WRITABLE:
+            hint = "make it readable and writable, or give another path"
+        else:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        complain(
-            TessyError(
-                f"{where}{error.strerror}", hint="free some space, then run the same command"
-            )
-        )
+        complain(TessyError(f"{where}{error.strerror}", hint=hint))
         sys.exit(EXIT_FAILED)
 
 

@@ -10,9 +10,8 @@ from rich.panel import Panel
 from rich.text import Text
 
 from tessy.data import record
-from tessy.data.exact import loads
 from tessy.data.pieces import Piece, pieces
-from tessy.display import visible
+from tessy.display import visible, visible_line
 from tessy.errors import InputError
 from tessy.method.trajectory import Role, Trajectory
 from tessy.runs.folder import RunFolder
@@ -44,9 +43,9 @@ def paint_list(console: Console, run: Path, limit: int) -> None:
         ended = reader.ids(limit)
         for sample_id, reason in ended:
             end = Text(reason or "finished", style="red" if reason else "green")
-            console.print(Text.assemble(visible(sample_id), "  ", end))
+            console.print(Text.assemble(visible_line(sample_id), "  ", end))
         for sample_id in reader.running()[: limit - len(ended)]:
-            console.print(Text.assemble(visible(sample_id), "  ", ("under way", "yellow")))
+            console.print(Text.assemble(visible_line(sample_id), "  ", ("under way", "yellow")))
 
 
 def paint_sample(console: Console, run: Path, sample_id: str, *, discarded: bool) -> None:
@@ -61,9 +60,8 @@ def paint_sample(console: Console, run: Path, sample_id: str, *, discarded: bool
         written = reader.written(sample_id)
         some = [name for name, _ in reader.ids(5)] + reader.running()[:5]
     if entry is None and not written.turns:
-        has = (
-            f"it has {', '.join(map(visible, some[:5]))}, …" if some else "no sample has ended yet"
-        )
+        names = ", ".join(map(visible_line, some[:5]))
+        has = f"it has {names}, …" if some else "no sample has ended yet"
         raise InputError(f"{run} has no sample {sample_id!r}", hint=has)
     if entry is None:
         _paint_running(console, written.drafts[-1].trajectory)
@@ -72,14 +70,14 @@ def paint_sample(console: Console, run: Path, sample_id: str, *, discarded: bool
 
 
 def _paint_entry(console: Console, entry: EndedSample, *, discarded: bool) -> None:
-    made = loads(entry.record)
+    made = entry.record
     question = [m["content"] for m in made["messages"] if m["role"] == "user"]
     if question:
         console.print(Panel(Text(visible(question[-1])), title="question", border_style="dim"))
     tagged = console.color_system is None
     console.print(legend(tagged=tagged))
     console.print()
-    discards = entry.trace["discards"] if discarded else []
+    discards = entry.trace.get("discards", []) if discarded else []
     if made.get("spans"):
         content = made["content"] if entry.failure else made["messages"][-1]["content"]
         console.print(painted(content, made["spans"], discards, tagged=tagged))
@@ -95,9 +93,11 @@ def _paint_entry(console: Console, entry: EndedSample, *, discarded: bool) -> No
 def _paint_drafts(console: Console, drafts: list[dict[str, Any]], *, tagged: bool) -> None:
     """Print rejected drafts, each with the reason."""
     for draft in drafts:
-        reason = f" ({draft['reason']})" if draft["reason"] else ""
+        reason = f" ({draft['reason']})" if draft.get("reason") else ""
         console.print(Text(visible(f"\nrejected{reason}: {draft['why']}"), style="yellow"))
-        console.print(painted(draft["content"], draft["spans"], draft["discards"], tagged=tagged))
+        console.print(
+            painted(draft["content"], draft["spans"], draft.get("discards", []), tagged=tagged)
+        )
 
 
 def _paint_running(console: Console, trajectory: Trajectory) -> None:
@@ -140,7 +140,7 @@ def _numbers(stats: dict[str, Any], entry: EndedSample) -> str:
     share = f"{100 * stats['teacher_tokens'] / kept:.0f}%" if kept else "–"
     gone = stats["student_discarded_tokens"] + stats["teacher_discarded_tokens"]
     return (
-        f"{visible(entry.id)}: {stats['student_tokens']} student + "
+        f"{visible_line(entry.id)}: {stats['student_tokens']} student + "
         f"{stats['teacher_tokens']} teacher tokens (teacher share {share}), "
         f"{gone} discarded, {stats['hand_overs']} hand-overs in {stats['turns']} turns, "
         f"{entry.requests} requests, {entry.seconds:.1f} s"

@@ -80,8 +80,8 @@ def report(options: ReportOptions) -> None:
     files |= {"json": options.json_file} if options.json_file else {}
     files |= {"markdown": options.markdown} if options.markdown else {}
     check_outputs({"--out" if kind == "html" else f"--{kind}": f for kind, f in files.items()})
-    own = (first.settings.get("student") or {}).get("tokenizer")
-    date = (first.settings.get("run") or {}).get("date") or datetime.date(1970, 1, 1)
+    own = first.student_tokenizer
+    date = first.settings.get("run", {}).get("date") or datetime.date(1970, 1, 1)
     wanted = ReportSettings(
         runs=runs,
         tokenizer=None if options.words else _tokenizer(options, own),

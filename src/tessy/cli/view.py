@@ -28,19 +28,24 @@ def view(options: ViewOptions) -> None:
     """Show a run's samples in a browser, even while the run is active; Ctrl-C stops the server."""
     import asyncio
     import contextlib
-    import signal
     import webbrowser
 
-    from tessy.event_loop import run_loop
+    from tessy.display import visible
+    from tessy.event_loop import leave_closed_terminal, run_loop, stopping_signals
     from tessy.report.viewer.server import serving
     from tessy.runs.folder import RunFolder
 
     async def main() -> None:
         stopped, loop = asyncio.Event(), asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stopped.set)
+
+        def stop() -> None:
+            leave_closed_terminal()
+            stopped.set()
+
+        for number in stopping_signals():
+            loop.add_signal_handler(number, stop)
         async with serving(RunFolder(options.run), options.port) as site:
-            typer.echo(f"{options.run} is shown at {site.url}")
+            typer.echo(f"{visible(str(options.run))} is shown at {site.url}")
             typer.echo("Ctrl-C stops it; the address contains a key: don't share it", err=True)
             if not options.no_open:
                 with contextlib.suppress(webbrowser.Error):

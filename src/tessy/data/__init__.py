@@ -7,5 +7,6 @@ messages   the messages of a conversation, checked
 questions  questions in such rows, all checked before any work
 record     the records of finished and failed samples
 pieces     a response cut into pieces by author, with what was discarded
+files      files in folders that may come from elsewhere
 outputs    checks, before any work, that a command can write its files
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import bz2
+import errno
 import functools
 import glob
 import gzip
@@ -18,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
+from tessy.data.files import is_there
 from tessy.errors import DataError
 
 STDIN = "-"
@@ -50,7 +52,8 @@ def find_files(source: str | Path, *, what: str) -> list[Path] | None:
     try:
         return _find(str(source), f"{what} are in {KINDS}")
     except OSError as error:
-        raise DataError(f"{source}: {error.strerror}") from None
+        hint = "name the file itself, if you trust it" if error.errno == errno.EINVAL else None
+        raise DataError(f"{error.filename or source}: {error.strerror}", hint=hint) from None
 
 
 def _find(name: str, kinds: str) -> list[Path] | None:
@@ -93,7 +96,7 @@ def suffix_of(path: Path) -> str:
 
 def _in_folder(folder: Path, kinds: str) -> list[Path]:
     """A run's data set, or the shards of one data set."""
-    if (folder / "dataset.jsonl").is_file():
+    if is_there(folder / "dataset.jsonl"):
         return [folder / "dataset.jsonl"]
     if (folder / "journal.sqlite").is_file():
         raise DataError(

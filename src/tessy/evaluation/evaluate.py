@@ -14,7 +14,6 @@ from typing import Any
 import orjson
 
 from tessy.config import Config
-from tessy.data.exact import loads as load_json
 from tessy.data.questions import Questions, read
 from tessy.errors import ConfigError, InputError
 from tessy.evaluation.measure import (
@@ -111,6 +110,7 @@ def evaluate(
             question_column=question_column,
             retry_failed=UNMEASURED if retry_failed else False,
             progress=progress,
+            catch_signals=True,
         )
     )
     folder = RunFolder(Path(out))
@@ -173,7 +173,7 @@ def _samples(
         question = entry.id.rpartition("#")[0] if several else entry.id
         if question not in asked:
             continue
-        record = load_json(entry.record)
+        record = entry.record
         stats = record["stats"]
         lost = stats["student_discarded_tokens"] if entry.failure is not None else 0
         yield EvalSample(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tessy.data.exact import loads
 from tessy.data.rows import rows
 from tessy.errors import DataError
 from tessy.exporting.parquet import from_row
@@ -53,7 +53,7 @@ class ExportSource:
         if self.run:
             with JournalReader(self.run) as reader:
                 for number, record in enumerate(reader.records(), 1):
-                    yield f"{self.given}: sample {number}", loads(record)
+                    yield f"{self.given}: sample {number}", record
             return
         is_lines = ".jsonl" in Path(self.given).suffixes
         for where, row in rows(self.given, what="data sets"):
@@ -72,7 +72,7 @@ def find_source(given: str) -> ExportSource:
         next(rows(given, what="data sets"), None)
         return ExportSource(given)
     folder = RunFolder(path)
-    if not folder.journal.exists():
+    if not os.path.lexists(folder.journal):
         raise DataError(
             f"{path} is no run: it has no {folder.journal.name}",
             hint="give a run's folder, or a file of records such as RUN/dataset.jsonl",

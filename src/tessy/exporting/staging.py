@@ -7,13 +7,14 @@ what it left under the hidden one.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tessy.data.files import lock_file, open_file
 from tessy.errors import ConfigError, RunLocked
 
 MANIFEST = "export.json"
@@ -37,18 +38,18 @@ def staged(out: Path, *, force: bool = False) -> Iterator[Path]:
     try:
         out = out.resolve()  # a link stays one, and the folder that it names is written
         folder = out.with_name(f".{out.name}.part")
+        _refuse_stranger(folder, _LOCK)
+        _refuse_stranger(_old(out), MANIFEST)
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / _LOCK).open("a")
+        lock = os.fdopen(open_file(folder / _LOCK, os.O_WRONLY | os.O_CREAT), "a")
     except (OSError, RuntimeError) as error:  # the latter: links in a circle
         said = getattr(error, "strerror", None) or error
         raise ConfigError(f"{out} can't be a folder: {said}", hint="another --out") from None
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock_file(lock.fileno(), out):
             raise RunLocked(
                 f"{out}: another process is exporting to it", hint="wait for it, or another --out"
-            ) from None
+            )
         try:
             _clear(folder)
             yield folder
@@ -75,10 +76,37 @@ def refuse(out: Path, *, force: bool) -> None:
         )
 
 
+def _old(out: Path) -> Path:
+    """Where an earlier export is while the new one takes its name."""
+    return out.with_name(f".{out.name}.old")
+
+
+def _refuse_stranger(folder: Path, mark: str) -> None:
+    """Make sure that a hidden folder, which is emptied or removed, is one of ours.
+
+    Args:
+        folder: It need not exist.
+        mark: The file that says so; a folder without any file is taken, too.
+
+    Raises:
+        ConfigError: It is a link, a file, or a folder that holds something else.
+    """
+    if not os.path.lexists(folder):
+        return
+    is_ours = stat.S_ISDIR(folder.lstat().st_mode) and (
+        os.path.lexists(folder / mark) or not any(folder.iterdir())
+    )
+    if not is_ours:
+        raise ConfigError(
+            f"{folder} is in the way, and was not made by an export",
+            hint="remove it, or give another --out",
+        )
+
+
 def _clear(folder: Path) -> None:
     """Remove what a killed export left."""
     for entry in folder.iterdir():
-        if entry.is_dir():
+        if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         elif entry.name != _LOCK:
             entry.unlink()
@@ -93,7 +121,8 @@ def _sync(folder: Path) -> None:
 
 def _rename(folder: Path, out: Path, *, force: bool) -> None:
     refuse(out, force=force)  # something may have come there meanwhile
-    old = out.with_name(f".{out.name}.old")
+    old = _old(out)
+    _refuse_stranger(old, MANIFEST)
     if out.exists():
         shutil.rmtree(old, ignore_errors=True)
         out.rename(old)

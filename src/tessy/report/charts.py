@@ -16,6 +16,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from tessy.display import visible_value
 from tessy.report.document import Chart
 from tessy.report.figures.intervals import Array
 from tessy.report.figures.lengths import Histogram
@@ -126,7 +127,11 @@ def _kind(name: str, number: int) -> str:
 def _template() -> jinja2.Template:
     source = resources.files("tessy.report").joinpath("charts.svg.jinja").read_text("utf-8")
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=visible_value,
     )
     return environment.from_string(source)
 

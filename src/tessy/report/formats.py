@@ -19,7 +19,7 @@ import jinja2
 import orjson
 from markupsafe import Markup
 
-from tessy.display import visible
+from tessy.display import visible, visible_value
 from tessy.report.document import Section, Table
 from tessy.report.excerpts import Excerpt
 from tessy.report.report import Report
@@ -43,7 +43,7 @@ def as_html(report: Report) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_shown,
+        finalize=visible_value,
     )
     template = environment.from_string(files.joinpath("page.html.jinja").read_text("utf-8"))
     return template.render(
@@ -54,18 +54,14 @@ def as_html(report: Report) -> str:
     )
 
 
-def _shown(value: object) -> object:
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
 # --- Markdown -----------------------------------------------------------------------------------
 
 
 def as_markdown(report: Report) -> str:
     """A report for pull requests, cards and other readers of text; charts in words, no traces."""
-    shown = document(report)
-    blocks = [f"# {_safe(shown.title)}", _safe(shown.lead)]
-    for section in shown.sections:
+    made = document(report)
+    blocks = [f"# {_safe(made.title)}", _safe(made.lead)]
+    for section in made.sections:
         blocks += _blocks(section)
     return "\n\n".join(blocks) + "\n"
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tessy.errors import ConfigError, InputError, JournalError
+from tessy.data.files import is_there
+from tessy.errors import InputError, JournalError
 from tessy.report.figures.sample import ReportSample
-from tessy.runs.folder import RunFolder
+from tessy.runs.folder import RunFolder, read_settings
 from tessy.runs.reader import JournalReader
 
 
@@ -33,6 +33,13 @@ class RunSource:
         """How its samples were written."""
         return _method(self.settings)
 
+    @property
+    def student_tokenizer(self) -> str | None:
+        """The tokenizer in its settings: a folder or a Hugging Face id."""
+        student = self.settings.get("student")
+        named = student.get("tokenizer") if isinstance(student, Mapping) else None
+        return named if isinstance(named, str) else None
+
     def samples(self, *, failed: bool | None = None) -> Iterator[ReportSample]:
         """Samples that ended, in the order of the questions.
 
@@ -42,7 +49,7 @@ class RunSource:
         Raises:
             JournalError: The journal or a record in it can't be read.
         """
-        several = self.settings.get("samples_per_question", 1) > 1
+        several = self.settings.get("samples_per_question", 1) not in (0, 1)
         with JournalReader(self.folder) as reader:
             for entry in reader.ended(failed=failed):
                 try:
@@ -59,7 +66,7 @@ def open_runs(paths: Sequence[Path]) -> list[RunSource]:
 
     Raises:
         InputError: A run is named twice.
-        ConfigError: A `run.toml` can't be read.
+        RunMismatch: A `run.toml` can't be read.
         JournalError: There is no run in a folder.
     """
     resolved = [path.resolve() for path in paths]
@@ -88,8 +95,8 @@ def _method(settings: Mapping[str, Any]) -> str:
 
 def _settings(folder: RunFolder) -> dict[str, Any]:
     try:
-        return tomllib.loads(folder.settings.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{folder.settings} can't be read: {error}") from None
+        if not is_there(folder.settings):
+            return {}
+    except OSError:
+        pass  # what is there is named when it is read
+    return read_settings(folder.settings)

@@ -2,6 +2,8 @@
 
     folder    the paths of a run, its lock, and whether it can be resumed
     journal   the samples that ended, and the turns of unfinished ones, in SQLite
+    database  opens SQLite files that may come from elsewhere
+    contents  checks what a journal holds
     reader    reads a journal, even while the run is active; writes the data set from it
     load      `tessy.load`: reading a run in Python
     counters  the counts of a run

@@ -10,24 +10,35 @@ lock             locked by the process that writes the run
 from __future__ import annotations
 
 import datetime
-import fcntl
 import os
 import time
 import tomllib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import tomli_w
 
 from tessy.config import Config
+from tessy.data.files import (
+    is_temporary,
+    is_there,
+    lock_file,
+    open_file,
+    read_bytes,
+    remove_leftovers,
+)
+from tessy.data.files import write_atomically as write_atomically  # also for other rooms
 from tessy.errors import ConfigError, RunLocked, RunMismatch
 from tessy.method.trajectory import Role
 
 _WORKERS_END_S = 10.0
 """How long the workers of a killed run may take to exit."""
+_MOST_SETTINGS = 16 << 20
+"""Bytes of the settings of a run."""
+_OTHER_OUT = "give another --out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +76,15 @@ class RunFolder:
 
         Raises:
             RunLocked: Another process holds the lock.
-            RunMismatch: The folder contains something other than a run.
+            RunMismatch: The folder contains something other than a run, or a data set without its
+                journal.
             ConfigError: The folder can't be created.
         """
         journal = self.journal.name
         own = {"lock", journal, f"{journal}-wal", f"{journal}-shm", f"{journal}-journal"}
-        own.add(f"{self.settings.name}.part")  # left by a first start that was killed
         refuse_strangers(self.settings, own, "run")
         with held(self.path) as lock:
+            self.refuse_lost_journal()
             yield lock
 
     def begin(
@@ -99,7 +111,7 @@ class RunFolder:
             date = datetime.datetime.now(datetime.UTC).date()
             run = {"questions": questions, "digest": digest, "date": date, "version": version}
             text = tomli_w.dumps({"run": run, **_without_none(wanted)})
-            write_atomically(self.settings, text.encode())
+            self._write(text)
             return date
         there = read_settings(self.settings)
         run = there.pop("run", {})
@@ -107,8 +119,9 @@ class RunFolder:
         if run.get("digest") != digest:
             different.append(f"the questions: {run.get('questions')} then, {questions} now")
         refuse_others(self.path, different, "run")
-        date = run["date"]
-        assert isinstance(date, datetime.date)
+        date = run.get("date")
+        if not isinstance(date, datetime.date):
+            raise RunMismatch(f"{self.settings} has no date", hint="give another --out")
         return date
 
     def same_models(self, names: dict[str, str]) -> None:
@@ -121,13 +134,47 @@ class RunFolder:
             RunMismatch: A different model is served now.
         """
         there = read_settings(self.settings)
-        known = there["run"].setdefault("models", names)
+        known = there.setdefault("run", {}).setdefault("models", names)
         if different := differences(known, names):
             raise RunMismatch(
                 f"{self.path} holds a run with other models:\n  " + "\n  ".join(different),
                 hint="start again in another folder (--out), or serve the models of that run",
             )
-        write_atomically(self.settings, tomli_w.dumps(there).encode())
+        self._write(tomli_w.dumps(there))
+
+    def _write(self, settings: str) -> None:
+        try:
+            write_atomically(self.settings, settings.encode())
+        except OSError as error:
+            raise ConfigError(
+                f"{self.settings} can't be written: {error.strerror}", hint="give another --out"
+            ) from None
+
+    def refuse_lost_journal(self, finished: int | None = None) -> None:
+        """Refuse to go on if that would overwrite samples that the journal does not have.
+
+        Args:
+            finished: Finished samples in the journal; None if it has not been opened.
+
+        Raises:
+            RunMismatch: The data set holds more samples than the journal.
+        """
+        try:
+            if finished is None and is_there(self.journal) and self.journal.stat().st_size:
+                return
+            if not is_there(self.dataset):
+                return
+            with os.fdopen(open_file(self.dataset), "rb") as file:
+                samples = sum(bool(line.strip()) for line in file)
+        except OSError as error:
+            raise RunMismatch(f"{error.filename}: {error.strerror}", hint=_OTHER_OUT) from None
+        if samples > (finished or 0):
+            lost = "is missing or empty" if finished is None else f"holds {finished:,} of them"
+            raise RunMismatch(
+                f"{self.dataset} has {samples:,} samples, but {self.journal.name} {lost}: to go on "
+                "would overwrite them",
+                hint=f"put the journal back, or {_OTHER_OUT}; nothing was changed",
+            )
 
     def models(self) -> dict[str, str]:
         """The names of the run's models, by role; empty before they were first opened.
@@ -162,32 +209,32 @@ def held(folder: Path) -> Iterator[int]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        opened = (folder / "lock").open("a+")
+        remove_leftovers(folder)
+        lock = open_file(folder / "lock", os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise ConfigError(
-            f"{folder} can't be a run's folder: {error.strerror}", hint="give another --out"
+            f"{error.filename or folder}: {error.strerror}; {folder} can't be a run's folder",
+            hint="give another --out",
         ) from None
-    with opened as file:
-        _lock(file, folder)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield file.fileno()
+    try:
+        _lock(lock, folder)
+        with suppress(OSError):  # on a full disk the lock holds without its number
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, str(os.getpid()).encode(), 0)
+        yield lock
+    finally:
+        os.close(lock)
 
 
-def _lock(file: IO[str], folder: Path) -> None:
+def _lock(lock: int, folder: Path) -> None:
     """Lock a file; wait a moment for workers of a killed process, which still hold the lock."""
     deadline = time.monotonic() + _WORKERS_END_S
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            file.seek(0)
-            owner = file.read().strip()
-        if Path(f"/proc/{owner or 'self'}").exists() or time.monotonic() > deadline:
+    while not lock_file(lock, folder):
+        said = os.pread(lock, 20, 0).decode(errors="replace").strip()
+        owner = said if said.isdecimal() else "?"
+        if not said.isdecimal() or Path(f"/proc/{owner}").exists() or time.monotonic() > deadline:
             raise RunLocked(
-                f"{folder}: process {owner or '?'} is working on this run",
+                f"{folder}: process {owner} is working on this run",
                 hint="wait for it, or give another --out",
             )
         time.sleep(0.05)
@@ -203,11 +250,16 @@ def refuse_strangers(settings: Path, own: set[str], what: str) -> None:
 
     Raises:
         RunMismatch: The folder contains other files and no settings.
+        ConfigError: There can be no such folder.
     """
     folder = settings.parent
-    if settings.exists() or not folder.is_dir():
-        return
-    if there := {entry.name for entry in folder.iterdir()} - own:
+    try:
+        if settings.exists() or not folder.is_dir():
+            return
+    except OSError as error:  # such as a name that is too long
+        raise ConfigError(f"{folder}: {error.strerror}", hint=_OTHER_OUT) from None
+    entries = {entry.name for entry in folder.iterdir() if not is_temporary(entry.name)}
+    if there := entries - own:
         raise RunMismatch(
             f"{folder} is no {what}, but holds {', '.join(sorted(there)[:5])}",
             hint="give the path of a new or empty folder",
@@ -218,12 +270,32 @@ def read_settings(path: Path) -> dict[str, Any]:
     """Read the settings that a run or a training was started with.
 
     Raises:
-        RunMismatch: They can't be read.
+        RunMismatch: They can't be read, or `run` in them is not as tessy writes it.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunMismatch(f"{path} can't be read: {error}", hint="give another --out") from None
+        settings = tomllib.loads(read_bytes(path, _MOST_SETTINGS).decode("utf-8"))
+        _check_about(settings.get("run", {}))
+    except (OSError, ValueError, RecursionError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise RunMismatch(f"{path} can't be read: {said}", hint="give another --out") from None
+    return settings
+
+
+def _check_about(run: Any) -> None:
+    """Check what `run.toml` says about the run.
+
+    Raises:
+        ValueError: It is not as tessy writes it.
+    """
+    kinds = {"date": datetime.date, "digest": str, "questions": str, "version": str, "models": dict}
+    if not isinstance(run, dict):
+        raise ValueError("run is no table")
+    for name, kind in kinds.items():
+        if name in run and type(run[name]) is not kind:
+            raise ValueError(f"run.{name} is {run[name]!r:.80}")
+    for role, name in run.get("models", {}).items():
+        if not isinstance(name, str):
+            raise ValueError(f"run.models.{role} is {name!r:.80}")
 
 
 def refuse_others(folder: Path, different: list[str], what: str) -> None:
@@ -267,21 +339,3 @@ def _without_none(tree: dict[str, Any]) -> dict[str, Any]:
         for key, value in tree.items()
         if value is not None
     }
-
-
-def write_atomically(path: Path, content: bytes | Iterable[bytes]) -> None:
-    """Write a file so that a crash leaves the old one or the new one, never a part.
-
-    Args:
-        path: The file.
-        content: The content, or its parts in order.
-
-    Raises:
-        OSError: The file can't be written.
-    """
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        file.writelines((content,) if isinstance(content, bytes) else content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,17 +27,16 @@ from tessy.errors import JournalError
 from tessy.method.trajectory import (
     DraftKey,
     Failure,
-    Outcome,
-    Part,
     Rejection,
-    Role,
     Trajectory,
     Turn,
 )
+from tessy.runs import contents
+from tessy.runs.contents import pack
+from tessy.runs.database import BROKEN, check_schema, connect
 
 _VERSION = 2
-_BUSY_S = 60.0
-"""How long a transaction waits for another process's transaction."""
+_NEEDED = {"samples", "turns"}
 _SCHEMA = """
 create table if not exists samples (
     position integer primary key,   -- in the order of the questions
@@ -131,14 +129,37 @@ class Written:
             for key in self.keys
         ]
 
+    @classmethod
+    def read(cls, journal: Path, sample_id: str, rows: Iterable[Any]) -> Written:
+        """What rows of the table of turns hold of a sample.
+
+        Args:
+            journal: The journal, for messages.
+            sample_id: The sample.
+            rows: Turns, seconds and requests of each batch, in order.
+
+        Raises:
+            JournalError: They are not as a run writes them.
+        """
+        written = cls()
+        with contents.reading(f"{journal}: the turns of {sample_id!r}"):
+            for blob, seconds, requests in rows:
+                written.add(blob)
+                written.seconds = contents.seconds(seconds)
+                written.requests = contents.a_count(requests, "requests")
+        return written
+
     def add(self, blob: bytes) -> None:
-        """Add a blob from the table of turns."""
-        for attempt, number, *fields in unpack(blob):
-            key = DraftKey(attempt, number)
-            if len(fields) == len(Rejection._fields):
-                self.rejections[key] = Rejection(fields[0], _failure(fields[1]))
+        """Add a blob from the table of turns.
+
+        Raises:
+            ValueError: It does not hold turns.
+        """
+        for key, entry in contents.entries(blob):
+            if isinstance(entry, Rejection):
+                self.rejections[key] = entry
             else:
-                self.turns.setdefault(key, []).append(_turn(fields))
+                self.turns.setdefault(key, []).append(entry)
 
 
 @dataclass(slots=True)
@@ -155,13 +176,19 @@ class Journal:
 
     Args:
         path: The SQLite file; it is created if it does not exist.
+        inode: The file that it must be, by the `inode` of another process's journal.
+
+    Attributes:
+        path: The SQLite file.
+        inode: Device and inode of the file, by which it is known if the folder is moved.
 
     Raises:
-        JournalError: It can't be opened, or has another version.
+        JournalError: It can't be opened, has another version, is no journal or another one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, inode: Sequence[int] | None = None) -> None:
         self.path = path
+        self.inode = tuple(inode) if inode else None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._notes: dict[str, _Notes] = {}
         self._batches: dict[str, int] = {}
@@ -173,18 +200,47 @@ class Journal:
         self._connection = self._thread.submit(self._open).result()
 
     def _open(self) -> sqlite3.Connection:
+        if self.inode is not None:
+            self.check_place()
         try:
-            address = self.path.absolute()  # some SQLites take a relative "file:…" as a URI
-            connection = sqlite3.connect(address, isolation_level=None, timeout=_BUSY_S)
-            connection.execute("pragma journal_mode = wal")
-            connection.execute("pragma synchronous = full")
-            check_version(connection, self.path)
-            # All tables in one transaction: a reader finds either a complete journal or none.
-            connection.executescript(f"begin immediate; {_SCHEMA} commit;")
-            connection.execute(f"pragma user_version = {_VERSION}")
-        except sqlite3.Error as error:
+            connection = connect(self.path, write=True)
+            try:
+                check_journal(connection, self.path, create=True)
+                mode = connection.execute("pragma journal_mode = wal").fetchone()[0]
+                if mode != "wal":
+                    raise JournalError(
+                        f"{self.path}: its file system can't keep a journal (SQLite's WAL mode)",
+                        hint="give an --out on a local disk",
+                    )
+                connection.execute("pragma synchronous = full")
+                # All in one transaction: a reader finds either a complete journal or none.
+                connection.executescript(
+                    f"begin immediate; {_SCHEMA} pragma user_version = {_VERSION}; commit;"
+                )
+            except BaseException:
+                connection.close()
+                raise
+        except BROKEN as error:
             raise JournalError(f"{self.path}: {error}") from None
+        if self.inode is None:
+            self.inode = _inode(self.path)
         return connection
+
+    def check_place(self) -> None:
+        """Make sure that the folder is still where it was.
+
+        SQLite writes to the file that it opened, wherever that is now, but everything else would
+        go to what has the folder's name.
+
+        Raises:
+            JournalError: It was moved, replaced or deleted.
+        """
+        if _inode(self.path) != self.inode:
+            raise JournalError(
+                f"{self.path.parent} was moved, replaced or deleted while its run went on",
+                hint="nothing that was written is lost with a move: give the folder's new path as "
+                "--out, and the run goes on there",
+            )
 
     async def __aenter__(self) -> Self:
         return self
@@ -195,15 +251,22 @@ class Journal:
                 await asyncio.wait([self._writing])
             await self.checkpoint()
         finally:
-            self._thread.submit(self._connection.close).result()
-            self._thread.shutdown()
+            loop = asyncio.get_running_loop()
+            try:
+                await _shielded(loop.run_in_executor(self._thread, self._connection.close))
+            finally:
+                self._thread.shutdown(wait=False)
 
     # --- Reading what earlier starts wrote --------------------------------------------------
 
     async def ended(self) -> dict[str, Failure | None]:
         """The ids of all samples that ended, with the reason if a sample failed."""
         rows = await self._ask("select id, reason from samples")
-        return {sample_id: _failure(reason) for sample_id, reason in rows}
+        with contents.reading(f"{self.path}: the end of a sample"):
+            return {
+                contents.an(str, sample_id, "id"): contents.reason(reason)
+                for sample_id, reason in rows
+            }
 
     async def verdicts(self) -> dict[str, int]:
         """Finished samples by verdict; samples without a verdict are left out."""
@@ -211,7 +274,7 @@ class Journal:
             "select json_extract(cast(record as text), '$.verdict.outcome') as outcome, count(*) "
             "from samples where reason is null and outcome is not null group by outcome"
         )
-        return dict(rows)
+        return {str(outcome): count for outcome, count in rows}
 
     async def is_begun(self) -> bool:
         """Whether the journal contains anything other than bad lines."""
@@ -228,7 +291,9 @@ class Journal:
 
     async def unfinished(self) -> set[str]:
         """The ids of samples that were started and have not ended."""
-        return {row[0] for row in await self._ask("select distinct id from turns")}
+        rows = await self._ask("select distinct id from turns")
+        with contents.reading(f"{self.path}: a sample under way"):
+            return {contents.an(str, row[0], "id") for row in rows}
 
     async def resume(self, sample_id: str) -> Written:
         """Read what was written of an unfinished sample, to resume it.
@@ -240,12 +305,10 @@ class Journal:
             "select turns, seconds, requests, batch from turns where id = ? order by batch",
             (sample_id,),
         )
-        written = Written()
-        for blob, seconds, requests, batch in rows:
-            written.add(blob)
-            written.seconds, written.requests = seconds, requests
-            self._batches[sample_id] = batch + 1
-        return written
+        with contents.reading(f"{self.path}: the turns of {sample_id!r}"):
+            for *_, batch in rows[-1:]:
+                self._batches[sample_id] = contents.a_count(batch, "batch") + 1
+        return Written.read(self.path, sample_id, (row[:3] for row in rows))
 
     async def forget(self, sample_ids: Iterable[str]) -> None:
         """Delete failures, so that their samples are written again with other seeds."""
@@ -260,7 +323,12 @@ class Journal:
 
     async def failures(self) -> dict[str, int]:
         """How often samples failed before they were last written again, by id."""
-        return dict(await self._ask("select id, failed from attempts"))
+        rows = await self._ask("select id, failed from attempts")
+        with contents.reading(f"{self.path}: the table of attempts"):
+            return {
+                contents.an(str, sample_id, "id"): contents.a_count(failed, "failed")
+                for sample_id, failed in rows
+            }
 
     # --- Writing ----------------------------------------------------------------------------
 
@@ -295,6 +363,7 @@ class Journal:
 
     async def _checkpoint(self) -> None:
         async with self._checkpointing:
+            self.check_place()
             taken, self._notes = self._notes, {}
             if not taken:
                 return
@@ -392,6 +461,7 @@ class Journal:
         )
 
     def _transaction(self, *statements: Any) -> None:
+        self.check_place()
         connection = self._connection
         connection.execute("begin immediate")
         try:
@@ -412,8 +482,17 @@ class Journal:
     async def _run(self, function: Any, *args: Any) -> Any:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
-        except sqlite3.Error as error:
+        except BROKEN as error:
             raise JournalError(f"{self.path}: {error}") from error
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    """Device and inode of a file; None if it is not there."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 async def _shielded(work: asyncio.Future[None]) -> None:
@@ -425,11 +504,20 @@ async def _shielded(work: asyncio.Future[None]) -> None:
         raise
 
 
-def check_version(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse a journal of another version.
+def check_journal(connection: sqlite3.Connection, path: Path, *, create: bool = False) -> bool:
+    """Refuse what is no journal of this version.
+
+    Args:
+        connection: The open file.
+        path: Its path, for messages.
+        create: It may be new, and without tables.
+
+    Returns:
+        Whether it has its tables.
 
     Raises:
-        JournalError: The journal has another version.
+        JournalError: It has another version, or other tables.
+        sqlite3.Error: It can't be read.
     """
     version = connection.execute("pragma user_version").fetchone()[0]
     if version not in (0, _VERSION):
@@ -437,23 +525,7 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
             f"{path}: a run of another version of tessy (journal {version}, not {_VERSION})",
             hint="resume it with that version, or start again in another folder",
         )
-
-
-def pack(value: Any) -> bytes:
-    """Compress a JSON value."""
-    return zlib.compress(orjson.dumps(value), 1)
-
-
-def unpack(blob: bytes) -> Any:
-    """Decompress a JSON value from `pack`."""
-    return orjson.loads(zlib.decompress(blob))
-
-
-def _failure(reason: str | None) -> Failure | None:
-    return Failure(reason) if reason else None
-
-
-def _turn(fields: list[Any]) -> Turn:
-    """Make a turn from its fields, in order."""
-    turn = Turn(Role(fields[0]), Part(fields[1]), Outcome(fields[2]), *fields[3:])
-    return turn if turn.ids is None else turn._replace(ids=tuple(turn.ids))
+    begun = check_schema(connection, path, _SCHEMA, _NEEDED)
+    if not begun and not create:
+        raise JournalError(f"{path} is empty: no sample was begun, or the journal was lost")
+    return begun

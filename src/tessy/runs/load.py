@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tessy.data.exact import loads
 from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
@@ -50,7 +48,7 @@ class LoadedRun:
     def counts(self) -> SampleCounts:
         """How many samples have ended, and how."""
         with JournalReader(RunFolder(self.path)) as reader:
-            reasons = Counter(entry.failure for entry in reader.ended())
+            reasons = reader.reasons()
             under_way = len(reader.running())
         finished = reasons.pop(None, 0)
         failed = {reason: count for reason, count in reasons.items() if reason is not None}
@@ -59,7 +57,7 @@ class LoadedRun:
     def _ended(self, *, failed: bool) -> Iterator[dict[str, Any]]:
         with JournalReader(RunFolder(self.path)) as reader:
             for entry in reader.ended(failed=failed):
-                yield loads(entry.record)
+                yield entry.record
 
 
 def load(run: str | Path) -> LoadedRun:

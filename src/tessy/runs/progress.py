@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tessy.display import visible
+from tessy.display import visible, visible_line
 from tessy.method.trajectory import Role
 from tessy.runs.counters import Counters, RunResult
 
@@ -154,7 +154,8 @@ def summary(result: RunResult) -> Table:
     if result.verdicts:
         told = ", ".join(f"{n:,} {name}" for name, n in sorted(result.verdicts.items()))
         right = result.verdicts.get("right", 0) / sum(result.verdicts.values())
-        table.add_row("verified", f"{told.replace('_', ' ')}: {percent(right)} right")
+        told = visible_line(told.replace("_", " "))
+        table.add_row("verified", Text(f"{told}: {percent(right)} right"))
     for role in counters.writers:
         line = f"{counters.kept[role]:,} tokens kept, {counters.discarded[role]:,} discarded"
         table.add_row(str(role), Text(line, style=STYLES[role]))
@@ -164,9 +165,9 @@ def summary(result: RunResult) -> Table:
         if met:
             table.add_row(f"{name}'s server", f"faults met: {met}")
     table.add_row("time", duration(result.seconds))
-    table.add_row("data set", Text(str(result.folder / "dataset.jsonl")))
+    table.add_row("data set", Text(visible_line(str(result.folder / "dataset.jsonl"))))
     if result.failed:
-        table.add_row("failures", Text(str(result.folder / "failures.jsonl")))
+        table.add_row("failures", Text(visible_line(str(result.folder / "failures.jsonl"))))
     return table
 
 

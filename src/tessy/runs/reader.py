@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from tessy.data.files import write_atomically
 from tessy.errors import JournalError
 from tessy.method.trajectory import Failure
-from tessy.runs.folder import RunFolder, write_atomically
-from tessy.runs.journal import Written, check_version, unpack
+from tessy.runs import contents
+from tessy.runs.database import BROKEN, connect
+from tessy.runs.folder import RunFolder
+from tessy.runs.journal import Written, check_journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,7 @@ class EndedSample:
 
     id: str
     failure: Failure | None
-    record: bytes
+    record: dict[str, Any]
     trace: dict[str, Any]
     seconds: float
     requests: int
@@ -48,12 +52,11 @@ class JournalReader:
 
     def __init__(self, folder: RunFolder) -> None:
         self._path = folder.journal
-        if not folder.journal.exists():
+        if not os.path.lexists(folder.journal):
             raise JournalError(f"{folder.path} is no run: it has no {folder.journal.name}")
         try:
             self._connection = _opened(folder.journal)
-            check_version(self._connection, folder.journal)
-        except sqlite3.Error as error:
+        except BROKEN as error:
             raise JournalError(f"{folder.journal}: {error}") from None
 
     def __enter__(self) -> Self:
@@ -61,7 +64,7 @@ class JournalReader:
 
     def __exit__(self, _: object, error: BaseException | None, trace: object) -> None:
         self._connection.close()
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, BROKEN):
             raise JournalError(f"{self._path}: {error}") from error
 
     def ended(self, *, failed: bool | None = None) -> Iterator[EndedSample]:
@@ -69,40 +72,52 @@ class JournalReader:
 
         Args:
             failed: Only failed (True) or only finished (False) samples; None for both.
-        """
-        where = {None: "", True: "where reason is not null", False: "where reason is null"}[failed]
-        for row in self._connection.execute(f"{_ENDED} {where} order by position"):
-            yield _ended(row)
 
-    def records(self) -> Iterator[bytes]:
-        """The records of finished samples as JSON, in the order of the questions."""
-        for (record,) in self._connection.execute(
-            "select record from samples where reason is null order by position"
-        ):
-            yield bytes(record)
+        Raises:
+            JournalError: A sample is not as a run writes it; likewise from the methods below.
+        """
+        for row in self._rows(failed, "trace, seconds, requests"):
+            yield self._sample(row)
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The records of finished samples, in the order of the questions."""
+        for sample_id, reason, blob in self._rows(False):
+            yield self._record(sample_id, reason, blob)
+
+    def lines(self, *, failed: bool) -> Iterator[bytes]:
+        """The records of failed or of finished samples as lines of JSON, in order."""
+        for sample_id, reason, blob in self._rows(failed):
+            self._record(sample_id, reason, blob)
+            if b"\n" in blob:
+                raise JournalError(f"{self._path}: the record of {sample_id!r} is not on one line")
+            yield blob + b"\n"
 
     def ended_sample(self, sample_id: str) -> EndedSample | None:
         """A sample that ended; None if it has not, or does not exist."""
-        row = self._connection.execute(f"{_ENDED} where id = ?", (sample_id,)).fetchone()
-        return _ended(row) if row else None
+        row = self._connection.execute(
+            "select id, reason, record, trace, seconds, requests from samples where id = ?",
+            (sample_id,),
+        ).fetchone()
+        return self._sample(row) if row else None
 
     def written(self, sample_id: str) -> Written:
         """What was written of an unfinished sample; empty if there is nothing."""
         rows = self._connection.execute(
             "select turns, seconds, requests from turns where id = ? order by batch", (sample_id,)
         )
-        written = Written()
-        for blob, seconds, requests in rows:
-            written.add(blob)
-            written.seconds, written.requests = seconds, requests
-        return written
+        return Written.read(self._path, sample_id, rows)
 
-    def ids(self, limit: int) -> list[tuple[str, str | None]]:
+    def ids(self, limit: int) -> list[tuple[str, Failure | None]]:
         """The ids of the first samples that ended, with the reason if a sample failed."""
         rows = self._connection.execute(
             "select id, reason from samples order by position limit ?", (limit,)
         )
-        return [(row[0], row[1]) for row in rows]
+        return [self._end(*row) for row in rows]
+
+    def reasons(self) -> Counter[Failure | None]:
+        """How many samples failed for each reason, and with None how many finished."""
+        rows = self._connection.execute("select reason, count(*) from samples group by reason")
+        return Counter({self._end("", reason)[1]: count for reason, count in rows})
 
     def unfinished(self, part: str = "", *, limit: int, offset: int = 0) -> list[UnfinishedSample]:
         """Samples that were started and have not ended, in the order of their ids.
@@ -117,34 +132,94 @@ class JournalReader:
             " group by id order by id limit ? offset ?",
             (part, limit, offset),
         )
-        return [UnfinishedSample(*row) for row in rows]
+        with contents.reading(f"{self._path}: a sample under way"):
+            return [
+                UnfinishedSample(
+                    contents.an(str, sample_id, "id"),
+                    contents.seconds(seconds),
+                    contents.a_count(requests, "requests"),
+                )
+                for sample_id, seconds, requests in rows
+            ]
 
     def running(self) -> list[str]:
         """The ids of all samples that were started and have not ended."""
-        return [row[0] for row in self._connection.execute("select distinct id from turns")]
+        rows = self._connection.execute("select distinct id from turns").fetchall()
+        with contents.reading(f"{self._path}: a sample under way"):
+            return [contents.an(str, row[0], "id") for row in rows]
+
+    def _rows(self, failed: bool | None, columns: str = "") -> Iterator[Any]:
+        """Rows of samples that ended: id, reason, record, and more columns."""
+        where = {None: "", True: "where reason is not null", False: "where reason is null"}[failed]
+        rows = self._connection.execute(
+            f"select position, id, reason, record{columns and ', ' + columns} from samples {where}"
+            " order by position"
+        )
+        last = -1
+        for position, *row in rows:
+            if type(position) is not int or position <= last:  # or a table could have no end
+                raise JournalError(f"{self._path}: the samples are not in order")
+            last = position
+            yield row
+
+    def _end(self, sample_id: Any, reason: Any) -> tuple[str, Failure | None]:
+        with contents.reading(f"{self._path}: the end of {sample_id!r}"):
+            return contents.an(str, sample_id, "id"), contents.reason(reason)
+
+    def _record(self, sample_id: Any, reason: Any, blob: Any) -> dict[str, Any]:
+        return checked_record(self._path, sample_id, reason, blob)
+
+    def _sample(self, row: Any) -> EndedSample:
+        sample_id, reason, blob, trace, seconds, requests = row
+        record = self._record(sample_id, reason, blob)
+        with contents.reading(f"{self._path}: the trace of {sample_id!r}"):
+            return EndedSample(
+                sample_id,
+                contents.reason(reason),
+                record,
+                contents.trace(trace),
+                contents.seconds(seconds),
+                contents.a_count(requests, "requests"),
+            )
+
+
+def checked_record(journal: Path, sample_id: Any, reason: Any, blob: Any) -> dict[str, Any]:
+    """The record of a sample that ended, from a row of the journal.
+
+    Args:
+        journal: The journal, for messages.
+        sample_id: The row's id.
+        reason: The row's reason.
+        blob: The row's record.
+
+    Raises:
+        JournalError: It is not as a run writes it.
+    """
+    with contents.reading(f"{journal}: the record of {sample_id!r}"):
+        made = contents.record(blob, contents.reason(reason))
+        if made["id"] != contents.an(str, sample_id, "id"):
+            raise ValueError(f"its id is {made['id']!r}")
+        return made
 
 
 def _opened(journal: Path) -> sqlite3.Connection:
     """Open a journal; a read-only folder works too, if no process is writing to it."""
-    address = f"{journal.absolute().as_uri()}?mode=ro"
     try:
-        connection = sqlite3.connect(address, uri=True)
-        connection.execute("select 1 from samples limit 1")
+        return _checked(journal)
     except sqlite3.OperationalError:
         if os.access(journal.parent, os.W_OK) or journal.with_name(f"{journal.name}-wal").exists():
             raise
-        connection = sqlite3.connect(f"{address}&immutable=1", uri=True)
-        connection.execute("select 1 from samples limit 1")
+        return _checked(journal, "&immutable=1")
+
+
+def _checked(journal: Path, query: str = "") -> sqlite3.Connection:
+    connection = connect(journal, query=query)
+    try:
+        check_journal(connection, journal)
+    except BaseException:
+        connection.close()
+        raise
     return connection
-
-
-_ENDED = "select id, reason, record, trace, seconds, requests from samples"
-
-
-def _ended(row: Any) -> EndedSample:
-    sample_id, reason, record, trace, seconds, requests = row
-    failure = Failure(reason) if reason else None
-    return EndedSample(sample_id, failure, bytes(record), unpack(trace), seconds, requests)
 
 
 def write_dataset(folder: RunFolder) -> None:
@@ -156,8 +231,9 @@ def write_dataset(folder: RunFolder) -> None:
     with JournalReader(folder) as reader:
         for path, failed in ((folder.dataset, False), (folder.failures, True)):
             try:
-                lines = (ended.record + b"\n" for ended in reader.ended(failed=failed))
-                write_atomically(path, lines)
+                write_atomically(path, reader.lines(failed=failed))
+            except JournalError:  # which is an OSError
+                raise
             except OSError as error:
                 raise JournalError(
                     f"{path}: {error.strerror}",

@@ -22,7 +22,7 @@ from tessy.boundary.registry import load_all
 from tessy.config import Config, load
 from tessy.data import questions, record
 from tessy.data.sources import name_of
-from tessy.errors import ConfigError, InputError
+from tessy.errors import ConfigError, InputError, JournalError
 from tessy.event_loop import run_loop
 from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Failure, Role, Trajectory
@@ -98,6 +98,7 @@ def synthesize(
             question_column=question_column,
             retry_failed=retry_failed,
             progress=progress,
+            catch_signals=True,
             **settings,
         )
     )
@@ -113,9 +114,24 @@ async def asynthesize(
     question_column: str | None = None,
     retry_failed: bool | Collection[Failure] = False,
     progress: Progress | None = None,
+    catch_signals: bool = False,
     **settings: Any,
 ) -> RunResult:
-    """Like `synthesize`, for code that already runs in an event loop."""
+    """Like `synthesize`, for code that already runs in an event loop.
+
+    Args:
+        source: As for `synthesize`, as all but the last.
+        out: The run's folder.
+        config: Settings.
+        limit: Use only the first lines.
+        skip_bad: Record bad lines as failures.
+        question_column: The column of the question.
+        retry_failed: Write failed samples again.
+        progress: Shows the progress.
+        catch_signals: Ctrl-C, SIGTERM and SIGHUP stop the run, as in `synthesize`; otherwise they
+            are left to the program around this call, which can cancel it.
+        **settings: Override single settings.
+    """
     chosen = _settings(config, settings)
     progress = progress or Progress(Show.QUIET)
     method = method_of(chosen)
@@ -130,14 +146,18 @@ async def asynthesize(
         if verifier is not None:
             read = check_columns(verifier, read, skip_bad=skip_bad)
         check_formats(chosen, method.needs(chosen))
-        lock = stack.enter_context(folder.locked())
-        journal = await stack.enter_async_context(Journal(folder.journal))
+        # In threads: both may wait for another process.
+        lock = await asyncio.to_thread(stack.enter_context, folder.locked())
+        journal = await asyncio.to_thread(Journal, folder.journal)
+        await stack.enter_async_context(journal)
         begun = await journal.is_begun()
         date = folder.begin(chosen, name_of(source), read.digest, __version__, begun=begun)
         if not begun:
             await journal.clear()
         retry = tuple(Failure) if retry_failed is True else retry_failed or ()
         ended, failures = await journal.ended(), await journal.failures()
+        finished = sum(reason is None for reason in ended.values())
+        await asyncio.to_thread(folder.refuse_lost_journal, finished)
         todo = plan(read, chosen, ended, failures, retry=retry)
         await _record_bad_lines(todo, chosen, journal)
         stopped = False
@@ -179,12 +199,20 @@ async def asynthesize(
                     asked = (str(source), limit, question_column)
                     work = write_with_workers(context, *asked, date, lock)
                 async with progress.watching(todo.counters):
-                    stopped = await until_stopped(work)
+                    stopped = await until_stopped(work, catch_signals=catch_signals)
                 if chosen.workers == 1:
                     context.snapshot()
-        finally:
-            await asyncio.to_thread(write_dataset, folder)
+        except BaseException:
+            with suppress(JournalError):  # what stopped the run says more
+                await _write_dataset(folder, journal)
+            raise
+        await _write_dataset(folder, journal)
         return await _result(folder, journal, todo, stopped)
+
+
+async def _write_dataset(folder: RunFolder, journal: Journal) -> None:
+    journal.check_place()
+    await asyncio.to_thread(write_dataset, folder)
 
 
 def _settings(config: Config | str | Path | None, settings: dict[str, Any]) -> Config:

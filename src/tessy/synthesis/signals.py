@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a run stops cleanly, and the same command resumes it."""
+"""Ctrl-C, SIGTERM and SIGHUP: a run stops cleanly, and the same command resumes it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
+from tessy.event_loop import leave_closed_terminal, stopping_signals
 
-async def until_stopped(work: Coroutine[Any, Any, None]) -> bool:
+
+async def until_stopped(work: Coroutine[Any, Any, None], *, catch_signals: bool) -> bool:
     """Run `work` until it is done or the user stops it; returns whether the user stopped it.
 
-    Signals can only be caught in the main thread; elsewhere they are not.
+    Args:
+        work: What to do.
+        catch_signals: Signals stop it. They can only be caught in the main thread; elsewhere they
+            are not.
     """
     task, loop = asyncio.create_task(work), asyncio.get_running_loop()
     stopped = False
@@ -20,13 +25,15 @@ async def until_stopped(work: Coroutine[Any, Any, None]) -> bool:
     def stop() -> None:
         nonlocal stopped
         stopped = True
+        leave_closed_terminal()
         task.cancel()
 
-    caught = []
+    before: dict[signal.Signals, Any] = {}
     with suppress(NotImplementedError, RuntimeError, ValueError):
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in stopping_signals() if catch_signals else ():
+            handler = signal.getsignal(number)
             loop.add_signal_handler(number, stop)
-            caught.append(number)
+            before[number] = handler
     try:
         await task
     except asyncio.CancelledError:
@@ -34,6 +41,7 @@ async def until_stopped(work: Coroutine[Any, Any, None]) -> bool:
             task.cancel()
             raise
     finally:
-        for number in caught:
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler)
     return stopped

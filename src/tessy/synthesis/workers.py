@@ -66,6 +66,7 @@ class Assignment:
         limit: Use only the first `limit` lines; None for all.
         column: The column of the question; None for the one that is there.
         journal: The path of the run's journal.
+        inode: Device and inode of the journal.
         config: The worker's settings, as JSON; local servers are URLs in it.
         date: The run's date, as ISO text.
         names: The models' names in records, by role.
@@ -79,6 +80,7 @@ class Assignment:
     limit: int | None
     column: str | None
     journal: str
+    inode: tuple[int, ...]
     config: dict[str, Any]
     date: str
     names: dict[str, str]
@@ -119,6 +121,7 @@ async def write_with_workers(
             limit=limit,
             column=column,
             journal=str(context.journal.path.absolute()),
+            inode=context.journal.inode or (),
             config=share_of(_served(context), share, shares).model_dump(mode="json"),
             date=date.isoformat(),
             names={role.value: model.name for role, model in context.models.items()},
@@ -312,7 +315,7 @@ async def _work(assignment: Assignment) -> int:
             roles=method.needs(config),
             streamed=frozenset(Role(role) for role in assignment.streamed),
         ) as (opened, _),
-        Journal(Path(assignment.journal)) as journal,
+        Journal(Path(assignment.journal), assignment.inode) as journal,
     ):
         models: dict[Role, Model] = {
             role: replace(model, name=assignment.names[role.value])
@@ -328,9 +331,8 @@ async def _work(assignment: Assignment) -> int:
                 config, models, batcher, journal, Counters(total=0), sizes, verifier
             )
             try:
-                stopped = await until_stopped(
-                    write_samples(context, jobs, worker=assignment.number)
-                )
+                work = write_samples(context, jobs, worker=assignment.number)
+                stopped = await until_stopped(work, catch_signals=True)
             finally:
                 await journal.checkpoint()
                 await journal.count(assignment.number, context.snapshot())

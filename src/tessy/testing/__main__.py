@@ -1,7 +1,7 @@
 """`python -m tessy.testing`: one scripted server in a process of its own.
 
-The first line of its output is its URL. SIGTERM, SIGINT and (with `--until-stdin-closes`) the
-end of its input stop it.
+The first line of its output is its URL. SIGTERM, SIGINT, SIGHUP and (with `--until-stdin-closes`)
+the end of its input stop it.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import signal
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+
+from tessy.event_loop import stopping_signals
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -90,7 +91,7 @@ async def serve(args: argparse.Namespace) -> None:
     )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stopping_signals():
         loop.add_signal_handler(number, stop.set)
     if args.until_stdin_closes:
         # A daemon thread on the bare descriptor: nothing has to be closed or joined at exit.

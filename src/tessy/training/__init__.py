@@ -15,7 +15,7 @@ Each imports only from those above it.
     learning_curve   how many questions each epoch answers correctly
     plots            both as pictures
     card             the card of a trained student
-    signals          Ctrl-C and SIGTERM
+    signals          Ctrl-C, SIGTERM and SIGHUP
     evaluator        evaluates each epoch as it ends
     student          the model to train
     trainer          TRL's trainer

@@ -8,6 +8,7 @@ again, from where its run was stopped.
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import signal
 from dataclasses import replace
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from tessy.data.files import open_file
 from tessy.data.questions import read
 from tessy.display import Say
 from tessy.errors import ConfigError, MissingExtra, RunMismatch, TessyError, TrainingError
@@ -48,6 +50,7 @@ _OF_THE_RUN = ("limits", "verify", "samples_per_question", "seed")
 _OF_THE_MODEL = ("sampling", "template_args", "system_prompt")
 """Settings of a run, and of its model, that decide the scores: the same for all of a curve."""
 _ANY_MODEL = "gguf:model.gguf"
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
 
 class EpochEvaluator:
@@ -182,10 +185,11 @@ class EpochEvaluator:
         }
         student = self.config.student.model_copy(update=changed)
         out.parent.mkdir(exist_ok=True)
+        log_file = out.with_name(out.name + ".log")
         # The run has its own handlers, and removes them at its end: those of the training return.
         with (
             on_signal(signal.default_int_handler),
-            out.with_name(out.name + ".log").open("a", encoding="utf-8") as log,
+            os.fdopen(open_file(log_file, _APPEND), "a", encoding="utf-8") as log,
         ):
             return evaluate(
                 self._asked.questions,

@@ -22,6 +22,7 @@ from typing import Any
 
 import tomli_w
 
+from tessy.errors import RunMismatch
 from tessy.runs.folder import (
     differences,
     held,
@@ -71,8 +72,22 @@ class SFTFolder:
             ConfigError: There can be no folder here.
         """
         refuse_strangers(self.settings, _OWN, "training")
+        self._refuse_links()
         with held(self.path):
             yield
+
+    def _refuse_links(self) -> None:
+        """Refuse a folder with links under names of ours: what they name would be removed.
+
+        Raises:
+            RunMismatch: There is one.
+        """
+        names = [self.state, self.evaluations, *self.path.glob("epoch-*")]
+        for path in [*names, *self.state.glob("checkpoint-*"), *self.evaluations.glob("*")]:
+            if path.is_symlink():
+                raise RunMismatch(
+                    f"{path} is a link, and is not followed", hint="give another --out"
+                )
 
     def begin(self, identity: dict[str, Any], dataset: str, digest: str) -> None:
         """Start a training here, or make sure that this one may resume.

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter
 
+from tessy.data.files import read_bytes
 from tessy.errors import RunMismatch
 from tessy.evaluation.estimate import Estimate, Number
 from tessy.evaluation.measure import EvalOutcome, ModelScores
@@ -76,6 +77,8 @@ class LearningCurve:
 
 
 _CURVE = TypeAdapter(LearningCurve)
+_MOST = 16 << 20
+"""Bytes of `evaluation.json`."""
 
 
 def read_curve(folder: Path) -> LearningCurve | None:
@@ -86,7 +89,7 @@ def read_curve(folder: Path) -> LearningCurve | None:
     """
     path = folder / CURVE_FILE
     try:
-        return _CURVE.validate_json(path.read_bytes())
+        return _CURVE.validate_json(read_bytes(path, _MOST))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 import pyarrow
 
+from tessy.data.files import replacing
 from tessy.data.messages import cut
 from tessy.data.rows import row_bytes
 from tessy.errors import DataError
@@ -133,18 +134,17 @@ def prepare(
                 yield where, sample, text
 
     path = folder / TOKENS_FILE
-    part = path.with_name(path.name + ".part")
-    with pyarrow.OSFile(str(part), "wb") as file, pyarrow.ipc.new_stream(file, _SCHEMA) as out:
-        samples = rendered()
-        while batch := list(islice(samples, _BATCH)):
-            if made := _labelled(batch, renderer, limit, counts, bad):
-                table = pyarrow.Table.from_pylist(made, _SCHEMA)
-                for column in table.columns:
-                    tokens_digest.update(column.combine_chunks().flatten().buffers()[1])
-                out.write_table(table)
-    _refuse(source, bad, counts, limit)
+    with replacing(path) as file:
+        with pyarrow.ipc.new_stream(file, _SCHEMA) as out:
+            samples = rendered()
+            while batch := list(islice(samples, _BATCH)):
+                if made := _labelled(batch, renderer, limit, counts, bad):
+                    table = pyarrow.Table.from_pylist(made, _SCHEMA)
+                    for column in table.columns:
+                        tokens_digest.update(column.combine_chunks().flatten().buffers()[1])
+                    out.write_table(table)
+        _refuse(source, bad, counts, limit)
     counts.digest, counts.tokens_digest = digest.hexdigest(), tokens_digest.hexdigest()
-    part.replace(path)
     write_atomically(folder / COUNTS_FILE, orjson.dumps(counts, option=orjson.OPT_INDENT_2))
     return counts
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, during a part of a training."""
+"""Ctrl-C, SIGTERM and SIGHUP, during a part of a training."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-STOPPING = (signal.SIGINT, signal.SIGTERM)
+from tessy.event_loop import stopping_signals
+
 Handler = Callable[[int, FrameType | None], object]
 
 
 @contextmanager
 def on_signal(handler: Handler) -> Iterator[None]:
-    """Have a handler called at Ctrl-C and SIGTERM while the context is open.
+    """Have a handler called at Ctrl-C, SIGTERM and SIGHUP while the context is open.
 
     Only the main thread can have handlers; in any other this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number in STOPPING}
+    before = {number: signal.signal(number, handler) for number in stopping_signals()}
     try:
         yield
     finally:

@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tessy.data.files import write_atomically
 from tessy.display import Say
 from tessy.errors import MissingExtra
 from tessy.training.card import CARD_FILE, card
@@ -180,5 +181,5 @@ def _finish(result: SFTResult, settings: SFTSettings, dataset: str, folder: SFTF
         settings, dataset, result.counts, result.losses, result.epochs, evaluation=result.evaluation
     )
     for path in (folder.path, *(epoch.folder for epoch in result.epochs[-1:])):
-        (path / CARD_FILE).write_text(text, "utf-8")
+        write_atomically(path / CARD_FILE, text.encode())
     folder.finish()

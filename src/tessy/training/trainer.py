@@ -2,7 +2,7 @@
 
 The trainer gets `input_ids` and `labels`, so which tokens carry loss was decided before it began
 (`masks`). It pads and batches; a test checks that its labels are ours. A state is saved at the end
-of each epoch, every `save_steps`, and when the process is asked to stop (Ctrl-C, SIGTERM).
+of each epoch, every `save_steps`, and when the process is asked to stop (Ctrl-C, SIGTERM, SIGHUP).
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from trl import SFTConfig, SFTTrainer
 
 from tessy.display import Say
 from tessy.errors import ConfigError, TrainingError
+from tessy.event_loop import leave_closed_terminal, stopping_signals
 from tessy.training.epochs import Epoch, keep_epoch
 from tessy.training.folder import SFTFolder
 from tessy.training.losses import epoch_of, from_log
 from tessy.training.plots import plot_losses
 from tessy.training.prepare import TOKENS_FILE
 from tessy.training.settings import PATIENCE_S, Precision, Schedule, SFTSettings
-from tessy.training.signals import STOPPING, on_signal
+from tessy.training.signals import on_signal
 from tessy.training.student import Student
 
 _TOKENS_AT_ONCE = 32_768
@@ -75,7 +76,8 @@ class EpochCallback(TrainerCallback):
     def stop(self, number: int, frame: Any) -> None:
         """Handle a signal: stop after this step; a second signal does not wait for it."""
         self._stopping = True  # and nothing else: it may have interrupted a print
-        for each in STOPPING:
+        leave_closed_terminal()
+        for each in stopping_signals():
             signal.signal(each, signal.default_int_handler)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -147,8 +149,8 @@ def fit(
 ) -> None:
     """Train to the end, from a checkpoint if there is one.
 
-    Ctrl-C and SIGTERM finish the step and save a state. With several processes no process could
-    tell at which step the others stop, so a signal just ends them.
+    Ctrl-C, SIGTERM and SIGHUP finish the step and save a state. With several processes no process
+    could tell at which step the others stop, so a signal just ends them.
 
     Args:
         student: To be trained.

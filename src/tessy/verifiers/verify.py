@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import orjson
 
+from tessy.data.files import replacing
 from tessy.data.messages import cut
 from tessy.data.outputs import check_outputs
 from tessy.data.sources import find_files
@@ -253,11 +254,9 @@ def _writing(path: Path | None) -> Iterator[BinaryIO | None]:
     if path is None:
         yield None
         return
-    part = path.with_name(path.name + ".part")
     try:
-        with part.open("wb") as file:
+        with replacing(path) as file:
             yield file
-        part.replace(path)
     except OSError as error:
         raise ConfigError(f"--out {path}: {error.strerror}") from None
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import fcntl
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +28,7 @@ from tessy.boundary.training.locate import Rejected, RejectReason, locate, parse
 from tessy.boundary.training.segments import Segment, dump, spans_of
 from tessy.boundary.training.walk import walk
 from tessy.config import Config
+from tessy.data.files import lock_file
 from tessy.display import Say
 from tessy.errors import ConfigError, ModelError, Outage, Refused, RunLocked, Unreachable
 from tessy.method.trajectory import Outcome, Part, Role, Trajectory, Turn
@@ -227,11 +227,9 @@ def _lock(file: BinaryIO) -> None:
     Raises:
         RunLocked: Another process is writing to it.
     """
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not lock_file(file.fileno(), Path(file.name)):
         file.close()
-        raise RunLocked(f"{file.name}: another process is writing to it") from None
+        raise RunLocked(f"{file.name}: another process is writing to it")
 
 
 def by_predictor(

@@ -15,6 +15,7 @@ from tessy.boundary.training.evaluate import Group, PredictorEvaluation
 from tessy.boundary.training.metrics import MeasuredFigure, count
 from tessy.boundary.training.segments import Segment
 from tessy.boundary.training.walk import truth
+from tessy.display import visible_value
 
 TITLES = {
     "word_f1": "style F1, words",
@@ -83,7 +84,9 @@ def page(found: Sequence[PredictorEvaluation], segments: Sequence[Segment]) -> s
     source = (
         resources.files("tessy.boundary.training").joinpath("report.html.jinja").read_text("utf-8")
     )
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, finalize=visible_value
+    )
     return environment.from_string(source).render(
         found=found,
         titles=TITLES,

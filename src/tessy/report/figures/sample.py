@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from tessy.data.exact import loads
 from tessy.data.record import THINK_OPEN
 from tessy.method.trajectory import Failure, Part, Role
 from tessy.runs.reader import EndedSample
@@ -76,7 +75,7 @@ class ReportSample:
         Raises:
             KeyError: The record lacks a field; likewise TypeError and ValueError if one is wrong.
         """
-        record = loads(entry.record)
+        record = entry.record
         if entry.failure is None:
             *messages, response = record["messages"]
             content, detail = response["content"], ""

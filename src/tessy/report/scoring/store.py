@@ -14,10 +14,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import orjson
+from pydantic import TypeAdapter
 
 from tessy.errors import JournalError
 from tessy.report.figures.likelihood import LikelihoodSums
 from tessy.report.figures.sample import ReportSample
+from tessy.runs.contents import reading
+from tessy.runs.database import BROKEN, check_schema, connect
 
 FILE = "scores.sqlite"
 _SCHEMA = """
@@ -29,6 +32,7 @@ create table if not exists scores (
     primary key (text, scorer)
 ) without rowid;
 """
+_SUMS = TypeAdapter(LikelihoodSums)
 
 
 @contextmanager
@@ -44,12 +48,13 @@ def open_scores(folder: Path, scorer: str) -> Iterator[ScoreStore]:
     """
     path = folder / FILE
     try:
-        with closing(sqlite3.connect(path.absolute(), isolation_level=None)) as connection:
+        with closing(connect(path, write=True)) as connection:
+            check_schema(connection, path, _SCHEMA, set())
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = normal")
             connection.executescript(_SCHEMA)
             yield ScoreStore(connection, scorer)
-    except sqlite3.Error as error:
+    except BROKEN as error:
         raise JournalError(
             f"{path}: {error}", hint="scores are kept there: make the folder writable"
         ) from error
@@ -67,7 +72,8 @@ class ScoreStore:
         row = self._connection.execute(
             "select sums from scores where text = ? and scorer = ?", (_digest(sample), self._scorer)
         ).fetchone()
-        return LikelihoodSums(**orjson.loads(row[0])) if row else None
+        with reading(f"{FILE}: the score of {sample.id!r}"):
+            return _SUMS.validate_python(orjson.loads(row[0])) if row else None
 
     def put(self, sample: ReportSample, sums: LikelihoodSums) -> None:
         """Keep the score of a sample."""

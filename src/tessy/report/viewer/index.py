@@ -21,11 +21,14 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from tessy.data.exact import loads
 from tessy.data.record import MARKERS
-from tessy.errors import ViewError
+from tessy.errors import JournalError, ViewError
 from tessy.method.trajectory import Failure
+from tessy.runs.contents import reading
+from tessy.runs.contents import seconds as a_time
+from tessy.runs.database import BROKEN, harden
 from tessy.runs.folder import RunFolder
+from tessy.runs.reader import checked_record
 
 TOKENIZE = "unicode61"
 _VERSION = 1
@@ -182,6 +185,7 @@ class Index:
                 raise sqlite3.DatabaseError(f"version {version}")
             journal = self._journal.as_uri().replace("'", "''")
             connection.execute(f"attach '{journal}?mode=ro' as run")
+            harden(connection)
         except BaseException:
             connection.close()
             raise
@@ -246,7 +250,9 @@ class Index:
                 if row is None:  # taken out a moment ago, to be written again
                     continue
                 sample_id, reason, record, seconds, failed = row
-                found = IndexRow.of(position, sample_id, reason, seconds, loads(record))
+                made = checked_record(self._journal, sample_id, reason, record)
+                with reading(f"{self._journal}: the row of {sample_id!r}"):
+                    found = IndexRow.of(position, sample_id, reason, a_time(seconds), made)
                 connection.execute(
                     "insert or ignore into samples values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, null)",
                     (*astuple(found), failed),
@@ -263,13 +269,14 @@ class Index:
         """
         with self._transaction() as connection:
             rows = connection.execute(
-                "select m.position, s.record from main.samples m"
+                "select m.position, s.id, s.reason, s.record from main.samples m"
                 " left join run.samples s using (position)"
                 " where m.words is null order by m.position limit ?",
                 (most,),
             ).fetchall()
-            for position, record in rows:
-                text = searchable(loads(record)) if record is not None else ""
+            for position, *row in rows:
+                gone = row[0] is None  # taken out a moment ago
+                text = "" if gone else searchable(checked_record(self._journal, *row))
                 number = connection.execute("insert into words (text) values (?)", (text,))
                 connection.execute(
                     "update samples set words = ? where position = ?", (number.lastrowid, position)
@@ -307,7 +314,9 @@ class Index:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except JournalError:  # which is an OSError
+            raise
+        except (*BROKEN, OSError) as error:
             raise ViewError(
                 f"the index {self.path} can't be kept: {error}",
                 hint="delete it if it is broken, or name a folder that you can write to: "

@@ -9,9 +9,8 @@ from functools import cache
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 
-from tessy.display import visible
+from tessy.display import visible_value
 from tessy.method.trajectory import Failure
 from tessy.report.viewer.filters import Status
 from tessy.runs.progress import duration, percent
@@ -32,7 +31,7 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tessy.report.viewer"),
         autoescape=True,
-        finalize=_shown,
+        finalize=visible_value,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -45,7 +44,3 @@ def _environment() -> jinja2.Environment:
 def _shortest(value: float | None) -> str | None:
     """A number as a user would type it."""
     return None if value is None else f"{value:g}"
-
-
-def _shown(value: Any) -> Any:
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tessy.data import record
-from tessy.data.exact import dumps, loads
+from tessy.data.exact import dumps
 from tessy.data.pieces import Piece, pieces
 from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder
@@ -96,7 +96,7 @@ def read_sample(folder: RunFolder, sample_id: str) -> SampleView | None:
 
 def ended(entry: EndedSample) -> SampleView:
     """A sample that ended."""
-    made = loads(entry.record)
+    made = entry.record
     if entry.failure:
         messages, content, detail = made["messages"], made["content"], made["detail"]
     else:
@@ -107,7 +107,7 @@ def ended(entry: EndedSample) -> SampleView:
         stats=made["stats"],
         seconds=entry.seconds,
         requests=entry.requests,
-        pieces=tuple(pieces(content, made["spans"], entry.trace["discards"])),
+        pieces=tuple(pieces(content, made["spans"], entry.trace.get("discards", ()))),
         drafts=_drafts(entry.trace),
         failure=entry.failure,
         detail=detail,
@@ -152,8 +152,15 @@ def _drafts(trace: Mapping[str, Any]) -> tuple[RejectedView, ...]:
 def _columns(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in made.items():
         if name not in _OWN:
-            text = value if isinstance(value, str) else dumps(value).decode()
+            text = value if isinstance(value, str) else _json(value)
             yield name, text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def _json(value: Any) -> str:
+    try:
+        return dumps(value).decode()
+    except TypeError:  # it is nested more deeply than orjson writes
+        return "(nested too deeply to be shown)"
 
 
 def _origin(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
