@@ -225,6 +225,16 @@ def test_the_digest_does_not_depend_on_the_files_form(tmp_path):
     assert len(digests) == 1
 
 
+def test_a_bad_item_of_an_array_is_skipped_alone(tmp_path):
+    items = ['{"prompt": "a", "n": 123456789012345678901234567890}', '{"prompt": NaN}', "7"]
+    (tmp_path / "q.json").write_text("[ " + " ,\n".join([*items, '{"prompt": "[b]"}']) + " ] \n")
+    found = read(tmp_path / "q.json", skip_bad=True)
+    assert [q.messages[0]["content"] for q in found.good] == ["a", "[b]"]
+    assert found.good[0].extra == {"n": 123456789012345678901234567890}
+    path = tmp_path / "q.json"
+    assert [line.where for line in found.bad] == [f"{path}: item 2", f"{path}: item 3"]
+
+
 def test_csv_values_are_text(tmp_path):
     (tmp_path / "q.csv").write_bytes(b'id,prompt,answer\n007,"a\nb",1e5\n8,c,\n')
     found = [row for _, row in rows(tmp_path / "q.csv", what="questions")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import json
 import lzma
 import math
 import re
@@ -31,6 +32,10 @@ from tessy.errors import DataError, MissingExtra
 
 _LARGEST_ARRAY = 1 << 30
 """Bytes of the largest file that is one array: it is read as a whole."""
+_IS_ARRAY = "a file that begins with [ is one array of objects"
+_BLANKS = re.compile(r"[ \t\r\n]*")
+_ENDS = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+"""Finds where the items of an array end; it refuses no value."""
 _DEEPEST = 250
 _HUB = re.compile(r"(?P<name>[^:]+)(?::(?P<config>[^:\[\]]+)(?=:))?(?::(?P<split>.+))?")
 
@@ -83,7 +88,7 @@ def _json(file: BinaryIO, name: str) -> Iterator[RowWithPlace]:
     is_first = True
     for number, line in lines(file, name):
         if is_first and line.lstrip().startswith(b"["):
-            yield from _array(line + file.read(_LARGEST_ARRAY + 1), name)
+            yield from _array(line + file.read(_LARGEST_ARRAY + 1), name, number)
             return
         if is_first and line.strip() == b"{":
             raise DataError(
@@ -102,20 +107,50 @@ def _parsed(line: bytes) -> Any:
         return ValueError(f"{error}{end}")
 
 
-def _array(raw: bytes, name: str) -> Iterator[RowWithPlace]:
+def _array(raw: bytes, name: str, first: int) -> Iterator[RowWithPlace]:
+    """The items of an array that begins on line `first`; a bad item does not spoil the others."""
     if len(raw) > _LARGEST_ARRAY:
         raise DataError(
             f"{name}: an array of more than {_LARGEST_ARRAY >> 30} GiB",
             hint="write an object a line: jq -c '.[]'",
         )
+    number = 0
     try:
-        found = parse(raw)
-    except ValueError as error:
-        raise DataError(
-            f"{name}: {error}", hint="a file that begins with [ is one array of objects"
-        ) from None
-    for number, row in enumerate(found, 1):
-        yield f"{name}: item {number}", row
+        for number, item in enumerate(_items(raw.decode()), 1):
+            yield f"{name}: item {number}", _parsed(item.encode() + b"\n")
+    except json.JSONDecodeError as error:
+        line = error.lineno + first - 1
+        raise DataError(f"{name}:{line}: not JSON: {error.msg}", hint=_IS_ARRAY) from None
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise DataError(f"{name}: after item {number}: {error}", hint=_IS_ARRAY) from None
+
+
+def _items(text: str) -> Iterator[str]:
+    """The items of an array, as text.
+
+    Raises:
+        json.JSONDecodeError: It is no array.
+    """
+    at = _after_blanks(text, text.index("[") + 1)
+    while text[at : at + 1] != "]":
+        end = _ENDS.raw_decode(text, at)[1]
+        yield text[at:end]
+        at = _after_blanks(text, end)
+        if text[at : at + 1] == ",":
+            at = _after_blanks(text, at + 1)
+            if text[at : at + 1] == "]":
+                raise json.JSONDecodeError("a comma and no item", text, at)
+        elif text[at : at + 1] != "]":
+            raise json.JSONDecodeError("expected , or ]", text, at)
+    at = _after_blanks(text, at + 1)
+    if at < len(text):
+        raise json.JSONDecodeError("there is more after the array", text, at)
+
+
+def _after_blanks(text: str, at: int) -> int:
+    found = _BLANKS.match(text, at)
+    assert found is not None  # it matches nothing, too
+    return found.end()
 
 
 # --- CSV ----------------------------------------------------------------------------------------
