@@ -73,8 +73,8 @@ def do(root: Path, name: str) -> None:
     date, began = time.time(), time.monotonic()
     match job:
         case Untouched():
-            model = job.teacher.model if job.teacher else "lab:student"
-            found = _evaluate(root, job.seed, ModelSettings(model=model), folder / "eval")
+            name = job.teacher.model if job.teacher else "lab:student"
+            found = _evaluate(root, job.seed, _model(settings, name), folder / "eval")
         case Write():
             found = _write(root, settings, job)
         case Train():
@@ -84,6 +84,11 @@ def do(root: Path, name: str) -> None:
     found |= {"began": round(date, 1), "seconds": round(time.monotonic() - began, 1)}
     found["machine"] = _machine()
     write_atomically(folder / DONE, orjson.dumps(found, option=orjson.OPT_INDENT_2))
+
+
+def _model(settings: StudySettings, name: str, **more: Any) -> ModelSettings:
+    is_lab = name.startswith("lab:")
+    return ModelSettings(model=name, format=None if is_lab else settings.teacher_format, **more)
 
 
 def _machine() -> str:
@@ -103,6 +108,7 @@ def _evaluate(root: Path, seed: int, model: ModelSettings, out: Path) -> dict[st
         {
             "student.model": model.model,
             "student.tokenizer": model.tokenizer,
+            "student.format": model.format,
             **{f"limits.{name}": value for name, value in _LIMITS.model_dump().items()},
             "seed": seed,
             "concurrency": _CONCURRENCY,
@@ -130,7 +136,7 @@ def _write(root: Path, settings: StudySettings, job: Write) -> dict[str, Any]:
     answers_by_teacher = job.method == "tessy-teacher-answers"
     config = Config(
         student=ModelSettings(model="lab:student", sampling=sampling),
-        teacher=ModelSettings(model=job.teacher.model, sampling=sampling),
+        teacher=_model(settings, job.teacher.model, sampling=sampling),
         predictor=settings.predictor,
         method="tessy" if answers_by_teacher else job.method,
         answer_by=Role.TEACHER if answers_by_teacher else Role.STUDENT,

@@ -85,6 +85,8 @@ class StudySettings(StrictSettings):
     """The first is the main one."""
     teacher: str = "lab:teacher"
     """The model to learn from."""
+    teacher_format: str | None = None
+    """The chat format of teachers that are not `lab:`, which bring theirs."""
     predictor: str = "lab"
     """Of boundaries."""
     tests_target: int = Field(default=200, ge=1)

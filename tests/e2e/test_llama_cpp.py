@@ -88,7 +88,8 @@ async def test_a_server_that_cannot_start_says_why(tmp_path):
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF" + bytes(100))
     questions = write_questions(tmp_path / "q.jsonl", 1)
-    models = ["--student", f"gguf:{broken}", "--teacher", "lab:teacher"]
+    models = ["--student", f"gguf:{broken}", "--student-format", "plain"]
+    models += ["--teacher", "lab:teacher"]
     done = await tessy("synth", questions, "--out", tmp_path / "run", *models)
     assert done.code == 1
     assert "no server for" in done.err

@@ -187,7 +187,8 @@ def test_a_job_whose_run_was_stopped_is_not_done(settings, tmp_path, monkeypatch
 
 
 def test_a_job_that_fails_is_named_with_its_log_and_ends_the_study(settings, tmp_path, capsys):
-    settings.write_text('teacher = "gguf:nowhere.gguf"\n' + SMALLEST)
+    teacher = 'teacher = "gguf:nowhere.gguf"\nteacher_format = "plain"\n'
+    settings.write_text(teacher + SMALLEST)
     out = tmp_path / "study"
     assert main([str(settings), "--out", str(out), "--at-once", "2", "--quiet"]) == 1
     message = capsys.readouterr().err

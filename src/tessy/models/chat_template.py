@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
+from types import GeneratorType
 from typing import Any
 
 import jinja2
@@ -128,8 +129,7 @@ class _ChatEnvironment(ImmutableSandboxedEnvironment):
 
         @wraps(function)
         def call(*given: Any, **named: Any) -> Any:
-            given = tuple(TracedText(one) if type(one) is str else one for one in given)
-            return self._called(function, given, named)
+            return self._called(function, [_plain(one) for one in given], named)
 
         return call
 
@@ -160,7 +160,7 @@ class _ChatEnvironment(ImmutableSandboxedEnvironment):
             size = len(value) if isinstance(value, _SIZED) else 0
             self.spend(1 + (size // _SCANNED if isinstance(value, str) else size))
             if isinstance(value, list | tuple | dict):
-                left += value.values() if isinstance(value, dict) else value
+                left += [*value, *value.values()] if isinstance(value, dict) else value
         return traced
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -198,6 +198,13 @@ class _ChatEnvironment(ImmutableSandboxedEnvironment):
             self.spend(_size(left) * _size(right))
         found = super().call_binop(context, operator, left, right)
         return changed(found) if traced and isinstance(found, str) else found
+
+
+def _plain(value: Any) -> Any:
+    """A filter's argument, in a form that can be looked at and followed."""
+    if isinstance(value, GeneratorType):  # of `map`, `select`, …
+        return list(value)
+    return TracedText(value) if type(value) is str else value
 
 
 def _size(value: Any) -> int:
@@ -267,7 +274,13 @@ class ChatTemplate:
         if len(source) > _LARGEST_TEMPLATE:
             raise ValueError(f"it has {len(source):,} characters")
         self._environment = _ChatEnvironment()
-        self._environment.globals["strftime_now"] = date.strftime
+
+        def now(pattern: str) -> str:
+            if _WIDTH.search(pattern):
+                raise jinja2.TemplateError("it formats a text that is too wide")
+            return date.strftime(pattern)
+
+        self._environment.globals["strftime_now"] = now
         self._values = {"tools": None, "documents": None, **special, **arguments}
         try:
             tree = self._environment.parse(source)
