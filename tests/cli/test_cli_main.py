@@ -16,14 +16,26 @@ def failing(error):
     return app
 
 
-def test_a_full_disk_is_reported_without_a_traceback(monkeypatch, capsys):
-    monkeypatch.setattr(cli, "app", failing(OSError(errno.ENOSPC, "No space left", "out.jsonl")))
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EFBIG, "free some space"),
+        (errno.EROFS, "readable and writable"),
+        (errno.EACCES, "readable and writable"),
+        (errno.ENAMETOOLONG, "give another path"),
+    ],
+)
+def test_a_disk_that_can_not_be_written_is_reported_without_a_traceback(
+    monkeypatch, capsys, number, hint
+):
+    monkeypatch.setattr(cli, "app", failing(OSError(number, "No such luck", "out.jsonl")))
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 1
     said = capsys.readouterr().err
-    assert "error: out.jsonl: No space left" in said
-    assert "free some space" in said
+    assert "error: out.jsonl: No such luck" in said
+    assert hint in said
 
 
 def test_an_unexpected_error_keeps_its_traceback(monkeypatch):

@@ -15,6 +15,7 @@ from tessy.errors import ConfigError
     [
         ({"--out": Path("nowhere/a.jsonl")}, "there is no folder nowhere"),
         ({"--out": Path("folder")}, "folder is a folder"),
+        ({"--out": Path("/dev/null")}, "/dev/null is no file"),
         ({"--json": Path("a"), "--html": Path("folder/../a")}, "the same name"),
         ({"--out": Path("folder/../in.jsonl")}, "in.jsonl is an input"),
     ],

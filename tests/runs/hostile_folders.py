@@ -640,7 +640,7 @@ HOSTILE = [
         )
     ),
     HostileFolder(
-        "a huge run.toml", partial(_file, "run.toml", 1 << 30), "larger than", SETTINGS_ONLY
+        "a huge run.toml", partial(_file, "run.toml", 1 << 40), "larger than", SETTINGS_ONLY
     ),
 ]
 

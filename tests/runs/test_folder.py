@@ -188,10 +188,10 @@ def test_what_a_killed_process_left_is_removed_and_what_is_being_written_stays(t
     for path in (old, new, other):
         path.touch()
     os.utime(old, (time.time() - 7200,) * 2)
-    with RunFolder(tmp_path).locked():
-        assert not old.exists()
-        assert new.exists()
-        assert other.exists()
+    begin(tmp_path, begun=False)
+    assert not old.exists()
+    assert new.exists()
+    assert other.exists()
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL])

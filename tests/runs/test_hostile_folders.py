@@ -39,23 +39,22 @@ def test_a_good_run_is_read(reader, good, tmp_path):
     assert refusal(reader, run.path) is None
 
 
-def check(hostile: HostileFolder, reader: str, good, tmp_path, *, quick: bool) -> None:
-    folder = tmp_path / reader
-    folder.mkdir()
-    run, outside = copied(good, folder)
+def check(hostile: HostileFolder, readers, good, tmp_path, *, quick: bool) -> None:
+    run, outside = copied(good, tmp_path)
     hostile.make(run, outside)
-    said = refusal(reader, run.path, quick=quick)
-    assert outside.read_bytes() == OUTSIDE
-    assert {path.name for path in folder.iterdir()} <= {"run", "outside", "cache"}
-    if reader in hostile.by:
-        assert said is not None, reader
-        assert re.search(hostile.says, said), (reader, said)
+    for reader in readers:
+        said = refusal(reader, run.path, quick=quick)
+        assert outside.read_bytes() == OUTSIDE
+        assert {path.name for path in tmp_path.iterdir()} <= {"run", "outside", "cache"}
+        if reader in hostile.by:
+            assert said is not None, reader
+            assert re.search(hostile.says, said), (reader, said)
 
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=lambda hostile: hostile.name)
 def test_a_hostile_folder_is_read_or_refused_and_nothing_outside_changes(hostile, good, tmp_path):
-    for reader in READERS:
-        check(hostile, reader, good, tmp_path, quick=True)
+    """The one that writes to the folder comes last."""
+    check(hostile, sorted(READERS, key=lambda name: name == "synth"), good, tmp_path, quick=True)
 
 
 ONE_OF_EACH = [
@@ -73,7 +72,7 @@ ONE_OF_EACH = [
 @pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_the_commands_refuse_it_with_a_message(name, reader, good, tmp_path):
     (hostile,) = (each for each in HOSTILE if each.name == name)
-    check(hostile, reader, good, tmp_path, quick=False)
+    check(hostile, [reader], good, tmp_path, quick=False)
 
 
 @pytest.mark.parametrize(

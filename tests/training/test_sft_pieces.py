@@ -82,7 +82,8 @@ def test_handlers_of_signals_come_back_and_are_those_of_the_main_thread():
     with on_signal(lambda number, _: caught.append(number)):
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGINT)
-    assert caught == [signal.SIGTERM, signal.SIGINT]
+        signal.raise_signal(signal.SIGHUP)
+    assert caught == [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
     assert signal.getsignal(signal.SIGTERM) is before
     with ThreadPoolExecutor(1) as pool, on_signal(print):
         assert pool.submit(lambda: on_signal(repr).__enter__()).exception() is None

@@ -17,7 +17,7 @@ import secrets
 import stat
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -97,6 +97,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: It can't be written.
     """
+    _remove_leftovers(path.parent)
     temporary = path.with_name(f".tessy-{secrets.token_hex(8)}.part")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY, 0o666)
     try:
@@ -129,13 +130,14 @@ def is_temporary(name: str) -> bool:
     return _TEMPORARY.fullmatch(name) is not None
 
 
-def remove_leftovers(folder: Path) -> None:
+def _remove_leftovers(folder: Path) -> None:
     """Remove files that `replacing` left in a folder when its process was killed."""
-    for entry in os.scandir(folder):
-        if not is_temporary(entry.name) or not entry.is_file(follow_symlinks=False):
-            continue
-        if time.time() - entry.stat(follow_symlinks=False).st_mtime > _FORGOTTEN_S:
-            Path(entry.path).unlink(missing_ok=True)
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            if not is_temporary(entry.name) or not entry.is_file(follow_symlinks=False):
+                continue
+            if time.time() - entry.stat(follow_symlinks=False).st_mtime > _FORGOTTEN_S:
+                Path(entry.path).unlink(missing_ok=True)
 
 
 def lock_file(descriptor: int, folder: Path) -> bool:

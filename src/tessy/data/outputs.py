@@ -26,6 +26,8 @@ def check_outputs(outputs: Mapping[str, Path | None], *, inputs: Iterable[str | 
             )
         if path.is_dir():
             raise ConfigError(f"{option} {path} is a folder", hint="name a file in it")
+        if path.exists() and not path.is_file():  # a file is replaced, and a device would be
+            raise ConfigError(f"{option} {path} is no file", hint="name a new file")
     resolved = {option: path.resolve() for option, path in wanted.items()}
     if len(set(resolved.values())) < len(resolved):
         raise ConfigError("two files have the same name", hint="give each its own name")

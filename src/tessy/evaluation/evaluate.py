@@ -27,6 +27,7 @@ from tessy.evaluation.measure import (
 from tessy.evaluation.settings import load
 from tessy.event_loop import run_anywhere
 from tessy.method.trajectory import Role
+from tessy.runs.contents import reading
 from tessy.runs.counters import RunResult
 from tessy.runs.folder import RunFolder, write_atomically
 from tessy.runs.progress import Progress
@@ -188,4 +189,5 @@ def _samples(
 def _outcome(entry: EndedSample, record: dict[str, Any]) -> EvalOutcome:
     if entry.failure is not None:
         return outcome_of(entry.failure)
-    return _OUTCOMES[VerdictOutcome(record["verdict"]["outcome"])]
+    with reading(f"the verdict of {entry.id!r}"):
+        return _OUTCOMES[VerdictOutcome(record["verdict"]["outcome"])]

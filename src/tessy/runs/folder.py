@@ -28,7 +28,6 @@ from tessy.data.files import (
     lock_file,
     open_file,
     read_bytes,
-    remove_leftovers,
 )
 from tessy.data.files import write_atomically as write_atomically  # also for other rooms
 from tessy.errors import ConfigError, RunLocked, RunMismatch
@@ -209,7 +208,6 @@ def held(folder: Path) -> Iterator[int]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(folder)
         lock = open_file(folder / "lock", os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise ConfigError(

@@ -34,7 +34,7 @@ from tessy.runs.folder import (
 from tessy.training.losses import STATE_FILE
 
 _COMPLETE = "complete"
-_OWN = {"lock", "tokens.arrow", "tokens.arrow.part", "tokens.json", "tokens.json.part"}
+_OWN = {"lock", "tokens.arrow", "tokens.json"}
 
 
 @dataclass(frozen=True, slots=True)
