@@ -3,7 +3,11 @@ import json
 import pyarrow
 import pyarrow.parquet
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from data.hostile_rows import BEFORE, HOSTILE
+from tessy.data.exact import dumps
 from tessy.data.questions import read
 from tessy.errors import DataError
 
@@ -42,10 +46,14 @@ def test_two_questions_with_the_same_text_are_two(tmp_path):
 BAD = [
     ("{", "not JSON"),
     ("[1]", "a question is an object, not list"),
-    ('{"text": "What?"}', "none of prompt, question, messages, dialogs is there (only text)"),
+    (
+        '{"text": "What?"}',
+        "none of prompt, question, problem, instruction, messages, dialogs, conversations is there "
+        "(only text); --question-column names another",
+    ),
     ('{"prompt": " "}', "prompt is empty"),
     ('{"prompt": 3}', "prompt must be text, not int"),
-    ('{"messages": []}', "messages must be a list"),
+    ('{"messages": []}', "messages is empty"),
     ('{"messages": [{"role": "bot", "content": "x"}]}', "messages[0].role must be one of"),
     ('{"messages": [{"role": "assistant", "content": "x"}]}', "must end with the user"),
     ('{"messages": [{"role": "user", "content": ""}]}', "messages[0].content is empty"),
@@ -98,7 +106,7 @@ def test_parquet(tmp_path):
     [
         ("missing.jsonl", None, "no such file"),
         ("empty.jsonl", "", "contains no questions"),
-        ("table.csv", "a,b", ".csv is not known"),
+        ("table.xlsx", "a,b", ".xlsx is not known"),
         ("broken.parquet", "no parquet", "broken.parquet"),
         (".", None, "is a folder"),
     ],
@@ -109,6 +117,161 @@ def test_files_that_cannot_be_read(tmp_path, name, content, message):
         path.write_text(content)
     with pytest.raises(DataError, match=message):
         read(path)
+
+
+HOSTILE_IDS = [f"{case.kind}, {case.file}" for case in HOSTILE]
+
+
+@pytest.mark.parametrize("case", HOSTILE, ids=HOSTILE_IDS)
+def test_hostile_rows_are_read_or_refused_with_their_place(tmp_path, case):
+    path = tmp_path / case.file
+    path.write_bytes(case.content)
+    if case.says is None:
+        assert not read(path).bad
+        return
+    with pytest.raises(DataError) as error:
+        read(path)
+    said = f"{error.value}; {error.value.hint}"
+    assert case.says in said
+    assert str(path) in said
+    assert len(said) < 2000
+    if case.content.startswith(BEFORE):  # the other rows are not lost with it
+        assert f"{path}:2: " in said
+        found = read(path, skip_bad=True)
+        assert [q.id for q in found.good] == ["first", "last"]
+        assert [(line.id, line.where) for line in found.bad] == [("bad-line:2", f"{path}:2")]
+
+
+def one(tmp_path, **row):
+    path = tmp_path / "q.jsonl"
+    path.write_bytes(dumps(row))
+    return read(path).good[0]
+
+
+ASKED = [
+    ({"problem": "a", "solution": "b"}, ["user: a"], {"solution": "b"}),
+    ({"instruction": "a", "input": "b", "output": "c"}, ["user: a\nb"], {"output": "c"}),
+    ({"instruction": "a", "input": ""}, ["user: a"], {}),
+    ({"prompt": [{"role": "user", "content": "a"}], "data_source": "x"}, ["user: a"],
+     {"data_source": "x"}),
+    ({"conversations": [{"from": "system", "value": "s"}, {"from": "human", "value": "a"},
+                        {"from": "gpt", "value": "b"}, {"from": "human", "value": "c"}]},
+     ["system: s", "user: a", "assistant: b", "user: c"], {}),
+    ({"prompt": "a", "question": "a"}, ["user: a"], {"question": "a"}),
+    ({"problem": "a", "messages": [{"role": "user", "content": "a"},
+                                   {"role": "assistant", "content": "b"}]},
+     ["user: a"], {"question_messages": [{"role": "user", "content": "a"},
+                                         {"role": "assistant", "content": "b"}]}),
+    ({"messages": [{"role": "user", "content": [{"type": "text", "text": "a"},
+                                                {"type": "text", "text": "b"}]}]},
+     ["user: a\nb"], {}),
+    ({"prompt": "a", "tools": None, "system": "", "history": []}, ["user: a"],
+     {"tools": None, "system": "", "history": []}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "asked", "extra"), ASKED)
+def test_the_columns_of_others_are_read(tmp_path, row, asked, extra):
+    question = one(tmp_path, **row)
+    assert [f"{m['role']}: {m['content']}" for m in question.messages] == asked
+    assert question.extra == extra
+
+
+def test_thinking_of_earlier_turns_is_kept(tmp_path):
+    chat = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b", "reasoning_content": "hm", "tool_calls": None},
+        {"role": "user", "content": "c", "reasoning_content": None},
+    ]
+    assert one(tmp_path, messages=chat).messages == (
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b", "reasoning_content": "hm"},
+        {"role": "user", "content": "c"},
+    )
+
+
+def test_the_column_of_the_question_can_be_named(tmp_path):
+    row = {"prompt": "a", "question": "b", "text": "c", "system": "s", "empty": None}
+    path = tmp_path / "q.jsonl"
+    path.write_bytes(dumps(row))
+    found = read(path, column="text")
+    assert found.good[0].messages == ({"role": "user", "content": "c"},)
+    assert found.good[0].extra == {key: row[key] for key in row if key != "text"}
+    with pytest.raises(DataError, match="empty is not there"):
+        read(path, column="empty")
+    # Another column is another run.
+    assert found.digest != read(path, column="question").digest
+
+
+def test_ids_that_are_numbers_are_text_and_may_not_meet(tmp_path):
+    path = write(tmp_path / "q.jsonl", '{"prompt": "a", "id": 7}', '{"prompt": "b", "id": "7"}')
+    with pytest.raises(DataError, match=r"q.jsonl:2: id '7' is already at .*q.jsonl:1"):
+        read(path)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(min_value=2**63)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda each: (
+        st.lists(each, max_size=4) | st.dictionaries(st.text(max_size=8), each, max_size=4)
+    ),
+    max_leaves=12,
+)
+KEYS = st.sampled_from(
+    ["id", "prompt", "question", "problem", "instruction", "input", "messages", "conversations",
+     "spans", "stats", "verdict", "question_spans", "system", "answer"]
+)  # fmt: skip
+MESSAGE = st.dictionaries(
+    st.sampled_from(["role", "content", "reasoning_content", "tool_calls", "from", "value"]),
+    st.sampled_from(["user", "assistant", "system", "tool", "human", "gpt", "", None, 7, ["user"]])
+    | JSON,
+)
+ROW = JSON | st.dictionaries(KEYS, JSON | st.lists(MESSAGE, max_size=3))
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
+)
+@given(st.lists(ROW, min_size=1, max_size=4))
+def test_read_or_refused_any_json_value_is_a_question_or_a_bad_line(tmp_path, values):
+    path = tmp_path / "q.jsonl"
+    lines = [json.dumps(value).encode() for value in values]
+    if lines[0].startswith(b"["):  # the whole file would be one array
+        lines.insert(0, b'{"prompt": "first"}')
+    path.write_bytes(b"\n".join(lines))
+    found = read(path, skip_bad=True)
+    places = [question.where for question in found.good] + [line.where for line in found.bad]
+    assert sorted(places) == sorted(f"{path}:{n + 1}" for n in range(len(lines)))
+    for question in found.good:
+        row = json.loads(lines[question.number])
+        kept = dumps(list(question.extra.values()))
+        assert all(dumps(row[key]) in kept for key in row.keys() & question.extra.keys())
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
+)
+@given(st.binary(max_size=60) | st.lists(st.sampled_from(
+    [b"{", b"}", b"[", b"]", b'"', b":", b",", b"\n", b"1e999", b"NaN", b'"prompt"', b'"a"',
+     b"\xff",
+     b"\\ud800", b"\0", b"9" * 30, b" ", b"\r", b"\xef\xbb\xbf"])).map(b"".join))  # fmt: skip
+def test_read_or_refused_any_bytes_are_questions_or_an_error_that_names_the_file(tmp_path, content):
+    for name in ("q.jsonl", "q.json", "q.csv", "q.jsonl.gz", "q.parquet", "q.arrow"):
+        path = tmp_path / name
+        path.write_bytes(content)
+        error = _error(path)
+        assert error is None or str(path) in str(error)
+
+
+def _error(path):
+    try:
+        read(path)
+    except DataError as error:
+        return error
 
 
 def test_a_byte_order_mark_is_not_part_of_the_question(tmp_path):

@@ -107,7 +107,7 @@ async def test_questions_that_cannot_be_verified_are_named_before_any_model_is_c
     done = await tessy("synth", questions, "--out", tmp_path / "run", *options)
     assert done.code == 2
     assert "1 of 2 questions can't be verified by number" in done.err
-    assert "b: " in done.err
+    assert f"{questions}:2: id 'b': verifier number: no column" in done.err
     assert not (tmp_path / "run").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
@@ -46,6 +47,87 @@ async def test_bad_lines_can_be_recorded_as_failures(tmp_path, tokenizers):
         ("bad_question", f"{questions}:1"),
         ("bad_question", f"{questions}:3"),
     ]
+
+
+def references(path):
+    rows = [
+        {"id": "good", "prompt": "[[t]] What?", "answer": 10**30},
+        {"id": "none", "prompt": "[[u]] Why?"},
+        {"id": "odd", "prompt": "[[v]] Who?", "answer": {"is": 1}},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_references_that_cannot_be_read_are_refused_or_skipped_and_counted(
+    tmp_path, tokenizers, workers
+):
+    questions = references(tmp_path / "q.jsonl")
+    async with two_servers(tokenizers) as (_, options):
+        command = ["synth", questions, "--out", tmp_path / "run", "--verify", "number", *options]
+        command += ["--workers", str(workers), "--concurrency", "2"]
+        done = await tessy(*command)
+        assert done.code == 2
+        assert f"{questions}:2: id 'none': verifier number: no column 'answer'" in done.err
+        assert f"{questions}:3: id 'odd': verifier number: column 'answer' must hold" in done.err
+        assert not (tmp_path / "run").exists()
+        for _ in range(2):  # the second time changes nothing
+            done = await tessy(*command, "--skip-bad")
+            assert "2 bad_question" in done.err
+    failed = lines(tmp_path / "run" / "failures.jsonl")
+    assert [(f["id"], f["reason"]) for f in failed] == [
+        ("good", "rejected"),
+        ("bad-line:2", "bad_question"),
+        ("bad-line:3", "bad_question"),
+    ]
+    assert f"not {10**30}" in failed[0]["detail"]
+    assert [f["where"] for f in failed[1:]] == [f"{questions}:2", f"{questions}:3"]
+
+
+async def test_an_evaluation_leaves_out_what_it_cannot_judge(tmp_path, tokenizers):
+    questions = references(tmp_path / "q.jsonl")
+    async with two_servers(None) as (servers, _):
+        command = ["eval", questions, "--out", tmp_path / "run", "--verify", "number"]
+        command += ["--model", servers["student"].url, "--format", "plain"]
+        assert (await tessy(*command)).code == 2
+        done = await tessy(*command, "--skip-bad")
+    assert done.code == 0, done.err
+    assert "skipped: 2 bad questions" in done.err
+    found = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert (found["questions"], found["samples"]) == (1, 1)
+
+
+async def test_questions_from_standard_input_and_the_same_to_resume(tmp_path, tokenizers):
+    asked = b'{"prompt": "[[t]] What?", "n": 123456789012345678901234567890}\n'
+    async with two_servers(tokenizers) as (_, options):
+        for questions, code, says in (
+            (asked, 0, "1 = 1 finished"),
+            (asked, 0, "1 = 1 finished"),
+            (b'{"prompt": "other"}\n', 2, "the questions: standard input then"),
+            (b"", 2, "standard input contains no questions"),
+            (b"{", 2, "standard input: "),
+        ):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(questions)))
+                done = await tessy("synth", "-", "--out", tmp_path / "run", *options)
+            assert (done.code, says in done.err) == (code, True), done.err
+    assert b'"n":123456789012345678901234567890,' in (tmp_path / "run/dataset.jsonl").read_bytes()
+
+
+async def test_the_column_of_the_question(tmp_path, tokenizers):
+    questions = tmp_path / "q.csv"
+    questions.write_text("id,text,prompt,spans\na,[[t]] What?,no,x\n")
+    async with two_servers(tokenizers) as (_, options):
+        command = ["synth", questions, "--out", tmp_path / "run", *options]
+        done = await tessy(*command, "--question-column", "text")
+        assert done.code == 0, done.err
+        done = await tessy(*command)
+        assert done.code == 2
+        assert "other settings" in done.err
+    (record,) = lines(tmp_path / "run" / "dataset.jsonl")
+    assert record["messages"][0]["content"] == "[[t]] What?"
+    assert (record["prompt"], record["question_spans"]) == ("no", "x")
 
 
 async def test_a_conversation_that_a_template_refuses_is_named_before_any_work(

@@ -32,6 +32,27 @@ def responses(path, *answers, **columns):
     return path
 
 
+async def test_rows_that_cannot_be_judged_are_refused_or_skipped_and_counted(tmp_path):
+    path = responses(tmp_path / "r.jsonl", "It is 2.", "It is 3.")
+    tools = {"role": "assistant", "content": "2", "tool_calls": [{"id": "1"}]}
+    with path.open("a") as file:
+        for row in ({"messages": [{"role": "user", "content": "a"}, tools], "answer": 2}, [1]):
+            file.write(json.dumps(row) + "\n")
+        file.write('{"messages": [{"role": "assistant", "content": "2"}], "answer": [2]}\n')
+    command = ["verify", path, "--with", "number"]
+    done = await tessy(*command)
+    assert done.code == 2
+    assert f"{path}:3: messages[1].tool_calls of the assistant is not read" in done.err
+    assert f"{path}:4: a response is an object, not list" in done.err
+    assert f"{path}:5: verifier number: column 'answer' must hold text" in done.err
+    out = tmp_path / "verdicts.jsonl"
+    done = await tessy(*command, "--skip-bad", "--out", out)
+    assert done.code == 0, done.err
+    assert "all          2" in done.out
+    assert "skipped: 3," in done.out
+    assert [verdict["outcome"] for verdict in lines(out)] == ["right", "wrong"]
+
+
 async def test_counts_groups_and_verdicts(tmp_path):
     path = responses(tmp_path / "r.jsonl", "It is 2.", "It is 3.", "I don't know", "\\boxed{2}")
     out = tmp_path / "verdicts.jsonl"

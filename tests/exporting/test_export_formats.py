@@ -120,6 +120,20 @@ def test_a_conversation_out_of_turn_is_dropped_and_said(make, to):
     assert [json.loads(line)["id"] for line in (out / "train.jsonl").open()] == ["good"]
 
 
+@pytest.mark.parametrize("to", ["trl", "sharegpt", "alpaca", "parquet", "hf"])
+def test_thinking_beside_a_content_is_kept_or_dropped_and_said(make, to):
+    chat = [CHAT[0], CHAT[1], {**CHAT[2], "reasoning_content": "hm"}, *CHAT[3:]]
+    assert chat[2]["role"] == "assistant"
+    out = make(to, [record("plain", messages=CHAT), record("thinks", messages=chat)])
+    drops = {drop["id"]: drop["reason"] for drop in dropped(out)}
+    if to == "trl":
+        kept = [json.loads(line) for line in (out / "train.jsonl").open()]
+        assert kept[1]["messages"][2]["reasoning_content"] == "hm"
+        assert not drops
+    else:
+        assert drops == {"thinks": "not_expressible"}
+
+
 # --- Alpaca -------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from tessy.data.record import check_spans
 from tessy.errors import ConfigError
 from tessy.testing import build_tokenizer
 from tessy.training.masks import (
@@ -16,7 +17,6 @@ from tessy.training.masks import (
     LossPart,
     WeightRun,
     character_weights,
-    check_spans,
     labels,
     parse_loss,
     token_weights,

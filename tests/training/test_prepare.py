@@ -272,8 +272,17 @@ def changed(**more):
     return {**sample(1), **more}
 
 
-def said(content):
-    return [{"role": "user", "content": "a"}, {"role": "assistant", "content": content}]
+def said(content, **more):
+    return [{"role": "user", "content": "a"}, {"role": "assistant", "content": content, **more}]
+
+
+def test_thinking_beside_the_content_is_trained_on_and_earlier_one_is_passed_on():
+    earlier = said("b", reasoning_content="early", tool_calls=None)
+    rows = {"messages": [*earlier, *said("\n\n4.", reasoning_content="hm\n")]}
+    made = sample_of(rows, parse_loss("thinking"))
+    assert made.content == "<think>\nhm\n</think>\n\n4."
+    assert made.messages[1] == {"role": "assistant", "content": "b", "reasoning_content": "early"}
+    assert [tuple(run) for run in made.runs] == [(0, 21, 1), (21, 23, 0)]
 
 
 @pytest.mark.parametrize(
@@ -290,6 +299,12 @@ def said(content):
         (changed(messages=sample(1)["messages"][:1]), "must end with the assistant"),
         (changed(spans=[{"role": "student", "start": 0, "end": 4}]), "`spans` end at 4"),
         (changed(spans="all"), "must be a list"),
+        (changed(spans=[{"start": 0, "end": 4, "label": "PER"}]), "that is not tessy's"),
+        (changed(spans=[{"role": "student", "start": 0.0, "end": 4}]), r"spans\[0\] is 0.0 to 4"),
+        (changed(messages=said("b", tool_calls=[{}])), "tool_calls of the assistant is not read"),
+        (changed(messages=said("b", thinking="hm")), "write it as reasoning_content"),
+        (changed(messages=said("b", reasoning_content="hm")), "`spans` that don't count it"),
+        (changed(messages=said("<think>", reasoning_content="hm"), spans=None), "keep one"),
         (changed(spans=None, messages=said("no thinking")), "does not keep the response"),
     ],
 )

@@ -60,6 +60,13 @@ def test_the_answer_without_spans(text, answer):
     assert answer_of(text) == answer
 
 
+@pytest.mark.parametrize(
+    "spans", ["PER", [{"role": "format"}], [{"role": "format", "start": "0", "end": 1}], [1], {}]
+)
+def test_spans_of_another_tool_are_a_column_like_any_other(spans):
+    assert answer_of("<think>\nHm.\n</think>\n\n2", spans) == "2"
+
+
 def test_a_runs_folder_or_a_file(tmp_path):
     rows = [record(n, "2", answer=2) for n in range(3)]
     written(tmp_path / "dataset.jsonl", rows)
@@ -76,15 +83,15 @@ def test_a_runs_folder_or_a_file(tmp_path):
     ("row", "said"),
     [
         ({"prompt": "x"}, ":2: there are no `messages`"),
-        ({"messages": [{"role": "user", "content": "x"}]}, ":2: the last message is not"),
-        ({"messages": [{"role": "assistant", "content": None}]}, ":2: the last message is not"),
-        ([1], ":2: no object but list"),
+        ({"messages": [{"role": "user", "content": "x"}]}, ":2: messages must end with the assis"),
+        ({"messages": [{"role": "assistant", "content": None}]}, "content must be text, not null"),
+        ([1], ":2: a response is an object, not list"),
     ],
 )
 def test_a_row_that_is_no_response_is_named(tmp_path, row, said):
     path = written(tmp_path / "r.jsonl", [record(0, "2"), row])
     with pytest.raises(DataError, match=said):
-        list(read_responses(path))
+        check_all(read_responses(path), load("exact:id"))
 
 
 def test_folders_and_files_that_are_not_there(tmp_path):

@@ -51,6 +51,7 @@ def evaluate(options: EvalOptions, config: EvaluationConfig) -> None:
     """
     from tessy.evaluation.evaluate import evaluate
     from tessy.evaluation.measure import UNMEASURED, EvalOutcome
+    from tessy.method.trajectory import Failure
     from tessy.runs.progress import Progress, Show
 
     result = evaluate(
@@ -59,11 +60,15 @@ def evaluate(options: EvalOptions, config: EvaluationConfig) -> None:
         out=options.out,
         group=options.group,
         limit=options.limit,
+        skip_bad=options.skip_bad,
+        question_column=options.question_column,
         retry_failed=options.retry_failed,
         progress=Progress(Show.QUIET if options.quiet else Show.AUTO),
     )
     scores, run = result.scores, result.run
     Console(markup=False).print(_table(scores, remaining=run.remaining))
+    if skipped := run.failed.get(Failure.BAD_QUESTION):
+        typer.echo(f"skipped: {skipped:,} bad questions (failures.jsonl has the reasons)", err=True)
     if count := scores.whole.outcomes.get(EvalOutcome.UNMEASURED):
         reasons = ", ".join(reason.value for reason in run.failed if reason in UNMEASURED)
         typer.echo(f"not measured: {count:,} ({reasons}; failures.jsonl has details)", err=True)

@@ -37,8 +37,8 @@ class AnnotateOptions(CommandOptions):
     """Options of `tessy predictor annotate`."""
 
     traces: Annotated[str, Option(argument=True)]
-    """Reasoning texts: a `.jsonl`, `.jsonl.gz` or `.parquet` file, a Hugging Face data set, or a
-    run's folder. Or a segment file, to label its segments again."""
+    """Reasoning texts: a run's folder, files or a Hugging Face data set. Or a segment file, to
+    label its segments again."""
     annotator: Annotated[str, Option()]
     """The model that marks the style (`http://host:port/v1#name`, `gguf:PATH`, `hf:REPO/FILE`), or
     a predictor such as `lexicon`."""

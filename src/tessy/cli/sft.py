@@ -14,7 +14,7 @@ class SFTOptions(CommandOptions):
     """Options of `tessy sft`."""
 
     dataset: Annotated[str, Option(argument=True)]
-    """A run's folder, a `.jsonl` or `.parquet` file with `messages`, or a Hugging Face data set."""
+    """A run's folder, files or a Hugging Face data set, with `messages`."""
     out: Annotated[Path, Option()]
     """A new folder; a stopped training in it is resumed."""
     config: Annotated[Path | None, Option(unset="none")] = None

@@ -17,20 +17,25 @@ class RunOptions(CommandOptions):
     """Options of `tessy synth` and `tessy eval`."""
 
     questions: Annotated[str, Option(argument=True)]
-    """A `.jsonl` or `.parquet` file, or a Hugging Face data set."""
+    """Questions: a file (`.jsonl`, `.json`, `.csv`, `.tsv`, `.parquet`, `.arrow`), a folder of
+    shards, a quoted glob, `-` for standard input, or a Hugging Face data set
+    (`owner/name:config:split`)."""
     out: Annotated[Path, Option()]
     """The run's folder; an unfinished run in it is resumed."""
     config: Annotated[Path | None, Option(unset="none")] = None
     """A TOML file with settings; options override it."""
     limit: Annotated[int | None, Option(unset="all")] = Field(default=None, ge=1)
     """Use only the first questions."""
+    question_column: Annotated[str | None, Option(unset="the one that is there")] = None
+    """The column of the question: text, or a list of messages. Other columns are copied."""
+    skip_bad: Annotated[bool, Option()] = False
+    """Record bad lines, and those that can't be verified, as failures instead of refusing to
+    start."""
 
 
 class SynthOptions(RunOptions):
     """Options of `tessy synth`."""
 
-    skip_bad: Annotated[bool, Option()] = False
-    """Record bad lines as failures instead of refusing to start."""
     retry_failed: Annotated[bool, Option()] = False
     """Write failed samples again."""
 
@@ -51,6 +56,7 @@ def synth(options: SynthOptions, config: Config) -> None:
         config=config,
         limit=options.limit,
         skip_bad=options.skip_bad,
+        question_column=options.question_column,
         retry_failed=options.retry_failed,
         progress=progress,
     )

@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from tessy.verifiers.verify import VerifyResult
 
 _USUAL = ProgramLimits()
+_SHOWN = 5
 
 
 class VerifyOptions(CommandOptions):
     """Options of `tessy verify`."""
 
     responses: Annotated[str, Option(argument=True)]
-    """A run's folder, a `.jsonl` or `.parquet` file, or a Hugging Face data set with `messages`,
-    the last of which has thinking and answer."""
+    """A run's folder, a file, a folder of shards, a quoted glob, `-` for standard input, or a
+    Hugging Face data set, with `messages`, the last of which has thinking and answer."""
     verifier: Annotated[str, Option("with")]
     """`exact`, `number`, `math`, `choice`, `reasoning-gym`, `code` or `auto`, each with `:COLUMN`
     to use a column other than its own; or `python:MODULE:FACTORY`."""
@@ -35,6 +36,8 @@ class VerifyOptions(CommandOptions):
     """Also count for each value of this column."""
     limit: Annotated[int | None, Option(unset="all")] = Field(default=None, ge=1)
     """Verify only the first responses."""
+    skip_bad: Annotated[bool, Option()] = False
+    """Skip and count rows that can't be verified instead of refusing to start."""
     concurrency: Annotated[int | None, Option(unset="one for each core")] = Field(
         default=None, ge=1
     )
@@ -61,6 +64,7 @@ def verify(options: VerifyOptions) -> None:
         out=options.out,
         group=options.group,
         limit=options.limit,
+        skip_bad=options.skip_bad,
         concurrency=options.concurrency,
         cpu_seconds=options.cpu_seconds,
         memory_mb=options.memory_mb,
@@ -68,6 +72,10 @@ def verify(options: VerifyOptions) -> None:
         say=options.say,
     )
     Console(highlight=False, markup=False).print(_table(result, options.group))
+    for where, reason in list(result.skipped.items())[:_SHOWN]:
+        options.say(f"skipped: {where}: {reason}")
+    if result.skipped:
+        print(f"skipped: {len(result.skipped)}, which can't be verified and are not in the table")
 
 
 def _table(result: VerifyResult, group: str | None) -> Table:

@@ -1,6 +1,9 @@
 """Questions go in, records come out.
 
-rows       rows of JSONL, Parquet and Hugging Face data sets
+sources    finds the files that a source names, and opens them
+exact      JSON read and written without changing a number
+rows       rows of JSON, CSV, Parquet, Arrow and Hugging Face data sets
+messages   the messages of a conversation, checked
 questions  questions in such rows, all checked before any work
 record     the records of finished and failed samples
 pieces     a response cut into pieces by author, with what was discarded

@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from tessy.errors import ConfigError, DataError
+from tessy.errors import ConfigError
 
 _SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """No link is followed, and a FIFO without a writer does not block."""
@@ -123,28 +123,6 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes]) -> None:
     """
     with replacing(path) as file:
         file.writelines((content,) if isinstance(content, bytes) else content)
-
-
-def dataset_of(source: str | Path) -> str | Path:
-    """The data set of a run's folder; anything but a folder as it is.
-
-    Raises:
-        DataError: The folder has no data set.
-    """
-    folder = Path(source)
-    if not folder.is_dir():
-        return source
-    try:
-        if is_there(folder / "dataset.jsonl"):
-            return folder / "dataset.jsonl"
-    except OSError as error:
-        raise DataError(
-            f"{error.filename}: {error.strerror}", hint="name the file itself, if you trust it"
-        ) from None
-    raise DataError(
-        f"{folder} is a folder without dataset.jsonl",
-        hint="name a file, or a run: tessy synth writes its data set when it ends",
-    )
 
 
 def is_temporary(name: str) -> bool:

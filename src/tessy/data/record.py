@@ -20,6 +20,8 @@ THINK_OPEN = "<think>\n"
 THINK_CLOSE = "\n</think>\n\n"
 MARKERS = ("<think>", "</think>")
 """The markers around the thinking; an answer must not contain them."""
+AUTHORS = ("student", "teacher", "format")
+"""Roles of spans."""
 
 
 class RejectedDraft(NamedTuple):
@@ -136,6 +138,33 @@ def spans(trajectory: Trajectory) -> list[dict[str, Any]]:
     for span in trajectory.spans[Part.ANSWER]:
         add(span.role.value, span.end - span.start, span.forced)
     return found
+
+
+def check_spans(content: str, spans: Any) -> list[dict[str, Any]]:
+    """Check the spans of a record.
+
+    Raises:
+        ValueError: They do not cover the content, or name no author; the message says where.
+    """
+    if not isinstance(spans, list):
+        raise ValueError(
+            f"`spans` must be a list of {{role, start, end}}, not {type(spans).__name__}: "
+            "rename a column of that name that is not tessy's"
+        )
+    position = 0
+    for number, span in enumerate(spans):
+        if not isinstance(span, dict) or span.get("role") not in AUTHORS:
+            raise ValueError(
+                f"spans[{number}].role must be one of {', '.join(AUTHORS)}: rename a column "
+                "`spans` that is not tessy's"
+            )
+        start, end = span.get("start"), span.get("end")
+        if type(start) is not int or start != position or type(end) is not int or end < position:
+            raise ValueError(f"spans[{number}] is {start} to {end}, but must start at {position}")
+        position = end
+    if position != len(content):
+        raise ValueError(f"`spans` end at {position}, the response at {len(content)}")
+    return spans
 
 
 def stats(trajectory: Trajectory, others: Sequence[RejectedDraft] = ()) -> dict[str, Any]:

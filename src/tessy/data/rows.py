@@ -1,29 +1,55 @@
-"""Reads rows of a data set from JSONL, Parquet or Hugging Face."""
+"""Reads rows of a data set from JSON, CSV, Parquet, Arrow or Hugging Face, exactly."""
 
 from __future__ import annotations
 
-import gzip
+import csv
+import datetime
+import json
+import lzma
+import math
+import re
+import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 
+from tessy.data.exact import decimal, dumps, integer, parse
+from tessy.data.sources import (
+    LONGEST_LINE,
+    STDIN,
+    UTF_16,
+    find_files,
+    lines,
+    name_of,
+    open_bytes,
+    suffix_of,
+)
 from tessy.errors import DataError, MissingExtra
 
-ROLES = ("system", "user", "assistant")
-"""Roles of messages in a conversation."""
-_SUFFIXES = {".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".gz", ".csv", ".tsv", ".txt"}
-"""File suffixes; other names with a dot, such as `owner/model-v3.1`, may be on Hugging Face."""
+_LARGEST_ARRAY = 1 << 30
+"""Bytes of the largest file that is one array: it is read as a whole."""
+_IS_ARRAY = "a file that begins with [ is one array of objects"
+_BLANKS = re.compile(r"[ \t\r\n]*")
+_ENDS = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+"""Finds where the items of an array end; it refuses no value."""
+_DEEPEST = 250
+_HUB = re.compile(r"(?P<name>[^:]+)(?::(?P<config>[^:\[\]]+)(?=:))?(?::(?P<split>.+))?")
+
+RowWithPlace = tuple[str, Any]
+"""The file and line of a row, and the row; a `ValueError` where it can't be read."""
 
 
-def rows(source: str | Path, *, what: str) -> Iterator[tuple[str, Any]]:
-    """Read rows; a line that is not JSON is yielded as a `ValueError` with the reason.
+def rows(source: str | Path, *, what: str) -> Iterator[RowWithPlace]:
+    """Read rows; a row that can't be read is yielded as a `ValueError` with the reason.
 
     Args:
-        source: A `.jsonl` (also `.jsonl.gz`) or `.parquet` file, or a data set on Hugging Face
-            (`owner/name`, `owner/name:split`; needs the `hub` extra).
+        source: A file (`.jsonl`, `.json`, `.csv`, `.tsv`, `.parquet`, `.arrow`; also compressed), a
+            run's folder, a folder of shards or of `save_to_disk`, a glob, `-` for standard input,
+            or a data set on Hugging Face (`owner/name:config:split`; needs the `hub` extra).
         what: A plural noun for the rows, for messages.
 
     Yields:
@@ -33,115 +59,259 @@ def rows(source: str | Path, *, what: str) -> Iterator[tuple[str, Any]]:
         DataError: There is no such source, or it can't be read.
         MissingExtra: `datasets` is needed.
     """
-    path = Path(source)
-    kinds = f"{what} are a .jsonl or .parquet file, or a Hugging Face data set: owner/name:split"
-    if path.is_dir():
-        raise DataError(f"{path} is a folder", hint="name a .jsonl or .parquet file in it")
-    if path.exists():
-        name = path.name.removesuffix(".gz")
-        if name.endswith((".parquet", ".pq")):
-            yield from _parquet(path)
-        elif name.endswith((".jsonl", ".ndjson", ".json")):
-            yield from _jsonl(path)
-        else:
-            raise DataError(f"{path}: {path.suffix or 'no suffix'} is not known", hint=kinds)
-    elif (
-        path.suffix.lower() in _SUFFIXES
-        or str(source).count("/") != 1
-        or str(source).startswith((".", "/"))
-    ):
-        raise DataError(f"{source}: no such file", hint=kinds)
-    else:
+    files = find_files(source, what=what)
+    if files is None:
         yield from _hub(str(source))
+        return
+    for path in files:
+        name = name_of(source) if str(source) == STDIN else str(path)
+        try:
+            match suffix_of(path):
+                case ".parquet" | ".pq" | ".arrow":
+                    yield from _columns(path)
+                case ".csv" | ".tsv" as suffix:
+                    with open_bytes(path) as file:
+                        yield from _table(file, name, "\t" if suffix == ".tsv" else ",")
+                case _:
+                    with open_bytes(path) as file:
+                        yield from _json(file, name)
+        except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+            said = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise DataError(f"{name}: {said}") from None
 
 
-def _jsonl(path: Path) -> Iterator[tuple[str, Any]]:
+# --- JSON ---------------------------------------------------------------------------------------
+
+
+def _json(file: BinaryIO, name: str) -> Iterator[RowWithPlace]:
+    """An object a line, or one array of objects."""
+    is_first = True
+    for number, line in lines(file, name):
+        if is_first and line.lstrip().startswith(b"["):
+            yield from _array(line + file.read(_LARGEST_ARRAY + 1), name, number)
+            return
+        if is_first and line.strip() == b"{":
+            raise DataError(
+                f"{name}: an object over several lines",
+                hint="write an object a line, or one array of objects: [{…}, {…}]",
+            )
+        is_first = False
+        yield f"{name}:{number}", _parsed(line)
+
+
+def _parsed(line: bytes) -> Any:
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                where = f"{path}:{number}"
-                try:
-                    yield where, orjson.loads(line.removeprefix(b"\xef\xbb\xbf"))
-                except orjson.JSONDecodeError as error:
-                    yield where, ValueError(f"not JSON: {error}")
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: {error}") from None
+        return parse(line)
+    except ValueError as error:
+        end = "" if line.endswith(b"\n") else "; it is the last line and has no line end"
+        return ValueError(f"{error}{end}")
 
 
-def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
+def _array(raw: bytes, name: str, first: int) -> Iterator[RowWithPlace]:
+    """The items of an array that begins on line `first`; a bad item does not spoil the others."""
+    if len(raw) > _LARGEST_ARRAY:
+        raise DataError(
+            f"{name}: an array of more than {_LARGEST_ARRAY >> 30} GiB",
+            hint="write an object a line: jq -c '.[]'",
+        )
+    number = 0
+    try:
+        for number, item in enumerate(_items(raw.decode()), 1):
+            yield f"{name}: item {number}", _parsed(item.encode() + b"\n")
+    except json.JSONDecodeError as error:
+        line = error.lineno + first - 1
+        raise DataError(f"{name}:{line}: not JSON: {error.msg}", hint=_IS_ARRAY) from None
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise DataError(f"{name}: after item {number}: {error}", hint=_IS_ARRAY) from None
+
+
+def _items(text: str) -> Iterator[str]:
+    """The items of an array, as text.
+
+    Raises:
+        json.JSONDecodeError: It is no array.
+    """
+    at = _after_blanks(text, text.index("[") + 1)
+    while text[at : at + 1] != "]":
+        end = _ENDS.raw_decode(text, at)[1]
+        yield text[at:end]
+        at = _after_blanks(text, end)
+        if text[at : at + 1] == ",":
+            at = _after_blanks(text, at + 1)
+            if text[at : at + 1] == "]":
+                raise json.JSONDecodeError("a comma and no item", text, at)
+        elif text[at : at + 1] != "]":
+            raise json.JSONDecodeError("expected , or ]", text, at)
+    at = _after_blanks(text, at + 1)
+    if at < len(text):
+        raise json.JSONDecodeError("there is more after the array", text, at)
+
+
+def _after_blanks(text: str, at: int) -> int:
+    found = _BLANKS.match(text, at)
+    assert found is not None  # it matches nothing, too
+    return found.end()
+
+
+# --- CSV ----------------------------------------------------------------------------------------
+
+
+def _table(file: BinaryIO, name: str, delimiter: str) -> Iterator[RowWithPlace]:
+    """Lines of values below a line of names; all values are text, and an empty one is null."""
+    csv.field_size_limit(min(LONGEST_LINE, sys.maxsize))
+    bad: dict[int, str] = {}
+    reader = csv.reader(_decoded(file, name, bad), delimiter=delimiter, strict=True)
+    names: list[str] | None = None
+    try:
+        for values in reader:
+            where = f"{name}:{reader.line_num}"
+            if not values:
+                continue
+            if names is None:
+                names = [each.strip() for each in values]
+                _check_names(names, where, bad)
+            elif bad:
+                yield where, ValueError(bad.popitem()[1])
+                bad.clear()
+            elif len(values) != len(names):
+                said = f"{len(values)} values, and {len(names)} columns: is a quote missing?"
+                yield where, ValueError(said)
+            else:
+                yield where, {key: value or None for key, value in zip(names, values, strict=True)}
+    except csv.Error as error:
+        raise DataError(f"{name}:{reader.line_num}: {error}", hint="is a quote missing?") from None
+
+
+def _decoded(file: BinaryIO, name: str, bad: dict[int, str]) -> Iterator[str]:
+    """The lines as text; what is not UTF-8 is noted in `bad`."""
+    for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), 1):
+        if number == 1 and line.startswith(UTF_16):
+            raise DataError(f"{name} is UTF-16", hint=f"iconv -f UTF-16 -t UTF-8 {name} > NEW")
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            byte = line[error.start]
+            bad[number] = f"byte {error.start + 1} (0x{byte:02x}) is not UTF-8"
+            yield line.decode("utf-8", "replace")
+
+
+def _check_names(names: list[str], where: str, bad: dict[int, str]) -> None:
+    if bad:
+        raise DataError(f"{where}: {bad.popitem()[1]}", hint="iconv -t UTF-8 converts a file")
+    if "" in names:
+        raise DataError(f"{where}: a column has no name", hint="the first line names the columns")
+    if twice := next((each for each in names if names.count(each) > 1), None):
+        raise DataError(f"{where}: the column {twice!r} is there twice")
+
+
+# --- Parquet, Arrow and Hugging Face ------------------------------------------------------------
+
+
+def _columns(path: Path) -> Iterator[RowWithPlace]:
+    import pyarrow
+
+    number = 0
+    try:
+        for batch in _batches(path):
+            names = batch.schema.names
+            if twice := next((each for each in names if names.count(each) > 1), None):
+                raise DataError(f"{path}: the column {twice!r} is there twice")
+            for row in batch.to_pylist():
+                number += 1
+                yield f"{path}: row {number}", _plain_row(row)
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: after row {number}: {error}") from None
+
+
+def _batches(path: Path) -> Iterator[Any]:
     import pyarrow
     import pyarrow.parquet
 
-    try:
-        file = pyarrow.parquet.ParquetFile(path)
-        number = 0
-        for batch in file.iter_batches(batch_size=1000):
-            for row in batch.to_pylist():
-                number += 1
-                yield f"{path}: row {number}", row
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"{path}: {error}") from None
+    if suffix_of(path) != ".arrow":
+        yield from pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=1000)
+        return
+    with pyarrow.OSFile(str(path)) as file:  # a map of a file that is cut short kills the process
+        try:  # `datasets` writes streams
+            reader = pyarrow.ipc.open_stream(file)
+        except pyarrow.ArrowInvalid:
+            whole = pyarrow.ipc.open_file(file)
+            reader = (whole.get_batch(index) for index in range(whole.num_record_batches))
+        for batch in reader:
+            batch.validate(full=True)
+            yield batch
 
 
-def _hub(name: str) -> Iterator[tuple[str, Any]]:
-    repository, _, split = name.partition(":")
+def _hub(source: str) -> Iterator[RowWithPlace]:
+    found = _HUB.fullmatch(source)
+    if found is None:
+        raise DataError(f"{source}: no such file", hint="owner/name:config:split")
     try:
         import datasets
     except ImportError:
         raise MissingExtra(
-            f"{name}: no such file, and reading a Hugging Face data set needs `datasets`",
+            f"{source}: no such file, and reading a Hugging Face data set needs `datasets`",
             hint="pip install 'tessy[hub]'",
         ) from None
     try:
-        found: Iterable[Any] = datasets.load_dataset(repository, split=split or "train")
+        loaded: Iterable[Any] = datasets.load_dataset(
+            found["name"], found["config"], split=found["split"] or "train"
+        )
     except Exception as error:
-        raise DataError(f"{name}: no such file, and no data set: {error}") from None
-    for number, row in enumerate(found, 1):
-        yield f"{name}: row {number}", dict(row)
+        raise DataError(
+            f"{source}: no such file, and no data set: {error}",
+            hint="owner/name:config:split; with one part after the name it is the split",
+        ) from None
+    for number, row in enumerate(loaded, 1):
+        yield f"{source}: row {number}", _plain_row(dict(row))
+
+
+def _plain_row(row: dict[str, Any]) -> dict[str, Any] | ValueError:
+    try:
+        return {key: plain(value, key) for key, value in row.items()}
+    except ValueError as error:
+        return error
+
+
+def plain(value: Any, column: str, depth: int = 1) -> Any:
+    """A value of Arrow as JSON has it: NaN becomes null, a date its ISO text.
+
+    Args:
+        value: The value.
+        column: Its column, for messages.
+        depth: The depth of nesting that it is at.
+
+    Raises:
+        ValueError: JSON has no such value: bytes, infinity, an image.
+    """
+    if depth > _DEEPEST:
+        raise ValueError(f"{column} is nested too deeply (more than {_DEEPEST} levels)")
+    match value:
+        case None | str() | int():
+            return value
+        case float():
+            if math.isinf(value):
+                raise ValueError(f"{column} is infinite: write null, or text")
+            return None if math.isnan(value) else value
+        case dict():
+            return {str(key): plain(each, column, depth + 1) for key, each in value.items()}
+        case list() | tuple():
+            return [plain(each, column, depth + 1) for each in value]
+        case datetime.date() | datetime.time():
+            return value.isoformat()
+        case datetime.timedelta():
+            return str(value)
+        case Decimal() if value.is_finite():
+            read: Callable[[str], Any] = decimal if "." in str(value) else integer
+            return read(format(value, "f"))
+        case _:
+            raise ValueError(
+                f"{column} holds {type(value).__name__}, which JSON can't hold: leave it out"
+            )
 
 
 def row_bytes(row: Any) -> bytes:
     """A row as bytes for hashing; the order of its columns does not matter."""
-    stable = orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
-    return orjson.dumps(row if isinstance(row, dict) else str(row), str, stable)
-
-
-def conversation(value: Any, column: str, *, last: str) -> tuple[dict[str, str], ...]:
-    """Check the messages of a row.
-
-    Args:
-        value: The column's value: a list of `{role, content}`.
-        column: The column's name, for messages.
-        last: The role that the last message must have.
-
-    Raises:
-        ValueError: The value is not such a conversation; the message says why.
-    """
-    if not isinstance(value, list) or not value:
-        raise ValueError(f"{column} must be a list of at least one {{role, content}}")
-    for index, message in enumerate(value):
-        if not isinstance(message, dict) or message.get("role") not in ROLES:
-            raise ValueError(f"{column}[{index}].role must be one of {', '.join(ROLES)}")
-        check_text(message.get("content"), f"{column}[{index}].content")
-    if value[-1]["role"] != last:
-        raise ValueError(f"{column} must end with the {last}, not the {value[-1]['role']}")
-    return tuple({"role": each["role"], "content": each["content"]} for each in value)
-
-
-def check_text(value: Any, name: str) -> str:
-    """Check that a value is text and not blank.
-
-    Args:
-        value: The value.
-        name: Its name, for messages.
-
-    Raises:
-        ValueError: It is not; the message names it.
-    """
-    if not isinstance(value, str):
-        raise ValueError(f"{name} must be text, not {type(value).__name__}")
-    if not value.strip():
-        raise ValueError(f"{name} is empty")
-    return value
+    stable = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
+    return dumps(row if isinstance(row, dict) else str(row), stable)

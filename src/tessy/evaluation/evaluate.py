@@ -65,6 +65,8 @@ def evaluate(
     config: Config | str | Path | None = None,
     group: str | None = None,
     limit: int | None = None,
+    skip_bad: bool = False,
+    question_column: str | None = None,
     retry_failed: bool = False,
     progress: Progress | None = None,
     **settings: Any,
@@ -72,14 +74,17 @@ def evaluate(
     """Measure how many questions a model answers correctly.
 
     Args:
-        questions: A `.jsonl` or `.parquet` file, or a Hugging Face data set, with the columns that
-            their verifier needs.
+        questions: Files or a Hugging Face data set, as `tessy.synthesize` takes them, with the
+            columns that their verifier needs.
         out: The run's folder; an unfinished run in it resumes.
         model: The model's address, as `--model` of `tessy eval`.
         config: A TOML file with settings, or the settings as `evaluation.settings.load` returns
             them.
         group: A column of the questions by whose value scores are grouped.
         limit: Take only the first questions.
+        skip_bad: Leave out questions that can't be read or verified instead of refusing to start;
+            they are failures of the run, and are not measured.
+        question_column: The column of the question; by default the one that is there.
         retry_failed: Ask again for samples that could not be measured. Failures of the model count
             as they are: otherwise each retry would be another chance for wrong answers alone.
         progress: How to show progress; by default nothing is shown.
@@ -94,7 +99,7 @@ def evaluate(
         TessyError: The subclass says why the run could not start, or had to stop.
     """
     chosen = _config(config, {"student__model": model, **settings})
-    asked = read(questions, limit=limit)
+    asked = read(questions, limit=limit, skip_bad=skip_bad, column=question_column)
     groups = groups_of(asked, group)
     run = run_anywhere(
         asynthesize(
@@ -102,6 +107,8 @@ def evaluate(
             out=out,
             config=chosen,
             limit=limit,
+            skip_bad=skip_bad,
+            question_column=question_column,
             retry_failed=UNMEASURED if retry_failed else False,
             progress=progress,
             catch_signals=True,

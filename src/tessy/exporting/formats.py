@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from tessy.data.exact import dumps
 from tessy.exporting.samples import Drop, ExportCounts, ExportSample, Reason
 from tessy.exporting.settings import Mask
 from tessy.exporting.trial import TemplateTrial
@@ -78,7 +79,7 @@ def write_jsonl(path: Path) -> Iterator[WriteRow]:
     with path.open("wb") as file:
 
         def write(row: dict[str, Any]) -> None:
-            file.write(orjson.dumps(row, default=str) + b"\n")
+            file.write(dumps(row) + b"\n")
 
         yield write
 

@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from tessy._version import __version__
+from tessy.data.messages import REASONING
 from tessy.display import Say
 from tessy.errors import ConfigError, DataError
 from tessy.exporting.filters import Filters
@@ -185,7 +186,7 @@ def _row(sample: ExportSample, filters: Filters, format_: Format) -> dict[str, A
     """A sample as a row of the format, or the first reason to drop it."""
     if drop := filters.by_numbers(sample):
         return drop
-    if not format_.takes_thinking and any("reasoning_content" in m for m in sample.messages):
+    if not format_.takes_thinking and any(REASONING in m for m in sample.messages):
         return Drop(Reason.NOT_EXPRESSIBLE, "an earlier turn has reasoning_content")
     row = format_.row(sample)
     if isinstance(row, Drop):

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
+from tessy.data.exact import dumps, loads
 from tessy.exporting.formats import Format, WriteRow
 from tessy.exporting.samples import Drop, ExportSample
 
@@ -93,7 +92,7 @@ def to_row(record: dict[str, Any]) -> dict[str, Any]:
             row[column] = _take(values, fields)
             if values:
                 rest[column] = values
-    row["extra"] = orjson.dumps(rest, default=str).decode()
+    row["extra"] = dumps(rest).decode()
     return row
 
 
@@ -115,8 +114,10 @@ def from_row(row: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(row.get("extra"), str) or not isinstance(row.get("stats"), dict):
         return row
     try:
-        extra = orjson.loads(row["extra"])
-    except orjson.JSONDecodeError:
+        extra = loads(row["extra"])
+    except ValueError:
+        return row
+    if not isinstance(extra, dict):
         return row
     record = {key: value for key, value in row.items() if value is not None and key != "extra"}
     for column in ("stats", "models"):

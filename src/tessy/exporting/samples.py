@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from tessy.training.masks import check_spans
-
-ROLES = ("system", "user", "assistant")
-"""The roles of messages."""
+from tessy.data.messages import REASONING, conversation
+from tessy.data.record import check_spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,32 +79,19 @@ def check(row: Any) -> ExportSample:
             raise ValueError(f"{name} is missing")
     if not isinstance(row["id"], str) or not row["id"]:
         raise ValueError(f"id must be text, not {row['id']!r}")
-    _check_messages(row["messages"])
-    check_spans(row["messages"][-1]["content"], row["spans"])
+    messages = conversation(row["messages"], "messages", last="assistant", may_end_empty=True)
+    if len(messages) < 2:
+        raise ValueError("messages must be a list with a question and a response")
+    if REASONING in messages[-1]:
+        raise ValueError(f"the response has {REASONING}: a record's thinking is in its content")
+    check_spans(messages[-1]["content"], row["spans"])
     for name in ("student_tokens", "teacher_tokens"):
         value = row["stats"].get(name) if isinstance(row["stats"], Mapping) else None
         if type(value) is not int or value < 0:
             raise ValueError(f"stats.{name} must be a number of tokens, not {value!r}")
-    return ExportSample(row)
-
-
-def _check_messages(messages: Any) -> None:
-    if not isinstance(messages, list) or len(messages) < 2:
-        raise ValueError("messages must be a list with a question and a response")
-    last = len(messages) - 1
-    for index, message in enumerate(messages):
-        if not isinstance(message, dict) or message.get("role") not in ROLES:
-            raise ValueError(f"messages[{index}].role must be one of {', '.join(ROLES)}")
-        if not isinstance(message.get("content"), str):
-            raise ValueError(f"messages[{index}].content must be text")
-        thinking = message.get("reasoning_content", "")
-        known = {"role", "content"}
-        if message["role"] == "assistant" and isinstance(thinking, str) and index < last:
-            known.add("reasoning_content")
-        if unknown := message.keys() - known:
-            raise ValueError(f"messages[{index}]: {sorted(unknown)[0]} can't be exported")
-    if messages[-1]["role"] != "assistant":
-        raise ValueError(f"messages must end with the assistant, not the {messages[-1]['role']}")
+    if not isinstance(row.get("models") or {}, Mapping):
+        raise ValueError(f"models must be names by role, not {row['models']!r}")
+    return ExportSample({**row, "messages": list(messages)})
 
 
 class Reason(StrEnum):

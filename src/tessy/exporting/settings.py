@@ -77,8 +77,8 @@ class ExportSettings(StrictSettings):
     )
     """Drop responses that are as similar as this to an earlier one: 0.8, for example."""
     decontaminate: Annotated[tuple[str, ...], Option(unset="nothing", panel=_FILTERS)] = ()
-    """Drop samples that share words with these test questions: a `.jsonl` or `.parquet` file, or a
-    Hugging Face data set."""
+    """Drop samples that share words with these test questions: a file, or a Hugging Face data
+    set."""
     ngram: Annotated[int, UnitName("words"), Option(panel=_FILTERS)] = Field(default=NGRAM, ge=1)
     """Words in a row that a sample may not share with a test question."""
     licence: Annotated[str | None, Option(unset="none", panel=_CARD)] = Field(

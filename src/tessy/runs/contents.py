@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import TypeAdapter
 
+from tessy.data.exact import loads
 from tessy.errors import JournalError
 from tessy.method.trajectory import DraftKey, Failure, Part, Rejection, Role, Turn
 
@@ -125,7 +126,7 @@ def record(blob: Any, failure: Failure | None) -> dict[str, Any]:
     Raises:
         KeyError: Something is missing; ValueError and TypeError: it is not as it should be.
     """
-    made = an(dict, orjson.loads(an(bytes, blob, "it")), "it")
+    made = an(dict, loads(an(bytes, blob, "it")), "it")
     messages = an(list, made["messages"], "messages")
     for message in messages:
         an(str, message["role"], "role")

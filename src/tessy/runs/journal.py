@@ -21,6 +21,7 @@ from typing import Any, Self
 
 import orjson
 
+from tessy.data.exact import dumps
 from tessy.data.record import RejectedDraft
 from tessy.errors import JournalError
 from tessy.method.trajectory import (
@@ -445,7 +446,7 @@ class Journal:
                 ending.position,
                 ending.id,
                 ending.failure,
-                orjson.dumps(ending.record, default=str),
+                dumps(ending.record),
                 pack(ending.trace),
                 ending.seconds,
                 ending.requests,

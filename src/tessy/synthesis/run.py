@@ -21,6 +21,7 @@ from tessy.boundary.batcher import PredictorBatcher
 from tessy.boundary.registry import load_all
 from tessy.config import Config, load
 from tessy.data import questions, record
+from tessy.data.sources import name_of
 from tessy.errors import ConfigError, InputError, JournalError
 from tessy.event_loop import run_loop
 from tessy.method.chunks import ChunkSizes
@@ -53,6 +54,7 @@ def synthesize(
     config: Config | str | Path | None = None,
     limit: int | None = None,
     skip_bad: bool = False,
+    question_column: str | None = None,
     retry_failed: bool | Collection[Failure] = False,
     progress: Progress | None = None,
     **settings: Any,
@@ -60,11 +62,14 @@ def synthesize(
     """Write a data set in which student and teacher think together.
 
     Args:
-        source: Questions: a `.jsonl` or `.parquet` file, or a Hugging Face data set.
+        source: Questions: a file, a folder of shards, a glob, `-` for standard input, or a Hugging
+            Face data set; see `tessy.data.questions`.
         out: The run's folder; an unfinished run in it is resumed.
         config: Settings, or the path of a TOML file.
         limit: Use only the first `limit` lines.
-        skip_bad: Record bad lines as failures instead of refusing to start.
+        skip_bad: Record bad lines, and questions that can't be verified, as failures instead of
+            refusing to start.
+        question_column: The column of the question; by default the one that is there.
         retry_failed: Write samples again that failed at an earlier start: all of them, or only
             those with one of the given reasons.
         progress: Shows the progress; by default nothing is shown.
@@ -90,6 +95,7 @@ def synthesize(
             config=config,
             limit=limit,
             skip_bad=skip_bad,
+            question_column=question_column,
             retry_failed=retry_failed,
             progress=progress,
             catch_signals=True,
@@ -105,6 +111,7 @@ async def asynthesize(
     config: Config | str | Path | None = None,
     limit: int | None = None,
     skip_bad: bool = False,
+    question_column: str | None = None,
     retry_failed: bool | Collection[Failure] = False,
     progress: Progress | None = None,
     catch_signals: bool = False,
@@ -118,6 +125,7 @@ async def asynthesize(
         config: Settings.
         limit: Use only the first lines.
         skip_bad: Record bad lines as failures.
+        question_column: The column of the question.
         retry_failed: Write failed samples again.
         progress: Shows the progress.
         catch_signals: Ctrl-C, SIGTERM and SIGHUP stop the run, as in `synthesize`; otherwise they
@@ -132,16 +140,18 @@ async def asynthesize(
     folder = RunFolder(Path(out))
     async with AsyncExitStack() as stack:
         verifier = await stack.enter_async_context(open_verifier(chosen))
-        read = await asyncio.to_thread(questions.read, source, limit=limit, skip_bad=skip_bad)
+        read = await asyncio.to_thread(
+            questions.read, source, limit=limit, skip_bad=skip_bad, column=question_column
+        )
         if verifier is not None:
-            check_columns(verifier, read)
+            read = check_columns(verifier, read, skip_bad=skip_bad)
         check_formats(chosen, method.needs(chosen))
         # In threads: both may wait for another process.
         lock = await asyncio.to_thread(stack.enter_context, folder.locked())
         journal = await asyncio.to_thread(Journal, folder.journal)
         await stack.enter_async_context(journal)
         begun = await journal.is_begun()
-        date = folder.begin(chosen, str(source), read.digest, __version__, begun=begun)
+        date = folder.begin(chosen, name_of(source), read.digest, __version__, begun=begun)
         if not begun:
             await journal.clear()
         retry = tuple(Failure) if retry_failed is True else retry_failed or ()
@@ -186,7 +196,8 @@ async def asynthesize(
                 else:
                     from tessy.synthesis.workers import write_with_workers
 
-                    work = write_with_workers(context, str(source), limit, date, lock)
+                    asked = (str(source), limit, question_column)
+                    work = write_with_workers(context, *asked, date, lock)
                 async with progress.watching(todo.counters):
                     stopped = await until_stopped(work, catch_signals=catch_signals)
                 if chosen.workers == 1:

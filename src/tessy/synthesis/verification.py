@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 
 from tessy.config import Config
-from tessy.data.questions import Questions
+from tessy.data.questions import BadLine, Questions, bad_line
 from tessy.errors import DataError, InputError
 from tessy.verifiers.protocol import Verifier
 
@@ -33,22 +34,35 @@ async def open_verifier(config: Config) -> AsyncIterator[Verifier | None]:
         yield verifier
 
 
-def check_columns(verifier: Verifier, read: Questions) -> None:
+def check_columns(verifier: Verifier, read: Questions, *, skip_bad: bool = False) -> Questions:
     """Make sure, before any work, that every question has the columns that the verifier needs.
+
+    Args:
+        verifier: The verifier.
+        read: The questions.
+        skip_bad: Turn questions that can't be verified into bad lines.
 
     Raises:
         DataError: Some questions lack them; the message names the first ones.
     """
-    bad = []
+    bad: dict[int, BadLine] = {}
     for question in read.good:
         try:
             verifier.check(question.row)
         except InputError as error:
-            bad.append(f"  {question.id}: {error}")
-    if bad:
-        shown = "\n".join(bad[:_SHOWN]) + ("\n  …" if len(bad) > _SHOWN else "")
+            reason = f"id {question.id!r}: {error}"
+            bad[question.number] = bad_line(question.number, question.where, reason)
+    if not bad:
+        return read
+    if not skip_bad:
+        shown = [f"  {line.where}: {line.reason}" for line in list(bad.values())[:_SHOWN]]
+        shown += ["  …"] if len(bad) > _SHOWN else []
         raise DataError(
             f"{len(bad)} of {len(read.good)} questions can't be verified by {verifier.name}:\n"
-            + shown,
-            hint="docs/verifiers.md says which columns each verifier needs",
+            + "\n".join(shown),
+            hint="docs/verifiers.md says which columns each verifier needs; --skip-bad records "
+            "such questions as failures",
         )
+    good = tuple(question for question in read.good if question.number not in bad)
+    lines = sorted((*read.bad, *bad.values()), key=lambda line: line.number)
+    return replace(read, good=good, bad=tuple(lines))

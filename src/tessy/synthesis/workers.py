@@ -34,6 +34,7 @@ from tessy.boundary.batcher import PredictorBatcher
 from tessy.boundary.registry import load_all
 from tessy.config import Config
 from tessy.data import questions
+from tessy.data.sources import STDIN, from_stdin
 from tessy.errors import Outage, TessyError
 from tessy.event_loop import run_loop
 from tessy.method.chunks import ChunkSizes
@@ -47,7 +48,7 @@ from tessy.synthesis.context import RunContext
 from tessy.synthesis.methods import method_of
 from tessy.synthesis.scheduler import first_of, write_samples
 from tessy.synthesis.signals import until_stopped
-from tessy.synthesis.verification import open_verifier
+from tessy.synthesis.verification import check_columns, open_verifier
 
 _MOST_DEATHS = 3
 """How many workers may die before the run stops, if no sample ends in between."""
@@ -63,6 +64,7 @@ class Assignment:
     Attributes:
         source: The questions.
         limit: Use only the first `limit` lines; None for all.
+        column: The column of the question; None for the one that is there.
         journal: The path of the run's journal.
         inode: Device and inode of the journal.
         config: The worker's settings, as JSON; local servers are URLs in it.
@@ -76,6 +78,7 @@ class Assignment:
 
     source: str
     limit: int | None
+    column: str | None
     journal: str
     inode: tuple[int, ...]
     config: dict[str, Any]
@@ -91,6 +94,7 @@ async def write_with_workers(
     context: RunContext,
     source: str,
     limit: int | None,
+    column: str | None,
     date: datetime.date,
     lock: int,
 ) -> None:
@@ -100,6 +104,7 @@ async def write_with_workers(
         context: The run's context; its counters add up those of all workers.
         source: The questions.
         limit: Use only the first `limit` lines; None for all.
+        column: The column of the question; None for the one that is there.
         date: The run's date.
         lock: File descriptor of the run's lock, which the workers inherit.
 
@@ -112,8 +117,9 @@ async def write_with_workers(
     workers = _Workers(context, lock)
     assignments = [
         Assignment(
-            source=source,
+            source=str(from_stdin()) if source == STDIN else source,
             limit=limit,
+            column=column,
             journal=str(context.journal.path.absolute()),
             inode=context.journal.inode or (),
             config=share_of(_served(context), share, shares).model_dump(mode="json"),
@@ -298,7 +304,9 @@ async def _work(assignment: Assignment) -> int:
     config = Config.model_validate(assignment.config)
     method, date = method_of(config), datetime.date.fromisoformat(assignment.date)
     predictors = load_all({role: config.predictor_of(role) for role in Role if method.judged})
-    read = questions.read(assignment.source, limit=assignment.limit, skip_bad=True)
+    read = questions.read(
+        assignment.source, limit=assignment.limit, skip_bad=True, column=assignment.column
+    )
     async with (
         open_verifier(config) as verifier,
         open_models(
@@ -313,6 +321,8 @@ async def _work(assignment: Assignment) -> int:
             role: replace(model, name=assignment.names[role.value])
             for role, model in opened.items()
         }
+        if verifier is not None:
+            read = check_columns(verifier, read, skip_bad=True)
         todo = plan(read, config, await journal.ended(), await journal.failures(), retry=())
         jobs = [job for job in todo.jobs if belongs_to(job.id, assignment.share, assignment.shares)]
         sizes = ChunkSizes({role: config.of(role).chunk for role in Role})

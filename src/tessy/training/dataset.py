@@ -1,7 +1,8 @@
 """Samples to train on: rows of a run, or of JSONL, Parquet or a Hugging Face data set.
 
 A sample is a row with `messages`, `{role, content}` each, of which the last is the assistant's;
-`spans` say who wrote which characters of it (docs/record.md).
+`spans` say who wrote which characters of it (docs/record.md). If the last message has its thinking
+in `reasoning_content`, that is put into its content, as records have it.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tessy.data.files import dataset_of
-from tessy.data.record import THINK_CLOSE, THINK_OPEN
-from tessy.data.rows import conversation, row_bytes, rows
-from tessy.training.masks import LossPart, WeightRun, character_weights, check_spans
+from tessy.data.messages import REASONING, conversation
+from tessy.data.record import MARKERS, THINK_CLOSE, THINK_OPEN, check_spans
+from tessy.data.rows import row_bytes, rows
+from tessy.training.masks import LossPart, WeightRun, character_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +38,8 @@ class TrainSample:
 
 
 def read_rows(source: str | Path) -> Iterator[tuple[str, Any]]:
-    """Read the rows of a data set, as `tessy.data.rows.rows` does.
-
-    Args:
-        source: A run's folder, a `.jsonl` or `.parquet` file, or a data set on Hugging Face.
-
-    Raises:
-        DataError: There is no such source, or it can't be read.
-    """
-    return rows(dataset_of(source), what="samples")
+    """Read the rows of a data set; arguments and errors are those of `tessy.data.rows.rows`."""
+    return rows(source, what="samples")
 
 
 def digest_of(source: str | Path) -> str:
@@ -74,13 +68,20 @@ def sample_of(row: Any, loss: frozenset[LossPart]) -> TrainSample:
     if len(messages) == 1:
         raise ValueError("`messages` hold a response and no question")
     spans = row.get("spans")
-    if (thinking := messages[-1].pop("reasoning_content", None)) is not None:
-        if spans is not None or THINK_CLOSE.strip() in messages[-1]["content"]:
-            raise ValueError("the response has its thinking twice: in `reasoning_content`, too")
-        content = f"{THINK_OPEN}{thinking.strip()}{THINK_CLOSE}{messages[-1]['content'].strip()}"
-        messages[-1]["content"] = content
+    if REASONING in messages[-1]:
+        _put_thinking_in(messages[-1], spans)
     if spans is None:  # without spans to count them, blanks at the ends are no text
         messages[-1]["content"] = messages[-1]["content"].strip()
     else:
         check_spans(messages[-1]["content"], spans)
     return TrainSample(messages, tuple(character_weights(messages[-1]["content"], spans, loss)))
+
+
+def _put_thinking_in(response: dict[str, str], spans: object) -> None:
+    """Put the thinking of `reasoning_content` into the content, between the markers."""
+    thinking, answer = response.pop(REASONING).strip("\n"), response["content"]
+    if spans is not None:
+        raise ValueError(f"the response has {REASONING}, and `spans` that don't count it")
+    if any(marker in thinking + answer for marker in MARKERS):
+        raise ValueError(f"the response has {REASONING}, and <think> in its text: keep one")
+    response["content"] = THINK_OPEN + thinking + THINK_CLOSE + answer.lstrip("\n")

@@ -35,7 +35,6 @@ from tessy.errors import ConfigError
 IGNORED = -100
 """The label of a token without loss, in torch and transformers."""
 THINK_END = "</think>"
-_ROLES = ("student", "teacher", "format")
 
 
 class LossPart(StrEnum):
@@ -151,27 +150,6 @@ def labels(ids: Sequence[int], weights: Sequence[int]) -> list[int]:
         T labels: the id, or `IGNORED` where the weight is 0.
     """
     return [token if weight else IGNORED for token, weight in zip(ids, weights, strict=True)]
-
-
-def check_spans(content: str, spans: Any) -> list[dict[str, Any]]:
-    """Check the spans of a record.
-
-    Raises:
-        ValueError: They do not cover the content, or name no author; the message says where.
-    """
-    if not isinstance(spans, list):
-        raise ValueError(f"`spans` must be a list, not {type(spans).__name__}")
-    position = 0
-    for number, span in enumerate(spans):
-        if not isinstance(span, dict) or span.get("role") not in _ROLES:
-            raise ValueError(f"spans[{number}].role must be one of {', '.join(_ROLES)}")
-        start, end = span.get("start"), span.get("end")
-        if start != position or not isinstance(end, int) or end < position:
-            raise ValueError(f"spans[{number}] is {start} to {end}, but must start at {position}")
-        position = end
-    if position != len(content):
-        raise ValueError(f"`spans` end at {position}, the response at {len(content)}")
-    return spans
 
 
 def _by_author(spans: Sequence[Mapping[str, Any]]) -> list[tuple[int, int, LossPart]]:

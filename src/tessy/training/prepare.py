@@ -18,6 +18,7 @@ import orjson
 import pyarrow
 
 from tessy.data.files import replacing
+from tessy.data.messages import cut
 from tessy.data.rows import row_bytes
 from tessy.errors import DataError
 from tessy.runs.folder import write_atomically
@@ -127,7 +128,7 @@ def prepare(
                 sample = sample_of(row, loss)
                 text = renderer.render(sample)
             except ValueError as error:
-                bad.append(f"{where}: {error}")
+                bad.append(f"{where}: {cut(str(error))}")
             else:
                 counts.count_authors(row)
                 yield where, sample, text

@@ -80,8 +80,7 @@ class EvalSettings(StrictSettings):
     """How the untrained model and each epoch are evaluated, as by `tessy eval`."""
 
     questions: Annotated[str, Option(head=True, unset="nothing is evaluated")]
-    """The questions: a `.jsonl` or `.parquet` file, or a Hugging Face data set, with what the
-    verifier needs."""
+    """The questions: files or a Hugging Face data set, with what the verifier needs."""
     verify: Annotated[
         str | None, Option(unset="that of --eval-config, else each question names its own")
     ] = None

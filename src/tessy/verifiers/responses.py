@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tessy.data.files import dataset_of
-from tessy.data.record import MARKERS, THINK_CLOSE
+from tessy.data.messages import conversation
+from tessy.data.record import MARKERS, THINK_CLOSE, check_spans
 from tessy.data.rows import rows
-from tessy.errors import DataError
 from tessy.verifiers.protocol import Row
 
 _OPEN, _CLOSE = MARKERS
-_HINT = "a response is a record of tessy, or a row with `messages` that ends with the assistant's"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,32 +25,33 @@ class Response:
         where: File and line.
         row: All columns but the conversation, and the last question as `prompt`.
         answer: Its final answer part; empty if the thinking never ended.
+        fault: Why the row is no response; None if it is one.
     """
 
     id: str
     where: str
     row: Row
     answer: str
+    fault: str | None = None
 
 
 def read_responses(source: str | Path, *, limit: int | None = None) -> Iterator[Response]:
-    """Read responses, one after the other.
+    """Read responses, one after the other; errors are those of `tessy.data.rows.rows`.
 
     Args:
-        source: A run's folder, a `.jsonl` or `.parquet` file, or a data set on Hugging Face.
+        source: A run's folder, files or a data set on Hugging Face; see `tessy.data.rows.rows`.
         limit: Only the first of them.
 
-    Raises:
-        DataError: There is no such source, or a row is no response.
+    Yields:
+        The responses; one with a `fault` is none.
     """
-    source = dataset_of(source)
     for number, (where, row) in enumerate(rows(source, what="responses")):
         if limit is not None and number >= limit:
             return
-        if not isinstance(row, dict):
-            said = row if isinstance(row, ValueError) else f"no object but {type(row).__name__}"
-            raise DataError(f"{where}: {said}", hint=_HINT)
-        yield _response(row, number, where)
+        try:
+            yield _response(row, number, where)
+        except ValueError as error:
+            yield Response(f"{number:06d}", where, {}, "", fault=str(error))
 
 
 def answer_of(content: str, spans: object = None) -> str:
@@ -62,10 +62,9 @@ def answer_of(content: str, spans: object = None) -> str:
         spans: The record's, if it has any: they tell the end of the thinking from the same
             characters in a text.
     """
-    if isinstance(spans, list):
-        for span in spans:
-            is_format = isinstance(span, dict) and span.get("role") == "format"
-            if is_format and content[span["start"] : span["end"]] == THINK_CLOSE:
+    with suppress(ValueError):  # spans of another tool are a column like any other
+        for span in check_spans(content, spans):
+            if span["role"] == "format" and content[span["start"] : span["end"]] == THINK_CLOSE:
                 return content[span["end"] :]
     thinking, marker, answer = content.rpartition(_CLOSE)
     if marker:
@@ -73,26 +72,23 @@ def answer_of(content: str, spans: object = None) -> str:
     return "" if thinking or content.lstrip().startswith(_OPEN) else content
 
 
-def _response(row: dict[str, Any], number: int, where: str) -> Response:
-    messages = row.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise DataError(f"{where}: there are no `messages`", hint=_HINT)
-    last = messages[-1]
-    if not _is_from(last, "assistant"):
-        raise DataError(f"{where}: the last message is not the assistant's", hint=_HINT)
-    asked = [message["content"] for message in messages if _is_from(message, "user")]
+def _response(row: Any, number: int, where: str) -> Response:
+    """A row as a response.
+
+    Raises:
+        ValueError: It is none; the message says why.
+    """
+    if isinstance(row, ValueError):
+        raise row
+    if not isinstance(row, dict):
+        raise ValueError(f"a response is an object, not {type(row).__name__}")
+    if row.get("messages") is None:
+        raise ValueError(f"there are no `messages` (only {', '.join(row) or 'nothing'})")
+    messages = conversation(row["messages"], "messages", last="assistant", may_end_empty=True)
+    asked = [message["content"] for message in messages if message["role"] == "user"]
     columns = {key: value for key, value in row.items() if key not in ("messages", "spans")}
     if asked:
         columns.setdefault("prompt", asked[-1])
     name = row.get("id")
-    answer = answer_of(last["content"], row.get("spans"))
+    answer = answer_of(messages[-1]["content"], row.get("spans"))
     return Response(f"{number:06d}" if name is None else str(name), where, columns, answer)
-
-
-def _is_from(message: object, role: str) -> bool:
-    """Whether a message has a role, and text in it."""
-    return (
-        isinstance(message, Mapping)
-        and message.get("role") == role
-        and isinstance(message.get("content"), str)
-    )

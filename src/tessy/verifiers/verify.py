@@ -14,7 +14,9 @@ from typing import BinaryIO
 import orjson
 
 from tessy.data.files import replacing
+from tessy.data.messages import cut
 from tessy.data.outputs import check_outputs
+from tessy.data.sources import find_files
 from tessy.display import Say
 from tessy.errors import ConfigError, DataError, InputError
 from tessy.event_loop import run_anywhere
@@ -26,6 +28,7 @@ from tessy.verifiers.responses import Response, read_responses
 _AHEAD = 8
 """Responses under way for each that the verifier works on at once, so that it never waits."""
 _SHOWN = 20
+_HINT = "a response is a record of tessy, or a row with `messages` that ends with the assistant's"
 _SAY_EVERY_S = 15
 
 
@@ -69,10 +72,12 @@ class VerifyResult:
     Attributes:
         total: Of all responses.
         groups: Of the responses with each value of the column to group by.
+        skipped: Rows that can't be verified, with the reason, by file and line.
     """
 
     total: VerdictCounts = field(default_factory=VerdictCounts)
     groups: dict[str, VerdictCounts] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
 
 
 def verify(
@@ -82,6 +87,7 @@ def verify(
     out: str | Path | None = None,
     group: str | None = None,
     limit: int | None = None,
+    skip_bad: bool = False,
     concurrency: int | None = None,
     cpu_seconds: int | None = None,
     memory_mb: int | None = None,
@@ -93,12 +99,13 @@ def verify(
     All responses are checked for the columns that the verifier needs before any is verified.
 
     Args:
-        responses: A run's folder, a `.jsonl` or `.parquet` file, or a Hugging Face data set, whose
+        responses: A run's folder, files or a Hugging Face data set (`tessy.data.rows.rows`), whose
             rows have `messages` that end with the assistant's.
         verifier: Its name, such as `number`, `math:solution` or `python:MODULE:FACTORY`.
         out: Write each verdict to this file, a line of JSON. The file appears when all is done.
         group: Count for each value of this column, too.
         limit: Only the first responses.
+        skip_bad: Skip and count rows that can't be verified instead of refusing to start.
         concurrency: Programs and checks that run at once; by default one for each core.
         cpu_seconds: Processor time of a program's test, 10 by default. Limits by the clock grow
             with it.
@@ -115,7 +122,7 @@ def verify(
         SandboxError: The verifier runs programs, and they can't be isolated here.
     """
     path = Path(out) if out is not None else None
-    check_outputs({"--out": path}, inputs=[responses, Path(responses) / "dataset.jsonl"])
+    check_outputs({"--out": path}, inputs=find_files(responses, what="responses") or ())
     if not sandbox:
         say("warning: programs run without isolation: they can do what you can do")
     usual = VerifierSettings()
@@ -127,7 +134,8 @@ def verify(
     )
     settings = VerifierSettings(not sandbox, concurrency or usual.at_once, limits)
     next(read_responses(responses), None)  # before a sandbox starts
-    return run_anywhere(_verify(responses, verifier, settings, path, group, limit, say))
+    work = _verify(responses, verifier, settings, path, group, limit, skip_bad, say)
+    return run_anywhere(work)
 
 
 async def _verify(
@@ -137,13 +145,17 @@ async def _verify(
     out: Path | None,
     group: str | None,
     limit: int | None,
+    skip_bad: bool,
     say: Say,
 ) -> VerifyResult:
-    result = VerifyResult()
     async with aclosing(load(name, settings)) as verifier:
-        count = check_all(read_responses(source, limit=limit), verifier)
+        checked = read_responses(source, limit=limit)
+        count, skipped = check_all(checked, verifier, skip_bad=skip_bad)
+        result = VerifyResult(skipped=skipped)
         said = time.monotonic()
-        responses = read_responses(source, limit=limit)
+        responses = (
+            each for each in read_responses(source, limit=limit) if each.where not in skipped
+        )
         with _writing(out) as file:
             async for response, verdict in verify_all(
                 responses, verifier, at_once=settings.at_once
@@ -160,30 +172,38 @@ async def _verify(
     return result
 
 
-def check_all(responses: Iterable[Response], verifier: Verifier) -> int:
+def check_all(
+    responses: Iterable[Response], verifier: Verifier, *, skip_bad: bool = False
+) -> tuple[int, dict[str, str]]:
     """Check that all responses can be verified.
 
     Returns:
-        How many there are.
+        How many can be; and with `skip_bad` why others can't, by file and line.
 
     Raises:
         DataError: There is none, or some can't be; each is named, with the reason.
     """
-    bad: list[str] = []
+    bad: dict[str, str] = {}
     hint, count = None, 0
     for count, response in enumerate(responses, 1):  # noqa: B007
         try:
+            if response.fault is not None:
+                raise DataError(response.fault, hint=_HINT)
             verifier.check(response.row)
         except InputError as error:
-            bad.append(f"  {response.where}: {error}")
+            bad[response.where] = cut(str(error))
             hint = hint or error.hint
     if not count:
         raise DataError("there is no response to verify")
-    if bad:
+    if len(bad) == count or (bad and not skip_bad):
         more = [f"  … and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
         head = f"{len(bad)} of {count} can't be verified; nothing was started"
-        raise DataError("\n".join([head, *bad[:_SHOWN], *more]), hint=hint)
-    return count
+        said = [f"  {where}: {reason}" for where, reason in bad.items()]
+        skip = f"{hint}; or skip them: --skip-bad" if hint else "--skip-bad skips them"
+        raise DataError(
+            "\n".join([head, *said[:_SHOWN], *more]), hint=skip if len(bad) < count else hint
+        )
+    return count - len(bad), bad
 
 
 async def verify_all(

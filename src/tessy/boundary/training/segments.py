@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from tessy.data.rows import rows
 from tessy.errors import DataError
 from tessy.method.words import Unit, units
 
@@ -212,15 +213,15 @@ def read_segments(path: Path, *, labelled: bool = True) -> list[Segment]:
         raise DataError(f"{path}: no such file", hint="tessy predictor annotate makes one")
     segments: list[Segment] = []
     bad: list[str] = []
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        if not line.strip():
-            continue
+    for where, row in rows(path, what="segments"):
         try:
-            segment = Segment.model_validate(orjson.loads(line))
+            if isinstance(row, ValueError):
+                raise row
+            segment = Segment.model_validate(row)
             if labelled and segment.spans is None:
                 raise ValueError("it has no spans: it is not labelled")
         except (ValidationError, ValueError) as error:
-            bad.append(f"{path}:{number}: {_reason(error)}")
+            bad.append(f"{where}: {_reason(error)}")
         else:
             segments.append(segment)
     if bad:
@@ -256,7 +257,7 @@ def _reason(error: ValueError) -> str:
         found = error.errors()[0]
         place = ".".join(str(part) for part in found["loc"])
         return f"{place}: {found['msg']}" if place else found["msg"].removeprefix("Value error, ")
-    return f"not JSON: {error}" if isinstance(error, orjson.JSONDecodeError) else str(error)
+    return str(error)
 
 
 def dump(segment: Segment) -> bytes:

@@ -41,19 +41,11 @@ def read_traces(source: str | Path) -> TracesRead:
     """Read traces.
 
     Args:
-        source: A `.jsonl`, `.jsonl.gz` or `.parquet` file, a Hugging Face data set, or a run's
-            folder.
+        source: A run's folder, files, or a Hugging Face data set; see `tessy.data.rows.rows`.
 
     Raises:
         DataError: There is no such source, a line is broken, or no row holds any thinking.
     """
-    path = Path(source)
-    if (path / "dataset.jsonl").is_file():
-        source = path / "dataset.jsonl"
-    elif path.is_dir():
-        raise DataError(
-            f"{path} is a folder without dataset.jsonl", hint="name a file, or a finished run"
-        )
     found: list[ReasoningTrace] = []
     bad: list[str] = []
     without: list[str] = []

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from tessy.data import record
+from tessy.data.exact import dumps
 from tessy.data.pieces import Piece, pieces
 from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder
@@ -159,7 +158,7 @@ def _columns(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _json(value: Any) -> str:
     try:
-        return orjson.dumps(value).decode()
+        return dumps(value).decode()
     except TypeError:  # it is nested more deeply than orjson writes
         return "(nested too deeply to be shown)"
 
