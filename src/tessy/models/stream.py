@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import Self
 
-from tessy.errors import ModelError
+from tessy.config import Timeouts
+from tessy.errors import BadResponse, TimedOut
 from tessy.models.http import HttpResponse
-from tessy.models.wire import Completion, Event, StreamParser
+from tessy.models.wire import Bounds, Completion, Event, StreamParser, completion
 
 
 class EventStream(HttpResponse):
@@ -17,25 +18,27 @@ class EventStream(HttpResponse):
 
     Args:
         url: The server's URL, for messages.
-        first_token_s: Timeout from the request to the first text, in seconds.
-        total_s: Timeout from the first text to the end, in seconds.
+        bounds: The most that the stream may hold.
+        timeouts: How long to wait for the first text, for each further event, and for the end.
 
     Attributes:
         first_s: Seconds from the request to the first text; None before it arrived.
     """
 
-    def __init__(self, url: str, *, first_token_s: float, total_s: float) -> None:
-        super().__init__(url)
+    def __init__(self, url: str, bounds: Bounds, timeouts: Timeouts) -> None:
+        super().__init__(url, bounds.stream_bytes)
         self.first_s: float | None = None
-        self._total_s = total_s
-        self._began = self._loop.time()
-        self._event_parser = StreamParser()
+        self._bounds = bounds
+        self._timeouts = timeouts
+        self._began = self._heard = self._loop.time()
+        self._event_parser = StreamParser(bounds)
+        self._counted = 0
         self._events: deque[Event] = deque()
         self._texts: list[str] = []
         self._ids: list[int] = []
         self._has_ids = True
-        self._ended = False
-        self.expire(first_token_s)
+        self._finish: str | None = None
+        self.expire(timeouts.first_token_s)
 
     def __aiter__(self) -> Self:
         return self
@@ -44,7 +47,7 @@ class EventStream(HttpResponse):
         """The next event.
 
         Raises:
-            ModelError: The stream failed; its subclass says why.
+            ModelError: The stream failed, or its end was not the model's; its subclass says why.
         """
         while not self._events:
             if self._error is not None:
@@ -62,19 +65,20 @@ class EventStream(HttpResponse):
         return event
 
     def completion(self) -> Completion:
-        """What was read; `finish` is `length` if the stream was not read to its end."""
-        parser = self._event_parser
-        ids = self._ids + parser.rest if self._ended else self._ids
-        usage = parser.usage if self._ended else {}
-        known = tuple(ids) if self._has_ids and ids else None
-        details = usage.get("prompt_tokens_details") or {}
-        return Completion(
+        """What was read; `finish` is `length` if the stream was not read to its end.
+
+        Raises:
+            BadResponse: The server's token counts are not what they should be.
+        """
+        ended, parser = self._finish is not None, self._event_parser
+        ids = self._ids + parser.rest if ended else self._ids
+        return completion(
             text="".join(self._texts),
-            finish=(self._ended and parser.finish) or "length",
-            tokens=usage.get("completion_tokens") or len(self._texts if known is None else known),
-            prompt_tokens=usage.get("prompt_tokens"),
-            cached_tokens=details.get("cached_tokens"),
-            ids=known,
+            finish=self._finish or "length",
+            ids=tuple(ids) if self._has_ids and ids else None,
+            usage=parser.usage if ended else None,
+            guess=len(self._texts),
+            bounds=self._bounds,
         )
 
     def on_body(self, data: bytes) -> None:
@@ -82,19 +86,44 @@ class EventStream(HttpResponse):
         if self.status != 200:
             super().on_body(data)
             return
+        parser = self._event_parser
         try:
-            events = self._event_parser.feed(data)
-        except ModelError as error:
-            self._fail(error)
+            events = parser.feed(data)
+        except BadResponse as error:
+            self._fail(BadResponse(f"{self.url}: {error}"))
             return
+        if parser.count != self._counted:
+            self._counted = parser.count
+            self._heard = self._loop.time()
         if events:
             if self.first_s is None:
-                self.first_s = self._loop.time() - self._began
-                self.expire(self._total_s)
+                self.first_s = self._heard - self._began
+                self._watch()
             self._events.extend(events)
             if self._waiter is not None and not self._waiter.done():
                 self._waiter.set_result(None)
 
+    def _watch(self) -> None:
+        """Fail after too long a time without an event, or in all; look again when it may be so.
+
+        There is one timer, not one for each event, which would cost more than the event.
+        """
+        assert self.first_s is not None
+        now, times = self._loop.time(), self._timeouts
+        silent = self._heard + times.next_token_s - now
+        left = self._began + self.first_s + times.total_s - now
+        if left <= 0:
+            self._fail(TimedOut(f"{self.url} took too long: more than {times.total_s:g} s in all"))
+        elif silent <= 0:
+            message = (
+                f"{self.url} fell silent for {times.next_token_s:g} s in the middle of a stream"
+            )
+            self._fail(TimedOut(message))
+        else:
+            self._expire(min(silent, left), self._watch)
+
     def _end(self) -> None:
-        self._event_parser.check_end()
-        self._ended = True
+        try:
+            self._finish = self._event_parser.check_end()
+        except BadResponse as error:
+            raise BadResponse(f"{self.url}: {error}") from None
