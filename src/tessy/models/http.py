@@ -207,10 +207,10 @@ class HttpResponse(asyncio.Protocol):
 
     async def whole(self) -> bytes:
         """Wait for the whole body; raises the same errors as `HttpServer.send`."""
-        while not self._complete:
-            if self._error is not None:
-                raise self._error
+        while self._error is None and not self._complete:
             await self._more()
+        if self._error is not None:
+            raise self._error
         return bytes(self.body)
 
     def expire(self, seconds: float) -> None:

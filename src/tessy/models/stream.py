@@ -32,7 +32,6 @@ class EventStream(HttpResponse):
         self._timeouts = timeouts
         self._began = self._heard = self._loop.time()
         self._event_parser = StreamParser(bounds)
-        self._counted = 0
         self._events: deque[Event] = deque()
         self._texts: list[str] = []
         self._ids: list[int] = []
@@ -75,7 +74,7 @@ class EventStream(HttpResponse):
         return completion(
             text="".join(self._texts),
             finish=self._finish or "length",
-            ids=tuple(ids) if self._has_ids and ids else None,
+            ids=ids if self._has_ids and ids else None,
             usage=parser.usage if ended else None,
             guess=len(self._texts),
             bounds=self._bounds,
@@ -86,16 +85,13 @@ class EventStream(HttpResponse):
         if self.status != 200:
             super().on_body(data)
             return
-        parser = self._event_parser
         try:
-            events = parser.feed(data)
+            events = self._event_parser.feed(data)
         except BadResponse as error:
             self._fail(BadResponse(f"{self.url}: {error}"))
             return
-        if parser.count != self._counted:
-            self._counted = parser.count
-            self._heard = self._loop.time()
         if events:
+            self._heard = self._loop.time()
             if self.first_s is None:
                 self.first_s = self._heard - self._began
                 self._watch()

@@ -178,8 +178,9 @@ class Bounds(NamedTuple):
 
     Attributes:
         asked: The tokens that the request asks for.
-        tokens: Events, ids, and tokens in the server's own count.
+        tokens: Ids, events with text, and tokens in the server's own count.
         characters: Characters of text.
+        lines: Lines of a stream: two for an event, or for a comment that keeps it alive.
         whole_bytes: Bytes of a whole answer, or of one line of a stream.
         stream_bytes: Bytes of a stream.
     """
@@ -187,6 +188,7 @@ class Bounds(NamedTuple):
     asked: int
     tokens: int
     characters: int
+    lines: int
     whole_bytes: int
     stream_bytes: int
 
@@ -199,6 +201,7 @@ class Bounds(NamedTuple):
             asked=asked,
             tokens=64 + 2 * asked,
             characters=1024 + 256 * asked,
+            lines=1024 + 4 * asked,
             whole_bytes=extra + 1024 * asked,
             stream_bytes=4 * extra + 4096 * asked,
         )
@@ -234,11 +237,9 @@ def parse(raw: bytes, bounds: Bounds) -> Completion:
         if type(text) is not str:
             raise TypeError("the text is not a string")
         ids = _ids(choice, answer)
-        found = None if ids is None else checked_ids(ids)
-        bounds.check(len(text), bounds.characters, "characters")
         finish = finish_of(choice.get("finish_reason"))
-        guess = max(1, len(text) // 4) if text else 0
-        return completion(text, finish, found, answer.get("usage"), guess, bounds)
+        guess = min(max(1, len(text) // 4), bounds.asked) if text else 0
+        return completion(text, finish, ids, answer.get("usage"), guess, bounds)
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise BadResponse(f"no completion in the answer ({error!r}): {_shown(raw)}") from None
 
@@ -264,17 +265,15 @@ class StreamParser:
     Attributes:
         finish: The server's `finish_reason`, once it has arrived.
         usage: The server's token counts, once they have arrived; not checked.
-        rest: Ids since the last event with text.
-        count: Events with a choice.
+        rest: Ids since the last event with text; what they are is not checked.
     """
 
     def __init__(self, bounds: Bounds) -> None:
         self.finish: Any = None
         self.usage: Any = None
         self.rest: list[int] = []
-        self.count = 0
         self._bounds = bounds
-        self._left = bounds.characters
+        self._lines = 0
         self._cut = bytearray()  # an incomplete line
         self._is_json: bool | None = None  # the body is one JSON value, not events
 
@@ -293,7 +292,12 @@ class StreamParser:
             return []
         if self._cut:
             lines[0] = bytes(self._cut) + lines[0]
-        self._cut = bytearray(lines.pop())
+        last = lines.pop()
+        if last or self._cut:
+            self._cut = bytearray(last)
+        self._lines += len(lines)
+        if self._lines > self._bounds.lines:
+            self._bounds.check(self._lines, self._bounds.lines, "lines, or more")
         events = []
         for line in lines:
             if line.startswith(b"data:"):
@@ -315,30 +319,22 @@ class StreamParser:
             choices = event.get("choices")
             if not choices and (choices is None or type(choices) is list):
                 return None
-            self.count += 1
             choice = choices[0]
             text = choice["text"]
             if finish := choice.get("finish_reason"):
                 self.finish = finish
             if (ids := choice.get("token_ids")) is None and "__verbose" in event:
                 ids = _ids(choice, event)
-            if ids is not None:
-                self.rest += checked_ids(ids)
+            if ids:
+                self.rest += ids
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             raise BadResponse(f"no text in an event ({error!r}): {_shown(data)}") from None
-        if self.count > self._bounds.tokens:
-            self._bounds.check(self.count, self._bounds.tokens, "events, or more")
+        if type(text) is not str and text is not None:
+            raise BadResponse(f"the text is not a string: {_shown(data)}")
         if not text:
-            if text is None or type(text) is str:
-                return None
-        elif type(text) is str:
-            self._left -= len(text)
-            if self._left < 0:
-                most = self._bounds.characters
-                self._bounds.check(most - self._left, most, "characters, or more")
-            told, self.rest = self.rest, []
-            return Event(text, None if ids is None else tuple(told))
-        raise BadResponse(f"the text is not a string: {_shown(data)}")
+            return None
+        told, self.rest = self.rest, []
+        return Event(text, None if ids is None else tuple(told))
 
     def check_end(self) -> str:
         """Make sure that the body was a complete stream; returns how it ended (`finish_of`).
@@ -351,7 +347,8 @@ class StreamParser:
             parse(bytes(self._cut), self._bounds)
             raise NotAStream("the server sent a whole response instead of a stream")
         if self.finish is None:
-            raise BadResponse("the stream was cut short: it ends without a finish_reason")
+            rest = f", after {_shown(bytes(self._cut))}" if self._cut else ""
+            raise BadResponse(f"the stream was cut short: it ends without a finish_reason{rest}")
         return finish_of(self.finish)
 
 
@@ -384,7 +381,7 @@ def finish_of(reason: Any) -> str:
 def completion(
     text: str,
     finish: str,
-    ids: tuple[int, ...] | None,
+    ids: list[int] | None,
     usage: Any,
     guess: int,
     bounds: Bounds,
@@ -394,7 +391,7 @@ def completion(
     Args:
         text: Its text.
         finish: How it ended; see `finish_of`.
-        ids: Its ids, where the server returns them.
+        ids: Its ids, as they came, where the server returns them.
         usage: The server's token counts, as they came.
         guess: Tokens if neither counts nor ids tell.
         bounds: The most that it may hold.
@@ -403,17 +400,20 @@ def completion(
         BadResponse: Its counts or ids are not what they should be, or too many.
     """
     usage = _dict(usage, "usage")
+    known = None if ids is None else checked_ids(ids)
     details = _dict(usage.get("prompt_tokens_details"), "prompt_tokens_details")
     told = _count(usage, "completion_tokens")
+    bounds.check(len(text), bounds.characters, "characters")
     bounds.check(len(ids or ()), bounds.tokens, "ids")
-    bounds.check(told or 0, bounds.tokens, "tokens, by its usage")
+    tokens = told or (guess if ids is None else len(ids))
+    bounds.check(tokens, bounds.tokens, "tokens")
     return Completion(
         text=text,
         finish=finish,
-        tokens=told or (guess if ids is None else len(ids)),
+        tokens=tokens,
         prompt_tokens=_count(usage, "prompt_tokens"),
         cached_tokens=_count(details, "cached_tokens"),
-        ids=ids,
+        ids=known,
     )
 
 

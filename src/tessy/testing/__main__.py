@@ -15,6 +15,8 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from tessy.testing.faults import ALL_RETRYABLE
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tessy.testing", description=__doc__)
@@ -46,8 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     faults.add_argument("--fault-seed", type=int, default=0)
     faults.add_argument(
         "--fault-kinds",
-        default="server_error,rate_limit,disconnect,truncated,garbage",
-        help="comma-separated; also timeout, empty and refuse (default: %(default)s)",
+        default=",".join(ALL_RETRYABLE),
+        help="comma-separated; also timeout, stall, empty and refuse (default: %(default)s)",
     )
     return parser
 
