@@ -61,14 +61,16 @@ async def harmed(tmp_path, one: Hostile, *options):
     """A run of three questions, with harm done to one by the student's server."""
     questions = write_questions(tmp_path / "q.jsonl", 3)
     (tmp_path / "run.toml").write_text(SETTINGS)
-    async with two_servers(None, words=12) as (servers, named):
-        async with between(servers["student"].url, one, MARK) as traffic:
-            named[named.index("--student") + 1] = traffic.url
-            done = await tessy(
-                *("synth", questions, "--out", tmp_path / "run", *named),
-                *("--config", tmp_path / "run.toml", *PLAIN, *options),
-            )
-            yield done, traffic, tmp_path / "run"
+    async with (
+        two_servers(None, words=12) as (servers, named),
+        between(servers["student"].url, one, MARK) as traffic,
+    ):
+        named[named.index("--student") + 1] = traffic.url
+        done = await tessy(
+            *("synth", questions, "--out", tmp_path / "run", *named),
+            *("--config", tmp_path / "run.toml", *PLAIN, *options),
+        )
+        yield done, traffic, tmp_path / "run"
 
 
 @pytest.mark.parametrize("one", HARM, ids=lambda one: one.name)

@@ -143,10 +143,9 @@ async def test_garbage(session, stream):
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("seed", range(3))
 async def test_abort(session, stream, seed):
-    async with failing(Fault.ABORT, seed) as server:
-        async with call(session, server, stream=stream) as response:
-            assert response.status == 200
-            body = await response.read()
+    async with failing(Fault.ABORT, seed) as server, call(session, server, stream=stream) as answer:
+        assert answer.status == 200
+        body = await answer.read()
     assert b'"finish_reason":"abort"' in body
     assert b'"finish_reason":"stop"' not in body
     assert TEXT[-10:].encode() not in body
@@ -156,11 +155,16 @@ async def test_abort(session, stream, seed):
 @pytest.mark.parametrize("stream", [False, True])
 async def test_stall(session, stream):
     body = b""
+
+    async def read():
+        nonlocal body
+        async with call(session, server, stream=stream) as response:
+            async for data in response.content.iter_any():
+                body += data
+
     async with failing(Fault.STALL) as server:
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.2), call(session, server, stream=stream) as response:
-                async for data in response.content.iter_any():
-                    body += data
+            await asyncio.wait_for(read(), 0.2)
         assert (b'"text":"one' in body) is stream
         assert b"[DONE]" not in body
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _BROKEN = "\ufffd"
 _LONGEST_CHARACTER = 4
 """The most ids that a character can be spread over: its bytes in UTF-8."""
+_LONGEST_RUN = 16
+"""Ids without text that are decoded together: a character, and special tokens before it."""
 _REMEMBERED = 50_000
 _ADDED = 8
 """The most ids that a tokenizer adds to a text: a begin of text, a space that becomes one."""
@@ -45,8 +47,8 @@ class Token(NamedTuple):
     """One or more ids that stand for whole characters.
 
     If the UTF-8 bytes of a character are spread over several ids, these are one `Token`, so that no
-    seam can be inside a character. Four ids without a whole character make none with more ids
-    either: these are one `Token` with U+FFFD in its text. So decoding takes linear time.
+    seam can be inside a character. Where ids make no character, a few of them are one `Token` with
+    U+FFFD in its text: more ids would not help, and decoding takes linear time so.
     """
 
     ids: tuple[int, ...]
@@ -127,7 +129,7 @@ class LocalTokenizer:
         for token_id in ids:
             open_ids.append(token_id)
             text = stream.step(self._control, token_id)
-            if not text and len(open_ids) == _LONGEST_CHARACTER:
+            if not text and len(open_ids) == _LONGEST_RUN:
                 text, stream = self._broken(open_ids), self._new_stream()
                 if not text:
                     silent, open_ids = silent + open_ids, []
