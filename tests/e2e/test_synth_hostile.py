@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 from contextlib import asynccontextmanager
 
 import pytest
 
-from commands import tessy
+from commands import start, tessy
 from models.hostile_servers import (
     BROKEN,
     ENDS,
@@ -19,10 +21,11 @@ from models.hostile_servers import (
     Hostile,
     between,
     event,
+    hostile,
     sends,
     text,
 )
-from scripted import lines, two_servers, write_questions
+from scripted import lines, two_servers, until, write_questions
 from tessy.models import client as client_module
 from tessy.testing import EchoScript, Fault, Faults, ScriptedServer
 
@@ -38,6 +41,7 @@ total_s = 2
 """
 LESS = ("a text that is too long", "too many ids", "too many texts", "a redirect without end")
 """Too much for the eight tokens of a test of the client, not for a span; the last stops the run."""
+NOTHING = BROKEN[-1]
 HARM = [
     *(
         one
@@ -46,7 +50,7 @@ HARM = [
     ),
     *(one for one in SILENT if "after the first token" in one.name),
     *(one for one in FLOODS if one.stream is not False and one.name not in LESS),
-    *(one for one in BROKEN if one.stream is not False and one.name != "nothing"),
+    *(one for one in BROKEN if one.stream is not False and one is not NOTHING),
 ]
 
 
@@ -159,3 +163,35 @@ async def test_aborted_and_silent_answers_leave_nothing_in_the_data(tmp_path, qu
                 assert servers["student"].stats.faults
     calm, run = (tmp_path / name / "dataset.jsonl" for name in ("calm", "run"))
     assert calm.read_bytes() == run.read_bytes()
+
+
+def predictor_at(traffic, tokenizers):
+    """The name of a served predictor; what it judges is of no matter here."""
+    url = traffic.url.removesuffix("/v1")
+    return ("--predictor", f"{url}?tokenizer={tokenizers['student']}")
+
+
+async def test_a_predictors_server_that_dies_stops_the_run(tmp_path, tokenizers, quick):
+    questions = write_questions(tmp_path / "q.jsonl", 2)
+    async with two_servers(tokenizers) as (_, named), hostile(NOTHING) as traffic:
+        command = ["synth", questions, "--out", tmp_path / "run", *named[:-2]]
+        done = await tessy(*command, *predictor_at(traffic, tokenizers))
+        assert done.code == 3, done.err
+        assert "the predictor's server" in done.err
+        assert "resumes the run" in done.err
+        assert lines(tmp_path / "run" / "failures.jsonl") == []
+        assert len(traffic.heads) > 8, "it was asked again"
+
+
+async def test_ctrl_c_while_a_predictors_server_hangs(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 2)
+    one = Hostile("hangs", sends(OPEN, hold=True), Exception, "")
+    async with two_servers(tokenizers) as (_, named), hostile(one) as traffic:
+        command = ["synth", questions, "--out", tmp_path / "run", *named[:-2]]
+        process = await start(*command, *predictor_at(traffic, tokenizers))
+        await until(lambda: any(b"/pooling" in head for head in traffic.heads))
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(20):  # the predictor's own time-out is 60 s
+            _, err = await process.communicate()
+    assert process.returncode == 130, err
+    assert b"Traceback" not in err

@@ -256,6 +256,7 @@ class HttpResponse(asyncio.Protocol):
     def _fail(self, error: ModelError) -> None:
         if self._error is None and not self._complete:
             self._error = error
+            self._parser = None  # what else comes is not read
         self._wake()
 
     # --- asyncio.Protocol -------------------------------------------------------------------
@@ -266,7 +267,7 @@ class HttpResponse(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse data."""
-        if self._parser is None or self._error is not None:  # the response was left, or failed
+        if self._parser is None:  # the response was left, or failed
             return
         self._received += len(data)
         try:

@@ -10,6 +10,9 @@ from tessy.errors import BadResponse, TimedOut
 from tessy.models.http import HttpResponse
 from tessy.models.wire import Bounds, Completion, Event, StreamParser, completion
 
+_LOOKS = 8
+"""How often a stream is looked at in the time that it may be silent."""
+
 
 class EventStream(HttpResponse):
     """The events of a streamed completion that contain text, in order.
@@ -30,13 +33,15 @@ class EventStream(HttpResponse):
         self.first_s: float | None = None
         self._bounds = bounds
         self._timeouts = timeouts
-        self._began = self._heard = self._loop.time()
+        self._began = self._loop.time()
+        self._quiet = 0  # looks of `_watch` since the last text
         self._event_parser = StreamParser(bounds)
         self._events: deque[Event] = deque()
         self._texts: list[str] = []
         self._ids: list[int] = []
         self._has_ids = True
         self._finish: str | None = None
+        self._read: Completion | None = None
         self.expire(timeouts.first_token_s)
 
     def __aiter__(self) -> Self:
@@ -55,6 +60,7 @@ class EventStream(HttpResponse):
                 self._end()
                 raise StopAsyncIteration
             await self._more()
+        self._read = None
         text, ids = event = self._events.popleft()
         self._texts.append(text)
         if ids is None:
@@ -69,16 +75,18 @@ class EventStream(HttpResponse):
         Raises:
             BadResponse: The server's token counts are not what they should be.
         """
-        ended, parser = self._finish is not None, self._event_parser
-        ids = self._ids + parser.rest if ended else self._ids
-        return completion(
-            text="".join(self._texts),
-            finish=self._finish or "length",
-            ids=ids if self._has_ids and ids else None,
-            usage=parser.usage if ended else None,
-            guess=len(self._texts),
-            bounds=self._bounds,
-        )
+        if self._read is None:
+            ended, parser = self._finish is not None, self._event_parser
+            ids = self._ids + parser.rest if ended else self._ids
+            self._read = completion(
+                text="".join(self._texts),
+                finish=self._finish or "length",
+                ids=ids if self._has_ids and ids else None,
+                usage=parser.usage if ended else None,
+                guess=len(self._texts),
+                bounds=self._bounds,
+            )
+        return self._read
 
     def on_body(self, data: bytes) -> None:
         """Parse a part of the body, or keep it if the response is an error."""
@@ -91,35 +99,33 @@ class EventStream(HttpResponse):
             self._fail(BadResponse(f"{self.url}: {error}"))
             return
         if events:
-            self._heard = self._loop.time()
+            self._quiet = 0
             if self.first_s is None:
-                self.first_s = self._heard - self._began
+                self.first_s = self._loop.time() - self._began
                 self._watch()
             self._events.extend(events)
             if self._waiter is not None and not self._waiter.done():
                 self._waiter.set_result(None)
 
     def _watch(self) -> None:
-        """Fail after too long a time without an event, or in all; look again when it may be so.
+        """Fail after too long a time without text, or in all; look again after a part of it.
 
-        There is one timer, not one for each event, which would cost more than the event.
+        A timer for each event would cost more than the event.
         """
         assert self.first_s is not None
-        now, times = self._loop.time(), self._timeouts
-        silent = self._heard + times.next_token_s - now
-        left = self._began + self.first_s + times.total_s - now
+        times = self._timeouts
+        left = self._began + self.first_s + times.total_s - self._loop.time()
         if left <= 0:
             self._fail(TimedOut(f"{self.url} took too long: more than {times.total_s:g} s in all"))
-        elif silent <= 0:
-            message = (
-                f"{self.url} fell silent for {times.next_token_s:g} s in the middle of a stream"
-            )
-            self._fail(TimedOut(message))
+        elif self._quiet >= _LOOKS:
+            silent = f"fell silent for {times.next_token_s:g} s in the middle of a stream"
+            self._fail(TimedOut(f"{self.url} {silent}"))
         else:
-            self._expire(min(silent, left), self._watch)
+            self._quiet += 1
+            self._expire(min(times.next_token_s / _LOOKS, left), self._watch)
 
     def _end(self) -> None:
         try:
-            self._finish = self._event_parser.check_end()
+            self._finish, self._read = self._event_parser.check_end(), None
         except BadResponse as error:
             raise BadResponse(f"{self.url}: {error}") from None

@@ -198,12 +198,12 @@ class Bounds(NamedTuple):
         asked = request.max_tokens
         extra = 65_536 + 4 * sent_bytes
         return cls(
-            asked=asked,
-            tokens=64 + 2 * asked,
-            characters=1024 + 256 * asked,
-            lines=1024 + 4 * asked,
-            whole_bytes=extra + 1024 * asked,
-            stream_bytes=4 * extra + 4096 * asked,
+            asked,
+            64 + 2 * asked,
+            1024 + 256 * asked,
+            1024 + 4 * asked,
+            extra + 1024 * asked,
+            4 * extra + 4096 * asked,
         )
 
     def check(self, count: int, most: int, what: str) -> None:
@@ -273,7 +273,7 @@ class StreamParser:
         self.usage: Any = None
         self.rest: list[int] = []
         self._bounds = bounds
-        self._lines = 0
+        self._left = bounds.lines
         self._cut = bytearray()  # an incomplete line
         self._is_json: bool | None = None  # the body is one JSON value, not events
 
@@ -286,18 +286,20 @@ class StreamParser:
         if self._is_json is None and (start := data.lstrip()):
             self._is_json = start.startswith(b"{")
         lines = data.split(b"\n")
-        if self._is_json or len(lines) == 1:
+        last = lines.pop()
+        if self._is_json or not lines:
             self._cut += data
             self._bounds.check(len(self._cut), self._bounds.whole_bytes, "bytes in a line")
             return []
         if self._cut:
             lines[0] = bytes(self._cut) + lines[0]
-        last = lines.pop()
-        if last or self._cut:
-            self._cut = bytearray(last)
-        self._lines += len(lines)
-        if self._lines > self._bounds.lines:
-            self._bounds.check(self._lines, self._bounds.lines, "lines, or more")
+            self._cut.clear()
+        if last:
+            self._cut += last
+        self._left -= len(lines)
+        if self._left < 0:
+            most = self._bounds.lines
+            self._bounds.check(most - self._left, most, "lines, or more")
         events = []
         for line in lines:
             if line.startswith(b"data:"):
@@ -399,22 +401,19 @@ def completion(
     Raises:
         BadResponse: Its counts or ids are not what they should be, or too many.
     """
-    usage = _dict(usage, "usage")
     known = None if ids is None else checked_ids(ids)
-    details = _dict(usage.get("prompt_tokens_details"), "prompt_tokens_details")
-    told = _count(usage, "completion_tokens")
+    tokens = guess if known is None else len(known)
+    prompt_tokens = cached_tokens = None
     bounds.check(len(text), bounds.characters, "characters")
-    bounds.check(len(ids or ()), bounds.tokens, "ids")
-    tokens = told or (guess if ids is None else len(ids))
-    bounds.check(tokens, bounds.tokens, "tokens")
-    return Completion(
-        text=text,
-        finish=finish,
-        tokens=tokens,
-        prompt_tokens=_count(usage, "prompt_tokens"),
-        cached_tokens=_count(details, "cached_tokens"),
-        ids=known,
-    )
+    bounds.check(tokens, bounds.tokens, "tokens" if known is None else "ids")
+    if usage is not None:
+        usage = _dict(usage, "usage")
+        details = _dict(usage.get("prompt_tokens_details"), "prompt_tokens_details")
+        tokens = _count(usage, "completion_tokens") or tokens
+        prompt_tokens = _count(usage, "prompt_tokens")
+        cached_tokens = _count(details, "cached_tokens")
+        bounds.check(tokens, bounds.tokens, "tokens")
+    return Completion(text, finish, tokens, prompt_tokens, cached_tokens, known)
 
 
 def _dict(value: Any, name: str) -> dict[str, Any]:
