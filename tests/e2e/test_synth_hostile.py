@@ -189,9 +189,13 @@ async def test_ctrl_c_while_a_predictors_server_hangs(tmp_path, tokenizers):
     async with two_servers(tokenizers) as (_, named), hostile(one) as traffic:
         command = ["synth", questions, "--out", tmp_path / "run", *named[:-2]]
         process = await start(*command, *predictor_at(traffic, tokenizers))
-        await until(lambda: any(b"/pooling" in head for head in traffic.heads))
-        process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(20):  # the predictor's own time-out is 60 s
-            _, err = await process.communicate()
+        try:
+            await until(lambda: any(b"/pooling" in head for head in traffic.heads))
+            process.send_signal(signal.SIGINT)
+            async with asyncio.timeout(20):  # the predictor's own time-out is 60 s
+                _, err = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
     assert process.returncode == 130, err
     assert b"Traceback" not in err

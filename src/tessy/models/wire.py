@@ -200,7 +200,7 @@ class Bounds(NamedTuple):
         return cls(
             asked,
             64 + 2 * asked,
-            1024 + 256 * asked,
+            1024 + 128 * asked,
             1024 + 4 * asked,
             extra + 1024 * asked,
             4 * extra + 4096 * asked,
