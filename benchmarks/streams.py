@@ -23,7 +23,7 @@ import orjson
 from tessy.config import ModelSettings, Sampling
 from tessy.event_loop import run_loop
 from tessy.models.client import Client
-from tessy.models.wire import Capabilities, Request, StreamParser, body
+from tessy.models.wire import Bounds, Capabilities, Request, StreamParser, body
 
 EVENTS = 16
 AT_ONCE = 50
@@ -88,7 +88,7 @@ async def measure(url: str, streams: int) -> None:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
         async def with_aiohttp() -> None:
-            parser, count = StreamParser(), 0
+            parser, count = StreamParser(Bounds.of(ASKED, len(payload))), 0
             async with session.post(f"{url}/completions", data=payload) as answer:
                 async for data in answer.content.iter_any():
                     count += len(parser.feed(data))

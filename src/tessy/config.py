@@ -54,6 +54,8 @@ class Timeouts(StrictSettings):
     """Longest time to open a connection."""
     first_token_s: Annotated[float, SECONDS] = Field(default=300, gt=0)
     """Longest time from a request to the first token of a stream; the server may queue requests."""
+    next_token_s: Annotated[float, SECONDS] = Field(default=120, gt=0)
+    """Longest time without a token in a stream, after the first one."""
     total_s: Annotated[float, SECONDS] = Field(default=1800, gt=0)
     """Longest time for a whole call, or for a stream after its first token."""
 

@@ -13,7 +13,8 @@
     │   ├── BadResponse         a response that breaks the protocol (truncated, …), after retries
     │   ├── NotAStream          a whole response instead of a stream; never retried
     │   ├── ServerFailure       408, 429 or 5xx, after retries
-    │   └── Refused             another 4xx; never retried
+    │   └── Refused             another 4xx, or a redirect; never retried
+    │       └── ContextExceeded     the prompt is longer than the server's context
     ├── PredictorError      a boundary predictor failed or broke its protocol
     ├── SandboxError        programs can't be run in isolation here
     ├── TrainingError       the loss is not a number, or an epoch's evaluation failed
@@ -83,7 +84,7 @@ class Unreachable(ModelError, ConnectionError):
 
 
 class TimedOut(ModelError, TimeoutError):
-    """Connecting, the first token or the whole call took too long, at every attempt."""
+    """Connecting, the first or next token or the whole call took too long, at every attempt."""
 
 
 class BadResponse(ModelError):
@@ -105,7 +106,11 @@ class ServerFailure(ModelError):
 
 
 class Refused(ModelError):
-    """The server refused the request (a 4xx that a retry would not change)."""
+    """The server refused the request (a 4xx that a retry would not change), or redirects it."""
+
+
+class ContextExceeded(Refused):
+    """The server refused the request because the prompt is longer than its context allows."""
 
 
 class PredictorError(TessyError):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tessy.boundary.batcher import PredictorBatcher
-from tessy.errors import PredictorError
+from tessy.errors import Outage, PredictorError
 from tessy.method.judgement import Judgement, Passage
 from tessy.method.trajectory import Role
 
@@ -242,6 +242,30 @@ async def test_a_waiter_that_leaves_takes_nobody_with_it():
         assert later[0].cancelled()
         predictor.open()
         assert await boundaries(start(batcher, 7)) == [7]
+
+
+async def test_a_predictor_that_hangs_keeps_nothing_from_ending():
+    predictor = Gated()
+    with closing(both(predictor)) as batcher:
+        (waiting,) = start(batcher, 1)
+        await began(predictor)
+        assert [t.daemon for t in threading.enumerate() if t.name == "predictor"][-1]
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    predictor.open()
+
+
+async def test_an_outage_reaches_those_who_waited():
+    def gone(passages):
+        raise Outage("gone", hint="start it")
+
+    with closing(both(Gated(gone))) as batcher:
+        batcher._predictors[Role.STUDENT].open(2)
+        for outcome in await asyncio.gather(*start(batcher, 1, 2), return_exceptions=True):
+            assert type(outcome) is Outage
+            assert outcome.hint == "start it"
+    with pytest.raises(Outage):
+        await both(Direct(gone)).judge(passage(1))
 
 
 async def test_a_waiter_that_leaves_a_batch_that_fails():

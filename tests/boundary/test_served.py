@@ -14,10 +14,12 @@ import pytest
 from aiohttp import web
 
 from boundary.test_transformers import make
+from models.wrong_types import wrong
 from tessy.boundary.registry import load
-from tessy.errors import ConfigError, PredictorError
+from tessy.errors import ConfigError, Outage, PredictorError
 from tessy.method.judgement import Passage
 from tessy.method.trajectory import Role
+from tessy.models import client as client_module
 from tessy.testing import build_tokenizer
 
 
@@ -31,6 +33,8 @@ def pooling(answer):
         calls.append(await request.json())
         calls[-1]["key"] = request.headers.get("Authorization")
         body, status = answer(calls[-1], len(calls))
+        if isinstance(body, bytes):
+            return web.Response(body=body, status=status, content_type="application/json")
         return web.json_response(body, status=status)
 
     async def serve():
@@ -140,6 +144,64 @@ def test_a_server_that_fails_for_a_moment_is_asked_again(digits, right):
 def test_an_answer_that_is_none(digits, body):
     with pooling(lambda *_: (body, 200)) as (url, _), pytest.raises(PredictorError, match="answer"):
         load(f"{url}?tokenizer={digits}").judge([Passage(Role.STUDENT, "", "so 42 is ", True)])
+
+
+def test_an_answer_with_a_value_of_a_wrong_type(digits):
+    good = {"data": [{"index": 0, "data": [[0.25, 0.75]] * 4}]}
+    answers = [
+        (what, raw) for what, raw in wrong(good) if not what.startswith("('data', 0, 'data', 2")
+    ]
+    refused = 0
+    with pooling(lambda _, number: (answers[number - 1][1], 200)) as (url, calls):
+        for what, _ in answers:
+            predictor = load(f"{url}?tokenizer={digits}")
+            predictor._network._settings = predictor._network._settings.model_copy(
+                update={"retries": 0}
+            )
+            try:
+                (judgement,) = predictor.judge([Passage(Role.STUDENT, "", "so 42 is ", True)])
+            except PredictorError:
+                refused += 1
+            else:
+                assert 0 <= judgement.settled <= 9, what
+    assert len(calls) == len(answers)
+    assert refused > 200
+
+
+def test_rows_of_other_texts(digits):
+    rows = {"data": [{"index": 0, "data": [[0.25, 0.75]] * 4}] * 2}
+    passages = [Passage(Role.STUDENT, "", text, True) for text in ("so 42 is ", "so 43 is ")]
+    with (
+        pooling(lambda *_: (rows, 200)) as (url, _),
+        pytest.raises(PredictorError, match="indices"),
+    ):
+        load(f"{url}?tokenizer={digits}").judge(passages)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Retries without waiting."""
+    monkeypatch.setattr(client_module, "_LONGEST_WAIT_S", 0.01)
+
+
+def test_a_server_that_is_gone_stops_the_run(digits, right, quick):
+    with pooling(right) as (url, _):
+        predictor = load(f"{url}?tokenizer={digits}")
+        predictor.judge(PASSAGES[:1])
+    with pytest.raises(Outage, match="can't be used") as error:
+        predictor.judge(PASSAGES[1:])
+    assert "resumes the run" in error.value.hint
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 302])
+def test_a_server_that_takes_no_requests_stops_the_run(digits, status, quick):
+    with pooling(lambda *_: ({}, status)) as (url, _), pytest.raises(Outage, match=str(status)):
+        load(f"{url}?tokenizer={digits}").judge(PASSAGES[:1])
+
+
+def test_a_server_that_fails_and_is_there_fails_the_sample(digits, quick):
+    with pooling(lambda *_: ({}, 500)) as (url, _), pytest.raises(PredictorError, match="500"):
+        load(f"{url}?tokenizer={digits}").judge(PASSAGES[:1])
 
 
 def test_a_server_that_serves_no_classifier(digits):

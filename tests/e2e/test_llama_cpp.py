@@ -19,6 +19,7 @@ from scripted import lines, write_questions
 from tessy.config import ModelSettings
 from tessy.models import local
 from tessy.models.client import Client
+from tessy.models.replicas import Replicas
 from tessy.models.tokenizers import PromptPiece, ServerTokenizer
 from tiny_models import write_gguf, write_models
 
@@ -38,7 +39,7 @@ async def test_a_server_of_a_real_model_can_do_all_that_we_use(name):
     settings = ModelSettings(model="http://x/v1", retries=2)
     async with local.serve(MODELS / name, slots=2, context_tokens=1024) as url:
         client = Client(url, "", settings)
-        codec = ServerTokenizer(client)
+        codec = ServerTokenizer(Replicas([client]))
         text = "Wait, 2 + 2 = 4.\n\n  So é 🤔 完成了 <|im_end|> </think>"
         ids = await codec.encode(PromptPiece(text))
         assert "".join(token.text for token in await codec.tokens(ids)).strip() == text

@@ -43,3 +43,12 @@ def test_a_name_that_is_not_a_model(text, message):
         parse(text)
     assert error.value.hint
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://h/a b", "http://h/v1\r\nX: 1", "http://h/v1\t", "http://例え.jp/v1", "http://h/é"],
+)
+def test_a_url_that_would_break_a_request(url):
+    with pytest.raises(ConfigError, match="has a character that no URL has"):
+        parse(url)

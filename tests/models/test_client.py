@@ -8,17 +8,21 @@ from contextlib import closing
 
 import pytest
 
-from tessy.config import ModelSettings, Sampling, Timeouts
+from models.hostile_servers import OPEN, Hostile, ends_with, hostile, sends, text, whole
+from tessy.config import Config, ModelSettings, Sampling, Timeouts
 from tessy.errors import (
     BadResponse,
     ConfigError,
+    ContextExceeded,
     Refused,
     ServerFailure,
     TimedOut,
     Unreachable,
 )
+from tessy.method.trajectory import Role
 from tessy.models import client as client_module
 from tessy.models.client import Client, retry_after_s, wait_s
+from tessy.models.open import check
 from tessy.models.wire import Request
 from tessy.testing import EchoScript, Fault, Faults, Latency, ScriptedServer, SilentScript
 
@@ -166,6 +170,87 @@ def test_retry_after_is_honoured():
     error.retry_after_s = 7.5
     assert wait_s(1, error) >= 7.5
     assert all(wait_s(50, BadResponse("x")) <= 30 for _ in range(100))
+
+
+def test_calls_that_were_sent_away_together_do_not_come_back_together():
+    error = ServerFailure("429")
+    error.retry_after_s = 7.5
+    assert len({wait_s(3, error) for _ in range(20)}) == 20
+
+
+@pytest.mark.parametrize(
+    "said", ["nan", "inf", "-5", "", "Mon, 99", "x" * 9999, "Fri, 01 Jan 99999 0"]
+)
+def test_any_retry_after_is_a_time(said):
+    error = ServerFailure("429")
+    error.retry_after_s = retry_after_s({"retry-after": said})
+    assert 0 <= wait_s(1, error) <= 301
+
+
+@pytest.mark.parametrize("key", ["s3cret\n", "  s3cret\r\n", "\ts3cret "])
+async def test_line_ends_and_blanks_around_a_key_are_left_out(monkeypatch, key):
+    monkeypatch.setenv("MY_KEY", key)
+    async with ScriptedServer(EchoScript(TEXT), api_key="s3cret") as server:
+        with closing(client(server.url, api_key_env="MY_KEY")) as asking:
+            assert (await asking.complete(ASK)).text == TEXT
+
+
+@pytest.mark.parametrize("key", ["a\nX-Evil: 1", "a b", "a\x1b[2J", "schlüssel", "ключ", "a\x7f"])
+def test_a_key_that_is_none_is_refused_before_any_work(monkeypatch, key):
+    monkeypatch.setenv("MY_KEY", key)
+    with pytest.raises(ConfigError, match=r"MY_KEY .api_key_env. holds no API key") as error:
+        client("http://x/v1", api_key_env="MY_KEY")
+    assert key not in str(error.value)
+    config = Config.model_validate({"student": {"model": "http://x", "api_key_env": "MY_KEY"}})
+    with pytest.raises(ConfigError, match=r"student\.api_key_env"):
+        check(config, [Role.STUDENT])
+
+
+@pytest.mark.parametrize(
+    ("body", "is_context"),
+    [
+        (b"This model's maximum context length is 4096 tokens. However, you requested", True),
+        (b'{"error":{"type":"exceed_context_size_error","n_ctx":512}}', True),
+        (b"the request exceeds the available context size, try increasing it", True),
+        (b"The input (9000 tokens) is longer than the model's context length", True),
+        (b"`inputs` tokens + `max_new_tokens` must be <= 4096", True),
+        (b"top_p must be in (0, 1]", False),
+    ],
+)
+async def test_a_prompt_that_is_too_long_has_an_error_of_its_own(body, is_context):
+    reply = b"HTTP/1.1 400 Bad\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    async with hostile(Hostile("", sends(reply), Refused, "")) as traffic:
+        with pytest.raises(Refused) as error:
+            await client(traffic.url).complete(ASK)
+    assert isinstance(error.value, ContextExceeded) is is_context
+
+
+async def test_interim_responses_are_passed_over():
+    answer = b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n" * 3 + whole(text=" two")
+    async with hostile(Hostile("", sends(answer), Refused, "")) as traffic:
+        assert (await client(traffic.url).complete(ASK)).text == " two"
+
+
+@pytest.mark.parametrize("reason", ["stop", "eos_token", "stop_sequence", "eos", "end_turn"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_other_words_for_stop(reason, stream):
+    answer = ends_with(reason) if stream else whole(finish_reason=reason)
+    async with hostile(Hostile("", sends(answer), Refused, "")) as traffic:
+        assert (await client(traffic.url).complete(ASK, stream=stream)).finish == "stop"
+
+
+async def test_a_token_that_comes_late_is_waited_for():
+    async def reply(send):
+        await send(OPEN + text(" a"))
+        for _ in range(6):
+            await asyncio.sleep(0.05)
+            await send(text(" b"))
+        await send(text("", finish_reason="stop"))
+
+    patience = {"timeouts": {"next_token_s": 0.2}}
+    async with hostile(Hostile("", reply, Refused, "")) as traffic:
+        answer = await client(traffic.url, **patience).complete(ASK, stream=True)
+    assert answer.text == " a" + " b" * 6  # which takes longer than 0.2 s
 
 
 def test_retry_after_takes_seconds_and_dates():

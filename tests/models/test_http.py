@@ -121,7 +121,7 @@ async def test_after_the_first_text_the_other_timeout_counts():
 
 
 async def test_a_later_timeout_replaces_an_earlier_one():
-    response = HttpResponse("http://x")
+    response = HttpResponse("http://x", 2**20)
     response.expire(0.001)
     response.expire(60)
     waiting = asyncio.create_task(response.whole())
@@ -237,7 +237,7 @@ async def test_an_idle_connection_on_which_something_arrives_is_closed():
     http = HttpServer(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", {})
     async with server:
         with closing(http):
-            response = await http.send(HttpResponse("x"), "/", connect_s=5)
+            response = await http.send(HttpResponse("x", 2**20), "/", connect_s=5)
             assert await response.whole() == WHOLE
             http.done(response)
             idle.set()
@@ -266,8 +266,8 @@ async def test_an_address_that_never_answers_leaves_time_for_the_next():
             server = HttpServer(client.base_url, {})
             (own,) = await server._looked_up()
             server._addresses = (there, own)
-            response = await server.send(HttpResponse("x"), "/", b"{}", connect_s=1.0)
+            response = await server.send(HttpResponse("x", 2**20), "/", b"{}", connect_s=1.0)
             assert await response.whole() == WHOLE
             server._addresses = (there,)
             with pytest.raises(TimedOut):
-                await server.send(HttpResponse("x"), "/", b"{}", connect_s=0.2)
+                await server.send(HttpResponse("x", 2**20), "/", b"{}", connect_s=0.2)

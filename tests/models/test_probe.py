@@ -10,7 +10,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tessy.config import ModelSettings, Sampling
-from tessy.errors import ModelError, NotAStream, Refused
+from tessy.errors import BadResponse, ModelError, NotAStream, Refused, ServerFailure
+from tessy.models import client as client_module
+from tessy.models import probe as probe_module
 from tessy.models.client import Client
 from tessy.models.probe import probe
 from tessy.models.wire import Request
@@ -114,3 +116,150 @@ async def test_an_error_that_is_sent_as_json_is_retried(trouble):
     async with answering(orjson.dumps(trouble), stream) as (client, asked):
         assert (await probe(client)).streams
         assert len(asked) >= 2
+
+
+@asynccontextmanager
+async def serving(models=None, complete=None, name="", retries=3):
+    """A server whose answers are functions of the number of the request, or of its body."""
+    count = 0
+
+    async def list_models(_):
+        nonlocal count
+        count += 1
+        return models(count)
+
+    async def answer(request):
+        body = await request.json()
+        if complete and (response := complete(body)):
+            return response
+        if body.get("stream"):
+            event = b"data: " + orjson.dumps(ANSWER) + b"\n\ndata: [DONE]\n\n"
+            return web.Response(body=event, content_type="text/event-stream")
+        return web.json_response(ANSWER)
+
+    app = web.Application()
+    app.add_routes([web.post("/v1/completions", answer)])
+    if models:
+        app.add_routes([web.get("/v1/models", list_models)])
+    settings = ModelSettings(model="http://x/v1", retries=retries)
+    async with TestServer(app) as server:
+        with closing(Client(str(server.make_url("/v1")), name, settings)) as one:
+            yield one
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Waits are short."""
+    monkeypatch.setattr(client_module, "_LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr(probe_module, "_LOADING_POLL_S", 0.01)
+
+
+LOADING = {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}
+LIST = {"data": [{"id": "odd", "max_model_len": 99}]}
+
+
+def loading_until(ready):
+    def models(count):
+        return web.json_response(
+            LIST if count >= ready else LOADING, status=200 if count >= ready else 503
+        )
+
+    return models
+
+
+async def test_a_server_that_loads_its_model_is_waited_for(quick):
+    said = []
+    async with serving(loading_until(4)) as client:
+        found = await probe(client, said.append)
+    assert (found.served_name, found.context_tokens) == ("odd", 99)
+    assert said == [f"{client.base_url} is loading its model: waiting, 10 minutes at most"]
+
+
+async def test_a_server_that_lists_a_model_before_it_is_loaded_is_waited_for(quick):
+    """As llama.cpp's does."""
+    asked, said = [], []
+
+    def complete(body):
+        asked.append(body)
+        return web.json_response(LOADING, status=503) if len(asked) < 4 else None
+
+    async with serving(lambda _: web.json_response(LIST), complete) as client:
+        assert (await probe(client, said.append)).extensions
+    assert len(said) == 1
+
+
+async def test_a_server_that_never_loads_is_given_up(quick, monkeypatch):
+    monkeypatch.setattr(probe_module, "_LOADING_S", 0.05)
+    async with serving(loading_until(10**9)) as client:
+        with pytest.raises(ServerFailure, match="Loading model"):
+            await probe(client)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"data": null}', b'{"data": ["name"]}', b'{"data": []}', b"{}", b"[]", b"null", b"7", b"",
+     b"<html>Sign in</html>", b'{"data": [{"id": 5}, null, {"name": "x"}]}',
+     b'{"data": [{"id": "odd", "max_model_len": "99"}]}',
+     b'{"data": [{"id": "odd", "max_model_len": -1}]}',
+     b'{"data": [{"id": "odd", "meta": {"n_ctx": 1e30}}]}'],
+)  # fmt: skip
+async def test_a_list_of_models_that_is_none_names_its_url(quick, body):
+    async with serving(lambda _: web.Response(body=body)) as client:
+        with pytest.raises(BadResponse) as error:
+            await probe(client)
+    assert client.url_of("/v1/models") in str(error.value)
+
+
+async def test_without_a_list_a_name_is_asked_for_and_enough(quick):
+    async with serving() as client:
+        with pytest.raises(Refused, match="/v1/models answered 404") as error:
+            await probe(client)
+        assert "URL#NAME" in error.value.hint
+    for models in (None, lambda _: web.Response(body=b"<html>"), lambda _: web.json_response([])):
+        async with serving(models, name="mine") as client:
+            found = await probe(client)
+            assert (found.served_name, found.context_tokens) == ("mine", None)
+
+
+async def test_a_key_that_is_not_accepted_is_no_missing_list(quick):
+    async with serving(lambda _: web.json_response({}, status=401), name="mine") as client:
+        with pytest.raises(Refused, match="401"):
+            await probe(client)
+
+
+@pytest.mark.parametrize("status", [500, 501, 400, 422, 200])
+async def test_a_server_that_breaks_at_a_prompt_of_ids_gets_text(quick, status):
+    def complete(body):
+        if isinstance(body["prompt"], list):
+            return web.json_response({"error": "TypeError: unhashable"}, status=status)
+        return None
+
+    async with serving(lambda _: web.json_response(LIST), complete) as client:
+        found = await probe(client)
+    assert not found.id_prompts
+    assert found.streams
+    assert found.extensions
+
+
+async def test_one_failure_is_not_taken_for_one_that_lasts(quick):
+    failed = set()
+
+    def complete(body):
+        kind = (type(body["prompt"]), body.get("stream"), "top_k" in body)
+        if kind in failed:
+            return None
+        failed.add(kind)
+        return web.json_response({}, status=500)
+
+    async with serving(lambda _: web.json_response(LIST), complete) as client:
+        found = await probe(client)
+    assert (found.id_prompts, found.extensions, found.streams) == (True, True, True)
+
+
+async def test_a_server_that_breaks_at_everything_is_broken(quick):
+    def complete(body):
+        return web.json_response({"error": "CUDA out of memory"}, status=500)
+
+    async with serving(lambda _: web.json_response(LIST), complete) as client:
+        with pytest.raises(ServerFailure, match="CUDA out of memory"):
+            await probe(client)

@@ -5,12 +5,21 @@ from hypothesis import strategies as st
 
 from tessy.config import Sampling
 from tessy.errors import BadResponse
-from tessy.models.wire import Capabilities, EncodedPrompt, Request, StreamParser, body, parse
+from tessy.models.wire import (
+    Bounds,
+    Capabilities,
+    EncodedPrompt,
+    Request,
+    StreamParser,
+    body,
+    parse,
+)
 
 ASK = Request(
     [1, 2], 5, Sampling(top_k=0, min_p=0.1), seed=2**40 + 3, stop=("a", "b"), stop_token_ids=(9,),
     return_ids=True,
 )  # fmt: skip
+BOUNDS = Bounds.of(ASK, 0)
 FULL = Capabilities("m", extensions=True, id_prompts=True, return_ids={"return_token_ids": True})
 
 
@@ -45,15 +54,16 @@ def test_text_prompts_say_whether_a_begin_marker_is_wanted():
 )  # fmt: skip
 def test_bodies_that_are_not_completions(raw):
     with pytest.raises(BadResponse):
-        parse(raw)
+        parse(raw, BOUNDS)
 
 
 def test_ids_of_vllm_and_of_llama_cpp():
     vllm = {"choices": [{"text": "a", "finish_reason": "length", "token_ids": [5, 6]}]}
-    llama = {"choices": [{"text": "a"}], "__verbose": {"tokens": [7]}}
-    assert parse(orjson.dumps(vllm)).ids == (5, 6)
-    assert parse(orjson.dumps(llama)).ids == (7,)
-    assert parse(orjson.dumps({"choices": [{"text": "a"}]})).ids is None
+    llama = {"choices": [{"text": "a", "finish_reason": "stop"}], "__verbose": {"tokens": [7]}}
+    assert parse(orjson.dumps(vllm), BOUNDS).ids == (5, 6)
+    assert parse(orjson.dumps(llama), BOUNDS).ids == (7,)
+    without = {"choices": [{"text": "a", "finish_reason": "stop"}]}
+    assert parse(orjson.dumps(without), BOUNDS).ids is None
 
 
 def events(*choices, usage=None):
@@ -64,7 +74,7 @@ def events(*choices, usage=None):
 
 
 def feed(lines):
-    parser = StreamParser()
+    parser = StreamParser(BOUNDS)
     found = [event for line in lines for event in parser.feed(line + b"\n")]
     parser.check_end()
     return found, parser
@@ -96,7 +106,7 @@ STREAM = b"\n\n".join(
 
 @given(st.lists(st.integers(0, len(STREAM)), max_size=12))
 def test_a_stream_may_arrive_cut_anywhere(cuts):
-    parser = StreamParser()
+    parser = StreamParser(BOUNDS)
     found, at = [], 0
     for cut in [*sorted(cuts), len(STREAM)]:
         found += parser.feed(STREAM[at:cut])

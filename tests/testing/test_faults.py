@@ -140,6 +140,35 @@ async def test_garbage(session, stream):
             orjson.loads(body.removeprefix(b"data: "))
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+async def test_abort(session, stream, seed):
+    async with failing(Fault.ABORT, seed) as server, call(session, server, stream=stream) as answer:
+        assert answer.status == 200
+        body = await answer.read()
+    assert b'"finish_reason":"abort"' in body
+    assert b'"finish_reason":"stop"' not in body
+    assert TEXT[-10:].encode() not in body
+    assert body.endswith(b"[DONE]\n\n") is stream
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_stall(session, stream):
+    body = b""
+
+    async def read():
+        nonlocal body
+        async with call(session, server, stream=stream) as response:
+            async for data in response.content.iter_any():
+                body += data
+
+    async with failing(Fault.STALL) as server:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(read(), 0.2)
+        assert (b'"text":"one' in body) is stream
+        assert b"[DONE]" not in body
+
+
 async def test_a_retry_cures(session):
     server = ScriptedServer(EchoScript(TEXT), faults=Faults(0.5, seed=1))
     done = 0
@@ -149,6 +178,7 @@ async def test_a_retry_cures(session):
                 async with call(session, server, stream=bool(done % 2)) as response:
                     body = await response.read()
                     good = response.status == 200 and b'"finish_reason":"stop"' in body
+                    good = good and body.endswith((b"}", b"[DONE]\n\n"))
             except aiohttp.ClientError:
                 good = False
             done += good

@@ -8,11 +8,13 @@ it, and the busier the run, the larger the batches.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
+from queue import SimpleQueue
 
 from tessy.boundary.protocol import Predictor
-from tessy.errors import PredictorError
+from tessy.errors import Outage, PredictorError
 from tessy.method.judgement import Judgement, Passage
 from tessy.method.trajectory import Role
 
@@ -32,13 +34,14 @@ class PredictorBatcher:
         self._predictors = dict(predictors)
         self._waiting: dict[Role, list[tuple[Passage, asyncio.Future[Judgement]]]] = {}
         self._tasks: dict[Role, asyncio.Task[None]] = {}
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="predictor")
+        self._thread: _Thread | None = None
 
     def close(self) -> None:
         """Stop judging; passages that wait are dropped."""
         for task in self._tasks.values():
             task.cancel()
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        if self._thread is not None:
+            self._thread.calls.put(None)
 
     def judges_partial_words(self, role: Role) -> bool:
         """Whether the predictor of a role judges incomplete words; see `Predictor`."""
@@ -49,6 +52,7 @@ class PredictorBatcher:
 
         Raises:
             PredictorError: The predictor raised an error, or its judgement makes no sense.
+            Outage: The predictor's server is gone.
         """
         role, predictor = passage.role, self._predictors[passage.role]
         if not predictor.batched:
@@ -61,19 +65,19 @@ class PredictorBatcher:
 
     async def _work(self, role: Role) -> None:
         """Judge batches until no passage waits."""
-        loop, waiting = asyncio.get_running_loop(), self._waiting[role]
+        waiting = self._waiting[role]
+        if self._thread is None:
+            self._thread = _Thread()
         await asyncio.sleep(_GATHERING_S)
         while waiting:
             batch, waiting[:] = waiting[:_LARGEST_BATCH], waiting[_LARGEST_BATCH:]
             passages = [passage for passage, _ in batch]
             try:
-                judgements = await loop.run_in_executor(
-                    self._thread, _judge, self._predictors[role], passages
-                )
-            except PredictorError as error:
+                judgements = await self._thread.judge(self._predictors[role], passages)
+            except (PredictorError, Outage) as error:
                 for _, future in batch:
                     if not future.done():
-                        future.set_exception(PredictorError(str(error)))
+                        future.set_exception(type(error)(str(error), hint=error.hint))
             except BaseException:  # `close`: nobody will judge these, or those that wait
                 for _, future in (*batch, *waiting):
                     future.cancel()
@@ -84,11 +88,42 @@ class PredictorBatcher:
                         future.set_result(judgement)
 
 
+class _Thread(threading.Thread):
+    """The thread in which slow predictors are called, one batch at a time.
+
+    It is a daemon: a predictor that hangs does not keep the program from ending.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(name="predictor", daemon=True)
+        self.calls: SimpleQueue[
+            tuple[Future[Sequence[Judgement]], Predictor, Sequence[Passage]] | None
+        ] = SimpleQueue()
+        self.start()
+
+    async def judge(self, predictor: Predictor, passages: Sequence[Passage]) -> Sequence[Judgement]:
+        """See `_judge`."""
+        future: Future[Sequence[Judgement]] = Future()
+        self.calls.put((future, predictor, passages))
+        return await asyncio.wrap_future(future)
+
+    def run(self) -> None:
+        """Call predictors until the batcher is closed."""
+        while (call := self.calls.get()) is not None:
+            future, predictor, passages = call
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(_judge(predictor, passages))
+                except BaseException as error:
+                    future.set_exception(error)
+
+
 def _judge(predictor: Predictor, passages: Sequence[Passage]) -> Sequence[Judgement]:
     """Call a predictor and check its judgements.
 
     Raises:
         PredictorError: It raised an error or broke its protocol; all passages fail.
+        Outage: Its server is gone.
     """
     try:
         judgements = predictor.judge(passages)
@@ -104,7 +139,7 @@ def _judge(predictor: Predictor, passages: Sequence[Passage]) -> Sequence[Judgem
                     f"predictor {predictor.name}: {judgement} is outside a text of {length} "
                     "characters"
                 )
-    except PredictorError:
+    except (PredictorError, Outage):
         raise
     except Exception as error:  # the user's code can raise anything
         raise PredictorError(f"predictor {predictor.name}: {error!r}") from error

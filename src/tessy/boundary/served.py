@@ -24,12 +24,17 @@ from tokenizers import Tokenizer
 from tessy.boundary.classifier import ClassifierPredictor
 from tessy.boundary.settings import ClassifierSettings, read_settings
 from tessy.boundary.transformers import style_label
-from tessy.config import ModelSettings
-from tessy.errors import ConfigError, ModelError, PredictorError
+from tessy.config import ModelSettings, Timeouts
+from tessy.errors import ConfigError, ModelError, Outage, PredictorError
 from tessy.models.client import Client
+from tessy.models.replicas import GONE
 
 _OPTIONS = {"tokenizer", "shift", "api_key_env"}
 _HINT = "http://host:8000?tokenizer=FOLDER#served-name, of vLLM with a token classifier"
+_UNUSABLE = (401, 403, 404)
+_TIMEOUTS = Timeouts(total_s=60)
+"""A batch takes less than a second."""
+_ROUNDED = 0.01
 _LEAST = 1e-7
 """Probabilities are at least this, so that their log-odds are finite."""
 
@@ -60,14 +65,12 @@ class ServedNetwork:
 
         Raises:
             PredictorError: The server failed, or its answer has not two labels for each token.
+            Outage: The server is gone, or takes no such requests.
         """
         asked = [row for row in ids if row]
         if not asked:
             return [[] for _ in ids]
-        try:
-            answers = iter(asyncio.run(self._ask(asked)))
-        except ModelError as error:
-            raise PredictorError(f"{self._where[0]}: {error}", hint=error.hint) from None
+        answers = iter(asyncio.run(self._ask(asked)))
         return [self._odds(next(answers), len(row)) if row else [] for row in ids]
 
     async def _ask(self, ids: Sequence[Sequence[int]]) -> list[Any]:
@@ -76,32 +79,60 @@ class ServedNetwork:
         if name:
             payload["model"] = name
         with closing(Client(base_url, name, self._settings)) as client:
-            answer = await client.post("/pooling", payload)
+            try:
+                answer = await client.post("/pooling", payload)
+            except ModelError as error:
+                gone = isinstance(error, GONE) and not await client.is_alive()
+                if gone or error.status in _UNUSABLE or 300 <= error.status < 400:
+                    raise Outage(
+                        f"the predictor's server {base_url} can't be used: {error}",
+                        hint="start it again, then run the same command: it resumes the run",
+                    ) from None
+                raise PredictorError(f"{base_url}: {error}", hint=error.hint) from None
         rows = answer.get("data") if isinstance(answer, dict) else None
         if not isinstance(rows, list) or len(rows) != len(ids):
             raise PredictorError(
                 f"{base_url}: its answer is not one row for each of {len(ids)} texts",
                 hint=_HINT,
             )
-        with suppress(KeyError, TypeError):
-            rows = sorted(rows, key=lambda row: row["index"])
+        if any(isinstance(row, dict) and "index" in row for row in rows):
+            return self._sorted(rows)
         return rows
+
+    def _sorted(self, rows: list[Any]) -> list[Any]:
+        """The rows in the order of the texts."""
+        by_index = {row.get("index"): row for row in rows if _is_row(row)}
+        if set(by_index) != set(range(len(rows))):
+            raise PredictorError(
+                f"{self._where[0]}: its answer's indices are not those of {len(rows)} texts",
+                hint=_HINT,
+            )
+        return [by_index[number] for number in range(len(rows))]
 
     def _odds(self, row: Any, tokens: int) -> list[float]:
         """Log-odds of style from the two probabilities of each token."""
-        try:
-            pairs = [
-                (float(pair[self._style]), float(pair[1 - self._style])) for pair in row["data"]
-            ]
-            two = all(len(pair) == 2 for pair in row["data"])
-        except (KeyError, TypeError, IndexError, ValueError):
-            two, pairs = False, []
-        if not two or len(pairs) != tokens:
+        pairs = row.get("data") if isinstance(row, dict) else None
+        fine = isinstance(pairs, list) and len(pairs) == tokens and all(map(_is_pair, pairs))
+        if pairs is None or not fine:
             raise PredictorError(
-                f"{self._where[0]}: its answer is not two numbers for each of {tokens} tokens",
+                f"{self._where[0]}: its answer is not two probabilities for each of {tokens} "
+                "tokens",
                 hint="it must serve a token classifier with two labels, without prefix caching",
             )
-        return [math.log(max(p, _LEAST)) - math.log(max(q, _LEAST)) for p, q in pairs]
+        logs = [[math.log(max(p, _LEAST)) for p in pair] for pair in pairs]
+        return [pair[self._style] - pair[1 - self._style] for pair in logs]
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, dict) and type(row.get("index")) is int
+
+
+def _is_pair(pair: Any) -> bool:
+    return (
+        isinstance(pair, list)
+        and len(pair) == 2
+        and all(type(p) in (int, float) and -_ROUNDED <= p <= 1 + _ROUNDED for p in pair)
+    )
 
 
 def load(url: str) -> ClassifierPredictor:
@@ -137,7 +168,9 @@ def load(url: str) -> ClassifierPredictor:
         f"{parts.scheme}://{parts.netloc}{path}/v1",
         parts.fragment,
         style=settings.style,
-        settings=ModelSettings(model=url, api_key_env=options.get("api_key_env")),
+        settings=ModelSettings(
+            model=url, api_key_env=options.get("api_key_env"), timeouts=_TIMEOUTS
+        ),
     )
     return ClassifierPredictor(url, Tokenizer.from_file(str(file)), network, settings)
 

@@ -28,7 +28,7 @@ def doctor(options: DoctorOptions, config: Config) -> None:
     from tessy.event_loop import run_loop
     from tessy.models.doctor import examine, table
 
-    findings = run_loop(examine(config))
+    findings = run_loop(examine(config, lambda line: typer.echo(line, err=True)))
     Console().print(table(findings))
     if any(finding.error for finding in findings):
         raise typer.Exit(1)

@@ -86,6 +86,11 @@ def _server(text: str) -> Address:
         raise ConfigError(f"{text!r}: {error}", hint=_HINT) from None
     if not parts.hostname:
         raise ConfigError(f"{text!r} names no host", hint=_HINT)
+    if not all("!" <= character <= "~" for character in url):
+        raise ConfigError(
+            f"{text!r} has a character that no URL has: a blank, or one beyond ASCII",
+            hint="a path is written with %XX, the name of a host as xn--…",
+        )
     if parts.username or parts.password:
         raise ConfigError(
             "a model's URL holds a password", hint="set api_key_env to a variable's name instead"

@@ -1,9 +1,9 @@
 """The completions client: one for each server, shared by all trajectories.
 
 Temporary faults are retried with exponential backoff and jitter: connection errors, timeouts, 408,
-429 (honouring `Retry-After`), 5xx, and bodies that are cut short or garbled. Any other 4xx is a
-refusal and is not retried; neither is a whole response to a request for a stream. An empty
-completion is not a fault.
+429 (honouring `Retry-After`), 5xx, and bodies that are cut short, garbled, too large, or that end
+for a reason of the server's own (`wire.finish_of`). Any other 4xx is a refusal and is not retried,
+nor is a redirect, or a whole response to a request for a stream. An empty completion is no fault.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -22,9 +23,11 @@ from typing import Any, TypeVar
 import orjson
 
 from tessy.config import ModelSettings
+from tessy.display import visible
 from tessy.errors import (
     BadResponse,
     ConfigError,
+    ContextExceeded,
     ModelError,
     NotAStream,
     Refused,
@@ -32,13 +35,23 @@ from tessy.errors import (
 )
 from tessy.models.http import HttpResponse, HttpServer
 from tessy.models.stream import EventStream
-from tessy.models.wire import Capabilities, Completion, Request, body, parse
+from tessy.models.wire import Bounds, Capabilities, Completion, Request, body, parse, read_json
 
 R = TypeVar("R")
 
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 30.0
 _LONGEST_RETRY_AFTER_S = 300.0
+_LISTED_BYTES = 4 * 2**20
+"""The most that a server may say about itself: its models, metrics or slots."""
+_POSTED_BYTES = 65_536
+_BYTES_A_BYTE = 64
+"""The most that the other endpoints may answer for each byte of a request: a token id of six bytes
+becomes a token's text, or two probabilities."""
+_CONTEXT = re.compile(
+    rb"context[ _](length|size|window)|longer than the model|`inputs` tokens|max_model_len"
+)
+"""How servers (vLLM, SGLang, llama.cpp, TGI) say that a prompt is too long."""
 
 
 @dataclass(slots=True)
@@ -135,7 +148,7 @@ class Client:
         first_token_s: Seconds from the request to the first text in the last stream.
 
     Raises:
-        ConfigError: The variable for the API key is not set.
+        ConfigError: The variable for the API key is not set, or holds no key.
     """
 
     def __init__(
@@ -153,13 +166,7 @@ class Client:
         self._slots = asyncio.Semaphore(settings.concurrency) if settings.concurrency else None
         headers = {"Content-Type": "application/json"}
         if settings.api_key_env:
-            key = os.environ.get(settings.api_key_env, "").strip()
-            if not key:
-                raise ConfigError(
-                    f"{settings.api_key_env} is not set, but it should hold an API key",
-                    hint=f"export {settings.api_key_env}=…",
-                )
-            headers["Authorization"] = f"Bearer {key}"
+            headers["Authorization"] = f"Bearer {key_in(settings.api_key_env)}"
         self._server = HttpServer(base_url.removesuffix("/v1"), headers)
 
     @property
@@ -197,8 +204,13 @@ class Client:
             return events.completion()
         self.stats.attempts += 1
         payload = body(request, self.capabilities, stream=False)
+        bounds = Bounds.of(request, len(payload))
         async with self._slots or nullcontext():
-            completion = parse(await self._exchange("/v1/completions", payload))
+            raw = await self._exchange("/v1/completions", payload, most_bytes=bounds.whole_bytes)
+        try:
+            completion = parse(raw, bounds)
+        except BadResponse as error:
+            raise BadResponse(f"{self.base_url}: {error}") from None
         self.stats.answered(completion)
         return completion
 
@@ -215,9 +227,8 @@ class Client:
         payload = body(request, self.capabilities, stream=True)
         self.stats.attempts += 1
         async with self._slots or nullcontext():
-            events = EventStream(
-                self.base_url, first_token_s=times.first_token_s, total_s=times.total_s
-            )
+            bounds = Bounds.of(request, len(payload))
+            events = EventStream(self.base_url, bounds, times)
             try:
                 await self._server.send(
                     events, "/v1/completions", payload, connect_s=times.connect_s
@@ -228,7 +239,7 @@ class Client:
             finally:
                 self._server.done(events)
         self.first_token_s = events.first_s or 0.0
-        self.stats.answered(events.completion())
+        self.stats.answered(events.completion())  # raises if its counts make no sense
 
     async def post(self, path: str, payload: dict[str, Any]) -> Any:
         """Post JSON to another endpoint of the server, with retries; returns the response's JSON.
@@ -240,22 +251,28 @@ class Client:
         Raises:
             ModelError: The call failed for good; its subclass says why.
         """
+        return await self.call().run(lambda client: client.post_once(path, payload))
 
-        async def attempt(client: Client) -> Any:
-            client.stats.attempts += 1
-            async with client._slots or nullcontext():
-                raw = await client._exchange(path, orjson.dumps(payload))
-            return _json(raw, client.base_url)
-
-        return await self.call().run(attempt)
+    async def post_once(self, path: str, payload: dict[str, Any]) -> Any:
+        """Like `post`, without retries."""
+        self.stats.attempts += 1
+        sent = orjson.dumps(payload)
+        most = _POSTED_BYTES + _BYTES_A_BYTE * len(sent)
+        async with self._slots or nullcontext():
+            raw = await self._exchange(path, sent, most_bytes=most)
+        return self._json(raw, path)
 
     async def get(self, path: str) -> Any:
         """Get JSON from an endpoint, without retries; `path` is as for `post`."""
-        return _json(await self._exchange(path), self.base_url)
+        return self._json(await self._exchange(path), path)
 
     async def get_text(self, path: str) -> str:
         """Get text from an endpoint, without retries; `path` is as for `post`."""
         return (await self._exchange(path)).decode("utf-8", "replace")
+
+    def url_of(self, path: str) -> str:
+        """The whole URL of a path from the server's root, for messages."""
+        return self._server.url + path
 
     async def is_alive(self) -> bool:
         """Whether the server responds without a 5xx."""
@@ -265,12 +282,22 @@ class Client:
             return 0 < error.status < 500
         return True
 
+    def _json(self, raw: bytes, path: str) -> Any:
+        try:
+            return read_json(raw)
+        except BadResponse as error:
+            raise BadResponse(f"{self.url_of(path)}: {error}") from None
+
     async def _exchange(
-        self, path: str, payload: bytes | None = None, seconds: float | None = None
+        self,
+        path: str,
+        payload: bytes | None = None,
+        seconds: float | None = None,
+        most_bytes: int = _LISTED_BYTES,
     ) -> bytes:
         """Send one request; returns the body of its response."""
         times = self.settings.timeouts
-        response = HttpResponse(self.base_url)
+        response = HttpResponse(self.url_of(path), most_bytes)
         response.expire(times.total_s if seconds is None else seconds)
         try:
             await self._server.send(response, path, payload, connect_s=times.connect_s)
@@ -296,8 +323,15 @@ def failure_of(response: HttpResponse, raw: bytes) -> ModelError:
     if status in (408, 429) or status >= 500:
         error = ServerFailure(message)
         error.retry_after_s = retry_after_s(response.headers)
-    elif 300 <= status < 500:
-        error = Refused(message)
+    elif 300 <= status < 400:
+        there = visible(response.headers.get("location", "nowhere"))[:200]
+        error = Refused(
+            f"{response.url} redirects to {there} ({status}), where nothing is sent",
+            hint="if that is the server, give its URL instead",
+        )
+    elif 400 <= status < 500:
+        too_long = status in (400, 413, 422) and _CONTEXT.search(raw[:4096])
+        error = (ContextExceeded if too_long else Refused)(message)
     else:
         error = BadResponse(message)
     error.status = status
@@ -309,11 +343,12 @@ def wait_s(attempt: int, error: ModelError) -> float:
 
     Args:
         attempt: The number of the attempt, from 1.
-        error: How it failed; the wait is at least the server's `Retry-After`, up to five minutes.
+        error: How it failed; the random wait comes after the server's `Retry-After`, up to five
+            minutes, so that not all calls come back at once.
     """
     longest = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2.0 ** min(attempt, 16))
     asked = error.retry_after_s if isinstance(error, ServerFailure) else 0.0
-    return max(random.uniform(0, longest), min(asked, _LONGEST_RETRY_AFTER_S))
+    return min(asked, _LONGEST_RETRY_AFTER_S) + random.uniform(0, longest)
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float:
@@ -329,12 +364,30 @@ def retry_after_s(headers: Mapping[str, str]) -> float:
         pass
     try:
         return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return 0.0
 
 
-def _json(raw: bytes, url: str) -> Any:
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise BadResponse(f"{url}: not JSON: {error}") from None
+def key_in(variable: str, setting: str = "api_key_env") -> str:
+    """The API key in an environment variable, without blanks and line ends around it.
+
+    Args:
+        variable: The variable's name.
+        setting: The setting that names it, for messages.
+
+    Raises:
+        ConfigError: The variable is not set, or holds what can't be a key.
+    """
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise ConfigError(
+            f"{variable} is not set, but it should hold an API key ({setting})",
+            hint=f"export {variable}=…",
+        )
+    odd = next((character for character in key if not "!" <= character <= "~"), None)
+    if odd is not None:
+        raise ConfigError(
+            f"{variable} ({setting}) holds no API key: it contains U+{ord(odd):04X}",
+            hint="a key has no blanks, line ends or letters beyond ASCII: is it one line?",
+        )
+    return key

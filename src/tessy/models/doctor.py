@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tessy.config import Config, Sampling
-from tessy.display import visible
+from tessy.display import Say, visible
 from tessy.errors import TessyError
 from tessy.method.trajectory import Role
 from tessy.models.client import Client
@@ -53,8 +53,12 @@ class Finding:
     notes: tuple[str, ...] = ()
 
 
-async def examine(config: Config) -> list[Finding]:
+async def examine(config: Config, say: Say = lambda _: None) -> list[Finding]:
     """Examine both models, one after the other; local servers are started and stopped.
+
+    Args:
+        config: The settings of both models.
+        say: Called with lines about progress.
 
     Raises:
         InputError: A model's name or chat format is not valid.
@@ -64,16 +68,16 @@ async def examine(config: Config) -> list[Finding]:
     for role in Role:
         try:
             check_formats(config, [role])
-            findings.append(await _examine(config, role))
+            findings.append(await _examine(config, role, say))
         except UnknownFormat as error:  # the server can be asked all the same
             settings = config.of(role).model_copy(update={"format": "plain"})
-            found = await _examine(config.model_copy(update={role.value: settings}), role)
+            found = await _examine(config.model_copy(update={role.value: settings}), role, say)
             notes = (f"{error}; a run needs {error.hint}", *found.notes)
             findings.append(replace(found, format_name="not known", notes=notes))
     return findings
 
 
-async def _examine(config: Config, role: Role) -> Finding:
+async def _examine(config: Config, role: Role, say: Say) -> Finding:
     settings = config.of(role)
     finding = Finding(role, config.address_of(role))
     settings = settings.model_copy(update={"retries": min(_RETRIES, settings.retries)})
@@ -81,7 +85,7 @@ async def _examine(config: Config, role: Role) -> Finding:
     today = datetime.datetime.now(datetime.UTC).date()
     async with AsyncExitStack() as stack:
         try:
-            opened = await open_one(config, role, today, stack, lambda _: None)
+            opened = await open_one(config, role, today, stack, say)
             finding = replace(
                 finding,
                 capabilities=opened.capabilities,

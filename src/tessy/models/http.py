@@ -5,8 +5,10 @@ before their end, and a span of fifteen tokens is fifteen small reads. A general
 about as much time on each read as all our other code together (`benchmarks/streams.py`,
 docs/performance.md), so this is asyncio's protocol with httptools' parser and nothing else.
 
-TLS uses the system's certificates, or those of `SSL_CERT_FILE`. Not supported: proxies, redirects,
-compression, HTTP/2.
+TLS uses the system's certificates, or those of `SSL_CERT_FILE`. Not supported: proxies, redirects
+(none is followed, so keys and questions go to the configured server alone), compression, HTTP/2.
+
+What is read of a response is bounded: a head of 64 KiB, and the bytes that its caller expects.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -28,6 +30,11 @@ _DNS_TTL_S = 60.0
 """How long a server's looked-up address is used."""
 _IDLE_S = 4.0
 """How long an idle connection may be reused: uvicorn and llama.cpp close theirs after 5 s."""
+
+_HEAD_BYTES = 65_536
+"""The most that a response may have before its body; interim responses (1xx) count."""
+_ERROR_BYTES = 65_536
+"""The most that is read of the body of an error."""
 
 R = TypeVar("R", bound="HttpResponse")
 
@@ -47,7 +54,7 @@ class HttpServer:
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if secure else 80)
         self._prefix = parts.path.rstrip("/")
-        lines = [f"Host: {parts.netloc.rpartition('@')[2]}"]
+        lines = [f"Host: {parts.netloc.rpartition('@')[2]}", "Accept-Encoding: identity"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self._head = "".join(f"{line}\r\n" for line in lines).encode("latin-1")
         self._tls = ssl.create_default_context() if secure else None
@@ -139,7 +146,7 @@ class HttpServer:
                         raise
         except TimeoutError:
             raise TimedOut(f"{self.url} took too long to connect") from None
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name that can't be one
             raise Unreachable(f"{self.url}: {error}") from error
 
     async def _looked_up(self) -> tuple[tuple[str, int], ...]:
@@ -166,6 +173,7 @@ class HttpResponse(asyncio.Protocol):
 
     Args:
         url: The server's URL, for messages.
+        most_bytes: The most bytes that the body may have, with what HTTP adds to it.
 
     Attributes:
         status: The HTTP status; 0 before it is known.
@@ -174,7 +182,7 @@ class HttpResponse(asyncio.Protocol):
         is_reusable: Its connection can be used for another request.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, most_bytes: int) -> None:
         self.url = url
         self.status = 0
         self.headers: dict[str, str] = {}
@@ -187,6 +195,8 @@ class HttpResponse(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._error: ModelError | None = None
         self._complete = False
+        self._most_bytes = most_bytes
+        self._received = 0
 
     async def head(self) -> None:
         """Wait for status and headers; raises the same errors as `HttpServer.send`."""
@@ -197,19 +207,20 @@ class HttpResponse(asyncio.Protocol):
 
     async def whole(self) -> bytes:
         """Wait for the whole body; raises the same errors as `HttpServer.send`."""
-        while not self._complete:
-            if self._error is not None:
-                raise self._error
+        while self._error is None and not self._complete:
             await self._more()
+        if self._error is not None:
+            raise self._error
         return bytes(self.body)
 
     def expire(self, seconds: float) -> None:
         """Set the timeout, in place of an earlier one."""
+        self._expire(seconds, self._fail, TimedOut(f"{self.url} took too long"))
+
+    def _expire(self, seconds: float, call: Callable[..., None], *args: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(
-            seconds, self._fail, TimedOut(f"{self.url} took too long")
-        )
+        self._timer = self._loop.call_later(seconds, call, *args)
 
     def write(self, request: tuple[bytes, ...]) -> None:
         """Send the request."""
@@ -219,6 +230,7 @@ class HttpResponse(asyncio.Protocol):
     def restart(self) -> None:
         """Get ready for a new connection, after one broke before the head of the response."""
         self._transport = self._error = None
+        self._received = 0
         self._parser = httptools.HttpResponseParser(self)
 
     def detach(self) -> asyncio.Transport | None:
@@ -244,6 +256,7 @@ class HttpResponse(asyncio.Protocol):
     def _fail(self, error: ModelError) -> None:
         if self._error is None and not self._complete:
             self._error = error
+            self._parser = None  # what else comes is not read
         self._wake()
 
     # --- asyncio.Protocol -------------------------------------------------------------------
@@ -254,12 +267,30 @@ class HttpResponse(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse data."""
-        if self._parser is None:  # the response was left
+        if self._parser is None:  # the response was left, or failed
             return
+        self._received += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(BadResponse(f"{self.url}: not HTTP: {error}"))
+        if self._received > _HEAD_BYTES:
+            self._check_size()
+
+    def _check_size(self) -> None:
+        """Fail if more has arrived than may; of an error, its beginning is enough."""
+        if self.status not in (0, 200):
+            if self._received > _HEAD_BYTES + _ERROR_BYTES and not self._complete:
+                self._complete = True
+                self._wake()
+        elif not self.status or self._received > _HEAD_BYTES + self._most_bytes:
+            most = self._most_bytes if self.status else _HEAD_BYTES
+            what = "for this request" if self.status else "for the head of a response"
+            self._fail(
+                BadResponse(
+                    f"{self.url} sent {self._received:,} bytes, and {most:,} are allowed {what}"
+                )
+            )
 
     def connection_lost(self, error: Exception | None) -> None:
         """Complete the response, or fail if it was cut short."""
@@ -285,8 +316,15 @@ class HttpResponse(asyncio.Protocol):
         self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        """Keep the status."""
-        self.status = self._parser.get_status_code()
+        """Keep the status; an interim response (1xx) only announces another."""
+        status = self._parser.get_status_code()
+        if 100 <= status < 200:
+            self.headers.clear()
+            return
+        self.status = status
+        coding = self.headers.get("content-encoding", "identity").strip().lower()
+        if status == 200 and coding != "identity":
+            self._fail(BadResponse(f"{self.url} answers in {coding}, which was not asked for"))
         self._wake()
 
     def on_body(self, data: bytes) -> None:
@@ -295,6 +333,8 @@ class HttpResponse(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Mark the response as complete."""
+        if not self.status:  # an interim one
+            return
         self._complete = True
         self.is_reusable = self._error is None and self._parser.should_keep_alive()
         self._wake()

@@ -6,12 +6,14 @@ llama.cpp's server has neither. Both generate at least one token, which is disca
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
 from tessy.errors import BadResponse, Refused
 from tessy.models.client import Client
+from tessy.models.wire import shown
 
 
 class LogprobsField(StrEnum):
@@ -26,6 +28,8 @@ _FIELDS: dict[LogprobsField, dict[str, Any]] = {
     LogprobsField.ECHO: {"echo": True, "logprobs": 1},
 }
 _SHORT = [5, 6, 7, 8]
+_ROUNDED = 0.01
+"""Log-probabilities are up to 0, or a little more where a server rounds."""
 
 
 async def logprobs_field(client: Client) -> LogprobsField | None:
@@ -36,7 +40,8 @@ async def logprobs_field(client: Client) -> LogprobsField | None:
     """
     for field in LogprobsField:
         try:
-            found = await prompt_logprobs(client, _SHORT, field)
+            answer = await client.post("/v1/completions", _asked(client, _SHORT, field))
+            found = _read(answer, client, _SHORT, field)
         except (Refused, BadResponse):
             continue
         if all(isinstance(value, float) for value in found[1:]):
@@ -54,9 +59,23 @@ async def prompt_logprobs(
         BadResponse: The response has no log-probabilities.
         ModelError: The call failed for good.
     """
-    asked: dict[str, Any] = {"model": client.served_name, "prompt": list(ids), "max_tokens": 1}
-    asked |= {"temperature": 0.0, **_FIELDS[field]}
-    answer = await client.post("/v1/completions", asked)
+
+    async def attempt(client: Client) -> list[float | None]:
+        answer = await client.post_once("/v1/completions", _asked(client, ids, field))
+        return _read(answer, client, ids, field)
+
+    return await client.call().run(attempt)
+
+
+def _asked(client: Client, ids: Sequence[int], field: LogprobsField) -> dict[str, Any]:
+    asked = {"model": client.served_name, "prompt": list(ids), "max_tokens": 1}
+    return {**asked, "temperature": 0.0, **_FIELDS[field]}
+
+
+def _read(
+    answer: Any, client: Client, ids: Sequence[int], field: LogprobsField
+) -> list[float | None]:
+    """The log-probabilities in an answer; raises BadResponse if there are none."""
     try:
         choice = answer["choices"][0]
         if field is LogprobsField.PROMPT_LOGPROBS:
@@ -70,14 +89,20 @@ async def prompt_logprobs(
 
 def _listed(listed: list[Any], ids: Sequence[int]) -> list[float | None]:
     """Parse vLLM's field: for each token except the first, an object by token id."""
-    if len(listed) != len(ids):
+    if not isinstance(listed, list) or len(listed) != len(ids):
         raise ValueError(f"{len(listed)} of {len(ids)} tokens")
     rest = zip(ids[1:], listed[1:], strict=True)
-    return [None, *(float(each[str(token)]["logprob"]) for token, each in rest)]
+    return [None, *(_logprob(each[str(token)]["logprob"]) for token, each in rest)]
 
 
 def _echoed(values: list[Any], ids: Sequence[int]) -> list[float | None]:
     """Parse OpenAI's field: values of the prompt's tokens, then of the generated tokens."""
-    if len(values) < len(ids):
+    if not isinstance(values, list) or len(values) < len(ids):
         raise ValueError(f"{len(values)} of {len(ids)} tokens")
-    return [None, *(float(value) for value in values[1 : len(ids)])]
+    return [None, *(_logprob(value) for value in values[1 : len(ids)])]
+
+
+def _logprob(value: Any) -> float:
+    if type(value) not in (float, int) or not math.isfinite(value) or value > _ROUNDED:
+        raise ValueError(f"not a log-probability: {shown(value)}")
+    return float(value)

@@ -19,7 +19,7 @@ from tessy.display import Say
 from tessy.errors import ConfigError, ModelError
 from tessy.method.trajectory import Role
 from tessy.models import address, local, templates, weights
-from tessy.models.client import Client, ClientStats
+from tessy.models.client import Client, ClientStats, key_in
 from tessy.models.probe import probe, stops_early
 from tessy.models.replicas import GONE, Replicas
 from tessy.models.session import Model
@@ -73,12 +73,14 @@ def check(config: Config, roles: Iterable[Role] = Role) -> None:
         roles: The roles whose models are needed.
 
     Raises:
-        ConfigError: A model is missing, its name has no known form, or its chat format does not
-            exist.
+        ConfigError: A model is missing, its name has no known form, its chat format does not
+            exist, or its API key is not set or none.
     """
     for role in roles:
         settings = config.of(role)
         address.parse_all(config.address_of(role))
+        if settings.api_key_env:
+            key_in(settings.api_key_env, f"{role}.api_key_env")
         if settings.format:
             date, arguments = datetime.date.min, settings.template_args
             templates.named(settings.format, date=date, arguments=arguments)
@@ -232,7 +234,7 @@ async def open_one(
     clients = [Client(url, served, settings) for url in urls]
     servers = stack.enter_context(closing(Replicas(clients)))
     notes: list[str] = []
-    capabilities = await _probed(servers, role, notes)
+    capabilities = await _probed(servers, role, notes, say)
     tokenizer, format_ = await _tokenizer_and_format(
         config, settings, role, date, servers, capabilities
     )
@@ -250,7 +252,7 @@ async def open_one(
     )
 
 
-async def _probed(servers: Replicas, role: Role, notes: list[str]) -> Capabilities:
+async def _probed(servers: Replicas, role: Role, notes: list[str], say: Say) -> Capabilities:
     """Probe all servers of a model, which must have the same capabilities.
 
     Raises:
@@ -258,7 +260,7 @@ async def _probed(servers: Replicas, role: Role, notes: list[str]) -> Capabiliti
         ConfigError: Two servers differ.
     """
     results = await asyncio.gather(
-        *(probe(replica.client) for replica in servers.replicas), return_exceptions=True
+        *(probe(replica.client, say) for replica in servers.replicas), return_exceptions=True
     )
     pairs = list(zip(servers.replicas, results, strict=True))
     known = [(replica, found) for replica, found in pairs if isinstance(found, Capabilities)]
@@ -336,7 +338,6 @@ async def _tokenizer_and_format(
         return None, format_
     if tokenizer is None and capabilities.tokenizes:
         family = format_.family
-        up = next(replica.client for replica in servers.replicas if replica.up)
-        tokenizer = ServerTokenizer(up)
+        tokenizer = ServerTokenizer(servers)
         await tokenizer.learn((*family.stop_tokens, *family.answer_stop_tokens))
     return tokenizer, format_

@@ -4,31 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from tessy.config import Sampling
-from tessy.errors import ModelError, Refused
+from tessy.display import Say, visible
+from tessy.errors import BadResponse, ModelError, Refused, ServerFailure
 from tessy.models.client import Client
-from tessy.models.wire import Capabilities, Completion, Request
+from tessy.models.wire import Capabilities, Completion, Request, shown
+
+R = TypeVar("R")
 
 LONG_PROMPT = f"The numbers from one to a thousand are: {' '.join(map(str, range(1, 120)))} "
 _PROMPT = "One, two, three, four,"
 _GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0)
 _INTERVAL = 8
 _QUIET_S = 10.0
+_LOADING_S = 600.0
+"""How long to wait for a server that is loading its model."""
+_LOADING_POLL_S = 2.0
+_TRIES = 3
+"""How often a server may break at a request before it counts as one that it does not take."""
+_NAMES = 10
+_NAME_IT = "is the URL right? If its server has no list of models, name one: URL#NAME"
 _SHORT = 64
 """The maximum number of tokens that a short prompt has, in any vocabulary."""
 
 
-async def probe(client: Client) -> Capabilities:
+async def probe(client: Client, say: Say = lambda _: None) -> Capabilities:
     """Find out what a server can do; sets the client's capabilities.
+
+    Args:
+        client: The client.
+        say: Called with a line if the server is still loading its model.
 
     Raises:
         ModelError: The server can't be reached, or can't complete a text at all.
     """
-    listed = await client.get("/v1/models")
-    found = client.capabilities = await _extended(client, _listed(listed, client.served_name))
+    found = await _once_loaded(client, say)
     found = replace(
         found, tokenizes=await _tokenizes(client), id_prompts=await _can(client, [5, 6, 7, 8])
     )
@@ -55,36 +69,117 @@ async def takes_schemas(client: Client) -> bool:
     return True
 
 
-def _listed(listed: object, wanted: str) -> Capabilities:
-    """The served name, context length and weights in the response of `/v1/models`."""
-    entries = listed.get("data", []) if isinstance(listed, dict) else []
-    names = [entry["id"] for entry in entries if isinstance(entry, dict) and "id" in entry]
-    if wanted and names and wanted not in names:
+async def _once_loaded(client: Client, say: Say) -> Capabilities:
+    """Wait until the server has loaded its model; then list it, and complete a text."""
+    wanted, until, told = client.served_name, time.monotonic() + _LOADING_S, False
+    while True:
+        try:
+            return await _extended(client, await _listed(client, wanted))
+        except ServerFailure as error:
+            if not _is_loading(error) or time.monotonic() >= until:
+                raise
+            if not told:
+                say(
+                    f"{client.base_url} is loading its model: waiting, {_LOADING_S / 60:g} minutes "
+                    "at most"
+                )
+            told = True
+            await asyncio.sleep(_LOADING_POLL_S)
+
+
+def _is_loading(error: ModelError) -> bool:
+    """Whether a server says that it is loading its model, as llama.cpp's does."""
+    return error.status == 503 and "loading" in str(error).lower()
+
+
+async def _listed(client: Client, wanted: str) -> Capabilities:
+    """The served name, context length and weights in the response of `/v1/models`.
+
+    A server without such a list can be used if the model's name is given.
+
+    Raises:
+        ModelError: There is no such list and no name; or the list has another name.
+    """
+    url = client.url_of("/v1/models")
+    try:
+        listed = await client.get("/v1/models")
+    except (BadResponse, Refused) as error:
+        if wanted and (isinstance(error, BadResponse) or error.status in (400, 404, 405, 501)):
+            return Capabilities(wanted)
+        error.hint = error.hint or _NAME_IT
+        raise
+    data = listed.get("data") if isinstance(listed, dict) else None
+    entries = {
+        entry["id"]: entry
+        for entry in (data if isinstance(data, list) else ())
+        if isinstance(entry, dict) and isinstance(entry.get("id"), str)
+    }
+    if wanted and wanted in entries:
+        return _entry(entries[wanted], wanted, url)
+    if wanted and entries:
+        names = visible(", ".join([*entries][:_NAMES])) + (", …" if len(entries) > _NAMES else "")
         raise Refused(
-            f"the server has no model {wanted!r} (only {', '.join(names)})",
+            f"the server has no model {wanted!r} (only {names})",
             hint="put one of these after the # of the model's URL",
         )
-    name = wanted or (names[0] if names else "default")
-    for entry in entries:
-        if entry.get("id") == name:
-            meta = entry.get("meta") or {}
-            length = entry.get("max_model_len") or meta.get("n_ctx") or meta.get("n_ctx_train")
-            root = str(entry.get("root") or "")
-            return Capabilities(name, int(length) if length else None, root)
-    return Capabilities(name)
+    if wanted:
+        return Capabilities(wanted)
+    if not entries:
+        raise BadResponse(f"{url} lists no model: {shown(listed)}", hint=_NAME_IT)
+    name, entry = next(iter(entries.items()))
+    return _entry(entry, name, url)
+
+
+def _entry(entry: dict[str, Any], name: str, url: str) -> Capabilities:
+    """What a server lists about one model.
+
+    Raises:
+        BadResponse: The length of its context is none.
+    """
+    meta = entry.get("meta")
+    lengths = [entry.get("max_model_len")]
+    if isinstance(meta, dict):
+        lengths += [meta.get("n_ctx"), meta.get("n_ctx_train")]
+    length = next((found for found in lengths if found), None)
+    if length is not None and (type(length) is not int or not 0 < length < 2**31):
+        raise BadResponse(f"{url}: the context of {visible(name)} is no length: {shown(length)}")
+    root = entry.get("root")
+    return Capabilities(name, length, root if isinstance(root, str) else "")
 
 
 def _request(prompt: str | list[int] = _PROMPT, **more: Any) -> Request:
     return Request(prompt, **{"max_tokens": 1, "sampling": _GREEDY, "seed": 0, **more})
 
 
+async def _try(client: Client, attempt: Callable[[], Awaitable[R]]) -> R | None:
+    """Make a call that a server may not support.
+
+    Returns:
+        None if it refuses the call, or breaks at it each time (500, or an answer that is none).
+
+    Raises:
+        ModelError: The server is down or busy, or is still loading its model.
+    """
+    call = client.call()
+    tries = min(_TRIES, 1 + client.settings.retries)
+    while True:
+        try:
+            return await attempt()
+        except Refused:
+            return None
+        except ModelError as error:
+            if _is_loading(error):
+                raise
+            breaks = isinstance(error, BadResponse) or error.status in (500, 501)
+            if breaks and call.attempts + 1 >= tries:
+                return None
+            await call.retry_after(error)
+
+
 async def _can(client: Client, prompt: str | list[int], **more: Any) -> bool:
-    """Whether the server accepts a request."""
-    try:
-        await client.complete(_request(prompt, **more))
-    except Refused:
-        return False
-    return True
+    """Whether the server completes a request."""
+    request = _request(prompt, **more)
+    return await _try(client, lambda: client.attempt(request)) is not None
 
 
 async def _extended(client: Client, listed: Capabilities) -> Capabilities:
@@ -98,24 +193,21 @@ async def _extended(client: Client, listed: Capabilities) -> Capabilities:
 
 async def _tokenizes(client: Client) -> bool:
     asked = {"content": _PROMPT, "add_special": False, "parse_special": False}
-    try:
-        tokens = (await client.post("/tokenize", asked))["tokens"]
-    except (ModelError, KeyError, TypeError):
-        return False
-    return bool(tokens) and all(isinstance(token, int) for token in tokens)
+    answer = await _try(client, lambda: client.post_once("/tokenize", asked))
+    tokens = answer.get("tokens") if isinstance(answer, dict) else None
+    return isinstance(tokens, list) and bool(tokens) and all(type(each) is int for each in tokens)
 
 
 async def _returns_ids(client: Client, found: Capabilities) -> dict[str, bool]:
     candidates = [{"return_token_ids": True}]
     if found.tokenizes:  # llama.cpp returns ids only in its verbose part
         candidates.append({"return_tokens": True, "verbose": True})
+    request = _request(return_ids=True)
     for fields in candidates:
         client.capabilities = replace(found, return_ids=fields)
-        try:
-            if (await client.complete(_request(return_ids=True))).ids is not None:
-                return fields
-        except Refused:
-            continue
+        answer = await _try(client, lambda: client.attempt(request))
+        if answer is not None and answer.ids is not None:
+            return fields
     return {}
 
 
@@ -155,7 +247,7 @@ async def stops_early(client: Client) -> bool | None:
         async with client.stream(_request(max_tokens=max(1, min(2000, room)))) as events:
             async for _ in events:
                 break
-    except Refused:
+    except ModelError:
         return None
     deadline = time.monotonic() + _QUIET_S
     while time.monotonic() < deadline:
@@ -175,6 +267,6 @@ async def _running(client: Client) -> int | None:
         for line in (await client.get_text("/metrics")).splitlines():
             if line.startswith("vllm:num_requests_running"):
                 return int(float(line.rsplit(" ", 1)[1]))
-    except (ModelError, ValueError):
+    except (ModelError, ValueError, IndexError, OverflowError):
         pass
     return None

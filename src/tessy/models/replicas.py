@@ -17,6 +17,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tessy.errors import ModelError, ServerFailure, TimedOut, Unreachable
 from tessy.models.client import Call, Client, ClientStats
@@ -136,6 +137,14 @@ class Replicas:
             key: The trajectory's id.
         """
         return Lease(self, key, self.choose(key))
+
+    async def post(self, path: str, payload: dict[str, Any]) -> Any:
+        """Post JSON to a server that is up; see `Client.post`."""
+        lease = self.acquire(path)
+        try:
+            return await lease.call().run(lambda client: client.post_once(path, payload))
+        finally:
+            lease.release()
 
     def choose(self, key: str) -> Replica:
         """The first in rendezvous order that is up and below its share of the load."""

@@ -176,7 +176,7 @@ class ModelSession:
         """
         self._note(request, answer)
         if answer.finish == "content_filter":
-            raise Refused(f"the {self.model.role}'s server filtered its answer")
+            raise Refused(f"the {self.model.role}'s server filtered its answer (content_filter)")
         thinking = trajectory.is_thinking
         if thinking:
             answer = await self._cut_at_stop_ids(answer)

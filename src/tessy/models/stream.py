@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import deque
 from typing import Self
 
-from tessy.errors import ModelError
+from tessy.config import Timeouts
+from tessy.errors import BadResponse, TimedOut
 from tessy.models.http import HttpResponse
-from tessy.models.wire import Completion, Event, StreamParser
+from tessy.models.wire import Bounds, Completion, Event, StreamParser, completion
+
+_LOOKS = 8
+"""How often a stream is looked at in the time that it may be silent."""
 
 
 class EventStream(HttpResponse):
@@ -17,25 +21,28 @@ class EventStream(HttpResponse):
 
     Args:
         url: The server's URL, for messages.
-        first_token_s: Timeout from the request to the first text, in seconds.
-        total_s: Timeout from the first text to the end, in seconds.
+        bounds: The most that the stream may hold.
+        timeouts: How long to wait for the first text, for each further event, and for the end.
 
     Attributes:
         first_s: Seconds from the request to the first text; None before it arrived.
     """
 
-    def __init__(self, url: str, *, first_token_s: float, total_s: float) -> None:
-        super().__init__(url)
+    def __init__(self, url: str, bounds: Bounds, timeouts: Timeouts) -> None:
+        super().__init__(url, bounds.stream_bytes)
         self.first_s: float | None = None
-        self._total_s = total_s
+        self._bounds = bounds
+        self._timeouts = timeouts
         self._began = self._loop.time()
-        self._event_parser = StreamParser()
+        self._quiet = 0  # looks of `_watch` since the last text
+        self._event_parser = StreamParser(bounds)
         self._events: deque[Event] = deque()
         self._texts: list[str] = []
         self._ids: list[int] = []
         self._has_ids = True
-        self._ended = False
-        self.expire(first_token_s)
+        self._finish: str | None = None
+        self._read: Completion | None = None
+        self.expire(timeouts.first_token_s)
 
     def __aiter__(self) -> Self:
         return self
@@ -44,7 +51,7 @@ class EventStream(HttpResponse):
         """The next event.
 
         Raises:
-            ModelError: The stream failed; its subclass says why.
+            ModelError: The stream failed, or its end was not the model's; its subclass says why.
         """
         while not self._events:
             if self._error is not None:
@@ -53,6 +60,7 @@ class EventStream(HttpResponse):
                 self._end()
                 raise StopAsyncIteration
             await self._more()
+        self._read = None
         text, ids = event = self._events.popleft()
         self._texts.append(text)
         if ids is None:
@@ -62,20 +70,23 @@ class EventStream(HttpResponse):
         return event
 
     def completion(self) -> Completion:
-        """What was read; `finish` is `length` if the stream was not read to its end."""
-        parser = self._event_parser
-        ids = self._ids + parser.rest if self._ended else self._ids
-        usage = parser.usage if self._ended else {}
-        known = tuple(ids) if self._has_ids and ids else None
-        details = usage.get("prompt_tokens_details") or {}
-        return Completion(
-            text="".join(self._texts),
-            finish=(self._ended and parser.finish) or "length",
-            tokens=usage.get("completion_tokens") or len(self._texts if known is None else known),
-            prompt_tokens=usage.get("prompt_tokens"),
-            cached_tokens=details.get("cached_tokens"),
-            ids=known,
-        )
+        """What was read; `finish` is `length` if the stream was not read to its end.
+
+        Raises:
+            BadResponse: The server's token counts are not what they should be.
+        """
+        if self._read is None:
+            ended, parser = self._finish is not None, self._event_parser
+            ids = self._ids + parser.rest if ended else self._ids
+            self._read = completion(
+                text="".join(self._texts),
+                finish=self._finish or "length",
+                ids=ids if self._has_ids and ids else None,
+                usage=parser.usage if ended else None,
+                guess=len(self._texts),
+                bounds=self._bounds,
+            )
+        return self._read
 
     def on_body(self, data: bytes) -> None:
         """Parse a part of the body, or keep it if the response is an error."""
@@ -84,17 +95,37 @@ class EventStream(HttpResponse):
             return
         try:
             events = self._event_parser.feed(data)
-        except ModelError as error:
-            self._fail(error)
+        except BadResponse as error:
+            self._fail(BadResponse(f"{self.url}: {error}"))
             return
         if events:
+            self._quiet = 0
             if self.first_s is None:
                 self.first_s = self._loop.time() - self._began
-                self.expire(self._total_s)
+                self._watch()
             self._events.extend(events)
             if self._waiter is not None and not self._waiter.done():
                 self._waiter.set_result(None)
 
+    def _watch(self) -> None:
+        """Fail after too long a time without text, or in all; look again after a part of it.
+
+        A timer for each event would cost more than the event.
+        """
+        assert self.first_s is not None
+        times = self._timeouts
+        left = self._began + self.first_s + times.total_s - self._loop.time()
+        if left <= 0:
+            self._fail(TimedOut(f"{self.url} took too long: more than {times.total_s:g} s in all"))
+        elif self._quiet >= _LOOKS:
+            silent = f"fell silent for {times.next_token_s:g} s in the middle of a stream"
+            self._fail(TimedOut(f"{self.url} {silent}"))
+        else:
+            self._quiet += 1
+            self._expire(min(times.next_token_s / _LOOKS, left), self._watch)
+
     def _end(self) -> None:
-        self._event_parser.check_end()
-        self._ended = True
+        try:
+            self._finish, self._read = self._event_parser.check_end(), None
+        except BadResponse as error:
+            raise BadResponse(f"{self.url}: {error}") from None

@@ -16,15 +16,22 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from tessy.errors import ConfigError
+from tessy.errors import BadResponse, ConfigError
 from tessy.method.trajectory import Failure, SampleFailed
+from tessy.models.wire import checked_ids, shown
 
 if TYPE_CHECKING:
-    from tessy.models.client import Client
+    from tessy.models.replicas import Replicas
 
 
 _BROKEN = "\ufffd"
+_LONGEST_CHARACTER = 4
+"""The most ids that a character can be spread over: its bytes in UTF-8."""
+_LONGEST_RUN = 16
+"""Ids without text that are decoded together: a character, and special tokens before it."""
 _REMEMBERED = 50_000
+_ADDED = 8
+"""The most ids that a tokenizer adds to a text: a begin of text, a space that becomes one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +51,8 @@ class Token(NamedTuple):
     """One or more ids that stand for whole characters.
 
     If the UTF-8 bytes of a character are spread over several ids, these are one `Token`, so that no
-    seam can be inside a character.
+    seam can be inside a character. Where ids make no character, a few of them are one `Token` with
+    U+FFFD in its text: more ids would not help, and decoding takes linear time so.
     """
 
     ids: tuple[int, ...]
@@ -121,21 +129,35 @@ class LocalTokenizer:
         return found
 
     def _decode(self, ids: Sequence[int]) -> list[Token]:
-        from tokenizers.decoders import DecodeStream
-
-        stream = DecodeStream(skip_special_tokens=True)
-        # A sentinel before the first id, for decoders that strip a leading space.
-        for sentinel in self._sentinel:
-            stream.step(self._control, sentinel)
-        found: list[Token] = []
+        stream, found = self._new_stream(), []
+        silent: list[int] = []  # ids without text: special tokens
         open_ids: list[int] = []
         for token_id in ids:
             open_ids.append(token_id)
             text = stream.step(self._control, token_id)
+            if not text and len(open_ids) == _LONGEST_RUN:
+                text, stream = self._broken(open_ids), self._new_stream()
+                if not text:
+                    silent, open_ids = silent + open_ids, []
             if text:
-                found.append(Token(tuple(open_ids), text))
-                open_ids = []
+                found.append(Token((*silent, *open_ids), text))
+                silent, open_ids = [], []
         return found
+
+    def _new_stream(self) -> Any:
+        """A decoder, with a sentinel before the first id for those that strip a leading space."""
+        from tokenizers.decoders import DecodeStream
+
+        stream = DecodeStream(skip_special_tokens=True)
+        for sentinel in self._sentinel:
+            stream.step(self._control, sentinel)
+        return stream
+
+    def _broken(self, ids: list[int]) -> str:
+        """The text of ids that are no whole characters, with U+FFFD for what is missing."""
+        before = self._control.decode(self._sentinel)
+        text: str = self._control.decode([*self._sentinel, *ids])[len(before) :]
+        return text
 
     @property
     def control_texts(self) -> frozenset[str]:
@@ -428,10 +450,13 @@ class ServerTokenizer:
     """A tokenizer that calls llama.cpp's `/tokenize`, where no `tokenizer.json` is given.
 
     Results for short texts are cached, since the same markers recur.
+
+    Args:
+        servers: The model's replicas; any of them that is up is asked.
     """
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, servers: Replicas) -> None:
+        self._servers = servers
         self._known: dict[tuple[str, bool, bool], list[int]] = {}
         self._texts: dict[tuple[int, ...], str] = {}
         self._controls: dict[str, int | None] = {}
@@ -448,17 +473,27 @@ class ServerTokenizer:
             self._controls[text] = ids[0] if len(ids) == 1 and ids != plain else None
 
     async def encode(self, piece: PromptPiece, *, begin: bool = False) -> list[int]:
-        """See `Tokenizer.encode`."""
+        """See `Tokenizer.encode`.
+
+        Raises:
+            BadResponse: The server's answer holds no token ids, or more than the text has bytes.
+            ModelError: The call failed.
+        """
         if not piece.text and not begin:
             return []
         key = (piece.text, piece.control, begin)
         if (known := self._known.get(key)) is not None:
             return list(known)
-        answer = await self._client.post(
+        answer = await self._servers.post(
             "/tokenize",
             {"content": piece.text, "add_special": begin, "parse_special": piece.control},
         )
-        ids = [int(token) for token in answer["tokens"]]
+        ids = list(checked_ids(answer.get("tokens") if isinstance(answer, dict) else answer))
+        if len(ids) > len(piece.text.encode()) + _ADDED:
+            raise BadResponse(
+                f"{self._servers.base_url}/tokenize: {len(ids):,} ids for {len(piece.text):,} "
+                "characters"
+            )
         if len(piece.text) <= 64 and len(self._known) < _REMEMBERED:
             self._known[key] = ids
         return list(ids)
@@ -466,21 +501,27 @@ class ServerTokenizer:
     async def tokens(self, ids: Sequence[int]) -> list[Token]:
         """See `Tokenizer.tokens`."""
         found: list[Token] = []
+        silent: list[int] = []  # ids without text: special tokens
         open_ids: list[int] = []
         for token_id in ids:
             open_ids.append(token_id)
             text = await self._decode(tuple(open_ids))
-            if text and _BROKEN not in text:
-                found.append(Token(tuple(open_ids), text))
-                open_ids = []
+            if not text:
+                silent, open_ids = silent + open_ids, []
+            elif _BROKEN not in text or len(open_ids) == _LONGEST_CHARACTER:
+                found.append(Token((*silent, *open_ids), text))
+                silent, open_ids = [], []
         return found
 
     async def _decode(self, ids: tuple[int, ...]) -> str:
         if ids not in self._texts:
-            answer = await self._client.post("/detokenize", {"tokens": list(ids)})
+            answer = await self._servers.post("/detokenize", {"tokens": list(ids)})
+            text = answer.get("content") if isinstance(answer, dict) else None
+            if not isinstance(text, str):
+                raise BadResponse(f"{self._servers.base_url}/detokenize: no text: {shown(answer)}")
             if len(self._texts) >= _REMEMBERED:
                 self._texts.clear()
-            self._texts[ids] = str(answer["content"])
+            self._texts[ids] = text
         return self._texts[ids]
 
     def control_id(self, text: str) -> int | None:

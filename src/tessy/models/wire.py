@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
@@ -25,6 +26,8 @@ class EncodedPrompt:
     tokens: int | None = None
 
 
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 120
 Prompt = str | Sequence[int] | EncodedPrompt
 
 
@@ -167,17 +170,77 @@ def body(request: Request, server: Capabilities, *, stream: bool) -> bytes:
     return b"".join((b'{"prompt":', *parts, b",", orjson.dumps(fields)[1:]))
 
 
-def parse(raw: bytes) -> Completion:
+class Bounds(NamedTuple):
+    """The most that an answer may hold; more is a failed call, however much more would come.
+
+    Generous for any server that does what it was asked: several events a token, characters of the
+    longest tokens, fields that we did not ask for, and the prompt again (llama.cpp repeats it).
+
+    Attributes:
+        asked: The tokens that the request asks for.
+        tokens: Ids, events with text, and tokens in the server's own count.
+        characters: Characters of text.
+        lines: Lines of a stream: two for an event, or for a comment that keeps it alive.
+        whole_bytes: Bytes of a whole answer, or of one line of a stream.
+        stream_bytes: Bytes of a stream.
+    """
+
+    asked: int
+    tokens: int
+    characters: int
+    lines: int
+    whole_bytes: int
+    stream_bytes: int
+
+    @classmethod
+    def of(cls, request: Request, sent_bytes: int) -> Bounds:
+        """The bounds for the answer to a request whose body has `sent_bytes` bytes."""
+        asked = request.max_tokens
+        extra = 65_536 + 4 * sent_bytes
+        return cls(
+            asked,
+            64 + 2 * asked,
+            1024 + 128 * asked,
+            1024 + 4 * asked,
+            extra + 1024 * asked,
+            4 * extra + 4096 * asked,
+        )
+
+    def check(self, count: int, most: int, what: str) -> None:
+        """Make sure that an answer holds no more than it may.
+
+        Raises:
+            BadResponse: It holds `count` of something, and `most` are allowed.
+        """
+        if count > most:
+            raise BadResponse(
+                f"asked for {self.asked:,} tokens, and the answer has {count:,} {what}"
+            )
+
+
+def parse(raw: bytes, bounds: Bounds) -> Completion:
     """Parse the body of a response that is not a stream.
 
+    Args:
+        raw: The body.
+        bounds: The most that it may hold.
+
     Raises:
-        BadResponse: It is not JSON, or not a completion.
+        BadResponse: It is not JSON, or not a completion that ended or reached its length.
     """
-    answer = _json(raw)
+    answer = read_json(raw)
     try:
+        if answer.get("error"):
+            raise BadResponse(f"an error instead of a completion: {_shown(raw)}")
         choice = answer["choices"][0]
-        return _completion(choice["text"], choice, answer, _ids(choice, answer))
-    except (KeyError, IndexError, TypeError) as error:
+        text = choice["text"]
+        if type(text) is not str:
+            raise TypeError("the text is not a string")
+        ids = _ids(choice, answer)
+        finish = finish_of(choice.get("finish_reason"))
+        guess = min(max(1, len(text) // 4), bounds.asked) if text else 0
+        return completion(text, finish, ids, answer.get("usage"), guess, bounds)
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise BadResponse(f"no completion in the answer ({error!r}): {_shown(raw)}") from None
 
 
@@ -196,32 +259,47 @@ class Event(NamedTuple):
 class StreamParser:
     """Parses a body of server-sent events (WHATWG), as model servers send them.
 
+    Args:
+        bounds: The most that the stream may hold.
+
     Attributes:
         finish: The server's `finish_reason`, once it has arrived.
-        usage: The server's token counts, once they have arrived.
-        rest: Ids since the last event with text.
+        usage: The server's token counts, once they have arrived; not checked.
+        rest: Ids since the last event with text; what they are is not checked.
     """
 
-    def __init__(self) -> None:
-        self.finish: str | None = None
-        self.usage: dict[str, Any] = {}
+    def __init__(self, bounds: Bounds) -> None:
+        self.finish: Any = None
+        self.usage: Any = None
         self.rest: list[int] = []
-        self._cut = b""  # an incomplete line
+        self._bounds = bounds
+        self._left = bounds.lines
+        self._cut = bytearray()  # an incomplete line
         self._is_json: bool | None = None  # the body is one JSON value, not events
 
     def feed(self, data: bytes) -> list[Event]:
         """Add a part of the body, cut anywhere; returns its events that contain text.
 
         Raises:
-            BadResponse: A line is not an event of a completion.
+            BadResponse: A line is not an event of a completion, or there is too much of it.
         """
         if self._is_json is None and (start := data.lstrip()):
             self._is_json = start.startswith(b"{")
-        lines = (self._cut + data).split(b"\n")
-        self._cut = lines.pop()
-        if self._is_json:
-            self._cut = b"\n".join((*lines, self._cut))
+        lines = data.split(b"\n")
+        last = lines.pop()
+        if self._is_json or not lines:
+            self._cut += data
+            self._bounds.check(len(self._cut), self._bounds.whole_bytes, "bytes in a line")
             return []
+        if self._cut:
+            lines[0] = bytes(self._cut) + lines[0]
+            self._cut.clear()
+        if last:
+            self._cut += last
+        self._left -= len(lines)
+        if self._left < 0:
+            most = self._bounds.lines
+            self._bounds.check(most - self._left, most, "lines, or more")
         events = []
         for line in lines:
             if line.startswith(b"data:"):
@@ -236,72 +314,165 @@ class StreamParser:
             return None
         try:
             event = orjson.loads(data)
-            self.usage = event.get("usage") or self.usage
+            if event.get("error"):
+                raise BadResponse(f"an error in the stream: {_shown(data)}")
+            if (usage := event.get("usage")) is not None:
+                self.usage = usage
             choices = event.get("choices")
-            if not choices and "error" not in event:
+            if not choices and (choices is None or type(choices) is list):
                 return None
             choice = choices[0]
-            text = choice["text"] or ""
-            self.finish = choice.get("finish_reason") or self.finish
+            text = choice["text"]
+            if finish := choice.get("finish_reason"):
+                self.finish = finish
             if (ids := choice.get("token_ids")) is None and "__verbose" in event:
                 ids = _ids(choice, event)
             if ids:
                 self.rest += ids
         except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
             raise BadResponse(f"no text in an event ({error!r}): {_shown(data)}") from None
-        if not isinstance(text, str):
+        if type(text) is not str and text is not None:
             raise BadResponse(f"the text is not a string: {_shown(data)}")
         if not text:
             return None
         told, self.rest = self.rest, []
         return Event(text, None if ids is None else tuple(told))
 
-    def check_end(self) -> None:
-        """Make sure that the body was a complete stream.
+    def check_end(self) -> str:
+        """Make sure that the body was a complete stream; returns how it ended (`finish_of`).
 
         Raises:
-            BadResponse: The stream was cut short.
+            BadResponse: The stream was cut short, or its end was none of the model's.
             NotAStream: The body is a whole completion, not a stream.
         """
         if self._is_json:
-            parse(self._cut)
+            parse(bytes(self._cut), self._bounds)
             raise NotAStream("the server sent a whole response instead of a stream")
         if self.finish is None:
-            raise BadResponse("the stream was cut short")
+            rest = f", after {_shown(bytes(self._cut))}" if self._cut else ""
+            raise BadResponse(f"the stream was cut short: it ends without a finish_reason{rest}")
+        return finish_of(self.finish)
 
 
-def _completion(
-    text: Any, choice: dict[str, Any], answer: dict[str, Any], ids: tuple[int, ...] | None
+_ENDED = ("stop", "eos_token", "stop_sequence", "eos", "stop_token", "end_turn")
+_LENGTH = ("length", "max_tokens", "model_length")
+_FILTERED = "content_filter"
+
+
+def finish_of(reason: Any) -> str:
+    """What a `finish_reason` means: `stop`, `length` or `content_filter`.
+
+    Most servers say `stop` and `length`. TGI has `eos_token` and `stop_sequence` of its own,
+    Together `eos`, Mistral `model_length`; gateways pass on `end_turn` and `max_tokens`.
+
+    Raises:
+        BadResponse: It is none of these: the text was cut off (vLLM's `abort` and `error`, for
+            example), or nobody knows whether it was.
+    """
+    if reason in _ENDED:
+        return "stop"
+    if reason in _LENGTH:
+        return "length"
+    if reason == _FILTERED:
+        return _FILTERED
+    if reason is None:
+        raise BadResponse("the answer has no finish_reason")
+    raise BadResponse(f"the answer ended with finish_reason {shown(reason)}")
+
+
+def completion(
+    text: str,
+    finish: str,
+    ids: list[int] | None,
+    usage: Any,
+    guess: int,
+    bounds: Bounds,
 ) -> Completion:
-    if not isinstance(text, str):
-        raise TypeError("the text is not a string")
-    usage = answer.get("usage") or {}
-    tokens = usage.get("completion_tokens")
-    if tokens is None:
-        tokens = len(ids) if ids is not None else max(1, len(text) // 4) if text else 0
-    return Completion(
-        text=text,
-        finish=str(choice.get("finish_reason") or "length"),
-        tokens=int(tokens),
-        prompt_tokens=usage.get("prompt_tokens"),
-        cached_tokens=(usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
-        ids=ids,
-    )
+    """A completion with the server's token counts.
+
+    Args:
+        text: Its text.
+        finish: How it ended; see `finish_of`.
+        ids: Its ids, as they came, where the server returns them.
+        usage: The server's token counts, as they came.
+        guess: Tokens if neither counts nor ids tell.
+        bounds: The most that it may hold.
+
+    Raises:
+        BadResponse: Its counts or ids are not what they should be, or too many.
+    """
+    known = None if ids is None else checked_ids(ids)
+    tokens = guess if known is None else len(known)
+    prompt_tokens = cached_tokens = None
+    bounds.check(len(text), bounds.characters, "characters")
+    bounds.check(tokens, bounds.tokens, "tokens" if known is None else "ids")
+    if usage is not None:
+        usage = _dict(usage, "usage")
+        details = _dict(usage.get("prompt_tokens_details"), "prompt_tokens_details")
+        tokens = _count(usage, "completion_tokens") or tokens
+        prompt_tokens = _count(usage, "prompt_tokens")
+        cached_tokens = _count(details, "cached_tokens")
+        bounds.check(tokens, bounds.tokens, "tokens")
+    return Completion(text, finish, tokens, prompt_tokens, cached_tokens, known)
 
 
-def _ids(choice: dict[str, Any], answer: dict[str, Any]) -> tuple[int, ...] | None:
+def _dict(value: Any, name: str) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise BadResponse(f"{name} is not an object: {shown(value)}")
+    return value
+
+
+def _count(counts: dict[str, Any], name: str) -> int | None:
+    value = counts.get(name)
+    if value is None or (type(value) is int and 0 <= value < _MOST):
+        return value
+    raise BadResponse(f"{name} is not a count: {shown(value)}")
+
+
+_MOST = 2**31
+"""Larger than any token id, or any count of tokens in one call."""
+
+
+def checked_ids(ids: Any) -> tuple[int, ...]:
+    """Make sure that a list of a server holds token ids.
+
+    Raises:
+        BadResponse: It does not.
+    """
+    if type(ids) is list:
+        for each in ids:
+            if type(each) is not int or not 0 <= each < _MOST:
+                break
+        else:
+            return tuple(ids)
+    raise BadResponse(f"these are not token ids: {shown(ids)}")
+
+
+def _ids(choice: dict[str, Any], answer: dict[str, Any]) -> Any:
     """The generated ids: vLLM puts them into the choice, llama.cpp into its verbose part."""
     ids = choice.get("token_ids")
     if ids is None and isinstance(verbose := answer.get("__verbose"), dict):
         ids = verbose.get("tokens")
-    return tuple(ids) if isinstance(ids, list) else None
+    return ids
 
 
-def _json(raw: bytes) -> Any:
+def read_json(raw: bytes) -> Any:
+    """Parse a body as JSON.
+
+    Raises:
+        BadResponse: It is not JSON (RFC 8259: no NaN, no lone surrogates), or nested too deeply.
+    """
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise BadResponse(f"not JSON ({error}): {_shown(raw)}") from None
+
+
+def shown(value: Any) -> str:
+    """A value of an answer in a message, shortened, however large it is."""
+    return _SHORT.repr(value)
 
 
 def _shown(raw: bytes) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from tessy.data import record
 from tessy.errors import (
+    ContextExceeded,
     ModelError,
     Outage,
     PredictorError,
@@ -89,7 +90,8 @@ async def write_sample(sample: Sample, method: Method) -> None:
         failure, detail = failed.failure, failed.detail
     except Refused as error:
         _stop_if_shut_out(error)
-        failure, detail = Failure.REFUSED, str(error)
+        too_long = isinstance(error, ContextExceeded)
+        failure, detail = Failure.CONTEXT_LIMIT if too_long else Failure.REFUSED, str(error)
     except PredictorError as error:
         failure, detail = Failure.PREDICTOR_ERROR, str(error)
     except ModelError as error:
@@ -123,12 +125,12 @@ async def _stop_if_gone(context: RunContext, error: ModelError) -> None:
 
 
 def _stop_if_shut_out(error: Refused) -> None:
-    """Stop the run if its API key is no longer accepted, or a model is no longer served.
+    """Stop the run if its API key is no longer accepted, or a model is no longer served there.
 
     Raises:
-        Outage: The server answered 401, 403 or 404.
+        Outage: The server answered 401, 403 or 404, or redirects.
     """
-    if error.status in (401, 403, 404):
+    if error.status in (401, 403, 404) or 300 <= error.status < 400:
         raise Outage(str(error), hint="fix it, then run the same command: it resumes the run")
 
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tessy.event_loop import stopping_signals
+from tessy.testing.faults import ALL_RETRYABLE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,8 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     faults.add_argument("--fault-seed", type=int, default=0)
     faults.add_argument(
         "--fault-kinds",
-        default="server_error,rate_limit,disconnect,truncated,garbage",
-        help="comma-separated; also timeout, empty and refuse (default: %(default)s)",
+        default=",".join(ALL_RETRYABLE),
+        help="comma-separated; also timeout, stall, empty and refuse (default: %(default)s)",
     )
     return parser
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 import time
 from collections.abc import AsyncGenerator, Hashable, Iterator
@@ -20,6 +21,7 @@ from tessy.testing.tokens import ScriptedToken, ScriptedTokenizer, generate
 
 _JSON = "application/json"
 _BREAKS = (Fault.TRUNCATED, Fault.DISCONNECT)
+_ENDS_EARLY = (*_BREAKS, Fault.ABORT, Fault.STALL)
 _FAULTY_EVENTS = 8
 """A fault in a stream strikes before this many events have been sent."""
 
@@ -90,6 +92,10 @@ class ScriptedCompletion:
     async def _whole(self, http: web.Request) -> web.StreamResponse:
         texts = [text async for text, _ in self._steps(every_token=False)]
         text = "".join(texts) + self._output.flush(broken=True)
+        if self._fault is Fault.STALL:
+            await asyncio.Event().wait()  # until the client leaves
+        if self._fault is Fault.ABORT:
+            text = text[: int(len(text) * self._place)]
         choices = [self._choice(text, self._tokens, last=True)]
         body = orjson.dumps({**self._envelope, "choices": choices, "usage": self._usage()})
         kept = body
@@ -105,7 +111,7 @@ class ScriptedCompletion:
 
     async def _stream(self, http: web.Request) -> web.StreamResponse:
         self._model.stats.streamed += 1
-        left = int(self._place * _FAULTY_EVENTS) if self._fault in _BREAKS else -1
+        left = int(self._place * _FAULTY_EVENTS) if self._fault in _ENDS_EARLY else -1
         interval = max(self._model.stream_interval, self._request.stream_interval or 1)
         wanted = 1  # the first token is an event of its own
         response = await open_stream(http)
@@ -126,6 +132,8 @@ class ScriptedCompletion:
                     left -= 1
         if self._fault is Fault.DISCONNECT:
             return _hang_up(http, response)
+        if self._fault is Fault.STALL:
+            await asyncio.Event().wait()  # until the client leaves
         if self._fault is not Fault.TRUNCATED:
             await self._send(response, choices=[self._choice("".join(texts), ids, last=True)])
             if self._request.stream_options and self._request.stream_options.include_usage:
@@ -166,12 +174,16 @@ class ScriptedCompletion:
             "index": 0,
             "text": text,
             "logprobs": None,
-            "finish_reason": self._output.finish if last else None,
+            "finish_reason": self._finish if last else None,
             "stop_reason": self._output.stop_reason if last else None,
         }
         if self._request.return_token_ids and self._model.tokenizer.vocabulary is not None:
             choice["token_ids"] = ids
         return choice
+
+    @property
+    def _finish(self) -> str | None:
+        return "abort" if self._fault is Fault.ABORT else self._output.finish
 
     def _usage(self) -> dict[str, Any]:
         prompt, generated = len(self._prompt), len(self._tokens)

@@ -21,6 +21,10 @@ class Fault(StrEnum):
     TRUNCATED = "truncated"
     """The body is cut short, with the Content-Length of what is left: the connection is fine, the
     JSON is not. A stream ends without `finish_reason`, usage and `[DONE]`."""
+    ABORT = "abort"
+    """The text ends early, with `finish_reason` "abort", as when vLLM's engine is stopped."""
+    STALL = "stall"
+    """The connection stays open and nothing more comes, after the first events of a stream."""
     EMPTY = "empty"
     """A valid answer with an empty text, no tokens and `finish_reason` "stop"."""
     GARBAGE = "garbage"
@@ -35,6 +39,7 @@ ALL_RETRYABLE: tuple[Fault, ...] = (
     Fault.DISCONNECT,
     Fault.TRUNCATED,
     Fault.GARBAGE,
+    Fault.ABORT,
 )
 """Faults that show at once and that a retry cures."""
 

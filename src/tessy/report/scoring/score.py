@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from tessy.display import Say
-from tessy.errors import ConfigError, Refused
+from tessy.errors import BadResponse, ConfigError, Refused
 from tessy.report.figures.likelihood import LikelihoodSums
 from tessy.report.figures.sample import ReportSample
 from tessy.report.scoring.scorers import OpenScorer, TextScorer
@@ -18,6 +18,7 @@ from tessy.report.source import RunSource
 
 TOO_LONG = "longer than the student's context"
 UNALIGNED = "the student's tokens do not spell the text"
+UNREADABLE = "the student's server gave no log-probabilities for it"
 _SAY_EVERY = 100
 
 
@@ -105,3 +106,5 @@ async def _ask(sample: ReportSample, scorer: TextScorer) -> LikelihoodSums | str
         return likelihood_sums(tokens, await scorer.logprobs(tokens.ids))
     except Refused as error:
         return f"the server refused: {error}"
+    except BadResponse:
+        return UNREADABLE
