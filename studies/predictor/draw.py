@@ -3,9 +3,9 @@
     python -m studies.predictor.draw DATA OUT
 
 DATA is as for traces.py. OUT gets `gold.jsonl` and `pool.jsonl`, and `gold-code.jsonl` and
-`pool-code.jsonl` of the sources about code that were found later; none is labelled. A quarter of the
-questions of each subject (of each later source) is for gold; all models' traces of a question go
-together.
+`pool-code.jsonl` of the sources about code that were found later; none is labelled. A quarter of
+the questions of each subject (of each later source) is for gold; all models' traces of a question
+go together.
 """
 
 from __future__ import annotations
