@@ -81,7 +81,7 @@ def test_later_sources_about_code_are_halved_by_themselves(tmp_path):
     row = {"domain": "code", "model": "gpt-oss-120b", "thinking": "Now compute it, since x = 1."}
     with gzip.open(folder / "traces.jsonl.gz", "wt", encoding="utf-8") as file:
         for number in range(40):
-            source = f"NVIDIA-NeMo/Gym {('code_fim', 'evalplus')[number % 2]}"
+            source = f"NVIDIA-NeMo/Gym {'evalplus' if number % 8 == 4 else 'code_fim'}"
             known = {"source": source, "question_id": f"code_fim-{number}-0"}
             file.write(json.dumps(row | known | {"question": f"def f{number // 4}():"}) + "\n")
     assert drawn(tmp_path) == earlier
