@@ -123,9 +123,12 @@ def special(request):
 
 @pytest.fixture(scope="module", params=TOKENIZERS)
 def tokenizer(request, special, tmp_path_factory):
-    made = TOKENIZERS[request.param]()
+    return added(TOKENIZERS[request.param](), special, tmp_path_factory.mktemp("tokenizer"))
+
+
+def added(made, special, folder):
+    """A tokenizer with the control tokens added, and their ids."""
     made.add_tokens([AddedToken(token, special=special, normalized=False) for token in CONTROL])
-    folder = tmp_path_factory.mktemp("tokenizer")
     made.save(str(folder / "tokenizer.json"))
     return LocalTokenizer(folder), {made.token_to_id(token) for token in CONTROL}
 

@@ -7,11 +7,15 @@ import asyncio
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 from tessy.testing import build_tokenizer
 from torture.counts import Table
+from torture.folders import folders
 from torture.kills import kills
+from torture.servers import servers
+from torture.texts import texts
 
 BEGIN, END = "<!-- made by make torture -->\n", "<!-- end -->"
 
@@ -31,7 +35,9 @@ def main() -> int:
         for part in arguments.parts or PARTS:
             place = Path(folder) / part
             place.mkdir()
-            asyncio.run(PARTS[part](table, place, tokenizers))
+            running = PARTS[part](table, place, tokenizers)
+            if running is not None:
+                asyncio.run(running)
     tried = sum(row.tried for row in table.rows)
     print(f"{tried} tried, {table.missed} missed, {time.monotonic() - began:.0f} s")
     if arguments.page:
@@ -43,7 +49,12 @@ def main() -> int:
     return bool(table.missed)
 
 
-PARTS = {"kills": kills}
+PARTS: dict[str, Callable[..., Coroutine[None, None, None] | None]] = {
+    "kills": kills,
+    "servers": servers,
+    "texts": texts,
+    "folders": folders,
+}
 
 if __name__ == "__main__":
     sys.exit(main())
