@@ -53,7 +53,7 @@ _DENIED_AFTER = re.compile(
 _VERDICTS = r"(?:correct|right|true|best|appropriate|the\s+(?:\w+\s+){0,2}(?:answer|choice|option|one|solution)|my\s+(?:\w+\s+)?(?:answer|choice))"  # noqa: E501
 _CHOOSING = (
     r"\b(?:I|we|I['’]d|I['’]ll|must|would|should|will|can|to)\s+(?:therefore\s+|also\s+)?"
-    r"(?:choose|pick|select|go\s+with|say|answer|opt\s+for)\b"
+    r"(?:choose|pick|select|go\s+with|answer|opt\s+for)\b|\bI(?:['’]d|\s+would)?\s+say\b"
     r"|\b(?:leaves?|leaving)\b(?:\s+(?:us|me)\s+with)?(?:\s+only)?"
     r"|\b(?:option|choice|letter)\s+(?:must\s+be|should\s+be|is)\b|\b(?:it|this)\s+must\s+be\b"
     r"|\bso\s+(?:it\s+is|it['’]s)\b|\bmatch(?:es|ing)?\b"
@@ -232,9 +232,16 @@ def _only(text: str, choices: Choices) -> str | None:
 
 
 def _is_decorated(line: str, choices: Choices) -> bool:
-    """Whether a line begins with a label that is more than a word: `B`, `(B)`, `B. …`, `**B**`."""
+    """Whether a line begins with its label: `B`, `(B)`, `B. …`, `**B**`.
+
+    `A horse` does not, nor do `(A) is false` and `(A) is iron, (B) is wood`.
+    """
     found = _leading(choices).match(line)
-    return found is not None and not re.match(r"\s*[A-Za-z]", line[found.end("label") :])
+    if found is None or line[found.end("label") :].lstrip()[:1].isalpha():
+        return False
+    if line[found.end() :].lstrip()[:1].isalpha() and not _only(line, choices):
+        return not _mention(choices).search(line)
+    return not _DENIED_AFTER.match(line[found.end("label") :][:40])
 
 
 # --- Patterns, by the labels of a question --------------------------------------------------------
@@ -252,7 +259,7 @@ def _leading(choices: Choices) -> re.Pattern[str]:
     label = _any(choices, upper=False)
     return re.compile(
         rf"{_OPEN}(?i:{_BEFORE}){_OPEN}(?P<label>{label})(?!\w)(?!['’]\w)(?![.,]\d)"
-        rf"(?:{_CLOSE}(?:[.:,;)\\]|$|[-–—](?=\s))|\s+(?={_JOIN}|{_REASON})|[*_\"'`\])}}>$])",
+        rf"(?:{_CLOSE}(?:[.:,;!)\\]|$|[-–—](?=\s))|\s+(?={_JOIN}|{_REASON})|[*_\"'`\])}}>$])",
         re.S,
     )
 
@@ -271,9 +278,9 @@ def _decision(choices: Choices) -> re.Pattern[str]:
     end = rf"(?![\w'’])(?!\s+(?!{_REASON})[a-z])"
     open_ = _OPEN.replace(r"\s", " ")
     return re.compile(
-        rf"(?:{_CHOOSING})[\s:]{{1,3}}(?:(?:option|choice|answer|letter)\s)?{open_}"
+        rf"(?i:{_CHOOSING})[\s:]{{1,3}}(?:(?:option|choice|answer|letter)\s)?{open_}"
         rf"(?P<label>{label}){end}"
-        rf"|(?:^|[\s*_(\[\"'])(?P<label2>{label})[*_)\]\"']{{0,4}}\s(?:is|must\s+be|seems)\s{_VERDICTS}\b",
+        rf"|(?:^|[\s*_(\[\"'])(?P<label2>{label})[*_)\]\"']{{0,4}}\s(?:is|must\s+be|seems)\s{_VERDICTS}\b(?!\s+if\b)",
         re.M,
     )
 

@@ -105,6 +105,7 @@ _WRAPPERS = (
 )  # fmt: skip
 _LINE_START = re.compile(r"(?:[-> ]|#{1,6})\s+|</?answer>", re.I)
 _SENTENCE_END = re.compile(r"\.(?=\s+[A-Z(*])|。|(?<!\\)[?;](?=\s)|!(?=\s+[A-Z*])")
+_SIGN = re.compile(r"^[-−–]\s+(?=[\d.$\\])")
 _NOTHING = re.compile(r"[\s*_`$#=>-]*")
 
 
@@ -230,6 +231,8 @@ def _announcement(text: str, head: re.Match[str], end: int) -> Announcement | No
         stop = end if stop < 0 else stop
         if not _NOTHING.fullmatch(text, start, stop):
             line = text[start:stop].strip()
+            if start == head.end():
+                line = _SIGN.sub("-", line)  # after "is" it is no list
             cut = _SENTENCE_END.search(line)
             rest = line[: cut.start()] if cut and bare(line[: cut.start()]) else line
             return Announcement(head.start(), rest, line)

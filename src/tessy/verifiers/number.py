@@ -78,7 +78,7 @@ _VULGAR = dict(
 )
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 _UNIT_POWER = re.compile(r"(?<=[A-Za-z])(\s?\}?\s?)\^\s?\{?-?\d{1,2}\}?")
-_ASIDE = re.compile(r"(?<=[\s\w%$*.}])\([^()]*\)")
+_ASIDE = re.compile(r"(?<![^\s\w%$*.}])\((?=[^()]*[A-Za-z])[^()]*\)|(?<=[\w%$*.}])\s*\([^()]*\)")
 _WORK = re.compile(
     r"(?:\\[a-z]++|\\[^A-Za-z]|(?:\b|(?<=\d))[A-Za-z]\b|(?<=\d),(?=\d{3}\b)|[^A-Za-z\\,;:])*+"
 )
@@ -100,7 +100,7 @@ _JOINED_BEFORE = re.compile(
     r"|\\pi\s*|π)\Z"
 )
 _JOINED_AFTER = re.compile(
-    r"\s*(?:\\sqrt|√|\\pi\b|π|\^|\\(?:times|cdot|div)\b|\*\*\s*[\d({]|:\d|\.\d"
+    r"\s*(?:\\sqrt|√|\\pi\b|π|\^(?!\s*\{?\s*\\circ)|\\(?:times|cdot|div)\b|\*\*\s*[\d({]|:\d|\.\d"
     r"|[+/×·÷*x-]\s*(?:[\d(]|\\(?:sqrt|frac|dfrac|pi)|(?<![x-])[b-z](?![A-Za-z])))|[xyzπ](?![A-Za-z])"
     r"|!\s*(?:[=/*+]|\Z(?<!!\Z))|[/-]\d"
 )
@@ -118,7 +118,7 @@ _UNDECIDED = re.compile(
     r"|\bno\s+(?:answer|solution)s?\b",
     re.I,
 )
-_MARKER = re.compile(r"[ \t]*(?:[-*+]\s|\*\*)?\s?\d{1,3}[.)]\s+(?=\S)")
+_MARKER = re.compile(r"[ \t]*(?:[-*+•>]\s+)?(?:\**\d{1,3}[.)]\s+(?=\S))?")
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 _GSM8K_MARK = "####"
 
@@ -339,8 +339,9 @@ def _last(text: str) -> Number | None:
     if lines and _UNDECIDED.search(lines[-1]):
         return None
     for line in reversed(lines):
-        marker = _MARKER.match(line)
-        line = _without_asides(_UNIT_POWER.sub(r"\1", line[marker.end() :] if marker else line))
+        if _ASIDE.fullmatch(line.strip()):
+            continue
+        line = _without_asides(_UNIT_POWER.sub(r"\1", _MARKER.sub("", line, count=1)))
         every = [number for number in _numbers(line) if not _is_label(line, number)]
         if not every:
             continue
@@ -410,7 +411,7 @@ def _number(text: str, match: re.Match[str]) -> Number | None:
     before = text[max(0, start - _BESIDE) : start]
     if sign and _is_operation(before, is_apart=match[0][1:2].isspace()):
         sign = None
-    elif not sign and (before[-1:].isalnum() or before[-1:] == "_"):
+    elif not sign and match[0][0].isdecimal() and (before[-1:].isalnum() or before[-1:] == "_"):
         return None
     try:
         value = _value(match)
