@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from tessy.verifiers.extract import AnswerForm, Box, bare, boxes, final_answers
+from tessy.verifiers.extract import AnswerForm, Box, bare, boxes, final_answers, gives_up
 
 _MAX_LENGTH = 2000
 """Characters of an expression; longer ones are no answers that a person would mark."""
@@ -22,6 +22,7 @@ _SYMBOLS = {
 }  # fmt: skip
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
 _TEXT = r"\\(?:text|textbf|textit|textrm|textsf|texttt|mathrm|mathbf|mathit|mathsf|mbox|rm)\b"
+_ONE_SIGN = re.compile(rf"{_TEXT}\s*\{{\s*([A-Za-z]|\d+)\s*\}}")
 _BRACED = re.compile(rf"{_TEXT}\s*\{{([^{{}}]*)\}}")
 _REWRITES = [
     (re.compile(pattern), instead)
@@ -51,7 +52,8 @@ _REWRITES = [
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar)\s?\{?(\d+)\}?")
 _PM = re.compile(r"\\pm(?![A-Za-z])")
 _UNIT = re.compile(
-    rf"(?<=[\d}})\w])\s*(?:{_TEXT}\s*\{{[^{{}}]*[A-Za-z][^{{}}]*\}}|(?<![A-Za-z\\])[a-zA-Z]{{2,12}}(?![A-Za-z(]))"
+    rf"(?<=[\d}})\w])\s*(?:{_TEXT}\s*\{{[^{{}}]*[A-Za-z][^{{}}]*\}}"
+    r"|(?<=\s)[a-zA-Z]{2,12}(?![A-Za-z(])|(?<=\d)(?:cm|mm|km|kg|mg|ml|ft|min|sec|hrs?|mph)(?![A-Za-z(]))"
     r"(?:\s*\^\s*\{?-?\d\}?)?(?:\s*/\s*[A-Za-z]{1,8}(?:\^\{?\d\}?)?)?\.?$"
 )
 _BASE = re.compile(r"^(-?\w+)_\{?(\d{1,2})\}?$")
@@ -68,6 +70,7 @@ _MATH = re.compile(
     re.S,
 )
 _SEPARATOR = re.compile(r"[\s$\\()\[\],;.]*(?:and|or)?(?:\\text\{\s*(?:and|or)\s*\})?[\s$\\()\[\],;]*")
+_IS = re.compile(r"\s(?:is|are|equals)\s(?:the\s|an?\s)?")
 _ASSIGNED = re.compile(r"^\s*[A-Za-z](?:_\{?\w+\}?)?\s*(?:=|\\in)\s*")
 
 
@@ -105,8 +108,14 @@ def _last_boxes(answer: str) -> str:
 
 def _in_prose(text: str, *, is_last: bool) -> str:
     """The expression of a sentence: what is marked as mathematics, else what looks like it."""
-    text = text[-_MAX_LENGTH:] if is_last else text[:_MAX_LENGTH]
+    text = _raised(text[-_MAX_LENGTH:] if is_last else text[:_MAX_LENGTH])
+    if gives_up(text):
+        return text
     marked = list(_MATH.finditer(text))
+    if is_last:  # the minimum is $1$ at $x = 2$
+        said = max((found.end() for found in _IS.finditer(text)), default=0)
+        after = [one for one in marked if one.start() >= said]
+        is_last, marked = not (said and after), after or marked
     if marked:
         run = marked[-1:] if is_last else marked[:1]
         for one in reversed(marked[:-1]) if is_last else marked[1:]:
@@ -120,6 +129,7 @@ def _in_prose(text: str, *, is_last: bool) -> str:
         return text
     pieces = _chunks(text)
     if not pieces:
+        text = _IS.split(text)[-1]
         return text if len(text.split()) <= 6 else ""
     return pieces[-1] if is_last else pieces[0]
 
@@ -157,13 +167,17 @@ def _is_math(word: str) -> bool:
 
 def written_alike(text: str) -> str:
     """An expression in one way of writing: one command for each sign, no spacing, no dollars."""
-    text = re.sub(r"[⁰¹²³⁴-⁹⁺⁻ⁿ]+", lambda found: f"^{{{found[0].translate(_RAISED)}}}", text)
+    text = _ONE_SIGN.sub(r"\1", _raised(text))
     for sign, command in _SYMBOLS.items():
         text = text.replace(sign, command)
     for pattern, instead in _REWRITES:
         text = pattern.sub(instead, text)
     text = _REPEATING.sub(_repeating, text)
     return " ".join(text.split()).rstrip(".,;: ")
+
+
+def _raised(text: str) -> str:
+    return re.sub(r"[⁰¹²³⁴-⁹⁺⁻ⁿ]+", lambda found: f"^{{{found[0].translate(_RAISED)}}}", text)
 
 
 def _repeating(found: re.Match[str]) -> str:
@@ -189,8 +203,9 @@ def is_text(text: str) -> bool:
     if re.fullmatch(r"\d+(?:\s*:\s*\d+)+", text):
         return True
     text = without_unit(text)
+    shortest = 4 if re.search(r"[\d^+=*/<>]", text) else 2  # 2ab is a product
     text = _BRACED.sub(r" \1 ", text)
-    return bool(_words(text)) or not re.search(r"[\w\\∞]", text)
+    return any(len(word) >= shortest for word in _words(text)) or not re.search(r"[\w\\∞]", text)
 
 
 def _words(text: str) -> list[str]:

@@ -92,6 +92,14 @@ _TAKEN_BACK = re.compile(
     r"\b(?:wait|actually|correction|corrected|sorry|mistake|oops|scratch\s+that|second\s+thought)\b",
     re.I,
 )
+_GIVES_UP = re.compile(
+    r"\b(?:can(?:not|['’]t|\s+not)|could(?:n['’]t|\s+not))\s+(?:\w+\s+){0,2}?(?:be\s+)?"
+    r"(?:determin|find|found|answer|solv|calculat|comput|know|say|tell|give)"
+    r"|\b(?:impossible|not\s+possible|unable|undetermined|indeterminate|undefined)\b"
+    r"|\b(?:not\s+enough|insufficient)\s+(?:information|data)|\b(?:do\s+not|don['’]t)\s+know\b"
+    r"|\bno\s+(?:answer|solution)s?\b",
+    re.I,
+)
 _TAG = re.compile(r"<(/?)answer>", re.I)
 _BRACE = re.compile(
     r"(?P<box>\\{1,4}(?:boxed|fbox)\s{0,8}\{)"
@@ -172,6 +180,11 @@ def boxed(text: str) -> str | None:
 def last_line(text: str) -> str | None:
     """The last line that holds more than markup."""
     return next((line for line in map(bare, reversed(text.splitlines())) if line), None)
+
+
+def gives_up(text: str) -> bool:
+    """Whether a text says that there is no answer, or that it can't be found."""
+    return bool(_GIVES_UP.search(text))
 
 
 def boxes(text: str) -> list[Box]:

@@ -19,7 +19,7 @@ from typing import Any
 from tessy.errors import SandboxError
 from tessy.verifiers import expressions as written
 from tessy.verifiers import number
-from tessy.verifiers.extract import bare, boxed
+from tessy.verifiers.extract import bare, boxed, gives_up
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, required_text, shorten
 from tessy.verifiers.sandbox import SandboxLibraries, probe
@@ -31,7 +31,7 @@ _PRELOAD = f"""\
 import sys, types
 equality = sys.modules["equality"] = types.ModuleType("equality")
 exec(compile({_EQUALITY!r}, "equality.py", "exec"), equality.__dict__)
-equality.prepare()  # its grammar takes long to be ready
+equality.prepare()
 """
 _PROGRAM = """\
 import json, os, sys
@@ -83,6 +83,8 @@ class MathVerifier:
         if said is None:
             return Verdict(VerdictOutcome.NO_ANSWER, detail="no expression in the answer")
         is_right = at_a_glance(gold, said)
+        if gives_up(said) and not is_right:
+            return Verdict(VerdictOutcome.NO_ANSWER, detail=shorten(said))
         if is_right is not None:
             return _verdict(gold, said, is_right=is_right)
         try:

@@ -21,7 +21,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from tessy.errors import DataError
-from tessy.verifiers.extract import AnswerForm, boxed, final_answers
+from tessy.verifiers.extract import AnswerForm, boxed, final_answers, gives_up
 from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, required_text, shorten
 
 TOLERANCE = 1e-6
@@ -110,14 +110,6 @@ _UNIT = (
     r"|meters?|metres?|minutes?|mins?|dollars?|euros?|dozens?|degrees?)"
 )
 _COMPOUND = re.compile(rf"[\s\\]*(?:text\{{\s*)?{_UNIT}\}}?[,\s]+(?:and\s+)?", re.I)
-_UNDECIDED = re.compile(
-    r"\b(?:can(?:not|['’]t|\s+not)|could(?:n['’]t|\s+not))\s+(?:\w+\s+){0,2}?(?:be\s+)?"
-    r"(?:determin|find|found|answer|solv|calculat|comput|know|say|tell|give)"
-    r"|\b(?:impossible|not\s+possible|unable|undetermined|indeterminate|undefined)\b"
-    r"|\b(?:not\s+enough|insufficient)\s+(?:information|data)|\b(?:do\s+not|don['’]t)\s+know\b"
-    r"|\bno\s+(?:answer|solution)s?\b",
-    re.I,
-)
 _MARKER = re.compile(r"[ \t]*(?:[-*+•>]\s+)?(?:\**\d{1,3}[.)]\s+(?=\S))?")
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 _GSM8K_MARK = "####"
@@ -242,8 +234,10 @@ def same(found: Number, right: Number, tolerance: float = TOLERANCE) -> bool:
     """Whether two numbers count as the same.
 
     Whole numbers must be equal. Others may differ by `tolerance` times the right one. With a
-    percent sign on either side, both of its readings are tried.
+    percent sign on one side only, both of its readings are tried.
     """
+    if found.percent and right.percent:
+        return _near(found.value, right.value, tolerance)
     return any(_near(a, b, tolerance) for a in found.readings for b in right.readings)
 
 
@@ -273,7 +267,7 @@ def _said(text: str, *, is_alone: bool) -> Number | None:
     Raises:
         _Undecided: There are several, or it is part of an expression, or denied.
     """
-    if _UNDECIDED.search(text):
+    if gives_up(text):
         raise _Undecided
     if is_alone and "\n" in text:
         text = next((line for line in reversed(text.split("\n")) if any(_numbers(line))), text)
@@ -336,7 +330,7 @@ def _last(text: str) -> Number | None:
         _Undecided: It is part of an expression.
     """
     lines = [line for line in text.splitlines() if line.strip()]
-    if lines and _UNDECIDED.search(lines[-1]):
+    if lines and gives_up(lines[-1]):
         return None
     for line in reversed(lines):
         if _ASIDE.fullmatch(line.strip()):
