@@ -667,3 +667,29 @@ MATH += [
     ("wrong", "6", "So the answer is $\\frac{6}{7}$."),
     ("no_answer", "3", "Using 3 equations, the answer cannot be determined."),
 ]  # fmt: skip
+
+_PARTS = [
+    "\\boxed{", "{", "}", "$", "$$", "(", "[", "*", "**", "`", "```\n", "> ", "- ", ". ", "\\", "\\{",
+    "<answer>", "</answer>", "<answer>5</answer>", "\\boxed{5}", "\\boxed5", "\\boxed{5}, ",
+    "the answer is ", "answer is 5. ", "answer: \n", "the answer to ", "if the answer is ", "answer",
+    "it should be ", "wait, ", "wait, it's 5. ", "答案", "####\n", "#### 5\n", "## Answer\n", "\n", "\n\n5",
+    " ", "\t", "5", "5 ", "5,", "1,111", ",111", ".111", "11,", "1 111 ", "1.", "5\n", "5 + ", "5 = ", "-",
+    "- 5", "5e", "1e9", "5^", "2^{", "\\frac", "\\frac{", "\\frac{1}{", "\\frac12", "\\sqrt{", "5/", "5%",
+    "5 percent ", "½", "⁵", "١", "not 5, ", "5 or ", "(5) ", "(a", "A ", "(A) ", "A and ", "not A ", "option A ",
+    "A is correct ", "I choose A. ", "(A) is false ", "I would ", "a", "a b ", "é", "a\u0300\u0323", "\u0300\u0323",
+    "\x00", "\ud800", "🤔", "x=", "x = 5, ", "\\text{", "\\text{a}", "can't be ", "cannot ", "5 \\text{cm} ", "~",
+    "\\overline{3}", "0.\\overline{3}", "\\pm ", "√(", "√", "sqrt(", "5!", "|", "| 5 ", "\"", "“",
+]  # fmt: skip
+HOSTILE: list[str] = [
+    *(part for part in _PARTS),
+    *(one + other for one, other in zip(_PARTS, _PARTS[7:], strict=False)),
+    *(one + other for one, other in zip(_PARTS, _PARTS[31:], strict=False)),
+]
+"""Fragments; an answer of nothing but one of them, many times, must be read in linear time."""
+
+
+def hostile_answers(length: int) -> list[str]:
+    """Answers of about a length; each with a beginning and an end that may open or close things."""
+    bodies = [part * (length // len(part)) for part in HOSTILE]
+    ends = ["", "x", "}", "The answer is 5."]
+    return [body + ends[number % len(ends)] for number, body in enumerate(bodies)]

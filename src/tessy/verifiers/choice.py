@@ -25,16 +25,19 @@ from typing import Any
 
 from tessy.errors import DataError
 from tessy.verifiers.extract import AnswerForm, bare, final_answers
+from tessy.verifiers.limits import VerifierSettings
 from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, required, shorten
+from tessy.verifiers.reading import AnswerReader
+from tessy.verifiers.workers import CheckFailed
 
-_MAX_ANSWER = 2000
+_MAX_ANSWER = 1000
 """Characters of a final answer, and of a response's end, that are read."""
 _MAX_WHOLE = 20_000
 _COLUMNS = ("choices", "options")
 _TEX = r"\\(?:text|mathrm|mathbf|textbf|textit|textsf|boldsymbol|mathsf)"
-_OPEN = rf"(?:[\s*_\"'`$([{{<]|{_TEX}\s*\{{|\\[(\[])*"
+_OPEN = rf"(?:[\s*_\"'`$([{{<]|{_TEX}\s*\{{|\\[(\[])*+"
 _CLOSE = r"[*_\"'`\])}>$~\s]*"
-_BEFORE = r"(?:(?:the|option|choice|answer|letter|clearly|therefore|thus|then|definitely|simply|most\s+likely|probably|indeed|is|either)\b[\s:]*)*"  # noqa: E501
+_BEFORE = r"(?:(?:the|option|choice|answer|letter|clearly|therefore|thus|then|definitely|simply|most\s+likely|probably|indeed|is|either)\b[\s:]*)*+"  # noqa: E501
 _REASON = r"(?:because|since|as|for|given|due|which|where|with|and\s+not|not|but\s+not|rather|instead)\b"
 _JOIN = r"(?:\s*,?\s*(?:and|or|&|/)\s*|\s*[,/]\s*)"
 _DENIED_BEFORE = re.compile(
@@ -92,10 +95,14 @@ class ChoiceVerifier:
 
     Args:
         column: The column of the right label, index or text.
+        settings: How many long answers are read at once.
     """
 
-    def __init__(self, column: str = "answer") -> None:
+    def __init__(
+        self, column: str = "answer", *, settings: VerifierSettings | None = None
+    ) -> None:
         self.name = "choice"
+        self._said = AnswerReader(said_label, settings)
         self._column = column
 
     def check(self, row: Row) -> None:
@@ -106,13 +113,17 @@ class ChoiceVerifier:
         """Compare the answer's choice with the reference."""
         choices = _choices(row)
         right = self._right(row, choices)
-        said = choice_of(answer, choices)
+        try:
+            said = await self._said(answer, labels=choices.labels, texts=choices.texts)
+        except CheckFailed as error:
+            return Verdict(VerdictOutcome.ERROR, detail=str(error))
         if said is None:
             return Verdict(VerdictOutcome.NO_ANSWER, detail="no one choice in the answer")
         return Verdict.of(said == right, said if said == right else f"{said}, not {right}")
 
     async def aclose(self) -> None:
-        """Nothing was started."""
+        """End what reads long answers."""
+        await self._said.aclose()
 
     def _right(self, row: Row, choices: Choices) -> str:
         value = required(row, self._column, self.name)
@@ -128,6 +139,11 @@ class ChoiceVerifier:
             f"verifier choice: column {self._column!r} is {shorten(str(value))!r}, which is no "
             f"letter from {labels[0]} to {labels[-1]} and no index from 0 to {len(labels) - 1}"
         )
+
+
+def said_label(answer: str, labels: Sequence[str], texts: Sequence[str]) -> str | None:
+    """The label of the choice that an answer makes, of these; None if it makes none, or several."""
+    return choice_of(answer, Choices(tuple(labels), tuple(texts)))
 
 
 def choice_of(answer: str, choices: Choices) -> str | None:

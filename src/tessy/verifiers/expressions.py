@@ -74,8 +74,11 @@ _IS = re.compile(r"\s(?:is|are|equals)\s(?:the\s|an?\s)?")
 _ASSIGNED = re.compile(r"^\s*[A-Za-z](?:_\{?\w+\}?)?\s*(?:=|\\in)\s*")
 
 
-def expressions(answer: str) -> list[str]:
-    """What an answer may mean as its expression, the likeliest first; as it is written."""
+def expression(answer: str) -> tuple[str, str] | None:
+    """The expression that an answer gives, as it is written, and the form in which it is given.
+
+    None if there is none, or one that no person would read.
+    """
     for found in final_answers(answer):
         if found.form is AnswerForm.BOXED:
             text = _last_boxes(answer)
@@ -87,10 +90,8 @@ def expressions(answer: str) -> list[str]:
             if not text and not is_last:
                 continue  # "The result is correct."
         text = bare(text)
-        if not text or len(text) > _MAX_LENGTH:
-            return []
-        return [text]
-    return []
+        return (text, found.form.value) if 0 < len(text) <= _MAX_LENGTH else None
+    return None
 
 
 def _last_boxes(answer: str) -> str:

@@ -97,7 +97,7 @@ _GIVES_UP = re.compile(
     r"(?:determin|find|found|answer|solv|calculat|comput|know|say|tell|give)"
     r"|\b(?:impossible|not\s+possible|unable|undetermined|indeterminate|undefined)\b"
     r"|\b(?:not\s+enough|insufficient)\s+(?:information|data)|\b(?:do\s+not|don['’]t)\s+know\b"
-    r"|\bno\s+(?:answer|solution)s?\b",
+    r"|\bno\s+(?:answer|solution|idea)s?\b",
     re.I,
 )
 _TAG = re.compile(r"<(/?)answer>", re.I)

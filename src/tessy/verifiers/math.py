@@ -19,9 +19,10 @@ from typing import Any
 from tessy.errors import SandboxError
 from tessy.verifiers import expressions as written
 from tessy.verifiers import number
-from tessy.verifiers.extract import bare, boxed, gives_up
+from tessy.verifiers.extract import AnswerForm, bare, boxed, gives_up
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, required_text, shorten
+from tessy.verifiers.reading import AnswerReader
 from tessy.verifiers.sandbox import SandboxLibraries, probe
 from tessy.verifiers.workers import CheckFailed, CheckWorkers, packages_of
 
@@ -59,6 +60,7 @@ class MathVerifier:
     def __init__(self, settings: VerifierSettings, column: str = "answer") -> None:
         self.name = "math"
         self._column = column
+        self._expression = AnswerReader(written.expression, settings)
         libraries = SandboxLibraries(packages_of("math_verify", "math", "math-verify"), _PRELOAD)
         settings = replace(settings, limits=_LIMITS)
         try:
@@ -77,17 +79,17 @@ class MathVerifier:
         """Compare the answer's expression with the reference."""
         gold = required_text(row, self._column, self.name)
         gold = boxed(gold) or bare(gold)
-        said = next(iter(written.expressions(answer)), None)
         if not gold.strip():
             return _unreadable(gold)
-        if said is None:
-            return Verdict(VerdictOutcome.NO_ANSWER, detail="no expression in the answer")
-        is_right = at_a_glance(gold, said)
-        if gives_up(said) and not is_right:
-            return Verdict(VerdictOutcome.NO_ANSWER, detail=shorten(said))
-        if is_right is not None:
-            return _verdict(gold, said, is_right=is_right)
         try:
+            said, form = await self._expression(answer) or ("", None)
+            is_right = at_a_glance(gold, said)
+            is_prose = form == AnswerForm.LAST_LINE and written.is_text(said)
+            if not said or not is_right and (gives_up(said) or is_prose and is_right is None):
+                detail = f"no expression in the answer: {shorten(said)}"
+                return Verdict(VerdictOutcome.NO_ANSWER, detail=detail)
+            if is_right is not None:
+                return _verdict(gold, said, is_right=is_right)
             result = await self._workers.check(readings(gold, said))
         except CheckFailed as error:
             return Verdict(VerdictOutcome.ERROR, detail=shorten(f"math-verify: {error}"))
@@ -95,6 +97,7 @@ class MathVerifier:
 
     async def aclose(self) -> None:
         """End the processes that checks run in."""
+        await self._expression.aclose()
         await self._workers.aclose()
 
 

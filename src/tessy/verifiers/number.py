@@ -22,14 +22,17 @@ from typing import NamedTuple
 
 from tessy.errors import DataError
 from tessy.verifiers.extract import AnswerForm, boxed, final_answers, gives_up
+from tessy.verifiers.limits import VerifierSettings
 from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, required_text, shorten
+from tessy.verifiers.reading import AnswerReader
+from tessy.verifiers.workers import CheckFailed
 
 TOLERANCE = 1e-6
 """How far off a number that is not whole may be, relative to the right one."""
 _MAX_EXPONENT = 400
 _MAX_DIGITS = 4000
 """Python reads no longer ones."""
-_MAX_ANSWER = 2000
+_MAX_ANSWER = 1000
 """Characters of a final answer that are read; a number is at its beginning."""
 _BESIDE = 24
 """Characters around a number that tell whether it stands alone."""
@@ -111,6 +114,7 @@ _UNIT = (
 )
 _COMPOUND = re.compile(rf"[\s\\]*(?:text\{{\s*)?{_UNIT}\}}?[,\s]+(?:and\s+)?", re.I)
 _MARKER = re.compile(r"[ \t]*(?:[-*+•>]\s+)?(?:\**\d{1,3}[.)]\s+(?=\S))?")
+_DIGIT = re.compile(r"\d")
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 _GSM8K_MARK = "####"
 
@@ -121,10 +125,18 @@ class NumberVerifier:
     Args:
         column: The column of the right number.
         tolerance: How far off a number that is not whole may be, relative to it.
+        settings: How many long answers are read at once.
     """
 
-    def __init__(self, column: str = "answer", *, tolerance: float = TOLERANCE) -> None:
+    def __init__(
+        self,
+        column: str = "answer",
+        *,
+        tolerance: float = TOLERANCE,
+        settings: VerifierSettings | None = None,
+    ) -> None:
         self.name = "number"
+        self._compare = AnswerReader(compare, settings)
         self._column = column
         self._tolerance = tolerance
 
@@ -135,25 +147,27 @@ class NumberVerifier:
     async def verify(self, row: Row, answer: str) -> Verdict:
         """Compare the answer's number with the reference."""
         right = self._right(row)
-        found = of_answer(answer)
-        if found is None:
+        try:
+            said, is_right = await self._compare(answer, right=right, tolerance=self._tolerance)
+        except CheckFailed as error:
+            return Verdict(VerdictOutcome.ERROR, detail=str(error))
+        if said is None:
             return Verdict(VerdictOutcome.NO_ANSWER, detail="no number in the answer")
-        is_right = same(found, right, self._tolerance)
-        said = shorten(found.text)
-        return Verdict.of(is_right, said if is_right else f"{said}, not {shorten(right.text)}")
+        said = shorten(said)
+        return Verdict.of(is_right, said if is_right else f"{said}, not {shorten(right)}")
 
     async def aclose(self) -> None:
-        """Nothing was started."""
+        """End what reads long answers."""
+        await self._compare.aclose()
 
-    def _right(self, row: Row) -> Number:
+    def _right(self, row: Row) -> str:
         text = required_text(row, self._column, self.name)
-        right = of_reference(text)
-        if right is None:
+        if of_reference(text) is None:
             raise DataError(
                 f"verifier number: column {self._column!r} is no number: {shorten(text)!r}",
                 hint="`exact`, `math` or `choice` compare other answers; see docs/verifiers.md",
             )
-        return right
+        return text
 
 
 class Number(NamedTuple):
@@ -183,6 +197,14 @@ class Number(NamedTuple):
 
 class _Undecided(Exception):
     """There are numbers, but which one is meant is not clear."""
+
+
+def compare(answer: str, right: str, tolerance: float) -> tuple[str | None, bool]:
+    """The number of an answer as it is written, None if it has none; and whether it is right."""
+    found, reference = of_answer(answer), of_reference(right)
+    if found is None or reference is None:
+        return None, False
+    return found.text, same(found, reference, tolerance)
 
 
 def of_answer(answer: str) -> Number | None:
@@ -333,8 +355,10 @@ def _last(text: str) -> Number | None:
     if lines and gives_up(lines[-1]):
         return None
     for line in reversed(lines):
-        if _ASIDE.fullmatch(line.strip()):
+        if not _DIGIT.search(line) or _ASIDE.fullmatch(line.strip()):
             continue
+        if len(line) > _MAX_ANSWER:
+            line = line[-_MAX_ANSWER:].partition(" ")[2]
         line = _without_asides(_UNIT_POWER.sub(r"\1", _MARKER.sub("", line, count=1)))
         every = [number for number in _numbers(line) if not _is_label(line, number)]
         if not every:
