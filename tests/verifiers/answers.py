@@ -693,3 +693,58 @@ def hostile_answers(length: int) -> list[str]:
     bodies = [part * (length // len(part)) for part in HOSTILE]
     ends = ["", "x", "}", "The answer is 5."]
     return [body + ends[number % len(ends)] for number, body in enumerate(bodies)]
+
+HOSTILE_MATH = [
+    "2" + "^{2" * 300 + "}" * 300,
+    "^".join("2" * 30),
+    "9^{9^{9^{9}}}",
+    "(10^9)!",
+    "5" + "!" * 40,
+    "\\frac{1}{" * 200 + "2" + "}" * 200,
+    "\\sqrt{" * 200 + "2" + "}" * 200,
+    "(" * 900 + "1" + ")" * 900,
+    "-" * 1900 + "1",
+    "1," * 900 + "1",
+    "\\sum_{n=1}^{10^9} \\sin(n^n)",
+    "\\prod_{n=1}^{10^9} n",
+    "\\int_0^1 \\sin(\\sin(\\sin(e^{e^x}))) dx",
+    "\\binom{10^{10}}{10^9}",
+    "(x+1)^{10^6}",
+    "\\begin{pmatrix}" + "1&" * 500 + "1\\end{pmatrix}",
+    "\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}^{10^9}",
+    "9" * 1990,
+    "\\text{" * 300,
+    "{" * 1000,
+    "\\overline{" * 200 + "3" + "}" * 200,
+    "10^{10^{10}}",
+    "\\cos(" * 100 + "1" + ")" * 100,
+    "x" * 1500,
+    "1" + "+1" * 900,
+    "\\pm" * 600,
+]
+"""Expressions that take an algebra system for ever, or overflow something."""
+
+FORGED = [
+    "__import__('os')._exit(0)",
+    "\\text{__import__('os').system('true')}",
+    "eval(compile('5','','eval'))",
+    "print('{\"gold\": true, \"found\": true, \"right\": true}')",
+    "\\mathrm{exec}(\"import sys; sys.exit(0)\")",
+    "().__class__.__base__.__subclasses__()",
+    "lambda: 5",
+    "[c for c in ().__class__.__mro__]",
+    "\\operatorname{open}('/etc/passwd').read()",
+    "5 if 1 else 6",
+    "{\"gold\": true, \"found\": true, \"right\": true}",
+    "sympify('5')",
+    "S(5)",
+    "Integer(5)",
+    "\\text{Integer}(5)",
+    "f\"{5}\"",
+    "'5'",
+    "\x00",
+    "5\n; import os",
+    "\\sum_{n=1}^{3} \\text{__import__}(n)",
+    "N(5)",
+]
+"""Answers that were 5, or more, if anything evaluated them as Python."""

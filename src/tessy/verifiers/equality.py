@@ -28,6 +28,8 @@ TOLERANCE = Rational(1, 10**6)
 """How far off a decimal may be, relative to the right one."""
 _POINTS = (Rational(37, 29), Rational(53, 71), Rational(101, 43), Rational(7, 31))
 _MONOMIALS = re.compile(rb"def monomial_[a-z]+\([ABk, ]+\):\n(?:    [\w(), =+*<>-]+(?::[\w ]+)?\n)+")
+_MAX_DIGITS = 1e5
+_MAX_DEPTH = 40
 _refused: list[str] = []
 _WRITTEN = NormalizationConfig(malformed_operators=True, nits=True, boxed="none")
 
@@ -40,6 +42,8 @@ def judge(request: dict[str, list[str]]) -> dict[str, Any]:
     """
     gold = [found for text in request["gold"] if (found := read(text)) is not None]
     said = [found for text in request["answer"] if (found := read(text)) is not None]
+    if not any(one == other for one in gold for other in said) and any(map(is_huge, gold + said)):
+        return {"error": "a number has too many digits"}
     try:
         right = any(equal(one, other) for one in gold for other in said)
     except (MemoryError, RecursionError) as error:
@@ -51,10 +55,41 @@ def judge(request: dict[str, list[str]]) -> dict[str, Any]:
 
 def read(text: str) -> Any:
     """The expression that a text is, in LaTeX; None if it is none."""
+    if _depth(text) > _MAX_DEPTH:
+        return None
     try:
         return parser.parse_latex_cached(normalize_latex(text, config=_WRITTEN))
     except Exception:  # a grammar's, SymPy's, and Python's for deep ones
         return None
+
+
+def _depth(text: str) -> int:
+    """How deep brackets are nested; the grammar takes long, and Python's stack ends."""
+    depth = deepest = 0
+    for character in text:
+        depth += (character in "{([") - (character in "})]")
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def is_huge(term: Any) -> bool:
+    """Whether working an expression out makes more digits, or more terms, than anyone needs."""
+    nodes = sympy.preorder_traversal(term)
+    return any(_digits(node) > _MAX_DIGITS for node in nodes if isinstance(node, Basic))
+
+
+def _digits(term: Any) -> float:
+    """About how many digits a number has once it is worked out; of a power, also terms."""
+    if isinstance(term, Rational):
+        return 0.302 * (abs(term.p) * term.q).bit_length()
+    if isinstance(term, sympy.Pow | sympy.factorial):
+        base, exponent = term.args if isinstance(term, sympy.Pow) else (term.args[0], term.args[0])
+        size = _digits(exponent)
+        each = 100.0 if isinstance(base, sympy.Add) and base.free_symbols else _digits(base)
+        return float("inf") if size > 8 else each * 10**size
+    if isinstance(term, sympy.Add | sympy.Mul):
+        return sum(map(_digits, term.args))
+    return 0.0
 
 
 def equal(gold: Any, said: Any) -> bool:

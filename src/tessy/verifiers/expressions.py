@@ -10,7 +10,7 @@ import re
 
 from tessy.verifiers.extract import AnswerForm, Box, bare, boxes, final_answers, gives_up
 
-_MAX_LENGTH = 2000
+MAX_LENGTH = 2000
 """Characters of an expression; longer ones are no answers that a person would mark."""
 _SYMBOLS = {
     "π": r"\pi ", "∞": r"\infty ", "≤": r"\le ", "⩽": r"\le ", "≥": r"\ge ", "⩾": r"\ge ",
@@ -90,7 +90,7 @@ def expression(answer: str) -> tuple[str, str] | None:
             if not text and not is_last:
                 continue  # "The result is correct."
         text = bare(text)
-        return (text, found.form.value) if 0 < len(text) <= _MAX_LENGTH else None
+        return (text, found.form.value) if 0 < len(text) <= MAX_LENGTH else None
     return None
 
 
@@ -109,7 +109,7 @@ def _last_boxes(answer: str) -> str:
 
 def _in_prose(text: str, *, is_last: bool) -> str:
     """The expression of a sentence: what is marked as mathematics, else what looks like it."""
-    text = _raised(text[-_MAX_LENGTH:] if is_last else text[:_MAX_LENGTH])
+    text = _raised(text[-MAX_LENGTH:] if is_last else text[:MAX_LENGTH])
     if gives_up(text):
         return text
     marked = list(_MATH.finditer(text))

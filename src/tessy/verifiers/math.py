@@ -79,7 +79,7 @@ class MathVerifier:
         """Compare the answer's expression with the reference."""
         gold = required_text(row, self._column, self.name)
         gold = boxed(gold) or bare(gold)
-        if not gold.strip():
+        if not 0 < len(gold.strip()) <= written.MAX_LENGTH:
             return _unreadable(gold)
         try:
             said, form = await self._expression(answer) or ("", None)
