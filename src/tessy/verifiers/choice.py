@@ -35,8 +35,8 @@ _MAX_ANSWER = 1000
 _MAX_WHOLE = 20_000
 _COLUMNS = ("choices", "options")
 _TEX = r"\\(?:text|mathrm|mathbf|textbf|textit|textsf|boldsymbol|mathsf)"
-_OPEN = rf"(?:[\s*_\"'`$([{{<]|{_TEX}\s*\{{|\\[(\[])*+"
-_CLOSE = r"[*_\"'`\])}>$~\s]*"
+_OPEN = rf"(?:[\s*_\"'`$([{{]|{_TEX}\s*\{{|\\[(\[])*+"
+_CLOSE = r"[*_\"'`\])}$~\s]*"
 _BEFORE = r"(?:(?:the|option|choice|answer|letter|clearly|therefore|thus|then|definitely|simply|most\s+likely|probably|indeed|is|either)\b[\s:]*)*+"  # noqa: E501
 _REASON = r"(?:because|since|as|for|given|due|which|where|with|and\s+not|not|but\s+not|rather|instead)\b"
 _JOIN = r"(?:\s*,?\s*(?:and|or|&|/)\s*|\s*[,/]\s*)"
@@ -275,7 +275,7 @@ def _leading(choices: Choices) -> re.Pattern[str]:
     label = _any(choices, upper=False)
     return re.compile(
         rf"{_OPEN}(?i:{_BEFORE}){_OPEN}(?P<label>{label})(?!\w)(?!['’]\w)(?![.,]\d)"
-        rf"(?:{_CLOSE}(?:[.:,;!)\\]|$|[-–—](?=\s))|\s+(?={_JOIN}|{_REASON})|[*_\"'`\])}}>$])",
+        rf"(?:{_CLOSE}(?:[.:,;!)\\]|$|[-–—](?=\s))|\s+(?={_JOIN}|{_REASON})|[*_\"'`\])}}$])",
         re.S,
     )
 

@@ -3,7 +3,7 @@ r"""`exact`: the answer is the reference, except for white space and Unicode for
 Both are brought to Unicode NFC, runs of blanks and new lines become one blank, and blanks at the
 ends go. With `?case=ignore` they are also case-folded. The whole answer is compared first, then
 the final answer in it (`tessy.verifiers.extract`): its sentence, and its line; without `\text{…}`
-or quotation marks around it, and without a full stop at its end.
+or quotation marks around it, and without a full stop or an exclamation mark at its end.
 """
 
 from __future__ import annotations
@@ -90,6 +90,6 @@ def _normal(text: str, ignore_case: bool) -> str:
 
 def _unwrapped(text: str) -> list[str]:
     """A text, and what is within the marks around it."""
-    text = bare(text)
-    inside = _WRAPPED.fullmatch(text)
-    return [text] if inside is None else [text, bare(inside[1] or inside[2])]
+    found = [text := bare(text), bare(text.removesuffix("!"))]
+    inside = [match for one in found if (match := _WRAPPED.fullmatch(one))]
+    return [*found, *(bare(match[1] or match[2]) for match in inside)]

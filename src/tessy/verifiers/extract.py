@@ -74,7 +74,7 @@ _HEAD = re.compile(
       \b{_NOUN}\b (?:\s(?:to|of|for|in|that|which|I|we|you)\b[^.:=\n]{{1,60}}?)?
           [*_`"'\ \t]{{0,8}}\s?{_VERB}\s{{0,4}}:?
     | (?:最终答案|最終的な答え|答案|结果|結果|答え|정답|답)\s?(?:(?:是|为|為|は|은|는)\s?[:：]?|[:：])
-    | ^[ \t]{{0,3}}\#\#\#\#(?=[^A-Za-z\n]*$)
+    | ^[ \t]{{0,3}}\#\#\#\#(?=[^A-Za-z\n]*$|[ \t]*\(?(?-i:[A-Z])\)?\.?$)
     | ^[\#*_\ \t]{{0,12}}(?:the\s)?(?:final\s)?answer[*_:\ \t]{{0,8}}$
     | \b(?:it|this|that)\s+should\s+(?:actually\s+|rather\s+)?be\b
     | \b(?:wait|no|actually|sorry|correction|oops)\b[,.:;!—–\s-]{{1,4}}(?:no[,\s]+)?

@@ -94,7 +94,7 @@ _NOT = re.compile(
 )
 _LABEL = re.compile(
     r"(?:\b(?:step|part|case|figure|fig\.|eq\.|equation|question|problem|example|exercise|section"
-    r"|chapter|table|method|option|note|line|out\s+of)\s*[#(]?|\#)\s*\Z",
+    r"|chapter|table|method|option|note|line|out\s+of)\s*[#(]?|(?<!\#)\#)\s*\Z",
     re.I,
 )
 _JOINED_BEFORE = re.compile(
