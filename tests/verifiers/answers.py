@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (a case is a line)
 """Answers, their references, and how a careful teacher marks them; a table for each verifier.
 
 Each entry is (outcome, reference, answer); the reference is the column `answer`, or all columns.
@@ -694,6 +695,7 @@ def hostile_answers(length: int) -> list[str]:
     ends = ["", "x", "}", "The answer is 5."]
     return [body + ends[number % len(ends)] for number, body in enumerate(bodies)]
 
+
 HOSTILE_MATH = [
     "2" + "^{2" * 300 + "}" * 300,
     "^".join("2" * 30),
@@ -728,19 +730,19 @@ FORGED = [
     "__import__('os')._exit(0)",
     "\\text{__import__('os').system('true')}",
     "eval(compile('5','','eval'))",
-    "print('{\"gold\": true, \"found\": true, \"right\": true}')",
-    "\\mathrm{exec}(\"import sys; sys.exit(0)\")",
+    'print(\'{"gold": true, "found": true, "right": true}\')',
+    '\\mathrm{exec}("import sys; sys.exit(0)")',
     "().__class__.__base__.__subclasses__()",
     "lambda: 5",
     "[c for c in ().__class__.__mro__]",
     "\\operatorname{open}('/etc/passwd').read()",
     "5 if 1 else 6",
-    "{\"gold\": true, \"found\": true, \"right\": true}",
+    '{"gold": true, "found": true, "right": true}',
     "sympify('5')",
     "S(5)",
     "Integer(5)",
     "\\text{Integer}(5)",
-    "f\"{5}\"",
+    'f"{5}"',
     "'5'",
     "\x00",
     "5\n; import os",

@@ -38,7 +38,9 @@ _TEX = r"\\(?:text|mathrm|mathbf|textbf|textit|textsf|boldsymbol|mathsf)"
 _OPEN = rf"(?:[\s*_\"'`$([{{]|{_TEX}\s*\{{|\\[(\[])*+"
 _CLOSE = r"[*_\"'`\])}$~\s]*"
 _BEFORE = r"(?:(?:the|option|choice|answer|letter|clearly|therefore|thus|then|definitely|simply|most\s+likely|probably|indeed|is|either)\b[\s:]*)*+"  # noqa: E501
-_REASON = r"(?:because|since|as|for|given|due|which|where|with|and\s+not|not|but\s+not|rather|instead)\b"
+_REASON = (
+    r"(?:because|since|as|for|given|due|which|where|with|and\s+not|not|but\s+not|rather|instead)\b"
+)
 _JOIN = r"(?:\s*,?\s*(?:and|or|&|/)\s*|\s*[,/]\s*)"
 _DENIED_BEFORE = re.compile(
     r"(?:\bnot|n['’]t|\bnever|\brather\s+than|\binstead\s+of|\bneither|\bnor|\bexclud\w*|\bunlike"
@@ -98,9 +100,7 @@ class ChoiceVerifier:
         settings: How many long answers are read at once.
     """
 
-    def __init__(
-        self, column: str = "answer", *, settings: VerifierSettings | None = None
-    ) -> None:
+    def __init__(self, column: str = "answer", *, settings: VerifierSettings | None = None) -> None:
         self.name = "choice"
         self._said = AnswerReader(said_label, settings)
         self._column = column
@@ -185,7 +185,7 @@ def _named(text: str, choices: Choices, *, is_alone: bool) -> str | None:
         return _text_at_start(text, choices)
     label = choices.label(first["label"])
     more = _another(choices).match(text, first.end("label"))
-    if label is None or more and choices.label(more["label"]) != label:
+    if label is None or (more and choices.label(more["label"]) != label):
         raise _SeveralChoices
     after = text[first.end() :].strip(" .:,;)-–—*_\"'`~}$\\")
     other = choices.by_text(after)
@@ -227,7 +227,7 @@ def _decided(text: str, found: re.Match[str], choices: Choices) -> str | None:
     if re.search(r"\b(?:if|whether|suppose|assum\w{1,4})\b[^.\n]{0,20}\Z", before, re.I):
         return None
     is_denied = _DENIED_BEFORE.search(text[max(0, start - 40) : start])
-    if is_denied or group == "label" and _DENIED_AFTER.match(text[end : end + 40]):
+    if is_denied or (group == "label" and _DENIED_AFTER.match(text[end : end + 40])):
         return None
     if group == "label" and _another(choices).match(text, end):
         return None
@@ -349,9 +349,13 @@ def _pairs(value: Any) -> list[tuple[str, str]]:
         texts = [str(text) for text in value["text"]]
         labels = value.get("label", value.get("labels"))
         given = [str(label).strip() for label in labels] if _is_list(labels) else []
-        return list(zip(given if len(given) == len(texts) else [""] * len(texts), texts, strict=True))
+        return list(
+            zip(given if len(given) == len(texts) else [""] * len(texts), texts, strict=True)
+        )
     if isinstance(value, Mapping):
-        return [(str(label).strip(), str(text)) for label, text in value.items() if text is not None]
+        return [
+            (str(label).strip(), str(text)) for label, text in value.items() if text is not None
+        ]
     if not _is_list(value):
         return []
     return _without_labels([_pair(item) for item in value])

@@ -12,6 +12,7 @@ numbers are equal only if that can be shown; decimals may be off by one part in 
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +28,9 @@ from sympy.parsing import sympy_parser
 TOLERANCE = Rational(1, 10**6)
 """How far off a decimal may be, relative to the right one."""
 _POINTS = (Rational(37, 29), Rational(53, 71), Rational(101, 43), Rational(7, 31))
-_MONOMIALS = re.compile(rb"def monomial_[a-z]+\([ABk, ]+\):\n(?:    [\w(), =+*<>-]+(?::[\w ]+)?\n)+")
+_MONOMIALS = re.compile(
+    rb"def monomial_[a-z]+\([ABk, ]+\):\n(?:    [\w(), =+*<>-]+(?::[\w ]+)?\n)+"
+)
 _MAX_DIGITS = 1e5
 _MAX_DEPTH = 40
 _refused: list[str] = []
@@ -81,14 +84,17 @@ def is_huge(term: Any) -> bool:
 def _digits(term: Any) -> float:
     """About how many digits a number has once it is worked out; of a power, also terms."""
     if isinstance(term, Rational):
-        return 0.302 * (abs(term.p) * term.q).bit_length()
+        return 0.302 * float((abs(term.p) * term.q).bit_length())
     if isinstance(term, sympy.Pow | sympy.factorial):
         base, exponent = term.args if isinstance(term, sympy.Pow) else (term.args[0], term.args[0])
-        size = _digits(exponent)
         each = 100.0 if isinstance(base, sympy.Add) and base.free_symbols else _digits(base)
-        return float("inf") if size > 8 else each * 10**size
+        size = _digits(exponent)
+        if size > 8:
+            return math.inf
+        times = abs(float(exponent)) if isinstance(exponent, Rational) else 10.0**size
+        return each * times
     if isinstance(term, sympy.Add | sympy.Mul):
-        return sum(map(_digits, term.args))
+        return float(sum(map(_digits, term.args)))
     return 0.0
 
 
@@ -200,7 +206,7 @@ def _is_near(right: Any, found: Any) -> bool:
 
 
 def _is_whole(term: Any) -> bool:
-    return bool(term.is_Integer or term.is_Float and term == int(term))
+    return bool(term.is_Integer or (term.is_Float and term == int(term)))
 
 
 def _is_zero(difference: Any) -> bool:

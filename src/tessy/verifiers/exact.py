@@ -54,9 +54,7 @@ class ExactVerifier:
         """Compare the answer, and the final answer in it, with the reference."""
         right = required_text(row, self._column, self.name)
         try:
-            said, is_right = await self._compare(
-                answer, right=right, ignore_case=self._ignore_case
-            )
+            said, is_right = await self._compare(answer, right=right, ignore_case=self._ignore_case)
         except CheckFailed as error:
             return Verdict(VerdictOutcome.ERROR, detail=str(error))
         if said is None:

@@ -39,7 +39,8 @@ _REWRITES = [
         (r"(?<!\\)\\!|\\degree(?![A-Za-z])|\^\s?\{?\s?\\circ(?![A-Za-z])\s?\}?", ""),
         (r"(?<=\d)(?:(?<!\\)\\[,; ]|~)(?=\d{3}(?!\d))", ""),
         (r"(?<!\\)\\[,;: ]|~|\\quad(?![A-Za-z])|\\qquad(?![A-Za-z])", " "),
-        (rf"(?:,\s?)?{_TEXT}\s?\{{\s?,?\s?(?:and|or)\s?\}}|(?:,\s?)?(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])", ","),
+        (rf"(?:,\s?)?{_TEXT}\s?\{{\s?,?\s?(?:and|or)\s?\}}", ","),
+        (r"(?:,\s?)?(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])", ","),
         (r"(?<![\d,.(\[{])(\d{1,3}),(\d{3})(?![\d)\]}]|,\d)", r"\1\2"),
         (r"(?<![\d,.(\[{])(\d{1,3}),(\d{3}),(\d{3})(?![\d)\]}]|,\d)", r"\1\2\3"),
         (r"\*\*", "^"),
@@ -59,8 +60,11 @@ _UNIT = re.compile(
 _BASE = re.compile(r"^(-?\w+)_\{?(\d{1,2})\}?$")
 _PERCENT = re.compile(r"\s*(?:\\?%|\\?(?:text\{\s*)?(?:percent|per\s?cent)\}?)\.?$", re.I)
 _FUNCTIONS = frozenset(
-    "pi sqrt sin cos tan cot sec csc log ln exp det lim max min mod gcd lcm arcsin arccos arctan"
-    " sinh cosh tanh inf infinity and or".split()
+    re.findall(
+        "[a-z]+",
+        "pi sqrt sin cos tan cot sec csc log ln exp det lim max min mod gcd lcm arcsin arccos"
+        " arctan sinh cosh tanh inf infinity and or",
+    )
 )
 _WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\s?\{[a-z]+\*?\}")
@@ -69,7 +73,9 @@ _MATH = re.compile(
     r"|\\\[((?:[^\\]|\\[^\]])*+)\\\]",
     re.S,
 )
-_SEPARATOR = re.compile(r"[\s$\\()\[\],;.]*(?:and|or)?(?:\\text\{\s*(?:and|or)\s*\})?[\s$\\()\[\],;]*")
+_SEPARATOR = re.compile(
+    r"[\s$\\()\[\],;.]*(?:and|or)?(?:\\text\{\s*(?:and|or)\s*\})?[\s$\\()\[\],;]*"
+)
 _IS = re.compile(r"\s(?:is|are|equals)\s(?:the\s|an?\s)?")
 _ASSIGNED = re.compile(r"^\s*[A-Za-z](?:_\{?\w+\}?)?\s*(?:=|\\in)\s*")
 
@@ -139,7 +145,7 @@ def _chunks(text: str) -> list[str]:
     """Runs of words that are mathematics: with digits, operators, commands, single letters."""
     found: list[list[str]] = [[]]
     for word in text.split():
-        if _is_math(word) or word.strip(",;") in ("and", "or") and found[-1]:
+        if _is_math(word) or (word.strip(",;") in ("and", "or") and found[-1]):
             found[-1].append(word)
             if word.endswith((".", ";", ":")) and not word.endswith("..."):
                 found.append([])
@@ -161,7 +167,7 @@ def _is_math(word: str) -> bool:
     bare_word = word.strip(".,;:!?*")
     if "\\" in bare_word or not re.search(r"[^\W\d_]{2,}", bare_word):
         return bool(bare_word)
-    return bool(re.search(r"[\d^=()√]", bare_word)) and not _words(bare_word) or (
+    return (bool(re.search(r"[\d^=()√]", bare_word)) and not _words(bare_word)) or (
         bare_word in _FUNCTIONS - {"and", "or", "max", "min", "mod", "exp", "lim", "log"}
     )
 

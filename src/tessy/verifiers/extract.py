@@ -73,7 +73,8 @@ _HEAD = re.compile(
     rf"""
       \b{_NOUN}\b (?:\s(?:to|of|for|in|that|which|I|we|you)\b[^.:=\n]{{1,60}}?)?
           [*_`"'\ \t]{{0,8}}\s?{_VERB}\s{{0,4}}:?
-    | (?:最终答案|最終的な答え|答案|结果|結果|答え|정답|답)\s?(?:(?:是|为|為|は|은|는)\s?[:：]?|[:：])
+    | (?:最终答案|最終的な答え|答案|结果|結果|答え|정답|답)\s?
+          (?:(?:是|为|為|は|은|는)\s?[:：]?|[:：])
     | ^[ \t]{{0,3}}\#\#\#\#(?=[^A-Za-z\n]*$|[ \t]*\(?(?-i:[A-Z])\)?\.?$)
     | ^[\#*_\ \t]{{0,12}}(?:the\s)?(?:final\s)?answer[*_:\ \t]{{0,8}}$
     | \b(?:it|this|that)\s+should\s+(?:actually\s+|rather\s+)?be\b
@@ -109,7 +110,8 @@ _BRACE = re.compile(
 )
 _BLOCK = re.compile(r"^```[^\n]*\n(.*?)^```", re.M | re.S)
 _WRAPPERS = (
-    ("**", "**"), ("__", "__"), ("`", "`"), ("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"),
+    ("**", "**"), ("__", "__"), ("`", "`"), ("$$", "$$"), ("$", "$"),
+    ("\\(", "\\)"), ("\\[", "\\]"),
 )  # fmt: skip
 _LINE_START = re.compile(r"(?:[-> ]|#{1,6})\s+|</?answer>", re.I)
 _SENTENCE_END = re.compile(r"\.(?=\s+[A-Z(*])|。|(?<!\\)[?;](?=\s)|!(?=\s+[A-Z*])")
@@ -136,8 +138,8 @@ def final_answers(text: str) -> Iterator[Found]:
         last = next((box for box in reversed(spans) if bare(box.text)), None)
         if last is not None:
             back = _taken_back(text, last.end)
-            yield Found(bare(last.text), form) if back is None else Found(
-                back, AnswerForm.ANNOUNCED
+            yield (
+                Found(bare(last.text), form) if back is None else Found(back, AnswerForm.ANNOUNCED)
             )
     for said in reversed(announcements(text)):
         if bare(said.rest):
@@ -228,12 +230,8 @@ def announcements(text: str) -> list[Announcement]:
 
 
 def _is_new(between: str) -> bool:
-    """Whether a head begins an announcement of its own, by what is between it and the one before."""
-    return bool(
-        "\n" in between
-        or _SENTENCE_END.search(between)
-        or _TAKEN_BACK.search(between)
-    )
+    """Whether a head begins an announcement of its own, by what is before it."""
+    return bool("\n" in between or _SENTENCE_END.search(between) or _TAKEN_BACK.search(between))
 
 
 def _announcement(text: str, head: re.Match[str], end: int) -> Announcement | None:
@@ -289,15 +287,15 @@ def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
 
     A wrapper goes only if it is not inside, too, so each goes once and reading stays linear.
     """
-    while start < end and (text[start].isspace() or text[start] == "*" and text[end - 1] != "*"):
+    while start < end and (text[start].isspace() or (text[start] == "*" and text[end - 1] != "*")):
         start += 1
     while start < end and text[end - 1].isspace():
         end -= 1
     for opening, closing in _WRAPPERS:
         inside, outside = start + len(opening), end - len(closing)
-        if inside < outside and text.startswith(opening, start) and text.endswith(closing, 0, end):
-            if text.find(opening, inside, outside) < 0:
-                return inside, outside
+        is_around = text.startswith(opening, start) and text.endswith(closing, 0, end)
+        if inside < outside and is_around and text.find(opening, inside, outside) < 0:
+            return inside, outside
     while start < end and text[start] == "*":
         start += 1
     while start < end and text[end - 1] == "*":

@@ -85,7 +85,7 @@ class MathVerifier:
             said, form = await self._expression(answer) or ("", None)
             is_right = at_a_glance(gold, said)
             is_prose = form == AnswerForm.LAST_LINE and written.is_text(said)
-            if not said or not is_right and (gives_up(said) or is_prose and is_right is None):
+            if not said or (not is_right and (gives_up(said) or (is_prose and is_right is None))):
                 detail = f"no expression in the answer: {shorten(said)}"
                 return Verdict(VerdictOutcome.NO_ANSWER, detail=detail)
             if is_right is not None:

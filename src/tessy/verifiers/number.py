@@ -16,6 +16,7 @@ currency signs before and units after it. Values are exact fractions, so reading
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
@@ -41,8 +42,8 @@ _CURRENCY = r"(?:\\?[$€£¥₹₩₽₺₫₪])"
 _GAP = r"(?:,\\!|,|\{,\}|\\[,!; ]|[~'’\u00a0\u2009\u202f])"
 _BLANKS = r"\d{1,3}(?:[ ]\d{3})+(?![\d/%]|-\w|[ ]*/)"
 _DIGITS = (
-    rf"(?:\d{{1,3}}(?:{_GAP}\d{{3}})+(?!\d)|(?<!\d[ ]){_BLANKS}|\d{{1,2}}(?:,\d\d){{1,9}},\d{{3}}(?!\d)"
-    r"|\d+(?:_\d+)*)"
+    rf"(?:\d{{1,3}}(?:{_GAP}\d{{3}})+(?!\d)|(?<!\d[ ]){_BLANKS}"
+    r"|\d{1,2}(?:,\d\d){1,9},\d{3}(?!\d)|\d+(?:_\d+)*)"
 )
 _COMMA = (
     r"(?:\d{1,3}(?:\.\d{3}){1,9},\d+(?!\d)|\d{1,3}(?:\.\d{3}){2,9}(?![\d.])"
@@ -76,9 +77,9 @@ _SAME = {
     **{code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)},  # full width
     ord("٫"): ".", ord("٬"): ",", ord("٪"): "%", ord("，"): ",",
 }  # fmt: skip
-_VULGAR = dict(
-    zip("½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞", "1/2 1/3 2/3 1/4 3/4 1/5 2/5 3/5 4/5 1/6 5/6 1/8 3/8 5/8 7/8".split())
-)
+_VULGAR = {
+    sign: unicodedata.normalize("NFKC", sign).replace("\u2044", "/") for sign in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
+}
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 _UNIT_POWER = re.compile(r"(?<=[A-Za-z])(\s?\}?\s?)\^\s?\{?-?\d{1,2}\}?")
 _ASIDE = re.compile(r"(?<![^\s\w%$*.}])\((?=[^()]*[A-Za-z])[^()]*\)|(?<=[\w%$*.}])\s*\([^()]*\)")
@@ -481,7 +482,9 @@ def _decimal(text: str) -> Fraction:
     """The value of a number without sign of exponent, with points and commas as they are used."""
     text = re.sub(r"[^\d.,-]", "", text)
     comma, point = text.rfind(","), text.rfind(".")
-    if comma > point >= 0 or "," in text and not re.fullmatch(r"-?\d+(,\d\d\d?)*,\d{3}(\.\d+)?", text):
+    if comma > point >= 0 or (
+        "," in text and not re.fullmatch(r"-?\d+(,\d\d\d?)*,\d{3}(\.\d+)?", text)
+    ):
         text = text.replace(".", "").replace(",", ".")
     elif comma >= 0 and text.startswith("0,"):
         text = text.replace(",", ".")
