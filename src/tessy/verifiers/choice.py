@@ -33,11 +33,12 @@ from tessy.verifiers.workers import CheckFailed
 _MAX_ANSWER = 1000
 """Characters of a final answer, and of a response's end, that are read."""
 _MAX_WHOLE = 20_000
+_MAX_SENTENCE = 120
 _COLUMNS = ("choices", "options")
 _TEX = r"\\(?:text|mathrm|mathbf|textbf|textit|textsf|boldsymbol|mathsf)"
-_OPEN = rf"(?:[\s*_\"'`$([{{]|{_TEX}\s*\{{|\\[(\[])*+"
-_CLOSE = r"[*_\"'`\])}$~\s]*"
-_BEFORE = r"(?:(?:the|option|choice|answer|letter|clearly|therefore|thus|then|definitely|simply|most\s+likely|probably|indeed|is|either)\b[\s:]*)*+"  # noqa: E501
+_OPEN = rf"(?:[\s*_\"'`$([{{（]|{_TEX}\s*\{{|\\[(\[])*+"
+_CLOSE = r"[*_\"'`\])}）$~\s]*"
+_BEFORE = r"(?:(?:the|option|choice|answer|letter|clearly|therefore|thus|hence|so|then|definitely|simply|most\s+likely|probably|indeed|is|either)\b[\s:,]*)*+"  # noqa: E501
 _REASON = (
     r"(?:because|since|as|for|given|due|which|where|with|and\s+not|not|but\s+not|rather|instead)\b"
 )
@@ -55,13 +56,15 @@ _DENIED_AFTER = re.compile(
     r"|excluded|eliminated|correct\b.{0,20}\bnot\b|(?<=\bcannot be )\w|(?<=n't be )\w)",
     re.I,
 )
+_BUT = re.compile(r"\bbut\b(?:\s+rather)?\s*|[,;]\s*(?:it['’]s|it\s+is|rather|instead)\b\s*", re.I)
 _VERDICTS = r"(?:correct|right|true|best|appropriate|the\s+(?:\w+\s+){0,2}(?:answer|choice|option|one|solution)|my\s+(?:\w+\s+)?(?:answer|choice))"  # noqa: E501
 _CHOOSING = (
     r"\b(?:I|we|I['’]d|I['’]ll|must|would|should|will|can|to)\s+(?:therefore\s+|also\s+)?"
     r"(?:choose|pick|select|go\s+with|answer|opt\s+for)\b|\bI(?:['’]d|\s+would)?\s+say\b"
     r"|\b(?:leaves?|leaving)\b(?:\s+(?:us|me)\s+with)?(?:\s+only)?"
     r"|\b(?:option|choice|letter)\s+(?:must\s+be|should\s+be|is)\b|\b(?:it|this)\s+must\s+be\b"
-    r"|\bso\s+(?:it\s+is|it['’]s)\b|\bmatch(?:es|ing)?\b"
+    r"|\bit(?:['’]s|\s+is|\s+has\s+to\s+be)\b|\bgoing\s+with\b|\b(?:correct|selected)(?=:)|[选選]择?"
+    r"|\bmatch(?:es|ing)?\b"
 )
 
 
@@ -176,7 +179,7 @@ def _named(text: str, choices: Choices, *, is_alone: bool) -> str | None:
         return by_text
     denied = re.match(rf"{_OPEN}(?:not|neither)\b\s*", text, re.I)
     if denied:
-        but = re.search(r"\bbut\b(?:\s+rather)?\s*", text[denied.end() :], re.I)
+        but = _BUT.search(text[denied.end() :])
         if but is None:
             raise _SeveralChoices
         return _named(text[denied.end() + but.end() :], choices, is_alone=is_alone)
@@ -197,7 +200,22 @@ def _named(text: str, choices: Choices, *, is_alone: bool) -> str | None:
 def _text_at_start(text: str, choices: Choices) -> str | None:
     """The choice whose text a final answer begins with, before a comma or a reason."""
     head = re.split(rf"[,;:(]|\.\s|\s[-–—]\s|\s(?={_REASON})", text, maxsplit=1)[0]
-    return choices.by_text(head)
+    return choices.by_text(head) or _text_within(text, choices)
+
+
+def _text_within(text: str, choices: Choices) -> str | None:
+    """The one choice whose text is in a short sentence, and not denied."""
+    line = " ".join(text.casefold().split())
+    if len(line) > _MAX_SENTENCE:
+        return None
+    found = set()
+    for label, choice in zip(choices.labels, choices.texts, strict=False):
+        words = _plain(choice)
+        for place in re.finditer(rf"(?<!\w){re.escape(words)}(?!\w)", line) if words else ():
+            before, after = line[max(0, place.start() - 40) : place.start()], line[place.end() :]
+            if not _DENIED_BEFORE.search(before) and not _DENIED_AFTER.match(after[:40]):
+                found.add(label)
+    return found.pop() if len(found) == 1 else None
 
 
 def _in_prose(answer: str, choices: Choices) -> str | None:
@@ -216,12 +234,12 @@ def _in_prose(answer: str, choices: Choices) -> str | None:
         said = _named(line, choices, is_alone=True) if _is_decorated(line, choices) else None
     except _SeveralChoices:
         return None
-    return said or choices.by_text(line) or _only(line, choices) or _only(text, choices)
+    return said or _text_at_start(line, choices) or _only(line, choices) or _only(text, choices)
 
 
 def _decided(text: str, found: re.Match[str], choices: Choices) -> str | None:
     """The label of a decision, if it is one and does not deny it."""
-    group = "label" if found["label"] else "label2"
+    group = found.lastgroup or "label"
     before = text[max(0, found.start() - 40) : found.start()]
     start, end = found.span(group)
     if re.search(r"\b(?:if|whether|suppose|assum\w{1,4})\b[^.\n]{0,20}\Z", before, re.I):
@@ -275,7 +293,7 @@ def _leading(choices: Choices) -> re.Pattern[str]:
     label = _any(choices, upper=False)
     return re.compile(
         rf"{_OPEN}(?i:{_BEFORE}){_OPEN}(?P<label>{label})(?!\w)(?!['’]\w)(?![.,]\d)"
-        rf"(?:{_CLOSE}(?:[.:,;!)\\]|$|[-–—](?=\s))|\s+(?={_JOIN}|{_REASON})|[*_\"'`\])}}$])",
+        rf"(?:{_CLOSE}(?:[.:,;!)\\]|$|[-–—](?=\s))|\s+(?={_JOIN}|{_REASON})|[*_\"'`\])}}）$])",
         re.S,
     )
 
@@ -294,9 +312,10 @@ def _decision(choices: Choices) -> re.Pattern[str]:
     end = rf"(?![\w'’])(?!\s+(?!{_REASON})[a-z])"
     open_ = _OPEN.replace(r"\s", " ")
     return re.compile(
-        rf"(?i:{_CHOOSING})[\s:]{{1,3}}(?:(?:option|choice|answer|letter)\s)?{open_}"
+        rf"(?i:{_CHOOSING})[\s:：]{{0,3}}(?:(?:option|choice|answer|letter)\s)?{open_}"
         rf"(?P<label>{label}){end}"
-        rf"|(?:^|[\s*_(\[\"'])(?P<label2>{label})[*_)\]\"']{{0,4}}\s(?:is|must\s+be|seems)\s{_VERDICTS}\b(?!\s+if\b)",
+        rf"|(?:^|[\s*_(\[\"'])(?P<label2>{label})[*_)\]\"']{{0,4}}\s(?:is|must\s+be|seems)\s{_VERDICTS}\b(?!\s+if\b)"
+        rf"|\b(?P<label3>{label})[*_)\]\"']{{0,4}}\s(?:fits|works|holds)(?:\s+best)?[.!]?\s*$",
         re.M,
     )
 

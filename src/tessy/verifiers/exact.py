@@ -18,7 +18,7 @@ from tessy.verifiers.reading import AnswerReader
 from tessy.verifiers.workers import CheckFailed
 
 _WRAPPED = re.compile(
-    r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mbox)\s*\{([^{}]*)\}|[\"“”„«'‘]([^\"“”„«»]*)[\"”“»'’]"
+    r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mbox)\s*\{([^{}]*)\}|_([^_]*)_|[\"“”„«'‘]([^\"“”„«»]*)[\"”“»'’]"
 )
 
 _PILED = re.compile(r"[\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064b-\u065f]{31}")
@@ -90,4 +90,4 @@ def _unwrapped(text: str) -> list[str]:
     """A text, and what is within the marks around it."""
     found = [text := bare(text), bare(text.removesuffix("!"))]
     inside = [match for one in found if (match := _WRAPPED.fullmatch(one))]
-    return [*found, *(bare(match[1] or match[2]) for match in inside)]
+    return [*found, *(bare(match[match.lastindex or 0]) for match in inside)]

@@ -10,7 +10,7 @@ reference is a number, a text with one number, or one after `####`, as in GSM8K.
 Understood: `1,234.50`, `1 234`, `1'234`, `1,00,000`, `1.234,5`, `1,5`, `1{,}234`, `1_000`, `-5`,
 `−5`, `negative 5`, `.5`, `3/4`, `\frac{3}{4}`, `\dfrac34`, `1 1/2`, `1½`, `3\frac12`, `12%`, `12
 percent`, `2 million`, `1.5e-3`, `1.5 × 10^{-3}`, `10⁶`, `\text{13}`, digits of all scripts, with
-currency signs before and units after it. Values are exact fractions, so reading loses nothing.
+currency signs before and units after it; English words (`forty-two`). Values are exact fractions, so reading loses nothing.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from tessy.verifiers.extract import AnswerForm, boxed, final_answers, gives_up
 from tessy.verifiers.limits import VerifierSettings
 from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, required_text, shorten
 from tessy.verifiers.reading import AnswerReader
+from tessy.verifiers.spelled import spelled
 from tessy.verifiers.workers import CheckFailed
 
 TOLERANCE = 1e-6
@@ -89,7 +90,7 @@ _WORK = re.compile(
 """Numbers, operators and variables, and no word."""
 _ABOUT = re.compile(r"≈|\\approx|~=|≃|≅")
 _NOT = re.compile(
-    r"(?:\bnot|n['’]t|\bnever|\brather\s+than|\binstead\s+of|≠|\\neq?|!=)"
+    r"(?:\bnot|\bcannot|n['’]t|\bnever|\brather\s+than|\binstead\s+of|≠|\\neq?|!=)"
     r"(?:\s+(?:be|equal|to|the|a|just|simply|exactly|is))*\s*[*$(]*\Z",
     re.I,
 )
@@ -105,10 +106,11 @@ _JOINED_BEFORE = re.compile(
 )
 _JOINED_AFTER = re.compile(
     r"\s*(?:\\sqrt|√|\\pi\b|π|\^(?!\s*\{?\s*\\circ)|\\(?:times|cdot|div)\b|\*\*\s*[\d({]|:\d|\.\d"
-    r"|[+/×·÷*x-]\s*(?:[\d(]|\\(?:sqrt|frac|dfrac|pi)|(?<![x-])[b-z](?![A-Za-z])))|[xyzπ](?![A-Za-z])"
+    r"|[+/×·÷*x-]\s*(?:[\d(]|\\(?:sqrt|frac|dfrac|pi)|(?<![x-])[b-z](?![A-Za-z])))|[abnxyzπ](?![A-Za-z])"
     r"|!\s*(?:[=/*+]|\Z(?<!!\Z))|[/-]\d"
 )
 _EITHER = re.compile(r"[\s*$\\)]*(?:or|and|to|through|-|,)[\s*$\\(]*")
+_OR = re.compile(r"[\s*$\\)]*or[\s*$\\(]*")
 _UNIT = (
     r"(?:h|hours?|hrs?|days?|weeks?|months?|years?|ft|feet|foot|yards?|miles?|lbs?|pounds?|kg|km|m"
     r"|meters?|metres?|minutes?|mins?|dollars?|euros?|dozens?|degrees?)"
@@ -212,12 +214,15 @@ def of_answer(answer: str) -> Number | None:
     """The number that an answer gives; None if it gives none, or it isn't clear which."""
     try:
         for found in final_answers(answer):
-            if found.form is AnswerForm.LAST_LINE:
-                return _last(plain(answer))
             text = plain(found.text[:_MAX_ANSWER])
+            if found.form is AnswerForm.LAST_LINE and spelled(text) is None:
+                return _last(plain(answer))
             number = _said(text, is_alone=found.form is not AnswerForm.ANNOUNCED)
             if number is not None:
                 return number
+            in_words = spelled(text)
+            if in_words is not None:
+                return Number(Fraction(in_words), percent=False, text=text)
     except _Undecided:
         pass
     return None
@@ -368,7 +373,7 @@ def _last(text: str) -> Number | None:
         if len(bold) == 1 and any(_numbers(bold[0])):
             return _said(bold[0], is_alone=False)
         alone = [number for number in every if _stands_alone(line, number)]
-        if not alone:
+        if not alone or (len(alone) > 1 and _OR.fullmatch(line, alone[-2].end, alone[-1].start)):
             raise _Undecided
         return alone[-1]
     return None
