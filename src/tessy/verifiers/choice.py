@@ -26,7 +26,7 @@ from typing import Any
 from tessy.errors import DataError
 from tessy.verifiers.extract import AnswerForm, bare, final_answers
 from tessy.verifiers.limits import VerifierSettings
-from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, required, shorten
+from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, required_text, shorten
 from tessy.verifiers.reading import AnswerReader
 from tessy.verifiers.workers import CheckFailed
 
@@ -40,7 +40,8 @@ _OPEN = rf"(?:[\s*_\"'`$([{{（]|{_TEX}\s*\{{|\\[(\[])*+"
 _CLOSE = r"[*_\"'`\])}）$~\s]*"
 _BEFORE = r"(?:(?:the|option|choice|answer|letter|clearly|therefore|thus|hence|so|then|definitely|simply|most\s+likely|probably|indeed|is|either)\b[\s:,]*)*+"  # noqa: E501
 _REASON = (
-    r"(?:because|since|as|for|given|due|which|where|with|and\s+not|not|but\s+not|rather|instead)\b"
+    r"(?:because|since|as|for|given|due|which|where|with|and\s+not|not"
+    r"|but\s+not|rather|instead|over)\b"
 )
 _JOIN = r"(?:\s*,?\s*(?:and|or|&|/)\s*|\s*[,/]\s*)"
 _DENIED_BEFORE = re.compile(
@@ -62,8 +63,8 @@ _CHOOSING = (
     r"\b(?:I|we|I['’]d|I['’]ll|must|would|should|will|can|to)\s+(?:therefore\s+|also\s+)?"
     r"(?:choose|pick|select|go\s+with|answer|opt\s+for)\b|\bI(?:['’]d|\s+would)?\s+say\b"
     r"|\b(?:leaves?|leaving)\b(?:\s+(?:us|me)\s+with)?(?:\s+only)?"
-    r"|\b(?:option|choice|letter)\s+(?:must\s+be|should\s+be|is)\b|\b(?:it|this)\s+must\s+be\b"
-    r"|\bit(?:['’]s|\s+is|\s+has\s+to\s+be)\b|\bgoing\s+with\b|\b(?:correct|selected)(?=:)|[选選]择?"
+    r"|\b(?:option|choice|letter)\s+(?:(?:must|should|would)\s+be|is)\b|\b(?:it|this)\s+must\s+be\b"
+    r"|\bit(?:['’]s|\s+is|\s+has\s+to\s+be)\b|\bgoing\s+with\b|\b(?:correct|selected|choice|option|ans)(?=\s?[:：])|[选選]择?"
     r"|\bmatch(?:es|ing)?\b"
 )
 
@@ -129,8 +130,8 @@ class ChoiceVerifier:
         await self._said.aclose()
 
     def _right(self, row: Row, choices: Choices) -> str:
-        value = required(row, self._column, self.name)
-        text = str(value).strip()
+        value = row.get(self._column)
+        text = required_text(row, self._column, self.name).strip()
         labels = choices.labels
         found = choices.label(text) or choices.label(text.strip("().[] ")) or choices.by_text(text)
         if found is not None:
@@ -293,7 +294,7 @@ def _leading(choices: Choices) -> re.Pattern[str]:
     label = _any(choices, upper=False)
     return re.compile(
         rf"{_OPEN}(?i:{_BEFORE}){_OPEN}(?P<label>{label})(?!\w)(?!['’]\w)(?![.,]\d)"
-        rf"(?:{_CLOSE}(?:[.:,;!)\\]|$|[-–—](?=\s))|\s+(?={_JOIN}|{_REASON})|[*_\"'`\])}}）$])",
+        rf"(?:{_CLOSE}(?:[.:,;!)\\]|$|[-–—](?=\s))|\s+(?={_JOIN}|{_REASON}|\()|[*_\"'`\])}}）$])",
         re.S,
     )
 

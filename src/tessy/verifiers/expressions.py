@@ -44,12 +44,17 @@ _REWRITES = [
         (r"(?<![\d,.(\[{])(\d{1,3}),(\d{3})(?![\d)\]}]|,\d)", r"\1\2"),
         (r"(?<![\d,.(\[{])(\d{1,3}),(\d{3}),(\d{3})(?![\d)\]}]|,\d)", r"\1\2\3"),
         (r"\*\*", "^"),
+        (r"(?<=\d)i(?![A-Za-z\d])", " i"),
         (r"√\s?\(([^()]*)\)|√\s?([\w.]+)|√\s?\{([^{}]*)\}", r"\\sqrt{\1\2\3}"),
         (r"(?<![A-Za-z\\])sqrt\s?\(([^()]*)\)", r"\\sqrt{\1}"),
         (r"(?<![A-Za-z\\])(pi|sin|cos|tan|log|ln)(?![A-Za-z])", r"\\\1 "),
         (r"(?<![A-Za-z\\])(?:infinity|inf)(?![A-Za-z])", r"\\infty "),
     )
 ]  # fmt: skip
+_TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
+_DEGREES = re.compile(
+    r"(\d+(?:\.\d+)?)\s?(?:°|\\degree(?![A-Za-z])|\^\s?\{?\s?\\circ(?![A-Za-z])\s?\}?)"
+)
 _REPEATING = re.compile(r"(\d*)\.(\d*)\\(?:overline|bar)\s?\{?(\d+)\}?")
 _PM = re.compile(r"\\pm(?![A-Za-z])")
 _UNIT = re.compile(
@@ -175,6 +180,8 @@ def _is_math(word: str) -> bool:
 def written_alike(text: str) -> str:
     """An expression in one way of writing: one command for each sign, no spacing, no dollars."""
     text = _ONE_SIGN.sub(r"\1", _raised(text))
+    if _TRIGONOMETRY.search(text):
+        text = _DEGREES.sub(r"(\1\\cdot\\pi/180)", text)
     for sign, command in _SYMBOLS.items():
         text = text.replace(sign, command)
     for pattern, instead in _REWRITES:

@@ -115,7 +115,7 @@ _WRAPPERS = (
 )  # fmt: skip
 _LINE_START = re.compile(r"(?:[-> ]|#{1,6})\s+|</?answer>", re.I)
 _SENTENCE_END = re.compile(r"\.(?=\s+[A-Z(*])|。|(?<!\\)[?;](?=\s)|!(?=\s+[A-Z*])")
-_SIGN = re.compile(r"^[-−–]\s+(?=[\d.$\\])")
+_SIGN = re.compile(r"^[-−–]\s+(?=[\d.$\\(]|[a-z]\b)")
 _NOTHING = re.compile(r"[\s*_`$#=>-]*")
 
 
@@ -201,7 +201,7 @@ def boxes(text: str) -> list[Box]:
         elif token["close"] and opened:
             start, inside = opened.pop()
             if start >= 0:
-                found.append(Box(start, token.end(), text[inside : token.start()]))
+                found.append(Box(start, token.end(), _signed(text[inside : token.start()])))
         elif token["bare"]:
             found.append(Box(token.start(), token.end(), token["bare"]))
     return sorted(found)
@@ -243,12 +243,17 @@ def _announcement(text: str, head: re.Match[str], end: int) -> Announcement | No
         if not _NOTHING.fullmatch(text, start, stop):
             line = text[start:stop].strip()
             if start == head.end():
-                line = _SIGN.sub("-", line)  # after "is" it is no list
+                line = _signed(line)
             cut = _SENTENCE_END.search(line)
             rest = line[: cut.start()] if cut and bare(line[: cut.start()]) else line
             return Announcement(head.start(), rest, line)
         start = stop + 1
     return None
+
+
+def _signed(text: str) -> str:
+    """A text whose first dash is a sign: what begins no line begins no list."""
+    return text if "\n" in text.strip() else _SIGN.sub("-", text.strip())
 
 
 def _taken_back(text: str, position: int) -> str | None:
@@ -268,7 +273,8 @@ def _tags(text: str) -> list[Box]:
         if not token[1]:
             opened = token
         elif opened is not None:
-            found.append(Box(opened.start(), token.end(), text[opened.end() : token.start()]))
+            inside = text[opened.end() : token.start()]
+            found.append(Box(opened.start(), token.end(), _signed(inside)))
             opened = None
     return found
 

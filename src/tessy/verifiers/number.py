@@ -9,9 +9,9 @@ reference is a number, a text with one number, or one after `####`, as in GSM8K.
 
 Understood: `1,234.50`, `1 234`, `1'234`, `1,00,000`, `1.234,5`, `1,5`, `1{,}234`, `1_000`, `-5`,
 `−5`, `negative 5`, `.5`, `3/4`, `\frac{3}{4}`, `\dfrac34`, `1 1/2`, `1½`, `3\frac12`, `12%`,
-`12 percent`, `2 million`, `1.5e-3`, `1.5 × 10^{-3}`, `10⁶`, `\text{13}`, digits of all scripts, with
-currency signs before and units after it; English words (`forty-two`). Values are exact fractions,
-so reading loses nothing.
+`12 percent`, `2 million`, `1.5e-3`, `1.5 × 10^{-3}`, `10⁶`, `\text{13}`, digits of any script,
+with currency signs before and units after it; English words (`forty-two`). Values are exact
+fractions, so reading loses nothing.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _NUMBER = re.compile(
     rf"""
     (?:(?P<sign>[+-])\s*)?(?:{_CURRENCY}\s*)?
     (?:
-        (?:(?P<units>\d+)\s*)?{_FRAC}
+        (?:(?P<units>\d+)(?:\s|~|\\[,;\ !])*)?{_FRAC}
            (?:\{{\s*(?P<num>-?{_DECIMAL})\s*\}}\s*\{{\s*(?P<den>-?{_DECIMAL})\s*\}}
             |(?P<num1>\d)\s*(?:(?P<den1>\d)|\{{(?P<den2>\d+)\}})|\{{(?P<num2>\d+)\}}(?P<den3>\d))
       | (?P<whole>{_DIGITS})\s+(?:and\s+)?(?P<over>\d+)\s*/\s*(?P<under>\d+)(?![\d./])
@@ -95,6 +95,11 @@ _NOT = re.compile(
     r"(?:\s+(?:be|equal|to|the|a|just|simply|exactly|is))*\s*[*$(]*\Z",
     re.I,
 )
+_BOUND = re.compile(
+    r"(?:(?<![=-])[<>≤≥±]|\\(?:leq?|geq?|pm)|\bat\s+(?:least|most)|\b(?:less|more|fewer|greater)\s+than)[\s$]*\Z",
+    re.I,
+)
+_LIST = re.compile(r"[\s\[({$]*-?\d[\d.]*(?:\s*[,;]\s*-?\d[\d.]*)+[\s\])}$.]*")
 _LABEL = re.compile(
     r"(?:\b(?:step|part|case|figure|fig\.|eq\.|equation|question|problem|example|exercise|section"
     r"|chapter|table|method|option|note|line|out\s+of)\s*[#(]?|(?<!\#)\#)\s*\Z",
@@ -106,7 +111,7 @@ _JOINED_BEFORE = re.compile(
     r"|\\pi\s*|π)\Z"
 )
 _JOINED_AFTER = re.compile(
-    r"\s*(?:\\sqrt|√|\\pi\b|π|\^(?!\s*\{?\s*\\circ)|\\(?:times|cdot|div)\b|\*\*\s*[\d({]|:\d|\.\d"
+    r"\s*(?:\\sqrt|√|\\p[im]\b|π|±|\^(?!\s*\{?\s*\\circ)|\\(?:times|cdot|div)\b|\*\*\s*[\d({]|:\d|\.\d"
     r"|[+/×·÷*x-]\s*(?:[\d(]|\\(?:sqrt|frac|dfrac|pi)|(?<![x-])[b-z](?![A-Za-z])))|[abnxyzπ](?![A-Za-z])"
     r"|!\s*(?:[=/*+]|\Z(?<!!\Z))|[/-]\d"
 )
@@ -374,7 +379,12 @@ def _last(text: str) -> Number | None:
         if len(bold) == 1 and any(_numbers(bold[0])):
             return _said(bold[0], is_alone=False)
         alone = [number for number in every if _stands_alone(line, number)]
-        if not alone or (len(alone) > 1 and _OR.fullmatch(line, alone[-2].end, alone[-1].start)):
+        is_list = len({number.value for number in alone}) > 1 and _LIST.fullmatch(line)
+        if (
+            not alone
+            or is_list
+            or (len(alone) > 1 and _OR.fullmatch(line, alone[-2].end, alone[-1].start))
+        ):
             raise _Undecided
         return alone[-1]
     return None
@@ -408,7 +418,7 @@ def _stands_alone(text: str, number: Number) -> bool:
     before = text[max(0, number.start - _BESIDE) : number.start]
     if _JOINED_BEFORE.search(before) or _JOINED_AFTER.match(text, number.end):
         return False
-    return not _NOT.search(before)
+    return not (_NOT.search(before) or _BOUND.search(before))
 
 
 def _is_label(text: str, number: Number) -> bool:
