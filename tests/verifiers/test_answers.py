@@ -98,6 +98,29 @@ async def test_mathematics_is_marked_as_a_careful_teacher_marks_it(monkeypatch):
             assert not verdict.passed, said
 
 
+def test_no_text_is_evaluated_where_expressions_are_compared():
+    program = """
+import sympy
+sys.addaudithook(equality.refuse_to_compile)
+tries = [
+    lambda: sympy.sympify("__import__('os').getpid()"),
+    lambda: sympy.Number("len('12345')"),
+    lambda: sympy.lambdify([], sympy.Symbol("print(5)"))(),
+    lambda: eval("5"),
+    lambda: exec("x = 5"),
+]
+for number, attempt in enumerate(tries):
+    try:
+        print(number, attempt())
+    except (RuntimeError, sympy.SympifyError) as error:
+        print(type(error).__name__)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", math._PRELOAD + program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["SympifyError"] * 2 + ["RuntimeError"] * 3
+
+
 async def test_expressions_that_never_end_are_errors_of_one_answer(monkeypatch):
     monkeypatch.setattr(math, "_LIMITS", ProgramLimits(cpu_s=1, wall_s=60, memory_mb=2048))
     async with aclosing(load("math", VerifierSettings(at_once=2))) as verifier:
