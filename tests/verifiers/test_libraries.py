@@ -10,8 +10,7 @@ from dataclasses import replace
 import pytest
 
 from tessy.errors import DataError
-from tessy.verifiers import math
-from tessy.verifiers.limits import ProgramLimits, VerifierSettings
+from tessy.verifiers.limits import VerifierSettings
 from tessy.verifiers.protocol import VerdictOutcome
 from tessy.verifiers.registry import load
 
@@ -45,18 +44,9 @@ async def test_mathematics():
             assert verdict.outcome is expected, (gold, answer, verdict)
 
 
-async def test_mathematics_can_not_hang(monkeypatch):
-    monkeypatch.setattr(math, "_LIMITS", ProgramLimits(cpu_s=1, wall_s=20, memory_mb=2048))
-    async with aclosing(load("math", VerifierSettings(at_once=1))) as verifier:
-        for answer in ("\\boxed{9^{9^{9^{9}}}}", "$\\sum_{n=1}^{10^9} \\sin(n^n)$"):
-            verdict = await verifier.verify({"answer": "10"}, answer)
-            assert verdict.outcome in (WRONG, ERROR)
-        assert (await verifier.verify({"answer": "10"}, "$10$")).passed  # and goes on
-
-
 async def test_a_check_that_is_cancelled_does_no_harm():
     async with aclosing(load("math", VerifierSettings(at_once=1))) as verifier:
-        task = asyncio.create_task(verifier.verify({"answer": "10"}, "$9$"))
+        task = asyncio.create_task(verifier.verify({"answer": "10"}, "$\\sqrt{81}$"))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

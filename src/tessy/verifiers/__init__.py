@@ -2,9 +2,8 @@
 
     protocol    what a verifier is: Verifier, Verdict, VerdictOutcome; reading a question's columns
     extract     finding the final answer in a response
-    exact       `exact`: the same text
-    number      `number`: the same number
-    choice      `choice`: the same letter
+    spelled     numbers in words
+    expressions  mathematical expressions in answers
     limits      what a program may use, and how it is run
     seccomp     system calls that a sandbox refuses
     isolation   bubblewrap's arguments
@@ -13,6 +12,11 @@
     programs    finding the program in an answer
     code        `code`: a program that passes its tests
     workers     sandboxes that are kept, for checks by slow libraries
+    reading     reading long answers in a process of its own
+    exact       `exact`: the same text
+    number      `number`: the same number
+    choice      `choice`: the same choice
+    equality    the program that compares expressions, inside a process
     math        `math`: equal by mathematics
     gym         `reasoning-gym`: right by the puzzle's own scorer
     registry    verifiers by name; `auto`, with which each question names its own

@@ -1,106 +1,409 @@
-r"""`choice`: the answer's letter is the reference's.
+r"""`choice`: the answer's choice is the reference's.
 
-Letters from A to Z. The reference is a letter (`B`, `(b)`), or a whole number, the index of the
-choice from 0. A column `choices`, if there is one, says how many there are, and lets an answer
-give a choice's text instead of its letter.
+The choices are in the column `choices` or `options`: a list of texts, an object with lists `label`
+and `text` (as in ARC), a list of objects, an object of texts by label, any of these as JSON text;
+or in columns `A`, `B`, `C`, …. Their labels are those of the data, else letters from A. Without
+choices, labels are the letters from A to Z.
 
-A letter is looked for in the final answer (`verifiers.extract`): alone, or as `(B)`, `B)`, `B.`,
-`B:`, `\text{B}`, `option B`, at its beginning; then as `the choice is B` anywhere in the answer,
-the last one; then as `(B)` or `option B`; then as `it is B` at its end.
+The reference is a label (`B`, `(b)`), a whole number, the index of the choice from 0 where it is
+no label itself, or a choice's text.
+
+Looked at are the tag, the box and the announcements of an answer (`verifiers.extract`), then what
+says `I choose D` or `C is correct`, the beginning of the last line, and what is named alone in it:
+a label (`B`, `(B)`, `B.`, `\text{B}`, `option B`, `B, glass`) or a choice's text. A label that is
+denied (`not B`, `(A) is false`) does not count; where several remain, there is no answer.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from string import ascii_uppercase
+from typing import Any
 
 from tessy.errors import DataError
-from tessy.verifiers.extract import bare, final_answer
-from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, required, shorten
+from tessy.verifiers.extract import AnswerForm, bare, final_answers
+from tessy.verifiers.limits import VerifierSettings
+from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, required_text, shorten
+from tessy.verifiers.reading import AnswerReader
+from tessy.verifiers.workers import CheckFailed
 
-_FIRST = re.compile(
-    r"(?:(?:the\s+)?(?:option|choice|answer|letter)\s+)?[*_\"'`]*"
-    r"(?:\\(?:text|mathrm|mathbf|textbf)\s*\{\s*)?\(?\s*(?P<letter>[A-Za-z])\s*"
-    r"(?:[)}.:*_\"'`]|$|\s*[-–—]\s|\s+(?=because\b|since\b|as\b))",
+_MAX_ANSWER = 1000
+"""Characters of a final answer, and of a response's end, that are read."""
+_MAX_WHOLE = 20_000
+_MAX_SENTENCE = 120
+_COLUMNS = ("choices", "options")
+_TEX = r"\\(?:text|mathrm|mathbf|textbf|textit|textsf|boldsymbol|mathsf)"
+_OPEN = rf"(?:[\s*_\"'`$([{{（]|{_TEX}\s*\{{|\\[(\[])*+"
+_CLOSE = r"[*_\"'`\])}）$~\s]*"
+_BEFORE = r"(?:(?:the|option|choice|answer|letter|clearly|therefore|thus|hence|so|then|definitely|simply|most\s+likely|probably|indeed|is|either)\b[\s:,]*)*+"  # noqa: E501
+_REASON = (
+    r"(?:because|since|as|for|given|due|which|where|with|and\s+not|not"
+    r"|but\s+not|rather|instead|over)\b"
+)
+_JOIN = r"(?:\s*,?\s*(?:and|or|&|/)\s*|\s*[,/]\s*)"
+_DENIED_BEFORE = re.compile(
+    r"(?:\bnot|n['’]t|\bnever|\brather\s+than|\binstead\s+of|\bneither|\bnor|\bexclud\w*|\bunlike"
+    r"|\beliminat\w*|\brul(?:e|es|ed|ing)\s+out|\breject\w*|\bexcept)"
+    r"(?:\s+(?:be|the|option|choice|answer|letter|is|either))*[\s*_(\[\"'$:]*\Z",
     re.I,
 )
-_NO_ARTICLE = r"(?!['’]|\s+(?!because\b|since\b|as\b)[a-z])"
-"""`A` and `I` are words, too: after "is" a letter is followed by no other word."""
-_ANYWHERE = re.compile(r"\(([A-Z])\)|\b(?:[Oo]ption|[Cc]hoice)\s+\**\(?([A-Z])\b")
-_SAID = re.compile(
-    rf"\b(?:[Oo]ption|[Cc]hoice|[Ll]etter)\s+is\s*:?\s*[*_\"'`]*\(?([A-Z])\b{_NO_ARTICLE}"
+_DENIED_AFTER = re.compile(
+    rf"{_CLOSE}\s*(?:is|are|was|seems|looks|would\s+be|can(?:not|['’]t|\s+not)\s+be|fails?\b)?\s*"
+    r"(?:(?:clearly|also|obviously|therefore|then)\s+)?"
+    r"(?:n['’]t\b|not\b|false\b|wrong\b|incorrect\b|invalid\b|out\b|fails?\b|impossible\b|ruled\s+out"
+    r"|excluded|eliminated|correct\b.{0,20}\bnot\b|(?<=\bcannot be )\w|(?<=n't be )\w)",
+    re.I,
 )
-_END = re.compile(r"\bis\s*:?\s*[*_\"'`]*\(?([A-Z])\)?[*_\"'`]*\.?\s*$")
+_BUT = re.compile(r"\bbut\b(?:\s+rather)?\s*|[,;]\s*(?:it['’]s|it\s+is|rather|instead)\b\s*", re.I)
+_VERDICTS = r"(?:correct|right|true|best|appropriate|the\s+(?:\w+\s+){0,2}(?:answer|choice|option|one|solution)|my\s+(?:\w+\s+)?(?:answer|choice))"  # noqa: E501
+_CHOOSING = (
+    r"\b(?:I|we|I['’]d|I['’]ll|must|would|should|will|can|to)\s+(?:therefore\s+|also\s+)?"
+    r"(?:choose|pick|select|go\s+with|answer|opt\s+for)\b|\bI(?:['’]d|\s+would)?\s+say\b"
+    r"|\b(?:leaves?|leaving)\b(?:\s+(?:us|me)\s+with)?(?:\s+only)?"
+    r"|\b(?:option|choice|letter)\s+(?:(?:must|should|would)\s+be|is)\b|\b(?:it|this)\s+must\s+be\b"
+    r"|\bit(?:['’]s|\s+is|\s+has\s+to\s+be)\b|\bgoing\s+with\b|\b(?:correct|selected|choice|option|ans)(?=\s?[:：])|[选選]择?"
+    r"|\bmatch(?:es|ing)?\b"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The choices of a question.
+
+    Attributes:
+        labels: How they are named.
+        texts: What they say; empty if the question does not list them.
+    """
+
+    labels: tuple[str, ...] = tuple(ascii_uppercase)
+    texts: tuple[str, ...] = ()
+
+    def label(self, said: str) -> str | None:
+        """The label that a text is, whatever its case."""
+        return next((label for label in self.labels if label.casefold() == said.casefold()), None)
+
+    def by_text(self, said: str) -> str | None:
+        """The label of the choice whose text this is."""
+        plain = _plain(said)
+        found = [
+            label
+            for label, text in zip(self.labels, self.texts, strict=False)
+            if plain and _plain(text) == plain
+        ]
+        return found[0] if len(found) == 1 else None
 
 
 class ChoiceVerifier:
-    """Compares letters.
+    """Compares choices.
 
     Args:
-        column: The column of the right letter or index.
+        column: The column of the right label, index or text.
+        settings: How many long answers are read at once.
     """
 
-    def __init__(self, column: str = "answer") -> None:
+    def __init__(self, column: str = "answer", *, settings: VerifierSettings | None = None) -> None:
         self.name = "choice"
+        self._said = AnswerReader(said_label, settings)
         self._column = column
 
     def check(self, row: Row) -> None:
-        """Check that the reference is the letter or index of a choice that exists."""
-        self._right(row)
+        """Check that the reference names a choice that exists."""
+        self._right(row, _choices(row))
 
     async def verify(self, row: Row, answer: str) -> Verdict:
-        """Compare the answer's letter with the reference."""
-        right = self._right(row)
+        """Compare the answer's choice with the reference."""
         choices = _choices(row)
-        said = _letter(answer, choices)
+        right = self._right(row, choices)
+        try:
+            said = await self._said(answer, labels=choices.labels, texts=choices.texts)
+        except CheckFailed as error:
+            return Verdict(VerdictOutcome.ERROR, detail=str(error))
         if said is None:
-            return Verdict(VerdictOutcome.NO_ANSWER, detail="no letter of a choice in the answer")
+            return Verdict(VerdictOutcome.NO_ANSWER, detail="no one choice in the answer")
         return Verdict.of(said == right, said if said == right else f"{said}, not {right}")
 
     async def aclose(self) -> None:
-        """Nothing was started."""
+        """End what reads long answers."""
+        await self._said.aclose()
 
-    def _right(self, row: Row) -> str:
-        value = required(row, self._column, self.name)
-        text = str(value).strip().strip("().").upper()
-        letters = ascii_uppercase[: len(_choices(row)) or None]
-        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(letters):
-            return letters[value]
-        if text.isdecimal() and int(text) < len(letters):
-            return letters[int(text)]
-        if len(text) == 1 and text in letters:
-            return text
-        said = shorten(str(value))
+    def _right(self, row: Row, choices: Choices) -> str:
+        value = row.get(self._column)
+        text = required_text(row, self._column, self.name).strip()
+        labels = choices.labels
+        found = choices.label(text) or choices.label(text.strip("().[] ")) or choices.by_text(text)
+        if found is not None:
+            return found
+        is_index = text.isdecimal() and len(text) < 4 and not isinstance(value, bool)
+        if is_index and int(text) < len(labels):
+            return labels[int(text)]
         raise DataError(
-            f"verifier choice: column {self._column!r} is {said!r}, which is no letter from A to "
-            f"{letters[-1]} and no index from 0 to {len(letters) - 1}"
+            f"verifier choice: column {self._column!r} is {shorten(str(value))!r}, which is no "
+            f"letter from {labels[0]} to {labels[-1]} and no index from 0 to {len(labels) - 1}"
         )
 
 
-def _choices(row: Row) -> list[str]:
-    """The texts of the choices; none if the question does not list them."""
-    choices = row.get("choices")
-    if isinstance(choices, dict):  # Hugging Face: {"label": [...], "text": [...]}
-        choices = choices.get("text")
-    return [str(item) for item in choices] if isinstance(choices, list) else []
+def said_label(answer: str, labels: Sequence[str], texts: Sequence[str]) -> str | None:
+    """The label of the choice that an answer makes, of these; None if it makes none, or several."""
+    return choice_of(answer, Choices(tuple(labels), tuple(texts)))
 
 
-def _letter(answer: str, choices: list[str]) -> str | None:
-    letters = ascii_uppercase[: len(choices) or None]
-    found = final_answer(answer)
-    if found is None:
+def choice_of(answer: str, choices: Choices) -> str | None:
+    """The label of the choice that an answer makes; None if it makes none, or several."""
+    for found in final_answers(answer):
+        text = found.text[:_MAX_ANSWER]
+        if found.form is AnswerForm.LAST_LINE:
+            break
+        try:
+            said = _named(text, choices, is_alone=found.form is not AnswerForm.ANNOUNCED)
+        except _SeveralChoices:
+            return None
+        if said is not None:
+            return said
+    return _in_prose(answer, choices)
+
+
+class _SeveralChoices(Exception):
+    """Several choices are named, or the one that is named is denied."""
+
+
+def _named(text: str, choices: Choices, *, is_alone: bool) -> str | None:
+    """The choice that a final answer names at its beginning.
+
+    Raises:
+        _SeveralChoices: It names several, or only denies one.
+    """
+    by_text = choices.by_text(text)
+    if by_text is not None and choices.label(text) is None:
+        return by_text
+    denied = re.match(rf"{_OPEN}(?:not|neither)\b\s*", text, re.I)
+    if denied:
+        but = _BUT.search(text[denied.end() :])
+        if but is None:
+            raise _SeveralChoices
+        return _named(text[denied.end() + but.end() :], choices, is_alone=is_alone)
+    first = _leading(choices).match(text)
+    if first is None:
+        return _text_at_start(text, choices)
+    label = choices.label(first["label"])
+    more = _another(choices).match(text, first.end("label"))
+    if label is None or (more and choices.label(more["label"]) != label):
+        raise _SeveralChoices
+    after = text[first.end() :].strip(" .:,;)-–—*_\"'`~}$\\")
+    other = choices.by_text(after)
+    if other is not None and other != label and choices.label(after) is None:
+        raise _SeveralChoices  # its label is one choice's, its text another's
+    return label
+
+
+def _text_at_start(text: str, choices: Choices) -> str | None:
+    """The choice whose text a final answer begins with, before a comma or a reason."""
+    head = re.split(rf"[,;:(]|\.\s|\s[-–—]\s|\s(?={_REASON})", text, maxsplit=1)[0]
+    return choices.by_text(head) or _text_within(text, choices)
+
+
+def _text_within(text: str, choices: Choices) -> str | None:
+    """The one choice whose text is in a short sentence, and not denied."""
+    line = " ".join(text.casefold().split())
+    if len(line) > _MAX_SENTENCE:
         return None
-    first = _FIRST.match(found.text)
-    if first and first["letter"].upper() in letters:
-        return first["letter"].upper()
-    texts = [_plain(choice) for choice in choices]
-    if _plain(found.text) in texts:
-        at = texts.index(_plain(found.text))
-        return letters[at] if at < len(letters) else f"choice {at + 1}"
-    shown = [one or other for one, other in _ANYWHERE.findall(answer)]
-    said = _SAID.findall(answer) or shown or _END.findall(answer)
-    return next((letter for letter in reversed(said) if letter in letters), None)
+    found = set()
+    for label, choice in zip(choices.labels, choices.texts, strict=False):
+        words = _plain(choice)
+        for place in re.finditer(rf"(?<!\w){re.escape(words)}(?!\w)", line) if words else ():
+            before, after = line[max(0, place.start() - 40) : place.start()], line[place.end() :]
+            if not _DENIED_BEFORE.search(before) and not _DENIED_AFTER.match(after[:40]):
+                found.add(label)
+    return found.pop() if len(found) == 1 else None
+
+
+def _in_prose(answer: str, choices: Choices) -> str | None:
+    """The choice of an answer that does not announce it: by its last decision, or its last line."""
+    text = answer[-_MAX_WHOLE:]
+    decided = [
+        label
+        for found in _decision(choices).finditer(text)
+        if (label := _decided(text, found, choices)) is not None
+    ]
+    if decided:
+        return decided[-1]
+    line = next((line for line in map(bare, reversed(text.splitlines())) if line), "")
+    line = line[:_MAX_ANSWER]
+    try:
+        said = _named(line, choices, is_alone=True) if _is_decorated(line, choices) else None
+    except _SeveralChoices:
+        return None
+    return said or _text_at_start(line, choices) or _only(line, choices) or _only(text, choices)
+
+
+def _decided(text: str, found: re.Match[str], choices: Choices) -> str | None:
+    """The label of a decision, if it is one and does not deny it."""
+    group = found.lastgroup or "label"
+    before = text[max(0, found.start() - 40) : found.start()]
+    start, end = found.span(group)
+    if re.search(r"\b(?:if|whether|suppose|assum\w{1,4})\b[^.\n]{0,20}\Z", before, re.I):
+        return None
+    is_denied = _DENIED_BEFORE.search(text[max(0, start - 40) : start])
+    if is_denied or (group == "label" and _DENIED_AFTER.match(text[end : end + 40])):
+        return None
+    if group == "label" and _another(choices).match(text, end):
+        return None
+    return choices.label(found[group])
+
+
+def _only(text: str, choices: Choices) -> str | None:
+    """The one choice that is named in a text as `(B)` or `option B` and not denied."""
+    named = set()
+    for found in _mention(choices).finditer(text):
+        start, end = found.span(found.lastgroup or 0)
+        is_denied = _DENIED_BEFORE.search(text[max(0, start - 40) : start]) or _DENIED_AFTER.match(
+            text[end : end + 40]
+        )
+        if not is_denied:
+            named.add(choices.label(found[found.lastgroup or 0]))
+    return named.pop() if len(named) == 1 else None
+
+
+def _is_decorated(line: str, choices: Choices) -> bool:
+    """Whether a line begins with its label: `B`, `(B)`, `B. …`, `**B**`.
+
+    `A horse` does not, nor do `(A) is false` and `(A) is iron, (B) is wood`.
+    """
+    found = _leading(choices).match(line)
+    if found is None or line[found.end("label") :].lstrip()[:1].isalpha():
+        return False
+    if line[found.end() :].lstrip()[:1].isalpha() and not _only(line, choices):
+        return not _mention(choices).search(line)
+    return not _DENIED_AFTER.match(line[found.end("label") :][:40])
+
+
+# --- Patterns, by the labels of a question --------------------------------------------------------
+
+
+def _any(choices: Choices, *, upper: bool) -> str:
+    """A pattern of one label; `upper`: only as the data write it."""
+    labels = sorted(choices.labels, key=len, reverse=True)
+    pattern = "|".join(re.escape(label) for label in labels)
+    return f"(?:{pattern})" if upper else f"(?i:{pattern})"
+
+
+def _leading(choices: Choices) -> re.Pattern[str]:
+    """A label at the beginning: alone, or followed by what does not make it a word."""
+    label = _any(choices, upper=False)
+    return re.compile(
+        rf"{_OPEN}(?i:{_BEFORE}){_OPEN}(?P<label>{label})(?!\w)(?!['’]\w)(?![.,]\d)"
+        rf"(?:{_CLOSE}(?:[.:,;!)\\]|$|[-–—](?=\s))|\s+(?={_JOIN}|{_REASON}|\()|[*_\"'`\])}}）$])",
+        re.S,
+    )
+
+
+def _another(choices: Choices) -> re.Pattern[str]:
+    """Another label after one: `A and C`, `A, C`."""
+    label = _any(choices, upper=True)
+    return re.compile(
+        rf"{_CLOSE}{_JOIN}{_OPEN}(?:(?:option|choice)\s+)?(?P<label>{label})(?!\w)"
+        rf"(?={_CLOSE}(?:[.,;:)]|$|\s+(?:and|or)\b|\s*[,/&]))"
+    )
+
+
+def _decision(choices: Choices) -> re.Pattern[str]:
+    label = _any(choices, upper=True)
+    end = rf"(?![\w'’])(?!\s+(?!{_REASON})[a-z])"
+    open_ = _OPEN.replace(r"\s", " ")
+    return re.compile(
+        rf"(?i:{_CHOOSING})[\s:：]{{0,3}}(?:(?:option|choice|answer|letter)\s)?{open_}"
+        rf"(?P<label>{label}){end}"
+        rf"|(?:^|[\s*_(\[\"'])(?P<label2>{label})[*_)\]\"']{{0,4}}\s(?:is|must\s+be|seems)\s{_VERDICTS}\b(?!\s+if\b)"
+        rf"|\b(?P<label3>{label})[*_)\]\"']{{0,4}}\s(?:fits|works|holds)(?:\s+best)?[.!]?\s*$",
+        re.M,
+    )
+
+
+def _mention(choices: Choices) -> re.Pattern[str]:
+    label = _any(choices, upper=True)
+    return re.compile(
+        rf"\((?P<one>{label})\)|\b(?:[Oo]ption|[Cc]hoice)\s\**\(?(?P<two>{label})(?!\w)"
+        rf"|\*\*\(?(?P<three>{label})[.)]?\*\*"
+        rf"|\b[Ii]s\s?:?\s?[*_\"'`]{{0,3}}\(?(?P<four>{label})\)?[*_\"'`]{{0,3}}\.?\s*\Z"
+    )
+
+
+# --- The choices of a question --------------------------------------------------------------------
+
+
+def _choices(row: Row) -> Choices:
+    """The choices that a question lists.
+
+    Raises:
+        DataError: Labels are empty or there twice.
+    """
+    for column in _COLUMNS:
+        value = row.get(column)
+        if isinstance(value, str) and value.strip()[:1] in ("[", "{"):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                continue
+        if pairs := _pairs(value):
+            break
+    else:
+        letters = [letter for letter in ascii_uppercase if isinstance(row.get(letter), str)]
+        if letters[:2] != ["A", "B"]:
+            return Choices()
+        pairs = [(letter, row[letter]) for letter in letters]
+    labels = [label or _own_label(number) for number, (label, _) in enumerate(pairs)]
+    if len({label.casefold() for label in labels}) < len(labels):
+        raise DataError(f"verifier choice: a label of the choices is there twice: {labels}")
+    return Choices(tuple(labels), tuple(text for _, text in pairs))
+
+
+def _own_label(number: int) -> str:
+    return ascii_uppercase[number] if number < 26 else f"choice {number + 1}"
+
+
+def _pairs(value: Any) -> list[tuple[str, str]]:
+    """Labels, empty where the data have none, and texts of choices in any of their forms."""
+    if isinstance(value, Mapping) and _is_list(value.get("text")):
+        texts = [str(text) for text in value["text"]]
+        labels = value.get("label", value.get("labels"))
+        given = [str(label).strip() for label in labels] if _is_list(labels) else []
+        return list(
+            zip(given if len(given) == len(texts) else [""] * len(texts), texts, strict=True)
+        )
+    if isinstance(value, Mapping):
+        return [
+            (str(label).strip(), str(text)) for label, text in value.items() if text is not None
+        ]
+    if not _is_list(value):
+        return []
+    return _without_labels([_pair(item) for item in value])
+
+
+def _pair(item: Any) -> tuple[str, str]:
+    if not isinstance(item, Mapping):
+        return "", str(item)
+    label = next((item[key] for key in ("label", "key", "id", "letter") if key in item), "")
+    text = next((item[key] for key in ("text", "value", "content", "option") if key in item), "")
+    return str(label).strip(), str(text)
+
+
+def _without_labels(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Texts that begin with their own labels in order (`A. iron`, `(B) wood`), without these."""
+    shorter = []
+    for number, (label, text) in enumerate(pairs):
+        own = re.match(rf"\s*\(?{re.escape(_own_label(number))}[).:]\s*(?=\S)", text)
+        if label or own is None:
+            return pairs
+        shorter.append(("", text[own.end() :]))
+    return shorter
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
 def _plain(text: str) -> str:
-    return " ".join(bare(text).casefold().split())
+    text = re.sub(rf"{_TEX}\s*\{{([^{{}}]*)\}}", r"\1", bare(text))
+    return re.sub(r"^(?:an?|the)\s+(?=\S)", "", " ".join(bare(text).casefold().split()))

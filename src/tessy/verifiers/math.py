@@ -1,45 +1,48 @@
 r"""`math`: the answer is mathematically equal to the reference, by math-verify.
 
-The reference is LaTeX or plain (`\frac{1}{2}`, `1/2`, `x^2+1`, `\{1, 2\}`). math-verify finds the
-answer's expression (a box first, then LaTeX, then plain ones; the last counts) and compares the
-two with SymPy: numbers, sets, intervals, matrices, equations. If there is an
-`<answer>…</answer>`, only that is read.
+The reference is LaTeX or plain (`\frac{1}{2}`, `1/2`, `x^2+1`, `\{1, 2\}`). `expressions` finds the
+answer's expression. Two that are written alike are equal; two plain numbers are compared as
+`number` does; a reference that is words (`\text{east}`, `June 20`) only has to be the same words.
+All else is parsed by math-verify's grammar and compared with SymPy: numbers, terms, sets,
+intervals, matrices, equations.
 
-math-verify has signal alarms against expressions that never end, which work only in a main thread
-and not within SymPy's C code; here each check is a process of its own with a limit on its time.
+A comparison can take forever. Each is a process of its own, with a limit on its time and memory.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from tessy.errors import SandboxError
-from tessy.verifiers.extract import AnswerForm, final_answer, tagged
+from tessy.verifiers import expressions as written
+from tessy.verifiers import number
+from tessy.verifiers.extract import AnswerForm, bare, boxed, gives_up
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, required_text, shorten
+from tessy.verifiers.reading import AnswerReader
 from tessy.verifiers.sandbox import SandboxLibraries, probe
 from tessy.verifiers.workers import CheckFailed, CheckWorkers, packages_of
 
 _LIMITS = ProgramLimits(cpu_s=10, memory_mb=4096)
-_PRELOAD = """\
-import json
-from math_verify import parse, verify
-assert verify(parse("$\\\\frac{1}{2}$"), parse("0.5"))  # its grammar takes long to be ready
+_EQUALITY = Path(__file__).with_name("equality.py").read_text("utf-8")
+_PRELOAD = f"""\
+import sys, types
+equality = sys.modules["equality"] = types.ModuleType("equality")
+exec(compile({_EQUALITY!r}, "equality.py", "exec"), equality.__dict__)
+equality.prepare()
 """
 _PROGRAM = """\
-import json, logging, os, sys
-from math_verify import parse, verify
-logging.disable(logging.CRITICAL)
+import json, os, sys
+import equality
 ask = json.load(sys.stdin)
-def read(texts):
-    return next((found for found in map(parse, texts) if found), [])
-gold, found = read(ask["gold"]), read(ask["answer"])
-right = bool(gold and found and verify(gold, found))
-said = str(found[-1]) if found else None
-print(json.dumps({"gold": bool(gold), "right": right, "found": said}), flush=True)
+sys.addaudithook(equality.refuse_to_compile)
+print(json.dumps(equality.judge(ask)), flush=True)
 os._exit(0)  # taking a library apart takes longer than a check
 """
+_ONE_LETTER = re.compile(r"(.*[\d}])\s+[A-Za-z]$", re.S)
 
 
 class MathVerifier:
@@ -57,6 +60,7 @@ class MathVerifier:
     def __init__(self, settings: VerifierSettings, column: str = "answer") -> None:
         self.name = "math"
         self._column = column
+        self._expression = AnswerReader(written.expression, settings)
         libraries = SandboxLibraries(packages_of("math_verify", "math", "math-verify"), _PRELOAD)
         settings = replace(settings, limits=_LIMITS)
         try:
@@ -74,37 +78,75 @@ class MathVerifier:
     async def verify(self, row: Row, answer: str) -> Verdict:
         """Compare the answer's expression with the reference."""
         gold = required_text(row, self._column, self.name)
+        gold = boxed(gold) or bare(gold)
+        if not 0 < len(gold.strip()) <= written.MAX_LENGTH:
+            return _unreadable(gold)
         try:
-            result = await self._workers.check({"gold": _readings(gold), "answer": _texts(answer)})
+            said, form = await self._expression(answer) or ("", None)
+            is_right = at_a_glance(gold, said)
+            is_prose = form == AnswerForm.LAST_LINE and written.is_text(said)
+            if not said or (not is_right and (gives_up(said) or (is_prose and is_right is None))):
+                detail = f"no expression in the answer: {shorten(said)}"
+                return Verdict(VerdictOutcome.NO_ANSWER, detail=detail)
+            if is_right is not None:
+                return _verdict(gold, said, is_right=is_right)
+            result = await self._workers.check(readings(gold, said))
         except CheckFailed as error:
             return Verdict(VerdictOutcome.ERROR, detail=shorten(f"math-verify: {error}"))
-        return _verdict(result, gold)
+        return _of_result(result, gold, said)
 
     async def aclose(self) -> None:
         """End the processes that checks run in."""
+        await self._expression.aclose()
         await self._workers.aclose()
 
 
-def _verdict(result: dict[str, Any], gold: str) -> Verdict:
+def at_a_glance(gold: str, said: str) -> bool | None:
+    """Whether an expression is the reference, where that takes no algebra; None where it does."""
+    if written.plain_words(gold) == written.plain_words(said):
+        return True
+    if written.is_text(gold):
+        return False
+    if re.search("[,_]", gold + said):
+        return None  # 1,5 is a list here, and 101_2 has a base
+    one, other = number.whole(gold), number.whole(said)
+    return None if one is None or other is None else number.same(other, one)
+
+
+def readings(gold: str, said: str) -> dict[str, list[str]]:
+    """The expressions to compare, of the reference and of an answer.
+
+    A percent sign, a unit or the base of a number counts only if both have one.
+    """
+    both = [written.without_unit(written.written_alike(text)) for text in (gold, said)]
+    bases = [written.without_base(text) for text in both]
+    if "" in (bases[0][1], bases[1][1]) or bases[0][1] == bases[1][1]:
+        both = [text for text, _ in bases]
+    percents = [written.without_percent(text) for text in both]
+    lists = [[written.both_signs(text)] for text, _ in percents]
+    if percents[0][1] != percents[1][1]:
+        lists[percents[1][1]].append(f"\\frac{{{percents[percents[1][1]][0]}}}{{100}}")
+    letter = _ONE_LETTER.match(both[1])
+    if letter and not re.search("[A-Za-z]", both[0]):
+        lists[1].append(letter[1])
+    return {"gold": lists[0], "answer": lists[1]}
+
+
+def _of_result(result: dict[str, Any], gold: str, said: str) -> Verdict:
+    if result.get("error"):
+        return Verdict(VerdictOutcome.ERROR, detail=shorten(f"math-verify: {result['error']}"))
     if not result["gold"]:
-        return Verdict(VerdictOutcome.ERROR, detail=f"the reference can't be read: {shorten(gold)}")
-    if result["found"] is None:
-        return Verdict(VerdictOutcome.NO_ANSWER, detail="no expression in the answer")
-    found = shorten(result["found"])
-    is_right = result["right"]
+        return _unreadable(gold)
+    if not result["found"]:
+        detail = f"no expression in the answer: {shorten(said)}"
+        return Verdict(VerdictOutcome.NO_ANSWER, detail=detail)
+    return _verdict(gold, said, is_right=result["right"])
+
+
+def _verdict(gold: str, said: str, *, is_right: bool) -> Verdict:
+    found = shorten(said)
     return Verdict.of(is_right, found if is_right else f"{found}, not {shorten(gold)}")
 
 
-def _readings(gold: str) -> list[str]:
-    """The texts to read a reference from: as mathematics, whether it is marked as such or not."""
-    return [gold] if "$" in gold or "\\boxed" in gold else [f"${gold}$", gold]
-
-
-def _texts(answer: str) -> list[str]:
-    """The texts to look for the answer's expression in, in order."""
-    inside = tagged(answer)
-    if inside is not None:
-        return [f"${inside}$", inside]
-    found = final_answer(answer)
-    is_marked = found is not None and found.form is not AnswerForm.LAST_LINE
-    return [answer, *([f"${found.text}$"] if found and is_marked else [])]
+def _unreadable(gold: str) -> Verdict:
+    return Verdict(VerdictOutcome.ERROR, detail=f"the reference can't be read: {shorten(gold)}")

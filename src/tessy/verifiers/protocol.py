@@ -122,7 +122,10 @@ def required_text(row: Row, column: str, verifier: str) -> str:
             f"verifier {verifier}: column {column!r} must hold text or a number, "
             f"not {type(value).__name__}"
         )
-    return str(value)
+    try:
+        return str(value)
+    except ValueError:  # Python writes no whole numbers of more than 4,300 digits
+        raise DataError(f"verifier {verifier}: column {column!r} has too many digits") from None
 
 
 def present(row: Row) -> str:

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from tessy.errors import ConfigError, DataError, TessyError
 from tessy.verifiers.choice import ChoiceVerifier
@@ -25,21 +27,93 @@ from tessy.verifiers.math import MathVerifier
 from tessy.verifiers.number import TOLERANCE, NumberVerifier
 from tessy.verifiers.protocol import Row, Verdict, Verifier, required_text
 
-_OPTIONS = {
-    "exact": "case",
-    "number": "tolerance",
-    "math": None,
-    "choice": None,
-    "reasoning-gym": "pass",
-    "code": None,
-    "auto": None,
+Make = Callable[[VerifierSettings, str, "Options"], Verifier]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of a verifier's name.
+
+    Attributes:
+        spec: The whole name, for messages.
+        given: Values by option.
+    """
+
+    spec: str
+    given: dict[str, str]
+
+    def share(self, option: str, default: float) -> float:
+        """An option that is a number from 0 to 1.
+
+        Raises:
+            ConfigError: It is anything else.
+        """
+        try:
+            value = float(self.given.get(option, default))
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= 1:
+            raise ConfigError(self.spec, hint=f"{option} is a number from 0 to 1")
+        return value
+
+    def one_of(self, option: str, *values: str) -> str:
+        """An option that is one of a few words; the first, if it is not given.
+
+        Raises:
+            ConfigError: It is anything else.
+        """
+        value = self.given.get(option, values[0])
+        if value not in values:
+            hint = " or ".join(f"{option}={one}" for one in reversed(values))
+            raise ConfigError(f"{self.spec}: {option}={value}", hint=hint)
+        return value
+
+
+def _exact(settings: VerifierSettings, column: str, options: Options) -> Verifier:
+    ignore_case = options.one_of("case", "keep", "ignore") == "ignore"
+    return ExactVerifier(column or "answer", ignore_case=ignore_case, settings=settings)
+
+
+def _number(settings: VerifierSettings, column: str, options: Options) -> Verifier:
+    tolerance = options.share("tolerance", TOLERANCE)
+    return NumberVerifier(column or "answer", tolerance=tolerance, settings=settings)
+
+
+def _math(settings: VerifierSettings, column: str, options: Options) -> Verifier:
+    return MathVerifier(settings, column or "answer")
+
+
+def _choice(settings: VerifierSettings, column: str, options: Options) -> Verifier:
+    return ChoiceVerifier(column or "answer", settings=settings)
+
+
+def _gym(settings: VerifierSettings, column: str, options: Options) -> Verifier:
+    return GymVerifier(settings, column or "dataset", threshold=options.share("pass", 1.0))
+
+
+def _code(settings: VerifierSettings, column: str, options: Options) -> Verifier:
+    return CodeVerifier(settings, column or None)
+
+
+def _auto(settings: VerifierSettings, column: str, options: Options) -> Verifier:
+    return AutoVerifier(settings, column or "verifier")
+
+
+_VERIFIERS: dict[str, tuple[Make, str | None]] = {
+    "exact": (_exact, "case"),
+    "number": (_number, "tolerance"),
+    "math": (_math, None),
+    "choice": (_choice, None),
+    "reasoning-gym": (_gym, "pass"),
+    "code": (_code, None),
+    "auto": (_auto, None),
 }
-"""The verifiers, and the option of each that has one."""
+"""How each verifier is made, and its option if it has one."""
 
 
 def names() -> tuple[str, ...]:
     """The names of all verifiers, except `python:`."""
-    return tuple(_OPTIONS)
+    return tuple(_VERIFIERS)
 
 
 def load(spec: str, settings: VerifierSettings | None = None) -> Verifier:
@@ -57,58 +131,35 @@ def load(spec: str, settings: VerifierSettings | None = None) -> Verifier:
     """
     if spec.startswith("python:"):
         return _python(spec.removeprefix("python:"))
-    settings = settings or VerifierSettings()
     head, _, query = spec.partition("?")
     name, _, column = head.partition(":")
-    options = _options(spec, name, query)
-    answer = column or "answer"
-    match name:
-        case "exact":
-            case = options.get("case", "keep")
-            if case not in ("keep", "ignore"):
-                raise ConfigError(f"exact?case={case}", hint="case=ignore or case=keep")
-            return ExactVerifier(answer, ignore_case=case == "ignore")
-        case "number":
-            return NumberVerifier(answer, tolerance=_share(spec, options, "tolerance", TOLERANCE))
-        case "math":
-            return MathVerifier(settings, answer)
-        case "choice":
-            return ChoiceVerifier(answer)
-        case "reasoning-gym":
-            threshold = _share(spec, options, "pass", 1.0)
-            return GymVerifier(settings, column or "dataset", threshold=threshold)
-        case "code":
-            return CodeVerifier(settings, column or None)
-        case _:
-            return AutoVerifier(settings, column or "verifier")
+    make, option = _known(spec, name)
+    return make(settings or VerifierSettings(), column, _options(spec, name, query, option))
 
 
-def _options(spec: str, name: str, query: str) -> dict[str, str]:
-    """The options of a verifier, once it is clear that there is such a one with such options."""
-    if name not in _OPTIONS:
-        hint = f"a verifier is {', '.join(_OPTIONS)} or python:package.module:factory"
-        near = difflib.get_close_matches(name.lower().replace("_", "-"), _OPTIONS, n=1)
+def _known(spec: str, name: str) -> tuple[Make, str | None]:
+    """How a verifier is made, and its option.
+
+    Raises:
+        ConfigError: There is none of that name.
+    """
+    if name not in _VERIFIERS:
+        hint = f"a verifier is {', '.join(_VERIFIERS)} or python:package.module:factory"
+        near = difflib.get_close_matches(name.lower().replace("_", "-"), _VERIFIERS, n=1)
         if near:
             hint = f"did you mean {near[0]}? {hint}"
         raise ConfigError(f"{spec!r} is no verifier", hint=hint)
-    options = dict(pair.partition("=")[::2] for pair in query.split("&") if pair)
-    known = _OPTIONS[name]
-    for option in options:
+    return _VERIFIERS[name]
+
+
+def _options(spec: str, name: str, query: str, known: str | None) -> Options:
+    """The options of a verifier, once it is clear that it has such ones."""
+    given = dict(pair.partition("=")[::2] for pair in query.split("&") if pair)
+    for option in given:
         if option != known:
             hint = f"?{known}=…" if known else "it has none"
             raise ConfigError(f"{spec}: {option!r} is no option of {name}", hint=hint)
-    return options
-
-
-def _share(spec: str, options: dict[str, str], option: str, default: float) -> float:
-    """An option that is a number from 0 to 1."""
-    try:
-        value = float(options.get(option, default))
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise ConfigError(spec, hint=f"{option} is a number from 0 to 1")
-    return value
+    return Options(spec, given)
 
 
 def _python(address: str) -> Verifier:
