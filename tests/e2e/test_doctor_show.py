@@ -391,7 +391,7 @@ def test_control_characters_are_pictures_one_for_one():
 async def test_hostile_text_is_shown_and_not_obeyed(tmp_path, colour, failing):
     """In the question, its id, the thinking, the answer and what was discarded."""
     questions = tmp_path / "q.jsonl"
-    sample = "[/red]\x1b[2J"
+    sample = "[/red] [bold]"  # an id with control characters is refused
     questions.write_text(json.dumps({"id": sample, "prompt": HOSTILE}) + "\n")
     run = tmp_path / "run"
     text = f" okay {HOSTILE} 7 "
@@ -414,7 +414,7 @@ async def test_hostile_text_is_shown_and_not_obeyed(tmp_path, colour, failing):
     for out in (done.out, listed.out):
         bare = re.sub(r"\x1b\[[\d;]*m", "", out)  # what tessy paints with
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", bare)
-        assert "[/red]␛[2J" in bare
+        assert sample in bare
     bare = re.sub(r"\x1b\[[\d;]*m", "", done.out)
     assert SHOWN in bare.splitlines()[1]
     assert "[bold]x[/bold]" in bare.split("\n\n", 1)[1]

@@ -39,8 +39,8 @@ def ids_of(tokens: list[Token]) -> list[int]:
 async def test_ids_that_make_no_character_are_decoded_a_few_at_a_time(codecs):
     """More of them would be decoded again and again, in quadratic time."""
     codec, _ = codecs
-    half = codec._text.token_to_id("Ã")  # the byte C3, with which é begins
-    assert codec._text.decode([half]) == "\ufffd"
+    half = codec._control.token_to_id("Ã")  # the byte C3, with which é begins
+    assert codec._control.decode([half]) == "\ufffd"
     (special,) = codec._control.encode("<|im_end|>", add_special_tokens=False).ids
     for ids in ([half] * MANY, [half, special] * (MANY // 2)):
         tokens = await codec.tokens(ids)
@@ -53,8 +53,8 @@ async def test_ids_that_make_no_character_are_decoded_a_few_at_a_time(codecs):
 
 async def test_characters_after_what_is_none_are_whole(codecs):
     codec, _ = codecs
-    whole = codec._text.encode(" 🤔 é", add_special_tokens=False).ids
-    half = codec._text.token_to_id("Ã")  # the byte C3, with which é begins
+    whole = codec._text.encode(" 🤔 é").ids
+    half = codec._control.token_to_id("Ã")  # the byte C3, with which é begins
     (special,) = codec._control.encode("<|im_end|>", add_special_tokens=False).ids
     for before in range(4):
         for ids in ([special] * before + whole, [half] * 16 + whole):
