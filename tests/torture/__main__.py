@@ -1,4 +1,7 @@
-"""`python -m torture`: run all, print a table, and write it into docs/reliability.md."""
+"""`python -m torture`: run all, print a table, and write it into docs/reliability.md.
+
+`python -m torture fuzz --minutes 10` fuzzes each reader for so long.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +16,20 @@ from pathlib import Path
 from tessy.testing import build_tokenizer
 from torture.counts import Table
 from torture.folders import folders
+from torture.fuzz import fuzz
 from torture.kills import kills
 from torture.servers import servers
 from torture.texts import texts
-
-BEGIN, END = "<!-- made by make torture -->\n", "<!-- end -->"
+from torture.verdicts import verdicts
 
 
 def main() -> int:
     """Run what is asked for; the exit code is 1 if anything did not hold."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all by default")
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all by default; or fuzz")
+    parser.add_argument("--minutes", type=float, default=10, help="for each reader that is fuzzed")
     parser.add_argument("--page", type=Path, help="write the table between its marks in this page")
+    parser.add_argument("--name", default="torture", help="of the table in that page")
     arguments = parser.parse_args()
     table, began = Table(), time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
@@ -33,6 +38,9 @@ def main() -> int:
             for role, flavour in (("student", "qwen3"), ("teacher", "gpt-oss"))
         }
         for part in arguments.parts or PARTS:
+            if part == "fuzz":
+                fuzz(table, arguments.minutes)
+                continue
             place = Path(folder) / part
             place.mkdir()
             running = PARTS[part](table, place, tokenizers)
@@ -41,10 +49,10 @@ def main() -> int:
     tried = sum(row.tried for row in table.rows)
     print(f"{tried} tried, {table.missed} missed, {time.monotonic() - began:.0f} s")
     if arguments.page:
+        begin, end = (f"<!-- {word} {arguments.name} -->\n" for word in ("begin", "end"))
         text = arguments.page.read_text(encoding="utf-8")
-        head, _, rest = text.partition(BEGIN)
-        tail = rest.partition(END)[2]
-        page = f"{head}{BEGIN}{table.markdown()}\n{END}{tail}"
+        head, _, rest = text.partition(begin)
+        page = f"{head}{begin}{table.markdown()}\n{end}{rest.partition(end)[2]}"
         arguments.page.write_text(page, encoding="utf-8")
     return bool(table.missed)
 
@@ -54,6 +62,7 @@ PARTS: dict[str, Callable[..., Coroutine[None, None, None] | None]] = {
     "servers": servers,
     "texts": texts,
     "folders": folders,
+    "verdicts": verdicts,
 }
 
 if __name__ == "__main__":
