@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import builtins
 import ctypes
+import functools
 import gc
 import marshal
 import os
@@ -347,6 +348,7 @@ def _become(
     sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     sys.argv = ["program.py"]
+    builtins.input = functools.partial(_input, builtins.input)
     # A main block is for tests of input and output; for asserts it would wait for input.
     own_name = "__main__" if test["code"] is None else "program"
     module = sys.modules[own_name] = types.ModuleType(own_name)
@@ -367,6 +369,13 @@ def _become(
         sys.stderr.flush()
         raise SystemExit(1) from None
     raise SystemExit(0)
+
+
+def _input(read: Callable[[], str], prompt: object = "", /) -> str:
+    """As `input`; but what asks for the input is no part of the output."""
+    if prompt != "":
+        sys.stderr.write(str(prompt))
+    return read()
 
 
 def _limit(job: Job) -> None:
