@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from collections.abc import Sequence
 from math import isfinite
 
@@ -21,6 +22,8 @@ from tessy.verifiers.suites import Suite, suite
 
 _TOLERANCE = 1e-6
 """How far a printed number with a fraction may be off: absolute, or as a share of the expected."""
+_PARSING = threading.Lock()
+"""Python's parser is not safe for threads before 3.12 (cpython#106905)."""
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
 
@@ -43,12 +46,12 @@ class CodeVerifier:
 
     def check(self, row: Row) -> None:
         """Check that there are tests."""
-        suite(row, self._column)
+        with _PARSING:
+            suite(row, self._column)
 
     async def verify(self, row: Row, answer: str) -> Verdict:
         """Run the answer's program on all tests."""
-        tests = suite(row, self._column)
-        source = await asyncio.to_thread(_source, tests, str(row.get("prompt") or ""), answer)
+        tests, source = await asyncio.to_thread(_read, row, self._column, answer)
         if source is None:
             said = ", ".join(languages(answer))
             detail = f"no Python program in the answer{said and f' (only {said})'}"
@@ -60,13 +63,16 @@ class CodeVerifier:
         """Nothing stays: each program's sandbox ends with it."""
 
 
-def _source(tests: Suite, prompt: str, answer: str) -> str | None:
-    """The program of an answer, completed by the question's text if that is code."""
-    source = program(answer, tests.names, reads=tests.reads)
-    if tests.entry_point and prompt:
-        # A body alone is no program by itself, but it may be one after its head.
-        return completed(prompt, tests.entry_point, answer if source is None else source)
-    return source
+def _read(row: Row, column: str | None, answer: str) -> tuple[Suite, str | None]:
+    """The tests, and the answer's program, completed by the question's text if that is code."""
+    with _PARSING:
+        tests = suite(row, column)
+        source = program(answer, tests.names, reads=tests.reads)
+        prompt = str(row.get("prompt") or "")
+        if tests.entry_point and prompt:
+            # A body alone is no program by itself, but it may be one after its head.
+            source = completed(prompt, tests.entry_point, answer if source is None else source)
+    return tests, source
 
 
 # --- The verdict ----------------------------------------------------------------------------------

@@ -258,21 +258,41 @@ class Sandbox:
             return await session.run(program, tests)
 
     async def _judged(self, program: str, tests: Sequence[ProgramTest]) -> list[ProgramRun]:
-        """Run tests in one sandbox that call the program in another."""
+        async with aclosing(SandboxPair(self._settings)) as pair:
+            return await pair.run(program, tests)
+
+
+class SandboxPair:
+    """A sandbox for tests and one for the program that they call.
+
+    Args:
+        settings: Isolation and limits of each.
+    """
+
+    def __init__(self, settings: VerifierSettings) -> None:
         libraries = SandboxLibraries(preload=_CALLS)
         one, other = socket.socketpair()
-        async with (
-            aclosing(SandboxSession(self._settings, libraries, one)) as judge,
-            aclosing(SandboxSession(self._settings, libraries, other)) as answer,
-        ):
-            questions = [
-                f"judge(number, {test.code!r}, {test.head!r}, {test.entry!r})" for test in tests
-            ]
-            judged, answered = await asyncio.gather(
-                judge.run("", [ProgramTest(code=code) for code in questions]),
-                answer.run(program, [ProgramTest(code="serve(module, number)")] * len(tests)),
-            )
+        self._judge = SandboxSession(settings, libraries, one)
+        self._answer = SandboxSession(settings, libraries, other)
+
+    async def run(self, program: str, tests: Sequence[ProgramTest]) -> list[ProgramRun]:
+        """Run tests that call a program.
+
+        Args:
+            program: Python source.
+            tests: All with code.
+        """
+        codes = [f"judge(number, {test.code!r}, {test.head!r}, {test.entry!r})" for test in tests]
+        judged, answered = await asyncio.gather(
+            self._judge.run("", [ProgramTest(code=code) for code in codes]),
+            self._answer.run(program, [ProgramTest(code="serve(module, number)")] * len(tests)),
+        )
         return list(map(_both, judged, answered))
+
+    async def aclose(self) -> None:
+        """End both."""
+        await self._judge.aclose()
+        await self._answer.aclose()
 
 
 def _both(judge: ProgramRun, answer: ProgramRun) -> ProgramRun:
