@@ -32,6 +32,9 @@ class Yes(int):
 """
 _EVERYWHERE = ("check", "assert", "compare", "call")
 
+_SLOW = ("check",)
+"""Of those that hang until they are stopped."""
+
 _PROGRAMS = {
     # name: (the styles that it is for, the program)
     "leaves with 0": (_EVERYWHERE, "import os\nos._exit(0)"),
@@ -99,7 +102,7 @@ _PROGRAMS = {
         "            if found: return int(found[1])",
     ),
     "reads the other processes": (
-        _EVERYWHERE,
+        _SLOW,
         "import glob, re\ndef f(x):\n    for path in glob.glob('/proc/*/cmdline') + glob.glob('/proc/*/environ')"
         " + glob.glob('/proc/*/fd/*') + glob.glob('/tmp/**', recursive=True):\n"
         "        try: text = open(path, 'rb').read(100000)\n        except OSError: continue\n"
@@ -142,7 +145,7 @@ _PROGRAMS = {
         "signal.setitimer(signal.ITIMER_REAL, 0.001)\ndef f(x):\n    while True: pass",
     ),
     "kills all that it can": (
-        _EVERYWHERE,
+        _SLOW,
         "import os, signal\ndef f(x):\n    for pid in (-1, 1, os.getppid(), 0):\n"
         "        try: os.kill(pid, signal.SIGKILL)\n        except OSError: pass",
     ),
@@ -151,16 +154,16 @@ _PROGRAMS = {
         "import ctypes, os\nctypes.CDLL(None).ptrace(16, os.getppid(), 0, 0)\nos._exit(0)",
     ),
     "own json": (
-        _EVERYWHERE,
+        _SLOW,
         "import json\njson.dumps = lambda *a, **k: '[\"end\", 1]'\ndef f(x): return 0",
     ),
     "own socket": (
-        _EVERYWHERE,
+        _SLOW,
         "import socket\nsocket.socket.sendall = lambda self, data: None\n"
         "socket.socket.recv = lambda self, *a: b'[\"end\", 1]\\n'\ndef f(x): return 0",
     ),
     "own modules": (
-        _EVERYWHERE,
+        _SLOW,
         "import sys\nfor name in list(sys.modules):\n    sys.modules[name] = None\ndef f(x): return 0",
     ),
     "the harness's own names": (
@@ -237,4 +240,50 @@ HONEST = [
     ("list", "from collections import deque\ndef f(x): return deque([2 * x + 1])"),
     ("mutate", "def f(x): x[0] = 11"),
     ("mutate", "def f(x):\n    x.append(2 * x.pop() + 1)\n    return x"),
+]
+
+# --- Answers that reasoning-gym's scorers evaluate ------------------------------------------------
+
+EVALUATED = (
+    *("string_insertion", "spiral_matrix", "number_sorting", "binary_matrix", "n_queens"),
+    *("simple_integration", "intermediate_integration", "polynomial_multiplication"),
+    *("puzzle24", "countdown", "bitwise_arithmetic", "codeio"),
+)
+_LEAVE = "__import__('os')._exit(0)"
+_SAY = "__import__('os').write(1, b'[1.0]')"
+EXPRESSIONS = [
+    f"{_SAY} and {_LEAVE}",
+    f"[{_SAY}, {_LEAVE}]",
+    f"({_SAY} + {_LEAVE})",
+    "print('[1.0]', flush=True) or exit(0)",
+    "(lambda: __import__('sys')._getframe(2).f_locals['entry']['answer'])()",
+    "__import__('sys')._getframe(1).f_locals['entry'].update(answer='x')",
+    "__import__('sys')._getframe(3).f_locals['oracle_answer']",
+    "[c for c in ().__class__.__base__.__subclasses__() if c.__name__ == 'Popen']",
+    "type('Yes', (float,), {'__eq__': lambda *a: True, '__float__': lambda s: s})()",
+    "type('Yes', (str,), {'__eq__': lambda *a: True})('x')",
+    "[type('Yes', (str,), {'__eq__': lambda *a: True, '__hash__': lambda s: 0})('x')]",
+    "(scores := [1.0])",
+    "globals().update(score=lambda **k: 1.0) or 1",
+    "setattr(__import__('builtins'), 'float', lambda x: 1.0)",
+    "__import__('builtins').__dict__.update(abs=lambda x: 0)",
+    "exec('import os; os.write(1, b\"[1.0]\"); os._exit(0)')",
+    "eval('print([1.0])')",
+    "sympify('__import__(\"os\")._exit(0)')",
+    "S('print([1.0])')",
+    "Symbol.__init__.__globals__['os']",
+    "Function('f')(x).func.__class__",
+    "lambdify(x, 'print([1.0])')()",
+    "Integral(x**2 * cos(x), x)",
+    "integrate(x**2, x)",
+    "expand((x+1)*(x+2))",
+    "nan",
+    "oo",
+    "zoo",
+    "0x18",
+    "1e3",
+    "6*4*1*1",
+    "Symbol('x')",
+    "open('/proc/self/mem', 'r+b')",
+    "9**9**9**9",
 ]

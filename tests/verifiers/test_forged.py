@@ -14,7 +14,7 @@ from tessy.verifiers.code import CodeVerifier
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.protocol import VerdictOutcome
 
-LIMITS = ProgramLimits(cpu_s=1, wall_s=3, memory_mb=512)
+LIMITS = ProgramLimits(cpu_s=1, wall_s=2, memory_mb=512)
 
 
 @asynccontextmanager
@@ -51,7 +51,7 @@ async def test_every_honest_answer_is_right(isolated):
 async def test_apart_without_a_sandbox_too():
     """As far as can be: another process as the same user can do much, docs/verifiers.md says."""
     settings = VerifierSettings(unsafe_no_sandbox=True, at_once=2, limits=LIMITS)
-    harmless = ("kills all that it can", "reads the other processes", "learns from", "traces its")
-    cases = [case for case in FORGED if case[1] == "check" and not case[0].startswith(harmless)]
+    names = {name for name, style, _ in FORGED if style == "compare"}  # the others hang
+    cases = [case for case in FORGED if case[0] in names and case[1] == "check"]
     found = await verdicts(settings, [case[1:] for case in cases])
     assert [c[0] for c, verdict in zip(cases, found, strict=True) if verdict.passed] == []

@@ -69,8 +69,15 @@ class _Link:
         self._number = number
 
     def send(self, kind: str, *values: Any) -> None:
-        """Send a line."""
-        self._socket.sendall(b"\n" + json.dumps([kind, self._number, *values]).encode() + b"\n")
+        """Send a line.
+
+        Raises:
+            ValueError: It is too long.
+        """
+        line = json.dumps([kind, self._number, *values]).encode()
+        if len(line) > _LINE_BYTES:
+            raise ValueError("a value of more than 16 MiB")
+        self._socket.sendall(b"\n" + line + b"\n")
 
     def receive(self) -> list[Any]:
         """The next line of this test, its number left out.
@@ -90,13 +97,13 @@ class _Link:
 
     def _line(self) -> bytes:
         """A line, and not a byte of what follows: that is for the next test."""
-        line = b""
+        line = bytearray()
         while not line.endswith(b"\n"):
             seen = self._socket.recv(1 << 16, socket.MSG_PEEK)
             if not seen or len(line) > _LINE_BYTES:
                 raise Gone
             line += self._socket.recv((seen.find(b"\n") + 1) or len(seen))
-        return line
+        return bytes(line)
 
 
 # --- Values ---------------------------------------------------------------------------------------
@@ -186,12 +193,10 @@ def serve(module: types.ModuleType, number: int) -> None:
         while True:
             kind, *values = link.receive()
             try:
-                reply = _reply(kind, values, module, lambda v: encode(v, kept), back)
+                link.send("value", *_reply(kind, values, module, lambda v: encode(v, kept), back))
             except BaseException as error:
                 names = [item.__name__ for item in type(error).__mro__]
                 link.send("raised", names, str(error)[:1000])
-            else:
-                link.send("value", *reply)
     except (Gone, OSError):
         sys.stdout.flush()
         os._exit(0)
