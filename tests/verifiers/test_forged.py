@@ -52,6 +52,7 @@ async def test_apart_without_a_sandbox_too():
     """As far as can be: another process as the same user can do much, docs/verifiers.md says."""
     settings = VerifierSettings(unsafe_no_sandbox=True, at_once=2, limits=LIMITS)
     names = {name for name, style, _ in FORGED if style == "compare"}  # the others hang
+    names.discard("traces its parent")  # and stops it, if it is root
     cases = [case for case in FORGED if case[0] in names and case[1] == "check"]
     found = await verdicts(settings, [case[1:] for case in cases])
     assert [c[0] for c, verdict in zip(cases, found, strict=True) if verdict.passed] == []

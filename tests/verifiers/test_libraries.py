@@ -106,15 +106,18 @@ async def test_an_answer_that_is_code_is_harmless(isolated, tmp_path):
 
 @needs_gym
 async def test_no_expression_gives_itself_a_score(isolated, gym):
-    """Of each family whose scorer evaluates answers; all expressions, in a few checks."""
+    """Of each family whose scorer evaluates answers: a third of the expressions, in turn."""
     settings = replace(isolated, at_once=2)
     async with aclosing(load("reasoning-gym", settings)) as verifier:
         cases = []
-        for family in EVALUATED:
+        for number, family in enumerate(EVALUATED):
             entry = gym.create_dataset(family, size=1, seed=4)[0]
             row = {"dataset": family, "answer": entry["answer"], "metadata": entry["metadata"]}
             assert (await verifier.verify(row, f"<answer>{entry['answer']}</answer>")).passed, family
-            cases += [(row, f"<answer>{text}</answer>") for text in EXPRESSIONS[:-1]]
+            cases += [(row, f"<answer>{text}</answer>") for text in EXPRESSIONS[number % 3 :: 3]]
+        puzzle = {"dataset": "puzzle24", "metadata": {"numbers": [8, 5, 1, 2]}, "answer": ""}
+        assert (await verifier.verify(puzzle, "<answer>8*(5*1 - 2)</answer>")).passed
+        cases.append((puzzle, "<answer>6*4*1*1</answer>"))
         verdicts = await asyncio.gather(*[verifier.verify(*case) for case in cases])
         forged = [
             (row["dataset"], text)
@@ -122,14 +125,6 @@ async def test_no_expression_gives_itself_a_score(isolated, gym):
             if verdict.passed
         ]
         assert forged == []
-
-
-@needs_gym
-async def test_numbers_of_a_puzzle_are_those_given(isolated):
-    row = {"dataset": "puzzle24", "metadata": {"numbers": [8, 5, 1, 2]}, "answer": "8*(5*1 - 2)"}
-    async with aclosing(load("reasoning-gym", replace(isolated, at_once=1))) as verifier:
-        assert (await verifier.verify(row, "<answer>8*(5*1 - 2)</answer>")).passed
-        assert not (await verifier.verify(row, "<answer>6*4*1*1</answer>")).passed
 
 
 HARMLESS = ["[1, 2]", "(1, 'a')", "3 * (4 - 1)", "-x**2 + C", "Integer(2) + Symbol('y')", "{1: 2}"]
