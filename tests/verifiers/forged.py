@@ -3,6 +3,8 @@
 `make torture` counts them: none of `FORGED` may be right, each of `HONEST` must be.
 """
 
+# ruff: noqa: E501: programs as they are
+
 from __future__ import annotations
 
 # --- Tests: what each asks for is `f(x) = 2x + 1`, or to print that -------------------------------
@@ -179,12 +181,15 @@ _PROGRAMS = {
     "raises what a test may expect": (_EVERYWHERE, "def f(x): raise AssertionError('passed')"),
     "gives a function": (_EVERYWHERE, "def f(x): return f"),
     "gives a generator": (_EVERYWHERE, "def f(x):\n    while True: yield 3"),
-    "gives what can't be sent": (_EVERYWHERE, "def f(x):\n    a = []\n    a.append(a)\n    return a"),
+    "gives what can't be sent": (
+        _EVERYWHERE,
+        "def f(x):\n    a = []\n    a.append(a)\n    return a",
+    ),
     "gives too much": (_EVERYWHERE, "def f(x): return 'x' * (64 << 20)"),
     "gives no number": (_EVERYWHERE, "def f(x): return float('nan')"),
     "a value that is no value": (
         _EVERYWHERE,
-        "import os\ndef f(x):\n    for n in (1, 2):\n        os.write(4, b'\\n[\"value\", %d, {\"Fraction\": [1, 0]}, 7]\\n' % n)\n"
+        'import os\ndef f(x):\n    for n in (1, 2):\n        os.write(4, b\'\\n["value", %d, {"Fraction": [1, 0]}, 7]\\n\' % n)\n'
         "    return 0",
     ),
     "forges the arguments": (
@@ -205,9 +210,7 @@ _PROGRAMS = {
     "all that may be right": (("print",), "input()\nfor n in range(20): print(n)"),
 }
 FORGED = [
-    (name, style, program)
-    for name, (styles, program) in _PROGRAMS.items()
-    for style in styles
+    (name, style, program) for name, (styles, program) in _PROGRAMS.items() for style in styles
 ]
 
 _WAYS = [

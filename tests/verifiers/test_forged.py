@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 
-import pytest
 from forged import FORGED, HONEST, STYLES
 from programs_of_others import fenced
 from sandboxed import keeping
 
 from tessy.verifiers.code import CodeVerifier
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
-from tessy.verifiers.protocol import VerdictOutcome
 
 LIMITS = ProgramLimits(cpu_s=1, wall_s=2, memory_mb=512)
 

@@ -113,7 +113,9 @@ async def test_no_expression_gives_itself_a_score(isolated, gym):
         for number, family in enumerate(EVALUATED):
             entry = gym.create_dataset(family, size=1, seed=4)[0]
             row = {"dataset": family, "answer": entry["answer"], "metadata": entry["metadata"]}
-            assert (await verifier.verify(row, f"<answer>{entry['answer']}</answer>")).passed, family
+            assert (await verifier.verify(row, f"<answer>{entry['answer']}</answer>")).passed, (
+                family
+            )
             cases += [(row, f"<answer>{text}</answer>") for text in EXPRESSIONS[number % 3 :: 3]]
         puzzle = {"dataset": "puzzle24", "metadata": {"numbers": [8, 5, 1, 2]}, "answer": ""}
         assert (await verifier.verify(puzzle, "<answer>8*(5*1 - 2)</answer>")).passed

@@ -8,10 +8,10 @@ but arguments. So a program knows no expected value, and what it says is never m
 This module runs inside sandboxes, as `guest` does: it imports nothing of tessy. `serve` is the
 answer's side, `judge` the judge's; outside, only `names_in` and `bound_names` are used.
 
-Lines from the judge: `["name", N, NAME]`, `["get", N, OBJECT, NAME]`, `["set", …, VALUE]`, `["call", N,
-OBJECT, ARGUMENTS, KEYWORDS]`. From the answer: `["ready", N]`, `["value", N, VALUE, ARGUMENTS]` with the
-arguments if the call changed them, `["raised", N, CLASSES, TEXT]`. From both sandboxes' guests:
-`["end", N]`. N is the number of the test.
+Lines from the judge: `["name", N, NAME]`, `["get", N, OBJECT, NAME]`, `["set", …, VALUE]`,
+`["call", N, OBJECT, ARGUMENTS, KEYWORDS]`. From the answer: `["ready", N]`, `["value", N, VALUE,
+ARGUMENTS]` with the arguments if the call changed them, `["raised", N, CLASSES, TEXT]`. From both
+sandboxes' guests: `["end", N]`. N is the number of the test.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ def serve(module: types.ModuleType, number: int) -> None:
             return {"iterator": encode(items, kept)}
         objects.append(value)
         kind = type(value)
-        own = kind.__eq__ is not object.__eq__
+        own = "__eq__" in {name for base in kind.__mro__[:-1] for name in vars(base)}
         return {"object": len(objects) - 1, "class": kind.__name__, "compares": own}
 
     def back(value: dict[str, Any]) -> Any:

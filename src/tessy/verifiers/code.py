@@ -146,8 +146,8 @@ def _last_error(run: ProgramRun, otherwise: str) -> str:
 def same_output(printed: str, expected: str) -> bool:
     """Whether a program printed the expected words, with any white space between them.
 
-    Words are equal as texts; numbers with a fraction may be off by 1e-6, absolute or relative; `yes`
-    and `no` may be in any case. The checkers of most contests compare in this way (testlib's
+    Words are equal as texts; numbers with a fraction may be off by 1e-6, absolute or relative;
+    `yes` and `no` may be in any case. The checkers of most contests compare in this way (testlib's
     `wcmp`, `rcmp6`, `nyesno`).
     """
     found, wanted = printed.split(), expected.split()

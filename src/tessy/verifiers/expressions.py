@@ -45,8 +45,10 @@ def refusal(source: str, names: Mapping[str, Any]) -> str | None:
             not isinstance(node.func, ast.Name) or node.func.id not in _FUNCTIONS or node.keywords
         ):
             return "a call"
-        if isinstance(node, ast.Name) and node.id not in _FUNCTIONS | _VALUES and (
-            node.id.startswith("_") or type(names.get(node.id)).__name__ != "Symbol"
+        if (
+            isinstance(node, ast.Name)
+            and node.id not in _FUNCTIONS | _VALUES
+            and (node.id.startswith("_") or type(names.get(node.id)).__name__ != "Symbol")
         ):
             return f"the name {node.id}"
     return None
@@ -68,4 +70,3 @@ def guarded_eval(
     if why is not None:
         raise ValueError(f"this is not evaluated: {why}")
     return _eval(source.strip(), {} if globals is None else globals, locals)
-

@@ -324,9 +324,7 @@ def _children() -> list[int]:
         return [int(pid) for pid in file.read().split()]
 
 
-def _become(
-    job: Job, number: int, test: Job, folder: str, descriptors: tuple[int, ...]
-) -> None:
+def _become(job: Job, number: int, test: Job, folder: str, descriptors: tuple[int, ...]) -> None:
     """In the child: become the program, and leave as it leaves."""
     places = dict(enumerate(descriptors[:3]))
     if test["code"] is not None:  # a program that only prints has nothing else open
@@ -336,7 +334,7 @@ def _become(
     for there, here in places.items():
         os.dup2(here, there + 100)
     for there in places:
-        os.dup2(there + 100, there, inheritable=there <= 2)  # noqa: PLR2004
+        os.dup2(there + 100, there, inheritable=there <= 2)
     os.closerange(len(places), 4096)
     for name in _SIGNALS:
         signal.signal(name, signal.SIG_DFL)

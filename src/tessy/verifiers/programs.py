@@ -4,8 +4,8 @@ Of the fenced blocks, those that say they are Python count; or, if none does, th
 and are Python; without blocks, the part of the text that is Python. Of several,
 
 - the last that defines what the tests call, if they call something;
-- else the last that is whole, reads the input and does something with it: not a demonstration, which
-  calls what an earlier block defines.
+- else the last that is whole, reads the input and does something with it: not a demonstration,
+  which calls what an earlier block defines.
 
 What such a block lacks is taken from the others: parts of one program, given one after the other.
 A block that is not closed, since the answer was cut off, ends with the answer.

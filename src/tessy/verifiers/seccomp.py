@@ -112,7 +112,9 @@ def _condition(
     among, other = (_REFUSE, _ALLOW) if if_one else (_ALLOW, _REFUSE)
     tests = [_step(_EQUAL, value, len(values) - n, 0) for n, value in enumerate(values)]
     settled = [
-        _step(_LOAD, _ARGUMENTS_AT + 8 * argument),  # its lower half: all machines are little-endian
+        _step(
+            _LOAD, _ARGUMENTS_AT + 8 * argument
+        ),  # its lower half: all machines are little-endian
         _step(_AND, bits),
         *tests,
         _step(_RETURN, other),

@@ -1,7 +1,7 @@
 r"""The tests of a question, for `code`. Pure; no I/O.
 
-The column is `tests`, `test_list`, `test`, `input_output` or `public_test_cases`, or the one that is
-named. It holds one of these, or one of these as JSON text:
+The column is `tests`, `test_list`, `test`, `input_output` or `public_test_cases`, or the one that
+is named. It holds one of these, or one of these as JSON text:
 
 - pairs of input and output, `[["1 2\n", "3\n"], …]`, or objects, `[{"input": …, "output": …}, …]`
   (`outputs`: any of several is accepted), or `{"inputs": […], "outputs": […]}`, in which a list
@@ -9,9 +9,9 @@ named. It holds one of these, or one of these as JSON text:
 - the same with a function's name, as in APPS and TACO (`fn_name` in the object) and LiveCodeBench
   (`testtype` "functional", and `func_name` in the column `metadata`): inputs are its arguments, and
   outputs what it returns. LiveCodeBench's `private_test_cases` count, too;
-- code, as HumanEval's `test`: it defines `check(candidate)` for `entry_point`, or asserts by itself;
-- a list of statements, as MBPP's `test_list`, each a test; `test_setup_code` (text) or `test_imports`
-  (a list) go before each.
+- code, as HumanEval's `test`: it defines `check(candidate)` for `entry_point`, or asserts;
+- a list of statements, as MBPP's `test_list`, each a test; `test_setup_code` (text) or
+  `test_imports` (a list) go before each.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ _SHAPES = (
 )
 _CALL = """\
 def same(found, wanted):
-    if isinstance(wanted, float) or isinstance(found, float):
-        numbers = not isinstance(found, bool) and isinstance(found, int | float)
-        return numbers and abs(found - wanted) <= 1e-6 * max(1, abs(wanted)) or found == wanted
+    numbers = {type(found), type(wanted)}
+    if float in numbers and numbers <= {int, float}:
+        return abs(found - wanted) <= 1e-6 * max(1, abs(wanted)) < 1e300 or found == wanted
     if isinstance(wanted, list) and isinstance(found, list | tuple):
         return len(found) == len(wanted) and all(map(same, found, wanted))
     if isinstance(wanted, dict) and isinstance(found, dict):
@@ -52,7 +52,8 @@ def same(found, wanted):
 def check(candidate):
     found = candidate(*{arguments})
     accepted = {accepted}
-    assert any(same(found, wanted) for wanted in accepted), f"{found!r:.60}, not {accepted[-1]!r:.60}"
+    said = f"{found!r:.60}, not {accepted[-1]!r:.60}"
+    assert any(same(found, wanted) for wanted in accepted), said
 """
 
 
@@ -110,7 +111,9 @@ def _value(value: Any, name: str) -> Any:
         with suppress(ValueError, RecursionError):  # else it is code
             value = json.loads(value)
     if isinstance(value, dict) and "fn_name" not in value and "inputs" not in value:
-        raise DataError(f"verifier code: column {name!r} is an object without `inputs`", hint=_SHAPES)
+        raise DataError(
+            f"verifier code: column {name!r} is an object without `inputs`", hint=_SHAPES
+        )
     return value
 
 
@@ -157,7 +160,10 @@ def _zipped(value: dict[str, Any], name: str) -> list[Any]:
     if not isinstance(outputs, list) or len(outputs) != len(inputs):
         raise DataError(f"verifier code: {name}.outputs must be as many as {name}.inputs")
     if value.get("fn_name"):  # what is returned may stand in a list of its own
-        both = [[item, *item] if isinstance(item, list) and len(item) == 1 else [item] for item in outputs]
+        both = [
+            [item, *item] if isinstance(item, list) and len(item) == 1 else [item]
+            for item in outputs
+        ]
         return [{"input": i, "outputs": o} for i, o in zip(inputs, both, strict=True)]
     return [[_lines(i), _lines(o)] for i, o in zip(inputs, outputs, strict=True)]
 
@@ -237,7 +243,7 @@ def _private(value: Any) -> Any:
             others = {step for step, _ in steps if "UNICODE" not in step}
             if len(texts) != 1 or others - {"PROTO", "FRAME", "MEMOIZE", "BINPUT", "STOP"}:
                 raise ValueError("it is no text")
-            packed = texts[0]
+            return json.loads(str(texts[0]))
         return json.loads(packed)
     except (ValueError, binascii.Error, zlib.error, RecursionError) as error:
         raise DataError(
