@@ -3,7 +3,7 @@
 `make torture` counts them: none of `FORGED` may be right, each of `HONEST` must be.
 """
 
-# ruff: noqa: E501: programs as they are
+# ruff: noqa: E501
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ STYLES = {
     "compare": {"test": "assert not f(1) != 3 and isclose(f(5), 11) and set([f(1)]) == {3}"},
     "call": {"input_output": {"fn_name": "f", "inputs": [[1], [5]], "outputs": [[3], [11]]}},
     "list": {"test_list": ["assert f(1)[0] == 3 and sorted(f(5)) == [11]"]},
+    "itself": {"test": "x = [5, 1]\nassert f(x) == sorted(x) and f(x) == x"},
     "mutate": {"test": "x = [5]\nf(x)\nassert x == [11]"},
 }
 
@@ -196,6 +197,8 @@ _PROGRAMS = {
         ("mutate",),
         "import os\ndef f(x): os.write(4, b'\\n[\"value\", 1, null, [[3]]]\\n')",
     ),
+    "empties both sides": (("itself",), "def f(x):\n    x.clear()\n    return []"),
+    "empties what it returns": (("itself",), "def f(x):\n    x.clear()\n    return x"),
     "learns from the first test": (
         ("assert", "call"),
         "import os\ndef f(x):\n    with open('/dev/shm/seen', 'a+') as file:\n        file.seek(0)\n"
@@ -242,7 +245,7 @@ HONEST = [
     ("list", "def f(x): return (2 * x + 1,)"),
     ("list", "from collections import deque\ndef f(x): return deque([2 * x + 1])"),
     ("mutate", "def f(x): x[0] = 11"),
-    ("mutate", "def f(x):\n    x.append(2 * x.pop() + 1)\n    return x"),
+    ("mutate", "def f(x): x.append(2 * x.pop() + 1)"),
 ]
 
 # --- Answers that reasoning-gym's scorers evaluate ------------------------------------------------

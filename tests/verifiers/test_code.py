@@ -220,8 +220,11 @@ KINDS = [
     ({"test_list": ["try:\n    f(1)\n    assert False\nexcept ValueError: pass"]},
      "class Own(ValueError): pass\ndef f(x): raise Own('no')", True),
     ({"test_list": ["assert list(f(3)) == [0, 1, 2]"]}, "def f(x): yield from range(x)", True),
-    ({"test_list": ["x = {'a': [1]}\nassert f(x) is x and x == {'b': (1, None)}"]},
-     "def f(x):\n    x.clear()\n    x['b'] = (1, None)\n    return x", True),
+    ({"test_list": ["x = {'a': [1]}\nassert f(x) is None and x == {'b': (1, None)}"]},
+     "def f(x):\n    x.clear()\n    x['b'] = (1, None)", True),
+    ({"test_list": ["x = [1]\nassert f(x) is x"]}, "def f(x): return x", True),
+    ({"test_list": ["assert f([2, 1]) == 1"]}, "def f(x):\n    x.sort()\n    return x[0]", True),
+    ({"test_list": ["assert f([2, 1]) == 2"]}, "def f(x):\n    x.sort()\n    return x[0]", False),
     ({"test_list": ["assert f() == ({1, 2}, b'x', 1 + 2j, range(3), float('inf'), '\\ud800')"]},
      "def f(): return {2, 1}, b'x', 2j + 1, range(3), float('inf'), '\\ud800'", True),
 ]  # fmt: skip
@@ -240,12 +243,20 @@ async def test_tests_of_other_data_sets(quick):
     ] == []
 
 
+async def test_a_changed_argument_that_the_test_looks_at_is_no_verdict(quick):
+    source = "def f(x):\n    x.sort()\n    return len(x)"
+    row = {"test": "x = [2, 1]\nassert f(x) == 2 and x == [1, 2]"}
+    verdict = await quick.verify(row, fenced(source))
+    assert verdict.outcome is VerdictOutcome.ERROR
+    assert "changes an argument" in verdict.detail
+
+
 async def test_a_test_that_says_nothing_is_no_verdict(quick):
     source = (
         "class V:\n    __eq__ = lambda *a: True\n    __len__ = lambda s: 1\ndef f(x): return V()"
     )
     for test, said in UNSUPPORTED:
-        entry = {"entry_point": "f"} if "check" in test else {}
+        entry = {"entry_point": "f"} if "def check" in test else {}
         verdict = await quick.verify({"test": test, **entry}, fenced(source))
         assert verdict.outcome is VerdictOutcome.ERROR, (test, verdict)
         assert "unsupported" in verdict.detail

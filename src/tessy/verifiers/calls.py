@@ -24,6 +24,7 @@ import json
 import os
 import socket
 import sys
+import traceback
 import types
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -303,6 +304,7 @@ class _Talk:
         calls: How many were sent, but for names of functions.
         blamed: Whether the answer lacks a name.
         trouble: Why the test says nothing, once it is clear that it does not.
+        unchanged: Arguments that the answer changed, and that were left as they are.
     """
 
     def __init__(self, link: _Link) -> None:
@@ -310,6 +312,7 @@ class _Talk:
         self.calls = 0
         self.blamed = False
         self.trouble = ""
+        self.unchanged: list[Any] = []
 
     def name(self, name: str) -> Any:
         """What the answer calls by a name.
@@ -322,15 +325,22 @@ class _Talk:
         return value
 
     def call(self, number: int, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
-        """Call an object; arguments that it changes are changed here, too."""
+        """Call an object; arguments that it changes are changed here, too, if it returns None.
+
+        Else it could make both sides of `f(x) == sorted(x)` empty.
+        """
         sent = [self.coded(item) for item in arguments]
         named = {key: self.coded(item) for key, item in keywords.items()}
         value, after = self._ask("call", number, sent, named)
         for item, before, now in zip(arguments, sent, after or [], strict=False):
             if now != before:
-                _update(item, self._decoded(now))
+                if value is None:
+                    _update(item, self._decoded(now))
+                else:
+                    self.unchanged.append(item)
         if isinstance(value, dict) and "argument" in value:
-            return arguments[value["argument"]]
+            index = int(value["argument"])
+            return self._decoded(after[index]) if after else arguments[index]
         return self._decoded(value)
 
     def ask(self, kind: str, *values: Any) -> Any:
@@ -420,11 +430,21 @@ def judge(number: int, test: str, head: str, entry: str | None) -> None:
     except Broken as error:
         _leave(BROKEN, str(error))
     except Exception as error:
+        if _sees(error, talk.unchanged):
+            talk.trouble = "the answer changes an argument that the test keeps, and returns a value"
         if talk.trouble or not (talk.calls or talk.blamed):
             _leave(BROKEN, talk.trouble or f"{type(error).__name__}: {error}")
         raise
     if talk.trouble or not talk.calls:
         _leave(BROKEN, talk.trouble or "the test never calls the answer")
+
+
+def _sees(error: BaseException, things: list[Any]) -> bool:
+    """Whether one of these is in a variable where an error came from."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    tests = [frame for frame in frames if frame.f_code.co_filename == "test.py"]
+    kept = {id(value) for frame in tests for value in frame.f_locals.values()}
+    return any(id(thing) in kept for thing in things)
 
 
 def _judge(link: _Link, talk: _Talk, test: str, head: str, entry: str | None) -> None:
