@@ -36,7 +36,7 @@ class Yes(int):
 _EVERYWHERE = ("check", "assert", "compare", "call")
 
 _SLOW = ("check",)
-"""Of those that hang until they are stopped."""
+"""Of those that take long."""
 
 _PROGRAMS = {
     # name: (the styles that it is for, the program)
@@ -87,7 +87,7 @@ _PROGRAMS = {
         "        if found: return int(found[1])\n        frame = frame.f_back",
     ),
     "searches all objects": (
-        _EVERYWHERE,
+        _SLOW,
         "import gc, re\ndef f(x):\n    for thing in gc.get_objects():\n"
         "        for text in thing.values() if isinstance(thing, dict) else thing if isinstance(thing, "
         "(list, tuple)) else ():\n"
@@ -95,7 +95,7 @@ _PROGRAMS = {
         "            if found and 'found' not in text: return int(found[1])",
     ),
     "searches its memory": (
-        _EVERYWHERE,
+        _SLOW,
         "import re\ndef f(x):\n    with open('/proc/self/maps') as maps, open('/proc/self/mem', 'rb') as mem:\n"
         "        for line in maps:\n            if ' rw' not in line: continue\n"
         "            a, b = (int(n, 16) for n in line.split()[0].split('-'))\n"
@@ -136,7 +136,7 @@ _PROGRAMS = {
         "    try: os.write(d, b'3')\n    except OSError: pass\ndef f(x): return 0",
     ),
     "a thread answers first": (
-        _EVERYWHERE,
+        _SLOW,
         "import os, threading\ndef forge():\n    while True:\n"
         "        for n in (1, 2): os.write(4, b'\\n[\"value\", %d, 0, null]\\n' % n)\n"
         "threading.Thread(target=forge, daemon=True).start()\ndef f(x): return 0",
@@ -181,12 +181,12 @@ _PROGRAMS = {
     ),
     "raises what a test may expect": (_EVERYWHERE, "def f(x): raise AssertionError('passed')"),
     "gives a function": (_EVERYWHERE, "def f(x): return f"),
-    "gives a generator": (_EVERYWHERE, "def f(x):\n    while True: yield 3"),
+    "gives a generator": (_SLOW, "def f(x):\n    while True: yield 3"),
     "gives what can't be sent": (
         _EVERYWHERE,
         "def f(x):\n    a = []\n    a.append(a)\n    return a",
     ),
-    "gives too much": (_EVERYWHERE, "def f(x): return 'x' * (64 << 20)"),
+    "gives too much": (_SLOW, "def f(x): return 'x' * (64 << 20)"),
     "gives no number": (_EVERYWHERE, "def f(x): return float('nan')"),
     "a value that is no value": (
         _EVERYWHERE,

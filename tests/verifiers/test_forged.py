@@ -49,7 +49,7 @@ async def test_every_honest_answer_is_right(isolated):
 async def test_apart_without_a_sandbox_too():
     """As far as can be: another process as the same user can do much, docs/verifiers.md says."""
     settings = VerifierSettings(unsafe_no_sandbox=True, at_once=2, limits=LIMITS)
-    names = {name for name, style, _ in FORGED if style == "compare"}  # the others hang
+    names = {name for name, style, _ in FORGED if style == "compare"}  # the others take long
     names.discard("traces its parent")  # and stops it, if it is root
     cases = [case for case in FORGED if case[0] in names and case[1] == "check"]
     found = await verdicts(settings, [case[1:] for case in cases])

@@ -8,12 +8,15 @@
     limits      what a program may use, and how it is run
     seccomp     system calls that a sandbox refuses
     isolation   bubblewrap's arguments
+    calls       tests that call an answer's functions: the talk of two sandboxes
     guest       the program that runs inside a sandbox
     sandbox     running programs in isolation and within limits
     programs    finding the program in an answer
+    suites      the tests of a question
     code        `code`: a program that passes its tests
     workers     sandboxes that are kept, for checks by slow libraries
     math        `math`: equal by mathematics
+    expressions an `eval` that takes only arithmetic, for scorers
     gym         `reasoning-gym`: right by the puzzle's own scorer
     registry    verifiers by name; `auto`, with which each question names its own
     responses   reading responses, of runs and of other data sets
