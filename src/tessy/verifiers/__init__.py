@@ -16,7 +16,7 @@
     code        `code`: a program that passes its tests
     workers     sandboxes that are kept, for checks by slow libraries
     math        `math`: equal by mathematics
-    expressions an `eval` that takes only arithmetic, for scorers
+    expressions  an `eval` that takes only arithmetic, for scorers
     gym         `reasoning-gym`: right by the puzzle's own scorer
     registry    verifiers by name; `auto`, with which each question names its own
     responses   reading responses, of runs and of other data sets

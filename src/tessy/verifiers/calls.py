@@ -5,7 +5,8 @@ function of the answer is a `Remote`: to call it sends the arguments to the othe
 for the value. Only values go over, as lines of JSON: no code, no pickle, and nothing of the test
 but arguments. So a program knows no expected value, and what it says is never more than a value.
 
-This module runs inside sandboxes, as `guest` does: it imports nothing of tessy. `serve` is the
+This module runs inside sandboxes, as `guest` does: it imports nothing of tessy, and nothing that
+takes long before it is needed, since each answer waits for it. `serve` is the
 answer's side, `judge` the judge's; outside, only `names_in` and `bound_names` are used.
 
 Lines from the judge: `["name", N, NAME]`, `["get", N, OBJECT, NAME]`, `["set", …, VALUE]`,
@@ -16,21 +17,20 @@ sandboxes' guests: `["end", N]`. N is the number of the test.
 
 from __future__ import annotations
 
-import ast
+import _socket
 import builtins
 import importlib
 import itertools
 import json
 import os
-import socket
 import sys
-import traceback
 import types
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
-from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import ast
 
 BROKEN = 77
 """The judge's exit code if the test says nothing about the answer; the reason is its last line."""
@@ -66,7 +66,7 @@ class _Link:
     """The lines of one test. What is sent to another test, or is no line, is passed over."""
 
     def __init__(self, number: int) -> None:
-        self._socket = socket.socket(fileno=_CHANNEL)
+        self._socket = _socket.socket(fileno=_CHANNEL)
         self._number = number
 
     def send(self, kind: str, *values: Any) -> None:
@@ -100,7 +100,7 @@ class _Link:
         """A line, and not a byte of what follows: that is for the next test."""
         line = bytearray()
         while not line.endswith(b"\n"):
-            seen = self._socket.recv(1 << 16, socket.MSG_PEEK)
+            seen = self._socket.recv(1 << 16, _socket.MSG_PEEK)
             if not seen or len(line) > _LINE_BYTES:
                 raise Gone
             line += self._socket.recv((seen.find(b"\n") + 1) or len(seen))
@@ -126,7 +126,8 @@ def encode(value: Any, other: Callable[[Any], Any]) -> Any:
     for name, (kind, take, _) in _KINDS.items():
         if isinstance(value, kind):
             return {name: encode(take(value), other)}
-    return other(value)
+    name = type(value).__name__
+    return {name: str(value)} if type(value).__module__ == _AS_TEXT.get(name) else other(value)
 
 
 def decode(value: Any, other: Callable[[dict[str, Any]], Any]) -> Any:
@@ -146,6 +147,8 @@ def decode(value: Any, other: Callable[[dict[str, Any]], Any]) -> Any:
             return {decode(k, other): decode(v, other) for k, v in inside}
         if name in _KINDS:
             return _KINDS[name][2](decode(inside, other))
+        if name in _AS_TEXT:
+            return getattr(importlib.import_module(_AS_TEXT[name]), name)(str(inside))
     return other(value)
 
 
@@ -159,9 +162,9 @@ _KINDS: dict[str, tuple[type, Callable[[Any], Any], Callable[[Any], Any]]] = {
     "bytearray": (bytearray, bytearray.hex, bytearray.fromhex),
     "complex": (complex, lambda v: [v.real, v.imag], lambda parts: complex(*parts)),
     "range": (range, lambda v: [v.start, v.stop, v.step], lambda parts: range(*parts)),
-    "Fraction": (Fraction, lambda v: [v.numerator, v.denominator], lambda ab: Fraction(*ab)),
-    "Decimal": (Decimal, str, Decimal),
 }
+_AS_TEXT = {"Decimal": "decimal", "Fraction": "fractions"}
+"""Classes whose values are their texts, and the modules that have them."""
 
 
 # --- The answer's side ----------------------------------------------------------------------------
@@ -441,6 +444,8 @@ def judge(number: int, test: str, head: str, entry: str | None) -> None:
 
 def _sees(error: BaseException, things: list[Any]) -> bool:
     """Whether one of these is in a variable where an error came from."""
+    import traceback
+
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     tests = [frame for frame in frames if frame.f_code.co_filename == "test.py"]
     kept = {id(value) for frame in tests for value in frame.f_locals.values()}
@@ -488,6 +493,8 @@ def names_in(
         SyntaxError: The test is no Python.
         Broken: It uses a library that it does not import, and that is not there.
     """
+    import ast
+
     nodes = list(ast.walk(ast.parse(test)))
     names = {n.id: None for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
     bound = {*(defined or ()), *bound_names(nodes)}
@@ -516,6 +523,8 @@ def names_in(
 
 def bound_names(nodes: Sequence[ast.AST]) -> set[str]:
     """The names that code binds anywhere: assigned, imported, defined, arguments."""
+    import ast
+
     bound: set[str] = set()
     for node in nodes:
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):

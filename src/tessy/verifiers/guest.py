@@ -66,7 +66,8 @@ def main() -> None:
     builtins.quit = _sitebuiltins.Quitter("quit", "")
     sys.set_int_max_str_digits(0)
     setup["loaded"] = {"__name__": "preload"}
-    exec(setup["preload"], setup["loaded"])
+    preload = setup["preload"]
+    exec(marshal.loads(preload) if isinstance(preload, bytes) else preload, setup["loaded"])
     gc.freeze()
     number = 0
     while True:

@@ -34,7 +34,10 @@ from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.seccomp import filter_for
 
 _GUEST = Path(__file__).with_name("guest.py").read_text("utf-8")
-_CALLS = Path(__file__).with_name("calls.py").read_text("utf-8")
+_CALLS = marshal.dumps(
+    compile(Path(__file__).with_name("calls.py").read_bytes(), "calls.py", "exec", optimize=2)
+)
+"""Compiled, since each sandbox would do it again."""
 _SLACK_S = 10
 """How much longer than its limits a sandbox may take before it is killed as a whole."""
 _HEAD_BYTES = 200
@@ -123,11 +126,11 @@ class SandboxLibraries:
     Attributes:
         packages: Folders of Python packages that programs may read.
         preload: Python that runs once, before any program: slow imports, which every program then
-            has.
+            has. Text, or a marshalled code object.
     """
 
     packages: tuple[Path, ...] = ()
-    preload: str = ""
+    preload: str | bytes = ""
 
 
 class SandboxSession:
