@@ -85,7 +85,7 @@ async def main():
     sandbox = Sandbox(settings)
     print("ready", flush=True)
     code = None if PRINTS else "def check(c): c(1)"
-    program = "import os, time\\nos.fork()\\ndef f(x): time.sleep(3600)\\nif PRINTS: f(1)"
+    program = "import os, time\\ndef f(x):\\n    os.fork()\\n    time.sleep(3600)\\nif PRINTS: f(1)"
     await sandbox.run(program, [ProgramTest(code=code, entry=None if PRINTS else "f")])
 asyncio.run(main())
 """
@@ -102,6 +102,7 @@ def test_nothing_outlives_a_tessy_that_is_killed(unsafe, prints):
     pythons = 0
     while pythons < (3 if prints else 5):  # guest and two of the program; a judge's two
         time.sleep(0.01)
+        assert process.poll() is None
         below = children_of(process.pid)
         for pid in below:
             below += children_of(pid)
