@@ -87,7 +87,7 @@ async def test_counts_groups_and_verdicts(tmp_path):
     [
         (["--with", "numbr"], "did you mean number?"),
         (["--with", "number:gold"], "no column 'gold'"),
-        (["--with", "code"], "none of tests, test_list, test is there"),
+        (["--with", "code"], "none of tests, test_list, test"),
         (["--with", "number", "--out", "/nowhere/at/all"], "--out /nowhere/at/all"),
         ([], "--with"),
     ],

@@ -37,14 +37,18 @@ def fuzz(table: Table, minutes: float) -> None:
     ]
     texts = settings(max_examples=_EXAMPLES, database=None)(answers.test_any_text_has_an_outcome)
     for what, tests in (("streams and answers of servers", whole), ("final answers", [texts])):
-        with table.row("readers", f"random {what}, {minutes:g} minutes", "data or a typed error") as row:
+        with table.row(
+            "readers", f"random {what}, {minutes:g} minutes", "data or a typed error"
+        ) as row:
             for test in _until(minutes, tests):
                 try:
                     test()
                     row.tried += _EXAMPLES
                 except BaseException:
                     row.count(False, traceback.format_exc()[-2000:])
-    with table.row("readers", f"changed files of data sets, {minutes:g} minutes", "the same") as row:
+    with table.row(
+        "readers", f"changed files of data sets, {minutes:g} minutes", "the same"
+    ) as row:
         counts, faults = fuzz_rows.fuzz(60 * minutes, random.randrange(2**32))
         row.tried, row.missed = counts["files"], [fault[-2000:] for fault in faults]
     with table.row("readers", f"changed journals, {minutes:g} minutes", "the same") as row:
@@ -69,7 +73,9 @@ def _journals(count: Callable[[bool, str], None], minutes: float) -> None:
             start = draw.choice([draw.randrange(200), draw.randrange(len(original))])
             places = [start + n for n in range(draw.choice([1, 1, 2, 60]))]
             places += [draw.randrange(len(original)) for _ in range(draw.randrange(8))]
-            changes = [(place, draw.choice([0, 1, 127, 255, draw.randrange(256)])) for place in places]
+            changes = [
+                (place, draw.choice([0, 1, 127, 255, draw.randrange(256)])) for place in places
+            ]
             try:
                 read_changed(original, changes, folder)
                 count(True, "")

@@ -158,6 +158,103 @@ for name, arguments in {
     print(name, libc[name](*arguments) == -1)
 print(os.getuid() != 0)
 """
+SHARED_MEMORY = """\
+import mmap, os, time
+file = open('/dev/shm/x', 'w+b')
+for _ in range(6):
+    if os.fork() == 0:
+        block = bytearray(os.urandom(1) * (30 << 20))
+        time.sleep(60)
+try:
+    file.truncate(1 << 30)
+    data = mmap.mmap(file.fileno(), 1 << 30)
+    for at in range(0, 1 << 30, 4096):
+        data[at] = 1
+except OSError as error:
+    print(error)
+"""
+UNREADABLE = """\
+import ctypes, os, time
+for _ in range(6):
+    if os.fork() == 0:
+        ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # so that nobody may look at its memory
+        block = bytearray(os.urandom(1) * (100 << 20))
+        time.sleep(60)
+time.sleep(60)
+"""
+MANY_NAMES = """\
+import itertools
+for n in itertools.count():
+    open(f'/dev/shm/f{n}', 'w').close()
+"""
+MANY_SOCKETS = """\
+import os, socket, time
+for _ in range(3):
+    os.fork()
+pairs = [socket.socketpair() for _ in range(20)]
+for one, _ in pairs:
+    one.setblocking(False)
+    try:
+        while True:
+            one.send(bytes(4096))
+    except OSError:
+        pass
+time.sleep(60)
+"""
+LAST_TO_DIE = """\
+for path in ('/proc/self/oom_score_adj', '/proc/self/oom_adj', '/proc/self/timerslack_ns'):
+    try:
+        open(path, 'w').write('0')
+        print('wrote', path)
+    except OSError:
+        pass
+print(open('/proc/self/oom_score_adj').read(), end='')
+"""
+REFUSED = """\
+import ctypes, fcntl, mmap, os, socket
+def refused(what, *arguments, **keywords):
+    try:
+        what(*arguments, **keywords)
+    except OSError as error:
+        return True
+    return False
+families = [n for n in range(1, 46) if not refused(socket.socket, n, socket.SOCK_DGRAM)]
+print('families', families)
+one, other = socket.socketpair()
+for option in ('SO_SNDBUF', 'SO_RCVBUF'):
+    number = getattr(socket, option)
+    print(option, refused(one.setsockopt, socket.SOL_SOCKET, number, 1 << 22))
+for number in (32, 33):
+    print('forced', refused(one.setsockopt, socket.SOL_SOCKET, number, 1 << 22))
+print('pair', refused(socket.socketpair, socket.AF_INET))
+reading, writing = os.pipe()
+print('pipe', refused(fcntl.fcntl, writing, 1031, 1 << 20))
+print('anonymous', refused(mmap.mmap, -1, 4096))
+print('zero', refused(lambda: mmap.mmap(os.open('/dev/zero', os.O_RDWR), 4096)))
+"""
+ALLOWED = """\
+import asyncio, mmap, multiprocessing, os, socket, tempfile
+async def main():
+    return 1
+asyncio.run(main())
+one, other = socket.socketpair()
+one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+one.send(b'x')
+mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+with open('file', 'w+b') as file:
+    file.truncate(4096)
+    mmap.mmap(file.fileno(), 4096)
+multiprocessing.Value('i', 1)
+print(multiprocessing.Lock().acquire())
+"""
+SYSTEM_CALLS = """\
+import ctypes, errno
+libc = ctypes.CDLL(None, use_errno=True)
+for name, number in NUMBERS.items():
+    libc.syscall(number, *[ctypes.c_long(-1)] * 6)
+    if ctypes.get_errno() != errno.EPERM:
+        print(name, errno.errorcode[ctypes.get_errno()])
+"""
 LEAVES_MUCH = """\
 import os
 if input() == '1':

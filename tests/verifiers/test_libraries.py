@@ -8,8 +8,10 @@ from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
+from forged import EVALUATED, EXPRESSIONS
 
 from tessy.errors import DataError
+from tessy.verifiers.arithmetic import refusal
 from tessy.verifiers.limits import VerifierSettings
 from tessy.verifiers.protocol import VerdictOutcome
 from tessy.verifiers.registry import load
@@ -90,3 +92,41 @@ async def test_an_answer_that_is_code_is_harmless(isolated, tmp_path):
             verifier.check({"dataset": "countdown"})
         with pytest.raises(DataError, match="must hold an object"):
             verifier.check({**row, "metadata": "[1"})
+
+
+@needs_gym
+async def test_no_expression_gives_itself_a_score(isolated, gym):
+    """Of each family whose scorer evaluates answers: a third of the expressions, in turn."""
+    settings = replace(isolated, at_once=2)
+    async with aclosing(load("reasoning-gym", settings)) as verifier:
+        cases = []
+        for number, family in enumerate(EVALUATED):
+            entry = gym.create_dataset(family, size=1, seed=4)[0]
+            row = {"dataset": family, "answer": entry["answer"], "metadata": entry["metadata"]}
+            assert (await verifier.verify(row, f"<answer>{entry['answer']}</answer>")).passed, (
+                family
+            )
+            cases += [(row, f"<answer>{text}</answer>") for text in EXPRESSIONS[number % 3 :: 3]]
+        puzzle = {"dataset": "puzzle24", "metadata": {"numbers": [8, 5, 1, 2]}, "answer": ""}
+        assert (await verifier.verify(puzzle, "<answer>8*(5*1 - 2)</answer>")).passed
+        cases.append((puzzle, "<answer>6*4*1*1</answer>"))
+        verdicts = await asyncio.gather(*[verifier.verify(*case) for case in cases])
+        forged = [
+            (row["dataset"], text)
+            for (row, text), verdict in zip(cases, verdicts, strict=True)
+            if verdict.passed
+        ]
+        assert forged == []
+
+
+HARMLESS = ["[1, 2]", "(1, 'a')", "3 * (4 - 1)", "-x**2 + C", "Integer(2) + Symbol('y')", "{1: 2}"]
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_harmless_expressions_are_evaluated(text):
+    assert refusal(text, {}) is None
+
+
+@pytest.mark.parametrize("text", [text for text in EXPRESSIONS if "(" in text and "**" not in text])
+def test_others_are_refused_before(text):
+    assert refusal(text, {}) is not None or text.startswith("Symbol('")

@@ -164,6 +164,25 @@ async def test_processes_together_have_a_limit_of_memory(sandbox):
     assert run.end is End.MEMORY
 
 
+async def test_memory_that_hides_is_counted(sandbox):
+    assert (await one(sandbox, hostile.UNREADABLE)).end is End.MEMORY
+
+
+async def test_shared_memory_is_bounded(sandbox):
+    run = await one(sandbox, hostile.SHARED_MEMORY)
+    assert run.end is End.SIGNAL or "File too large" in run.output, run  # its file system is full
+
+
+async def test_sockets_and_names_are_bounded(sandbox):
+    assert (await one(sandbox, hostile.MANY_SOCKETS)).end is End.FILES
+    run = await one(sandbox, hostile.MANY_NAMES)
+    assert run.end in (End.FILES, End.CPU, End.WALL)
+
+
+async def test_the_kernel_ends_it_first(sandbox):
+    assert (await one(sandbox, hostile.LAST_TO_DIE)).output == "1000\n"
+
+
 async def test_a_flood_of_output_is_cut_off(sandbox, isolated):
     run = await one(sandbox, hostile.FLOOD)
     assert run.end is End.OUTPUT

@@ -77,26 +77,32 @@ async def test_one_cancelled_while_it_starts_leaves_nothing_either(sandbox, step
 
 
 KILLED = """\
-import asyncio
+import asyncio, sys
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.sandbox import ProgramTest, Sandbox
 async def main():
-    sandbox = Sandbox(VerifierSettings(limits=ProgramLimits(wall_s=3)))
+    settings = VerifierSettings(unsafe_no_sandbox=UNSAFE, limits=ProgramLimits(wall_s=600))
+    sandbox = Sandbox(settings)
     print("ready", flush=True)
-    await sandbox.run("import time; time.sleep(3600)", [ProgramTest()])
+    code = None if PRINTS else "def check(c): c(1)"
+    program = "import os, time\\ndef f(x):\\n    os.fork()\\n    time.sleep(3600)\\nif PRINTS: f(1)"
+    await sandbox.run(program, [ProgramTest(code=code, entry=None if PRINTS else "f")])
 asyncio.run(main())
 """
 
 
 @pytest.mark.usefixtures("isolated")
-def test_no_program_outlives_its_limits_if_tessy_is_killed():
-    """As another user than root it dies at once; see docs/verifiers.md."""
-    process = subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE)
+@pytest.mark.parametrize("unsafe", [False, True])
+@pytest.mark.parametrize("prints", [True, False])
+def test_nothing_outlives_a_tessy_that_is_killed(unsafe, prints):
+    source = KILLED.replace("UNSAFE", str(unsafe)).replace("PRINTS", str(prints))
+    process = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
     pythons = 0
-    while pythons < 2:  # guest and program; before, bubblewrap may not watch its parent yet
+    while pythons < (3 if prints else 5):  # guest and two of the program; a judge's two
         time.sleep(0.01)
+        assert process.poll() is None
         below = children_of(process.pid)
         for pid in below:
             below += children_of(pid)
@@ -105,7 +111,7 @@ def test_no_program_outlives_its_limits_if_tessy_is_killed():
     process.kill()
     process.wait()
     process.stdout.close()
-    while any(Path(f"/proc/{pid}/exe").exists() for pid in started):
+    while any(Path(f"/proc/{pid}/exe").exists() for pid in started):  # a hang fails by time
         time.sleep(0.01)
 
 

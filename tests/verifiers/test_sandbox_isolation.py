@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sandboxed import one
 
 from tessy.errors import SandboxError
-from tessy.verifiers import isolation
+from tessy.verifiers import isolation, seccomp
 from tessy.verifiers.sandbox import ProgramTest
 from tessy.verifiers.seccomp import filter_for
 
@@ -79,6 +79,20 @@ async def test_privileges_can_not_be_had(sandbox):
     run = await one(sandbox, hostile.PRIVILEGES)
     assert run.is_clean, run.errors
     assert "False" not in run.output
+
+
+@pytest.mark.skipif(filter_for(platform.machine()) is None, reason="no filter for this machine")
+async def test_each_rule_of_the_filter_holds(sandbox):
+    column = ("x86_64", "aarch64", "riscv64").index(platform.machine()) > 0
+    numbers = {name: both[column] for name, both in seccomp._REFUSED.items()}
+    run = await one(sandbox, hostile.SYSTEM_CALLS.replace("NUMBERS", repr(numbers)))
+    assert (run.output, run.errors) == ("", "")
+    run = await one(sandbox, hostile.REFUSED)
+    assert "False" not in run.output, run
+    assert "families [1]\n" in run.output
+    assert run.is_clean, run.errors
+    run = await one(sandbox, hostile.ALLOWED)
+    assert run.output == "True\n", run.errors
 
 
 def test_home_is_never_shown(monkeypatch):

@@ -8,13 +8,18 @@ answers with a header line and two blobs for each test (`_report`).
 Each test is a fork of this process, so the interpreter starts once for all tests, and what a
 test does to its memory is gone with it. In the sandbox this process is number 1 of its own world:
 the program can't signal it, can't read or trace it (it is not dumpable), has none of its open
-files, and dies with it. Before the next test all other processes are killed.
+files, and dies with it. Before the next test all other processes are killed, and `/tmp` and
+`/dev/shm` are emptied. When its standard input closes, tessy is gone: it ends, and all with it.
+
+A test may have `code` that runs after the program, with what the set-up has loaded; and a
+channel to another sandbox, as descriptor 4 (`tessy.verifiers.calls`).
 """
 
 from __future__ import annotations
 
 import builtins
 import ctypes
+import functools
 import gc
 import marshal
 import os
@@ -25,6 +30,7 @@ import signal
 import sys
 import time
 import types
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -32,7 +38,12 @@ Job = dict[str, Any]
 _TICK_S = 0.02
 _ERROR_BYTES = 4000
 _ENTRIES = 20_000
-"""Files and folders in the temporary folder; more are a flood, since each takes kernel memory."""
+"""Files and folders in a temporary folder; more are a flood, since each takes kernel memory."""
+_SOCKETS = 64
+"""Unix sockets at once; each may hold 200 KiB in the kernel, which no other limit counts."""
+_SHARED = "/dev/shm"
+_DONE, _CHANNEL = 3, 4
+"""Descriptors of a test that has code."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTTOU, signal.SIGTTIN)
 _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 4, 36
 
@@ -43,17 +54,20 @@ def main() -> None:
     answers = os.dup(1)
     for name in _SIGNALS:
         signal.signal(name, signal.SIG_IGN)
-    _die_first()
-    if setup["sandboxed"]:
-        _control(_PR_SET_DUMPABLE, 0)
-    else:
+    if not setup["sandboxed"]:
+        _die_first()
+    _control(_PR_SET_DUMPABLE, 0)
+    if not setup["sandboxed"]:
         _control(_PR_SET_CHILD_SUBREAPER, 1)
     sys.path[:] = [path for path in sys.path if path] + setup["packages"]
     import _sitebuiltins
 
     builtins.exit = _sitebuiltins.Quitter("exit", "")
     builtins.quit = _sitebuiltins.Quitter("quit", "")
-    exec(setup["preload"], {"__name__": "preload"})
+    sys.set_int_max_str_digits(0)
+    setup["loaded"] = {"__name__": "preload"}
+    preload = setup["preload"]
+    exec(marshal.loads(preload) if isinstance(preload, bytes) else preload, setup["loaded"])
     gc.freeze()
     number = 0
     while True:
@@ -111,10 +125,15 @@ class _Test:
         Raises:
             OSError: It can't be done.
         """
-        for name in os.listdir(self.job["folder"]):  # noqa: PTH208
-            _remove(os.path.join(self.job["folder"], name))  # noqa: PTH118
+        for folder in self._folders():
+            for name in os.listdir(folder):  # noqa: PTH208
+                _remove(os.path.join(folder, name))  # noqa: PTH118
         os.mkdir(self.folder)  # noqa: PTH102
         self.source = self._spool(self.test["stdin"])
+
+    def _folders(self) -> list[str]:
+        """The folders that a test can write to."""
+        return [self.job["folder"], *([_SHARED] if self.job["sandboxed"] else [])]
 
     def run(self, answers: int) -> None:
         """Fork, watch, kill what is left, and report."""
@@ -124,7 +143,8 @@ class _Test:
         done, done_end = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            _become(self.job, self.test, self.folder, (source, out_end, err_end, done_end))
+            descriptors = (source, out_end, err_end, done_end)
+            _become(self.job, self.number, self.test, self.folder, descriptors)
         for descriptor in (source, out_end, err_end, done_end):
             os.close(descriptor)
         for descriptor in (out, err, done):
@@ -132,6 +152,8 @@ class _Test:
             self.texts[descriptor] = bytearray()
         self._watch(out)
         self._kill_all()
+        if self.job["channel"] is not None:
+            _say_it_ended(self.job["channel"], self.number)
         for descriptor in (out, err, done):
             while self._read(descriptor) and not self._is_flood(out):
                 pass
@@ -158,9 +180,14 @@ class _Test:
             poll.register(descriptor, select.POLLIN)
         ended = os.pidfd_open(self.pid)
         poll.register(ended, select.POLLIN)
+        if self.job["watches"]:
+            poll.register(0, 0)  # only that it closes
         looked = self.started
         while self.status is None and not self.end:
             for descriptor, _ in poll.poll(_TICK_S * 1000):
+                if descriptor == 0:
+                    self._kill_all()
+                    os._exit(1)
                 if descriptor != ended and not self._read(descriptor):
                     poll.unregister(descriptor)
             self._reap()
@@ -190,20 +217,26 @@ class _Test:
         return len(self.texts[out]) > int(self.job["output"])
 
     def _excess(self) -> str:
-        """What all processes together have too much of: memory, or files."""
-        pages = 0
+        """What all processes together have too much of: memory, files or sockets."""
+        if self._memory(_resident) > self.job["memory"] and (
+            self._memory(_own_part) > self.job["memory"]  # slow, but counts what is shared once
+        ):
+            return "memory"
+        for folder in self._folders():
+            entries = os.statvfs(folder)
+            if entries.f_files - entries.f_ffree > _ENTRIES:
+                return "files"
+        with open("/proc/net/unix", "rb") as file:  # noqa: PTH123
+            return "files" if file.read().count(b"\n") > _SOCKETS else ""
+
+    def _memory(self, of: Callable[[str], int]) -> int:
+        """Bytes of all processes but this one."""
+        total = 0
         for name in os.listdir("/proc"):  # noqa: PTH208
             if name.isdecimal() and name != "1":
-                try:
-                    with open(f"/proc/{name}/statm", "rb") as file:  # noqa: PTH123
-                        fields = file.read().split()
-                except OSError:
-                    continue
-                pages += int(fields[1]) - int(fields[2]) if len(fields) > 2 else 0
-        if pages * os.sysconf("SC_PAGE_SIZE") > self.job["memory"]:
-            return "memory"
-        entries = os.statvfs(self.job["folder"])
-        return "files" if entries.f_files - entries.f_ffree > _ENTRIES else ""
+                with suppress(OSError, IndexError):  # it has just ended
+                    total += of(name)
+        return total
 
     def _reap(self) -> None:
         """Take note of processes that ended, the program's and orphans that it left."""
@@ -246,6 +279,31 @@ class _Test:
         return ("exit", code) if code >= 0 else ("signal", -code)
 
 
+def _resident(pid: str) -> int:
+    """Bytes of a process in memory, except those of files; shared ones count for each."""
+    with open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123
+        text = file.read()
+    return sum(int(text.split(name)[1].split()[0]) << 10 for name in (b"RssAnon:", b"RssShmem:"))
+
+
+def _own_part(pid: str) -> int:
+    """Bytes of a process in memory, except those of files; shared ones count as a part."""
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", "rb") as file:  # noqa: PTH123
+            text = file.read()
+    except PermissionError:  # it has made itself unreadable
+        return _resident(pid)
+    return sum(int(text.split(name)[1].split()[0]) << 10 for name in (b"Pss_Anon:", b"Pss_Shmem:"))
+
+
+def _say_it_ended(channel: int, number: int) -> None:
+    """Tell the other sandbox; what the test left half written ends with the line."""
+    os.set_blocking(channel, False)
+    with suppress(OSError):
+        os.write(channel, b'\n["end", %d]\n' % number)
+    os.set_blocking(channel, True)
+
+
 def _remove(path: str) -> None:
     """Remove a file, a link or a folder with all that is in it.
 
@@ -267,16 +325,18 @@ def _children() -> list[int]:
         return [int(pid) for pid in file.read().split()]
 
 
-def _become(job: Job, test: Job, folder: str, descriptors: tuple[int, ...]) -> None:
+def _become(job: Job, number: int, test: Job, folder: str, descriptors: tuple[int, ...]) -> None:
     """In the child: become the program, and leave as it leaves."""
-    source, out, err, done = descriptors
-    kept = 3
-    for here, there in ((source, 0), (out, 1), (err, 2), (done, kept)):
+    places = dict(enumerate(descriptors[:3]))
+    if test["code"] is not None:  # a program that only prints has nothing else open
+        places[_DONE] = descriptors[_DONE]
+        if job["channel"] is not None:
+            places[_CHANNEL] = job["channel"]
+    for there, here in places.items():
         os.dup2(here, there + 100)
-    for there in range(kept + 1):
-        os.dup2(there + 100, there)
-    os.closerange(kept + 1, 4096)
-    os.set_inheritable(kept, False)
+    for there in places:
+        os.dup2(there + 100, there, inheritable=there <= 2)
+    os.closerange(len(places), 4096)
     for name in _SIGNALS:
         signal.signal(name, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -287,14 +347,18 @@ def _become(job: Job, test: Job, folder: str, descriptors: tuple[int, ...]) -> N
     sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     sys.argv = ["program.py"]
+    builtins.input = functools.partial(_input, builtins.input)
     # A main block is for tests of input and output; for asserts it would wait for input.
     own_name = "__main__" if test["code"] is None else "program"
     module = sys.modules[own_name] = types.ModuleType(own_name)
+    source, code = job.pop("source"), test["code"]
+    loaded = {**job["loaded"], "module": module, "number": number}
+    job.clear()
     try:
-        exec(compile(job["source"], "program.py", "exec"), module.__dict__)
-        if test["code"] is not None:
-            exec(compile(test["code"], "test.py", "exec"), module.__dict__)
-            os.write(kept, b"!")
+        exec(compile(source, "program.py", "exec"), module.__dict__)
+        if code is not None:
+            exec(compile(code, "test.py", "exec"), loaded)
+            os.write(_DONE, b"!")
     except SystemExit:
         raise
     except BaseException:
@@ -306,6 +370,13 @@ def _become(job: Job, test: Job, folder: str, descriptors: tuple[int, ...]) -> N
     raise SystemExit(0)
 
 
+def _input(read: Callable[[], str], prompt: object = "", /) -> str:
+    """As `input`; but what asks for the input is no part of the output."""
+    if prompt != "":
+        sys.stderr.write(str(prompt))
+    return read()
+
+
 def _limit(job: Job) -> None:
     """Put the limits on; they are hard ones, and children have them, too."""
     wanted = {
@@ -313,6 +384,7 @@ def _limit(job: Job) -> None:
         "RLIMIT_AS": job["memory"],
         "RLIMIT_FSIZE": job["file"],
         "RLIMIT_NOFILE": job["open_files"],
+        "RLIMIT_STACK": min(job["memory"] // 4, 128 << 20),
         "RLIMIT_CORE": 0,
         "RLIMIT_MEMLOCK": 0,
         "RLIMIT_MSGQUEUE": 0,

@@ -4,13 +4,18 @@ Columns: `dataset`, the family's name (or `metadata.source_dataset`); `answer`; 
 reasoning-gym makes them, an object or JSON text. Scorers give from 0 to 1; an answer is right from
 1, or from the score that `?pass=0.9` sets.
 
-Some scorers evaluate the answer as a Python expression, so they run in the sandbox.
+Some scorers evaluate the answer as a Python expression, in the process that gives the score. So
+in that process `eval` takes only literals, arithmetic and elementary functions
+(`tessy.verifiers.arithmetic`): an answer can't call, look up or define anything else. And all of
+it runs in the sandbox.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from tessy.errors import DataError
@@ -21,7 +26,8 @@ from tessy.verifiers.sandbox import SandboxLibraries, probe
 from tessy.verifiers.workers import CheckFailed, CheckWorkers, packages_of
 
 _LIMITS = ProgramLimits(cpu_s=20, wall_s=60, memory_mb=4096)
-_PRELOAD = "import json, reasoning_gym"
+_GUARD = Path(__file__).with_name("arithmetic.py").read_text("utf-8")
+_PRELOAD = _GUARD + "import json, reasoning_gym\nbuiltins.eval = guarded_eval\n"
 _NAMES = "from reasoning_gym.factory import DATASETS\nprint(*DATASETS)"
 _PROGRAM = """\
 import json, os, sys
@@ -37,6 +43,10 @@ for answer in ask["answers"]:
 print(json.dumps(scores), flush=True)
 os._exit(0)  # taking a library apart takes longer than a check
 """
+_PLAIN = re.compile(r"[\d\s()+*/-]+")
+_ARITHMETIC = {"countdown", "puzzle24"}
+"""Families whose answers are made of given numbers. Their scorers look for `\\d+` in the answer, so
+see no number in `0x18`, `1e3` or `E`; that of `puzzle24` takes any four numbers."""
 
 
 class GymVerifier:
@@ -74,6 +84,11 @@ class GymVerifier:
         answers = readings(answer)
         if not answers:
             return Verdict(VerdictOutcome.NO_ANSWER, detail="the answer is empty")
+        if family in _ARITHMETIC:
+            answers = [text for text in answers if _is_of(text, entry["metadata"].get("numbers"))]
+            if not answers:
+                said = f"{family}: no plain arithmetic with the numbers given"
+                return Verdict(VerdictOutcome.WRONG, detail=said)
         ask = {"dataset": family, "entry": entry, "answers": answers}
         try:
             scores = await self._workers.check(ask)
@@ -102,6 +117,12 @@ class GymVerifier:
             )
         question = row.get("prompt") or row.get("question") or ""
         return family, {"question": question, "answer": row.get("answer"), "metadata": metadata}
+
+
+def _is_of(text: str, numbers: object) -> bool:
+    """Whether a text is an expression of given whole numbers, each used once."""
+    given = sorted(map(str, numbers)) if isinstance(numbers, list) else []
+    return _PLAIN.fullmatch(text) is not None and sorted(re.findall(r"\d+", text)) == given
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -36,6 +36,8 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
+_FIRST_TO_DIE = ("/bin/sh", "-c", 'echo 1000 >/proc/self/oom_score_adj; exec "$@"', "sh")
+"""If the machine runs out of memory, the kernel ends a sandbox before anything else."""
 HINT = (
     "install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap), or run programs without "
     "any isolation, at your own risk: --unsafe-no-sandbox"
@@ -106,6 +108,7 @@ def isolated(
         outer += ["--chmod", "0755", "/tmp", "--die-with-parent", "--", _find("setpriv")]
         outer += ["--reuid", _NOBODY, "--regid", _NOBODY, "--clear-groups", "--no-new-privs", "--"]
     return [
+        *_FIRST_TO_DIE,
         *outer,
         *(bwrap, "--unshare-all", "--unshare-user", "--disable-userns"),
         *("--uid", "1000", "--gid", "1000", "--hostname", "sandbox", "--cap-drop", "ALL"),
@@ -157,8 +160,12 @@ def _files(limits: ProgramLimits, shown: dict[Path, Path]) -> list[str]:
             words += ["--ro-bind", str(root), str(root)]
     for seen, place in shown.items():
         words += ["--ro-bind", str(place), str(seen)]
-    words += ["--proc", "/proc", "--dev", "/dev"]
+    # /dev/zero gives memory that no limit counts, if processes share it.
+    words += ["--proc", "/proc", "--dev", "/dev", "--ro-bind", "/dev/null", "/dev/zero"]
     words += ["--size", str(_SHARED_MB << 20), "--tmpfs", "/dev/shm"]
     words += ["--size", str(4 * limits.file_mb << 20), "--tmpfs", FOLDER]
     # Bubblewrap's own / and /dev are file systems in memory, without a limit.
-    return [*words, "--remount-ro", "/", "--remount-ro", "/dev", "--chdir", FOLDER]
+    # In /proc a program could make the kernel end others before it.
+    for name in ("/", "/dev", "/proc"):
+        words += ["--remount-ro", name]
+    return [*words, "--chdir", FOLDER]

@@ -5,7 +5,8 @@ there is a `SandboxError` before any program runs, unless the settings allow to 
 isolation. Then the limits still hold, except for the number of processes and the memory of all
 together.
 
-Expected outputs never enter the sandbox: outputs are compared outside.
+Expected outputs never enter the sandbox: outputs are compared outside. A test that calls the
+program's functions runs in another sandbox (`tessy.verifiers.calls`).
 """
 
 from __future__ import annotations
@@ -16,22 +17,27 @@ import os
 import platform
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack, aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from tessy.errors import SandboxError
-from tessy.verifiers import isolation
+from tessy.verifiers import calls, isolation
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.seccomp import filter_for
 
 _GUEST = Path(__file__).with_name("guest.py").read_text("utf-8")
+_CALLS = marshal.dumps(
+    compile(Path(__file__).with_name("calls.py").read_bytes(), "calls.py", "exec", optimize=2)
+)
+"""Compiled, since each sandbox would do it again."""
 _SLACK_S = 10
 """How much longer than its limits a sandbox may take before it is killed as a whole."""
 _HEAD_BYTES = 200
@@ -61,6 +67,8 @@ class End(StrEnum):
     """It made too many files, or its tests before left some that can't be removed."""
     NOT_RUN = "not_run"
     """It did not run: its other tests used up the time."""
+    BROKEN = "broken"
+    """Its test says nothing about it, or can't be run apart from it."""
     LOST = "lost"
     """The sandbox broke or was killed while it ran."""
 
@@ -71,14 +79,18 @@ class ProgramTest:
 
     Attributes:
         stdin: Its input.
-        code: Python that runs in the program's own module after it, such as asserts; None if only
-            what it prints matters.
-        expected: What it must print; None if it need only run to its end. It stays outside.
+        code: Python that calls the program's functions, such as asserts; it runs in a sandbox of
+            its own. None if only what the program prints matters.
+        entry: The function that `code`'s `check` is called with, if there is one.
+        head: Python that goes before `code`, of the question.
+        expected: What it may print; empty if it need only run to its end. They stay outside.
     """
 
     stdin: str = ""
     code: str | None = None
-    expected: str | None = None
+    entry: str | None = None
+    head: str = ""
+    expected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +100,7 @@ class ProgramRun:
     Attributes:
         end: How it ended.
         code: Its exit code, or the number of the signal.
-        done: Whether program and test code ran to their end.
+        done: Whether the test's code ran to its end.
         seconds: By the clock.
         output: What it printed.
         errors: The end of what it wrote to standard error.
@@ -114,11 +126,11 @@ class SandboxLibraries:
     Attributes:
         packages: Folders of Python packages that programs may read.
         preload: Python that runs once, before any program: slow imports, which every program then
-            has.
+            has. Text, or a marshalled code object.
     """
 
     packages: tuple[Path, ...] = ()
-    preload: str = ""
+    preload: str | bytes = ""
 
 
 class SandboxSession:
@@ -127,12 +139,21 @@ class SandboxSession:
     Args:
         settings: Isolation and limits.
         libraries: What it holds.
+        channel: A socket that leads to another sandbox; this one takes it over.
     """
 
-    def __init__(self, settings: VerifierSettings, libraries: SandboxLibraries) -> None:
+    def __init__(
+        self,
+        settings: VerifierSettings,
+        libraries: SandboxLibraries,
+        channel: socket.socket | None = None,
+    ) -> None:
         self._settings = settings
         self._stack = ExitStack()
-        self._command, self._options, self._opening = _start(settings, libraries, self._stack)
+        self._channel = self._stack.enter_context(channel) if channel else None
+        self._command, self._options, self._opening = _start(
+            settings, libraries, self._stack, channel
+        )
         self._process: asyncio.subprocess.Process | None = None
 
     async def run(self, program: str, tests: Sequence[ProgramTest]) -> list[ProgramRun]:
@@ -185,7 +206,10 @@ class SandboxSession:
             )
         )
         try:
-            return await asyncio.shield(starting)
+            process = await asyncio.shield(starting)
+            if self._channel is not None:
+                self._channel.close()  # so that its end is seen when the sandbox ends
+            return process
         except asyncio.CancelledError:
             self._process = await starting
             raise
@@ -216,7 +240,7 @@ class Sandbox:
         probe(settings, SandboxLibraries(), _READY, expected="ready")
 
     async def run(self, program: str, tests: Sequence[ProgramTest]) -> list[ProgramRun]:
-        """Run a program on each of its tests.
+        """Run a program on each of its tests: those that call it in two sandboxes, others in one.
 
         Args:
             program: Python source.
@@ -225,11 +249,64 @@ class Sandbox:
         Returns:
             A run for each test, in order.
         """
-        async with (
-            self._slots,
-            aclosing(SandboxSession(self._settings, SandboxLibraries())) as session,
-        ):
+        printing = [test for test in tests if test.code is None]
+        calling = [test for test in tests if test.code is not None]
+        async with self._slots:
+            printed = iter(await self._alone(program, printing) if printing else [])
+            called = iter(await self._judged(program, calling) if calling else [])
+        return [next(printed if test.code is None else called) for test in tests]
+
+    async def _alone(self, program: str, tests: Sequence[ProgramTest]) -> list[ProgramRun]:
+        async with aclosing(SandboxSession(self._settings, SandboxLibraries())) as session:
             return await session.run(program, tests)
+
+    async def _judged(self, program: str, tests: Sequence[ProgramTest]) -> list[ProgramRun]:
+        async with aclosing(SandboxPair(self._settings)) as pair:
+            return await pair.run(program, tests)
+
+
+class SandboxPair:
+    """A sandbox for tests and one for the program that they call.
+
+    Args:
+        settings: Isolation and limits of each.
+    """
+
+    def __init__(self, settings: VerifierSettings) -> None:
+        libraries = SandboxLibraries(preload=_CALLS)
+        one, other = socket.socketpair()
+        self._judge = SandboxSession(settings, libraries, one)
+        self._answer = SandboxSession(settings, libraries, other)
+
+    async def run(self, program: str, tests: Sequence[ProgramTest]) -> list[ProgramRun]:
+        """Run tests that call a program.
+
+        Args:
+            program: Python source.
+            tests: All with code.
+        """
+        codes = [f"judge(number, {test.code!r}, {test.head!r}, {test.entry!r})" for test in tests]
+        judged, answered = await asyncio.gather(
+            self._judge.run("", [ProgramTest(code=code) for code in codes]),
+            self._answer.run(program, [ProgramTest(code="serve(module, number)")] * len(tests)),
+        )
+        return list(map(_both, judged, answered))
+
+    async def aclose(self) -> None:
+        """End both."""
+        await self._judge.aclose()
+        await self._answer.aclose()
+
+
+def _both(judge: ProgramRun, answer: ProgramRun) -> ProgramRun:
+    """The run of a program on a test that called it: passed only if the judge says so."""
+    if judge.end is End.LOST or judge.is_clean:
+        return judge
+    if judge.end is End.EXIT and judge.code == calls.BROKEN:
+        return replace(judge, end=End.BROKEN)
+    if answer.end is not End.EXIT:
+        return answer
+    return replace(answer, done=False) if judge.code == calls.GONE else judge
 
 
 def probe(
@@ -255,7 +332,7 @@ def probe(
             hint="verify on a Linux machine: tessy verify",
         )
     with ExitStack() as stack:
-        command, options, opening = _start(settings, libraries, stack)
+        command, options, opening = _start(settings, libraries, stack, watches=False)
         job = opening + _job(settings.limits, program, [ProgramTest()])
         try:
             done = subprocess.run(
@@ -272,13 +349,19 @@ def probe(
 
 
 def _start(
-    settings: VerifierSettings, libraries: SandboxLibraries, stack: ExitStack
+    settings: VerifierSettings,
+    libraries: SandboxLibraries,
+    stack: ExitStack,
+    channel: socket.socket | None = None,
+    *,
+    watches: bool = True,
 ) -> tuple[list[str], dict[str, Any], bytes]:
-    """How to start a sandbox.
+    """How to start a sandbox, which ends when its input does if it `watches` that.
 
     Returns:
         The command, the process's options, and the first message to the guest.
     """
+    shared = [] if channel is None else [channel.fileno()]
     options: dict[str, Any] = {"start_new_session": True, "cwd": "/"}
     packages = libraries.packages
     if settings.unsafe_no_sandbox:
@@ -294,11 +377,14 @@ def _start(
             stack.callback(os.close, file)
             os.write(writing, seccomp)
             os.close(writing)
-            options["pass_fds"] = (file,)
+            shared.append(file)
         command = isolation.isolated(settings.limits, _GUEST, file, packages)
         packages = tuple(isolation.seen_at(packages))
         options["env"] = {"PATH": os.defpath}
+    options["pass_fds"] = shared
     opening = {
+        "watches": watches,
+        "channel": None if channel is None else channel.fileno(),
         "sandboxed": not settings.unsafe_no_sandbox,
         "folder": folder,
         "packages": [str(path) for path in packages],

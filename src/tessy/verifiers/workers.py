@@ -61,7 +61,7 @@ class CheckWorkers:
             is_whole = False
             try:
                 (run,) = await session.run(self._program, [ProgramTest(json.dumps(request))])
-                is_whole = run.end is not End.LOST
+                is_whole = run.end not in (End.LOST, End.FILES)
             finally:
                 if is_whole:
                     self._idle.append(session)
