@@ -110,7 +110,7 @@ def test_links_of_the_readme_and_docs_lead_somewhere():
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.toml")), ids=lambda path: path.name)
 def test_the_settings_of_the_examples_are_valid(path, monkeypatch):
-    monkeypatch.setenv("TEACHER_API_KEY", "a key")
+    monkeypatch.setenv("TEACHER_API_KEY", "a-key")
     check(load(path, {}))
 
 

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import tessy
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.sandbox import SandboxLibraries
 from tessy.verifiers.workers import CheckWorkers
@@ -59,7 +58,7 @@ class AnswerReader:
         module, name = self._read.__module__, self._read.__qualname__
         # No sandbox: nothing of an answer is run.
         settings = replace(self._settings, unsafe_no_sandbox=True, limits=LIMITS)
-        libraries = SandboxLibraries((Path(tessy.__file__).parent.parent,), f"import {module}")
+        libraries = SandboxLibraries((Path(__file__).parents[2],), f"import {module}")
         return CheckWorkers(settings, libraries, _PROGRAM.format(module=module, name=name))
 
     async def aclose(self) -> None:
