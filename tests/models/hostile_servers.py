@@ -307,10 +307,12 @@ async def _served(
                 traffic.heads.append(head)
                 answering = asyncio.ensure_future(answer(head, body, reader, writer))
                 leaving = asyncio.ensure_future(reader.read())
-                await asyncio.wait([answering, leaving], return_when=asyncio.FIRST_COMPLETED)
-                for each in (answering, leaving):
-                    each.cancel()
-                await asyncio.gather(answering, leaving, return_exceptions=True)
+                try:
+                    await asyncio.wait([answering, leaving], return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for each in (answering, leaving):
+                        each.cancel()
+                    await asyncio.gather(answering, leaving, return_exceptions=True)
             finally:
                 writer.close()
         running.discard(task)
