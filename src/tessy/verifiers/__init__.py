@@ -12,6 +12,7 @@
     sandbox      running programs in isolation and within limits
     programs     finding the program in an answer
     suites       the tests of a question
+    cpp          programs in C++
     code         `code`: a program that passes its tests
     workers      sandboxes that are kept, for checks by slow libraries
     reading      reading long answers in a process of its own

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Sequence
 from math import isfinite
 
+from tessy.verifiers.cpp import CompilerError, compiled
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.programs import completed, languages, program
 from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, shorten
@@ -52,6 +53,11 @@ class CodeVerifier:
     async def verify(self, row: Row, answer: str) -> Verdict:
         """Run the answer's program on all tests."""
         tests, source = await asyncio.to_thread(_read, row, self._column, answer)
+        if source is None and all(test.code is None for test in tests.tests):
+            try:
+                source = await compiled(answer, self._sandbox)
+            except CompilerError as error:
+                return error.verdict
         if source is None:
             said = ", ".join(languages(answer))
             detail = f"no Python program in the answer{said and f' (only {said})'}"

@@ -28,6 +28,8 @@ _FENCE = re.compile(r"[ \t]*(?P<fence>`{3,}|~{3,})[ \t]*(?P<label>[^\n]*)")
 _PYTHON = re.compile(
     r"(?:^|[\s.:{=\"'/-])[ci]?(?:python|py|pypy|pycon)[\d.]*(?:$|[\s.:,;{}=\"'-])", re.I
 )
+_CPP = ("cpp", "c++", "cc", "cxx", "c", "", "text")
+_MAIN = re.compile(r"^#include\b.*\bmain\s*\(", re.M | re.S)
 _PLAIN = ("", "text", "txt", "plaintext", "plain", "code")
 _READS = re.compile(
     r"\binput\s*\(|\bstdin\b|\bopen\s*\(\s*0\b|/dev/stdin|\bfileinput\b|os\.read\s*\(\s*0\b"
@@ -69,6 +71,13 @@ def program(
 def languages(answer: str) -> list[str]:
     """What the fenced blocks of an answer say they are."""
     return list(dict.fromkeys(label for label, _ in _blocks(answer) if label))
+
+
+def cpp_program(answer: str) -> str | None:
+    """The program in C++ in an answer: the last block that has a `main`; None if there is none."""
+    blocks = _blocks(answer[-_LONGEST:])
+    found = [code for label, code in blocks if label.split(" ")[0] in _CPP and _MAIN.search(code)]
+    return found[-1] if found else None
 
 
 def is_program(text: str) -> bool:

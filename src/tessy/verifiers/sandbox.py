@@ -239,30 +239,40 @@ class Sandbox:
         self._slots = asyncio.Semaphore(settings.at_once)
         probe(settings, SandboxLibraries(), _READY, expected="ready")
 
-    async def run(self, program: str, tests: Sequence[ProgramTest]) -> list[ProgramRun]:
+    async def run(
+        self, program: str, tests: Sequence[ProgramTest], limits: ProgramLimits | None = None
+    ) -> list[ProgramRun]:
         """Run a program on each of its tests: those that call it in two sandboxes, others in one.
 
         Args:
             program: Python source.
             tests: What to run it on.
+            limits: What it may use; None for what the settings say.
 
         Returns:
             A run for each test, in order.
         """
         printing = [test for test in tests if test.code is None]
         calling = [test for test in tests if test.code is not None]
+        settings = replace(self._settings, limits=limits or self._settings.limits)
         async with self._slots:
-            printed = iter(await self._alone(program, printing) if printing else [])
-            called = iter(await self._judged(program, calling) if calling else [])
+            printed = iter(await _alone(settings, program, printing) if printing else [])
+            called = iter(await _judged(settings, program, calling) if calling else [])
         return [next(printed if test.code is None else called) for test in tests]
 
-    async def _alone(self, program: str, tests: Sequence[ProgramTest]) -> list[ProgramRun]:
-        async with aclosing(SandboxSession(self._settings, SandboxLibraries())) as session:
-            return await session.run(program, tests)
 
-    async def _judged(self, program: str, tests: Sequence[ProgramTest]) -> list[ProgramRun]:
-        async with aclosing(SandboxPair(self._settings)) as pair:
-            return await pair.run(program, tests)
+async def _alone(
+    settings: VerifierSettings, program: str, tests: Sequence[ProgramTest]
+) -> list[ProgramRun]:
+    async with aclosing(SandboxSession(settings, SandboxLibraries())) as session:
+        return await session.run(program, tests)
+
+
+async def _judged(
+    settings: VerifierSettings, program: str, tests: Sequence[ProgramTest]
+) -> list[ProgramRun]:
+    async with aclosing(SandboxPair(settings)) as pair:
+        return await pair.run(program, tests)
 
 
 class SandboxPair:
