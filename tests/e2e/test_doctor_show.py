@@ -88,13 +88,14 @@ async def test_doctor_without_a_tokenizer_says_that_the_format_is_not_known():
     async with two_servers(None) as (servers, _):
         named = [part for role in servers for part in (f"--{role}", servers[role].url)]
         done = await tessy("doctor", *named, **WIDE)
-    assert done.code == 0, done.err
+    assert done.code == 1, "synth would refuse them, too"
     rows = cells(done.out)
     assert rows["works"] == ["yes", "yes"]
     assert rows["chat format"] == ["not known", "not known"]
+    assert "error: synthesis would not start: the student's chat format is not known" in done.err
     for role, note in zip(Role, rows["notes"], strict=True):
         assert f"the {role}'s chat format is not known" in note
-        assert f"--{role}-tokenizer" in note
+        assert f"--{role}-tokenizer" in done.err.partition("hint: ")[2]
 
 
 @pytest.mark.parametrize("dead", ["student", "teacher"])
@@ -107,6 +108,7 @@ async def test_doctor_says_which_server_is_dead_and_examines_the_other(tokenizer
     assert done.code == 1
     works = dict(zip(("student", "teacher"), cells(done.out)["works"], strict=True))
     assert works[alive] == "yes"
+    assert f"synthesis would not start: the {dead} does not work, as said above\n" in done.err
     assert f"the {dead} can't be used" in works[dead]
     assert "127.0.0.1:9" in works[dead]
     assert "Traceback" not in done.err

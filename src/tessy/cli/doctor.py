@@ -26,9 +26,9 @@ class DoctorOptions(StrictSettings):
 def doctor(options: DoctorOptions, config: Config) -> None:
     """Check what both models can do, and whether synthesis will work with them."""
     from tessy.event_loop import run_loop
-    from tessy.models.doctor import examine, table
+    from tessy.models.doctor import examine, refusal, table
 
     findings = run_loop(examine(config, lambda line: typer.echo(line, err=True)))
     Console().print(table(findings))
-    if any(finding.error for finding in findings):
-        raise typer.Exit(1)
+    if refused := refusal(findings):
+        raise refused

@@ -32,6 +32,8 @@ class Finding:
         role: The model's role.
         address: The model's name in the settings.
         error: Why synthesis can't use it; None if it can.
+        missing: What synthesis needs besides, and is not given; None if there is nothing.
+        hint: What to give instead, if the error or what is missing says so.
         capabilities: What its server can do.
         format_name: The chat format that will be used.
         prompts: How prompts are sent: `token ids` or `text`.
@@ -44,6 +46,8 @@ class Finding:
     role: Role
     address: str
     error: str | None = None
+    missing: str | None = None
+    hint: str | None = None
     capabilities: Capabilities | None = None
     format_name: str = ""
     prompts: str = ""
@@ -72,9 +76,21 @@ async def examine(config: Config, say: Say = lambda _: None) -> list[Finding]:
         except UnknownFormat as error:  # the server can be asked all the same
             settings = config.of(role).model_copy(update={"format": "plain"})
             found = await _examine(config.model_copy(update={role.value: settings}), role, say)
-            notes = (f"{error}; a run needs {error.hint}", *found.notes)
-            findings.append(replace(found, format_name="not known", notes=notes))
+            found = replace(found, format_name="not known", missing=str(error))
+            findings.append(replace(found, hint=found.hint or error.hint))
     return findings
+
+
+def refusal(findings: list[Finding]) -> TessyError | None:
+    """Why synthesis would not start with these models, and what it needs; None if it would."""
+    refused = [each for each in findings if each.error or each.missing]
+    if not refused:
+        return None
+    said = (each.missing or f"the {each.role} does not work, as said above" for each in refused)
+    hints = dict.fromkeys(each.hint for each in refused if each.hint)
+    return TessyError(
+        f"synthesis would not start: {'; '.join(said)}", hint="\n      ".join(hints) or None
+    )
 
 
 async def _examine(config: Config, role: Role, say: Say) -> Finding:
@@ -98,7 +114,7 @@ async def _examine(config: Config, role: Role, say: Say) -> Finding:
             if opened.capabilities.streams:
                 early = await stops_early(opened.client)
         except TessyError as error:
-            return replace(finding, error=str(error))
+            return replace(finding, error=str(error), hint=error.hint)
     return replace(finding, cached_share=cached, first_token_s=first_token_s, early_stop=early)
 
 
@@ -142,7 +158,7 @@ def _column(finding: Finding) -> dict[str, Text]:
         "prefix cache hit": _text("" if cached is None else f"{100 * cached:.0f}%"),
         "context": _text(""),
         "one token, cached": _text("" if seconds is None else f"{1000 * seconds:.0f} ms"),
-        "notes": _text("\n".join(finding.notes)),
+        "notes": _text("\n".join((*filter(None, [finding.missing]), *finding.notes))),
     }
     if server := finding.capabilities:
         context = server.context_tokens
