@@ -271,3 +271,30 @@ async def test_an_address_that_never_answers_leaves_time_for_the_next():
             server._addresses = (there,)
             with pytest.raises(TimedOut):
                 await server.send(HttpResponse("x", 2**20), "/", b"{}", connect_s=0.2)
+
+
+PAGE = b"""<!DOCTYPE HTML>
+<html><head><style>p { color: red }</style><title>Error</title></head>
+  <body><h1>Nothing</h1> <!-- nobody -->
+  <p>matches the given URI.</p>%s</body></html>"""
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (PAGE % b"", "a page of HTML: Error Nothing matches the given URI."),
+        (PAGE % (b"<p>far too much" * 99), "a page of HTML: Error Nothing matches the given URI."),
+        (b'{\n  "detail":\n  "Not Found"\n}\n', '{ "detail": "Not Found" }'),
+        (b"<script" * 9000, "<script"),
+        (b"\n", ""),
+    ],
+)
+async def test_what_an_error_says_is_one_line(body, said):
+    head = f"HTTP/1.1 404 Not Found\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    async with saying(head + body) as (client, _):
+        with pytest.raises(Refused) as error:
+            await client.complete(ASK)
+    message = str(error.value)
+    assert message.partition(" answered 404")[2].startswith(f": {said}" if said else "")
+    assert "\n" not in message
+    assert len(message) < (300 if b"HTML" in body else 600)

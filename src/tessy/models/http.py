@@ -14,6 +14,7 @@ What is read of a response is bounded: a head of 64 KiB, and the bytes that its 
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 import time
@@ -36,7 +37,24 @@ _HEAD_BYTES = 65_536
 _ERROR_BYTES = 65_536
 """The most that is read of the body of an error."""
 
+_PAGE = re.compile(rb"\s*<(!doctype|html|head|body|\?xml)\b", re.IGNORECASE)
+_UNREAD = re.compile(
+    rb"<(script|style)\b.*?(</\1\s*>|\Z)|<!--.*?(-->|\Z)|<[^>]*(>|\Z)", re.IGNORECASE | re.DOTALL
+)
+"""Markup, up to the end where it is not closed: so each byte is looked at a few times at most."""
+_PAGE_BYTES = 200
+"""What is kept of the text on a page, as one that answers a wrong URL."""
+
 R = TypeVar("R", bound="HttpResponse")
+
+
+def one_line(body: bytes) -> bytes:
+    """The body of an error as one line, for a message; of a page of HTML, the text on it."""
+    if not _PAGE.match(body):
+        return b" ".join(body.split())
+    text = b" ".join(_UNREAD.sub(b" ", body).split())
+    short = text[:_PAGE_BYTES] + ("…".encode() if len(text) > _PAGE_BYTES else b"")
+    return b"a page of HTML: " + short
 
 
 class HttpServer:
@@ -206,12 +224,12 @@ class HttpResponse(asyncio.Protocol):
             raise self._error
 
     async def whole(self) -> bytes:
-        """Wait for the whole body; raises the same errors as `HttpServer.send`."""
+        """Wait for the whole body, of an error as one line; raises as `HttpServer.send` does."""
         while self._error is None and not self._complete:
             await self._more()
         if self._error is not None:
             raise self._error
-        return bytes(self.body)
+        return bytes(self.body) if self.status == 200 else one_line(bytes(self.body))
 
     def expire(self, seconds: float) -> None:
         """Set the timeout, in place of an earlier one."""
