@@ -30,6 +30,17 @@ wrong; `hint`, where there is one, says what to write or do instead.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """`did you mean NAME? `, if a known name is near; otherwise nothing."""
+    import difflib
+
+    names = {each.lower().replace("_", "-"): each for each in known}
+    near = difflib.get_close_matches(name.lower().replace("_", "-"), names, n=1)
+    return f"did you mean {names[near[0]]}? " if near else ""
+
 
 class TessyError(Exception):
     """Base of every error of tessy.

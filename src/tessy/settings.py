@@ -29,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from tessy.errors import ConfigError
+from tessy.errors import ConfigError, meant
 
 S = TypeVar("S", bound=BaseModel)
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
@@ -379,14 +379,11 @@ def explain(
 
 def _hint(error: ValidationError, kind: type[BaseModel]) -> str | None:
     """What to write instead: the setting that was probably meant, or the missing option."""
-    import difflib
-
     known = {setting.key: setting for setting in definitions(kind)}
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
-            close = difflib.get_close_matches(key, known, n=1)
-            return f"did you mean {close[0]}?" if close else "docs/configuration.md lists them"
+            return meant(key, known).strip() or "docs/configuration.md lists them"
         if item["type"] == "missing" and key in known and known[key].flag:
             return f"{known[key].flag} {metavar(known[key])}, or {key} in a TOML file"
     return None

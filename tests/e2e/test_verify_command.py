@@ -87,6 +87,8 @@ async def test_counts_groups_and_verdicts(tmp_path):
     [
         (["--with", "numbr"], "did you mean number?"),
         (["--with", "number:gold"], "no column 'gold'"),
+        (["--with", "number", "--group", "famly"], "no response has a column 'famly' to group by"),
+        (["--with", "number", "--group", "famly"], "did you mean family? there are answer, family"),
         (["--with", "code"], "none of tests, test_list, test"),
         (["--with", "number", "--out", "/nowhere/at/all"], "--out /nowhere/at/all"),
         ([], "--with"),

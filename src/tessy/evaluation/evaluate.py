@@ -15,7 +15,7 @@ import orjson
 
 from tessy.config import Config
 from tessy.data.questions import Questions, read
-from tessy.errors import ConfigError, InputError
+from tessy.errors import ConfigError, InputError, meant
 from tessy.evaluation.measure import (
     UNMEASURED,
     EvalOutcome,
@@ -153,7 +153,7 @@ def groups_of(questions: Questions, column: str | None) -> dict[str, str]:
         columns = sorted({name for question in questions.good for name in question.extra})
         raise InputError(
             f"{len(without)} questions have no column {column!r} to group by, such as {without[0]}",
-            hint=f"there are {', '.join(columns) or 'no other columns'}",
+            hint=f"{meant(column, columns)}there are {', '.join(columns) or 'no other columns'}",
         )
     return {question.id: str(question.extra[column]) for question in questions.good}
 

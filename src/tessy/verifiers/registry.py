@@ -12,12 +12,11 @@ python:MODULE:FACTORY   your own
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tessy.errors import ConfigError, DataError, TessyError
+from tessy.errors import ConfigError, DataError, TessyError, meant
 from tessy.verifiers.choice import ChoiceVerifier
 from tessy.verifiers.code import CodeVerifier
 from tessy.verifiers.exact import ExactVerifier
@@ -145,10 +144,7 @@ def _known(spec: str, name: str) -> tuple[Make, str | None]:
     """
     if name not in _VERIFIERS:
         hint = f"a verifier is {', '.join(_VERIFIERS)} or python:package.module:factory"
-        near = difflib.get_close_matches(name.lower().replace("_", "-"), _VERIFIERS, n=1)
-        if near:
-            hint = f"did you mean {near[0]}? {hint}"
-        raise ConfigError(f"{spec!r} is no verifier", hint=hint)
+        raise ConfigError(f"{spec!r} is no verifier", hint=meant(name, _VERIFIERS) + hint)
     return _VERIFIERS[name]
 
 

@@ -18,7 +18,7 @@ from tessy.data.messages import cut
 from tessy.data.outputs import check_outputs
 from tessy.data.sources import find_files
 from tessy.display import Say
-from tessy.errors import ConfigError, DataError, InputError
+from tessy.errors import ConfigError, DataError, InputError, meant
 from tessy.event_loop import run_anywhere
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, Verifier
@@ -150,7 +150,7 @@ async def _verify(
 ) -> VerifyResult:
     async with aclosing(load(name, settings)) as verifier:
         checked = read_responses(source, limit=limit)
-        count, skipped = check_all(checked, verifier, skip_bad=skip_bad)
+        count, skipped = check_all(checked, verifier, skip_bad=skip_bad, group=group)
         result = VerifyResult(skipped=skipped)
         said = time.monotonic()
         responses = (
@@ -173,22 +173,35 @@ async def _verify(
 
 
 def check_all(
-    responses: Iterable[Response], verifier: Verifier, *, skip_bad: bool = False
+    responses: Iterable[Response],
+    verifier: Verifier,
+    *,
+    skip_bad: bool = False,
+    group: str | None = None,
 ) -> tuple[int, dict[str, str]]:
     """Check that all responses can be verified.
+
+    Args:
+        responses: The responses.
+        verifier: The verifier.
+        skip_bad: Return those that can't be instead of raising an error.
+        group: A column that at least one of them must have.
 
     Returns:
         How many can be; and with `skip_bad` why others can't, by file and line.
 
     Raises:
         DataError: There is none, or some can't be; each is named, with the reason.
+        ConfigError: None has the column to group by.
     """
     bad: dict[str, str] = {}
+    columns: dict[str, None] = {}
     hint, count = None, 0
     for count, response in enumerate(responses, 1):  # noqa: B007
         try:
             if response.fault is not None:
                 raise DataError(response.fault, hint=_HINT)
+            columns.update(dict.fromkeys(response.row))
             verifier.check(response.row)
         except InputError as error:
             bad[response.where] = cut(str(error))
@@ -203,6 +216,9 @@ def check_all(
         raise DataError(
             "\n".join([head, *said[:_SHOWN], *more]), hint=skip if len(bad) < count else hint
         )
+    if group is not None and group not in columns:
+        hint = f"{meant(group, columns)}there are {', '.join(columns)}"
+        raise ConfigError(f"no response has a column {group!r} to group by", hint=hint)
     return count - len(bad), bad
 
 
