@@ -56,6 +56,10 @@ async def test_a_data_set(tmp_path, tokenizers):
         asked = servers["student"].stats.requests + servers["teacher"].stats.requests
         again = await tessy("synth", questions, "--out", out, *options)
         assert again.code == 0
+        assert "nothing was left to write" in again.err
+        assert "tokens kept" not in again.err
+        quiet = await tessy("synth", questions, "--out", out, *options, "--quiet")
+        assert quiet.err == f"samples 8 = 8 finished + 0 failed: {out}\n"
         assert servers["student"].stats.requests + servers["teacher"].stats.requests == asked
         # A prompt of ids begins with the last one, so all but its end is in the prefix cache.
         stats = servers["teacher"].stats

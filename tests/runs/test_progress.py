@@ -14,7 +14,16 @@ from rich.console import Console
 from tessy.method.trajectory import Failure, Outcome, Part, Role, Trajectory, Turn
 from tessy.runs import progress
 from tessy.runs.counters import Counters, RunResult
-from tessy.runs.progress import Progress, Show, duration, number, percent, plain_line, summary
+from tessy.runs.progress import (
+    Progress,
+    Show,
+    duration,
+    number,
+    percent,
+    plain_line,
+    short_summary,
+    summary,
+)
 
 
 class Clock:
@@ -71,6 +80,8 @@ def test_the_time_to_go_is_at_the_pace_of_this_start(counters, clock):
     assert counters.eta_s == 20  # four ended in 20 s, four are to do
     clock.now += 10
     assert counters.eta_s == 30
+    counters.over = True  # it was stopped: nobody knows when it will go on
+    assert counters.eta_s is None
     for _ in range(4):
         counters.end(None)
     assert counters.eta_s == 0
@@ -188,6 +199,22 @@ def test_the_name_of_a_folder_is_shown_unchanged(counters, folder):
     assert f"failures {folder}/failures.jsonl" in lines
 
 
+def test_the_summary_of_a_run_that_had_nothing_left_to_write(clock):
+    counters = Counters(3, finished=2, failed=Counter({Failure.REFUSED: 1}), ended_before=3)
+    ended = result(counters, total=3, finished=2, failed={Failure.REFUSED: 1}, faults={})
+    lines = shown(summary(ended))
+    assert lines[:3] == ["nothing was left to write", "", "samples 3 = 2 finished + 1 failed"]
+    assert not any("token" in line or "share" in line for line in lines)
+
+
+def test_the_result_in_one_line(counters):
+    assert short_summary(result(counters)) == (
+        "samples 10 = 4 finished + 2 failed + 4 to do (1 refused, 1 repetition): runs/first"
+    )
+    ended = result(counters, "a\nb", total=4, failed={})
+    assert short_summary(ended) == "samples 4 = 4 finished + 0 failed: a␊b"
+
+
 # --- Showing the progress -----------------------------------------------------------------------
 
 
@@ -240,11 +267,12 @@ async def test_on_a_terminal_it_shows_a_table_that_is_redrawn(counters):
     live = Progress(Show.AUTO, console(terminal=True))
     async with live.watching(counters):
         counters.end(None)
+        lines = shown(progress._Panel(counters))
     text = said(live)
+    assert "– to go" in text, "it was left before its end"
     assert "7 of 10" in text
     assert "teacher share 70.0%" in text
     assert "2 running" in text
-    lines = shown(progress._Panel(counters))
     assert "7 of 10 2 failed 2 running 20 s elapsed, 12 s to go" in lines[0]
 
 

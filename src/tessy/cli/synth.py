@@ -46,7 +46,7 @@ def synth(options: SynthOptions, config: Config) -> None:
 
     The same command resumes a run that was stopped.
     """
-    from tessy.runs.progress import Progress, Show
+    from tessy.runs.progress import Progress, Show, short_summary
     from tessy.synthesis.run import synthesize
 
     progress = Progress(Show.QUIET if options.quiet else Show.AUTO)
@@ -60,6 +60,8 @@ def synth(options: SynthOptions, config: Config) -> None:
         retry_failed=options.retry_failed,
         progress=progress,
     )
+    if options.quiet:
+        typer.echo(short_summary(result), err=True)
     progress.summarise(result)
     if result.stopped:
         raise typer.Exit(130)

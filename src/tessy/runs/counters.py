@@ -27,6 +27,7 @@ class Counters:
         faults: Failed attempts at calls since this start, by role and kind of error.
         ended_before: Samples that ended at earlier starts.
         clock: Returns the time in seconds.
+        over: No sample is written any more.
     """
 
     total: int
@@ -39,6 +40,7 @@ class Counters:
     faults: dict[str, dict[str, int]] = field(default_factory=dict)
     ended_before: int = 0
     clock: Callable[[], float] = time.monotonic
+    over: bool = False
     started: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -140,9 +142,10 @@ class Counters:
 
     @property
     def eta_s(self) -> float | None:
-        """Estimated seconds left, at the pace of this start; None before any sample has ended."""
+        """Estimated seconds left, at the pace of this start; None if nobody can tell: before a
+        sample has ended, and when the run was stopped before its end."""
         ended = self.ended - self.ended_before
-        if ended <= 0:
+        if ended <= 0 or (self.over and self.ended < self.total):
             return None
         return (self.total - self.ended) * self.seconds / ended
 

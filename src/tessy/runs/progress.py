@@ -60,7 +60,10 @@ class Progress:
             yield
         elif self._show is Show.AUTO and self.console.is_terminal:
             with Live(_Panel(counters), console=self.console, refresh_per_second=4):
-                yield
+                try:
+                    yield
+                finally:
+                    counters.over = True
         else:
             task = asyncio.create_task(self._lines(counters))
             try:
@@ -69,6 +72,7 @@ class Progress:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+                counters.over = True
                 self.say(plain_line(counters))
 
     async def _lines(self, counters: Counters) -> None:
@@ -141,14 +145,13 @@ def summary(result: RunResult) -> Table:
     """The table at the end of a run."""
     counters = result.counters
     title = "stopped: the same command resumes it" if result.stopped else None
+    wrote = any(counters.generated.values())
+    if not (wrote or result.stopped or result.remaining):
+        title = "nothing was left to write"
     table = Table(title=title, box=None)
     table.add_column(style="dim")
     table.add_column()
-    accounts = f"{result.total:,} = {result.finished:,} finished"
-    accounts += f" + {sum(result.failed.values()):,} failed"
-    if result.remaining:
-        accounts += f" + {result.remaining:,} to do"
-    table.add_row("samples", accounts, end_section=True)
+    table.add_row("samples", _accounts(result), end_section=True)
     for failure, count in sorted(result.failed.items()):
         table.add_row("", f"{count:,} {failure}")
     if result.verdicts:
@@ -156,10 +159,11 @@ def summary(result: RunResult) -> Table:
         right = result.verdicts.get("right", 0) / sum(result.verdicts.values())
         told = visible_line(told.replace("_", " "))
         table.add_row("verified", Text(f"{told}: {percent(right)} right"))
-    for role in counters.writers:
+    for role in counters.writers if wrote else ():
         line = f"{counters.kept[role]:,} tokens kept, {counters.discarded[role]:,} discarded"
         table.add_row(str(role), Text(line, style=STYLES[role]))
-    table.add_row("", ", ".join(_shares(counters)))
+    if wrote:
+        table.add_row("", ", ".join(_shares(counters)))
     for name, faults in counters.faults.items():
         met = ", ".join(f"{count:,} {kind}" for kind, count in sorted(faults.items()))
         if met:
@@ -169,6 +173,19 @@ def summary(result: RunResult) -> Table:
     if result.failed:
         table.add_row("failures", Text(visible_line(str(result.folder / "failures.jsonl"))))
     return table
+
+
+def _accounts(result: RunResult) -> str:
+    said = f"{result.total:,} = {result.finished:,} finished"
+    said += f" + {sum(result.failed.values()):,} failed"
+    return said + (f" + {result.remaining:,} to do" if result.remaining else "")
+
+
+def short_summary(result: RunResult) -> str:
+    """The result of a run in one line."""
+    reasons = ", ".join(f"{count:,} {failure}" for failure, count in sorted(result.failed.items()))
+    because = f" ({reasons})" if reasons else ""
+    return f"samples {_accounts(result)}{because}: {visible_line(str(result.folder))}"
 
 
 def percent(share: float | None) -> str:

@@ -22,7 +22,7 @@ from tessy.boundary.registry import load_all
 from tessy.config import Config, load
 from tessy.data import questions, record
 from tessy.data.sources import name_of
-from tessy.errors import ConfigError, InputError, JournalError
+from tessy.errors import ConfigError, InputError, JournalError, Outage
 from tessy.event_loop import run_loop
 from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Failure, Role, Trajectory
@@ -202,12 +202,14 @@ async def asynthesize(
                     stopped = await until_stopped(work, catch_signals=catch_signals)
                 if chosen.workers == 1:
                     context.snapshot()
-        except BaseException:
+        except BaseException as error:
             with suppress(JournalError):  # what stopped the run says more
                 await _write_dataset(folder, journal)
+                if isinstance(error, Outage):
+                    progress.summarise(await _result(folder, journal, todo, stopped=True))
             raise
         await _write_dataset(folder, journal)
-        return await _result(folder, journal, todo, stopped)
+        return await _result(folder, journal, todo, stopped=stopped)
 
 
 async def _write_dataset(folder: RunFolder, journal: Journal) -> None:
@@ -277,7 +279,7 @@ def _check_conversations(
     )
 
 
-async def _result(folder: RunFolder, journal: Journal, todo: Plan, stopped: bool) -> RunResult:
+async def _result(folder: RunFolder, journal: Journal, todo: Plan, *, stopped: bool) -> RunResult:
     reasons = Counter((await journal.ended()).values())
     finished = reasons.pop(None, 0)
     return RunResult(
