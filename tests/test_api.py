@@ -336,3 +336,16 @@ async def test_other_settings_for_the_same_run(tmp_path, tokenizers):
         await tessy.asynthesize(questions, out=tmp_path / "run", **named)
         with pytest.raises(RunMismatch, match="seed: 0 then, 1 now"):
             await tessy.asynthesize(questions, out=tmp_path / "run", **named, seed=1)
+
+
+@pytest.mark.parametrize("rows", [[{"prompt": "a?"}], {"prompt": "a?"}, None, 3])
+def test_rows_instead_of_a_path_are_refused(tmp_path, rows):
+    with pytest.raises(DataError, match="must be a path, or the name of a data set, not ") as error:
+        tessy.synthesize(rows, out=tmp_path / "run", student__model=NOWHERE, teacher__model=NOWHERE)
+    assert "write the rows to a file" in error.value.hint
+    with pytest.raises(DataError, match="must be a path"):
+        tessy.evaluate(rows, out=tmp_path / "run", model=NOWHERE)
+    with pytest.raises(DataError, match="must be a path"):
+        tessy.verify(rows, "number")
+    with pytest.raises(DataError, match="must be a path"):
+        tessy.export([rows], out=tmp_path / "export", to="trl")

@@ -17,6 +17,8 @@ import orjson
 _MAY_BE_DEEP = 200
 """Brackets in bytes that may be nested deeper than orjson writes (254)."""
 _SHOWN = 20
+TO_UTF_8 = "if the file is Latin-1: iconv -f LATIN1 -t UTF-8 FILE > NEW"
+"""What to do about text that is not UTF-8; without `-f`, iconv takes that of the terminal."""
 
 
 class ExactInt(int):
@@ -159,15 +161,19 @@ def _why_not_written(error: TypeError) -> str:
     return str(error)
 
 
+def not_utf_8(error: UnicodeDecodeError) -> str:
+    """Which byte is not UTF-8."""
+    return f"byte {error.start + 1} (0x{error.object[error.start]:02x}) is not UTF-8"
+
+
 def _explained(raw: bytes, error: orjson.JSONDecodeError) -> str:
     """Why bytes are not JSON, for people."""
     if b"\0" in raw:
-        return "it has NUL bytes; if it is UTF-16: iconv -f UTF-16 -t UTF-8"
+        return "it has NUL bytes; if it is UTF-16: iconv -f UTF-16 -t UTF-8 FILE > NEW"
     try:
         text = raw.decode()
     except UnicodeDecodeError as bad:
-        byte = raw[bad.start]
-        return f"byte {bad.start + 1} (0x{byte:02x}) is not UTF-8; iconv -t UTF-8 converts a file"
+        return f"{not_utf_8(bad)}; {TO_UTF_8}"
     if "depth" in error.msg:
         return "it is nested too deeply (more than 254 levels)"
     rest = text[error.pos :]

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from tessy.data.exact import decimal, dumps, integer, parse
+from tessy.data.exact import TO_UTF_8, decimal, dumps, integer, not_utf_8, parse
 from tessy.data.sources import (
     LONGEST_LINE,
     STDIN,
@@ -121,7 +121,9 @@ def _array(raw: bytes, name: str, first: int) -> Iterator[RowWithPlace]:
     except json.JSONDecodeError as error:
         line = error.lineno + first - 1
         raise DataError(f"{name}:{line}: not JSON: {error.msg}", hint=_IS_ARRAY) from None
-    except (UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name}: {not_utf_8(error)}", hint=TO_UTF_8) from None
+    except RecursionError as error:
         raise DataError(f"{name}: after item {number}: {error}", hint=_IS_ARRAY) from None
 
 
@@ -171,7 +173,7 @@ def _table(file: BinaryIO, name: str, delimiter: str) -> Iterator[RowWithPlace]:
                 names = [each.strip() for each in values]
                 _check_names(names, where, bad)
             elif bad:
-                yield where, ValueError(bad.popitem()[1])
+                yield where, ValueError(f"{bad.popitem()[1]}; {TO_UTF_8}")
                 bad.clear()
             elif len(values) != len(names):
                 said = f"{len(values)} values, and {len(names)} columns: is a quote missing?"
@@ -190,14 +192,13 @@ def _decoded(file: BinaryIO, name: str, bad: dict[int, str]) -> Iterator[str]:
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            byte = line[error.start]
-            bad[number] = f"byte {error.start + 1} (0x{byte:02x}) is not UTF-8"
+            bad[number] = not_utf_8(error)
             yield line.decode("utf-8", "replace")
 
 
 def _check_names(names: list[str], where: str, bad: dict[int, str]) -> None:
     if bad:
-        raise DataError(f"{where}: {bad.popitem()[1]}", hint="iconv -t UTF-8 converts a file")
+        raise DataError(f"{where}: {bad.popitem()[1]}", hint=TO_UTF_8)
     if "" in names:
         raise DataError(f"{where}: a column has no name", hint="the first line names the columns")
     if twice := next((each for each in names if names.count(each) > 1), None):

@@ -47,13 +47,28 @@ def find_files(source: str | Path, *, what: str) -> list[Path] | None:
         what: A plural noun for the rows, for messages.
 
     Raises:
-        DataError: There is no such file, or the folder holds no or several data sets.
+        DataError: There is no such file, or the folder holds no or several data sets; or the source
+            is neither text nor a path.
     """
+    check_name(source, what)
     try:
         return _find(str(source), f"{what} are in {KINDS}")
     except OSError as error:
         hint = "name the file itself, if you trust it" if error.errno == errno.EINVAL else None
         raise DataError(f"{error.filename or source}: {error.strerror}", hint=hint) from None
+
+
+def check_name(source: object, what: str) -> None:
+    """Make sure that a source is named, and is not the rows themselves.
+
+    Raises:
+        DataError: It is neither text nor a path.
+    """
+    if not isinstance(source, str | Path):
+        raise DataError(
+            f"{what} must be a path, or the name of a data set, not {type(source).__name__}",
+            hint="write the rows to a file, an object a line of JSON, and name that file",
+        )
 
 
 def _find(name: str, kinds: str) -> list[Path] | None:

@@ -18,6 +18,7 @@ import orjson
 
 from tessy._version import __version__
 from tessy.data.messages import REASONING
+from tessy.data.sources import check_name
 from tessy.display import Say
 from tessy.errors import ConfigError, DataError
 from tessy.exporting.filters import Filters
@@ -84,6 +85,8 @@ def _export(
     if settings.push:
         check_access()
     several = [sources] if isinstance(sources, str | Path) else sources
+    for source in several:
+        check_name(source, "each source")
     found = [find_source(str(source)) for source in several]
     format_ = _format(settings, found)
     filters = Filters(settings, say)

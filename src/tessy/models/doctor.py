@@ -104,7 +104,7 @@ async def _examine(config: Config, role: Role, say: Say) -> Finding:
             opened = await open_one(config, role, today, stack, say)
             finding = replace(
                 finding,
-                capabilities=opened.capabilities,
+                capabilities=replace(opened.capabilities, served_name=opened.name),
                 format_name=opened.format.name,
                 prompts="text" if opened.tokenizer is None else "token ids",
                 notes=tuple(opened.notes),

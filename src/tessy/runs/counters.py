@@ -142,8 +142,10 @@ class Counters:
 
     @property
     def eta_s(self) -> float | None:
-        """Estimated seconds left, at the pace of this start; None if nobody can tell: before a
-        sample has ended, and when the run was stopped before its end."""
+        """Estimated seconds left, at the pace of this start.
+
+        None before any sample has ended, and after the run was stopped before its end.
+        """
         ended = self.ended - self.ended_before
         if ended <= 0 or (self.over and self.ended < self.total):
             return None
