@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -96,6 +97,18 @@ async def test_doctor_without_a_tokenizer_says_that_the_format_is_not_known():
     for role, note in zip(Role, rows["notes"], strict=True):
         assert f"the {role}'s chat format is not known" in note
         assert f"--{role}-tokenizer" in done.err.partition("hint: ")[2]
+
+
+async def test_doctor_says_what_the_example_in_the_docs_says():
+    page = Path(__file__).parents[2] / "docs" / "commands.md"
+    _, _, shown = page.read_text("utf-8").partition("$ tessy doctor ")
+    options, shown = shown.split("\n", 1)
+    done = await tessy("doctor", *options.split(), **WIDE)
+    assert done.code == 0, done.err
+    found, expected = cells(done.out), cells(shown.partition("```")[0])
+    assert found.pop("one token, cached")
+    assert expected.pop("one token, cached")
+    assert found == expected
 
 
 @pytest.mark.parametrize("dead", ["student", "teacher"])

@@ -102,10 +102,11 @@ async def _examine(config: Config, role: Role, say: Say) -> Finding:
     async with AsyncExitStack() as stack:
         try:
             opened = await open_one(config, role, today, stack, say)
+            brings_own = opened.settings.tokenizer != settings.tokenizer
             finding = replace(
                 finding,
                 capabilities=replace(opened.capabilities, served_name=opened.name),
-                format_name=opened.format.name,
+                format_name=f"that of {opened.name}" if brings_own else opened.format.name,
                 prompts="text" if opened.tokenizer is None else "token ids",
                 notes=tuple(opened.notes),
             )
