@@ -37,6 +37,9 @@ def meant(name: str, known: Iterable[str]) -> str:
     """`did you mean NAME? `, if a known name is near; otherwise nothing."""
     import difflib
 
+    known = [*known]
+    if name in known:
+        return ""
     names = {each.lower().replace("_", "-"): each for each in known}
     near = difflib.get_close_matches(name.lower().replace("_", "-"), names, n=1)
     return f"did you mean {names[near[0]]}? " if near else ""

@@ -13,6 +13,7 @@ is `answer_tokens` below `[limits]` in a file, and the option `--answer-tokens` 
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import sys
 import tomllib
@@ -387,6 +388,31 @@ def _hint(error: ValidationError, kind: type[BaseModel]) -> str | None:
         if item["type"] == "missing" and key in known and known[key].flag:
             return f"{known[key].flag} {metavar(known[key])}, or {key} in a TOML file"
     return None
+
+
+def import_factory(address: str) -> Any:
+    """What a name `python:MODULE:FACTORY` names, imported.
+
+    Args:
+        address: The name without `python:`.
+
+    Raises:
+        ConfigError: It has another form, can't be imported, or the module has no such name.
+    """
+    module_name, colon, factory = address.rpartition(":")
+    if not colon or not module_name or not factory:
+        raise ConfigError(f"python:{address}", hint="python:package.module:factory")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # it is the user's code: anything may happen
+        raise ConfigError(f"python:{address} can't be imported: {error!r}") from error
+    if not hasattr(module, factory):
+        named = [each for each in dir(module) if not each.startswith("_")]
+        hint = meant(factory, named) + "python:package.module:factory"
+        raise ConfigError(
+            f"python:{address} can't be imported: {module_name} has no {factory}", hint=hint
+        )
+    return getattr(module, factory)
 
 
 def metavar(setting: Setting) -> str:

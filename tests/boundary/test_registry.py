@@ -96,7 +96,7 @@ def test_a_python_name_of_another_form(rest):
     ("tail", "said"),
     [
         ("_nothing:Fine", "No module named"),
-        (":Nothing", "has no attribute"),
+        (":Nothing", "has no Nothing"),
         ("_broken:Fine", "tessy.nothing_of_the_kind"),
         ("_garbled:Fine", "invalid syntax"),
         ("_raising:Fine", "division by zero"),

@@ -321,7 +321,7 @@ async def test_annotators_are_measured_as_predictors_are(tmp_path):
         (["train", "s.jsonl", "--out", "o", "--held-out", "1"], "--held-out"),
         (["train", "s.jsonl", "--out", "o", "--base", "no/such/base"], "no/such/base"),
         (["evaluate", "lexikon"], "'lexikon' is no predictor"),
-        (["evaluate", "onnx:nowhere"], "there is no model.onnx"),
+        (["evaluate", "onnx:nowhere"], "onnx:nowhere: no such folder"),
         (["evaluate", "lexicon", "--gold", "nothing.jsonl"], "no such file"),
         (["evaluate", "lexicon", "--json", "no/f.json"], "there is no folder"),
         (["evaluate", "s.jsonl"], "no labels of segment"),

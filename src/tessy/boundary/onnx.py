@@ -19,6 +19,7 @@ from tessy.boundary.settings import SETTINGS_FILE, read_settings
 from tessy.errors import ConfigError
 
 MODEL_FILE = "model.onnx"
+_HINT = "tessy predictor train --onnx writes such a folder"
 TOKENIZER_FILE = "tokenizer.json"
 
 
@@ -85,11 +86,13 @@ def load(place: str | Path, *, name: str = "") -> ClassifierPredictor:
         ConfigError: A file is missing, or they don't match each other.
     """
     folder = Path(place)
+    if not folder.is_dir():
+        raise ConfigError(f"onnx:{place}: no such folder", hint=_HINT)
     for file in (MODEL_FILE, TOKENIZER_FILE, SETTINGS_FILE):
         if not (folder / file).is_file():
             raise ConfigError(
                 f"onnx:{place}: there is no {file} in it",
-                hint="tessy predictor train --onnx writes such a folder",
+                hint=_HINT,
             )
     settings = read_settings(folder)
     assert settings is not None

@@ -11,14 +11,14 @@ python:MODULE:FACTORY      your own
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from tessy import lab
 from tessy.boundary.protocol import Predictor
-from tessy.errors import ConfigError, PredictorError, TessyError
+from tessy.errors import ConfigError, PredictorError, TessyError, meant
 from tessy.method.trajectory import Role
+from tessy.settings import import_factory
 
 SHIPPED = "english-1"
 """The predictor that ships; a new version will get a new name."""
@@ -73,7 +73,8 @@ def load(name: str) -> Predictor:
         return served.load(name)
     if scheme == "python" and rest:
         return _imported(rest)
-    raise ConfigError(f"{name!r} is no predictor", hint=_HINT)
+    known = ("lexicon", *_FOLDERS, "onnx", "transformers", "python")
+    raise ConfigError(f"{name!r} is no predictor", hint=meant(scheme, known) + _HINT)
 
 
 def load_all(names: Mapping[Role, str]) -> dict[Role, Predictor]:
@@ -84,18 +85,12 @@ def load_all(names: Mapping[Role, str]) -> dict[Role, Predictor]:
 
 def _imported(rest: str) -> Predictor:
     """The predictor that a factory of a module returns; `rest` is `MODULE:FACTORY`."""
-    module_name, colon, factory_name = rest.rpartition(":")
-    if not colon or not module_name or not factory_name:
-        raise ConfigError(f"python:{rest}", hint="python:package.module:factory")
-    try:
-        factory = getattr(importlib.import_module(module_name), factory_name)
-    except Exception as error:  # it is the user's code: anything may happen
-        raise ConfigError(f"python:{rest} can't be imported: {error!r}") from error
+    factory = import_factory(rest)
     try:
         predictor = factory()
     except TessyError:
         raise
-    except Exception as error:
+    except Exception as error:  # it is the user's code: anything may happen
         raise PredictorError(f"python:{rest} made no predictor: {error!r}") from error
     if not isinstance(predictor, Predictor):
         raise PredictorError(

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tessy.errors import ConfigError
+from tessy.errors import ConfigError, meant
 from tessy.models.chat_template import ChatTemplate, RefusedByTemplate
 from tessy.models.rendering import RenderedConversation, render
 from tessy.models.tokenizers import (
@@ -252,7 +252,8 @@ def named(name: str, *, date: datetime.date, arguments: Mapping[str, Any]) -> Ch
         ConfigError: There is no format of that name, or it does not take these arguments.
     """
     if name not in NAMED:
-        raise ConfigError(f"{name!r} is no chat format", hint=f"one of {', '.join(NAMED)}")
+        hint = f"{meant(name, NAMED)}one of {', '.join(NAMED)}"
+        raise ConfigError(f"{name!r} is no chat format", hint=hint)
     takes = {"gpt-oss": {"reasoning_effort"}}.get(name, set())
     if unknown := set(arguments) - takes:
         raise ConfigError(

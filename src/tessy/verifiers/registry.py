@@ -12,11 +12,11 @@ python:MODULE:FACTORY   your own
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tessy.errors import ConfigError, DataError, TessyError, meant
+from tessy.settings import import_factory
 from tessy.verifiers.choice import ChoiceVerifier
 from tessy.verifiers.code import CodeVerifier
 from tessy.verifiers.exact import ExactVerifier
@@ -159,11 +159,8 @@ def _options(spec: str, name: str, query: str, known: str | None) -> Options:
 
 
 def _python(address: str) -> Verifier:
-    module_name, colon, factory_name = address.rpartition(":")
-    if not colon or not module_name or not factory_name:
-        raise ConfigError(f"python:{address}", hint="python:package.module:factory")
+    factory = import_factory(address)
     try:
-        factory = getattr(importlib.import_module(module_name), factory_name)
         verifier = factory()
     except TessyError:
         raise

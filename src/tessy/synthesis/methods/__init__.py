@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tessy.config import Config
-from tessy.errors import ConfigError
+from tessy.errors import ConfigError, meant
 from tessy.method.trajectory import Role
 from tessy.synthesis.methods.method import Method
 from tessy.synthesis.methods.student_only import STUDENT_ONLY
@@ -46,7 +46,9 @@ def method_of(config: Config) -> Method:
     method = METHODS.get(config.method)
     if method is None:
         known = ", ".join(each.name for each in METHODS.values())
-        raise ConfigError(f"method = {config.method!r}", hint=f"one of {known}")
+        raise ConfigError(
+            f"method = {config.method!r}", hint=f"{meant(config.method, METHODS)}one of {known}"
+        )
     if config.answer_by is not Role.STUDENT and method is not TESSY:
         raise ConfigError(
             f"answer_by = {config.answer_by.value!r} is for method 'tessy', not {method.name!r}",
