@@ -6,6 +6,7 @@ import errno
 
 import pytest
 
+from commands import run
 from tessy.cli import main as cli
 
 
@@ -42,3 +43,15 @@ def test_an_unexpected_error_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr(cli, "app", failing(OSError(errno.EBADF, "Bad file descriptor")))
     with pytest.raises(OSError, match="Bad file"):
         cli.main()
+
+
+@pytest.mark.parametrize("command", ["synth --out x", "verify --with number", "report"])
+def test_a_pattern_that_the_shell_replaced_is_told_from_other_arguments(tmp_path, command):
+    files = [tmp_path / name for name in ("a", "b", "c")]
+    for file in files:
+        file.touch()
+    hint = "a pattern for several is put in quotes"
+    done = run(*command.split(), *files, COLUMNS="1000")
+    assert done.code == 2
+    assert hint in done.err
+    assert hint not in run(*command.split(), "a", "no", "such", COLUMNS="1000").err

@@ -93,7 +93,7 @@ ROWS = [
     ("Alpaca's", b'{"instruction": "a", "input": "b", "output": "c"}', None),
     ("Alpaca's history", b'{"instruction": "a", "history": [["x", "y"]]}', "history has no place"),
     ("a system prompt beside it", b'{"prompt": "a", "system": "Be brief."}', "system has no place"),
-    ("tools beside it", b'{"prompt": "a", "tools": [{"name": "f"}]}', "tools has no place"),
+    ("tools beside it", b'{"prompt": "a", "tools": [{"name": "f"}]}', "tools can't be called here"),
     ("a foreign spans column", b'{"prompt": "a", "spans": [{"start": 1, "label": "A"}]}', None),
     ("spans, and its new name", b'{"prompt": "a", "spans": 1, "question_spans": 2}', "spans bec"),
     ("columns of the record", b'{"prompt": "a", "stats": 1, "method": 2, "models": 3, "seed": 4}',

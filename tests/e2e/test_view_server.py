@@ -6,6 +6,7 @@ import asyncio
 import html
 import json
 import re
+import shutil
 import signal
 import socket
 from urllib.parse import quote, urlsplit
@@ -141,6 +142,17 @@ async def test_what_cannot_be_shown_is_said(view, client, path, code, said):
         page = await answer.text()
     assert quote(said, safe="") in quote(html.unescape(page), safe="")
     assert "<b>" not in page
+
+
+async def test_a_run_that_was_deleted_is_gone(tmp_path, client):
+    run = tmp_path / "run"
+    run.mkdir()
+    await write_run(RunFolder(run), [Written("q0")])
+    async with viewing(run) as view:
+        assert await status(client, view.url) == 200
+        shutil.rmtree(run)
+        for path in ("", "sample?sample=q0"):
+            assert await status(client, view.url + path) == 410
 
 
 async def test_a_list_says_how_its_samples_are_written(tmp_path, client):

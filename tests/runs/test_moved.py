@@ -43,6 +43,7 @@ async def test_the_journal_notices(tmp_path, how, writes):
         with pytest.raises(JournalError, match="moved, replaced or deleted") as error:
             await journal.end(Written("two").ending(1))
         assert "new path as --out" in error.value.hint
+        assert "if it was deleted, the same command begins again" in error.value.hint
     elif writes == "note":
         journal.note("two", FIRST, Written("two").turns()[0], 1.0, 1)
     with pytest.raises(JournalError, match="moved, replaced or deleted"):

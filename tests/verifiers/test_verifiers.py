@@ -187,12 +187,15 @@ async def test_ones_own():
     assert (await verifier.verify({}, "x")).passed
 
 
+MISSING = [("math", "math-verify", "verify"), ("reasoning-gym", "reasoning-gym", "gym")]
+
+
 def test_what_is_missing_is_named_with_the_command_that_mends_it(monkeypatch):
     monkeypatch.setattr(workers.importlib.util, "find_spec", lambda name: None)
-    for spec, package in (("math", "math-verify"), ("reasoning-gym", "reasoning-gym")):
+    for spec, package, extra in MISSING:
         with pytest.raises(MissingExtra, match=f"needs {package}") as caught:
             load(spec)
-        assert caught.value.hint == f"pip install {package}"
+        assert caught.value.hint == f"pip install 'tessy[{extra}]'"
 
 
 def test_every_name_loads(isolated):

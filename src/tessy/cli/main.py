@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -30,6 +32,8 @@ EXIT_FAILED = 1
 EXIT_INPUT = 2
 EXIT_OUTAGE = 3
 EXIT_STOPPED = 130
+_UsageError: Any = typer.BadParameter.__base__  # of click, which is a part of new typers
+_EXTRA = re.compile(r"unexpected extra argument\S* \((.*)\)")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.EIO)
 
@@ -44,6 +48,14 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt:
             typer.echo("stopped", err=True)
             raise typer.Exit(EXIT_STOPPED) from None
+        except _UsageError as error:
+            extra = _EXTRA.search(error.message)
+            if extra and any(Path(name).exists() for name in extra[1].split()):
+                error.message += (
+                    ": these are files; a pattern for several is put in quotes ('data/*.jsonl'), "
+                    "or the shell replaces it by their names"
+                )
+            raise
 
 
 app = typer.Typer(

@@ -204,9 +204,10 @@ def _asked(row: dict[str, Any], column: str | None) -> tuple[Messages, Collectio
             "--question-column names another"
         )
     if beside := [name for name in _BESIDE if row.get(name) not in (None, "", [], {})]:
+        how = "tools can't be called here" if beside[0] == "tools" else "write it into `messages`"
         raise ValueError(
-            f"{beside[0]} has no place in a question: write it into `messages`, or name the "
-            "question's column with --question-column"
+            f"{beside[0]} has no place in a question: {how}; or name the question's column with "
+            f"--question-column, and {beside[0]} is only copied to the record"
         )
     first, *others = there
     if others and len({_shape(row, name) for name in there}) > 1:

@@ -238,8 +238,8 @@ class Journal:
         if _inode(self.path) != self.inode:
             raise JournalError(
                 f"{self.path.parent} was moved, replaced or deleted while its run went on",
-                hint="nothing that was written is lost with a move: give the folder's new path as "
-                "--out, and the run goes on there",
+                hint="if it was moved, nothing is lost: give its new path as --out, and the run "
+                "goes on there; if it was deleted, the same command begins again",
             )
 
     async def __aenter__(self) -> Self:

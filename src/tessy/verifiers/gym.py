@@ -68,7 +68,7 @@ class GymVerifier:
         self.name = "reasoning-gym"
         self._column = column
         self._threshold = threshold
-        packages = packages_of("reasoning_gym", self.name, "reasoning-gym")
+        packages = packages_of("reasoning_gym", self.name, "gym")
         libraries = SandboxLibraries(packages, _PRELOAD)
         settings = replace(settings, limits=_LIMITS)
         self._families = frozenset(probe(settings, libraries, _NAMES).split())

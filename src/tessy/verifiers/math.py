@@ -61,7 +61,7 @@ class MathVerifier:
         self.name = "math"
         self._column = column
         self._expression = AnswerReader(written.expression, settings)
-        libraries = SandboxLibraries(packages_of("math_verify", "math", "math-verify"), _PRELOAD)
+        libraries = SandboxLibraries(packages_of("math_verify", "math", "verify"), _PRELOAD)
         settings = replace(settings, limits=_LIMITS)
         try:
             probe(settings, libraries, "")

@@ -80,20 +80,23 @@ class CheckWorkers:
             await self._idle.pop().aclose()
 
 
-def packages_of(module: str, wanted_for: str, package: str) -> tuple[Path, ...]:
+def packages_of(module: str, wanted_for: str, extra: str) -> tuple[Path, ...]:
     """The folders of an installed package and of what it needs.
 
     Args:
         module: The module to import.
         wanted_for: The verifier that needs it, for the message.
-        package: The package's name on PyPI.
+        extra: The extra of tessy that installs it.
 
     Raises:
         MissingExtra: It is not installed.
     """
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
-        raise MissingExtra(f"verifier {wanted_for} needs {package}", hint=f"pip install {package}")
+        package = module.replace("_", "-")
+        raise MissingExtra(
+            f"verifier {wanted_for} needs {package}", hint=f"pip install 'tessy[{extra}]'"
+        )
     paths = sysconfig.get_paths()
     own = Path(spec.origin).resolve().parent.parent
     folders = dict.fromkeys(

@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from tessy.data.files import is_there
 from tessy.errors import InputError, RunMismatch, TessyError, ViewError
 from tessy.report.viewer.access import AccessControl, Handler, add_headers
 from tessy.report.viewer.filters import Filter, Status, page_number
@@ -162,7 +163,8 @@ class Handlers:
         try:
             return await handler(request)
         except TessyError as error:
-            status = 400 if isinstance(error, InputError) else 500
+            gone = not is_there(self._folder.journal)
+            status = 410 if gone else 400 if isinstance(error, InputError) else 500
             return self._page("error", status, message=str(error), hint=error.hint)
 
     def _samples(self, wanted: Filter, page: int) -> web.Response:
