@@ -4,6 +4,7 @@ import datetime
 import decimal
 import io
 import json
+import logging
 import os
 import struct
 import sys
@@ -250,3 +251,27 @@ def test_files_changed_at_random_are_read_or_refused():
     assert not faults, faults[0]
     assert counts["read"]
     assert counts["refused"]
+
+
+def test_a_name_below_a_folder_is_no_data_set_of_a_hub(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: pytest.fail("it was asked"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(DataError, match="runs/frist: no such file in the folder runs") as error:
+        read("runs/frist")
+    assert "start where there is no folder runs" in error.value.hint
+
+
+def test_retries_of_a_hub_are_not_logged(monkeypatch, caplog):
+    datasets = pytest.importorskip("datasets")
+
+    def load_dataset(*_, **__):
+        logging.getLogger("huggingface_hub.utils._http").warning("thrown while requesting HEAD")
+        raise ConnectionError("nobody there")
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    logging.getLogger("huggingface_hub").setLevel(logging.WARNING)
+    with pytest.raises(DataError, match="no such file, and no data set: nobody there"):
+        read("owner/name")
+    assert not caplog.records

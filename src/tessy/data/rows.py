@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime
 import json
+import logging
 import lzma
 import math
 import re
@@ -255,6 +256,8 @@ def _hub(source: str) -> Iterator[RowWithPlace]:
             f"{source}: no such file, and reading a Hugging Face data set needs `datasets`",
             hint="pip install 'tessy[hub]'",
         ) from None
+    # The errors of its retries are in the last one's message.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         loaded: Iterable[Any] = datasets.load_dataset(
             found["name"], found["config"], split=found["split"] or "train"

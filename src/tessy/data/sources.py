@@ -94,6 +94,11 @@ def _find(name: str, kinds: str) -> list[Path] | None:
     is_file = path.suffix.lower() in (*_READ, *_PACKED, *_OTHER)
     if is_file or name.count("/") != 1 or name.startswith((".", "/")):
         raise DataError(f"{name}: no such file", hint=kinds)
+    if path.parent.is_dir():
+        raise DataError(
+            f"{name}: no such file in the folder {path.parent}",
+            hint=f"{kinds}; to read one of that name, start where there is no folder {path.parent}",
+        )
     return None
 
 
