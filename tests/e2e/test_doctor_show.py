@@ -316,7 +316,7 @@ async def test_show_of_an_unknown_sample(made):
     done = await tessy("show", made, "q17")
     assert done.code == 2
     assert "has no sample 'q17'" in done.err
-    assert "hint: it has q0, q1, q2, q3" in done.err
+    assert "hint: it has q0, q1, q2, q3\n" in done.err, "and no more"
 
 
 async def test_show_where_there_is_no_run(tmp_path):
@@ -361,7 +361,7 @@ async def test_show_of_samples_under_way(tmp_path):
     assert "okay 1" in untagged(done.out)
     done = await tessy("show", tmp_path, "q2")
     assert done.code == 2
-    assert "hint: it has q0, q1, …" in done.err
+    assert "hint: it has q0, q1\n" in done.err
 
 
 async def test_show_of_a_run_in_which_nothing_has_happened(tmp_path, tokenizers):

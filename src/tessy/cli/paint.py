@@ -20,6 +20,8 @@ from tessy.runs.reader import EndedSample, JournalReader
 
 _FORMAT = "dim"
 _DISCARDED = "strike dim"
+_NAMED = 5
+"""Samples that are named where there is none of that name."""
 
 
 def legend(*, tagged: bool) -> Text:
@@ -58,10 +60,10 @@ def paint_sample(console: Console, run: Path, sample_id: str, *, discarded: bool
     with JournalReader(RunFolder(run)) as reader:
         entry = reader.ended_sample(sample_id)
         written = reader.written(sample_id)
-        some = [name for name, _ in reader.ids(5)] + reader.running()[:5]
+        some = [name for name, _ in reader.ids(_NAMED + 1)] + reader.running()
     if entry is None and not written.turns:
-        names = ", ".join(map(visible_line, some[:5]))
-        has = f"it has {names}, …" if some else "no sample has ended yet"
+        names = ", ".join(map(visible_line, some[:_NAMED])) + ", …" * (len(some) > _NAMED)
+        has = f"it has {names}" if some else "no sample has ended yet"
         raise InputError(f"{run} has no sample {sample_id!r}", hint=has)
     if entry is None:
         _paint_running(console, written.drafts[-1].trajectory)

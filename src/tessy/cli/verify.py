@@ -31,7 +31,7 @@ class VerifyOptions(CommandOptions):
     """`exact`, `number`, `math`, `choice`, `reasoning-gym`, `code` or `auto`, each with `:COLUMN`
     to use a column other than its own; or `python:MODULE:FACTORY`."""
     out: Annotated[Path | None, Option(unset="verdicts are only counted")] = None
-    """Write each verdict to this file as a line of JSON."""
+    """Write each verdict to this file as a line of JSON; an older file is replaced."""
     group: Annotated[str | None, Option(unset="no groups")] = None
     """Also count for each value of this column."""
     limit: Annotated[int | None, Option(unset="all")] = Field(default=None, ge=1)
