@@ -14,11 +14,11 @@ from answers import CHOICE, EXACT, FORGED, HOSTILE_MATH, MATH, NUMBER, hostile_a
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessy.verifiers import math, reading
+from tessy.verifiers import math, workers
 from tessy.verifiers.choice import Choices, choice_of
 from tessy.verifiers.exact import compare
 from tessy.verifiers.expressions import expression
-from tessy.verifiers.extract import final_answers, readings
+from tessy.verifiers.extract import candidates, final_answers
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.number import of_answer, of_reference
 from tessy.verifiers.protocol import VerdictOutcome
@@ -63,13 +63,13 @@ async def test_answers_are_marked_as_a_careful_teacher_marks_them(kind, cases):
 class OneProcess:
     """Judges all expressions in one process, for speed; the program is that of `math`."""
 
-    def __init__(self, settings, libraries, program):
-        assert "equality.judge(ask)" in program
+    def __init__(self, settings, libraries, module, name):
+        assert (module, name) == ("equality", "check")
         loop = (
             "import json, sys\n"
             "sys.addaudithook(equality.refuse_to_compile)\n"
             "for line in sys.stdin:\n"
-            "    print(json.dumps(equality.judge(json.loads(line))), flush=True)\n"
+            "    print(json.dumps(equality.judge(**json.loads(line))), flush=True)\n"
         )
         self._process = subprocess.Popen(
             [sys.executable, "-c", libraries.preload + loop],
@@ -78,7 +78,7 @@ class OneProcess:
             text=True,
         )
 
-    async def check(self, request):
+    async def check(self, **request):
         print(json.dumps(request), file=self._process.stdin, flush=True)
         return json.loads(self._process.stdout.readline())
 
@@ -116,7 +116,7 @@ for number, attempt in enumerate(tries):
         print(type(error).__name__)
 """
     done = subprocess.run(
-        [sys.executable, "-c", math._PRELOAD + program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", math.PRELOAD + program], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["SympifyError"] * 2 + ["RuntimeError"] * 3
 
@@ -204,7 +204,7 @@ PIECES = [*SAID, *BEFORE, *AFTER, *(piece[:60] for piece in hostile_answers(60))
 def test_any_text_has_an_outcome(text):
     for found in final_answers(text):
         assert found.text
-    readings(text)
+    candidates(text)
     of_answer(text)
     of_reference(text)
     choice_of(text, Choices())
@@ -213,8 +213,8 @@ def test_any_text_has_an_outcome(text):
     found = expression(text)
     if found is not None:
         math.at_a_glance("x + 1", found[0])
-        math.readings("x + 1", found[0])
-        math.readings(found[0], "x + 1")
+        math.to_compare("x + 1", found[0])
+        math.to_compare(found[0], "x + 1")
 
 
 @pytest.mark.parametrize("kind", ["number", "choice", "exact"])
@@ -231,7 +231,7 @@ async def test_long_answers_are_read_in_time(kind):
 
 
 async def test_a_reader_that_takes_too_long_is_an_error_and_holds_nothing_up(monkeypatch):
-    monkeypatch.setattr(reading, "LIMITS", ProgramLimits(cpu_s=1, memory_mb=512))
+    monkeypatch.setattr(workers, "READING_LIMITS", ProgramLimits(cpu_s=1, memory_mb=512))
     slow = "a" + "\u20d0\u20d2" * 200_000  # to normalise it takes minutes
     turns = 0
 

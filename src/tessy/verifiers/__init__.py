@@ -2,7 +2,7 @@
 
     protocol     what a verifier is: Verifier, Verdict, VerdictOutcome; reading a question's columns
     extract      finding the final answer in a response
-    spelled      numbers in words
+    numerals     numbers in texts
     expressions  mathematics in answers
     limits       what a program may use, and how it is run
     seccomp      system calls that a sandbox refuses
@@ -13,14 +13,14 @@
     programs     finding the program in an answer
     suites       the tests of a question
     code         `code`: a program that passes its tests
-    workers      sandboxes that are kept, for checks by slow libraries
-    reading      reading long answers in a process of its own
+    workers      processes that are kept: checks by slow libraries, reading long answers
+    reference    verifiers that compare the answer's text with a reference
     exact        `exact`: the same text
     number       `number`: the same number
     choice       `choice`: the same choice
     equality     the program that compares expressions, inside a process
     math         `math`: equal by mathematics
-    arithmetic   an `eval` that takes only arithmetic, for scorers
+    arithmetic   scoring by reasoning-gym, inside a process, with an `eval` of arithmetic only
     gym          `reasoning-gym`: right by the puzzle's own scorer
     registry     verifiers by name; `auto`, with which each question names its own
     responses    reading responses, of runs and of other data sets

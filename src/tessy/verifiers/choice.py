@@ -16,7 +16,6 @@ denied (`not B`, `(A) is false`) does not count; where several remain, there is 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,11 +23,10 @@ from string import ascii_uppercase
 from typing import Any
 
 from tessy.errors import DataError
-from tessy.verifiers.extract import AnswerForm, bare, final_answers
+from tessy.verifiers.extract import AnswerForm, bare, final_answers, last_line
 from tessy.verifiers.limits import VerifierSettings
-from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, required_text, shorten
-from tessy.verifiers.reading import AnswerReader
-from tessy.verifiers.workers import CheckFailed
+from tessy.verifiers.protocol import Row, from_json, required_text, shorten
+from tessy.verifiers.reference import ReferenceVerifier
 
 _MAX_ANSWER = 1000
 """Characters of a final answer, and of a response's end, that are read."""
@@ -96,58 +94,45 @@ class Choices:
         return found[0] if len(found) == 1 else None
 
 
-class ChoiceVerifier:
-    """Compares choices.
+def choice_verifier(settings: VerifierSettings, column: str = "answer") -> ReferenceVerifier:
+    """A verifier that compares choices.
 
     Args:
-        column: The column of the right label, index or text.
         settings: How many long answers are read at once.
+        column: The column of the right label, index or text.
     """
 
-    def __init__(self, column: str = "answer", *, settings: VerifierSettings | None = None) -> None:
-        self.name = "choice"
-        self._said = AnswerReader(said_label, settings)
-        self._column = column
-
-    def check(self, row: Row) -> None:
-        """Check that the reference names a choice that exists."""
-        self._right(row, _choices(row))
-
-    async def verify(self, row: Row, answer: str) -> Verdict:
-        """Compare the answer's choice with the reference."""
+    def given(row: Row) -> dict[str, Any]:
         choices = _choices(row)
-        right = self._right(row, choices)
-        try:
-            said = await self._said(answer, labels=choices.labels, texts=choices.texts)
-        except CheckFailed as error:
-            return Verdict(VerdictOutcome.ERROR, detail=str(error))
-        if said is None:
-            return Verdict(VerdictOutcome.NO_ANSWER, detail="no one choice in the answer")
-        return Verdict.of(said == right, said if said == right else f"{said}, not {right}")
+        right = _right(row, column, choices)
+        return {"right": right, "labels": choices.labels, "texts": choices.texts}
 
-    async def aclose(self) -> None:
-        """End what reads long answers."""
-        await self._said.aclose()
-
-    def _right(self, row: Row, choices: Choices) -> str:
-        value = row.get(self._column)
-        text = required_text(row, self._column, self.name).strip()
-        labels = choices.labels
-        found = choices.label(text) or choices.label(text.strip("().[] ")) or choices.by_text(text)
-        if found is not None:
-            return found
-        is_index = text.isdecimal() and len(text) < 4 and not isinstance(value, bool)
-        if is_index and int(text) < len(labels):
-            return labels[int(text)]
-        raise DataError(
-            f"verifier choice: column {self._column!r} is {shorten(str(value))!r}, which is no "
-            f"letter from {labels[0]} to {labels[-1]} and no index from 0 to {len(labels) - 1}"
-        )
+    return ReferenceVerifier("choice", given, compare, "no one choice in the answer", settings)
 
 
-def said_label(answer: str, labels: Sequence[str], texts: Sequence[str]) -> str | None:
-    """The label of the choice that an answer makes, of these; None if it makes none, or several."""
-    return choice_of(answer, Choices(tuple(labels), tuple(texts)))
+def _right(row: Row, column: str, choices: Choices) -> str:
+    """The label of the right choice."""
+    text = required_text(row, column, "choice").strip()
+    labels = choices.labels
+    found = choices.label(text) or choices.label(text.strip("().[] ")) or choices.by_text(text)
+    if found is not None:
+        return found
+    value = row[column]
+    is_index = text.isdecimal() and len(text) < 4 and not isinstance(value, bool)
+    if is_index and int(text) < len(labels):
+        return labels[int(text)]
+    raise DataError(
+        f"verifier choice: column {column!r} is {shorten(str(value))!r}, which is no "
+        f"letter from {labels[0]} to {labels[-1]} and no index from 0 to {len(labels) - 1}"
+    )
+
+
+def compare(
+    answer: str, right: str, labels: Sequence[str], texts: Sequence[str]
+) -> tuple[str | None, bool]:
+    """The label of the choice that an answer makes, if any; and whether it is right."""
+    said = choice_of(answer, Choices(tuple(labels), tuple(texts)))
+    return said, said == right
 
 
 def choice_of(answer: str, choices: Choices) -> str | None:
@@ -229,8 +214,7 @@ def _in_prose(answer: str, choices: Choices) -> str | None:
     ]
     if decided:
         return decided[-1]
-    line = next((line for line in map(bare, reversed(text.splitlines())) if line), "")
-    line = line[:_MAX_ANSWER]
+    line = (last_line(text) or "")[:_MAX_ANSWER]
     try:
         said = _named(line, choices, is_alone=True) if _is_decorated(line, choices) else None
     except _SeveralChoices:
@@ -340,13 +324,7 @@ def _choices(row: Row) -> Choices:
         DataError: Labels are empty or there twice.
     """
     for column in _COLUMNS:
-        value = row.get(column)
-        if isinstance(value, str) and value.strip()[:1] in ("[", "{"):
-            try:
-                value = json.loads(value)
-            except ValueError:
-                continue
-        if pairs := _pairs(value):
+        if pairs := _pairs(from_json(row.get(column))):
             break
     else:
         letters = [letter for letter in ascii_uppercase if isinstance(row.get(letter), str)]

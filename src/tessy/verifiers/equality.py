@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -37,23 +38,29 @@ _refused: list[str] = []
 _WRITTEN = NormalizationConfig(malformed_operators=True, nits=True, boxed="none")
 
 
-def judge(request: dict[str, list[str]]) -> dict[str, Any]:
-    """Compare every reading of an answer with every reading of a reference.
+def check(gold: list[str], answer: list[str]) -> dict[str, Any]:
+    """As `judge`, in a process that compiles nothing from then on."""
+    sys.addaudithook(refuse_to_compile)
+    return judge(gold, answer)
+
+
+def judge(gold: list[str], answer: list[str]) -> dict[str, Any]:
+    """Compare what a reference may mean with what an answer may mean.
 
     Returns:
         Whether the reference and the answer can be read, and whether they are equal; or an error.
     """
-    gold = [found for text in request["gold"] if (found := read(text)) is not None]
-    said = [found for text in request["answer"] if (found := read(text)) is not None]
-    if not any(one == other for one in gold for other in said) and any(map(is_huge, gold + said)):
+    right = [found for text in gold if (found := read(text)) is not None]
+    said = [found for text in answer if (found := read(text)) is not None]
+    if not any(one == other for one in right for other in said) and any(map(is_huge, right + said)):
         return {"error": "a number has too many digits"}
     try:
-        right = any(equal(one, other) for one in gold for other in said)
+        is_right = any(equal(one, other) for one in right for other in said)
     except (MemoryError, RecursionError) as error:
         return {"error": type(error).__name__}
     if _refused:
         return {"error": _refused[0]}
-    return {"gold": bool(gold), "found": bool(said), "right": right}
+    return {"gold": bool(right), "found": bool(said), "right": is_right}
 
 
 def read(text: str) -> Any:

@@ -149,7 +149,7 @@ def final_answers(text: str) -> Iterator[Found]:
         yield Found(line, AnswerForm.LAST_LINE)
 
 
-def readings(text: str) -> list[str]:
+def candidates(text: str) -> list[str]:
     """Everything that a response may mean as its answer, the likeliest first, each once.
 
     For scorers of answers that may be long (a grid, a list of moves): the tagged text alone, if

@@ -145,7 +145,7 @@ class SandboxSession:
     def __init__(
         self,
         settings: VerifierSettings,
-        libraries: SandboxLibraries,
+        libraries: SandboxLibraries = SandboxLibraries(),
         channel: socket.socket | None = None,
     ) -> None:
         self._settings = settings
@@ -252,17 +252,20 @@ class Sandbox:
         printing = [test for test in tests if test.code is None]
         calling = [test for test in tests if test.code is not None]
         async with self._slots:
-            printed = iter(await self._alone(program, printing) if printing else [])
-            called = iter(await self._judged(program, calling) if calling else [])
+            printed = iter(await self._run(SandboxSession, program, printing))
+            called = iter(await self._run(SandboxPair, program, calling))
         return [next(printed if test.code is None else called) for test in tests]
 
-    async def _alone(self, program: str, tests: Sequence[ProgramTest]) -> list[ProgramRun]:
-        async with aclosing(SandboxSession(self._settings, SandboxLibraries())) as session:
+    async def _run(
+        self,
+        kind: type[SandboxSession] | type[SandboxPair],
+        program: str,
+        tests: Sequence[ProgramTest],
+    ) -> list[ProgramRun]:
+        if not tests:
+            return []
+        async with aclosing(kind(self._settings)) as session:
             return await session.run(program, tests)
-
-    async def _judged(self, program: str, tests: Sequence[ProgramTest]) -> list[ProgramRun]:
-        async with aclosing(SandboxPair(self._settings)) as pair:
-            return await pair.run(program, tests)
 
 
 class SandboxPair:

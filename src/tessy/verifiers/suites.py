@@ -29,7 +29,7 @@ from typing import Any
 from tessy.errors import DataError
 from tessy.verifiers.calls import Broken, names_in
 from tessy.verifiers.programs import head_of
-from tessy.verifiers.protocol import Row, present, required
+from tessy.verifiers.protocol import Row, from_json, present, required
 from tessy.verifiers.sandbox import ProgramTest
 
 _COLUMNS = ("tests", "test_list", "test", "input_output", "public_test_cases")
@@ -107,9 +107,7 @@ def suite(row: Row, column: str | None = None) -> Suite:
 
 def _value(value: Any, name: str) -> Any:
     """What a column holds, from JSON if it is some."""
-    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
-        with suppress(ValueError, RecursionError):  # else it is code
-            value = json.loads(value)
+    value = from_json(value)  # else it is code
     if isinstance(value, dict) and "fn_name" not in value and "inputs" not in value:
         raise DataError(
             f"verifier code: column {name!r} is an object without `inputs`", hint=_SHAPES
@@ -196,10 +194,7 @@ def _function(item: Any, row: Row, where: str) -> str | None:
         "function_call",
     ):
         return None
-    metadata = row.get("metadata")
-    if isinstance(metadata, str):
-        with suppress(ValueError, RecursionError):
-            metadata = json.loads(metadata)
+    metadata = from_json(row.get("metadata"))
     of_row = metadata.get("func_name") if isinstance(metadata, dict) else None
     name = item.get("fn_name") or of_row or row.get("fn_name") or row.get("entry_point")
     if not name:
