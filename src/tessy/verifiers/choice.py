@@ -142,7 +142,7 @@ def choice_of(answer: str, choices: Choices) -> str | None:
         if found.form is AnswerForm.LAST_LINE:
             break
         try:
-            said = _named(text, choices, is_alone=found.form is not AnswerForm.ANNOUNCED)
+            said = _named(text, choices)
         except _SeveralChoices:
             return None
         if said is not None:
@@ -154,12 +154,8 @@ class _SeveralChoices(Exception):
     """Several choices are named, or the one that is named is denied."""
 
 
-def _named(text: str, choices: Choices, *, is_alone: bool) -> str | None:
-    """The choice that a final answer names at its beginning.
-
-    Raises:
-        _SeveralChoices: It names several, or only denies one.
-    """
+def _named(text: str, choices: Choices) -> str | None:
+    """The choice that a final answer names at its beginning."""
     by_text = choices.by_text(text)
     if by_text is not None and choices.label(text) is None:
         return by_text
@@ -168,7 +164,7 @@ def _named(text: str, choices: Choices, *, is_alone: bool) -> str | None:
         but = _BUT.search(text[denied.end() :])
         if but is None:
             raise _SeveralChoices
-        return _named(text[denied.end() + but.end() :], choices, is_alone=is_alone)
+        return _named(text[denied.end() + but.end() :], choices)
     first = _leading(choices).match(text)
     if first is None:
         return _text_at_start(text, choices)
@@ -198,8 +194,7 @@ def _text_within(text: str, choices: Choices) -> str | None:
     for label, choice in zip(choices.labels, choices.texts, strict=False):
         words = _plain(choice)
         for place in re.finditer(rf"(?<!\w){re.escape(words)}(?!\w)", line) if words else ():
-            before, after = line[max(0, place.start() - 40) : place.start()], line[place.end() :]
-            if not _DENIED_BEFORE.search(before) and not _DENIED_AFTER.match(after[:40]):
+            if not _is_denied(line, *place.span()):
                 found.add(label)
     return found.pop() if len(found) == 1 else None
 
@@ -216,7 +211,7 @@ def _in_prose(answer: str, choices: Choices) -> str | None:
         return decided[-1]
     line = (last_line(text) or "")[:_MAX_ANSWER]
     try:
-        said = _named(line, choices, is_alone=True) if _is_decorated(line, choices) else None
+        said = _named(line, choices) if _is_decorated(line, choices) else None
     except _SeveralChoices:
         return None
     return said or _text_at_start(line, choices) or _only(line, choices) or _only(text, choices)
@@ -229,24 +224,26 @@ def _decided(text: str, found: re.Match[str], choices: Choices) -> str | None:
     start, end = found.span(group)
     if re.search(r"\b(?:if|whether|suppose|assum\w{1,4})\b[^.\n]{0,20}\Z", before, re.I):
         return None
-    is_denied = _DENIED_BEFORE.search(text[max(0, start - 40) : start])
-    if is_denied or (group == "label" and _DENIED_AFTER.match(text[end : end + 40])):
+    if group != "label":  # "B is correct": what follows is the decision
+        end = len(text)
+    elif _another(choices).match(text, end):
         return None
-    if group == "label" and _another(choices).match(text, end):
-        return None
-    return choices.label(found[group])
+    return None if _is_denied(text, start, end) else choices.label(found[group])
+
+
+def _is_denied(text: str, start: int, end: int) -> bool:
+    """Whether a choice that is named at a place is said to be wrong."""
+    before, after = text[max(0, start - 40) : start], text[end : end + 40]
+    return bool(_DENIED_BEFORE.search(before) or _DENIED_AFTER.match(after))
 
 
 def _only(text: str, choices: Choices) -> str | None:
     """The one choice that is named in a text as `(B)` or `option B` and not denied."""
     named = set()
     for found in _mention(choices).finditer(text):
-        start, end = found.span(found.lastgroup or 0)
-        is_denied = _DENIED_BEFORE.search(text[max(0, start - 40) : start]) or _DENIED_AFTER.match(
-            text[end : end + 40]
-        )
-        if not is_denied:
-            named.add(choices.label(found[found.lastgroup or 0]))
+        group = found.lastgroup or 0
+        if not _is_denied(text, *found.span(group)):
+            named.add(choices.label(found[group]))
     return named.pop() if len(named) == 1 else None
 
 
@@ -318,11 +315,7 @@ def _mention(choices: Choices) -> re.Pattern[str]:
 
 
 def _choices(row: Row) -> Choices:
-    """The choices that a question lists.
-
-    Raises:
-        DataError: Labels are empty or there twice.
-    """
+    """The choices that a question lists."""
     for column in _COLUMNS:
         if pairs := _pairs(from_json(row.get(column))):
             break
@@ -347,16 +340,12 @@ def _pairs(value: Any) -> list[tuple[str, str]]:
         texts = [str(text) for text in value["text"]]
         labels = value.get("label", value.get("labels"))
         given = [str(label).strip() for label in labels] if _is_list(labels) else []
-        return list(
-            zip(given if len(given) == len(texts) else [""] * len(texts), texts, strict=True)
-        )
+        if len(given) != len(texts):
+            given = [""] * len(texts)
+        return list(zip(given, texts, strict=True))
     if isinstance(value, Mapping):
-        return [
-            (str(label).strip(), str(text)) for label, text in value.items() if text is not None
-        ]
-    if not _is_list(value):
-        return []
-    return _without_labels([_pair(item) for item in value])
+        return [(str(name).strip(), str(text)) for name, text in value.items() if text is not None]
+    return _without_labels([_pair(item) for item in value]) if _is_list(value) else []
 
 
 def _pair(item: Any) -> tuple[str, str]:

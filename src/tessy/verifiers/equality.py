@@ -124,13 +124,10 @@ def equal(gold: Any, said: Any) -> bool:
 def _compared(gold: Any, said: Any) -> bool:
     if grader.is_relation(gold) and grader.is_relation(said) and not _is_equation(gold):
         return _same_range(gold, said)
-    if isinstance(gold, sympy.Tuple) != isinstance(said, sympy.Tuple) and _is_list(gold, said):
+    has_list = any(isinstance(one, sympy.FiniteSet) and len(one) > 1 for one in (gold, said))
+    if has_list and isinstance(gold, sympy.Tuple) != isinstance(said, sympy.Tuple):
         return False  # (1, 2) is no {1, 2}
     return bool(grader.sympy_expr_eq(gold, said, 6, 15, True))
-
-
-def _is_list(*both: Any) -> bool:
-    return any(isinstance(one, sympy.FiniteSet) and len(one) > 1 for one in both)
 
 
 def _is_equation(found: Any) -> bool:
@@ -188,7 +185,7 @@ def same_number(one: Any, other: Any, *_: Any) -> bool:
             and one.shape == other.shape
             and all(same_number(a, b) for a, b in zip(one.flat(), other.flat(), strict=True))
         )
-    one, other = _done(one), _done(other)
+    one, other = (term.doit() if isinstance(term, Basic) else term for term in (one, other))
     if one == other:
         return True
     if not (isinstance(one, sympy.Expr) and isinstance(other, sympy.Expr)):
@@ -198,10 +195,6 @@ def same_number(one: Any, other: Any, *_: Any) -> bool:
             return _is_near(one, other)
         one, other = (sympy.nsimplify(term, rational=True) for term in (one, other))
     return _is_zero(one - other)
-
-
-def _done(term: Any) -> Any:
-    return term.doit() if isinstance(term, Basic) else term
 
 
 def _is_near(right: Any, found: Any) -> bool:

@@ -82,7 +82,6 @@ _SEPARATOR = re.compile(
     r"[\s$\\()\[\],;.]*(?:and|or)?(?:\\text\{\s*(?:and|or)\s*\})?[\s$\\()\[\],;]*"
 )
 _IS = re.compile(r"\s(?:is|are|equals)\s(?:the\s|an?\s)?")
-_ASSIGNED = re.compile(r"^\s*[A-Za-z](?:_\{?\w+\}?)?\s*(?:=|\\in)\s*")
 
 
 def expression(answer: str) -> tuple[str, str] | None:
@@ -223,8 +222,7 @@ def is_text(text: str) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    text = _ENVIRONMENT.sub(" ", text)
-    return [word for word in _WORD.findall(text) if word not in _FUNCTIONS]
+    return [word for word in _WORD.findall(_ENVIRONMENT.sub(" ", text)) if word not in _FUNCTIONS]
 
 
 def without_unit(text: str) -> str:
@@ -243,11 +241,6 @@ def without_base(text: str) -> tuple[str, str]:
     """A number without the base written under it, and the base; empty without one."""
     found = _BASE.match(text)
     return (found[1], found[2]) if found and found[1].lstrip("-")[:1].isdigit() else (text, "")
-
-
-def without_name(text: str) -> str:
-    """An expression without `x =` or `x in` before it, if there is no other equation in it."""
-    return text if text.count("=") > 1 else _ASSIGNED.sub("", text)
 
 
 def both_signs(text: str) -> str:

@@ -91,11 +91,7 @@ def main() -> None:
 
 
 def _control(option: int, value: int) -> None:
-    """Call prctl.
-
-    Raises:
-        OSError: The kernel refuses.
-    """
+    """Call prctl."""
     if ctypes.CDLL(None).prctl(option, value, 0, 0, 0):
         raise OSError(f"prctl({option}, {value})")
 
@@ -305,11 +301,7 @@ def _say_it_ended(channel: int, number: int) -> None:
 
 
 def _remove(path: str) -> None:
-    """Remove a file, a link or a folder with all that is in it.
-
-    Raises:
-        OSError: It can't be removed: too deep, or not to be entered.
-    """
+    """Remove a file, a link or a folder with all that is in it."""
     try:
         if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
             shutil.rmtree(path)

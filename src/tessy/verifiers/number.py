@@ -152,9 +152,6 @@ def _said(text: str, *, is_alone: bool) -> Number | None:
     Args:
         text: What a tag or box holds, or what is announced.
         is_alone: It is a tag's or a box's, which should hold nothing but the number.
-
-    Raises:
-        _Undecided: There are several, or it is part of an expression, or denied.
     """
     if gives_up(text):
         raise _Undecided
@@ -194,11 +191,7 @@ def _is_one_of_several(
 
 
 def _about(sides: list[str], *, is_alone: bool) -> Number:
-    """The number of `1/3 ≈ 0.333`: either side may be compared.
-
-    Raises:
-        _Undecided: Neither side is a number.
-    """
+    """The number of `1/3 ≈ 0.333`: either side may be compared."""
     found: list[Number] = []
     for side in sides:
         try:
@@ -213,11 +206,7 @@ def _about(sides: list[str], *, is_alone: bool) -> Number:
 
 
 def _last(text: str) -> Number | None:
-    """The last number of the last line that has one; None if it denies that there is an answer.
-
-    Raises:
-        _Undecided: It is part of an expression.
-    """
+    """The last number of the last line that has one; None if it denies that there is an answer."""
     lines = [line for line in text.splitlines() if line.strip()]
     if lines and gives_up(lines[-1]):
         return None
@@ -252,11 +241,7 @@ def _without_asides(text: str) -> str:
 
 
 def _worked_out(text: str) -> Number | None:
-    """The result of a calculation such as `2 + 3 = 5 apples`; None if it is none.
-
-    Raises:
-        _Undecided: The result is an expression.
-    """
+    """The result of a calculation such as `2 + 3 = 5 apples`; None if it is none."""
     work, equals, result = text.rpartition("=")
     found = next(numbers_in(result), None)
     if not equals or found is None or not _WORK.fullmatch(work):

@@ -29,11 +29,7 @@ from tessy.verifiers.protocol import Row, Verdict, Verifier, required_text
 
 
 def _share(spec: str, option: str, value: str) -> float:
-    """An option that is a number from 0 to 1.
-
-    Raises:
-        ConfigError: It is anything else.
-    """
+    """An option that is a number from 0 to 1."""
     try:
         share = float(value)
     except ValueError:
@@ -44,11 +40,7 @@ def _share(spec: str, option: str, value: str) -> float:
 
 
 def _case(spec: str, option: str, value: str) -> str:
-    """The option `case`.
-
-    Raises:
-        ConfigError: It is neither of its words.
-    """
+    """The option `case`."""
     if value not in ("ignore", "keep"):
         hint = f"{option}=ignore or {option}=keep"
         raise ConfigError(f"{spec}: {option}={value}", hint=hint)
@@ -102,11 +94,7 @@ def load(spec: str, settings: VerifierSettings | None = None) -> Verifier:
 
 
 def _kind(spec: str, name: str) -> _Kind:
-    """The kind of verifier of a name.
-
-    Raises:
-        ConfigError: There is none of that name.
-    """
+    """The kind of verifier of a name."""
     if name not in _KINDS:
         hint = f"a verifier is {', '.join(_KINDS)} or python:package.module:factory"
         near = difflib.get_close_matches(name.lower().replace("_", "-"), _KINDS, n=1)

@@ -418,12 +418,7 @@ def _job(limits: ProgramLimits, program: str, tests: Sequence[ProgramTest]) -> b
 
 
 async def _read(stream: asyncio.StreamReader, limits: ProgramLimits) -> ProgramRun:
-    """One report of the guest, which is not trusted.
-
-    Raises:
-        ValueError: It is no report.
-        IncompleteReadError: The sandbox ended.
-    """
+    """One report of the guest, which is not trusted."""
     head = await stream.readline()
     if not head.endswith(b"\n") or len(head) > _HEAD_BYTES:
         raise ValueError(head[:_HEAD_BYTES])

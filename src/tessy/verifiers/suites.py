@@ -223,9 +223,6 @@ def _private(value: Any) -> Any:
     """LiveCodeBench's hidden tests: JSON, which may be pickled, deflated and in base64.
 
     The pickle is read as a list of steps, never carried out: it must hold one text and no more.
-
-    Raises:
-        DataError: It is something else.
     """
     if not isinstance(value, str) or value.lstrip().startswith("["):
         return _value(value, _PRIVATE)
@@ -248,8 +245,6 @@ def _private(value: Any) -> Any:
 
 
 def _setup(row: Row) -> str:
-    imports = row.get("test_imports")
-    lines = [str(line) for line in imports] if isinstance(imports, list) else []
-    setup = row.get("test_setup_code")
-    lines += [str(setup)] if setup else []
+    imports, setup = row.get("test_imports"), row.get("test_setup_code")
+    lines = [*(imports if isinstance(imports, list) else []), *([setup] if setup else [])]
     return "".join(f"{line}\n" for line in lines)
