@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from tessy.verifiers import math, workers
 from tessy.verifiers.choice import Choices, choice_of
 from tessy.verifiers.exact import compare
-from tessy.verifiers.expressions import expression
 from tessy.verifiers.extract import candidates, final_answers
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
+from tessy.verifiers.math_expressions import expression
 from tessy.verifiers.number import of_answer, of_reference
 from tessy.verifiers.protocol import VerdictOutcome
 from tessy.verifiers.registry import load
@@ -64,12 +64,12 @@ class OneProcess:
     """Judges all expressions in one process, for speed; the program is that of `math`."""
 
     def __init__(self, settings, libraries, module, name):
-        assert (module, name) == ("equality", "check")
+        assert (module, name) == ("math_equality", "check")
         loop = (
             "import json, sys\n"
-            "sys.addaudithook(equality.refuse_to_compile)\n"
+            "sys.addaudithook(math_equality.refuse_to_compile)\n"
             "for line in sys.stdin:\n"
-            "    print(json.dumps(equality.judge(**json.loads(line))), flush=True)\n"
+            "    print(json.dumps(math_equality.judge(**json.loads(line))), flush=True)\n"
         )
         self._process = subprocess.Popen(
             [sys.executable, "-c", libraries.preload + loop],
@@ -101,7 +101,7 @@ async def test_mathematics_is_marked_as_a_careful_teacher_marks_it(monkeypatch):
 def test_no_text_is_evaluated_where_expressions_are_compared():
     program = """
 import sympy
-sys.addaudithook(equality.refuse_to_compile)
+sys.addaudithook(math_equality.refuse_to_compile)
 tries = [
     lambda: sympy.sympify("__import__('os').getpid()"),
     lambda: sympy.Number("len('12345')"),

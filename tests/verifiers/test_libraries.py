@@ -11,7 +11,7 @@ import pytest
 from forged import EVALUATED, EXPRESSIONS
 
 from tessy.errors import DataError
-from tessy.verifiers.arithmetic import refusal
+from tessy.verifiers.gym_scores import refusal
 from tessy.verifiers.limits import VerifierSettings
 from tessy.verifiers.protocol import VerdictOutcome
 from tessy.verifiers.registry import load

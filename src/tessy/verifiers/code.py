@@ -1,9 +1,9 @@
 r"""`code`: the program in the answer passes the question's tests, in the sandbox.
 
 All tests must pass; the score is the share that did. What a program may do is in
-`tessy.verifiers.sandbox` and docs/verifiers.md; the shapes of tests are in
-`tessy.verifiers.suites`. The program runs apart from its tests: what it prints is compared outside,
-and what it returns goes to the test in another sandbox, so it never sees an expected value.
+docs/verifiers.md; the shapes of tests are in `tessy.verifiers.code_tests`. The program runs apart
+from its tests: what it prints is compared outside, and what it returns goes to the test in another
+sandbox, so it never sees an expected value.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import threading
 from collections.abc import Sequence
 from math import isfinite
 
+from tessy.verifiers.code_programs import completed, languages, program
+from tessy.verifiers.code_tests import Suite, suite
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
-from tessy.verifiers.programs import completed, languages, program
 from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, shorten
 from tessy.verifiers.sandbox import End, ProgramRun, ProgramTest, Sandbox
-from tessy.verifiers.suites import Suite, suite
 
 _TOLERANCE = 1e-6
 """How far a printed number with a fraction may be off: absolute, or as a share of the expected."""

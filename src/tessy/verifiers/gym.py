@@ -6,7 +6,7 @@ reasoning-gym makes them, an object or JSON text. Scorers give from 0 to 1; an a
 
 Some scorers evaluate the answer as a Python expression, in the process that gives the score. So
 in that process `eval` takes only literals, arithmetic and elementary functions
-(`tessy.verifiers.arithmetic`): an answer can't call, look up or define anything else. And all of
+(`tessy.verifiers.gym_scores`): an answer can't call, look up or define anything else. And all of
 it runs in the sandbox.
 """
 
@@ -24,7 +24,7 @@ from tessy.verifiers.sandbox import SandboxLibraries, probe
 from tessy.verifiers.workers import CheckFailed, CheckWorkers, packages_of, preload_of
 
 _LIMITS = ProgramLimits(cpu_s=20, wall_s=60, memory_mb=4096)
-_PRELOAD = preload_of("arithmetic.py")
+_PRELOAD = preload_of("gym_scores.py")
 _NAMES = "from reasoning_gym.factory import DATASETS\nprint(*DATASETS)"
 _PLAIN = re.compile(r"[\d\s()+*/-]+")
 _ARITHMETIC = {"countdown", "puzzle24"}
@@ -55,7 +55,7 @@ class GymVerifier:
         libraries = SandboxLibraries(packages, _PRELOAD)
         settings = replace(settings, limits=_LIMITS)
         self._families = frozenset(probe(settings, libraries, _NAMES).split())
-        self._workers = CheckWorkers(settings, libraries, "arithmetic", "scores")
+        self._workers = CheckWorkers(settings, libraries, "gym_scores", "scores")
 
     def check(self, row: Row) -> None:
         """Check that the family is known, and that the entry is there."""

@@ -1,7 +1,7 @@
 r"""`math`: the answer is mathematically equal to the reference, by math-verify.
 
-The reference is LaTeX or plain (`\frac{1}{2}`, `1/2`, `x^2+1`, `\{1, 2\}`). `expressions` finds the
-answer's expression. Two that are written alike are equal; two plain numbers are compared as
+The reference is LaTeX or plain (`\frac{1}{2}`, `1/2`, `x^2+1`, `\{1, 2\}`). `math_expressions`
+finds the answer's. Two that are written alike are equal; two plain numbers are compared as
 `number` does; a reference that is words (`\text{east}`, `June 20`) only has to be the same words.
 All else is parsed by math-verify's grammar and compared with SymPy: numbers, terms, sets,
 intervals, matrices, equations.
@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from tessy.errors import SandboxError
-from tessy.verifiers import expressions as written
+from tessy.verifiers import math_expressions as written
 from tessy.verifiers.extract import AnswerForm, bare, boxed, gives_up
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.numerals import same, whole
@@ -25,7 +25,7 @@ from tessy.verifiers.sandbox import SandboxLibraries, probe
 from tessy.verifiers.workers import AnswerReader, CheckFailed, CheckWorkers, packages_of, preload_of
 
 _LIMITS = ProgramLimits(cpu_s=10, memory_mb=4096)
-PRELOAD = preload_of("equality.py")
+PRELOAD = preload_of("math_equality.py")
 _ONE_LETTER = re.compile(r"(.*[\d}])\s+[A-Za-z]$", re.S)
 
 
@@ -53,7 +53,7 @@ class MathVerifier:
             # No answer is run here, only read: without isolation a check still has its limits.
             settings = replace(settings, unsafe_no_sandbox=True)
             probe(settings, libraries, "")
-        self._workers = CheckWorkers(settings, libraries, "equality", "check")
+        self._workers = CheckWorkers(settings, libraries, "math_equality", "check")
 
     def check(self, row: Row) -> None:
         """Check that there is a reference; whether it can be read shows at the first answer."""

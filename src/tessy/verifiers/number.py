@@ -6,12 +6,6 @@ one. What is calculated (`2 + 3 = 5`) means the result. Numbers that are denied 
 (`part 2`), in brackets beside another, or within an expression (`4\sqrt{2}`, `2:1`) are no
 answers; where an answer may mean several numbers, or calculates without a result, it has none. The
 reference is a number, a text with one number, or one after `####`, as in GSM8K.
-
-Understood: `1,234.50`, `1 234`, `1'234`, `1,00,000`, `1.234,5`, `1,5`, `1{,}234`, `1_000`, `-5`,
-`−5`, `negative 5`, `.5`, `3/4`, `\frac{3}{4}`, `\dfrac34`, `1 1/2`, `1½`, `3\frac12`, `12%`,
-`12 percent`, `2 million`, `1.5e-3`, `1.5 × 10^{-3}`, `10⁶`, `\text{13}`, digits of any script,
-with currency signs before and units after it; English words (`forty-two`). Values are exact
-fractions, so reading loses nothing.
 """
 
 from __future__ import annotations

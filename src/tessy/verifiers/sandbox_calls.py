@@ -5,9 +5,9 @@ function of the answer is a `Remote`: to call it sends the arguments to the othe
 for the value. Only values go over, as lines of JSON: no code, no pickle, and nothing of the test
 but arguments. So a program knows no expected value, and what it says is never more than a value.
 
-This module runs inside sandboxes, as `guest` does: it imports nothing of tessy, and nothing that
-takes long before it is needed, since each answer waits for it. `serve` is the
-answer's side, `judge` the judge's; outside, only `names_in` and `bound_names` are used.
+This module runs inside sandboxes, as `sandbox_guest` does: it imports nothing of tessy, and nothing
+that takes long before it is needed, since each answer waits for it. `serve` is the answer's side,
+`judge` the judge's; outside, only `names_in` and `bound_names` are used.
 
 Lines from the judge: `["name", N, NAME]`, `["get", N, OBJECT, NAME]`, `["set", …, VALUE]`,
 `["call", N, OBJECT, ARGUMENTS, KEYWORDS]`. From the answer: `["ready", N]`, `["value", N, VALUE,

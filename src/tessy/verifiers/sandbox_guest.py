@@ -12,7 +12,7 @@ files, and dies with it. Before the next test all other processes are killed, an
 `/dev/shm` are emptied. When its standard input closes, tessy is gone: it ends, and all with it.
 
 A test may have `code` that runs after the program, with what the set-up has loaded; and a
-channel to another sandbox, as descriptor 4 (`tessy.verifiers.calls`).
+channel to another sandbox, as descriptor 4 (`tessy.verifiers.sandbox_calls`).
 """
 
 from __future__ import annotations

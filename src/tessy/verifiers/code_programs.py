@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 
-from tessy.verifiers.calls import bound_names
+from tessy.verifiers.sandbox_calls import bound_names
 
 _ANSWER = re.compile(r"<answer>(.*?)(?:</answer>|\Z)", re.I | re.S)
 _FENCE = re.compile(r"[ \t]*(?P<fence>`{3,}|~{3,})[ \t]*(?P<label>[^\n]*)")

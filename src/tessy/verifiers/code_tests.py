@@ -27,10 +27,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tessy.errors import DataError
-from tessy.verifiers.calls import Broken, names_in
-from tessy.verifiers.programs import head_of
+from tessy.verifiers.code_programs import head_of
 from tessy.verifiers.protocol import Row, from_json, present, required
 from tessy.verifiers.sandbox import ProgramTest
+from tessy.verifiers.sandbox_calls import Broken, names_in
 
 _COLUMNS = ("tests", "test_list", "test", "input_output", "public_test_cases")
 _PRIVATE = "private_test_cases"
