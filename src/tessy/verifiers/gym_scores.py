@@ -4,6 +4,7 @@ It runs inside the sandbox of `tessy.verifiers.gym` and imports nothing of tessy
 SymPy's parser, evaluate answers; its `eval` takes the place of Python's own there.
 An expression that could do more is refused before it is evaluated, so what is left can't call, look
 up or change anything. Texts are only taken as names of symbols and as digits of numbers.
+(`math_equality` goes further and lets nothing be compiled; scorers could not work so.)
 """
 
 from __future__ import annotations
