@@ -230,6 +230,13 @@ async def test_long_answers_are_read_in_time(kind):
         assert (await verifier.verify(row, right)).passed
 
 
+async def test_a_final_answer_of_megabytes_is_as_any_other():
+    async with aclosing(load("exact", VerifierSettings(at_once=1))) as verifier:
+        verdict = await verifier.verify({"answer": "5"}, "The answer is " + "x" * 2_000_000)
+        assert verdict.outcome is WRONG
+        assert len(verdict.detail) < 100
+
+
 async def test_a_reader_that_takes_too_long_is_an_error_and_holds_nothing_up(monkeypatch):
     monkeypatch.setattr(workers, "READING_LIMITS", ProgramLimits(cpu_s=1, memory_mb=512))
     slow = "a" + "\u20d0\u20d2" * 200_000  # to normalise it takes minutes

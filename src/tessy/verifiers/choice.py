@@ -111,7 +111,6 @@ def choice_verifier(settings: VerifierSettings, column: str = "answer") -> Refer
 
 
 def _right(row: Row, column: str, choices: Choices) -> str:
-    """The label of the right choice."""
     text = required_text(row, column, "choice").strip()
     labels = choices.labels
     found = choices.label(text) or choices.label(text.strip("().[] ")) or choices.by_text(text)
@@ -315,7 +314,6 @@ def _mention(choices: Choices) -> re.Pattern[str]:
 
 
 def _choices(row: Row) -> Choices:
-    """The choices that a question lists."""
     for column in _COLUMNS:
         if pairs := _pairs(from_json(row.get(column))):
             break

@@ -14,7 +14,7 @@ from typing import Any
 
 from tessy.verifiers.extract import AnswerForm, announcements, bare, final_answer
 from tessy.verifiers.limits import VerifierSettings
-from tessy.verifiers.protocol import Row, required_text
+from tessy.verifiers.protocol import Row, required_text, shorten
 from tessy.verifiers.reference import ReferenceVerifier
 
 _WRAPPED = re.compile(
@@ -43,7 +43,7 @@ def exact_verifier(
 
 
 def compare(answer: str, right: str, ignore_case: bool) -> tuple[str | None, bool]:
-    """The final answer, None if there is none; and whether it is right."""
+    """The final answer, shortened, None if there is none; and whether it is right."""
     found = final_answer(answer)
     if found is None:
         return None, False
@@ -52,7 +52,7 @@ def compare(answer: str, right: str, ignore_case: bool) -> tuple[str | None, boo
         said += _unwrapped(announcements(answer)[-1].line)
     rights = {_normal(right, ignore_case), _normal(bare(right), ignore_case)} - {""}
     is_right = any(_normal(text, ignore_case) in rights for text in said)
-    return found.text, is_right
+    return shorten(found.text), is_right
 
 
 def _normal(text: str, ignore_case: bool) -> str:

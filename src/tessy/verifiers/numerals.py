@@ -62,7 +62,9 @@ _SAME = {
 _VULGAR = {
     sign: unicodedata.normalize("NFKC", sign).replace("\u2044", "/") for sign in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
 }
-_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
+RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻"
+"""Signs of powers."""
+_LOWERED = str.maketrans(f"{RAISED}ⁿ", "0123456789+-n")
 _UNDER_TWENTY = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
     " sixteen seventeen eighteen nineteen"
@@ -116,9 +118,14 @@ def whole(text: str) -> Number | None:
 def plain(text: str) -> str:
     """A text with one kind of minus, slash and digit width, and powers as `^{2}`."""
     text = text.translate(_SAME)
-    text = re.sub("[⁰¹²³⁴-⁹⁺⁻]+", lambda found: f"^{{{found[0].translate(_RAISED)}}}", text)
+    text = lowered(text)
     text = re.sub(rf"(\d\s?)?([{''.join(_VULGAR)}])", _vulgar, text)
     return re.sub(r"\b(?:negative|minus)\s(?=\s?[\d.$\\€£])", "-", text, flags=re.I)
+
+
+def lowered(text: str, signs: str = RAISED) -> str:
+    """A text with powers as `^{2}` where it has raised signs."""
+    return re.sub(f"[{signs}]+", lambda found: f"^{{{found[0].translate(_LOWERED)}}}", text)
 
 
 def same(found: Number, right: Number, tolerance: float = TOLERANCE) -> bool:

@@ -40,7 +40,6 @@ def _share(spec: str, option: str, value: str) -> float:
 
 
 def _case(spec: str, option: str, value: str) -> str:
-    """The option `case`."""
     if value not in ("ignore", "keep"):
         hint = f"{option}=ignore or {option}=keep"
         raise ConfigError(f"{spec}: {option}={value}", hint=hint)

@@ -347,11 +347,9 @@ class _Talk:
         return self._decoded(value)
 
     def ask(self, kind: str, *values: Any) -> Any:
-        """Ask for a value."""
         return self._decoded(self._ask(kind, *values)[0])
 
     def coded(self, value: Any) -> Any:
-        """A value as it is sent."""
         return encode(value, self._other)
 
     def give_up(self, why: str) -> None:

@@ -99,7 +99,6 @@ def _set_up() -> Job:
 
 
 def _control(option: int, value: int) -> None:
-    """Call prctl."""
     if ctypes.CDLL(None).prctl(option, value, 0, 0, 0):
         raise OSError(f"prctl({option}, {value})")
 
