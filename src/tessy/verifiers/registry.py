@@ -82,12 +82,12 @@ def load(spec: str, settings: VerifierSettings | None = None) -> Verifier:
     name, _, column = head.partition(":")
     kind = _kind(spec, name)
     changed: dict[str, Any] = {"column": column} if column else {}
-    for option, value in dict(
-        pair.partition("=")[::2] for pair in query.split("&") if pair
-    ).items():
+    given = dict(pair.partition("=")[::2] for pair in query.split("&") if pair)
+    for option in given:
         if option != kind.option:
             hint = f"?{kind.option}=…" if kind.option else "it has none"
             raise ConfigError(f"{spec}: {option!r} is no option of {name}", hint=hint)
+    for option, value in given.items():
         changed[kind.keyword] = kind.read(spec, option, value)
     return kind.make(settings or VerifierSettings(), **changed)
 
