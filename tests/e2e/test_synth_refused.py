@@ -243,3 +243,18 @@ async def test_a_data_set_whose_journal_was_lost_is_not_overwritten(tmp_path, to
     assert "put the journal back" in done.err
     after = {path.name: path.read_bytes() for path in run.iterdir() if path.suffix == ".jsonl"}
     assert after == before
+
+
+async def test_tokenizers_that_were_swapped_are_named_before_any_work(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 2)
+    swapped = {"student": tokenizers["teacher"], "teacher": tokenizers["student"]}
+    async with two_servers(tokenizers) as (servers, options):
+        for role, folder in swapped.items():
+            options[options.index(f"--{role}-tokenizer") + 1] = str(folder)
+        done = await tessy("synth", questions, "--out", tmp_path / "run", *options)
+        checked = await tessy("doctor", *options[:-2])
+    assert done.code == 2
+    assert "tokenizer" in done.err
+    assert "is not that of the model at" in done.err
+    assert checked.code == 1
+    assert servers["teacher"].stats.generated_tokens < 100

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, closing
+import asyncio
+from contextlib import asynccontextmanager, closing, nullcontext
 
 import orjson
 import pytest
@@ -10,11 +11,20 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tessy.config import ModelSettings, Sampling
-from tessy.errors import BadResponse, ModelError, NotAStream, Refused, ServerFailure
+from tessy.errors import (
+    BadResponse,
+    ConfigError,
+    ModelError,
+    NotAStream,
+    Refused,
+    ServerFailure,
+    TimedOut,
+)
 from tessy.models import client as client_module
 from tessy.models import probe as probe_module
 from tessy.models.client import Client
-from tessy.models.probe import probe
+from tessy.models.probe import check_tokenizer, probe
+from tessy.models.tokenizers import LocalTokenizer, PromptPiece
 from tessy.models.wire import Request
 from tessy.testing import EchoScript, ScriptedServer, build_tokenizer
 
@@ -263,3 +273,58 @@ async def test_a_server_that_breaks_at_everything_is_broken(quick):
     async with serving(lambda _: web.json_response(LIST), complete) as client:
         with pytest.raises(ServerFailure, match="CUDA out of memory"):
             await probe(client)
+
+
+async def test_a_server_that_accepts_and_never_answers_is_told_of_and_given_up(monkeypatch):
+    monkeypatch.setattr(probe_module, "_LATE_S", 0.01)
+    monkeypatch.setattr(client_module, "_GET_S", 0.3)
+    said = []
+    server = await asyncio.start_server(lambda *_: asyncio.sleep(3600), "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        settings = ModelSettings(model=url, retries=0)
+        with closing(Client(url, "", settings)) as client, pytest.raises(TimedOut):
+            await probe(client, said.append)
+    assert said == [f"{url} takes its time to answer: waiting"]
+
+
+# --- Whose tokenizer it is ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"flavour": "qwen3", "seed": 2}, {"flavour": "qwen3", "vocabulary": 700},
+     {"flavour": "deepseek-r1"}, {"flavour": "gpt-oss", "seed": 5}],
+)  # fmt: skip
+async def test_another_models_tokenizer_is_refused(tmp_path, folder, more):
+    other = LocalTokenizer(build_tokenizer(tmp_path, **more))
+    async with ScriptedServer(EchoScript("hi"), tokenizer=folder) as server:
+        with closing(Client(server.url, "", ModelSettings(model=server.url))) as client:
+            await probe(client)
+            await check_tokenizer(client, LocalTokenizer(folder), "its own")
+            with pytest.raises(ConfigError, match="x is not that of the model at"):
+                await check_tokenizer(client, other, "x")
+
+
+@pytest.mark.parametrize("flavour", ["qwen3", "gpt-oss", "deepseek-r1", "plain"])
+async def test_a_tokenizer_that_puts_a_token_before_a_text_is_its_own(tmp_path, flavour):
+    folder = build_tokenizer(tmp_path, flavour=flavour)
+    async with ScriptedServer(EchoScript("hi"), tokenizer=folder) as server:
+        with closing(Client(server.url, "", ModelSettings(model=server.url))) as client:
+            await probe(client)
+            await check_tokenizer(client, LocalTokenizer(folder), "x")
+
+
+@pytest.mark.parametrize(("more", "is_refused"), [(0, False), (1, False), (50, True), (-50, True)])
+async def test_without_a_tokenize_the_count_of_tokens_must_be_about_right(folder, more, is_refused):
+    own = LocalTokenizer(folder)
+    count = len(await own.encode(PromptPiece(probe_module._MIXED))) + more
+    usage = {"prompt_tokens": count, "completion_tokens": 1}
+
+    def complete(_):
+        return web.json_response(ANSWER | {"usage": usage})
+
+    async with serving(lambda _: web.json_response(LIST), complete) as client:
+        await probe(client)
+        with pytest.raises(ConfigError) if is_refused else nullcontext():
+            await check_tokenizer(client, own, "x")

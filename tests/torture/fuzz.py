@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import tempfile
 import time
 import traceback
@@ -24,6 +25,7 @@ _EXAMPLES = 1000
 def fuzz(table: Table, minutes: float) -> None:
     """Fuzz each reader for some minutes."""
     os.environ["TESSY_FUZZ_EXAMPLES"] = str(_EXAMPLES)  # read when the module is imported
+    sys.path.append(str(Path(__file__).parents[1] / "verifiers"))  # as pytest does
     from hypothesis import settings
 
     from models import test_stream_fuzz as streams

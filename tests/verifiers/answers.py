@@ -1230,6 +1230,9 @@ CHOICE += [
 ]
 
 NUMBER += [
+    ("right", "1/3", "The answer is 0.333333."),
+    ("wrong", "1/3", "The answer is 0.33333."),
+    ("right", "2/3", "The answer is 0.666667."),
     ("right", -5, "\\boxed{- 5}"),
     ("right", -5, "<answer>- 5</answer>"),
 ]

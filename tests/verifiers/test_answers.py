@@ -14,12 +14,12 @@ from answers import CHOICE, EXACT, FORGED, HOSTILE_MATH, MATH, NUMBER, hostile_a
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessy.verifiers import math, reading
+from tessy.verifiers import math, workers
 from tessy.verifiers.choice import Choices, choice_of
 from tessy.verifiers.exact import compare
-from tessy.verifiers.expressions import expression
-from tessy.verifiers.extract import final_answers, readings
+from tessy.verifiers.extract import candidates, final_answers
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
+from tessy.verifiers.math_expressions import expression
 from tessy.verifiers.number import of_answer, of_reference
 from tessy.verifiers.protocol import VerdictOutcome
 from tessy.verifiers.registry import load
@@ -63,13 +63,13 @@ async def test_answers_are_marked_as_a_careful_teacher_marks_them(kind, cases):
 class OneProcess:
     """Judges all expressions in one process, for speed; the program is that of `math`."""
 
-    def __init__(self, settings, libraries, program):
-        assert "equality.judge(ask)" in program
+    def __init__(self, settings, libraries, module, name):
+        assert (module, name) == ("math_equality", "check")
         loop = (
             "import json, sys\n"
-            "sys.addaudithook(equality.refuse_to_compile)\n"
+            "sys.addaudithook(math_equality.refuse_to_compile)\n"
             "for line in sys.stdin:\n"
-            "    print(json.dumps(equality.judge(json.loads(line))), flush=True)\n"
+            "    print(json.dumps(math_equality.judge(**json.loads(line))), flush=True)\n"
         )
         self._process = subprocess.Popen(
             [sys.executable, "-c", libraries.preload + loop],
@@ -78,7 +78,7 @@ class OneProcess:
             text=True,
         )
 
-    async def check(self, request):
+    async def check(self, **request):
         print(json.dumps(request), file=self._process.stdin, flush=True)
         return json.loads(self._process.stdout.readline())
 
@@ -101,7 +101,7 @@ async def test_mathematics_is_marked_as_a_careful_teacher_marks_it(monkeypatch):
 def test_no_text_is_evaluated_where_expressions_are_compared():
     program = """
 import sympy
-sys.addaudithook(equality.refuse_to_compile)
+sys.addaudithook(math_equality.refuse_to_compile)
 tries = [
     lambda: sympy.sympify("__import__('os').getpid()"),
     lambda: sympy.Number("len('12345')"),
@@ -116,7 +116,7 @@ for number, attempt in enumerate(tries):
         print(type(error).__name__)
 """
     done = subprocess.run(
-        [sys.executable, "-c", math._PRELOAD + program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", math.PRELOAD + program], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["SympifyError"] * 2 + ["RuntimeError"] * 3
 
@@ -204,7 +204,7 @@ PIECES = [*SAID, *BEFORE, *AFTER, *(piece[:60] for piece in hostile_answers(60))
 def test_any_text_has_an_outcome(text):
     for found in final_answers(text):
         assert found.text
-    readings(text)
+    candidates(text)
     of_answer(text)
     of_reference(text)
     choice_of(text, Choices())
@@ -213,8 +213,8 @@ def test_any_text_has_an_outcome(text):
     found = expression(text)
     if found is not None:
         math.at_a_glance("x + 1", found[0])
-        math.readings("x + 1", found[0])
-        math.readings(found[0], "x + 1")
+        math.to_compare("x + 1", found[0])
+        math.to_compare(found[0], "x + 1")
 
 
 @pytest.mark.parametrize("kind", ["number", "choice", "exact"])
@@ -230,8 +230,15 @@ async def test_long_answers_are_read_in_time(kind):
         assert (await verifier.verify(row, right)).passed
 
 
+async def test_a_final_answer_of_megabytes_is_as_any_other():
+    async with aclosing(load("exact", VerifierSettings(at_once=1))) as verifier:
+        verdict = await verifier.verify({"answer": "5"}, "The answer is " + "x" * 2_000_000)
+        assert verdict.outcome is WRONG
+        assert len(verdict.detail) < 100
+
+
 async def test_a_reader_that_takes_too_long_is_an_error_and_holds_nothing_up(monkeypatch):
-    monkeypatch.setattr(reading, "LIMITS", ProgramLimits(cpu_s=1, memory_mb=512))
+    monkeypatch.setattr(workers, "READING_LIMITS", ProgramLimits(cpu_s=1, memory_mb=512))
     slow = "a" + "\u20d0\u20d2" * 200_000  # to normalise it takes minutes
     turns = 0
 

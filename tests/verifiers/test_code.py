@@ -18,8 +18,8 @@ from sandboxed import keeping
 
 from tessy.errors import DataError
 from tessy.verifiers.code import CodeVerifier, complaint, judged, same_output, suite
+from tessy.verifiers.code_programs import completed, is_program, program
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
-from tessy.verifiers.programs import completed, is_program, program
 from tessy.verifiers.protocol import VerdictOutcome
 from tessy.verifiers.sandbox import End, ProgramRun
 from texts import any_text, model_text

@@ -8,19 +8,24 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tessy.verifiers.extract import AnswerForm, Found, bare, boxed, final_answer, readings
-from tessy.verifiers.number import numbers, same, whole
+from tessy.verifiers import numerals
+from tessy.verifiers.extract import AnswerForm, Found, bare, boxed, candidates, final_answer
+from tessy.verifiers.numerals import same, whole
 from texts import any_text, model_text
 
 plain = st.text(st.characters(categories=["Ll", "Lu", "Nd"]), min_size=1, max_size=12)
 markup = st.text("*_`$\\{}()[]<>#=-. \nanswerboxed:/", max_size=60)
 
 
+def numbers(text):
+    return list(numerals.numbers_in(numerals.plain(text)))
+
+
 @given(st.one_of(any_text, model_text, markup))
 def test_any_text_can_be_read(text):
     found = final_answer(text)
     assert found is None or found.text.strip()
-    assert (found is None) == (readings(text) == [])
+    assert (found is None) == (candidates(text) == [])
     numbers(text)
     assert bare(bare(text)) == bare(text)
 
@@ -29,7 +34,7 @@ def test_any_text_can_be_read(text):
 def test_a_tag_wins_over_all_else(before, answer):
     text = f"{before} \\boxed{{no}} Answer: no\n<answer>{answer}</answer> and no"
     assert final_answer(text) == Found(answer, AnswerForm.TAG)
-    assert readings(text) == [answer]
+    assert candidates(text) == [answer]
 
 
 @given(model_text, plain)
@@ -91,9 +96,9 @@ def test_nothing_is_no_answer(text):
 
 def test_an_answer_of_many_lines_is_read_whole():
     grid = "1 2\n3 4"
-    assert grid in readings(f"Here it is.\n\n**Answer:**\n{grid}")
-    assert grid in readings(f"As asked:\n\n```\n{grid}\n```\nDone.")
-    assert readings(grid)[-1] == grid
+    assert grid in candidates(f"Here it is.\n\n**Answer:**\n{grid}")
+    assert grid in candidates(f"As asked:\n\n```\n{grid}\n```\nDone.")
+    assert candidates(grid)[-1] == grid
 
 
 # --- Numbers ------------------------------------------------------------------------------------

@@ -11,17 +11,12 @@ import pytest
 from forged import EVALUATED, EXPRESSIONS
 
 from tessy.errors import DataError
-from tessy.verifiers.arithmetic import refusal
+from tessy.verifiers.gym_scores import refusal
 from tessy.verifiers.limits import VerifierSettings
 from tessy.verifiers.protocol import VerdictOutcome
 from tessy.verifiers.registry import load
 
-RIGHT, WRONG, NO_ANSWER, ERROR = (
-    VerdictOutcome.RIGHT,
-    VerdictOutcome.WRONG,
-    VerdictOutcome.NO_ANSWER,
-    VerdictOutcome.ERROR,
-)
+RIGHT, WRONG, NO_ANSWER, ERROR = VerdictOutcome
 needs_gym = pytest.mark.skipif(
     importlib.util.find_spec("reasoning_gym") is None, reason="reasoning-gym needs a C compiler"
 )

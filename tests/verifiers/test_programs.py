@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tessy.verifiers.programs import program
+from tessy.verifiers.code_programs import program
 
 ADD = "a, b = map(int, input().split())\nprint(a + b)\n"
 SOLVE = "import sys\ndef solve(text):\n    a, b = map(int, text.split())\n    return a + b\n"

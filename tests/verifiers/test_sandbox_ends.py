@@ -15,7 +15,7 @@ from sandboxed import one
 
 from tessy.errors import ConfigError, SandboxError
 from tessy.event_loop import run_loop
-from tessy.verifiers import isolation
+from tessy.verifiers import sandbox_isolation
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.sandbox import End, Sandbox
 
@@ -121,7 +121,7 @@ def test_it_runs_on_the_loop_of_the_commands(isolated):
 
 
 def test_without_bubblewrap_it_refuses_to_start(monkeypatch, tmp_path):
-    monkeypatch.setattr(isolation.shutil, "which", lambda name, path: None)
+    monkeypatch.setattr(sandbox_isolation.shutil, "which", lambda name, path: None)
     with pytest.raises(SandboxError, match="bwrap is not installed") as caught:
         Sandbox(VerifierSettings())
     assert "--unsafe-no-sandbox" in str(caught.value.hint)

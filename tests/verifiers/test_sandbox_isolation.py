@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from sandboxed import one
 
 from tessy.errors import SandboxError
-from tessy.verifiers import isolation, seccomp
+from tessy.verifiers import sandbox_isolation, sandbox_seccomp
 from tessy.verifiers.sandbox import ProgramTest
-from tessy.verifiers.seccomp import filter_for
+from tessy.verifiers.sandbox_seccomp import filter_for
 
 
 async def test_there_is_no_network_not_even_this_machines(sandbox):
@@ -33,7 +33,7 @@ async def test_folders_of_the_system_and_of_users_are_not_there(sandbox, tmp_pat
     run = await one(sandbox, program)
     for line in run.output.splitlines():
         path, seen = line.split(" ", 1)
-        below = {folder.parts for folder in isolation.interpreter().folders}
+        below = {folder.parts for folder in sandbox_isolation.interpreter().folders}
         is_on_the_way = any(parts[: len(Path(path).parts)] == Path(path).parts for parts in below)
         assert seen == "FileNotFoundError" or is_on_the_way, line
     for path in ("/etc/passwd", "/etc/shadow", "/proc/1/root/etc/passwd", __file__):
@@ -84,7 +84,7 @@ async def test_privileges_can_not_be_had(sandbox):
 @pytest.mark.skipif(filter_for(platform.machine()) is None, reason="no filter for this machine")
 async def test_each_rule_of_the_filter_holds(sandbox):
     column = ("x86_64", "aarch64", "riscv64").index(platform.machine()) > 0
-    numbers = {name: both[column] for name, both in seccomp._REFUSED.items()}
+    numbers = {name: both[column] for name, both in sandbox_seccomp._REFUSED.items()}
     run = await one(sandbox, hostile.SYSTEM_CALLS.replace("NUMBERS", repr(numbers)))
     assert (run.output, run.errors) == ("", "")
     run = await one(sandbox, hostile.REFUSED)
@@ -98,12 +98,12 @@ async def test_each_rule_of_the_filter_holds(sandbox):
 def test_home_is_never_shown(monkeypatch):
     monkeypatch.setattr(sys, "base_prefix", str(Path.home()))
     with pytest.raises(SandboxError, match="home folder"):
-        isolation.interpreter()
+        sandbox_isolation.interpreter()
 
 
 @given(st.lists(st.sampled_from(["/opt/a", "/tmp/a/site", "/tmp", "/tmpx/b", "/srv"]), unique=True))
 def test_no_folder_of_packages_is_seen_where_the_program_has_its_own(folders):
-    seen = isolation.seen_at([Path(folder) for folder in folders])
+    seen = sandbox_isolation.seen_at([Path(folder) for folder in folders])
     assert len(set(seen)) == len(folders)
     for folder, place in zip(folders, seen, strict=True):
         assert not place.is_relative_to("/tmp")

@@ -13,12 +13,7 @@ from tessy.verifiers import workers
 from tessy.verifiers.protocol import Verdict, VerdictOutcome, Verifier
 from tessy.verifiers.registry import load, names
 
-RIGHT, WRONG, NO_ANSWER, ERROR = (
-    VerdictOutcome.RIGHT,
-    VerdictOutcome.WRONG,
-    VerdictOutcome.NO_ANSWER,
-    VerdictOutcome.ERROR,
-)
+RIGHT, WRONG, NO_ANSWER, ERROR = VerdictOutcome
 
 
 async def outcome(spec, row, answer):

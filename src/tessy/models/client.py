@@ -42,6 +42,8 @@ R = TypeVar("R")
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 30.0
 _LONGEST_RETRY_AFTER_S = 300.0
+_GET_S = 30.0
+"""A server that does not list its models by then does not answer."""
 _LISTED_BYTES = 4 * 2**20
 """The most that a server may say about itself: its models, metrics or slots."""
 _POSTED_BYTES = 65_536
@@ -264,11 +266,11 @@ class Client:
 
     async def get(self, path: str) -> Any:
         """Get JSON from an endpoint, without retries; `path` is as for `post`."""
-        return self._json(await self._exchange(path), path)
+        return self._json(await self._exchange(path, seconds=_GET_S), path)
 
     async def get_text(self, path: str) -> str:
         """Get text from an endpoint, without retries; `path` is as for `post`."""
-        return (await self._exchange(path)).decode("utf-8", "replace")
+        return (await self._exchange(path, seconds=_GET_S)).decode("utf-8", "replace")
 
     def url_of(self, path: str) -> str:
         """The whole URL of a path from the server's root, for messages."""

@@ -20,7 +20,7 @@ from tessy.errors import ConfigError, ModelError
 from tessy.method.trajectory import Role
 from tessy.models import address, local, templates, weights
 from tessy.models.client import Client, ClientStats, key_in
-from tessy.models.probe import probe, stops_early
+from tessy.models.probe import check_tokenizer, probe, stops_early
 from tessy.models.replicas import GONE, Replicas
 from tessy.models.session import Model
 from tessy.models.templates import ChatFormat
@@ -314,7 +314,8 @@ async def _tokenizer_and_format(
     """A model's tokenizer, None if prompts are sent as text, and its chat format.
 
     Raises:
-        ConfigError: The format is not known, or given twice; the tokenizer can't be used.
+        ConfigError: The format is not known, or given twice; the tokenizer can't be used, or is
+            not that of its server.
     """
     tokenizer: Tokenizer | None = None
     format_: ChatFormat | None = None
@@ -336,7 +337,11 @@ async def _tokenizer_and_format(
         raise UnknownFormat(config, role, f"{settings.tokenizer} has no chat template")
     if not capabilities.id_prompts:
         return None, format_
-    if tokenizer is None and capabilities.tokenizes:
+    if tokenizer is not None:
+        name = f"{role}.tokenizer, {settings.tokenizer},"
+        up = [replica.client for replica in servers.replicas if replica.up]
+        await asyncio.gather(*(check_tokenizer(client, tokenizer, name) for client in up))
+    elif capabilities.tokenizes:
         family = format_.family
         tokenizer = ServerTokenizer(servers)
         await tokenizer.learn((*family.stop_tokens, *family.answer_stop_tokens))

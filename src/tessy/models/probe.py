@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 from tessy.config import Sampling
 from tessy.display import Say, visible
-from tessy.errors import BadResponse, ModelError, Refused, ServerFailure
+from tessy.errors import BadResponse, ConfigError, ModelError, Refused, ServerFailure
 from tessy.models.client import Client
+from tessy.models.tokenizers import PromptPiece, Tokenizer
 from tessy.models.wire import Capabilities, Completion, Request, shown
 
 R = TypeVar("R")
@@ -20,10 +21,21 @@ LONG_PROMPT = f"The numbers from one to a thousand are: {' '.join(map(str, range
 _PROMPT = "One, two, three, four,"
 _GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0)
 _INTERVAL = 8
+_MIXED = (
+    "Okay, let's see: 1234567890 * 987654 = ?\n\ndef straightforward(values):\n    return "
+    "[value ** 2 for value in values]\n\nDie Größenordnung überrascht niemanden. Сколько это? "
+    "因此我们可以得到答案。 \\frac{3}{4} \\leq \\sqrt{2}; incomprehensibilities, acknowledgement. "
+)
+_ALIKE = 0.8
+"""The least share of a text's ids that a model's own tokenizer and its server have in common."""
+_OWN_TOKENS = 3
+"""Tokens that a server may add to a text."""
 _QUIET_S = 10.0
 _LOADING_S = 600.0
 """How long to wait for a server that is loading its model."""
 _LOADING_POLL_S = 2.0
+_LATE_S = 5.0
+"""When a line says that a server has not answered yet."""
 _TRIES = 3
 """How often a server may break at a request before it counts as one that it does not take."""
 _NAMES = 10
@@ -42,6 +54,15 @@ async def probe(client: Client, say: Say = lambda _: None) -> Capabilities:
     Raises:
         ModelError: The server can't be reached, or can't complete a text at all.
     """
+    late = f"{client.base_url} takes its time to answer: waiting"
+    telling = asyncio.get_running_loop().call_later(_LATE_S, say, late)
+    try:
+        return await _probe(client, say)
+    finally:
+        telling.cancel()
+
+
+async def _probe(client: Client, say: Say) -> Capabilities:
     found = await _once_loaded(client, say)
     found = replace(
         found, tokenizes=await _tokenizes(client), id_prompts=await _can(client, [5, 6, 7, 8])
@@ -57,6 +78,38 @@ async def probe(client: Client, say: Say = lambda _: None) -> Capabilities:
             found = replace(found, intervals=await _takes_intervals(client, found))
     client.capabilities = found
     return found
+
+
+async def check_tokenizer(client: Client, tokenizer: Tokenizer, name: str) -> None:
+    """Make sure that ids mean the same to a tokenizer and to a server that takes prompts of ids.
+
+    The server's `/tokenize` shows its ids (vLLM, SGLang, llama.cpp); where there is none, the
+    server's count of a text's tokens must be about right.
+
+    Args:
+        client: The server's client.
+        tokenizer: The tokenizer.
+        name: Its setting, for the message.
+
+    Raises:
+        ConfigError: They don't.
+        ModelError: The server does not answer.
+    """
+    here = await tokenizer.encode(PromptPiece(_MIXED))
+    if (ids := await _tokens_of(client, _MIXED)) is not None:
+        is_same = len({*here} & {*ids}) >= _ALIKE * len({*here})
+    else:
+        request = _request(_MIXED, add_special_tokens=False)
+        answer = await _try(client, lambda: client.attempt(request))
+        if answer is None or answer.prompt_tokens is None:
+            return  # it takes ids only, or does not count them
+        is_same = abs(answer.prompt_tokens - len(here)) <= _OWN_TOKENS
+    if not is_same:
+        raise ConfigError(
+            f"{name} is not that of the model at {client.base_url}: they cut a text into other "
+            "tokens, so the model would be shown nonsense",
+            hint="give the tokenizer of the model that is served there",
+        )
 
 
 async def takes_schemas(client: Client) -> bool:
@@ -192,10 +245,23 @@ async def _extended(client: Client, listed: Capabilities) -> Capabilities:
 
 
 async def _tokenizes(client: Client) -> bool:
+    """Whether a server has llama.cpp's `/tokenize`."""
     asked = {"content": _PROMPT, "add_special": False, "parse_special": False}
+    return await _tokens_in(client, asked) is not None
+
+
+async def _tokens_of(client: Client, text: str) -> list[int] | None:
+    """The ids of a text by the server's `/tokenize`; None if it has none."""
+    vllm = {"model": client.served_name, "prompt": text, "add_special_tokens": False}
+    llama_cpp = {"content": text, "add_special": False, "parse_special": False}
+    return await _tokens_in(client, vllm) or await _tokens_in(client, llama_cpp)
+
+
+async def _tokens_in(client: Client, asked: dict[str, Any]) -> list[int] | None:
     answer = await _try(client, lambda: client.post_once("/tokenize", asked))
     tokens = answer.get("tokens") if isinstance(answer, dict) else None
-    return isinstance(tokens, list) and bool(tokens) and all(type(each) is int for each in tokens)
+    is_list = isinstance(tokens, list) and bool(tokens) and all(type(i) is int for i in tokens)
+    return tokens if is_list else None
 
 
 async def _returns_ids(client: Client, found: Capabilities) -> dict[str, bool]:

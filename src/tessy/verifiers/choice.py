@@ -16,7 +16,6 @@ denied (`not B`, `(A) is false`) does not count; where several remain, there is 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,11 +23,10 @@ from string import ascii_uppercase
 from typing import Any
 
 from tessy.errors import DataError
-from tessy.verifiers.extract import AnswerForm, bare, final_answers
+from tessy.verifiers.extract import AnswerForm, bare, final_answers, last_line
 from tessy.verifiers.limits import VerifierSettings
-from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, required_text, shorten
-from tessy.verifiers.reading import AnswerReader
-from tessy.verifiers.workers import CheckFailed
+from tessy.verifiers.protocol import Row, from_json, required_text, shorten
+from tessy.verifiers.reference import ReferenceVerifier
 
 _MAX_ANSWER = 1000
 """Characters of a final answer, and of a response's end, that are read."""
@@ -96,58 +94,44 @@ class Choices:
         return found[0] if len(found) == 1 else None
 
 
-class ChoiceVerifier:
-    """Compares choices.
+def choice_verifier(settings: VerifierSettings, column: str = "answer") -> ReferenceVerifier:
+    """A verifier that compares choices.
 
     Args:
-        column: The column of the right label, index or text.
         settings: How many long answers are read at once.
+        column: The column of the right label, index or text.
     """
 
-    def __init__(self, column: str = "answer", *, settings: VerifierSettings | None = None) -> None:
-        self.name = "choice"
-        self._said = AnswerReader(said_label, settings)
-        self._column = column
-
-    def check(self, row: Row) -> None:
-        """Check that the reference names a choice that exists."""
-        self._right(row, _choices(row))
-
-    async def verify(self, row: Row, answer: str) -> Verdict:
-        """Compare the answer's choice with the reference."""
+    def given(row: Row) -> dict[str, Any]:
         choices = _choices(row)
-        right = self._right(row, choices)
-        try:
-            said = await self._said(answer, labels=choices.labels, texts=choices.texts)
-        except CheckFailed as error:
-            return Verdict(VerdictOutcome.ERROR, detail=str(error))
-        if said is None:
-            return Verdict(VerdictOutcome.NO_ANSWER, detail="no one choice in the answer")
-        return Verdict.of(said == right, said if said == right else f"{said}, not {right}")
+        right = _right(row, column, choices)
+        return {"right": right, "labels": choices.labels, "texts": choices.texts}
 
-    async def aclose(self) -> None:
-        """End what reads long answers."""
-        await self._said.aclose()
-
-    def _right(self, row: Row, choices: Choices) -> str:
-        value = row.get(self._column)
-        text = required_text(row, self._column, self.name).strip()
-        labels = choices.labels
-        found = choices.label(text) or choices.label(text.strip("().[] ")) or choices.by_text(text)
-        if found is not None:
-            return found
-        is_index = text.isdecimal() and len(text) < 4 and not isinstance(value, bool)
-        if is_index and int(text) < len(labels):
-            return labels[int(text)]
-        raise DataError(
-            f"verifier choice: column {self._column!r} is {shorten(str(value))!r}, which is no "
-            f"letter from {labels[0]} to {labels[-1]} and no index from 0 to {len(labels) - 1}"
-        )
+    return ReferenceVerifier("choice", given, compare, "no one choice in the answer", settings)
 
 
-def said_label(answer: str, labels: Sequence[str], texts: Sequence[str]) -> str | None:
-    """The label of the choice that an answer makes, of these; None if it makes none, or several."""
-    return choice_of(answer, Choices(tuple(labels), tuple(texts)))
+def _right(row: Row, column: str, choices: Choices) -> str:
+    text = required_text(row, column, "choice").strip()
+    labels = choices.labels
+    found = choices.label(text) or choices.label(text.strip("().[] ")) or choices.by_text(text)
+    if found is not None:
+        return found
+    value = row[column]
+    is_index = text.isdecimal() and len(text) < 4 and not isinstance(value, bool)
+    if is_index and int(text) < len(labels):
+        return labels[int(text)]
+    raise DataError(
+        f"verifier choice: column {column!r} is {shorten(str(value))!r}, which is no "
+        f"letter from {labels[0]} to {labels[-1]} and no index from 0 to {len(labels) - 1}"
+    )
+
+
+def compare(
+    answer: str, right: str, labels: Sequence[str], texts: Sequence[str]
+) -> tuple[str | None, bool]:
+    """The label of the choice that an answer makes, if any; and whether it is right."""
+    said = choice_of(answer, Choices(tuple(labels), tuple(texts)))
+    return said, said == right
 
 
 def choice_of(answer: str, choices: Choices) -> str | None:
@@ -157,7 +141,7 @@ def choice_of(answer: str, choices: Choices) -> str | None:
         if found.form is AnswerForm.LAST_LINE:
             break
         try:
-            said = _named(text, choices, is_alone=found.form is not AnswerForm.ANNOUNCED)
+            said = _named(text, choices)
         except _SeveralChoices:
             return None
         if said is not None:
@@ -169,12 +153,8 @@ class _SeveralChoices(Exception):
     """Several choices are named, or the one that is named is denied."""
 
 
-def _named(text: str, choices: Choices, *, is_alone: bool) -> str | None:
-    """The choice that a final answer names at its beginning.
-
-    Raises:
-        _SeveralChoices: It names several, or only denies one.
-    """
+def _named(text: str, choices: Choices) -> str | None:
+    """The choice that a final answer names at its beginning."""
     by_text = choices.by_text(text)
     if by_text is not None and choices.label(text) is None:
         return by_text
@@ -183,7 +163,7 @@ def _named(text: str, choices: Choices, *, is_alone: bool) -> str | None:
         but = _BUT.search(text[denied.end() :])
         if but is None:
             raise _SeveralChoices
-        return _named(text[denied.end() + but.end() :], choices, is_alone=is_alone)
+        return _named(text[denied.end() + but.end() :], choices)
     first = _leading(choices).match(text)
     if first is None:
         return _text_at_start(text, choices)
@@ -213,8 +193,7 @@ def _text_within(text: str, choices: Choices) -> str | None:
     for label, choice in zip(choices.labels, choices.texts, strict=False):
         words = _plain(choice)
         for place in re.finditer(rf"(?<!\w){re.escape(words)}(?!\w)", line) if words else ():
-            before, after = line[max(0, place.start() - 40) : place.start()], line[place.end() :]
-            if not _DENIED_BEFORE.search(before) and not _DENIED_AFTER.match(after[:40]):
+            if not _is_denied(line, *place.span()):
                 found.add(label)
     return found.pop() if len(found) == 1 else None
 
@@ -229,10 +208,9 @@ def _in_prose(answer: str, choices: Choices) -> str | None:
     ]
     if decided:
         return decided[-1]
-    line = next((line for line in map(bare, reversed(text.splitlines())) if line), "")
-    line = line[:_MAX_ANSWER]
+    line = (last_line(text) or "")[:_MAX_ANSWER]
     try:
-        said = _named(line, choices, is_alone=True) if _is_decorated(line, choices) else None
+        said = _named(line, choices) if _is_decorated(line, choices) else None
     except _SeveralChoices:
         return None
     return said or _text_at_start(line, choices) or _only(line, choices) or _only(text, choices)
@@ -245,24 +223,26 @@ def _decided(text: str, found: re.Match[str], choices: Choices) -> str | None:
     start, end = found.span(group)
     if re.search(r"\b(?:if|whether|suppose|assum\w{1,4})\b[^.\n]{0,20}\Z", before, re.I):
         return None
-    is_denied = _DENIED_BEFORE.search(text[max(0, start - 40) : start])
-    if is_denied or (group == "label" and _DENIED_AFTER.match(text[end : end + 40])):
+    if group != "label":  # "B is correct": what follows is the decision
+        end = len(text)
+    elif _another(choices).match(text, end):
         return None
-    if group == "label" and _another(choices).match(text, end):
-        return None
-    return choices.label(found[group])
+    return None if _is_denied(text, start, end) else choices.label(found[group])
+
+
+def _is_denied(text: str, start: int, end: int) -> bool:
+    """Whether a choice that is named at a place is said to be wrong."""
+    before, after = text[max(0, start - 40) : start], text[end : end + 40]
+    return bool(_DENIED_BEFORE.search(before) or _DENIED_AFTER.match(after))
 
 
 def _only(text: str, choices: Choices) -> str | None:
     """The one choice that is named in a text as `(B)` or `option B` and not denied."""
     named = set()
     for found in _mention(choices).finditer(text):
-        start, end = found.span(found.lastgroup or 0)
-        is_denied = _DENIED_BEFORE.search(text[max(0, start - 40) : start]) or _DENIED_AFTER.match(
-            text[end : end + 40]
-        )
-        if not is_denied:
-            named.add(choices.label(found[found.lastgroup or 0]))
+        group = found.lastgroup or 0
+        if not _is_denied(text, *found.span(group)):
+            named.add(choices.label(found[group]))
     return named.pop() if len(named) == 1 else None
 
 
@@ -334,19 +314,8 @@ def _mention(choices: Choices) -> re.Pattern[str]:
 
 
 def _choices(row: Row) -> Choices:
-    """The choices that a question lists.
-
-    Raises:
-        DataError: Labels are empty or there twice.
-    """
     for column in _COLUMNS:
-        value = row.get(column)
-        if isinstance(value, str) and value.strip()[:1] in ("[", "{"):
-            try:
-                value = json.loads(value)
-            except ValueError:
-                continue
-        if pairs := _pairs(value):
+        if pairs := _pairs(from_json(row.get(column))):
             break
     else:
         letters = [letter for letter in ascii_uppercase if isinstance(row.get(letter), str)]
@@ -369,16 +338,12 @@ def _pairs(value: Any) -> list[tuple[str, str]]:
         texts = [str(text) for text in value["text"]]
         labels = value.get("label", value.get("labels"))
         given = [str(label).strip() for label in labels] if _is_list(labels) else []
-        return list(
-            zip(given if len(given) == len(texts) else [""] * len(texts), texts, strict=True)
-        )
+        if len(given) != len(texts):
+            given = [""] * len(texts)
+        return list(zip(given, texts, strict=True))
     if isinstance(value, Mapping):
-        return [
-            (str(label).strip(), str(text)) for label, text in value.items() if text is not None
-        ]
-    if not _is_list(value):
-        return []
-    return _without_labels([_pair(item) for item in value])
+        return [(str(name).strip(), str(text)) for name, text in value.items() if text is not None]
+    return _without_labels([_pair(item) for item in value]) if _is_list(value) else []
 
 
 def _pair(item: Any) -> tuple[str, str]:

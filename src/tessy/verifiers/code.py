@@ -1,9 +1,9 @@
 r"""`code`: the program in the answer passes the question's tests, in the sandbox.
 
 All tests must pass; the score is the share that did. What a program may do is in
-`tessy.verifiers.sandbox` and docs/verifiers.md; the shapes of tests are in
-`tessy.verifiers.suites`. The program runs apart from its tests: what it prints is compared outside,
-and what it returns goes to the test in another sandbox, so it never sees an expected value.
+docs/verifiers.md; the shapes of tests are in `tessy.verifiers.code_tests`. The program runs apart
+from its tests: what it prints is compared outside, and what it returns goes to the test in another
+sandbox, so it never sees an expected value.
 """
 
 from __future__ import annotations
@@ -14,15 +14,24 @@ import threading
 from collections.abc import Sequence
 from math import isfinite
 
-from tessy.verifiers.cpp import CompilerError, compiled
+from tessy.verifiers.code_cpp import CompilerError, compiled
+from tessy.verifiers.code_programs import completed, languages, program
+from tessy.verifiers.code_tests import Suite, suite
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
-from tessy.verifiers.programs import completed, languages, program
 from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, shorten
 from tessy.verifiers.sandbox import End, ProgramRun, ProgramTest, Sandbox
-from tessy.verifiers.suites import Suite, suite
 
 _TOLERANCE = 1e-6
 """How far a printed number with a fraction may be off: absolute, or as a share of the expected."""
+_COMPLAINTS = {
+    End.CPU: "more than {limits.cpu_s} s of processor time",
+    End.WALL: "more than {limits.wall_s} s",
+    End.MEMORY: "more than {limits.memory_mb} MiB of memory",
+    End.OUTPUT: "more than {limits.output_kb} KiB of output",
+    End.FILES: "too many files",
+    End.NOT_RUN: "not run: all tests together took more than {limits.total_s} s",
+    End.SIGNAL: "ended by signal {run.code}",
+}
 _PARSING = threading.Lock()
 """Python's parser is not safe for threads before 3.12 (cpython#106905)."""
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -109,31 +118,12 @@ def judged(
 
 def complaint(test: ProgramTest, run: ProgramRun, limits: ProgramLimits) -> str | None:
     """Why a test did not pass, in a line; None if it did."""
-    match run.end:
-        case End.EXIT:
-            return _exit_complaint(test, run)
-        case End.CPU:
-            return f"more than {limits.cpu_s} s of processor time"
-        case End.WALL:
-            return f"more than {limits.wall_s} s"
-        case End.MEMORY:
-            return f"more than {limits.memory_mb} MiB of memory"
-        case End.OUTPUT:
-            return f"more than {limits.output_kb} KiB of output"
-        case End.FILES:
-            return "too many files"
-        case End.NOT_RUN:
-            return f"not run: all tests together took more than {limits.total_s} s"
-        case End.SIGNAL:
-            return f"ended by signal {run.code}"
-        case End.BROKEN:
-            return f"unsupported: {_last_error(run, 'the test says nothing about the answer')}"
-        case End.LOST:
-            return f"the sandbox broke: {_last_error(run, 'it ended too soon')}"
-
-
-def _exit_complaint(test: ProgramTest, run: ProgramRun) -> str | None:
-    """Why a program that ended by itself did not pass."""
+    if run.end is End.BROKEN:
+        return f"unsupported: {_last_error(run, 'the test says nothing about the answer')}"
+    if run.end is End.LOST:
+        return f"the sandbox broke: {_last_error(run, 'it ended too soon')}"
+    if run.end is not End.EXIT:
+        return _COMPLAINTS[run.end].format(limits=limits, run=run)
     if test.code is not None:
         return None if run.done else _last_error(run, "it left before the tests were through")
     if run.code:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Any
 
 from tessy.verifiers.extract import AnswerForm, announcements, bare, final_answer
 from tessy.verifiers.limits import VerifierSettings
-from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, required_text, shorten
-from tessy.verifiers.reading import AnswerReader
-from tessy.verifiers.workers import CheckFailed
+from tessy.verifiers.protocol import Row, required_text, shorten
+from tessy.verifiers.reference import ReferenceVerifier
 
 _WRAPPED = re.compile(
     r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mbox)\s*\{([^{}]*)\}|_([^_]*)_|[\"“”„«'‘]([^\"“”„«»]*)[\"”“»'’]"
@@ -25,45 +25,21 @@ _PILED = re.compile(r"[\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064
 """More marks on one letter than a stream-safe text has (Unicode Standard Annex 15, section 13)."""
 
 
-class ExactVerifier:
-    """Compares texts.
+def exact_verifier(
+    settings: VerifierSettings, column: str = "answer", case: str = "keep"
+) -> ReferenceVerifier:
+    """A verifier that compares texts.
 
     Args:
-        column: The column of the right answer.
-        ignore_case: Whether `Paris` and `paris` are the same.
         settings: How many long answers are read at once.
+        column: The column of the right answer: text, or a number.
+        case: With `ignore`, `Paris` and `paris` are the same.
     """
 
-    def __init__(
-        self,
-        column: str = "answer",
-        *,
-        ignore_case: bool = False,
-        settings: VerifierSettings | None = None,
-    ) -> None:
-        self.name = "exact"
-        self._compare = AnswerReader(compare, settings)
-        self._column = column
-        self._ignore_case = ignore_case
+    def given(row: Row) -> dict[str, Any]:
+        return {"right": required_text(row, column, "exact"), "ignore_case": case == "ignore"}
 
-    def check(self, row: Row) -> None:
-        """Check that there is a reference: text, or a number."""
-        required_text(row, self._column, self.name)
-
-    async def verify(self, row: Row, answer: str) -> Verdict:
-        """Compare the answer, and the final answer in it, with the reference."""
-        right = required_text(row, self._column, self.name)
-        try:
-            said, is_right = await self._compare(answer, right=right, ignore_case=self._ignore_case)
-        except CheckFailed as error:
-            return Verdict(VerdictOutcome.ERROR, detail=str(error))
-        if said is None:
-            return Verdict(VerdictOutcome.NO_ANSWER, detail="the answer is empty")
-        return Verdict.of(is_right, said if is_right else f"{said}, not {shorten(right)}")
-
-    async def aclose(self) -> None:
-        """End what reads long answers."""
-        await self._compare.aclose()
+    return ReferenceVerifier("exact", given, compare, "the answer is empty", settings)
 
 
 def compare(answer: str, right: str, ignore_case: bool) -> tuple[str | None, bool]:

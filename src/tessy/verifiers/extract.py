@@ -40,15 +40,13 @@ class Found(NamedTuple):
 
 
 class Announcement(NamedTuple):
-    """Where a response says what its answer is.
+    """What a response says that its answer is.
 
     Attributes:
-        start: Where the announcing words begin.
-        rest: What they announce, to the end of the sentence; never empty.
-        line: The same to the end of the line.
+        rest: To the end of the sentence; never empty.
+        line: To the end of the line.
     """
 
-    start: int
     rest: str
     line: str
 
@@ -134,8 +132,10 @@ def final_answers(text: str) -> Iterator[Found]:
     The last tag and the last box, all announcements from the last one to the first, and the last
     line. Callers that can't use one try the next.
     """
-    for form, spans in ((AnswerForm.TAG, _tags(text)), (AnswerForm.BOXED, boxes(text))):
-        last = next((box for box in reversed(spans) if bare(box.text)), None)
+    for form, last in (
+        (AnswerForm.TAG, _last(_tags(text))),
+        (AnswerForm.BOXED, _last(boxes(text))),
+    ):
         if last is not None:
             back = _taken_back(text, last.end)
             yield (
@@ -149,16 +149,15 @@ def final_answers(text: str) -> Iterator[Found]:
         yield Found(line, AnswerForm.LAST_LINE)
 
 
-def readings(text: str) -> list[str]:
+def candidates(text: str) -> list[str]:
     """Everything that a response may mean as its answer, the likeliest first, each once.
 
     For scorers of answers that may be long (a grid, a list of moves): the tagged text alone, if
     there is one; else the final answer, everything after the last announcement, the last fenced
     block, and the whole response.
     """
-    inside = tagged(text)
-    if inside is not None:
-        return [inside]
+    if (tag := _last(_tags(text))) is not None:
+        return [bare(tag.text)]
     found = final_answer(text)
     if found is None:
         return []
@@ -169,14 +168,15 @@ def readings(text: str) -> list[str]:
     return [item for item in dict.fromkeys([found.text, *wide]) if item]
 
 
-def tagged(text: str) -> str | None:
-    """What is in the last `<answer>…</answer>` that is not empty."""
-    return next((found for tag in reversed(_tags(text)) if (found := bare(tag.text))), None)
-
-
 def boxed(text: str) -> str | None:
-    r"""What is in the last `\boxed{…}` whose braces are closed."""
-    return next((found for box in reversed(boxes(text)) if (found := bare(box.text))), None)
+    r"""What is in the last `\boxed{…}` whose braces are closed, and that is not empty."""
+    last = _last(boxes(text))
+    return None if last is None else bare(last.text)
+
+
+def _last(found: list[Box]) -> Box | None:
+    """The last one that is not empty."""
+    return next((box for box in reversed(found) if bare(box.text)), None)
 
 
 def last_line(text: str) -> str | None:
@@ -220,18 +220,15 @@ def announcements(text: str) -> list[Announcement]:
         seen = head.end()
         if heads and _ON.fullmatch(between):
             heads.pop()
-        elif heads and not _is_new(between):
+        elif heads and not (
+            "\n" in between or _SENTENCE_END.search(between) or _TAKEN_BACK.search(between)
+        ):
             continue
         if not _CONDITION.search(text[max(0, head.start() - 40) : head.start()]):
             heads.append(head)
     ends = [*(head.start() for head in heads[1:]), len(text)]
     every = [_announcement(text, head, end) for head, end in zip(heads, ends, strict=False)]
     return [said for said in every if said is not None]
-
-
-def _is_new(between: str) -> bool:
-    """Whether a head begins an announcement of its own, by what is before it."""
-    return bool("\n" in between or _SENTENCE_END.search(between) or _TAKEN_BACK.search(between))
 
 
 def _announcement(text: str, head: re.Match[str], end: int) -> Announcement | None:
@@ -246,7 +243,7 @@ def _announcement(text: str, head: re.Match[str], end: int) -> Announcement | No
                 line = _signed(line)
             cut = _SENTENCE_END.search(line)
             rest = line[: cut.start()] if cut and bare(line[: cut.start()]) else line
-            return Announcement(head.start(), rest, line)
+            return Announcement(rest, line)
         start = stop + 1
     return None
 
@@ -258,10 +255,7 @@ def _signed(text: str) -> str:
 
 def _taken_back(text: str, position: int) -> str | None:
     """What is announced after a place, if a word of correction comes before it."""
-    back = _TAKEN_BACK.search(text, position)
-    if back is None:
-        return None
-    said = announcements(text[position:])
+    said = announcements(text[position:]) if _TAKEN_BACK.search(text, position) else []
     return bare(said[-1].rest) or None if said else None
 
 

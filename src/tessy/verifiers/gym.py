@@ -6,43 +6,26 @@ reasoning-gym makes them, an object or JSON text. Scorers give from 0 to 1; an a
 
 Some scorers evaluate the answer as a Python expression, in the process that gives the score. So
 in that process `eval` takes only literals, arithmetic and elementary functions
-(`tessy.verifiers.arithmetic`): an answer can't call, look up or define anything else. And all of
+(`tessy.verifiers.gym_scores`): an answer can't call, look up or define anything else. And all of
 it runs in the sandbox.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from tessy.errors import DataError
-from tessy.verifiers.extract import readings
+from tessy.verifiers.extract import candidates
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
-from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, required, shorten
+from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, from_json, required, shorten
 from tessy.verifiers.sandbox import SandboxLibraries, probe
-from tessy.verifiers.workers import CheckFailed, CheckWorkers, packages_of
+from tessy.verifiers.workers import CheckFailed, CheckWorkers, packages_of, preload_of
 
 _LIMITS = ProgramLimits(cpu_s=20, wall_s=60, memory_mb=4096)
-_GUARD = Path(__file__).with_name("arithmetic.py").read_text("utf-8")
-_PRELOAD = _GUARD + "import json, reasoning_gym\nbuiltins.eval = guarded_eval\n"
+_PRELOAD = preload_of("gym_scores.py")
 _NAMES = "from reasoning_gym.factory import DATASETS\nprint(*DATASETS)"
-_PROGRAM = """\
-import json, os, sys
-import reasoning_gym
-ask = json.load(sys.stdin)
-score = reasoning_gym.get_score_answer_fn(ask["dataset"])
-scores = []
-for answer in ask["answers"]:
-    try:
-        scores.append(float(score(answer=answer, entry=ask["entry"])))
-    except Exception as error:
-        scores.append(repr(error))
-print(json.dumps(scores), flush=True)
-os._exit(0)  # taking a library apart takes longer than a check
-"""
 _PLAIN = re.compile(r"[\d\s()+*/-]+")
 _ARITHMETIC = {"countdown", "puzzle24"}
 """Families whose answers are made of given numbers. Their scorers look for `\\d+` in the answer, so
@@ -72,16 +55,16 @@ class GymVerifier:
         libraries = SandboxLibraries(packages, _PRELOAD)
         settings = replace(settings, limits=_LIMITS)
         self._families = frozenset(probe(settings, libraries, _NAMES).split())
-        self._workers = CheckWorkers(settings, libraries, _PROGRAM)
+        self._workers = CheckWorkers(settings, libraries, "gym_scores", "scores")
 
     def check(self, row: Row) -> None:
         """Check that the family is known, and that the entry is there."""
         self._entry(row)
 
     async def verify(self, row: Row, answer: str) -> Verdict:
-        """Score every reading of the answer; the best counts."""
+        """Score all that the answer may be; the best counts."""
         family, entry = self._entry(row)
-        answers = readings(answer)
+        answers = candidates(answer)
         if not answers:
             return Verdict(VerdictOutcome.NO_ANSWER, detail="the answer is empty")
         if family in _ARITHMETIC:
@@ -89,13 +72,12 @@ class GymVerifier:
             if not answers:
                 said = f"{family}: no plain arithmetic with the numbers given"
                 return Verdict(VerdictOutcome.WRONG, detail=said)
-        ask = {"dataset": family, "entry": entry, "answers": answers}
         try:
-            scores = await self._workers.check(ask)
+            scores = await self._workers.check(dataset=family, entry=entry, answers=answers)
         except CheckFailed as error:
             return Verdict(VerdictOutcome.ERROR, detail=shorten(f"{family}: {error}"))
         numbers = [score for score in scores if isinstance(score, float)]
-        if not numbers:  # the scorer can make no sense of any reading
+        if not numbers:  # the scorer can make no sense of any
             return Verdict(VerdictOutcome.WRONG, detail=shorten(f"{family}: {scores[0]}"))
         best = max(numbers)
         is_right = best >= self._threshold
@@ -108,7 +90,9 @@ class GymVerifier:
 
     def _entry(self, row: Row) -> tuple[str, dict[str, Any]]:
         """The family, and the entry in the form that its scorer takes."""
-        metadata = _object(required(row, "metadata", self.name))
+        metadata = from_json(required(row, "metadata", self.name))
+        if not isinstance(metadata, dict):
+            raise DataError("verifier reasoning-gym: column 'metadata' must hold an object")
         family = row.get(self._column) or metadata.get("source_dataset")
         if not isinstance(family, str) or family not in self._families:
             raise DataError(
@@ -123,14 +107,3 @@ def _is_of(text: str, numbers: object) -> bool:
     """Whether a text is an expression of given whole numbers, each used once."""
     given = sorted(map(str, numbers)) if isinstance(numbers, list) else []
     return _PLAIN.fullmatch(text) is not None and sorted(re.findall(r"\d+", text)) == given
-
-
-def _object(value: Any) -> dict[str, Any]:
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            value = None
-    if not isinstance(value, dict):
-        raise DataError("verifier reasoning-gym: column 'metadata' must hold an object")
-    return value

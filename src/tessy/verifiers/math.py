@@ -1,7 +1,7 @@
 r"""`math`: the answer is mathematically equal to the reference, by math-verify.
 
-The reference is LaTeX or plain (`\frac{1}{2}`, `1/2`, `x^2+1`, `\{1, 2\}`). `expressions` finds the
-answer's expression. Two that are written alike are equal; two plain numbers are compared as
+The reference is LaTeX or plain (`\frac{1}{2}`, `1/2`, `x^2+1`, `\{1, 2\}`). `math_expressions`
+finds the answer's. Two that are written alike are equal; two plain numbers are compared as
 `number` does; a reference that is words (`\text{east}`, `June 20`) only has to be the same words.
 All else is parsed by math-verify's grammar and compared with SymPy: numbers, terms, sets,
 intervals, matrices, equations.
@@ -13,35 +13,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from tessy.errors import SandboxError
-from tessy.verifiers import expressions as written
-from tessy.verifiers import number
+from tessy.verifiers import math_expressions as written
 from tessy.verifiers.extract import AnswerForm, bare, boxed, gives_up
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
+from tessy.verifiers.numerals import same, whole
 from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, required_text, shorten
-from tessy.verifiers.reading import AnswerReader
 from tessy.verifiers.sandbox import SandboxLibraries, probe
-from tessy.verifiers.workers import CheckFailed, CheckWorkers, packages_of
+from tessy.verifiers.workers import AnswerReader, CheckFailed, CheckWorkers, packages_of, preload_of
 
 _LIMITS = ProgramLimits(cpu_s=10, memory_mb=4096)
-_EQUALITY = Path(__file__).with_name("equality.py").read_text("utf-8")
-_PRELOAD = f"""\
-import sys, types
-equality = sys.modules["equality"] = types.ModuleType("equality")
-exec(compile({_EQUALITY!r}, "equality.py", "exec"), equality.__dict__)
-equality.prepare()
-"""
-_PROGRAM = """\
-import json, os, sys
-import equality
-ask = json.load(sys.stdin)
-sys.addaudithook(equality.refuse_to_compile)
-print(json.dumps(equality.judge(ask)), flush=True)
-os._exit(0)  # taking a library apart takes longer than a check
-"""
+PRELOAD = preload_of("math_equality.py")
 _ONE_LETTER = re.compile(r"(.*[\d}])\s+[A-Za-z]$", re.S)
 
 
@@ -61,7 +45,7 @@ class MathVerifier:
         self.name = "math"
         self._column = column
         self._expression = AnswerReader(written.expression, settings)
-        libraries = SandboxLibraries(packages_of("math_verify", "math", "verify"), _PRELOAD)
+        libraries = SandboxLibraries(packages_of("math_verify", "math", "verify"), PRELOAD)
         settings = replace(settings, limits=_LIMITS)
         try:
             probe(settings, libraries, "")
@@ -69,7 +53,7 @@ class MathVerifier:
             # No answer is run here, only read: without isolation a check still has its limits.
             settings = replace(settings, unsafe_no_sandbox=True)
             probe(settings, libraries, "")
-        self._workers = CheckWorkers(settings, libraries, _PROGRAM)
+        self._workers = CheckWorkers(settings, libraries, "math_equality", "check")
 
     def check(self, row: Row) -> None:
         """Check that there is a reference; whether it can be read shows at the first answer."""
@@ -86,11 +70,10 @@ class MathVerifier:
             is_right = at_a_glance(gold, said)
             is_prose = form == AnswerForm.LAST_LINE and written.is_text(said)
             if not said or (not is_right and (gives_up(said) or (is_prose and is_right is None))):
-                detail = f"no expression in the answer: {shorten(said)}"
-                return Verdict(VerdictOutcome.NO_ANSWER, detail=detail)
+                return _no_expression(said)
             if is_right is not None:
-                return _verdict(gold, said, is_right=is_right)
-            result = await self._workers.check(readings(gold, said))
+                return Verdict.compared(said, gold, is_right=is_right)
+            result = await self._workers.check(**to_compare(gold, said))
         except CheckFailed as error:
             return Verdict(VerdictOutcome.ERROR, detail=shorten(f"math-verify: {error}"))
         return _of_result(result, gold, said)
@@ -109,11 +92,11 @@ def at_a_glance(gold: str, said: str) -> bool | None:
         return False
     if re.search("[,_]", gold + said):
         return None  # 1,5 is a list here, and 101_2 has a base
-    one, other = number.whole(gold), number.whole(said)
-    return None if one is None or other is None else number.same(other, one)
+    one, other = whole(gold), whole(said)
+    return None if one is None or other is None else same(other, one)
 
 
-def readings(gold: str, said: str) -> dict[str, list[str]]:
+def to_compare(gold: str, said: str) -> dict[str, list[str]]:
     """The expressions to compare, of the reference and of an answer.
 
     A percent sign, a unit or the base of a number counts only if both have one.
@@ -138,14 +121,13 @@ def _of_result(result: dict[str, Any], gold: str, said: str) -> Verdict:
     if not result["gold"]:
         return _unreadable(gold)
     if not result["found"]:
-        detail = f"no expression in the answer: {shorten(said)}"
-        return Verdict(VerdictOutcome.NO_ANSWER, detail=detail)
-    return _verdict(gold, said, is_right=result["right"])
+        return _no_expression(said)
+    return Verdict.compared(said, gold, is_right=result["right"])
 
 
-def _verdict(gold: str, said: str, *, is_right: bool) -> Verdict:
-    found = shorten(said)
-    return Verdict.of(is_right, found if is_right else f"{found}, not {shorten(gold)}")
+def _no_expression(said: str) -> Verdict:
+    detail = f"no expression in the answer: {shorten(said)}"
+    return Verdict(VerdictOutcome.NO_ANSWER, detail=detail)
 
 
 def _unreadable(gold: str) -> Verdict:

@@ -7,7 +7,9 @@ is data, a `Verdict`, and never an exception.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -55,6 +57,12 @@ class Verdict:
         """The verdict where there is only right and wrong."""
         outcome = VerdictOutcome.RIGHT if right else VerdictOutcome.WRONG
         return cls(outcome, float(right), detail)
+
+    @classmethod
+    def compared(cls, said: str, right: str, *, is_right: bool) -> Verdict:
+        """The verdict on what an answer says, beside what is right."""
+        said = shorten(said)
+        return cls.of(is_right, said if is_right else f"{said}, not {shorten(right)}")
 
 
 @runtime_checkable
@@ -126,6 +134,14 @@ def required_text(row: Row, column: str, verifier: str) -> str:
         return str(value)
     except ValueError:  # Python writes no whole numbers of more than 4,300 digits
         raise DataError(f"verifier {verifier}: column {column!r} has too many digits") from None
+
+
+def from_json(value: Any) -> Any:
+    """The value of a column that may be written as JSON: text of a list or object, parsed."""
+    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
+        with suppress(ValueError, RecursionError):
+            return json.loads(value)
+    return value
 
 
 def present(row: Row) -> str:

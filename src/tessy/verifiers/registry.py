@@ -13,106 +13,53 @@ python:MODULE:FACTORY   your own
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from tessy.errors import ConfigError, DataError, TessyError, meant
 from tessy.settings import import_factory
-from tessy.verifiers.choice import ChoiceVerifier
+from tessy.verifiers.choice import choice_verifier
 from tessy.verifiers.code import CodeVerifier
-from tessy.verifiers.exact import ExactVerifier
+from tessy.verifiers.exact import exact_verifier
 from tessy.verifiers.gym import GymVerifier
 from tessy.verifiers.limits import VerifierSettings
 from tessy.verifiers.math import MathVerifier
-from tessy.verifiers.number import TOLERANCE, NumberVerifier
+from tessy.verifiers.number import number_verifier
 from tessy.verifiers.protocol import Row, Verdict, Verifier, required_text
 
-Make = Callable[[VerifierSettings, str, "Options"], Verifier]
+
+def _share(spec: str, option: str, value: str) -> float:
+    """An option that is a number from 0 to 1."""
+    try:
+        share = float(value)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise ConfigError(spec, hint=f"{option} is a number from 0 to 1")
+    return share
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options of a verifier's name.
+def _case(spec: str, option: str, value: str) -> str:
+    if value not in ("ignore", "keep"):
+        hint = f"{option}=ignore or {option}=keep"
+        raise ConfigError(f"{spec}: {option}={value}", hint=hint)
+    return value
 
-    Attributes:
-        spec: The whole name, for messages.
-        given: Values by option.
+
+class _Kind(NamedTuple):
+    """A kind of verifier: how it is made, and the option that it has, if any, and how to read it.
+
+    `make` takes settings and, unless they are the usual ones, `column` and the argument `keyword`.
     """
 
-    spec: str
-    given: dict[str, str]
-
-    def share(self, option: str, default: float) -> float:
-        """An option that is a number from 0 to 1.
-
-        Raises:
-            ConfigError: It is anything else.
-        """
-        try:
-            value = float(self.given.get(option, default))
-        except ValueError:
-            value = -1.0
-        if not 0 <= value <= 1:
-            raise ConfigError(self.spec, hint=f"{option} is a number from 0 to 1")
-        return value
-
-    def one_of(self, option: str, *values: str) -> str:
-        """An option that is one of a few words; the first, if it is not given.
-
-        Raises:
-            ConfigError: It is anything else.
-        """
-        value = self.given.get(option, values[0])
-        if value not in values:
-            hint = " or ".join(f"{option}={one}" for one in reversed(values))
-            raise ConfigError(f"{self.spec}: {option}={value}", hint=hint)
-        return value
-
-
-def _exact(settings: VerifierSettings, column: str, options: Options) -> Verifier:
-    ignore_case = options.one_of("case", "keep", "ignore") == "ignore"
-    return ExactVerifier(column or "answer", ignore_case=ignore_case, settings=settings)
-
-
-def _number(settings: VerifierSettings, column: str, options: Options) -> Verifier:
-    tolerance = options.share("tolerance", TOLERANCE)
-    return NumberVerifier(column or "answer", tolerance=tolerance, settings=settings)
-
-
-def _math(settings: VerifierSettings, column: str, options: Options) -> Verifier:
-    return MathVerifier(settings, column or "answer")
-
-
-def _choice(settings: VerifierSettings, column: str, options: Options) -> Verifier:
-    return ChoiceVerifier(column or "answer", settings=settings)
-
-
-def _gym(settings: VerifierSettings, column: str, options: Options) -> Verifier:
-    return GymVerifier(settings, column or "dataset", threshold=options.share("pass", 1.0))
-
-
-def _code(settings: VerifierSettings, column: str, options: Options) -> Verifier:
-    return CodeVerifier(settings, column or None)
-
-
-def _auto(settings: VerifierSettings, column: str, options: Options) -> Verifier:
-    return AutoVerifier(settings, column or "verifier")
-
-
-_VERIFIERS: dict[str, tuple[Make, str | None]] = {
-    "exact": (_exact, "case"),
-    "number": (_number, "tolerance"),
-    "math": (_math, None),
-    "choice": (_choice, None),
-    "reasoning-gym": (_gym, "pass"),
-    "code": (_code, None),
-    "auto": (_auto, None),
-}
-"""How each verifier is made, and its option if it has one."""
+    make: Callable[..., Verifier]
+    option: str | None = None
+    keyword: str = ""
+    read: Callable[[str, str, str], Any] = _share
 
 
 def names() -> tuple[str, ...]:
     """The names of all verifiers, except `python:`."""
-    return tuple(_VERIFIERS)
+    return tuple(_KINDS)
 
 
 def load(spec: str, settings: VerifierSettings | None = None) -> Verifier:
@@ -132,30 +79,24 @@ def load(spec: str, settings: VerifierSettings | None = None) -> Verifier:
         return _python(spec.removeprefix("python:"))
     head, _, query = spec.partition("?")
     name, _, column = head.partition(":")
-    make, option = _known(spec, name)
-    return make(settings or VerifierSettings(), column, _options(spec, name, query, option))
-
-
-def _known(spec: str, name: str) -> tuple[Make, str | None]:
-    """How a verifier is made, and its option.
-
-    Raises:
-        ConfigError: There is none of that name.
-    """
-    if name not in _VERIFIERS:
-        hint = f"a verifier is {', '.join(_VERIFIERS)} or python:package.module:factory"
-        raise ConfigError(f"{spec!r} is no verifier", hint=meant(name, _VERIFIERS) + hint)
-    return _VERIFIERS[name]
-
-
-def _options(spec: str, name: str, query: str, known: str | None) -> Options:
-    """The options of a verifier, once it is clear that it has such ones."""
+    kind = _kind(spec, name)
+    changed: dict[str, Any] = {"column": column} if column else {}
     given = dict(pair.partition("=")[::2] for pair in query.split("&") if pair)
     for option in given:
-        if option != known:
-            hint = f"?{known}=…" if known else "it has none"
+        if option != kind.option:
+            hint = f"?{kind.option}=…" if kind.option else "it has none"
             raise ConfigError(f"{spec}: {option!r} is no option of {name}", hint=hint)
-    return Options(spec, given)
+    for option, value in given.items():
+        changed[kind.keyword] = kind.read(spec, option, value)
+    return kind.make(settings or VerifierSettings(), **changed)
+
+
+def _kind(spec: str, name: str) -> _Kind:
+    """The kind of verifier of a name."""
+    if name not in _KINDS:
+        hint = f"a verifier is {', '.join(_KINDS)} or python:package.module:factory"
+        raise ConfigError(f"{spec!r} is no verifier", hint=meant(name, _KINDS) + hint)
+    return _KINDS[name]
 
 
 def _python(address: str) -> Verifier:
@@ -212,3 +153,14 @@ class AutoVerifier:
             except ConfigError as error:
                 raise DataError(f"verifier auto: {error}", hint=error.hint) from None
         return self._loaded[name]
+
+
+_KINDS = {
+    "exact": _Kind(exact_verifier, "case", "case", _case),
+    "number": _Kind(number_verifier, "tolerance", "tolerance"),
+    "math": _Kind(MathVerifier),
+    "choice": _Kind(choice_verifier),
+    "reasoning-gym": _Kind(GymVerifier, "pass", "threshold"),
+    "code": _Kind(CodeVerifier),
+    "auto": _Kind(AutoVerifier),
+}

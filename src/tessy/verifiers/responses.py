@@ -73,11 +73,6 @@ def answer_of(content: str, spans: object = None) -> str:
 
 
 def _response(row: Any, number: int, where: str) -> Response:
-    """A row as a response.
-
-    Raises:
-        ValueError: It is none; the message says why.
-    """
     if isinstance(row, ValueError):
         raise row
     if not isinstance(row, dict):

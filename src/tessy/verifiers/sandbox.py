@@ -6,7 +6,7 @@ isolation. Then the limits still hold, except for the number of processes and th
 together.
 
 Expected outputs never enter the sandbox: outputs are compared outside. A test that calls the
-program's functions runs in another sandbox (`tessy.verifiers.calls`).
+program's functions runs in another sandbox (`tessy.verifiers.sandbox_calls`).
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from pathlib import Path
 from typing import Any
 
 from tessy.errors import SandboxError
-from tessy.verifiers import calls, isolation
+from tessy.verifiers import sandbox_isolation as isolation
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
-from tessy.verifiers.seccomp import filter_for
+from tessy.verifiers.sandbox_calls import BROKEN, GONE
+from tessy.verifiers.sandbox_seccomp import filter_for
 
-_GUEST = Path(__file__).with_name("guest.py").read_text("utf-8")
-_CALLS = marshal.dumps(
-    compile(Path(__file__).with_name("calls.py").read_bytes(), "calls.py", "exec", optimize=2)
-)
+_GUEST = Path(__file__).with_name("sandbox_guest.py").read_text("utf-8")
+_CALLS_SOURCE = Path(__file__).with_name("sandbox_calls.py").read_bytes()
+_CALLS = marshal.dumps(compile(_CALLS_SOURCE, "sandbox_calls.py", "exec", optimize=2))
 """Compiled, since each sandbox would do it again."""
 _SLACK_S = 10
 """How much longer than its limits a sandbox may take before it is killed as a whole."""
@@ -145,7 +145,7 @@ class SandboxSession:
     def __init__(
         self,
         settings: VerifierSettings,
-        libraries: SandboxLibraries,
+        libraries: SandboxLibraries = SandboxLibraries(),
         channel: socket.socket | None = None,
     ) -> None:
         self._settings = settings
@@ -178,8 +178,7 @@ class SandboxSession:
     async def aclose(self) -> None:
         """Kill it, and all that is in it."""
         if self._process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self._kill(self._process)
             await asyncio.shield(self._process.wait())
         self._stack.close()
 
@@ -218,10 +217,14 @@ class SandboxSession:
         """The end of what a broken sandbox wrote to standard error; it is killed first."""
         if self._process is None or self._process.stderr is None:
             return ""
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._kill(self._process)
         said = await self._process.stderr.read(1 << 16)
         return said.decode("utf-8", "replace").strip()[-500:]
+
+    @staticmethod
+    def _kill(process: asyncio.subprocess.Process) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 class Sandbox:
@@ -256,23 +259,21 @@ class Sandbox:
         calling = [test for test in tests if test.code is not None]
         settings = replace(self._settings, limits=limits or self._settings.limits)
         async with self._slots:
-            printed = iter(await _alone(settings, program, printing) if printing else [])
-            called = iter(await _judged(settings, program, calling) if calling else [])
+            printed = iter(await _run(SandboxSession, settings, program, printing))
+            called = iter(await _run(SandboxPair, settings, program, calling))
         return [next(printed if test.code is None else called) for test in tests]
 
 
-async def _alone(
-    settings: VerifierSettings, program: str, tests: Sequence[ProgramTest]
+async def _run(
+    kind: type[SandboxSession] | type[SandboxPair],
+    settings: VerifierSettings,
+    program: str,
+    tests: Sequence[ProgramTest],
 ) -> list[ProgramRun]:
-    async with aclosing(SandboxSession(settings, SandboxLibraries())) as session:
+    if not tests:
+        return []
+    async with aclosing(kind(settings)) as session:
         return await session.run(program, tests)
-
-
-async def _judged(
-    settings: VerifierSettings, program: str, tests: Sequence[ProgramTest]
-) -> list[ProgramRun]:
-    async with aclosing(SandboxPair(settings)) as pair:
-        return await pair.run(program, tests)
 
 
 class SandboxPair:
@@ -312,11 +313,11 @@ def _both(judge: ProgramRun, answer: ProgramRun) -> ProgramRun:
     """The run of a program on a test that called it: passed only if the judge says so."""
     if judge.end is End.LOST or judge.is_clean:
         return judge
-    if judge.end is End.EXIT and judge.code == calls.BROKEN:
+    if judge.end is End.EXIT and judge.code == BROKEN:
         return replace(judge, end=End.BROKEN)
     if answer.end is not End.EXIT:
         return answer
-    return replace(answer, done=False) if judge.code == calls.GONE else judge
+    return replace(answer, done=False) if judge.code == GONE else judge
 
 
 def probe(
@@ -404,7 +405,7 @@ def _start(
 
 
 def _job(limits: ProgramLimits, program: str, tests: Sequence[ProgramTest]) -> bytes:
-    """The job as `guest` reads it; sizes in bytes."""
+    """The job as `sandbox_guest` reads it; sizes in bytes."""
     return marshal.dumps(
         {
             "source": program,
@@ -425,12 +426,7 @@ def _job(limits: ProgramLimits, program: str, tests: Sequence[ProgramTest]) -> b
 
 
 async def _read(stream: asyncio.StreamReader, limits: ProgramLimits) -> ProgramRun:
-    """One report of the guest, which is not trusted.
-
-    Raises:
-        ValueError: It is no report.
-        IncompleteReadError: The sandbox ended.
-    """
+    """One report of the guest, which is not trusted."""
     head = await stream.readline()
     if not head.endswith(b"\n") or len(head) > _HEAD_BYTES:
         raise ValueError(head[:_HEAD_BYTES])

@@ -262,11 +262,7 @@ async def _verdict(verifier: Verifier, response: Response) -> Verdict:
 
 @contextmanager
 def _writing(path: Path | None) -> Iterator[BinaryIO | None]:
-    """A file that appears whole, at the end; or none.
-
-    Raises:
-        ConfigError: It can't be written.
-    """
+    """A file that appears whole, at the end; or none."""
     if path is None:
         yield None
         return

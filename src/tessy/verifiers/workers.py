@@ -1,8 +1,8 @@
-"""Sandboxes that are kept: for checks by libraries whose import takes longer than a check.
+"""Processes that are kept: for checks by slow libraries, and for reading long answers.
 
-Each check is a fork of a process that has imported the library, with limits of its own. So one that
-hangs, crashes or changes the library's state harms no other check. It also has a main thread of its
-own, which libraries with signal alarms need.
+Each check is a fork of a process that has imported what it needs, with limits of its own. So one
+that hangs, crashes or changes a library's state harms no other check. It also has a main thread of
+its own, which libraries with signal alarms need.
 """
 
 from __future__ import annotations
@@ -11,13 +11,31 @@ import asyncio
 import importlib.util
 import json
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tessy.errors import MissingExtra
-from tessy.verifiers.limits import VerifierSettings
+from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.sandbox import End, ProgramTest, SandboxLibraries, SandboxSession
+
+SHORT = 4000
+"""Characters of an answer that is read at once."""
+READING_LIMITS = ProgramLimits(cpu_s=10, memory_mb=1024)
+_PRELOAD = """\
+import sys, types
+{name} = sys.modules["{name}"] = types.ModuleType("{name}")
+exec(compile({source!r}, "{name}.py", "exec"), {name}.__dict__)
+{name}.prepare()
+"""
+_CHECK = """\
+import json, os, sys
+import {module}
+ask = json.load(sys.stdin)
+print(json.dumps({module}.{name}(**ask)), flush=True)
+os._exit(0)  # taking a library apart takes longer than a check
+"""
 
 
 class CheckFailed(Exception):
@@ -25,31 +43,32 @@ class CheckFailed(Exception):
 
 
 class CheckWorkers:
-    """Runs checks, each a small program that reads JSON and prints JSON.
+    """Runs checks, each a call of a function with values that JSON has.
 
     Args:
         settings: Isolation, limits of a check, and how many at once.
-        libraries: The library that checks need.
-        program: The check.
+        libraries: What checks need.
+        module: The function's module, which `libraries` load.
+        name: The function's name.
     """
 
     def __init__(
-        self, settings: VerifierSettings, libraries: SandboxLibraries, program: str
+        self, settings: VerifierSettings, libraries: SandboxLibraries, module: str, name: str
     ) -> None:
         self._settings = settings
         self._libraries = libraries
-        self._program = program
+        self._program = _CHECK.format(module=module, name=name)
         self._slots = asyncio.Semaphore(settings.at_once)
         self._idle: list[SandboxSession] = []
 
-    async def check(self, request: Mapping[str, Any]) -> Any:
+    async def check(self, **given: Any) -> Any:
         """Run the check.
 
         Args:
-            request: What it reads, as JSON.
+            given: The function's arguments.
 
         Returns:
-            What it printed, from JSON.
+            What it returned, as JSON has it.
 
         Raises:
             CheckFailed: It took too long or raised; the message is one line.
@@ -60,7 +79,7 @@ class CheckWorkers:
             )
             is_whole = False
             try:
-                (run,) = await session.run(self._program, [ProgramTest(json.dumps(request))])
+                (run,) = await session.run(self._program, [ProgramTest(json.dumps(given))])
                 is_whole = run.end not in (End.LOST, End.FILES)
             finally:
                 if is_whole:
@@ -75,9 +94,53 @@ class CheckWorkers:
         raise CheckFailed(lines[-1] if lines else f"ended by {run.end.value} {run.code}")
 
     async def aclose(self) -> None:
-        """Close the sandboxes that are kept."""
+        """End the processes that are kept."""
         while self._idle:
             await self._idle.pop().aclose()
+
+
+class AnswerReader:
+    """Calls a pure function on answers: here on short ones, in a process on long ones.
+
+    Such functions take time in proportion to an answer's length: a few milliseconds for a short
+    one. A long one would hold up everything else; one that takes too long is an error of this
+    answer.
+
+    Args:
+        read: A function of a module of tessy that needs nothing but Python. It takes `answer`, and
+            more as JSON has it, and returns what JSON has.
+        settings: How many long answers are read at once.
+    """
+
+    def __init__(self, read: Callable[..., Any], settings: VerifierSettings) -> None:
+        self._read = read
+        # No sandbox: nothing of an answer is run.
+        settings = replace(settings, unsafe_no_sandbox=True, limits=READING_LIMITS)
+        libraries = SandboxLibraries((Path(__file__).parents[2],), f"import {read.__module__}")
+        self._workers = CheckWorkers(settings, libraries, read.__module__, read.__qualname__)
+
+    async def __call__(self, answer: str, **given: Any) -> Any:
+        """Call the function.
+
+        Raises:
+            CheckFailed: It took too long, or too much memory.
+        """
+        if len(answer) <= SHORT:
+            return self._read(answer, **given)
+        return await self._workers.check(answer=answer, **given)
+
+    async def aclose(self) -> None:
+        """End the processes that read."""
+        await self._workers.aclose()
+
+
+def preload_of(file: str) -> str:
+    """Code that loads a file of this room as a module of its own, and calls its `prepare`.
+
+    For sandboxes, which have no tessy.
+    """
+    path = Path(__file__).with_name(file)
+    return _PRELOAD.format(name=path.stem, source=path.read_text("utf-8"))
 
 
 def packages_of(module: str, wanted_for: str, extra: str) -> tuple[Path, ...]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -37,23 +38,29 @@ _refused: list[str] = []
 _WRITTEN = NormalizationConfig(malformed_operators=True, nits=True, boxed="none")
 
 
-def judge(request: dict[str, list[str]]) -> dict[str, Any]:
-    """Compare every reading of an answer with every reading of a reference.
+def check(gold: list[str], answer: list[str]) -> dict[str, Any]:
+    """As `judge`, in a process that compiles nothing from then on."""
+    sys.addaudithook(refuse_to_compile)
+    return judge(gold, answer)
+
+
+def judge(gold: list[str], answer: list[str]) -> dict[str, Any]:
+    """Compare what a reference may mean with what an answer may mean.
 
     Returns:
         Whether the reference and the answer can be read, and whether they are equal; or an error.
     """
-    gold = [found for text in request["gold"] if (found := read(text)) is not None]
-    said = [found for text in request["answer"] if (found := read(text)) is not None]
-    if not any(one == other for one in gold for other in said) and any(map(is_huge, gold + said)):
+    right = [found for text in gold if (found := read(text)) is not None]
+    said = [found for text in answer if (found := read(text)) is not None]
+    if not any(one == other for one in right for other in said) and any(map(is_huge, right + said)):
         return {"error": "a number has too many digits"}
     try:
-        right = any(equal(one, other) for one in gold for other in said)
+        is_right = any(equal(one, other) for one in right for other in said)
     except (MemoryError, RecursionError) as error:
         return {"error": type(error).__name__}
     if _refused:
         return {"error": _refused[0]}
-    return {"gold": bool(gold), "found": bool(said), "right": right}
+    return {"gold": bool(right), "found": bool(said), "right": is_right}
 
 
 def read(text: str) -> Any:
@@ -117,13 +124,10 @@ def equal(gold: Any, said: Any) -> bool:
 def _compared(gold: Any, said: Any) -> bool:
     if grader.is_relation(gold) and grader.is_relation(said) and not _is_equation(gold):
         return _same_range(gold, said)
-    if isinstance(gold, sympy.Tuple) != isinstance(said, sympy.Tuple) and _is_list(gold, said):
+    has_list = any(isinstance(one, sympy.FiniteSet) and len(one) > 1 for one in (gold, said))
+    if has_list and isinstance(gold, sympy.Tuple) != isinstance(said, sympy.Tuple):
         return False  # (1, 2) is no {1, 2}
     return bool(grader.sympy_expr_eq(gold, said, 6, 15, True))
-
-
-def _is_list(*both: Any) -> bool:
-    return any(isinstance(one, sympy.FiniteSet) and len(one) > 1 for one in both)
 
 
 def _is_equation(found: Any) -> bool:
@@ -181,7 +185,7 @@ def same_number(one: Any, other: Any, *_: Any) -> bool:
             and one.shape == other.shape
             and all(same_number(a, b) for a, b in zip(one.flat(), other.flat(), strict=True))
         )
-    one, other = _done(one), _done(other)
+    one, other = (term.doit() if isinstance(term, Basic) else term for term in (one, other))
     if one == other:
         return True
     if not (isinstance(one, sympy.Expr) and isinstance(other, sympy.Expr)):
@@ -191,10 +195,6 @@ def same_number(one: Any, other: Any, *_: Any) -> bool:
             return _is_near(one, other)
         one, other = (sympy.nsimplify(term, rational=True) for term in (one, other))
     return _is_zero(one - other)
-
-
-def _done(term: Any) -> Any:
-    return term.doit() if isinstance(term, Basic) else term
 
 
 def _is_near(right: Any, found: Any) -> bool:

@@ -14,54 +14,28 @@ from __future__ import annotations
 import struct
 
 _REFUSED = {
-    # name: (x86_64, the generic table of aarch64 and riscv64); None: there is none
-    "shmget": (29, 194),
-    "shmat": (30, 196),
-    "msgget": (68, 186),
-    "semget": (64, 190),
-    "mq_open": (240, 180),
-    "memfd_create": (319, 279),
-    "memfd_secret": (447, 447),
-    "ptrace": (101, 117),
-    "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271),
-    "process_madvise": (440, 440),
-    "kcmp": (312, 272),
-    "pidfd_getfd": (438, 438),
-    "unshare": (272, 97),
-    "setns": (308, 268),
-    "mount": (165, 40),
-    "umount2": (166, 39),
-    "pivot_root": (155, 41),
-    "move_mount": (429, 429),
-    "open_tree": (428, 428),
-    "fsopen": (430, 430),
-    "fsconfig": (431, 431),
-    "fsmount": (432, 432),
-    "fspick": (433, 433),
-    "mount_setattr": (442, 442),
-    "add_key": (248, 217),
-    "request_key": (249, 218),
-    "keyctl": (250, 219),
-    "bpf": (321, 280),
-    "userfaultfd": (323, 282),
-    "perf_event_open": (298, 241),
-    "io_uring_setup": (425, 425),
-    "io_uring_enter": (426, 426),
-    "io_uring_register": (427, 427),
+    # name: (x86_64, the generic table of aarch64 and riscv64)
+    # memory that no other limit counts
+    "shmget": (29, 194), "shmat": (30, 196), "msgget": (68, 186), "semget": (64, 190),
+    "mq_open": (240, 180), "memfd_create": (319, 279), "memfd_secret": (447, 447),
     "vmsplice": (278, 75),
-    "fanotify_init": (300, 262),
-    "syslog": (103, 116),
-    "acct": (163, 89),
-    "quotactl": (179, 60),
-    "swapon": (167, 224),
-    "init_module": (175, 105),
-    "finit_module": (313, 273),
-    "kexec_load": (246, 104),
-    "kexec_file_load": (320, 294),
-    "open_by_handle_at": (304, 265),
-    "io_setup": (206, 0),
-}
+    # a look into other processes
+    "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
+    "process_madvise": (440, 440), "kcmp": (312, 272), "pidfd_getfd": (438, 438),
+    "userfaultfd": (323, 282),
+    # namespaces and mounts
+    "unshare": (272, 97), "setns": (308, 268), "mount": (165, 40), "umount2": (166, 39),
+    "pivot_root": (155, 41), "move_mount": (429, 429), "open_tree": (428, 428),
+    "fsopen": (430, 430), "fsconfig": (431, 431), "fsmount": (432, 432), "fspick": (433, 433),
+    "mount_setattr": (442, 442),
+    # parts of the kernel that have let programs out, or that no program needs
+    "add_key": (248, 217), "request_key": (249, 218), "keyctl": (250, 219), "bpf": (321, 280),
+    "perf_event_open": (298, 241), "io_uring_setup": (425, 425), "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427), "fanotify_init": (300, 262), "syslog": (103, 116),
+    "acct": (163, 89), "quotactl": (179, 60), "swapon": (167, 224), "init_module": (175, 105),
+    "finit_module": (313, 273), "kexec_load": (246, 104), "kexec_file_load": (320, 294),
+    "open_by_handle_at": (304, 265), "io_setup": (206, 0),
+}  # fmt: skip
 _REFUSED_IF = {
     # name: (the numbers, which argument, the bits that count, values, refused if it is one of them)
     "socket": ((41, 198), 0, 0xFFFFFFFF, (1,), False),  # AF_UNIX

@@ -6,10 +6,10 @@ import shutil
 
 import pytest
 
-from tessy.verifiers import cpp
+from tessy.verifiers import code_cpp as cpp
 from tessy.verifiers.code import CodeVerifier
+from tessy.verifiers.code_programs import cpp_program
 from tessy.verifiers.limits import VerifierSettings
-from tessy.verifiers.programs import cpp_program
 
 ADD = {"tests": [["2 3\n", "5\n"], ["10 -4\n", "6\n"]]}
 CALLED = {"test_list": ["assert f(1) == 3"]}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tessy.verifiers.code_programs import cpp_program
 from tessy.verifiers.limits import ProgramLimits
-from tessy.verifiers.programs import cpp_program
 from tessy.verifiers.protocol import Verdict, VerdictOutcome, shorten
 from tessy.verifiers.sandbox import End, ProgramTest, Sandbox
 

@@ -12,8 +12,10 @@ files, and dies with it. Before the next test all other processes are killed, an
 `/dev/shm` are emptied. When its standard input closes, tessy is gone: it ends, and all with it.
 
 A test may have `code` that runs after the program, with what the set-up has loaded; and a
-channel to another sandbox, as descriptor 4 (`tessy.verifiers.calls`).
+channel to another sandbox, as descriptor 4 (`tessy.verifiers.sandbox_calls`).
 """
+# pathlib would make each start slower
+# ruff: noqa: PTH102, PTH108, PTH112, PTH114, PTH118, PTH123, PTH208
 
 from __future__ import annotations
 
@@ -50,12 +52,36 @@ _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 4, 36
 
 def main() -> None:
     """Run jobs until there are no more."""
-    setup = marshal.load(sys.stdin.buffer)
     answers = os.dup(1)
+    setup = _set_up()
+    number = 0
+    while True:
+        try:
+            job = marshal.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        deadline = time.monotonic() + job["total_s"]
+        for test in job["tests"]:
+            number += 1
+            if time.monotonic() >= deadline:
+                _report(answers, "not_run")
+                continue
+            ready = _Test({**setup, **job}, number, test, deadline)
+            try:
+                ready.prepare()
+            except OSError:  # the tests before have left what can't be cleared away
+                _report(answers, "files")
+                continue
+            ready.run(answers)
+
+
+def _set_up() -> Job:
+    """Read the set-up, protect this process, and load what tests need."""
+    setup: Job = marshal.load(sys.stdin.buffer)
     for name in _SIGNALS:
         signal.signal(name, signal.SIG_IGN)
     if not setup["sandboxed"]:
-        _die_first()
+        _die_first()  # before it is not dumpable: then the file is root's
     _control(_PR_SET_DUMPABLE, 0)
     if not setup["sandboxed"]:
         _control(_PR_SET_CHILD_SUBREAPER, 1)
@@ -69,40 +95,17 @@ def main() -> None:
     preload = setup["preload"]
     exec(marshal.loads(preload) if isinstance(preload, bytes) else preload, setup["loaded"])
     gc.freeze()
-    number = 0
-    while True:
-        try:
-            job = marshal.load(sys.stdin.buffer)
-        except EOFError:
-            return
-        deadline = time.monotonic() + job["total_s"]
-        for test in job["tests"]:
-            number += 1
-            if time.monotonic() >= deadline:
-                _report(answers, "not_run", 0, False, 0.0, b"", b"")
-                continue
-            ready = _Test({**setup, **job}, number, test, deadline)
-            try:
-                ready.prepare()
-            except OSError:  # the tests before have left what can't be cleared away
-                _report(answers, "files", 0, False, 0.0, b"", b"")
-                continue
-            ready.run(answers)
+    return setup
 
 
 def _control(option: int, value: int) -> None:
-    """Call prctl.
-
-    Raises:
-        OSError: The kernel refuses.
-    """
     if ctypes.CDLL(None).prctl(option, value, 0, 0, 0):
         raise OSError(f"prctl({option}, {value})")
 
 
 def _die_first() -> None:
     """If the machine runs out of memory, the kernel should end this before anything else."""
-    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
 
 
@@ -113,7 +116,7 @@ class _Test:
         self.job, self.test, self.number = job, test, number
         self.started = time.monotonic()
         self.until = min(self.started + job["wall_s"], deadline)
-        self.folder = os.path.join(job["folder"], str(number))  # noqa: PTH118
+        self.folder = os.path.join(job["folder"], str(number))
         self.texts: dict[int, bytearray] = {}
         self.status: int | None = None
         self.cpu_s = 0.0
@@ -126,9 +129,9 @@ class _Test:
             OSError: It can't be done.
         """
         for folder in self._folders():
-            for name in os.listdir(folder):  # noqa: PTH208
-                _remove(os.path.join(folder, name))  # noqa: PTH118
-        os.mkdir(self.folder)  # noqa: PTH102
+            for name in os.listdir(folder):
+                _remove(os.path.join(folder, name))
+        os.mkdir(self.folder)
         self.source = self._spool(self.test["stdin"])
 
     def _folders(self) -> list[str]:
@@ -170,7 +173,7 @@ class _Test:
         with os.fdopen(writing, "wb") as file:
             file.write(text)
         reading = os.open(path, os.O_RDONLY)
-        os.unlink(path)  # noqa: PTH108
+        os.unlink(path)
         return reading
 
     def _watch(self, out: int) -> None:
@@ -226,13 +229,13 @@ class _Test:
             entries = os.statvfs(folder)
             if entries.f_files - entries.f_ffree > _ENTRIES:
                 return "files"
-        with open("/proc/net/unix", "rb") as file:  # noqa: PTH123
+        with open("/proc/net/unix", "rb") as file:
             return "files" if file.read().count(b"\n") > _SOCKETS else ""
 
     def _memory(self, of: Callable[[str], int]) -> int:
         """Bytes of all processes but this one."""
         total = 0
-        for name in os.listdir("/proc"):  # noqa: PTH208
+        for name in os.listdir("/proc"):
             if name.isdecimal() and name != "1":
                 with suppress(OSError, IndexError):  # it has just ended
                     total += of(name)
@@ -281,7 +284,7 @@ class _Test:
 
 def _resident(pid: str) -> int:
     """Bytes of a process in memory, except those of files; shared ones count for each."""
-    with open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123
+    with open(f"/proc/{pid}/status", "rb") as file:
         text = file.read()
     return sum(int(text.split(name)[1].split()[0]) << 10 for name in (b"RssAnon:", b"RssShmem:"))
 
@@ -289,7 +292,7 @@ def _resident(pid: str) -> int:
 def _own_part(pid: str) -> int:
     """Bytes of a process in memory, except those of files; shared ones count as a part."""
     try:
-        with open(f"/proc/{pid}/smaps_rollup", "rb") as file:  # noqa: PTH123
+        with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
             text = file.read()
     except PermissionError:  # it has made itself unreadable
         return _resident(pid)
@@ -305,38 +308,25 @@ def _say_it_ended(channel: int, number: int) -> None:
 
 
 def _remove(path: str) -> None:
-    """Remove a file, a link or a folder with all that is in it.
-
-    Raises:
-        OSError: It can't be removed: too deep, or not to be entered.
-    """
+    """Remove a file, a link or a folder with all that is in it."""
     try:
-        if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
+        if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path)
         else:
-            os.unlink(path)  # noqa: PTH108
+            os.unlink(path)
     except RecursionError:
         raise OSError(f"{path}: too deep") from None
 
 
 def _children() -> list[int]:
     """The processes whose parent is this one; orphans of its children are among them."""
-    with open("/proc/thread-self/children") as file:  # noqa: PTH123
+    with open("/proc/thread-self/children") as file:
         return [int(pid) for pid in file.read().split()]
 
 
 def _become(job: Job, number: int, test: Job, folder: str, descriptors: tuple[int, ...]) -> None:
     """In the child: become the program, and leave as it leaves."""
-    places = dict(enumerate(descriptors[:3]))
-    if test["code"] is not None:  # a program that only prints has nothing else open
-        places[_DONE] = descriptors[_DONE]
-        if job["channel"] is not None:
-            places[_CHANNEL] = job["channel"]
-    for there, here in places.items():
-        os.dup2(here, there + 100)
-    for there in places:
-        os.dup2(there + 100, there, inheritable=there <= 2)
-    os.closerange(len(places), 4096)
+    _place(job, test, descriptors)
     for name in _SIGNALS:
         signal.signal(name, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -368,6 +358,20 @@ def _become(job: Job, number: int, test: Job, folder: str, descriptors: tuple[in
         sys.stderr.flush()
         raise SystemExit(1) from None
     raise SystemExit(0)
+
+
+def _place(job: Job, test: Job, descriptors: tuple[int, ...]) -> None:
+    """Put the child's descriptors in their places, and close all others."""
+    places = dict(enumerate(descriptors[:3]))
+    if test["code"] is not None:  # a program that only prints has nothing else open
+        places[_DONE] = descriptors[_DONE]
+        if job["channel"] is not None:
+            places[_CHANNEL] = job["channel"]
+    for there, here in places.items():
+        os.dup2(here, there + 100)
+    for there in places:
+        os.dup2(there + 100, there, inheritable=there <= 2)
+    os.closerange(len(places), 4096)
 
 
 def _input(read: Callable[[], str], prompt: object = "", /) -> str:
@@ -402,7 +406,13 @@ def _limit(job: Job) -> None:
 
 
 def _report(
-    answers: int, end: str, code: int, done: bool, seconds: float, out: bytes, err: bytes
+    answers: int,
+    end: str,
+    code: int = 0,
+    done: bool = False,
+    seconds: float = 0.0,
+    out: bytes = b"",
+    err: bytes = b"",
 ) -> None:
     """Write how a test ended: a line `END CODE DONE SECONDS OUT-BYTES ERR-BYTES`, out, err."""
     head = f"{end} {code} {int(done)} {seconds:.4f} {len(out)} {len(err)}\n"

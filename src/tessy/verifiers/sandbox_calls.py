@@ -5,9 +5,9 @@ function of the answer is a `Remote`: to call it sends the arguments to the othe
 for the value. Only values go over, as lines of JSON: no code, no pickle, and nothing of the test
 but arguments. So a program knows no expected value, and what it says is never more than a value.
 
-This module runs inside sandboxes, as `guest` does: it imports nothing of tessy, and nothing that
-takes long before it is needed, since each answer waits for it. `serve` is the
-answer's side, `judge` the judge's; outside, only `names_in` and `bound_names` are used.
+This module runs inside sandboxes, as `sandbox_guest` does: it imports nothing of tessy, and nothing
+that takes long before it is needed, since each answer waits for it. `serve` is the answer's side,
+`judge` the judge's; outside, only `names_in` and `bound_names` are used.
 
 Lines from the judge: `["name", N, NAME]`, `["get", N, OBJECT, NAME]`, `["set", …, VALUE]`,
 `["call", N, OBJECT, ARGUMENTS, KEYWORDS]`. From the answer: `["ready", N]`, `["value", N, VALUE,
@@ -230,9 +230,7 @@ def _reply(
     return [coded(value), _changed(arguments, values[1], coded)]
 
 
-def _changed(
-    arguments: list[Any], sent: list[Any], coded: Callable[[Any], Any]
-) -> list[Any] | None:
+def _changed(arguments: list[Any], sent: list[Any], coded: Callable[[Any], Any]) -> Any:
     after = [
         coded(item) if isinstance(item, list | dict | set | deque | bytearray) else before
         for item, before in zip(arguments, sent, strict=True)
@@ -294,9 +292,10 @@ def _refuse(name: str) -> Callable[..., Any]:
     return refuse
 
 
-for _name in ("lt", "le", "gt", "ge", "len", "iter", "next", "contains", "getitem", "setitem"):
-    setattr(Remote, f"__{_name}__", _refuse(f"__{_name}__"))
-for _name in ("add", "radd", "sub", "mul", "truediv", "str", "repr", "int", "float", "enter"):
+for _name in (
+    *("lt", "le", "gt", "ge", "len", "iter", "next", "contains", "getitem", "setitem"),
+    *("add", "radd", "sub", "mul", "truediv", "str", "repr", "int", "float", "enter"),
+):
     setattr(Remote, f"__{_name}__", _refuse(f"__{_name}__"))
 
 
@@ -304,6 +303,7 @@ class _Talk:
     """The judge's requests.
 
     Attributes:
+        link: Where they go.
         calls: How many were sent, but for names of functions.
         blamed: Whether the answer lacks a name.
         trouble: Why the test says nothing, once it is clear that it does not.
@@ -311,7 +311,7 @@ class _Talk:
     """
 
     def __init__(self, link: _Link) -> None:
-        self._link = link
+        self.link = link
         self.calls = 0
         self.blamed = False
         self.trouble = ""
@@ -347,11 +347,9 @@ class _Talk:
         return self._decoded(value)
 
     def ask(self, kind: str, *values: Any) -> Any:
-        """Ask for a value."""
         return self._decoded(self._ask(kind, *values)[0])
 
     def coded(self, value: Any) -> Any:
-        """A value as it is sent."""
         return encode(value, self._other)
 
     def give_up(self, why: str) -> None:
@@ -365,8 +363,8 @@ class _Talk:
 
     def _ask(self, kind: str, *values: Any) -> list[Any]:
         self.calls += 1
-        self._link.send(kind, *values)
-        reply = self._link.receive()
+        self.link.send(kind, *values)
+        reply = self.link.receive()
         try:
             if reply[0] == "value":
                 return [reply[1], reply[2]]
@@ -424,10 +422,9 @@ def judge(number: int, test: str, head: str, entry: str | None) -> None:
         head: Code of the question that goes before it: imports and helpers.
         entry: The function that the question asks for; `check(candidate)` is called with it.
     """
-    link = _Link(number)
-    talk = _Talk(link)
+    talk = _Talk(_Link(number))
     try:
-        _judge(link, talk, test, head, entry)
+        _judge(talk, test, head, entry)
     except Gone:
         _leave(GONE, "the program ended before the test did")
     except Broken as error:
@@ -452,14 +449,14 @@ def _sees(error: BaseException, things: list[Any]) -> bool:
     return any(id(thing) in kept for thing in things)
 
 
-def _judge(link: _Link, talk: _Talk, test: str, head: str, entry: str | None) -> None:
+def _judge(talk: _Talk, test: str, head: str, entry: str | None) -> None:
     code = compile(test, "test.py", "exec")
     module = sys.modules["test"] = types.ModuleType("test")
     space = vars(module)
     exec(compile(head, "head.py", "exec"), space)
     names, libraries = names_in(test, space, entry)
     space.update(libraries)
-    link.receive()  # the program has run
+    talk.link.receive()  # the program has run
     for name in names:
         try:
             space[name] = talk.name(name)
@@ -500,7 +497,7 @@ def names_in(
     bound = {*(defined or ()), *bound_names(nodes)}
     free = [name for name in names if name not in bound and not hasattr(builtins, name)]
     called = [n.func.id for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)]
-    libraries = {name: _module(name) for name in free if name in sys.stdlib_module_names}
+    libraries = {n: importlib.import_module(n) for n in free if n in sys.stdlib_module_names}
     others = [name for name in free if name not in libraries]
     attributes = {id(n.value): n for n in nodes if isinstance(n, ast.Attribute)}
     plain = {n.id for n in nodes if isinstance(n, ast.Name) and id(n) not in attributes}
@@ -538,10 +535,6 @@ def bound_names(nodes: Sequence[ast.AST]) -> set[str]:
         elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
             bound.add(node.name)
     return bound
-
-
-def _module(name: str) -> Any:
-    return importlib.import_module(name)
 
 
 def _from_library(name: str) -> Any:

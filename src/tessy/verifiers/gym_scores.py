@@ -1,15 +1,17 @@
-"""An `eval` for answers: literals, arithmetic and elementary functions, nothing else.
+"""Scoring by reasoning-gym, with an `eval` of literals, arithmetic and elementary functions only.
 
-It is run inside the sandbox of scorers that evaluate answers (`tessy.verifiers.gym`), and takes the
-place of Python's own there: for the scorers, and for SymPy's parser. It imports nothing of tessy.
+It runs inside the sandbox of `tessy.verifiers.gym` and imports nothing of tessy. Some scorers, and
+SymPy's parser, evaluate answers; its `eval` takes the place of Python's own there.
 An expression that could do more is refused before it is evaluated, so what is left can't call, look
 up or change anything. Texts are only taken as names of symbols and as digits of numbers.
+(`math_equality` goes further and lets nothing be compiled; scorers could not work so.)
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
+import importlib
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -70,3 +72,27 @@ def guarded_eval(
     if why is not None:
         raise ValueError(f"this is not evaluated: {why}")
     return _eval(source.strip(), {} if globals is None else globals, locals)
+
+
+def prepare() -> None:
+    """Import the scorers, and guard them."""
+    importlib.import_module("reasoning_gym")
+    builtins.eval = guarded_eval
+
+
+def scores(dataset: str, entry: dict[str, Any], answers: list[str]) -> list[float | str]:
+    """The score of each answer, or the exception of a scorer that can make no sense of it.
+
+    Args:
+        dataset: The family of the puzzle.
+        entry: The puzzle, as its scorer takes it.
+        answers: What the answer may be.
+    """
+    score = importlib.import_module("reasoning_gym").get_score_answer_fn(dataset)
+    found: list[float | str] = []
+    for answer in answers:
+        try:
+            found.append(float(score(answer=answer, entry=entry)))
+        except Exception as error:
+            found.append(repr(error))
+    return found

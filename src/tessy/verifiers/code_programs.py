@@ -20,8 +20,9 @@ import re
 import textwrap
 import warnings
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
-from tessy.verifiers.calls import bound_names
+from tessy.verifiers.sandbox_calls import bound_names
 
 _ANSWER = re.compile(r"<answer>(.*?)(?:</answer>|\Z)", re.I | re.S)
 _FENCE = re.compile(r"[ \t]*(?P<fence>`{3,}|~{3,})[ \t]*(?P<label>[^\n]*)")
@@ -211,18 +212,18 @@ def _pieces(part: str) -> list[str]:
 def _chosen(sources: Sequence[str], names: Collection[str], reads: bool) -> str | None:
     """The program among several pieces of Python."""
     sources = sources[-_PIECES:]
-    whole = [code for code in sources if (tree := _parsed(code)) is not None and _has_code(tree)]
+    whole = [code for code in sources if _has_code(code)]
     if not whole:  # the reason why it is none is the verdict's detail
         return next((code for code in reversed(sources) if _parsed(code) is None), None)
     order = range(len(whole) - 1, -1, -1)
     if names:
         index = next((n for n in order if any(defines(whole[n], name) for name in names)), None)
         return whole[-1] if index is None else _with_what_it_lacks(whole, index)
-    for test in (lambda code: _is_whole(code) and (not reads or _reads(code)), _reads):
+    for test in (lambda code: not _lacks(code) and (not reads or _reads(code)), _reads):
         for n in order:
             if test(whole[n]) and (code := _acting(whole, n)) is not None:
                 return code
-    return next((whole[n] for n in order if _is_whole(whole[n])), "\n".join(whole))
+    return next((whole[n] for n in order if not _lacks(whole[n])), "\n".join(whole))
 
 
 def _acting(whole: Sequence[str], index: int) -> str | None:
@@ -244,8 +245,9 @@ def _with_what_it_lacks(whole: Sequence[str], index: int) -> str:
     return joined if len(_lacks(joined)) < len(_lacks(code)) else code
 
 
-def _has_code(tree: ast.Module) -> bool:
-    return any(
+def _has_code(code: str) -> bool:
+    tree = _parsed(code)
+    return tree is not None and any(
         not (isinstance(item, ast.Expr) and isinstance(item.value, ast.Constant))
         for item in tree.body
     )
@@ -264,22 +266,14 @@ def _acts(code: str) -> bool:
     )
 
 
-def _is_whole(code: str) -> bool:
-    return not _lacks(code)
-
-
 def _lacks(code: str) -> set[str]:
     """The names that a program uses, and neither it nor Python defines."""
-    nodes = _nodes(code)
+    tree = _parsed(code)
+    nodes = [] if tree is None else list(ast.walk(tree))
     if any(isinstance(n, ast.ImportFrom) and n.names[0].name == "*" for n in nodes):
         return set()
     used = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
     return used - bound_names(nodes) - _KNOWN
-
-
-def _nodes(code: str) -> list[ast.AST]:
-    tree = _parsed(code)
-    return [] if tree is None else list(ast.walk(tree))
 
 
 @functools.lru_cache(16)
@@ -294,13 +288,11 @@ def _parsed(text: str) -> ast.Module | None:
 
 def _compiles(text: str) -> bool:
     """Whether a text is Python that could run: unlike a tree, it holds no `return` on its own."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compile(text, "answer", "exec", dont_inherit=True)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return True
+    with suppress(SyntaxError, ValueError, RecursionError, MemoryError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compile(text, "answer", "exec", dont_inherit=True)
+        return True
+    return False
 
 
 def _names(item: ast.stmt) -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from tessy.verifiers.extract import AnswerForm, Box, bare, boxes, final_answers, gives_up
+from tessy.verifiers.numerals import RAISED, lowered
 
 MAX_LENGTH = 2000
 """Characters of an expression; longer ones are no answers that a person would mark."""
@@ -20,7 +21,7 @@ _SYMBOLS = {
     "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "¼": r"\frac{1}{4}",
     "¾": r"\frac{3}{4}", "\u00a0": " ", "\u202f": " ", "\u2009": " ", "，": ",", "％": "%",
 }  # fmt: skip
-_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
+_RAISED = f"{RAISED}ⁿ"
 _TEXT = r"\\(?:text|textbf|textit|textrm|textsf|texttt|mathrm|mathbf|mathit|mathsf|mbox|rm)\b"
 _ONE_SIGN = re.compile(rf"{_TEXT}\s*\{{\s*([A-Za-z]|\d+)\s*\}}")
 _BRACED = re.compile(rf"{_TEXT}\s*\{{([^{{}}]*)\}}")
@@ -82,7 +83,6 @@ _SEPARATOR = re.compile(
     r"[\s$\\()\[\],;.]*(?:and|or)?(?:\\text\{\s*(?:and|or)\s*\})?[\s$\\()\[\],;]*"
 )
 _IS = re.compile(r"\s(?:is|are|equals)\s(?:the\s|an?\s)?")
-_ASSIGNED = re.compile(r"^\s*[A-Za-z](?:_\{?\w+\}?)?\s*(?:=|\\in)\s*")
 
 
 def expression(answer: str) -> tuple[str, str] | None:
@@ -120,7 +120,7 @@ def _last_boxes(answer: str) -> str:
 
 def _in_prose(text: str, *, is_last: bool) -> str:
     """The expression of a sentence: what is marked as mathematics, else what looks like it."""
-    text = _raised(text[-MAX_LENGTH:] if is_last else text[:MAX_LENGTH])
+    text = lowered(text[-MAX_LENGTH:] if is_last else text[:MAX_LENGTH], _RAISED)
     if gives_up(text):
         return text
     marked = list(_MATH.finditer(text))
@@ -179,7 +179,7 @@ def _is_math(word: str) -> bool:
 
 def written_alike(text: str) -> str:
     """An expression in one way of writing: one command for each sign, no spacing, no dollars."""
-    text = _ONE_SIGN.sub(r"\1", _raised(text))
+    text = _ONE_SIGN.sub(r"\1", lowered(text, _RAISED))
     if _TRIGONOMETRY.search(text):
         text = _DEGREES.sub(r"(\1\\cdot\\pi/180)", text)
     for sign, command in _SYMBOLS.items():
@@ -188,10 +188,6 @@ def written_alike(text: str) -> str:
         text = pattern.sub(instead, text)
     text = _REPEATING.sub(_repeating, text)
     return " ".join(text.split()).rstrip(".,;: ")
-
-
-def _raised(text: str) -> str:
-    return re.sub(r"[⁰¹²³⁴-⁹⁺⁻ⁿ]+", lambda found: f"^{{{found[0].translate(_RAISED)}}}", text)
 
 
 def _repeating(found: re.Match[str]) -> str:
@@ -223,8 +219,7 @@ def is_text(text: str) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    text = _ENVIRONMENT.sub(" ", text)
-    return [word for word in _WORD.findall(text) if word not in _FUNCTIONS]
+    return [word for word in _WORD.findall(_ENVIRONMENT.sub(" ", text)) if word not in _FUNCTIONS]
 
 
 def without_unit(text: str) -> str:
@@ -243,11 +238,6 @@ def without_base(text: str) -> tuple[str, str]:
     """A number without the base written under it, and the base; empty without one."""
     found = _BASE.match(text)
     return (found[1], found[2]) if found and found[1].lstrip("-")[:1].isdigit() else (text, "")
-
-
-def without_name(text: str) -> str:
-    """An expression without `x =` or `x in` before it, if there is no other equation in it."""
-    return text if text.count("=") > 1 else _ASSIGNED.sub("", text)
 
 
 def both_signs(text: str) -> str:

@@ -27,10 +27,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tessy.errors import DataError
-from tessy.verifiers.calls import Broken, names_in
-from tessy.verifiers.programs import head_of
-from tessy.verifiers.protocol import Row, present, required
+from tessy.verifiers.code_programs import head_of
+from tessy.verifiers.protocol import Row, from_json, present, required
 from tessy.verifiers.sandbox import ProgramTest
+from tessy.verifiers.sandbox_calls import Broken, names_in
 
 _COLUMNS = ("tests", "test_list", "test", "input_output", "public_test_cases")
 _PRIVATE = "private_test_cases"
@@ -107,9 +107,7 @@ def suite(row: Row, column: str | None = None) -> Suite:
 
 def _value(value: Any, name: str) -> Any:
     """What a column holds, from JSON if it is some."""
-    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
-        with suppress(ValueError, RecursionError):  # else it is code
-            value = json.loads(value)
+    value = from_json(value)  # else it is code
     if isinstance(value, dict) and "fn_name" not in value and "inputs" not in value:
         raise DataError(
             f"verifier code: column {name!r} is an object without `inputs`", hint=_SHAPES
@@ -196,10 +194,7 @@ def _function(item: Any, row: Row, where: str) -> str | None:
         "function_call",
     ):
         return None
-    metadata = row.get("metadata")
-    if isinstance(metadata, str):
-        with suppress(ValueError, RecursionError):
-            metadata = json.loads(metadata)
+    metadata = from_json(row.get("metadata"))
     of_row = metadata.get("func_name") if isinstance(metadata, dict) else None
     name = item.get("fn_name") or of_row or row.get("fn_name") or row.get("entry_point")
     if not name:
@@ -228,9 +223,6 @@ def _private(value: Any) -> Any:
     """LiveCodeBench's hidden tests: JSON, which may be pickled, deflated and in base64.
 
     The pickle is read as a list of steps, never carried out: it must hold one text and no more.
-
-    Raises:
-        DataError: It is something else.
     """
     if not isinstance(value, str) or value.lstrip().startswith("["):
         return _value(value, _PRIVATE)
@@ -253,8 +245,6 @@ def _private(value: Any) -> Any:
 
 
 def _setup(row: Row) -> str:
-    imports = row.get("test_imports")
-    lines = [str(line) for line in imports] if isinstance(imports, list) else []
-    setup = row.get("test_setup_code")
-    lines += [str(setup)] if setup else []
+    imports, setup = row.get("test_imports"), row.get("test_setup_code")
+    lines = [*(imports if isinstance(imports, list) else []), *([setup] if setup else [])]
     return "".join(f"{line}\n" for line in lines)
