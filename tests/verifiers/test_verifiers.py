@@ -201,3 +201,12 @@ def test_every_name_loads(isolated):
             assert isinstance(load(name), Verifier)
         except TessyError as error:  # pragma: no cover
             pytest.fail(f"{name}: {error}")
+
+
+@pytest.mark.parametrize("answer", ["It is 72 or 73.", "12:00", "I do not know."])
+async def test_numbers_that_are_not_the_answer_are_not_said_to_be_absent(answer):
+    verifier = load("number")
+    verdict = await verifier.verify({"answer": 72}, answer)
+    await verifier.aclose()
+    assert verdict.outcome is NO_ANSWER
+    assert verdict.detail.endswith("there is none, or several, or a time or the like")

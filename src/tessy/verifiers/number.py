@@ -97,7 +97,8 @@ def number_verifier(
             )
         return {"right": right, "tolerance": tolerance}
 
-    return ReferenceVerifier("number", given, compare, "no number in the answer", settings)
+    nothing = "no number is said to be the answer: there is none, or several, or a time or the like"
+    return ReferenceVerifier("number", given, compare, nothing, settings)
 
 
 class _Undecided(Exception):
