@@ -83,6 +83,8 @@ async def test_references_that_cannot_be_read_are_refused_or_skipped_and_counted
     ]
     assert f"not {10**30}" in failed[0]["detail"]
     assert [f["where"] for f in failed[1:]] == [f"{questions}:2", f"{questions}:3"]
+    for bad in failed[1:]:
+        assert (bad["content"], bad["spans"], bad["stats"]["drafts"]) == ("", [], 0), "nothing was"
 
 
 async def test_an_evaluation_leaves_out_what_it_cannot_judge(tmp_path, tokenizers):

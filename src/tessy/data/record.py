@@ -94,16 +94,17 @@ def failed(
         line: The bad line, if that is the reason.
         others: The rejected drafts.
     """
+    counts = stats(trajectory, others)
     return {
         "id": sample_id,
         "reason": failure.value,
         "detail": detail,
         "where": line.where if line else None,
         "messages": list(question.messages) if question else [],
-        "content": content(trajectory),
-        "spans": spans(trajectory),
+        "content": "" if line else content(trajectory),
+        "spans": [] if line else spans(trajectory),
         "answer": _discarded_answer(trajectory),
-        "stats": stats(trajectory, others),
+        "stats": {**counts, "drafts": 0} if line else counts,
     }
 
 
