@@ -399,6 +399,7 @@ CHOICE: list[Case] = [
 ]  # fmt: skip
 
 EXACT: list[Case] = [
+    ("right", "6", "\\boxed{5}. Wait, it's 6."),
     ("right", "Paris", "Paris"),
     ("right", "Paris", " Paris\n"),
     ("right", "Paris", "Paris."),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from answers import CHOICE, EXACT, FORGED, HOSTILE_MATH, MATH, NUMBER, hostile_answers
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tessy.verifiers import math, workers
@@ -200,6 +200,7 @@ def test_what_is_around_a_text_does_not_change_it(text, before, said, after):
 PIECES = [*SAID, *BEFORE, *AFTER, *(piece[:60] for piece in hostile_answers(60))]
 
 
+@example("\\boxed{" * 8 + "wait, \\frac12" * 4 + "}" + "####\n5" * 10 + "Let me see. \n\nwait, 5")
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=5)), max_size=12).map("".join))
 def test_any_text_has_an_outcome(text):
     for found in final_answers(text):

@@ -49,7 +49,8 @@ def compare(answer: str, right: str, ignore_case: bool) -> tuple[str | None, boo
         return None, False
     said = [answer, *_unwrapped(found.text)]
     if found.form is AnswerForm.ANNOUNCED:
-        said += _unwrapped(announcements(answer)[-1].line)
+        for last in announcements(answer)[-1:]:  # none where a box was taken back
+            said += _unwrapped(last.line)
     rights = {_normal(right, ignore_case), _normal(bare(right), ignore_case)} - {""}
     is_right = any(_normal(text, ignore_case) in rights for text in said)
     return shorten(found.text), is_right
