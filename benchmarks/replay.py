@@ -3,7 +3,7 @@
     python benchmarks/replay.py DATA [ROW …]
 
 DATA holds `traces_qwen3_8b_thinking/traces.jsonl.gz` (model, thinking). Both servers write the same
-trace, whichever is asked, so the text that comes out is the trace, whoever wrote it; it is checked.
+trace, whichever is asked, so the text that comes out is the trace; it is checked.
 Servers and client are processes of their own. The bound is made of the spans that were kept: each
 token's time, by the model that wrote it, and a time to first token for each span.
 """
