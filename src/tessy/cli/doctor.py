@@ -25,10 +25,13 @@ class DoctorOptions(StrictSettings):
 @command(only=[f"{role}.{part}" for role in ("student", "teacher") for part in _PARTS])
 def doctor(options: DoctorOptions, config: Config) -> None:
     """Check what both models can do, and whether synthesis will work with them."""
+    from tessy.evaluation.dry_run import hand_over_lines
     from tessy.event_loop import run_loop
     from tessy.models.doctor import examine, refusal, table
 
     findings = run_loop(examine(config, lambda line: typer.echo(line, err=True)))
     Console().print(table(findings))
+    for line in hand_over_lines(findings):
+        typer.echo(line)
     if refused := refusal(findings):
         raise refused

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tessy.cli.options import CommandOptions, command
 from tessy.config import Config
 from tessy.settings import Option
+
+if TYPE_CHECKING:
+    from tessy.runs.progress import Progress
 
 
 class RunOptions(CommandOptions):
@@ -38,6 +41,31 @@ class SynthOptions(RunOptions):
 
     retry_failed: Annotated[bool, Option()] = False
     """Write failed samples again."""
+    dry_run: Annotated[bool, Option(panel="Before a long run")] = False
+    """Tell what the run will cost and write nothing to `out`; by what was measured of idle servers
+    and by assumptions, or by a `sample`."""
+    sample: Annotated[int | None, Option(unset="assumptions", panel="Before a long run")] = Field(
+        default=None, ge=1
+    )
+    """With `dry_run`: write so many of the questions, drawn evenly; what is written is deleted."""
+    gpus: Annotated[int | None, Option(unset="not told", panel="Before a long run")] = Field(
+        default=None, ge=2
+    )
+    """With `dry_run`: tell how to split so many GPUs between the models."""
+    canary: Annotated[int | None, Option(unset="all are written", panel="Before a long run")] = (
+        Field(default=None, ge=1)
+    )
+    """Stop after so many samples, and compare them with the teacher alone on the same questions,
+    which writes to `canary` in the run's folder. Without this option the run goes on."""
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> SynthOptions:
+        for name, value in (("--sample", self.sample), ("--gpus", self.gpus)):
+            if value is not None and not self.dry_run:
+                raise ValueError(f"{name} {value} is for --dry-run, which is not given")
+        if self.canary is not None and self.dry_run:
+            raise ValueError("--canary writes samples and --dry-run none: give one of them")
+        return self
 
 
 @command()
@@ -50,11 +78,20 @@ def synth(options: SynthOptions, config: Config) -> None:
     from tessy.synthesis.run import synthesize
 
     progress = Progress(Show.QUIET if options.quiet else Show.AUTO)
+    if options.dry_run:
+        _estimate(options, config, progress)
+        return
+    limit = options.limit
+    if options.canary is not None:
+        from tessy.evaluation.canary import canary_limit, check_canary
+
+        check_canary(config)
+        limit = canary_limit(options.canary, config, options.limit)
     result = synthesize(
         options.questions,
         out=options.out,
         config=config,
-        limit=options.limit,
+        limit=limit,
         skip_bad=options.skip_bad,
         question_column=options.question_column,
         retry_failed=options.retry_failed,
@@ -65,5 +102,52 @@ def synth(options: SynthOptions, config: Config) -> None:
     progress.summarise(result)
     if result.stopped:
         raise typer.Exit(130)
+    if limit is not None and options.canary is not None:
+        _compare(options, config, limit, progress)
     if result.total and not result.finished:
         raise typer.Exit(1)
+
+
+def _estimate(options: SynthOptions, config: Config, progress: Progress) -> None:
+    """Print what a run will cost."""
+    from tessy.evaluation.dry_run import dry_run, rows
+    from tessy.event_loop import run_loop
+
+    found = run_loop(
+        dry_run(
+            options.questions,
+            config=config,
+            sample=options.sample,
+            limit=options.limit,
+            skip_bad=options.skip_bad,
+            question_column=options.question_column,
+            progress=progress,
+        )
+    )
+    if found is None:
+        typer.echo("stopped: no cost is told, since the short ones of a sample end first", err=True)
+        raise typer.Exit(130)
+    for label, text in rows(found, options.gpus):
+        typer.echo(f" {label:18} {text}".rstrip())
+
+
+def _compare(options: SynthOptions, config: Config, limit: int, progress: Progress) -> None:
+    """Have the teacher alone write the canary's questions, and print how the two compare."""
+    from rich.console import Console
+
+    from tessy.evaluation.canary import compare, table
+
+    found = compare(
+        options.questions,
+        out=options.out,
+        config=config,
+        limit=limit,
+        skip_bad=options.skip_bad,
+        question_column=options.question_column,
+        progress=progress,
+    )
+    if found is None:
+        typer.echo("stopped: the same command goes on with the teacher alone", err=True)
+        raise typer.Exit(130)
+    Console(markup=False, highlight=False).print(table(found))
+    typer.echo("the same command without --canary, or with a larger one, goes on", err=True)

@@ -18,6 +18,7 @@
     prefix      the prompt of one model in one draft, append-only
     session     one model in one draft: it continues the text
     open        opens models: from settings to servers that are ready for calls
+    pace        how fast a server answers, and what its KV cache holds
     doctor      the checks of `tessy doctor`
 
 Each imports only from those above it.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
-import time
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from rich.table import Table
 from rich.text import Text
@@ -14,9 +16,12 @@ from tessy.config import Config, Sampling
 from tessy.display import Say, visible
 from tessy.errors import TessyError
 from tessy.method.trajectory import Role
+from tessy.models import pace
 from tessy.models.client import Client
-from tessy.models.open import UnknownFormat, check, check_formats, open_one
+from tessy.models.open import OpenedModel, UnknownFormat, check, check_formats, open_one
+from tessy.models.pace import ServerPace
 from tessy.models.probe import LONG_PROMPT, stops_early
+from tessy.models.tokenizers import fetch_tokenizer
 from tessy.models.wire import Capabilities, Request
 
 _GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0)
@@ -39,7 +44,9 @@ class Finding:
         prompts: How prompts are sent: `token ids` or `text`.
         early_stop: Whether closing a stream stops the generation; None if that is not known.
         cached_share: The share of a repeated prompt that came from the prefix cache, 0 to 1.
-        first_token_s: Seconds to the first token of a repeated prompt.
+        pace: How fast its server answers when it does nothing else; None if that is not known.
+        cache_tokens: Tokens that its server's KV cache holds; None if that is not known.
+        kv_bytes: Bytes of KV cache a token; None if that is not known.
         notes: What else the user should know.
     """
 
@@ -53,23 +60,29 @@ class Finding:
     prompts: str = ""
     early_stop: bool | None = None
     cached_share: float | None = None
-    first_token_s: float | None = None
+    pace: ServerPace | None = None
+    cache_tokens: int | None = None
+    kv_bytes: int | None = None
     notes: tuple[str, ...] = ()
 
 
-async def examine(config: Config, say: Say = lambda _: None) -> list[Finding]:
-    """Examine both models, one after the other; local servers are started and stopped.
+async def examine(
+    config: Config, say: Say = lambda _: None, roles: Iterable[Role] = Role
+) -> list[Finding]:
+    """Examine models, one after the other; local servers are started and stopped.
 
     Args:
         config: The settings of both models.
         say: Called with lines about progress.
+        roles: The roles whose models are examined.
 
     Raises:
         InputError: A model's name or chat format is not valid.
     """
-    check(config)
+    wanted = [role for role in Role if role in set(roles)]
+    check(config, wanted)
     findings = []
-    for role in Role:
+    for role in wanted:
         try:
             check_formats(config, [role])
             findings.append(await _examine(config, role, say))
@@ -110,25 +123,39 @@ async def _examine(config: Config, role: Role, say: Say) -> Finding:
                 prompts="text" if opened.tokenizer is None else "token ids",
                 notes=tuple(opened.notes),
             )
-            cached, first_token_s = await _prefix_cache(opened.client)
-            early = None
-            if opened.capabilities.streams:
-                early = await stops_early(opened.client)
+            return await _measured(finding, opened)
         except TessyError as error:
             return replace(finding, error=str(error), hint=error.hint)
-    return replace(finding, cached_share=cached, first_token_s=first_token_s, early_stop=early)
 
 
-async def _prefix_cache(client: Client) -> tuple[float | None, float]:
-    """Send a long prompt twice; returns the cached share and the seconds of the second call."""
+async def _measured(finding: Finding, opened: OpenedModel) -> Finding:
+    """Add what is measured: cache hits, whether streams stop, pace, and the KV cache.
+
+    Raises:
+        ModelError: The server failed.
+    """
+    client, streams = opened.client, opened.capabilities.streams
+    name, folders = opened.settings.tokenizer, [Path(opened.capabilities.root)]
+    if name:  # it is there: the model was opened with it
+        folders.insert(0, await asyncio.to_thread(fetch_tokenizer, name))
+    return replace(
+        finding,
+        cached_share=await _cached_share(client),
+        early_stop=await stops_early(client) if streams else None,
+        pace=await pace.measure(client),
+        cache_tokens=await pace.cache_tokens(client),
+        kv_bytes=await pace.kv_bytes(folders),
+    )
+
+
+async def _cached_share(client: Client) -> float | None:
+    """Send a long prompt twice; returns the share that was cached, None if that is not told."""
     request = Request(LONG_PROMPT, max_tokens=1, sampling=_GREEDY, seed=0)
     await client.complete(request)
-    started = time.monotonic()
     again = await client.complete(request)
-    seconds = time.monotonic() - started
     if again.cached_tokens is None or not again.prompt_tokens:
-        return None, seconds
-    return again.cached_tokens / again.prompt_tokens, seconds
+        return None
+    return again.cached_tokens / again.prompt_tokens
 
 
 def table(findings: list[Finding]) -> Table:
@@ -144,7 +171,7 @@ def table(findings: list[Finding]) -> Table:
 
 
 def _column(finding: Finding) -> dict[str, Text]:
-    cached, seconds = finding.cached_share, finding.first_token_s
+    cached, speed = finding.cached_share, finding.pace
     column = {
         "model": _text(finding.address),
         "works": _yes(finding.error is None, otherwise=finding.error or ""),
@@ -158,7 +185,9 @@ def _column(finding: Finding) -> dict[str, Text]:
         "stops when closed": _yes(finding.early_stop),
         "prefix cache hit": _text("" if cached is None else f"{100 * cached:.0f}%"),
         "context": _text(""),
-        "one token, cached": _text("" if seconds is None else f"{1000 * seconds:.0f} ms"),
+        "time to first token": _text(milliseconds(speed.first_token_s) if speed else ""),
+        "time a token": _text(milliseconds(speed.token_s) if speed else ""),
+        "KV cache": _text(_kv_cache(finding)),
         "notes": _text("\n".join((*filter(None, [finding.missing]), *finding.notes))),
     }
     if server := finding.capabilities:
@@ -172,6 +201,17 @@ def _column(finding: Finding) -> dict[str, Text]:
             "context": _text(f"{context:,} tokens" if context else ""),
         }
     return column
+
+
+def milliseconds(seconds: float) -> str:
+    """A short time, such as `62 ms` or `7.8 ms`."""
+    return f"{1000 * seconds:,.{0 if seconds >= 0.01 else 1}f} ms"
+
+
+def _kv_cache(finding: Finding) -> str:
+    tokens, each = finding.cache_tokens, finding.kv_bytes
+    said = [f"{tokens:,} tokens"] if tokens else []
+    return ", ".join(said + ([f"{each / 1000:,.0f} KB a token"] if each else []))
 
 
 def _text(text: str) -> Text:

@@ -386,7 +386,7 @@ def fetch_tokenizer(name: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
-    wanted = ["tokenizer.json", "tokenizer_config.json", "chat_template*"]
+    wanted = ["tokenizer.json", "tokenizer_config.json", "chat_template*", "config.json"]
     try:
         return Path(snapshot_download(name, allow_patterns=wanted))
     except (HfHubHTTPError, OSError, ValueError) as error:

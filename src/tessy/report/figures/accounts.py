@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tessy.method.trajectory import Failure
+from tessy.method.trajectory import Failure, Part
 from tessy.report.figures.intervals import Array, Bootstrap, Interval, ratios
 from tessy.report.figures.sample import ReportSample
 
@@ -23,17 +23,20 @@ _KEPT = ("student_tokens", "teacher_tokens")
 _DISCARDED = ("student_discarded_tokens", "teacher_discarded_tokens")
 _GENERATED = (*_KEPT, *_DISCARDED)
 _STATS = (*_GENERATED, "thinking_tokens", "answer_tokens", "turns", "hand_overs")
-COLUMNS = (*_STATS, "requests", "seconds", "samples")
+COLUMNS = (*_STATS, "requests", "seconds", "thousand_words", "samples")
 """What is counted of each sample, in this order."""
 
 RATIOS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "teacher_share": (("teacher_tokens",), _KEPT),
     "discarded_share": (_DISCARDED, _GENERATED),
     "tokens_a_sample": (_KEPT, ("samples",)),
+    "student_generated_a_sample": (("student_tokens", "student_discarded_tokens"), ("samples",)),
+    "teacher_generated_a_sample": (("teacher_tokens", "teacher_discarded_tokens"), ("samples",)),
     "thinking_tokens_a_sample": (("thinking_tokens",), ("samples",)),
     "answer_tokens_a_sample": (("answer_tokens",), ("samples",)),
     "turns_a_sample": (("turns",), ("samples",)),
     "hand_overs_a_sample": (("hand_overs",), ("samples",)),
+    "hand_overs_in_1000_words": (("hand_overs",), ("thousand_words",)),
     "tokens_a_request": (_KEPT, ("requests",)),
     "requests_a_sample": (("requests",), ("samples",)),
     "seconds_a_sample": (("seconds",), ("samples",)),
@@ -105,7 +108,9 @@ class AccountsCounter:
         self.questions.append(sample.question)
         self.failures.append(sample.failure)
         counted = [float(stats[name]) for name in _STATS]
-        self._rows.append([*counted, float(sample.requests), sample.seconds, 1.0])
+        thinking = "".join(each.text for each in sample.texts if each.part is Part.THINKING)
+        words = len(thinking.split()) / 1000
+        self._rows.append([*counted, float(sample.requests), sample.seconds, words, 1.0])
         self._cut_off += sample.failure is None and bool(stats["thinking_cut_off"])
         self._rejected.update(draft.get("why", "?") for draft in sample.trace.get("drafts") or ())
 

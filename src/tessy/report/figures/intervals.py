@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+_Z = 1.959964
+"""Where the middle 95% of the normal distribution end."""
 _AT_ONCE = 100
 """Resamples drawn at once, so that memory stays small."""
 
@@ -39,6 +41,23 @@ class Interval:
     value: float
     low: float = math.nan
     high: float = math.nan
+
+
+def wilson(part: int, of: int) -> Interval:
+    """A share of independent trials, with Wilson's 95% score interval (JASA 22, 1927).
+
+    Unlike a bootstrap it is honest where all trials, or none, are a success.
+
+    Args:
+        part: Successes.
+        of: Trials.
+    """
+    if not of:
+        return Interval(math.nan)
+    share, weight = part / of, _Z**2 / of
+    middle = (share + weight / 2) / (1 + weight)
+    half = _Z * math.sqrt(share * (1 - share) / of + weight / (4 * of)) / (1 + weight)
+    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
 
 
 def ratios(

@@ -48,6 +48,7 @@ class ReportSample:
         seconds: Time spent on it.
         requests: Calls to models.
         models: Names by role, and the predictors'.
+        verdict: The verifier's outcome; None if it was not verified, or failed.
     """
 
     id: str
@@ -63,6 +64,7 @@ class ReportSample:
     seconds: float
     requests: int
     models: Mapping[str, str]
+    verdict: str | None
 
     @classmethod
     def read(cls, entry: EndedSample, *, several: bool) -> ReportSample:
@@ -95,6 +97,7 @@ class ReportSample:
             seconds=entry.seconds,
             requests=entry.requests,
             models=record.get("models") or {},
+            verdict=(record.get("verdict") or {}).get("outcome"),
         )
 
     @property

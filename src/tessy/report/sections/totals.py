@@ -35,6 +35,7 @@ _MEANS = {
     "answer_tokens_a_sample": "answer tokens a sample",
     "turns_a_sample": "turns a sample",
     "hand_overs_a_sample": "hand-overs a sample",
+    "hand_overs_in_1000_words": "hand-overs in 1,000 words of thinking",
     "tokens_a_request": "kept tokens a request",
     "requests_a_sample": "requests a sample",
     "seconds_a_sample": "seconds a sample",

@@ -1,0 +1,206 @@
+"""`tessy synth --canary N`: the first samples of a run, beside the teacher alone.
+
+The teacher alone is the strongest that the data can be, and what a run without tessy would write.
+If the run's first samples are right as often, the rest may be written.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from tessy.config import Config
+from tessy.data.questions import read
+from tessy.display import visible_line
+from tessy.errors import ConfigError
+from tessy.evaluation.measure import UNMEASURED
+from tessy.event_loop import run_anywhere
+from tessy.method.trajectory import Failure, Role
+from tessy.models.open import check, check_formats
+from tessy.report.document import decimal, percent
+from tessy.report.figures.accounts import Accounts, AccountsCounter
+from tessy.report.figures.intervals import Bootstrap, wilson
+from tessy.report.source import RunSource, open_runs
+from tessy.runs.plan import plan
+from tessy.runs.progress import Progress
+from tessy.synthesis.methods import method_of
+from tessy.synthesis.methods.teacher_only import TEACHER_ONLY
+from tessy.synthesis.run import asynthesize
+from tessy.verifiers.protocol import VerdictOutcome
+
+FOLDER = "canary"
+_FIGURES = {
+    "thinking_tokens_a_sample": "thinking, tokens",
+    "answer_tokens_a_sample": "answer, tokens",
+    "hand_overs_a_sample": "hand-overs",
+    "hand_overs_in_1000_words": "hand-overs in 1,000 words",
+    "seconds_a_sample": "seconds",
+}
+_ABOUT_SHARES = {"discarded_share": "discarded tokens"}
+
+
+@dataclass(frozen=True, slots=True)
+class CanarySide:
+    """One of the two runs.
+
+    Attributes:
+        name: Its method.
+        accounts: Of the canary's samples.
+        right: Samples with an answer that the verifier accepts.
+        judged: Samples that say something about the models: not those whose server or verifier
+            failed.
+    """
+
+    name: str
+    accounts: Accounts
+    right: int
+    judged: int
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """The first samples of a run, and the teacher's of the same questions.
+
+    Attributes:
+        run: The run's.
+        teacher: The teacher's.
+        folder: Where the teacher's are.
+        verified: Answers were verified.
+    """
+
+    run: CanarySide
+    teacher: CanarySide
+    folder: Path
+    verified: bool
+
+
+def teacher_config(config: Config) -> Config:
+    """The settings of the teacher's run: the same, but for the method."""
+    return config.model_copy(update={"method": TEACHER_ONLY.name, "answer_by": Role.STUDENT})
+
+
+def check_canary(config: Config) -> None:
+    """Make sure, before any work, that a run can be compared with the teacher alone.
+
+    Raises:
+        ConfigError: It can't.
+    """
+    if method_of(config) is TEACHER_ONLY:
+        raise ConfigError(
+            "--canary compares a method with teacher-only, and this is teacher-only",
+            hint="--limit writes the first questions alone",
+        )
+    alone = teacher_config(config)
+    check(alone, TEACHER_ONLY.roles)
+    check_formats(alone, TEACHER_ONLY.roles)
+
+
+def canary_limit(samples: int, config: Config, limit: int | None) -> int:
+    """The questions of a canary: whole ones, so there may be a few samples more."""
+    questions = -(-samples // config.samples_per_question)
+    return questions if limit is None else min(questions, limit)
+
+
+def compare(
+    source: str | Path,
+    *,
+    out: Path,
+    config: Config,
+    limit: int,
+    skip_bad: bool = False,
+    question_column: str | None = None,
+    progress: Progress,
+) -> Canary | None:
+    """Have the teacher alone write the first questions of a run, and compare the two.
+
+    Args:
+        source: The run's questions, as those below.
+        out: The run's folder; its samples of these questions have ended.
+        config: The run's settings.
+        limit: Questions to compare.
+        skip_bad: Bad lines are left out.
+        question_column: The column of the question.
+        progress: Shows the progress of the teacher.
+
+    Returns:
+        None if the user stopped the teacher.
+
+    Raises:
+        TessyError: As `synthesize`.
+    """
+    folder, alone = out / FOLDER, teacher_config(config)
+    progress.say(f"canary: the teacher alone, on the same questions, in {folder}")
+    result = run_anywhere(
+        asynthesize(
+            source,
+            out=folder,
+            config=alone,
+            limit=limit,
+            skip_bad=skip_bad,
+            question_column=question_column,
+            progress=progress,
+            catch_signals=True,
+        )
+    )
+    if result.stopped:
+        return None
+    asked = read(source, limit=limit, skip_bad=skip_bad, column=question_column)
+    ids = {job.id for job in plan(asked, config, {}, {}, retry=()).jobs}
+    ours, teachers = open_runs([out, folder])
+    return Canary(
+        _side(ours, ids), _side(teachers, ids), folder, verified=config.verify is not None
+    )
+
+
+def _side(source: RunSource, ids: set[str]) -> CanarySide:
+    """The samples with these ids of a run, which may have others."""
+    counter, ends = AccountsCounter(), Counter[Failure | None]()
+    right = 0
+    for sample in source.samples():
+        if sample.id in ids:
+            counter.add(sample)
+            ends[sample.failure] += 1
+            right += sample.verdict == VerdictOutcome.RIGHT
+    judged = sum(count for failure, count in ends.items() if failure not in UNMEASURED)
+    return CanarySide(source.method, counter.accounts(Bootstrap()), right, judged)
+
+
+def table(found: Canary) -> Table:
+    """How the two compare."""
+    sides = (found.run, found.teacher)
+    made = Table(
+        title=f"canary: the first {found.run.accounts.ended:,} samples", title_justify="left"
+    )
+    made.add_column("")
+    for side in sides:
+        made.add_column(visible_line(side.name), justify="right")
+    if found.verified:
+        made.add_row("right", *(_share(side.right, side.judged) for side in sides))
+    failed = [side.accounts.failed for side in sides]
+    ended = [side.accounts.ended for side in sides]
+    made.add_row("failed", *map(_share, (sum(each.values()) for each in failed), ended))
+    for reason in dict.fromkeys(reason for each in failed for reason in each):
+        made.add_row(f"  {reason}", *(f"{each.get(reason, 0):,}" for each in failed))
+    for name, title in _FIGURES.items():
+        made.add_row(title, *(_figure(side.accounts, name) for side in sides))
+    for name, title in _ABOUT_SHARES.items():
+        made.add_row(title, *(percent(side.accounts.all.figures[name]) for side in sides))
+    made.caption = (
+        "Means of finished samples; 95% intervals: Wilson's of shares, else by bootstrap. "
+        + ("" if found.verified else "No answer was verified: --verify NAME, in a new folder. ")
+        + f"The teacher's are in {visible_line(str(found.folder))}, and no part of the data set."
+    )
+    made.caption_justify = "left"
+    return made
+
+
+def _share(part: int, of: int) -> str:
+    return f"{part:,} of {of:,}: {percent(wilson(part, of))}" if of else "–"
+
+
+def _figure(accounts: Accounts, name: str) -> str:
+    figure = accounts.finished.figures[name]
+    return decimal(figure, 0 if figure.value >= 100 else 1)

@@ -1,0 +1,184 @@
+"""What a run will cost, from a few figures about one trajectory and two servers. Pure.
+
+A hand-over costs a request: until the next model's first token nothing is written. So one
+trajectory takes, for each model, its requests × time to first token + its tokens × time a token.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tessy.method.trajectory import Role
+from tessy.models.pace import ServerPace
+from tessy.report.figures.intervals import Interval
+
+HAND_OVERS = Interval(110, 60, 170)
+"""Assumed hand-overs in 1,000 words of English reasoning (docs/serving.md: how it was counted)."""
+STUDENT_WORDS = 0.15
+"""Assumed share of the words that the student writes (as above)."""
+TOKENS_A_WORD = 1.6
+"""Assumed tokens of a word (as above)."""
+TRAJECTORY_TOKENS = 14_602
+"""Assumed length of a response (paper, Fig. 12: the mean with gpt-oss)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelWork:
+    """What one model does for one trajectory, in the mean.
+
+    Attributes:
+        tokens: Tokens that it generates, discarded ones included.
+        requests: Calls to it.
+    """
+
+    tokens: Interval
+    requests: float
+
+    def seconds(self, pace: ServerPace) -> float:
+        """How long it takes for that on a server that does nothing else."""
+        return self.requests * pace.first_token_s + self.tokens.value * pace.token_s
+
+
+@dataclass(frozen=True, slots=True)
+class TrajectoryCost:
+    """One trajectory, in the mean.
+
+    Attributes:
+        work: What each model does for it.
+        hand_overs: Hand-overs in 1,000 words.
+        discarded: The share of the generated tokens that is discarded.
+        length: Tokens of a whole response.
+        seconds: From its first call to its end; nan if not known.
+        longest_s: The most that one took.
+        at_once: How many were written at once when the seconds were measured, in the mean; None
+            if they were not measured but follow from the servers' pace.
+    """
+
+    work: Mapping[Role, ModelWork]
+    hand_overs: Interval
+    discarded: Interval
+    length: float
+    seconds: Interval
+    longest_s: float
+    at_once: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunCost:
+    """What a run will cost.
+
+    Attributes:
+        samples: Trajectories.
+        tokens: Tokens to generate, by role.
+        requests: Calls, by role.
+        least_s: Wall time if so many at once are as fast as those that were measured.
+        most_s: Wall time if the servers do no more in a second than was measured; None if that is
+            not known.
+    """
+
+    samples: int
+    tokens: Mapping[Role, Interval]
+    requests: Mapping[Role, float]
+    least_s: float
+    most_s: float | None
+
+
+def assumed(
+    paces: Mapping[Role, ServerPace | None],
+    words: float = TRAJECTORY_TOKENS / TOKENS_A_WORD,
+    hand_overs: Interval = HAND_OVERS,
+) -> TrajectoryCost:
+    """A trajectory of method `tessy` by the assumptions above, without its answer.
+
+    At each hand-over one word is discarded: the first of the other kind, by which the boundary is
+    seen.
+
+    Args:
+        paces: Of both servers, where known.
+        words: Length of the trajectory.
+        hand_overs: In 1,000 words.
+    """
+    overs = hand_overs.value * words / 1000
+    shares = {Role.STUDENT: STUDENT_WORDS, Role.TEACHER: 1 - STUDENT_WORDS}
+    work = {
+        role: ModelWork(Interval(TOKENS_A_WORD * (share * words + overs / 2)), overs / 2)
+        for role, share in shares.items()
+    }
+    seconds = math.nan
+    known = {role: pace for role, pace in paces.items() if pace is not None}
+    if len(known) == len(work):
+        seconds = sum(work[role].seconds(pace) for role, pace in known.items())
+    discarded = Interval(overs / (words + overs) if words else math.nan)
+    length = TOKENS_A_WORD * words
+    return TrajectoryCost(work, hand_overs, discarded, length, Interval(seconds), seconds)
+
+
+def waiting(trajectory: TrajectoryCost, paces: Mapping[Role, ServerPace]) -> tuple[float, float]:
+    """Seconds that a trajectory waits for first tokens, and seconds that it takes in all."""
+    waits = sum(work.requests * paces[role].first_token_s for role, work in trajectory.work.items())
+    return waits, sum(work.seconds(paces[role]) for role, work in trajectory.work.items())
+
+
+def run_cost(trajectory: TrajectoryCost, samples: int, concurrency: int) -> RunCost:
+    """What a run of so many trajectories costs.
+
+    A run takes at least as long as its longest trajectory, and as all of its trajectories divided
+    by how many are written at once.
+
+    Args:
+        trajectory: One of them, in the mean.
+        samples: How many.
+        concurrency: How many are written at once.
+    """
+    seconds = bounded(trajectory.seconds)
+    at_once = max(1, min(concurrency, samples))
+
+    def wall(each: float, lanes: float) -> float:
+        return max(trajectory.longest_s, samples * each / lanes) if samples else 0.0
+
+    most = None
+    if trajectory.at_once is not None:
+        most = wall(seconds.high, max(1.0, min(at_once, trajectory.at_once)))
+    return RunCost(
+        samples=samples,
+        tokens={role: times(work.tokens, samples) for role, work in trajectory.work.items()},
+        requests={role: samples * work.requests for role, work in trajectory.work.items()},
+        least_s=wall(seconds.low, at_once),
+        most_s=most,
+    )
+
+
+def split(busy: Mapping[Role, float], gpus: int) -> dict[Role, int]:
+    """How to split GPUs between the models so that the busier one has the least to do.
+
+    Args:
+        busy: Seconds of work for each model, on one GPU.
+        gpus: How many there are; at least one for each model that has work.
+
+    Returns:
+        GPUs by role; a model without work gets none.
+    """
+    working = [role for role in busy if busy[role] > 0]
+    if len(working) < 2:
+        return {role: gpus if role in working else 0 for role in busy}
+    first, second = working
+
+    def slowest(of_first: int) -> float:
+        return max(busy[first] / of_first, busy[second] / (gpus - of_first))
+
+    best = min(range(1, gpus), key=slowest)
+    return {first: best, second: gpus - best}
+
+
+def times(figure: Interval, factor: float) -> Interval:
+    """A figure multiplied by a number."""
+    return Interval(figure.value * factor, figure.low * factor, figure.high * factor)
+
+
+def bounded(figure: Interval) -> Interval:
+    """A figure whose interval is the value itself where it is not known."""
+    if math.isnan(figure.low):
+        return Interval(figure.value, figure.value, figure.value)
+    return figure
