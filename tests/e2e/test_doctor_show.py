@@ -22,6 +22,7 @@ from tessy.testing.faults import Fault
 from written import Written, write_run
 
 AGREEABLE = "python:tessy.testing.predictors:agreeable"
+TIMES = ("time to first token", "time a token")
 WIDE = {"COLUMNS": "4000"}
 """So that nothing is wrapped."""
 
@@ -69,8 +70,11 @@ async def test_doctor_of_two_models_that_work(tokenizers):
     assert rows["notes"] == ["–", "–"]
     for cell in rows["prefix cache hit"]:
         assert int(cell.removesuffix("%")) > 80
-    for cell in rows["one token, cached"]:
-        assert re.fullmatch(r"\d+ ms", cell)
+    for label in TIMES:
+        assert all(re.fullmatch(r"\d+(\.\d)? ms", cell) for cell in rows[label])
+    assert rows["KV cache"] == ["–", "–"]
+    assert "in 1,000 words: about 110 hand-overs × " in done.out
+    assert "% of the wall time of one trajectory)" in done.out
 
 
 async def test_doctor_of_servers_that_can_do_little(think_tokenizers):
@@ -83,6 +87,8 @@ async def test_doctor_of_servers_that_can_do_little(think_tokenizers):
     assert rows["prompts sent as"] == ["text", "text"]
     for label in ("takes id prompts", "returns ids", "top_k, min_p, stop ids", "streams"):
         assert rows[label] == ["no", "no"], label
+    assert [rows[label] for label in TIMES] == [["–", "–"], ["–", "–"]]
+    assert "in 1,000 words" not in done.out
 
 
 async def test_doctor_without_a_tokenizer_says_that_the_format_is_not_known():
@@ -106,8 +112,9 @@ async def test_doctor_says_what_the_example_in_the_docs_says():
     done = await tessy("doctor", *options.split(), **WIDE)
     assert done.code == 0, done.err
     found, expected = cells(done.out), cells(shown.partition("```")[0])
-    assert found.pop("one token, cached")
-    assert expected.pop("one token, cached")
+    for label in TIMES:
+        assert found.pop(label)
+        assert expected.pop(label)
     assert found == expected
 
 

@@ -70,6 +70,7 @@ def test_sums_of_the_finished_samples(run):
         "hand_overs": 2 + 1 + 1,
         "requests": 4 + 3 + 4,
         "seconds": 6.0,
+        "thousand_words": pytest.approx((7 + 4 + 3) / 1000),
         "samples": 3,
     }
 
@@ -80,10 +81,13 @@ def test_figures_of_the_finished_samples(run):
             "teacher_share": 7 / 17,
             "discarded_share": 5 / 22,
             "tokens_a_sample": 17 / 3,
+            "student_generated_a_sample": 13 / 3,
+            "teacher_generated_a_sample": 9 / 3,
             "thinking_tokens_a_sample": 14 / 3,
             "answer_tokens_a_sample": 1,
             "turns_a_sample": 11 / 3,
             "hand_overs_a_sample": 4 / 3,
+            "hand_overs_in_1000_words": 4 / 0.014,
             "tokens_a_request": 17 / 11,
             "requests_a_sample": 11 / 3,
             "seconds_a_sample": 2.0,

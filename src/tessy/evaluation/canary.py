@@ -189,7 +189,7 @@ def table(found: Canary) -> Table:
     for name, title in _ABOUT_SHARES.items():
         made.add_row(title, *(percent(side.accounts.all.figures[name]) for side in sides))
     made.caption = (
-        "Means of finished samples; 95% intervals: Wilson's of shares, else by bootstrap. "
+        "Means are of finished samples; 95% intervals: Wilson's of counts, else by bootstrap. "
         + ("" if found.verified else "No answer was verified: --verify NAME, in a new folder. ")
         + f"The teacher's are in {visible_line(str(found.folder))}, and no part of the data set."
     )

@@ -313,10 +313,8 @@ def _split(trajectory: TrajectoryCost, paces: dict[Role, ServerPace], gpus: int)
     split = cost.split(busy, gpus)
     in_all = sum(busy.values())
     said = [f"{count} for the {role}" for role, count in split.items()]
-    shares = [f"{seconds / in_all:.0%}" for seconds in busy.values()]
-    return (
-        f"of {gpus}: {', '.join(said)} (of the time {', '.join(shares)}; each server has one now)"
-    )
+    shares = ", ".join(f"{seconds / in_all:.0%}" for seconds in busy.values())
+    return f"of {gpus}: {', '.join(said)}; of the work {shares}, if each server has one GPU now"
 
 
 def _cache(found: DryRun, role: Role) -> str:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from tessy.config import Sampling
 from tessy.data.files import read_bytes
-from tessy.errors import ModelError
+from tessy.errors import ModelError, Refused
 from tessy.models.client import Client
 from tessy.models.probe import LONG_PROMPT
 from tessy.models.wire import Request
@@ -27,6 +29,8 @@ _GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0)
 _BYTES = 2
 """Bytes of a number in the KV cache (bfloat16, float16): servers store it so unless told."""
 _MOST_BYTES = 1 << 20
+_MOST = 1 << 20
+"""A number of a model above which it is none."""
 _CACHE = re.compile(r"^vllm:cache_config_info\{[^\n]*", re.M)
 _FACT = re.compile(r'\b(block_size|num_gpu_blocks)="(\d{1,12})"')
 
@@ -61,20 +65,31 @@ async def measure(client: Client) -> ServerPace | None:
     prompt, firsts, others = LONG_PROMPT, [], []
     for number in range(STREAMS + 1):
         request = Request(prompt, max_tokens=_TOKENS, sampling=_GREEDY, seed=0)
-        began = time.monotonic()
-        first_s, last_s = 0.0, 0.0
-        before = 0
-        async with client.stream(request) as events:
-            async for _ in events:
-                last_s = time.monotonic() - began
-                if not first_s:
-                    first_s, before = last_s, events.completion().tokens
-        if number and first_s:  # the first one fills the cache
-            firsts.append(first_s)
-            if (more := events.completion().tokens - before) > 0:
-                others.append((last_s - first_s) / more)
+        try:
+            found = await client.call().run(partial(_streamed, request=request))
+        except Refused:  # such as a prompt that is too long for its context
+            return None
+        if number and found:  # the first one fills the cache
+            firsts.append(found.first_token_s)
+            others.append(found.token_s)
         prompt += _TURN.format(number)
-    return ServerPace(median(firsts), median(others)) if others else None
+    return ServerPace(median(firsts), median(others)) if firsts else None
+
+
+async def _streamed(client: Client, request: Request) -> ServerPace | None:
+    """The pace of one stream; None if it has no second token.
+
+    Raises:
+        ModelError: The server failed.
+    """
+    began, first_s, last_s, before = time.monotonic(), 0.0, 0.0, 0
+    async with client.stream(request) as events:
+        async for _ in events:
+            last_s = time.monotonic() - began
+            if not before:
+                first_s, before = last_s, max(1, events.completion().tokens)
+    more = events.completion().tokens - before
+    return ServerPace(first_s, (last_s - first_s) / more) if before and more > 0 else None
 
 
 async def cache_tokens(client: Client) -> int | None:
@@ -118,13 +133,14 @@ def kv_bytes_of(config: Any) -> int | None:
     config = config.get("text_config") or config
     if not isinstance(config, dict) or config.get("kv_lora_rank"):
         return None
-    kinds = config.get("layer_types")
-    heads: Any = config.get("num_attention_heads")
-    try:
-        full = [kind for kind in kinds if kind == "full_attention"] if kinds else None
-        layers = config["num_hidden_layers"] if full is None else len(full)
-        of_head = config.get("head_dim") or config["hidden_size"] // heads
-        found = layers * 2 * (config.get("num_key_value_heads") or heads) * of_head * _BYTES
-    except (KeyError, TypeError, ZeroDivisionError):
+    kinds, heads = config.get("layer_types"), config.get("num_attention_heads")
+    layers = config.get("num_hidden_layers")
+    if isinstance(kinds, list) and kinds:
+        layers = kinds.count("full_attention")
+    facts: list[Any] = [layers, config.get("num_key_value_heads") or heads, config.get("head_dim")]
+    if facts[-1] is None:
+        width = config.get("hidden_size")
+        facts[-1] = width // heads if type(width) is type(heads) is int and heads else None
+    if not all(type(fact) is int and 0 < fact < _MOST for fact in facts):
         return None
-    return found if type(found) is int and found > 0 else None
+    return math.prod(facts) * 2 * _BYTES
