@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tessy.config import Config, ModelSettings
 from tessy.evaluation import cost
 from tessy.evaluation.cost import ModelWork, TrajectoryCost, assumed, run_cost, split, waiting
-from tessy.evaluation.dry_run import DryRun, drawn, hand_over_lines, rows
+from tessy.evaluation.dry_run import DryRun, drawn
+from tessy.evaluation.told import hand_over_lines, rows
 from tessy.method.trajectory import Role
 from tessy.models.doctor import Finding
 from tessy.models.pace import ServerPace
@@ -115,10 +116,10 @@ def test_what_a_cache_holds_is_told_and_fewer_at_once_if_it_is_too_small():
     """Qwen3-8B: 147 KB a token, so 2.2 GB a response."""
     facts = {"kv_bytes": 147_456, "cache_tokens": 464_832}
     assert cache_row(facts, concurrency=31) == (
-        "147 KB a token, 2.2 GB a response; its 464,832 tokens hold 31 responses at once"
+        "147 KB a token, 2.2 GB a response; its 464,832 tokens hold 31 whole responses"
     )
     assert cache_row(facts).endswith(
-        "hold 31 responses at once; so --concurrency 31: beyond it, prefixes are computed again"
+        "hold 31 whole responses; so --concurrency 31: beyond it, prefixes are computed again"
     )
     assert "its 929,664 tokens hold 63" in cache_row(facts, servers="http://a/v1,http://b/v1")
     assert cache_row({"cache_tokens": 1000}).endswith("so --concurrency 1: beyond it, prefixes "

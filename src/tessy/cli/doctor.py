@@ -25,7 +25,7 @@ class DoctorOptions(StrictSettings):
 @command(only=[f"{role}.{part}" for role in ("student", "teacher") for part in _PARTS])
 def doctor(options: DoctorOptions, config: Config) -> None:
     """Check what both models can do, and whether synthesis will work with them."""
-    from tessy.evaluation.dry_run import hand_over_lines
+    from tessy.evaluation.told import hand_over_lines
     from tessy.event_loop import run_loop
     from tessy.models.doctor import examine, refusal, table
 

@@ -56,7 +56,7 @@ class SynthOptions(RunOptions):
         Field(default=None, ge=1)
     )
     """Stop after so many samples, and compare them with the teacher alone on the same questions,
-    which writes to `canary` in the run's folder. Without this option the run goes on."""
+    whose samples go into a folder within `out`. Without this option the run goes on."""
 
     @model_validator(mode="after")
     def _fit_together(self) -> SynthOptions:
@@ -110,7 +110,8 @@ def synth(options: SynthOptions, config: Config) -> None:
 
 def _estimate(options: SynthOptions, config: Config, progress: Progress) -> None:
     """Print what a run will cost."""
-    from tessy.evaluation.dry_run import dry_run, rows
+    from tessy.evaluation.dry_run import dry_run
+    from tessy.evaluation.told import rows
     from tessy.event_loop import run_loop
 
     found = run_loop(

@@ -6,6 +6,7 @@
     evaluate    the job: that run, then its scores
     cost        what a run will cost, from figures about one trajectory; pure
     dry_run     `tessy synth --dry-run`: these figures, measured
+    told        what it found, in words
     canary      `tessy synth --canary`: the first samples, beside the teacher alone
 
 Each imports only from those above it.

@@ -16,7 +16,7 @@ from typing import Any
 
 from tessy.config import Sampling
 from tessy.data.files import read_bytes
-from tessy.errors import ModelError, Refused
+from tessy.errors import ModelError
 from tessy.models.client import Client
 from tessy.models.probe import LONG_PROMPT
 from tessy.models.wire import Request
@@ -55,10 +55,7 @@ async def measure(client: Client) -> ServerPace | None:
     The prompt grows from stream to stream by a sentence, as it does at a hand-over.
 
     Returns:
-        None if the server does not stream, or its model ends before a second token.
-
-    Raises:
-        ModelError: The server failed.
+        None if the server does not stream, fails, or its model ends before a second token.
     """
     if not client.capabilities.streams:
         return None
@@ -67,8 +64,8 @@ async def measure(client: Client) -> ServerPace | None:
         request = Request(prompt, max_tokens=_TOKENS, sampling=_GREEDY, seed=0)
         try:
             found = await client.call().run(partial(_streamed, request=request))
-        except Refused:  # such as a prompt that is too long for its context
-            return None
+        except ModelError:  # such as a prompt that is too long for its context
+            break
         if number and found:  # the first one fills the cache
             firsts.append(found.first_token_s)
             others.append(found.token_s)
@@ -141,6 +138,5 @@ def kv_bytes_of(config: Any) -> int | None:
     if facts[-1] is None:
         width = config.get("hidden_size")
         facts[-1] = width // heads if type(width) is type(heads) is int and heads else None
-    if not all(type(fact) is int and 0 < fact < _MOST for fact in facts):
-        return None
-    return math.prod(facts) * 2 * _BYTES
+    known = [fact for fact in facts if type(fact) is int and 0 < fact < _MOST]
+    return math.prod(known) * 2 * _BYTES if len(known) == len(facts) else None

@@ -1,0 +1,185 @@
+"""What a run will cost, in words: the rows of a dry run, and doctor's lines about hand-overs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from tessy.evaluation import cost
+from tessy.evaluation.cost import TrajectoryCost
+from tessy.evaluation.dry_run import DryRun
+from tessy.method.trajectory import Role
+from tessy.models.address import parse_all
+from tessy.models.doctor import Finding, milliseconds
+from tessy.models.pace import STREAMS, ServerPace
+from tessy.report.document import decimal, percent
+from tessy.report.figures.intervals import Interval
+from tessy.runs.progress import duration
+
+
+def rows(found: DryRun, gpus: int | None = None) -> list[tuple[str, str]]:
+    """What a dry run found, in words: lines with a label each; a label may be empty.
+
+    Args:
+        found: What it found.
+        gpus: GPUs to split between the models.
+    """
+    run, trajectory = found.run, found.trajectory
+    made = [("samples", _samples(found))]
+    for role, tokens in run.tokens.items():
+        requests = run.requests[role]
+        made.append((str(role), f"{_amount(tokens)} tokens, {_short(requests)} requests"))
+    made.append(("discarded", f"{percent(trajectory.discarded)} of these tokens"))
+    made += _time(found)
+    paces = {role: finding.pace for role, finding in found.findings.items()}
+    known = {role: pace for role, pace in paces.items() if pace is not None}
+    made += [("", ""), *_basis(found)]
+    if len(known) == len(paces):
+        waits, in_all = cost.waiting(trajectory, known)
+        alone = f"{_seconds(waits)} of the {_seconds(in_all)} that a trajectory takes alone"
+        share = f" ({waits / in_all:.0%})" if in_all else ""
+        made.append(("first tokens", f"waiting for them is {alone}{share}"))
+    if gpus is not None:
+        made.append(("GPUs", _split(trajectory, known, gpus)))
+    made += [(f"{role}'s cache", _cache(found, role)) for role in found.findings]
+    return made
+
+
+def _samples(found: DryRun) -> str:
+    each = found.config.samples_per_question
+    said = f"{found.questions:,} questions"
+    return f"{found.run.samples:,}: {each} of each of {said}" if each > 1 else said
+
+
+def _time(found: DryRun) -> list[tuple[str, str]]:
+    run, at_once = found.run, min(found.config.concurrency, max(1, found.run.samples))
+    if math.isnan(run.least_s):
+        return [("time", "not known: a server does not stream, or writes nothing; --sample 20")]
+    if run.most_s is None:
+        why = f"if {at_once:,} at once are as fast as one alone; --sample 20 measures more"
+        return [("time", f"at least {duration(run.least_s)}, {why}")]
+    measured = found.trajectory.at_once or 1
+    least, most = duration(run.least_s), duration(run.most_s)
+    if least == most:
+        return [("time", f"about {least}")]
+    return [
+        ("time", f"{least} to {most}"),
+        ("", f"the less if {at_once:,} at once are as fast as the {measured:.0f} of the sample,"),
+        ("", "the more if the servers do no more in a second than they did for the sample"),
+    ]
+
+
+def _basis(found: DryRun) -> list[tuple[str, str]]:
+    """What the figures rest on."""
+    trajectory, accounts = found.trajectory, found.accounts
+    length, overs = f"{trajectory.length:,.0f} tokens", decimal(trajectory.hand_overs, 0)
+    if accounts is None:
+        return [
+            ("assumed", f"{length} a response, {overs} hand-overs in 1,000 words, a word"),
+            ("", f"discarded at each, {cost.STUDENT_WORDS:.0%} of the words by the student,"),
+            ("", f"{cost.TOKENS_A_WORD} tokens a word (docs/serving.md); --sample 20 measures it"),
+            *_paces(found),
+        ]
+    failed = "".join(f", {count:,} {reason}" for reason, count in accounts.failed.items())
+    finished = accounts.ended - sum(accounts.failed.values())
+    of = accounts.all.figures
+    return [
+        ("sample", f"{accounts.ended:,} questions, evenly drawn: {finished:,} finished{failed}"),
+        ("a response", f"{length}, {overs} hand-overs in 1,000 words of thinking,"),
+        ("", f"{decimal(of['requests_a_sample'], 0)} requests, "
+             f"{decimal(of['seconds_a_sample'], 1)} s; intervals are 95%, over questions"),
+        *_paces(found),
+    ]  # fmt: skip
+
+
+def _paces(found: DryRun) -> list[tuple[str, str]]:
+    return [
+        (f"{role}'s server", f"{_pace(finding.pace)}, alone (median of {STREAMS} streams)")
+        for role, finding in found.findings.items()
+        if finding.pace
+    ]
+
+
+def _pace(pace: ServerPace) -> str:
+    first, token = milliseconds(pace.first_token_s), milliseconds(pace.token_s)
+    return f"{first} to the first token, {token} a token"
+
+
+def _split(trajectory: TrajectoryCost, paces: Mapping[Role, ServerPace], gpus: int) -> str:
+    if len(paces) < len(trajectory.work):
+        return "not known: the pace of a server is not known"
+    busy = {role: work.seconds(paces[role]) for role, work in trajectory.work.items()}
+    in_all = sum(busy.values()) or 1.0
+    said = [
+        f"{gpus_of_it} for the {role} ({busy[role] / in_all:.0%} of the work)"
+        for role, gpus_of_it in cost.split(busy, gpus).items()
+    ]
+    return f"of {gpus}: {', '.join(said)}, if each server has one GPU now"
+
+
+def _cache(found: DryRun, role: Role) -> str:
+    finding, length = found.findings[role], found.trajectory.length
+    each, tokens = finding.kv_bytes, finding.cache_tokens
+    said = []
+    if each:
+        said.append(f"{each / 1000:,.0f} KB a token, {_bytes(each * length)} a response")
+    if tokens:
+        servers = len(parse_all(found.config.address_of(role)))
+        fit = int(tokens * servers // max(length, 1))
+        said.append(f"its {tokens * servers:,} tokens hold {fit:,} whole responses")
+        if fit < min(found.config.concurrency, found.run.samples):
+            said.append(f"so --concurrency {max(fit, 1)}: beyond it, prefixes are computed again")
+    else:
+        said.append("its size is not known: vLLM's log says it")
+    return "; ".join(said)
+
+
+def hand_over_lines(findings: Sequence[Finding]) -> list[str]:
+    """What hand-overs will cost, by the assumptions of `evaluation.cost`; empty if not known.
+
+    Args:
+        findings: About both models.
+    """
+    paces = {finding.role: finding.pace for finding in findings if finding.pace}
+    if len(paces) < len(Role):
+        return []
+    (waits, in_all), (least, of_least), (most, of_most) = (
+        cost.waiting(cost.assumed(paces, 1000, Interval(each)), paces)
+        for each in (cost.HAND_OVERS.value, cost.HAND_OVERS.low, cost.HAND_OVERS.high)
+    )
+    if not min(in_all, of_least, of_most):
+        return []
+    overs = cost.HAND_OVERS.value
+    return [
+        f"in 1,000 words: about {overs:.0f} hand-overs × {milliseconds(waits / overs)} = "
+        f"{_seconds(waits)} of {_seconds(in_all)} ({waits / in_all:.0%} of the wall time of one "
+        "trajectory)",
+        f"assumed: {overs:.0f} hand-overs; with {cost.HAND_OVERS.low:.0f} to "
+        f"{cost.HAND_OVERS.high:.0f}, as models differ, {least / of_least:.0%} to "
+        f"{most / of_most:.0%} (docs/serving.md)",
+        f"measured: each server alone, the median of {STREAMS} streams; of your questions: "
+        "tessy synth … --dry-run --sample 20",
+    ]
+
+
+def _amount(figure: Interval) -> str:
+    """A number of tokens with its interval: `1.3 M (1.1 M–1.5 M)`."""
+    said = _short(figure.value)
+    if math.isnan(figure.low) or figure.low == figure.high:
+        return said
+    return f"{said} ({_short(figure.low)}–{_short(figure.high)})"
+
+
+def _short(number: float) -> str:
+    for size, unit in ((1e9, "G"), (1e6, "M")):
+        if number >= size:
+            return f"{number / size:,.1f} {unit}"
+    return f"{number:,.0f}"
+
+
+def _bytes(count: float) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e8 else f"{count / 1e6:,.1f} MB"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
