@@ -74,6 +74,8 @@ num_gpu_blocks="29052",num_gpu_blocks_override="None",num_cpu_blocks="7"} 1.0
     [
         (METRICS, 16 * 29052),
         (METRICS.replace('"29052"', '"None"'), None),
+        (METRICS.replace("{", '{kv_cache_size_tokens="77000",mamba_block_size="3",'), 77_000),
+        (METRICS.replace("{", '{engine="0",') + METRICS.replace("{", '{engine="1",'), 929_664),
         ("vllm:num_requests_running 0\n", None),
         ("", None),
         ("\x00garbage{", None),

@@ -32,7 +32,7 @@ _MOST_BYTES = 1 << 20
 _MOST = 1 << 20
 """A number of a model above which it is none."""
 _CACHE = re.compile(r"^vllm:cache_config_info\{[^\n]*", re.M)
-_FACT = re.compile(r'\b(block_size|num_gpu_blocks)="(\d{1,12})"')
+_FACT = re.compile(r'\b(kv_cache_size_tokens|block_size|num_gpu_blocks)="(\d{1,12})"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +92,21 @@ async def _streamed(client: Client, request: Request) -> ServerPace | None:
 async def cache_tokens(client: Client) -> int | None:
     """The tokens that a server's KV cache holds, from vLLM's metrics; None if it does not say."""
     try:
-        line = _CACHE.search(await client.get_text("/metrics"))
+        metrics = await client.get_text("/metrics")
     except ModelError:
         return None
-    facts = dict(_FACT.findall(line[0])) if line else {}
-    return int(facts["block_size"]) * int(facts["num_gpu_blocks"]) if len(facts) == 2 else None
+    return sum(map(_tokens_in, _CACHE.findall(metrics))) or None  # one for each engine
+
+
+def _tokens_in(line: str) -> int:
+    """The tokens in one engine's facts; 0 if they don't say.
+
+    Newer vLLMs say them. With layers of several kinds, blocks × their size is another number
+    (vLLM #51163).
+    """
+    facts = {name: int(value) for name, value in _FACT.findall(line)}
+    blocks = facts.get("block_size", 0) * facts.get("num_gpu_blocks", 0)
+    return facts.get("kv_cache_size_tokens") or blocks
 
 
 async def kv_bytes(folders: Iterable[Path]) -> int | None:
