@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tessy.testing.engine import ApiServers, EngineRequest, EngineTimes, Scheduler, Written
 
+
 @dataclass(slots=True)
 class EngineStats:
     """What an engine did so far; times are its own, `slowed` included.
@@ -56,6 +57,20 @@ class _Stream:
         self.first_s = self.last_s = 0.0
         self.count = 0
 
+    def deliver(self, written: Written, now_s: float) -> None:
+        """Give the client what was sent to it."""
+        self.ready.append(written)
+        self.count += 1
+        self.last_s = now_s
+        if self.count == 1:
+            self.first_s = now_s
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+
+_Sent = tuple[float, list[tuple[_Stream, Written]]]
+"""When an API server has sent a step's tokens, and to whom."""
+
 
 class EngineLoop:
     """An engine that runs by the clock.
@@ -73,6 +88,7 @@ class EngineLoop:
         self._api = ApiServers(times.api_servers)
         self._scheduler = Scheduler(times)
         self._streams: dict[EngineRequest, _Stream] = {}
+        self._sent: list[deque[_Sent]] = [deque() for _ in range(times.api_servers)]
         self._work: asyncio.Task[None] | None = None
 
     async def run(self, request: EngineRequest, *, whole: bool) -> AsyncGenerator[Written, None]:
@@ -142,23 +158,21 @@ class EngineLoop:
                 shares[stream.api].append((stream, written))
         for api, share in shares.items():
             due_s = self._serve(api, now_s, len(share) * self._times.api_token_s)
-            loop.call_at(due_s, _deliver, share, due_s)
+            self._sent[api].append((due_s, share))
+            loop.call_at(due_s, self._deliver, api, due_s)
+
+    def _deliver(self, api: int, now_s: float) -> None:
+        """Deliver what an API server has sent by now; timers may come in another order."""
+        sent = self._sent[api]
+        while sent and sent[0][0] <= now_s:
+            due_s, share = sent.popleft()
+            for stream, written in share:
+                stream.deliver(written, due_s)
 
     def _serve(self, api: int, now_s: float, takes_s: float) -> float:
         done_s = self._api.serve(api, now_s, takes_s)
         self.stats.api_s = self._api.busy_s
         return done_s
-
-
-def _deliver(share: list[tuple[_Stream, Written]], now_s: float) -> None:
-    for stream, written in share:
-        stream.ready.append(written)
-        stream.count += 1
-        stream.last_s = now_s
-        if stream.count == 1:
-            stream.first_s = now_s
-        if stream.waiter is not None and not stream.waiter.done():
-            stream.waiter.set_result(None)
 
 
 async def _until(due_s: float) -> None:
