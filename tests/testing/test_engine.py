@@ -19,7 +19,7 @@ from tessy.testing.engine import (
     EngineTimes,
     KVCache,
     Scheduler,
-    Written,
+    Emitted,
 )
 from tessy.testing.engine_loop import EngineLoop
 from tessy.testing.tokens import ScriptedToken
@@ -39,7 +39,7 @@ TIMES = EngineTimes(
 def request(prompt, count, name="t"):
     """A request that writes `count` tokens."""
     tokens = (ScriptedToken(f"{name}{n}", b"x") for n in range(count))
-    writes = (Written("x", token, n == count - 1) for n, token in enumerate(tokens))
+    writes = (Emitted("x", token, n == count - 1) for n, token in enumerate(tokens))
     return EngineRequest(list(prompt), writes)
 
 

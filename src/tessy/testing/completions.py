@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from tessy.testing.engine import EngineRequest, KVCache, Written
+from tessy.testing.engine import EngineRequest, KVCache, Emitted
 from tessy.testing.engine_loop import EngineLoop
 from tessy.testing.faults import DrawnFault, Fault
 from tessy.testing.requests import CompletionRequest
@@ -144,7 +144,7 @@ class ScriptedCompletion:
             await response.write(b"data: [DONE]\n\n")
         return response
 
-    def _steps(self, *, every_token: bool) -> AsyncGenerator[Written, None]:
+    def _steps(self, *, every_token: bool) -> AsyncGenerator[Emitted, None]:
         """Generate, at the model's pace."""
         if self._model.engine is None:
             return self._by_latency(every_token=every_token)
@@ -152,7 +152,7 @@ class ScriptedCompletion:
         request.writes = self._writes(request)
         return self._model.engine.run(request, whole=not every_token)
 
-    async def _by_latency(self, *, every_token: bool) -> AsyncGenerator[Written, None]:
+    async def _by_latency(self, *, every_token: bool) -> AsyncGenerator[Emitted, None]:
         model = self._model
         held = model.cache.begin(self._prompt)
         assert held is not None, "this cache has no limit"
@@ -167,26 +167,26 @@ class ScriptedCompletion:
                 if written.last:
                     break
             else:
-                yield Written(self._output.end(), None, True)
+                yield Emitted(self._output.end(), None, True)
             await pace.reach(len(self._tokens), last=True)
         finally:
             model.cache.release(held)
 
-    def _writes(self, request: EngineRequest) -> Iterator[Written]:
+    def _writes(self, request: EngineRequest) -> Iterator[Emitted]:
         self._hit(request.cached or 0)
         for token in self._generated():
             yield self._write(token)
-        yield Written(self._output.end(), None, True)
+        yield Emitted(self._output.end(), None, True)
 
     def _hit(self, cached: int) -> None:
         self._cached = cached
         self._model.stats.cached_tokens += cached
 
-    def _write(self, token: ScriptedToken) -> Written:
+    def _write(self, token: ScriptedToken) -> Emitted:
         self._tokens.append(token.key)
         self._model.stats.generated_tokens += 1
         text = self._output.push(token)
-        return Written(text, token, self._output.finish is not None)
+        return Emitted(text, token, self._output.finish is not None)
 
     def _generated(self) -> Iterator[ScriptedToken]:
         if self._fault is Fault.EMPTY:

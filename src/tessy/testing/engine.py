@@ -210,8 +210,8 @@ def _chain(tokens: Sequence[Hashable]) -> list[int]:
     return chain
 
 
-class Written(NamedTuple):
-    """What a sequence writes in one step.
+class Emitted(NamedTuple):
+    """What a sequence emits in one step.
 
     Attributes:
         text: What can be shown now.
@@ -238,7 +238,7 @@ class EngineRequest:
     """
 
     prompt: list[Hashable]
-    writes: Iterator[Written]
+    writes: Iterator[Emitted]
     held: Held | None = None
     cached: int | None = None
     todo: int = 0
@@ -313,7 +313,7 @@ class Scheduler:
         seconds = self._times.step_s(sequences=sequences, admitted=admitted, prefill_tokens=prefill)
         return Step(seconds, sequences, admitted, prefill, chunks)
 
-    def finish(self, step: Step) -> list[tuple[EngineRequest, Written]]:
+    def finish(self, step: Step) -> list[tuple[EngineRequest, Emitted]]:
         """End a step: what each sequence of it wrote, but those that are gone by now."""
         made = []
         for each in list(self._running):

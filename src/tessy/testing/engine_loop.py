@@ -7,7 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from tessy.testing.engine import ApiServers, EngineRequest, EngineTimes, Scheduler, Written
+from tessy.testing.engine import ApiServers, EngineRequest, EngineTimes, Scheduler, Emitted
 
 
 @dataclass(slots=True)
@@ -52,12 +52,12 @@ class _Stream:
 
     def __init__(self, request: EngineRequest, api: int, began_s: float) -> None:
         self.request, self.api, self.began_s = request, api, began_s
-        self.ready: deque[Written] = deque()
+        self.ready: deque[Emitted] = deque()
         self.waiter: asyncio.Future[None] | None = None
         self.first_s = self.last_s = 0.0
         self.count = 0
 
-    def deliver(self, written: Written, now_s: float) -> None:
+    def deliver(self, written: Emitted, now_s: float) -> None:
         """Give the client what was sent to it."""
         self.ready.append(written)
         self.count += 1
@@ -68,7 +68,7 @@ class _Stream:
             self.waiter.set_result(None)
 
 
-_Sent = tuple[float, list[tuple[_Stream, Written]]]
+_Sent = tuple[float, list[tuple[_Stream, Emitted]]]
 """When an API server has sent a step's tokens, and to whom."""
 
 
@@ -91,7 +91,7 @@ class EngineLoop:
         self._sent: list[deque[_Sent]] = [deque() for _ in range(times.api_servers)]
         self._work: asyncio.Task[None] | None = None
 
-    async def run(self, request: EngineRequest, *, whole: bool) -> AsyncGenerator[Written, None]:
+    async def run(self, request: EngineRequest, *, whole: bool) -> AsyncGenerator[Emitted, None]:
         """Generate a request's tokens; leaving the iterator aborts it at the next step.
 
         Args:
@@ -149,10 +149,10 @@ class EngineLoop:
         finally:
             self._work = None
 
-    def _send(self, made: list[tuple[EngineRequest, Written]], now_s: float) -> None:
+    def _send(self, made: list[tuple[EngineRequest, Emitted]], now_s: float) -> None:
         """Let the API servers send what a step made."""
         loop = asyncio.get_running_loop()
-        shares: dict[int, list[tuple[_Stream, Written]]] = defaultdict(list)
+        shares: dict[int, list[tuple[_Stream, Emitted]]] = defaultdict(list)
         for request, written in made:
             if stream := self._streams.get(request):
                 shares[stream.api].append((stream, written))

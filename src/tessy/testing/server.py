@@ -58,7 +58,7 @@ class ScriptedServer:
         served_name: The model's name.
         context_length: Tokens of prompt and generation together.
         latency: How slow it is.
-        engine: An engine's times, in place of `latency`.
+        engine: An engine's times, in place of `latency` and `max_sequences`; it always aborts.
         max_sequences: How many requests are generated at once; others wait. None: no limit.
         faults: What goes wrong with completions; other endpoints never fail.
         accept_ids: Take prompts of token ids.
