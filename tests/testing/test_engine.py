@@ -15,11 +15,11 @@ from tessy.testing import LoopScript, ScriptedServer
 from tessy.testing.engine import (
     BLOCK_TOKENS,
     ApiServers,
+    Emitted,
     EngineRequest,
     EngineTimes,
     KVCache,
     Scheduler,
-    Emitted,
 )
 from tessy.testing.engine_loop import EngineLoop
 from tessy.testing.tokens import ScriptedToken
@@ -245,7 +245,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.now = 0.0
 
         class Jump(selectors.SelectSelector):
-            def select(_, timeout=None):  # noqa: N805
+            def select(_, timeout=None):
                 self.now += timeout or 0.0
                 return []
 

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from tessy.testing.engine import EngineRequest, KVCache, Emitted
+from tessy.testing.engine import Emitted, EngineRequest, KVCache
 from tessy.testing.engine_loop import EngineLoop
 from tessy.testing.faults import DrawnFault, Fault
 from tessy.testing.requests import CompletionRequest

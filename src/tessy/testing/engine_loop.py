@@ -7,7 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from tessy.testing.engine import ApiServers, EngineRequest, EngineTimes, Scheduler, Emitted
+from tessy.testing.engine import ApiServers, Emitted, EngineRequest, EngineTimes, Scheduler
 
 
 @dataclass(slots=True)
