@@ -88,8 +88,8 @@ LONG = {
     "spans": Case(count=4, at_once=4, words=14_600, slowness=0.4),
     "replay": Case("replay", count=4, at_once=4, words=10_500, slowness=0.4),
 }
-SMALL = {"cache_tokens": 65_536}
-"""Room for half of four trajectories of 14,600 tokens, in the prompts of two models."""
+SMALL = {"cache_tokens": 98_304}
+"""Too small at the end of four trajectories: 120,000 tokens in the prompts of two models."""
 ROWS: dict[str, Case] = {
     f"{kind}-{length}{suffix}": replace(case, engine=engine)
     for length, cases in (("1k", SHORT), ("15k", LONG))

@@ -122,7 +122,7 @@ class EngineLoop:
         del self._streams[stream.request]
         loop = asyncio.get_running_loop()
         heard_s = self._serve(stream.api, loop.time(), 0.0)
-        loop.call_at(heard_s, setattr, stream.request, "gone", True)
+        loop.call_at(heard_s, _abort, stream.request)
         if stream.count:
             self.stats.answered += 1
             self.stats.first_token_s += stream.first_s - stream.began_s
@@ -173,6 +173,11 @@ class EngineLoop:
         done_s = self._api.serve(api, now_s, takes_s)
         self.stats.api_s = self._api.busy_s
         return done_s
+
+
+def _abort(request: EngineRequest) -> None:
+    request.gone = True
+    request.writes = iter(())  # it may refer to the request: no cycle that holds long prompts
 
 
 async def _until(due_s: float) -> None:
