@@ -68,14 +68,15 @@ CASES = {
 }
 
 
-def traces(data: Path, count: int) -> dict[str, str]:
-    """The first words of some traces that do not repeat themselves, by key."""
+def traces(data: Path, count: int, words: int | None = WORDS) -> dict[str, str]:
+    """The first words of some traces that do not repeat themselves, by key; None: all words."""
     found: dict[str, str] = {}
     with gzip.open(data / SOURCE, "rt", encoding="utf-8") as file:
         for row in map(json.loads, file):
-            words = list(re.finditer(r"\S+", row["thinking"]))
-            if row["model"] == "Qwen3-8B" and len(words) >= WORDS:
-                start, end = words[0].start(), words[WORDS - 1].end()
+            found_words = list(re.finditer(r"\S+", row["thinking"]))
+            length = words or len(found_words)
+            if row["model"] == "Qwen3-8B" and len(found_words) >= length > 0:
+                start, end = found_words[0].start(), found_words[length - 1].end()
                 text = row["thinking"][start:end]
                 if not RepetitionGuard().feed(text):
                     found[f"t{len(found)}"] = text
@@ -100,7 +101,8 @@ class ReplayScript:
         yield situation.lead
         if not situation.answering:
             text = self.texts[question_key(situation.head)]
-            yield from re.findall(r"\s*\S+", text[len(situation.written) :])
+            for word in re.finditer(r"\s*\S+", text[len(situation.written) :]):
+                yield word.group()
             yield situation.closes
         yield ANSWER
 

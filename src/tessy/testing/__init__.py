@@ -11,6 +11,7 @@ Predictors that judge these scripts' words are in `tessy.testing.predictors`.
 `python -m tessy.testing` runs a server in a process of its own.
 """
 
+from tessy.testing.engine import EngineTimes
 from tessy.testing.faults import ALL_RETRYABLE, Fault, Faults
 from tessy.testing.scripts import (
     CooperativeScript,
@@ -27,6 +28,7 @@ __all__ = [
     "ALL_RETRYABLE",
     "CooperativeScript",
     "EchoScript",
+    "EngineTimes",
     "Fault",
     "Faults",
     "Latency",

@@ -13,10 +13,12 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from tessy.testing.engine import Emitted, EngineRequest, KVCache
+from tessy.testing.engine_loop import EngineLoop
 from tessy.testing.faults import DrawnFault, Fault
 from tessy.testing.requests import CompletionRequest
 from tessy.testing.scripts import Script
-from tessy.testing.stats import Latency, Pace, PrefixCache, ServerStats
+from tessy.testing.stats import Latency, Pace, ServerStats
 from tessy.testing.tokens import ScriptedToken, ScriptedTokenizer, generate
 
 _JSON = "application/json"
@@ -37,7 +39,8 @@ class ScriptedModel:
         latency: How slow it is.
         stream_interval: Tokens an event.
         stats: The server's counts.
-        cache: The prefix cache.
+        cache: The prefix cache, where there is no engine.
+        engine: An engine's time model, in place of the latency.
     """
 
     name: str
@@ -46,7 +49,8 @@ class ScriptedModel:
     latency: Latency
     stream_interval: int
     stats: ServerStats
-    cache: PrefixCache
+    cache: KVCache
+    engine: EngineLoop | None
 
 
 class ScriptedCompletion:
@@ -75,7 +79,7 @@ class ScriptedCompletion:
         self._place = drawn.place if drawn else 0.0
         self._output = ShownText(request, max_tokens, model.tokenizer.end)
         self._tokens: list[Hashable] = []
-        self._cached, self._link = model.cache.hit(prompt)
+        self._cached = 0
         self._envelope = {
             "id": f"cmpl-{model.stats.requests}",
             "object": "text_completion",
@@ -83,14 +87,13 @@ class ScriptedCompletion:
             "model": model.name,
         }
         model.stats.prompt_tokens += len(prompt)
-        model.stats.cached_tokens += self._cached
 
     async def answer(self, http: web.Request) -> web.StreamResponse:
         """Generate the completion and send it."""
         return await (self._stream(http) if self._request.stream else self._whole(http))
 
     async def _whole(self, http: web.Request) -> web.StreamResponse:
-        texts = [text async for text, _ in self._steps(every_token=False)]
+        texts = [written.text async for written in self._steps(every_token=False)]
         text = "".join(texts) + self._output.flush(broken=True)
         if self._fault is Fault.STALL:
             await asyncio.Event().wait()  # until the client leaves
@@ -118,10 +121,10 @@ class ScriptedCompletion:
         texts: list[str] = []
         ids: list[Hashable] = []
         async with aclosing(self._steps(every_token=True)) as steps:
-            async for text, token in steps:
+            async for text, token, last in steps:
                 texts.append(text)
                 ids += [token.key] if token else []
-                if self._output.finish is not None:
+                if last:
                     break
                 if len(ids) >= wanted:
                     if left == 0:
@@ -141,25 +144,49 @@ class ScriptedCompletion:
             await response.write(b"data: [DONE]\n\n")
         return response
 
-    async def _steps(
-        self, *, every_token: bool
-    ) -> AsyncGenerator[tuple[str, ScriptedToken | None], None]:
-        """Generate, at the model's pace: text that can be shown, and the token that brought it."""
-        model, output = self._model, self._output
+    def _steps(self, *, every_token: bool) -> AsyncGenerator[Emitted, None]:
+        """Generate, at the model's pace."""
+        if self._model.engine is None:
+            return self._by_latency(every_token=every_token)
+        request = EngineRequest(list(self._prompt), iter(()))
+        request.writes = self._writes(request)
+        return self._model.engine.run(request, whole=not every_token)
+
+    async def _by_latency(self, *, every_token: bool) -> AsyncGenerator[Emitted, None]:
+        model = self._model
+        held = model.cache.begin(self._prompt)
+        assert held is not None, "this cache has no limit"
+        self._hit(held.cached)
         pace = Pace(model.latency, every_token=every_token)
         try:
-            for token in self._generated():
-                await pace.reach(len(self._tokens) + 1)
-                self._tokens.append(token.key)
-                model.stats.generated_tokens += 1
-                yield output.push(token), token
-                if output.finish is not None:
+            for count, token in enumerate(self._generated(), start=1):
+                await pace.reach(count)
+                written = self._write(token)
+                model.cache.grow(held, token.key)
+                yield written
+                if written.last:
                     break
             else:
-                yield output.end(), None
+                yield Emitted(self._output.end(), None, True)
             await pace.reach(len(self._tokens), last=True)
         finally:
-            model.cache.add(self._prompt, self._link, self._tokens)
+            model.cache.release(held)
+
+    def _writes(self, request: EngineRequest) -> Iterator[Emitted]:
+        self._hit(request.cached or 0)
+        for token in self._generated():
+            yield self._write(token)
+        yield Emitted(self._output.end(), None, True)
+
+    def _hit(self, cached: int) -> None:
+        self._cached = cached
+        self._model.stats.cached_tokens += cached
+
+    def _write(self, token: ScriptedToken) -> Emitted:
+        self._tokens.append(token.key)
+        self._model.stats.generated_tokens += 1
+        text = self._output.push(token)
+        return Emitted(text, token, self._output.finish is not None)
 
     def _generated(self) -> Iterator[ScriptedToken]:
         if self._fault is Fault.EMPTY:

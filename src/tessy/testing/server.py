@@ -5,7 +5,8 @@
       completions      one answer, whole or streamed: tokens → shown text
         tokens         script → tokens
           scripts      what is written; prompts: reading what is written so far
-        stats          latency, prefix cache, counts
+        stats          latency and counts
+        engine         an engine's time: steps, prefix cache, API servers; engine_loop: by the clock
       faults           what goes wrong
 
 Like vLLM: prompts of text or ids, `return_token_ids`, stop texts and tokens, usage with
@@ -26,6 +27,8 @@ import orjson
 from aiohttp import web
 
 from tessy.testing.completions import ScriptedCompletion, ScriptedModel, open_stream
+from tessy.testing.engine import BLOCK_TOKENS, EngineTimes, KVCache
+from tessy.testing.engine_loop import EngineLoop
 from tessy.testing.faults import DrawnFault, Fault, Faults
 from tessy.testing.requests import (
     BadRequest,
@@ -35,7 +38,7 @@ from tessy.testing.requests import (
     TokenizeRequest,
 )
 from tessy.testing.scripts import Script
-from tessy.testing.stats import Latency, PrefixCache, ServerStats
+from tessy.testing.stats import Latency, ServerStats
 from tessy.testing.tokens import IdTokenizer, PieceTokenizer, ScriptedTokenizer
 
 GARBAGE = b"\xff\xfe\x00{ this is neither JSON nor UTF-8 \x80\n\n"
@@ -55,6 +58,7 @@ class ScriptedServer:
         served_name: The model's name.
         context_length: Tokens of prompt and generation together.
         latency: How slow it is.
+        engine: An engine's times, in place of `latency` and `max_sequences`; it always aborts.
         max_sequences: How many requests are generated at once; others wait. None: no limit.
         faults: What goes wrong with completions; other endpoints never fail.
         accept_ids: Take prompts of token ids.
@@ -74,6 +78,7 @@ class ScriptedServer:
 
     Raises:
         ConfigError: The tokenizer cannot be used.
+        ValueError: The engine's cache holds less than one context.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class ScriptedServer:
         served_name: str = "scripted",
         context_length: int = 65536,
         latency: Latency = _NO_LATENCY,
+        engine: EngineTimes | None = None,
         max_sequences: int | None = None,
         faults: Faults | None = None,
         accept_ids: bool = True,
@@ -95,13 +101,18 @@ class ScriptedServer:
         port: int = 0,
         api_key: str | None = None,
     ) -> None:
-        self.stats = ServerStats()
+        if engine is not None and engine.cache_tokens < context_length + BLOCK_TOKENS:
+            raise ValueError(
+                f"the cache of {engine.cache_tokens} tokens holds no context of {context_length}"
+            )
+        loop = EngineLoop(engine) if engine else None
+        self.stats = ServerStats(engine=loop.stats if loop else None)
         tokens: ScriptedTokenizer = IdTokenizer(tokenizer) if tokenizer else PieceTokenizer()
         self._rules = RequestRules(
             served_name, context_length, tokens, accept_ids, accept_extensions, streams
         )
         self._model = ScriptedModel(
-            served_name, script, tokens, latency, stream_interval, self.stats, PrefixCache()
+            served_name, script, tokens, latency, stream_interval, self.stats, KVCache(), loop
         )
         self._slots: AbstractAsyncContextManager[None] = (
             asyncio.Semaphore(max_sequences) if max_sequences else nullcontext()

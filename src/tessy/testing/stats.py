@@ -1,17 +1,15 @@
-"""What a scripted server imitates of an engine: latency and prefix cache; and its counts."""
+"""The latency of a scripted server, and its counts."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
+from tessy.testing.engine_loop import EngineStats
 from tessy.testing.faults import Fault
 
-BLOCK_TOKENS = 16
-"""Tokens of a block of the prefix cache, as in vLLM on a GPU."""
 _SLACK_S = 0.02
 _BREATH_TOKENS = 64
 
@@ -45,6 +43,7 @@ class ServerStats:
         running: Requests being generated now; never more than `max_sequences`.
         most_running: The most at once.
         faults: Faults injected.
+        engine: What the engine did, if the server has one.
     """
 
     requests: int = 0
@@ -58,6 +57,7 @@ class ServerStats:
     running: int = 0
     most_running: int = 0
     faults: Counter[Fault] = field(default_factory=Counter)
+    engine: EngineStats | None = None
 
     def arrive(self) -> None:
         """A request came in."""
@@ -69,49 +69,6 @@ class ServerStats:
         """The generation of a request starts."""
         self.running += 1
         self.most_running = max(self.most_running, self.running)
-
-
-class PrefixCache:
-    """The beginnings of all texts seen, as hashes of whole blocks; nothing expires."""
-
-    def __init__(self) -> None:
-        self._blocks: set[int] = set()
-
-    def hit(self, prompt: Sequence[Hashable]) -> tuple[int, int]:
-        """Look a prompt up, and add it.
-
-        The last token is always computed, as in vLLM, so a block that ends with it is not counted.
-
-        Returns:
-            How many tokens were in the cache, and the hash of the prompt's last whole block, for
-            `add`.
-        """
-        chain = self._chain(prompt)
-        usable = (len(prompt) - 1) // BLOCK_TOKENS
-        known = 0
-        while known < usable and chain[known] in self._blocks:
-            known += 1
-        self._blocks.update(chain)
-        return known * BLOCK_TOKENS, chain[-1] if chain else 0
-
-    def add(self, prompt: Sequence[Hashable], link: int, generated: Sequence[Hashable]) -> None:
-        """Add what was generated for a prompt.
-
-        Args:
-            prompt: Its tokens.
-            link: What `hit` returned for it.
-            generated: The tokens generated.
-        """
-        rest = prompt[len(prompt) // BLOCK_TOKENS * BLOCK_TOKENS :]
-        self._blocks.update(self._chain([*rest, *generated], link))
-
-    @staticmethod
-    def _chain(tokens: Sequence[Hashable], link: int = 0) -> list[int]:
-        chain: list[int] = []
-        for start in range(0, len(tokens) - BLOCK_TOKENS + 1, BLOCK_TOKENS):
-            link = hash((link, *tokens[start : start + BLOCK_TOKENS]))
-            chain.append(link)
-        return chain
 
 
 class Pace:
