@@ -42,7 +42,14 @@ from tessy.testing import build_tokenizer
 STYLE = ["okay,", "wait,", "so", "let", "me", "think"]
 CAPABILITY = ["x=3", "seven", "sum", "is", "even", "f(2)"]
 TINY = {
-    **{"hidden": 16, "vocabulary": 300, "epochs": 6, "batch_size": 4, "held_out": 0.2},
+    **{
+        "base": "small",
+        "hidden": 16,
+        "vocabulary": 300,
+        "epochs": 6,
+        "batch_size": 4,
+        "held_out": 0.2,
+    },
     "learning_rate": 1e-2,
 }
 
@@ -160,7 +167,7 @@ def test_the_same_seed_trains_the_same(trained, tmp_path):
 
 
 def test_a_finished_folder_is_a_base_of_its_own(trained, tmp_path):
-    settings = TrainSettings(**{**TINY, "epochs": 1}, base=str(trained[0].folder))
+    settings = TrainSettings(**TINY | {"epochs": 1, "base": str(trained[0].folder)})
     result = train(segments(30, seed=3), tmp_path / "further", settings)
     assert result.figures["word_f1"].value > 0.95
     card = (result.folder / "README.md").read_text()
@@ -329,12 +336,13 @@ def test_a_folder_that_holds_something_else(tmp_path, trained):
 )
 def test_bases_that_cannot_be_used(tmp_path, build, said):
     build(tmp_path / "base")
+    settings = TrainSettings(**TINY | {"base": str(tmp_path / "base")})
     with pytest.raises(ConfigError, match=said):
-        train(segments(), tmp_path / "out", TrainSettings(**TINY, base=str(tmp_path / "base")))
+        train(segments(), tmp_path / "out", settings)
 
 
 def test_a_base_without_a_fast_tokenizer(tmp_path, monkeypatch):
-    settings = TrainSettings(**TINY, base=str(make(tmp_path / "base")))
+    settings = TrainSettings(**TINY | {"base": str(make(tmp_path / "base"))})
     slow = SimpleNamespace(is_fast=False)
     monkeypatch.setattr("tessy.boundary.training.fit.AutoTokenizer.from_pretrained", lambda _: slow)
     with pytest.raises(ConfigError, match="no fast tokenizer"):

@@ -21,9 +21,9 @@ from typing import Protocol
 
 from tokenizers import Tokenizer
 
+from tessy.boundary.decision import decide
 from tessy.boundary.settings import ClassifierSettings
 from tessy.method.judgement import Judgement, Passage
-from tessy.method.trajectory import Role
 from tessy.method.words import complete, is_neutral, units
 
 _CACHED_WINDOWS = 16_384
@@ -173,23 +173,10 @@ class ClassifierPredictor:
             rest: The part of it that is still to judge.
             scores: P(style) of each word of this part.
         """
-        settings, text, begin = self.settings, rest.text, passage.judged
-        words = complete(text, units(text), final=rest.final)
-        early = len(words) if rest.final else len(words) - settings.lookahead
-        threshold = settings.thresholds.of(rest.role)
-        wants_style = rest.role is Role.STUDENT
-        settled = begin
-        for number, (word, score) in enumerate(zip(words, scores, strict=False)):
-            neutral = is_neutral(text[word.word_start : word.word_end])
-            if not neutral and not math.isnan(score):
-                if number >= early and abs(score - threshold) < settings.unsure:
-                    break
-                if (score > threshold) != wants_style:
-                    boundary = begin + word.word_start
-                    confidence = 1 - score if wants_style else score
-                    return Judgement(boundary, boundary, confidence=confidence)
-            settled = begin + word.word_end
-        return Judgement(None, settled)
+        settings = self.settings
+        words = complete(rest.text, units(rest.text), final=rest.final)
+        unsure = (settings.unsure,) * settings.lookahead
+        return decide(passage, words, scores, settings.thresholds.of(rest.role), unsure)
 
 
 def _without_last_blanks(text: str) -> str:

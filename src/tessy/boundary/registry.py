@@ -1,8 +1,9 @@
 """Predictors by name.
 
-english-1                  the one that ships: a small classifier for English reasoning
+english-2                  the one that ships: a small network for English reasoning
 lexicon                    discourse markers, fillers and hedges
 lab                        a tiny one for the pair of models that ships (docs/lab.md)
+window:FOLDER              another like english-2; `tessy predictor train` makes one
 onnx:FOLDER                a classifier run by onnxruntime
 transformers:FOLDER-OR-ID  a classifier run by torch; `?shift=1`: labels of the next token
 http://HOST:PORT?…#NAME    a classifier on a vLLM server; see `tessy.boundary.served`
@@ -20,22 +21,24 @@ from tessy.errors import ConfigError, PredictorError, TessyError, meant
 from tessy.method.trajectory import Role
 from tessy.settings import import_factory
 
-SHIPPED = "english-1"
+SHIPPED = "english-2"
 """The predictor that ships; a new version will get a new name."""
-_FOLDERS = {SHIPPED: Path(__file__).with_name("english_1"), "lab": lab.folder(lab.PREDICTOR)}
-"""Where the classifiers that ship are."""
+_SHIPPED_FOLDER = Path(__file__).with_name("english_2")
 _HINT = (
-    f"a predictor is {SHIPPED}, lexicon, lab, onnx:FOLDER, transformers:FOLDER-OR-HUB-ID, "
+    f"a predictor is {SHIPPED}, lexicon, lab, window:FOLDER, onnx:FOLDER, "
+    "transformers:FOLDER-OR-HUB-ID, "
     "http://HOST:PORT?tokenizer=FOLDER or python:package.module:factory"
 )
+
+
+_NAMES = (SHIPPED, "lexicon", "lab")
+_SCHEMES = ("window", "onnx", "transformers", "python")
 
 
 def is_predictor(name: str) -> bool:
     """Whether a name is a predictor's and no model's; an `http` address is a model's."""
     scheme, colon, _ = name.partition(":")
-    return name in ("lexicon", *_FOLDERS) or (
-        bool(colon) and scheme in ("onnx", "transformers", "python")
-    )
+    return name in _NAMES or (bool(colon) and scheme in _SCHEMES)
 
 
 def load(name: str) -> Predictor:
@@ -55,10 +58,18 @@ def load(name: str) -> Predictor:
         from tessy.boundary.lexicon import LexiconPredictor
 
         return LexiconPredictor()
-    if name in _FOLDERS:
+    if name == SHIPPED:
+        from tessy.boundary import window
+
+        return window.load(_SHIPPED_FOLDER, name=name)
+    if name == "lab":
         from tessy.boundary import onnx
 
-        return onnx.load(_FOLDERS[name], name=name)
+        return onnx.load(lab.folder(lab.PREDICTOR), name=name)
+    if scheme == "window" and rest:
+        from tessy.boundary import window
+
+        return window.load(Path(rest))
     if scheme == "onnx" and rest:
         from tessy.boundary import onnx
 
@@ -73,8 +84,8 @@ def load(name: str) -> Predictor:
         return served.load(name)
     if scheme == "python" and rest:
         return _imported(rest)
-    known = ("lexicon", *_FOLDERS, "onnx", "transformers", "python")
-    raise ConfigError(f"{name!r} is no predictor", hint=meant(scheme, known) + _HINT)
+    hint = meant(scheme, (*_NAMES, *_SCHEMES)) + _HINT
+    raise ConfigError(f"{name!r} is no predictor", hint=hint)
 
 
 def load_all(names: Mapping[Role, str]) -> dict[Role, Predictor]:

@@ -14,6 +14,8 @@ from tessy.settings import TOKENS, Option, StrictSettings, UnitName, explain
 SETTINGS_FILE = "predictor.json"
 """How to read the network beside it: `ClassifierSettings`."""
 LABELS = ("capability", "style")
+WINDOW = "window"
+"""The base that is trained by default: the network of `tessy.boundary.window`."""
 
 
 class Thresholds(StrictSettings):
@@ -72,9 +74,9 @@ def read_settings(folder: Path) -> ClassifierSettings | None:
 class TrainSettings(StrictSettings):
     """How a boundary predictor is trained."""
 
-    base: Annotated[str, Option()] = "small"
-    """What it starts from: `small`, a small convolutional network, or a model of Hugging Face: a
-    folder or an id."""
+    base: Annotated[str, Option()] = WINDOW
+    """What it starts from: `window`, a small network over the words around each word; `small`, a
+    convolutional one over tokens; or a model of Hugging Face: a folder or an id."""
     shift: Annotated[bool, Option()] = False
     """Labels are about the next token, as those of the paper's predictors."""
     window: Annotated[int, TOKENS, Option()] = Field(default=200, ge=16)
@@ -85,8 +87,8 @@ class TrainSettings(StrictSettings):
     """Training ends after so many epochs without a better one."""
     batch_size: Annotated[int, UnitName("segments"), Option()] = Field(default=32, ge=1)
     """Segments in a step."""
-    learning_rate: Annotated[float | None, Option(unset="2e-3 for small, else 5e-5")] = Field(
-        default=None, gt=0
+    learning_rate: Annotated[float | None, Option(unset="2e-3 for window and small, else 5e-5")] = (
+        Field(default=None, gt=0)
     )
     """The highest learning rate."""
     balance: Annotated[float, Option()] = Field(default=0.0, ge=0, le=1)
@@ -98,13 +100,13 @@ class TrainSettings(StrictSettings):
     cost: Annotated[float, Option()] = Field(default=1.0, gt=0)
     """Cost of a word of style that is missed, in words of reasoning that are cut short."""
     hidden: Annotated[int, Option()] = Field(default=128, ge=8)
-    """Channels of the small base."""
+    """Channels of `small`; outputs of the first layer of `window`."""
     vocabulary: Annotated[int, TOKENS, Option()] = Field(default=8000, ge=300)
-    """Vocabulary of the small base."""
+    """Vocabulary of `small`."""
     seed: Annotated[int, Option()] = Field(default=0, ge=0, lt=2**32)
     """Of the split, the order, the cuts and the weights."""
 
     @property
     def rate(self) -> float:
         """The learning rate: small networks trained from nothing learn faster than trained ones."""
-        return self.learning_rate or (2e-3 if self.base == "small" else 5e-5)
+        return self.learning_rate or (2e-3 if self.base in (WINDOW, "small") else 5e-5)

@@ -11,7 +11,7 @@ from pydantic import Field
 from rich.console import Console
 from rich.table import Table
 
-from tessy.boundary.settings import TrainSettings
+from tessy.boundary.settings import WINDOW, TrainSettings
 from tessy.cli.options import CommandOptions, command
 from tessy.config import Config, ModelSettings
 from tessy.display import visible
@@ -149,7 +149,7 @@ class TrainOptions(CommandOptions):
     out: Annotated[Path, Option()]
     """A new folder; a stopped training in it is resumed."""
     onnx: Annotated[bool, Option()] = False
-    """Also write `model.onnx`."""
+    """Also write `model.onnx`, of any base but `window`."""
 
 
 @app.command()
@@ -170,7 +170,8 @@ def train(options: TrainOptions, settings: TrainSettings) -> None:
     for name in report.MAIN:
         figure = trained.figures[name]
         say(f"  {report.TITLES[name]}: {figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})")
-    say(f"use it: tessy synth … --predictor {'onnx' if options.onnx else 'transformers'}:{out}")
+    scheme = "window" if settings.base == WINDOW else "onnx" if options.onnx else "transformers"
+    say(f"use it: tessy synth … --predictor {scheme}:{out}")
 
 
 # --- evaluate -----------------------------------------------------------------------------------

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
-from tessy.boundary.classifier import ClassifierPredictor, Network
+from tessy.boundary.classifier import ClassifierPredictor
 from tessy.boundary.settings import ClassifierSettings, Thresholds
 from tessy.boundary.training.segments import Segment
 from tessy.boundary.training.walk import labellings, truth
@@ -27,28 +27,57 @@ _GRID = np.linspace(0.1, 0.9, 81)
 _EDGE = 1e-6
 _PRIOR = 1e-2
 _SMALLEST = 1e-8
+_CHANGED = 0.004
+"""Share of words."""
+_STEP = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What makes P(style) of the log-odds of a network, and how it is read.
+
+    Attributes:
+        temperature: The log-odds are divided by it.
+        bias: It is added after that.
+        thresholds: P(style) from which a word counts as style.
+    """
+
+    temperature: float
+    bias: float
+    thresholds: Thresholds
+
+    def scores(self, odds: Array) -> Array:
+        """P(style) of log-odds, [words]."""
+        return np.asarray(1 / (1 + np.exp(-(odds / self.temperature + self.bias))))
+
+
+def calibration(odds: Array, style: Array, *, cost: float) -> Calibration:
+    """Calibrate a network on words that it was not trained on.
+
+    Args:
+        odds: Its log-odds of style, [words].
+        style: 1 for style, 0 for capability, [words].
+        cost: The cost of a wrong word that is kept; a right word that is cut costs 1.
+    """
+    found = Calibration(*platt(odds, style), Thresholds())
+    scores = found.scores(odds)
+    thresholds = Thresholds(
+        teacher=cheapest(scores, style, through=cost, short=1.0),
+        student=cheapest(scores, style, through=1.0, short=cost),
+    )
+    return replace(found, thresholds=thresholds)
 
 
 def calibrated(
-    name: str,
-    tokenizer: Tokenizer,
-    network: Network,
-    shape: ClassifierSettings,
-    held: Sequence[Segment],
-    *,
-    cost: float,
-) -> ClassifierPredictor:
-    """A calibrated predictor.
+    raw: ClassifierPredictor, held: Sequence[Segment], *, cost: float
+) -> ClassifierSettings:
+    """The settings of a predictor after calibration.
 
     Args:
-        name: The name of the predictor.
-        tokenizer: The tokenizer of the network.
-        network: Gives the log-odds of style.
-        shape: The settings of the network, not calibrated yet.
-        held: Labelled segments that the network was not trained on.
-        cost: The cost of a wrong word that is kept; a right word that is cut costs 1.
+        raw: The predictor, not calibrated yet.
+        held: Labelled segments that its network was not trained on.
+        cost: As for `calibration`.
     """
-    raw = ClassifierPredictor(name, tokenizer, network, shape)
     known = [
         pair
         for segment, found in zip(held, labellings(raw, held), strict=True)
@@ -56,20 +85,29 @@ def calibrated(
         if not math.isnan(pair[1])
     ]
     style = np.array([kind for kind, _ in known], float)
-    odds = logit(np.array([score for _, score in known]))
-    temperature, bias = platt(odds, style)
-    scores = 1 / (1 + np.exp(-(odds / temperature + bias)))
-    settings = shape.model_copy(
-        update={
-            "temperature": temperature,
-            "bias": bias,
-            "thresholds": Thresholds(
-                teacher=cheapest(scores, style, through=cost, short=1.0),
-                student=cheapest(scores, style, through=1.0, short=cost),
-            ),
-        }
-    )
-    return ClassifierPredictor(name, tokenizer, network, settings)
+    found = calibration(logit(np.array([score for _, score in known])), style, cost=cost)
+    return raw.settings.model_copy(update=asdict(found) | {"thresholds": found.thresholds})
+
+
+def margins(scores: Sequence[Array], thresholds: Thresholds) -> tuple[float, ...]:
+    """How near to the threshold P(style) may be with few words after a word, before it waits.
+
+    They are the smallest with which no more than `_CHANGED` of the words are decided early and
+    otherwise than with all words after them.
+
+    Args:
+        scores: P(style) of words with no, one, two, … words after them, [words] each; the last
+            ones with as many as are ever looked at.
+        thresholds: P(style) from which a word counts as style.
+    """
+    *early, last = scores
+    at = (thresholds.teacher + thresholds.student) / 2
+    found = []
+    for each in early:
+        changed = np.sort(np.abs(each - at)[(each > at) != (last > at)])[::-1]
+        allowed = int(_CHANGED * len(last))
+        found.append(round(float(changed[allowed]) + _STEP, 2) if len(changed) > allowed else 0.0)
+    return tuple(found)
 
 
 def logit(scores: Array) -> Array:

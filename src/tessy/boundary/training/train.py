@@ -1,11 +1,11 @@
 """Training a boundary predictor: `tessy predictor train`.
 
     segments      split by question: most to train on, some held out
-    base          a Hugging Face model, or `small`: the network of `tagger`, with a vocabulary made
-                  from the segments
+    base          `window`: the network of `tessy.boundary.window`; `small`: that of `tagger`, with
+                  a vocabulary made from the segments; or a Hugging Face model
     labels        each token has the label of its word; with `shift`, that of the token after it
-    cuts          half of the segments end at a random word each time they are seen, so that the
-                  network learns to judge words at the end of a text as well as earlier ones
+    cuts          half of a classifier's segments end at a random word each time they are seen, so
+                  that it learns to judge words at the end of a text as well as earlier ones
     best epoch    the one with the best style F1 on held-out tokens is kept; training ends after
                   `patience` epochs without a better one
     calibration   held-out segments give temperature, bias and thresholds (`calibrate`)
@@ -25,12 +25,13 @@ from pathlib import Path
 import orjson
 from tokenizers import Tokenizer
 
-from tessy.boundary.classifier import Network
-from tessy.boundary.settings import SETTINGS_FILE, ClassifierSettings, TrainSettings
+from tessy.boundary.classifier import ClassifierPredictor, Network
+from tessy.boundary.settings import SETTINGS_FILE, WINDOW, ClassifierSettings, TrainSettings
 from tessy.boundary.training.calibrate import calibrated
 from tessy.boundary.training.metrics import MeasuredFigure, figures
 from tessy.boundary.training.segments import Segment, dump, is_style, split
 from tessy.boundary.training.walk import counted, labellings
+from tessy.boundary.window import WindowPredictor, WindowSettings
 from tessy.display import Say
 from tessy.errors import ConfigError, DataError, MissingExtra
 from tessy.method.words import units
@@ -83,7 +84,8 @@ def train(
     Raises:
         MissingExtra: torch or transformers is not installed.
         DataError: There are too few segments, or all are of one kind.
-        ConfigError: The base can't be used, or `out` holds something else.
+        ConfigError: The base can't be used, or not with these options; or `out` holds something
+            else.
     """
     try:
         import torch  # noqa: F401
@@ -92,10 +94,53 @@ def train(
         raise MissingExtra(
             "training needs torch and transformers", hint="pip install 'tessy[train]'"
         ) from None
-    from tessy.boundary.training import fit
-
+    if settings.base == WINDOW and (onnx or settings.shift):
+        raise ConfigError(
+            f"the base {WINDOW} takes neither --onnx nor --shift: it is no classifier of tokens",
+            hint=f"leave the option out, and use window:{out}; or take --base small",
+        )
     learned, held = check(segments, settings)
     _open(out, segments, settings)
+    predictor: WindowPredictor | ClassifierPredictor
+    if settings.base == WINDOW:
+        predictor, epochs = _window(learned, held, out, settings, say)
+    else:
+        predictor, epochs = _classifier(learned, held, out, settings, say, onnx=onnx)
+    found = figures(counted(held, labellings(predictor, held)))
+    result = TrainedPredictor(out, found, epochs, (len(learned), len(held)))
+    _write(result, predictor.settings, settings, segments)
+    return result
+
+
+def _window(
+    learned: Sequence[Segment],
+    held: Sequence[Segment],
+    out: Path,
+    settings: TrainSettings,
+    say: Say,
+) -> tuple[WindowPredictor, int]:
+    """Train a `window` predictor; returns it and the number of epochs."""
+    from tessy.boundary.training import window
+
+    network = window.TrainedWindow(settings.hidden, seed=settings.seed)
+    to_learn, to_compare = window.examples(learned), window.examples(held)
+    epochs = window.fit(network, to_learn, to_compare, settings, say)
+    predictor = window.save(network, to_compare, out, cost=settings.cost)
+    return predictor, epochs
+
+
+def _classifier(
+    learned: Sequence[Segment],
+    held: Sequence[Segment],
+    out: Path,
+    settings: TrainSettings,
+    say: Say,
+    *,
+    onnx: bool,
+) -> tuple[ClassifierPredictor, int]:
+    """Train a token classifier; returns it and the number of epochs."""
+    from tessy.boundary.training import fit
+
     network, tokenizer, epochs = fit.fit(learned, held, out, settings, say)
     shape = ClassifierSettings(
         shift=int(settings.shift),
@@ -106,17 +151,15 @@ def train(
     )
     say("calibrating")
     name = f"transformers:{out}"
-    predictor = calibrated(name, tokenizer, network, shape, held, cost=settings.cost)
-    found = figures(counted(held, labellings(predictor, held)))
-    result = TrainedPredictor(out, found, epochs, (len(learned), len(held)))
-    _write(result, predictor.settings, settings, segments)
+    raw = ClassifierPredictor(name, tokenizer, network, shape)
+    chosen = calibrated(raw, held, cost=settings.cost)
     if onnx:
         texts = [segment.text for segment in held[:_COMPARED]]
         ids = [encoding.ids for encoding in tokenizer.encode_batch(texts, add_special_tokens=False)]
         apart = fit.export(network.model, out, ids)
         say(f"model.onnx: its log-odds differ by at most {apart:.4f}")
     shutil.rmtree(out / fit.CHECKPOINTS, ignore_errors=True)
-    return result
+    return ClassifierPredictor(name, tokenizer, network, chosen), epochs
 
 
 def check(
@@ -167,7 +210,7 @@ def _open(out: Path, segments: Sequence[Segment], settings: TrainSettings) -> No
 
 def _write(
     trained: TrainedPredictor,
-    reading: ClassifierSettings,
+    reading: ClassifierSettings | WindowSettings,
     settings: TrainSettings,
     segments: Sequence[Segment],
 ) -> None:
@@ -181,7 +224,7 @@ def _write(
 
 def _card(
     trained: TrainedPredictor,
-    reading: ClassifierSettings,
+    reading: ClassifierSettings | WindowSettings,
     settings: TrainSettings,
     segments: Sequence[Segment],
 ) -> str:
@@ -215,7 +258,7 @@ def _card(
         "| setting | |",
         "|---|---|",
         *(f"| {name} | {value} |" for name, value in shown.items()),
-        f"| temperature, bias | {reading.temperature:.3f}, {reading.bias:.3f} |",
+        *_calibration(reading),
         f"| threshold for the teacher's text | {reading.thresholds.teacher} |",
         f"| threshold for the student's text | {reading.thresholds.student} |",
         "",
@@ -225,3 +268,11 @@ def _card(
         if counted:
             lines += [f"{title}: " + ", ".join(f"{value} ({n})" for value, n in counted), ""]
     return "\n".join(lines)
+
+
+def _calibration(reading: ClassifierSettings | WindowSettings) -> list[str]:
+    """Rows of the card."""
+    if isinstance(reading, ClassifierSettings):
+        return [f"| temperature, bias | {reading.temperature:.3f}, {reading.bias:.3f} |"]
+    waits = ", ".join(map(str, reading.unsure))
+    return [f"| P(style) so near to it waits, with 0, 1, 2 words after it | {waits} |"]
