@@ -13,7 +13,7 @@ OPEN, CLOSE = "<think>\n", "\n</think>\n\n"
 MODELS = {
     "student": "small",
     "teacher": "large",
-    "student_predictor": "english-1",
+    "student_predictor": "english-2",
     "teacher_predictor": "onnx:/home/me/secret/mine",
 }
 

@@ -198,8 +198,8 @@ class Config(StrictSettings):
     """Number of candidates in Teacher-Score."""
     prompts: Prompts = Field(default_factory=Prompts)
     """Prompts of Teacher-Score and Teacher-Reference."""
-    predictor: Annotated[str, Option(panel="Boundaries")] = "english-1"
-    """Boundary predictor: `english-1`, `lexicon`, `lab`, `onnx:FOLDER`,
+    predictor: Annotated[str, Option(panel="Boundaries")] = "english-2"
+    """Boundary predictor: `english-2`, `lexicon`, `lab`, `window:FOLDER`, `onnx:FOLDER`,
     `transformers:FOLDER-OR-ID`, `http://…` or `python:MODULE:FACTORY`."""
     student_predictor: Annotated[str | None, Option(unset="--predictor", panel="Boundaries")] = None
     """Predictor for the student's text."""

@@ -1,4 +1,4 @@
-"""How the boundary predictor that ships, `english-1`, was made and measured; docs/boundary.md.
+"""How the boundary predictor that ships, `english-2`, was made and measured; docs/boundary.md.
 
     traces    the public traces that all segments were drawn from
     draw      draws the segments that were labelled by reading

@@ -2,7 +2,7 @@
 
     git clone https://github.com/ReasoningPattern/dummyrepo CLONE
     python -m studies.predictor.code CLONE OUT.jsonl
-    tessy predictor evaluate english-1 --gold OUT.jsonl
+    tessy predictor evaluate english-2 --gold OUT.jsonl
 
 The repository (of "How Do Large Reasoning Models Think? A First Look at Reasoning Behaviors in
 Code Generation") has no licence. So `code.jsonl` has no text, only the places of the style in it.

@@ -1,32 +1,26 @@
-"""The table of docs/boundary.md: `python -m studies.predictor.table [SHIFTED]`, about two minutes.
-
-SHIFTED is a folder with a predictor trained as the shipped one is, with `--shift`.
-"""
+"""The tables of docs/boundary.md: `python -m studies.predictor.table`, about a minute."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from typing import Any
 
-from tessy.boundary.classifier import ClassifierPredictor
+from tessy.boundary.decision import decide
 from tessy.boundary.protocol import Predictor
 from tessy.boundary.registry import SHIPPED, load
 from tessy.boundary.training.evaluate import PredictorEvaluation, evaluate
 from tessy.boundary.training.report import shown
 from tessy.boundary.training.segments import gold_file
+from tessy.boundary.window import RIGHT, WindowPredictor
 from tessy.method.judgement import Judgement, Passage
 from tessy.method.reading import Reading
 from tessy.method.trajectory import Trajectory
 from tessy.method.words import units
 
 COLUMNS = ("word_f1", "boundary_f1_near", "cut_near", "ece")
-WINDOWS = (32, 64, 100, 200)
-RIGHT = (0, 1, 2, 4)
 
 
 class Narrow:
-    """A classifier that sees only some words to the right of the word that it judges.
+    """A predictor that sees only some words to the right of the word that it judges.
 
     Args:
         predictor: Judges.
@@ -35,7 +29,7 @@ class Narrow:
 
     batched = True
 
-    def __init__(self, predictor: ClassifierPredictor, words: int) -> None:
+    def __init__(self, predictor: WindowPredictor, words: int) -> None:
         self.name = f"{predictor.name}, {words} words to the right"
         self._predictor, self._words = predictor, words
         self._known: dict[tuple[str, int], float] = {}
@@ -61,11 +55,10 @@ class Narrow:
 
     def judge(self, passages: Sequence[Passage]) -> list[Judgement]:
         """The first word whose score is on the other side."""
-        scores = self.style(passages)
-        made = self._predictor
+        thresholds = self._predictor.settings.thresholds
         return [
-            made._judgement(passage, passage, row)
-            for passage, row in zip(passages, scores, strict=True)
+            decide(passage, units(passage.text), row, thresholds.of(passage.role), ())
+            for passage, row in zip(passages, self.style(passages), strict=True)
         ]
 
 
@@ -99,14 +92,6 @@ class Streamed:
         return self._predictor.judge([passage._replace(judged=reading.judged)])[0]
 
 
-def classifier(**changes: Any) -> ClassifierPredictor:
-    """The shipped predictor with other settings."""
-    made = load(SHIPPED)
-    assert isinstance(made, ClassifierPredictor)
-    made.settings = made.settings.model_copy(update=changes)
-    return made
-
-
 def row(name: str, evaluation: PredictorEvaluation) -> str:
     """A row of the table."""
     figures = [shown(evaluation.whole.figures[column]) for column in COLUMNS]
@@ -114,7 +99,7 @@ def row(name: str, evaluation: PredictorEvaluation) -> str:
     return f"| {name} | {' | '.join(figures)} | {speed} |"
 
 
-def main(shifted: str | None) -> None:
+def main() -> None:
     """Print the tables."""
     gold = gold_file()
     print(f"{len(gold)} gold segments\n")
@@ -127,28 +112,27 @@ def main(shifted: str | None) -> None:
         ("`lexicon`", load("lexicon"), True),
         (f"`{SHIPPED}`", load(SHIPPED), True),
     ]
-    made += [(f"window of {tokens} tokens", classifier(window=tokens), True) for tokens in WINDOWS]
-    made += [(f"{words} words to the right", Narrow(classifier(), words), False) for words in RIGHT]
+    ours = load(SHIPPED)
+    assert isinstance(ours, WindowPredictor)
+    made += [(f"{words} words to the right", Narrow(ours, words), False) for words in range(RIGHT)]
     streamed = Streamed(load(SHIPPED))
     made.append((streamed.name, streamed, False))
-    if shifted:
-        made.append(("labels shifted by one token", load(f"onnx:{shifted}"), False))
     whole: dict[str, PredictorEvaluation] = {}
     for name, predictor, timed in made:
         whole[name] = evaluate(predictor, gold, timed=timed)
         print(row(name, whole[name]), flush=True)
     print(f"\nstreamed, it waits for {sum(streamed.waited) / len(streamed.waited):.2f} words")
-    lexicon, ours = whole["`lexicon`"], whole[f"`{SHIPPED}`"]
+    lexicon, shipped = whole["`lexicon`"], whole[f"`{SHIPPED}`"]
     for group in ("subject", "model", "position"):
         print(f"\n| {group} | segments | `lexicon` | `{SHIPPED}` |\n|---|---|---|---|")
-        for value, members in ours.groups[group].items():
+        for value, members in shipped.groups[group].items():
             cells = [
                 f"{e.groups[group][value].figures['word_f1'].value:.3f}, "
                 f"{e.groups[group][value].figures['boundary_f1_near'].value:.3f}"
-                for e in (lexicon, ours)
+                for e in (lexicon, shipped)
             ]
             print(f"| {value} | {members.segments} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else None)
+    main()

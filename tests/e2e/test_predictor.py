@@ -257,39 +257,43 @@ async def test_hiccups_of_the_server_are_overcome(tmp_path):
 # --- The whole way ------------------------------------------------------------------------------
 
 
-async def test_from_traces_to_a_run_with_a_predictor_of_ones_own(tmp_path, tokenizers):
+@pytest.mark.parametrize(
+    ("scheme", "base"),
+    [("window", []), ("onnx", ["--base", "small", "--vocabulary", 300, "--onnx"])],
+)
+async def test_from_traces_to_a_run_with_a_predictor_of_ones_own(tmp_path, tokenizers, scheme, base):
     traces = write_traces(tmp_path / "t.jsonl")
     segments, out = tmp_path / "s.jsonl", tmp_path / "mine"
     async with ScriptedServer(Annotator()) as server:
         done = await annotate(traces, segments, server.url, "--count", 60)
     assert done.code == 0, done.err
 
-    tiny = ["--hidden", 16, "--vocabulary", 300, "--epochs", 6, "--batch-size", 4]
-    options = [*tiny, "--learning-rate", 0.01, "--onnx"]
+    tiny = ["--hidden", 16, "--epochs", 6, "--batch-size", 4, "--learning-rate", 0.01]
+    options = [*tiny, *base]
     done = await tessy("predictor", "train", segments, "--out", out, *options)
     assert done.code == 0, done.err
     assert "epoch 1 of at most 6" in done.err
-    assert f"--predictor onnx:{out}" in done.err
+    assert f"--predictor {scheme}:{out}" in done.err
 
     figures, page = tmp_path / "figures.json", tmp_path / "page.html"
     done = await tessy(
-        *("predictor", "evaluate", f"onnx:{out}", "--gold", segments, "--against", "lexicon"),
+        *("predictor", "evaluate", f"{scheme}:{out}", "--gold", segments, "--against", "lexicon"),
         *("--json", figures, "--html", page, "--bootstrap-samples", 100),
     )
     assert done.code == 0, done.err
     assert "style F1, words" in done.out
     mine, lexicon = json.loads(figures.read_text())
     assert mine["figures"]["word_f1"]["value"] > 0.9 > lexicon["figures"]["word_f1"]["value"]
-    assert f"onnx:{out}" in page.read_text()
+    assert f"{scheme}:{out}" in page.read_text()
 
     questions = write_questions(tmp_path / "q.jsonl", 3)
     async with two_servers(tokenizers, words=30) as (_, named):
-        named[-1] = f"onnx:{out}"
+        named[-1] = f"{scheme}:{out}"
         done = await tessy("synth", questions, "--out", tmp_path / "run", *named)
     assert done.code == 0, done.err
     records = lines(tmp_path / "run" / "dataset.jsonl")
     assert len(records) == 3
-    assert {record["models"]["student_predictor"] for record in records} == {f"onnx:{out}"}
+    assert {record["models"]["student_predictor"] for record in records} == {f"{scheme}:{out}"}
 
 
 async def test_annotators_are_measured_as_predictors_are(tmp_path):

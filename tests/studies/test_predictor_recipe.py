@@ -11,7 +11,12 @@ import pytest
 from studies.predictor import make
 from studies.predictor.draw import code_halves, drawn, drawn_code, halves
 from studies.predictor.traces import question, traces
-from tessy.boundary.training.segments import Segment, gold_file, read_segments
+from tessy.boundary.training.segments import (
+    Segment,
+    gold_file,
+    read_segments,
+    write_segments,
+)
 
 NAMES = ("read", "first", "second", "languages", "read_code", "first_code", "second_code")
 HUMANEVAL = {"question_id": "code_fim-0-0", "question": "def above():"}
@@ -42,10 +47,16 @@ def test_traces_are_cleaned_and_a_question_is_for_gold_or_for_training(tmp_path)
 
 
 def test_a_step_that_is_done_is_not_done_again(tmp_path):
-    segment = Segment(id="a", text="Okay, 2 + 2.", question="q", spans=((0, 5),), annotator="us")
-    path = tmp_path / "kept.jsonl"
-    assert make.kept(path, lambda: [segment]) == [segment]
-    assert make.kept(path, lambda: []) == [segment]
+    """No traces, no teacher: all that a step needs is in its folder."""
+    segment = Segment(id="a", text="Okay, 2 + 2.", question="q")
+    write_segments(tmp_path / "pool.jsonl", [segment])
+    assert make.drawn(tmp_path / "nowhere", tmp_path / "pool.jsonl") == [segment]
+    known = make.labelled(segment, [0.9, 0.2, 0.1, 0.4])
+    assert known.spans == ((0, 5),)
+    write_segments(tmp_path / "weak.jsonl", [known])
+    assert make.weak_labels([segment], [], tmp_path) == [known]
+    (tmp_path / "soft.jsonl").write_text('["a", [0.9, 0.2, 0.1, 0.4]]\n')
+    assert make.soft_labels([segment], [], tmp_path) == {"a": [0.9, 0.2, 0.1, 0.4]}
 
 
 def test_segments_that_were_labelled_by_reading_are_whole():

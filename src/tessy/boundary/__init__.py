@@ -5,10 +5,12 @@ registry      predictors by name
 batcher       asks a predictor for many trajectories at once
 lexicon       a predictor made of word lists
 classifier    predictors made of a token classifier: windows, words, thresholds
+decision      from P(style) of words to a judgement
+window        the one that ships: a small network over the words around a word
 settings      how a classifier is read, and how one is trained
-onnx          a classifier run by onnxruntime; the ones that ship
+onnx          a classifier run by onnxruntime
 transformers  a classifier run by torch
 served        a classifier on a vLLM server
-tagger        the small network that is trained by default
+tagger        the network of the base `small`
 training      annotating text, training and measuring predictors
 """

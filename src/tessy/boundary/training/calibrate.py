@@ -27,7 +27,7 @@ _GRID = np.linspace(0.1, 0.9, 81)
 _EDGE = 1e-6
 _PRIOR = 1e-2
 _SMALLEST = 1e-8
-_CHANGED = 0.004
+_CHANGED = 0.0015
 """Share of words."""
 _STEP = 0.01
 

@@ -106,9 +106,30 @@ def train(
         predictor, epochs = _window(learned, held, out, settings, say)
     else:
         predictor, epochs = _classifier(learned, held, out, settings, say, onnx=onnx)
+    return finish(predictor, out, settings, learned, held, epochs)
+
+
+def finish(
+    predictor: WindowPredictor | ClassifierPredictor,
+    out: Path,
+    settings: TrainSettings,
+    learned: Sequence[Segment],
+    held: Sequence[Segment],
+    epochs: int,
+) -> TrainedPredictor:
+    """Measure a trained predictor, and write how to read it, its figures and its card.
+
+    Args:
+        predictor: The predictor, calibrated.
+        out: Its folder, which holds the network.
+        settings: How it was trained.
+        learned: The segments that it learned.
+        held: Segments that it did not learn.
+        epochs: The number of epochs that were trained.
+    """
     found = figures(counted(held, labellings(predictor, held)))
     result = TrainedPredictor(out, found, epochs, (len(learned), len(held)))
-    _write(result, predictor.settings, settings, segments)
+    _write(result, predictor.settings, settings, [*learned, *held])
     return result
 
 
