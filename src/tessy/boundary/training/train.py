@@ -43,6 +43,8 @@ _LOOKAHEAD = 3
 _NOISE = 1e-2
 """Log-odds by which padding alone may move a judgement."""
 _ON_CARD = ("word_f1", "boundary_f1", "boundary_f1_near", "cut_near", "ece")
+_OF_CLASSIFIERS = ("shift", "window", "balance", "cut_share", "vocabulary")
+"""Settings that the base `window` does not have."""
 _COMPARED = 16
 """Held-out segments by which an exported network is compared with the trained one."""
 
@@ -251,6 +253,8 @@ def _card(
 ) -> str:
     """The card of a predictor, in Markdown."""
     shown = settings.model_dump()
+    if settings.base == WINDOW:
+        shown = {name: value for name, value in shown.items() if name not in _OF_CLASSIFIERS}
     if Path(settings.base).is_dir():  # a card is read on other machines, too
         shown["base"] = Path(settings.base).name
     figures = {name: trained.figures[name] for name in trained.figures if name in _ON_CARD}
@@ -263,7 +267,7 @@ def _card(
     lines = [
         "# A boundary predictor of tessy",
         "",
-        "It tells style from capability in the thinking of reasoning models, token by token.",
+        "It tells style from capability in the thinking of reasoning models.",
         "",
         f"Trained on {trained.segments[0]} segments; {trained.segments[1]} others were held out to "
         "choose the epoch and to calibrate, so these figures of them are a little too good. "
