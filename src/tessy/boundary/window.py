@@ -48,7 +48,7 @@ _NEW_LINE = "\n"
 _BREAK = re.compile(r"\s*\n\s*")
 _DIGITS, _LOWER, _UPPER = re.compile(r"\d+"), re.compile(r"[a-z]+"), re.compile(r"[A-Z]+")
 _MARKS = ".,;:!?()[]{}\"'*_`“”’…—-"
-_HINT = "studies/predictor makes such a folder"
+_HINT = "tessy predictor train makes such a folder"
 
 
 class WindowSettings(StrictSettings):
