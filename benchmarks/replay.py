@@ -29,6 +29,7 @@ from pathlib import Path
 from world import LATENCY
 
 import tessy
+from tessy.boundary.registry import SHIPPED
 from tessy.event_loop import run_loop
 from tessy.method.repetition import RepetitionGuard
 from tessy.method.trajectory import Role
@@ -54,17 +55,17 @@ class Case:
     """
 
     name: str
-    predictor: str = "english-1"
+    predictor: str = SHIPPED
     traces: int = 100
     at_once: int = 50
     busy: int = 0
 
 
 CASES = {
-    "50": Case("`english-1`, 50 at once"),
-    "10": Case("`english-1`, 10 at once", traces=40, at_once=10),
+    "50": Case(f"`{SHIPPED}`, 50 at once"),
+    "10": Case(f"`{SHIPPED}`, 10 at once", traces=40, at_once=10),
     "lexicon": Case("`lexicon`, 50 at once", predictor="lexicon"),
-    "busy": Case("`english-1`, 50 at once, both cores busy otherwise", busy=2),
+    "busy": Case(f"`{SHIPPED}`, 50 at once, both cores busy otherwise", busy=2),
 }
 
 
