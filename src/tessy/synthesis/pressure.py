@@ -25,13 +25,14 @@ TOO_LATE, IN_TIME = 1.0, 0.5
 second, more."""
 TOO_LOST, NONE_LOST = 0.2, 0.05
 """The same for the share of prompt tokens that a server had before and computes again."""
-_FEWER = 0.8
-_MORE = 1 / 32
-"""Of all trajectories."""
+_FEWER = 0.7
+"""The least part that is left after one window."""
+_MORE = 32
+"""One more in so many, or one."""
 _GIVE_UP_AT = 1 / 4
 """With this part of the trajectories, the cause has to be less than `_HELPED` of what it was."""
 _HELPED = 0.7
-_REST = 60
+_REST, _LONGEST_REST = 60, 960
 """Windows until the next try, after one that did not help; doubled each time."""
 
 
@@ -55,16 +56,15 @@ class Window:
     Attributes:
         late_s: Seconds by which the event loop is late, in the mean.
         predictor_s: Seconds that a passage waits for its judgement, in the mean.
-        token_s: Seconds for a token of a stream; None if nothing is streamed, or not known yet.
+        token_s: Seconds for a token of a stream, in the mean of the models; None if nothing is
+            streamed, or not known yet.
         lost: The share of prompt tokens computed again; None if too few are known.
-        running: Trajectories that run.
     """
 
     late_s: float = 0.0
     predictor_s: float = 0.0
     token_s: float | None = None
     lost: float | None = None
-    running: int = 0
 
     @property
     def behind(self) -> float:
@@ -106,7 +106,7 @@ class Pressure:
     behind: float = 0.0
     _try: _Try | None = None
     _rest: int = 0
-    _longest_rest: int = _REST
+    _next_rest: int = _REST
 
     def __post_init__(self) -> None:
         self.limit = self.most
@@ -119,27 +119,29 @@ class Pressure:
         if cause is not Bound.SERVER:
             self.bound = cause
             if not self._rest:
-                self._lower(cause, level, window.running)
+                self._lower(cause, level)
         elif window.behind < IN_TIME and (window.lost is None or window.lost < NONE_LOST):
             self._raise(window.lost is not None)
         if self._try is None and cause is Bound.SERVER:
             self.bound = cause
 
-    def _lower(self, cause: Bound, level: float, running: int) -> None:
+    def _lower(self, cause: Bound, level: float) -> None:
+        threshold = TOO_LOST if cause is Bound.CACHE else TOO_LATE
         if self._try is None or self._try.bound is not cause:
             self._try = _Try(cause, self.limit, level)
         begun = self._try
         if self.limit <= max(1, begun.before * _GIVE_UP_AT) and level > begun.level * _HELPED:
             self.limit, self._try = begun.before, None
-            self._rest, self._longest_rest = self._longest_rest, 2 * self._longest_rest
+            self._rest = self._next_rest
+            self._next_rest = min(2 * self._next_rest, _LONGEST_REST)
         else:
-            now = min(self.limit, max(running, 1))
-            self.limit = max(1, min(now - 1, int(now * _FEWER)))
+            part = max(_FEWER, threshold / level)
+            self.limit = max(1, min(self.limit - 1, int(self.limit * part)))
 
     def _raise(self, cache_is_known: bool) -> None:
         if self._try is not None and self._try.bound is Bound.CACHE and not cache_is_known:
             return
-        self.limit = min(self.most, self.limit + max(1, int(self.most * _MORE)))
+        self.limit = min(self.most, self.limit - (-self.most // _MORE))
         if self.limit == self.most:
             self._try = None
 

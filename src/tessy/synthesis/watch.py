@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from statistics import fmean
 
 from tessy.method.trajectory import Role
 from tessy.synthesis.context import RunContext
@@ -28,9 +29,8 @@ async def watch(context: RunContext) -> None:
         window = Window(
             late_s=late_s,
             predictor_s=waits.mean_s,
-            token_s=min((each for each in times if each), default=None),
+            token_s=fmean(known) if (known := [each for each in times if each]) else None,
             lost=cache.lost(),
-            running=context.gate.running,
         )
         before = pressure.limit
         pressure.take(window)
