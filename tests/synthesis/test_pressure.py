@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -80,7 +79,7 @@ def test_a_cache_that_holds_some_of_the_texts_gets_as_many_as_it_holds():
     run_windows(pressure, measured, 50)
     limits = run_windows(pressure, measured, 100)
     assert pressure.bound is Bound.CACHE
-    assert 8 <= min(limits)
+    assert min(limits) >= 8
     assert sorted(limits)[50] <= 12
 
 
@@ -171,8 +170,3 @@ async def test_the_earliest_keep_their_places_and_the_others_wait():
     await asyncio.gather(*tasks)
     first = walk.order[:8]
     assert set(first) == {0, 1}
-    with pytest.raises(asyncio.TimeoutError):
-        gate = Gate(1)
-        await gate.enter(1)
-        await asyncio.wait_for(gate.enter(2), 0.01)
-    assert gate.waiting == 0

@@ -73,7 +73,6 @@ class _Learned:
     asked: int = 0
     ahead: int | None = None
 
-
     def fit(self) -> tuple[float, float] | None:
         """Seconds to the first token and for each token; None after too few calls and spans."""
         return self.line.fit() if self.line.calls >= _FEW <= sum(self.spans) else None
@@ -139,9 +138,7 @@ class ChunkSizes:
             known.ahead = best_ahead(known.spans, *line, seconds) if line else None
 
 
-def best_ahead(
-    spans: Sequence[float], first_s: float, token_s: float, late_s: float
-) -> int | None:
+def best_ahead(spans: Sequence[float], first_s: float, token_s: float, late_s: float) -> int | None:
     """How many tokens a stream should ask for, so that a server's time is spent best.
 
     A stream that is left late goes on for `late_s`, but not beyond what was asked for; what it was

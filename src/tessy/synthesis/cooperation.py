@@ -29,7 +29,8 @@ from tessy.synthesis.sample import Draft
 _LONG = 8_000
 """Characters of thinking from which on the prefix cache is looked at, …"""
 _LOOK_AT_CACHE = 64
-"""… in one of so many requests."""
+"""… in one of so many requests, which asks for little: a stream that is left does not say how much of
+its prompt was cached."""
 
 
 async def think(draft: Draft) -> None:
@@ -158,9 +159,7 @@ def _span_tokens(draft: Draft, session: ModelSession) -> int:
     context, role = draft.context, draft.trajectory.role
     most = context.config.of(role).span_tokens
     if session.counts_cached and len(draft.trajectory.thinking) > _LONG:
-        # A stream that is left does not say how much of its prompt was cached, so some end sooner.
-        if draft.sample.requests % _LOOK_AT_CACHE == 0:
-            return min(most, SMALLEST)
+        most = min(most, most if draft.sample.requests % _LOOK_AT_CACHE else SMALLEST)
     return min(most, context.sizes.ahead(role) or most)
 
 

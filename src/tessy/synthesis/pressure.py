@@ -1,14 +1,15 @@
 """How much to ask for at once, so that what servers write is also read.
 
-A stream goes on while nobody reads it. A client that is late (its event loop has more to do than it
-can, or its predictor a queue) leaves a stream some tokens after the word that decides, and these are
-discarded. Then it helps to ask for less: fewer trajectories at once, and fewer tokens in a request
-(`ChunkSizes.ahead`). Fewer trajectories also help a server whose prefix cache is too small for all of
-them: each then evicts what another needs next.
+A stream goes on while nobody reads it. A client that is late (its event loop has more to do than
+it can, or its predictor a queue) leaves a stream some tokens after the word that decides, and these
+are discarded. Then it helps to ask for less: fewer trajectories at once, and fewer tokens in a
+request (`ChunkSizes.ahead`). Fewer trajectories also help a server whose prefix cache is too small
+for all of them: each then evicts what another needs next.
 
 The number of trajectories is lowered by a part while it is too large, and raised by a few while it
-is not (additive increase, multiplicative decrease: Chiu and Jain 1989). If that does not help, since
-other programs make the client late, or a model's cache never hits, it goes back to where it was.
+is not (additive increase, multiplicative decrease: Chiu and Jain 1989). If that does not help,
+since other programs make the client late, or a model's cache never hits, it goes back to where it
+was.
 
 Pure: callers pass in what was measured, once for each window of `WINDOW_S`, and no clock is read.
 """
@@ -97,13 +98,11 @@ class Pressure:
     Attributes:
         limit: How many may run now, from 1 to `most`.
         bound: What the run waits for; None before the first window.
-        behind: Tokens written before an event is read, in the last window.
     """
 
     most: int
     limit: int = field(init=False)
     bound: Bound | None = None
-    behind: float = 0.0
     _try: _Try | None = None
     _rest: int = 0
     _next_rest: int = _REST
@@ -113,7 +112,6 @@ class Pressure:
 
     def take(self, window: Window) -> None:
         """Take in a window, and decide anew."""
-        self.behind = window.behind
         cause, level = _cause(window)
         self._rest = max(0, self._rest - 1)
         if cause is not Bound.SERVER:

@@ -1,4 +1,4 @@
-"""Measures who a run waits for, and lets fewer trajectories run where that helps; see `pressure`."""
+"""Measures what a run waits for; fewer trajectories run where that helps (see `pressure`)."""
 
 from __future__ import annotations
 
