@@ -29,8 +29,8 @@ from tessy.synthesis.sample import Draft
 _LONG = 8_000
 """Characters of thinking from which on the prefix cache is looked at, …"""
 _LOOK_AT_CACHE = 64
-"""… in one of so many requests, which asks for little: a stream that is left does not say how much of
-its prompt was cached."""
+"""… in one of so many requests, which asks for little: a stream that is left does not say how much
+of its prompt was cached."""
 
 
 async def think(draft: Draft) -> None:
