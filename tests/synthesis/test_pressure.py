@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tessy.synthesis.gate import Gate
@@ -63,6 +63,7 @@ def test_a_client_that_is_late_by_its_own_work_finds_how_many_it_can_read(most, 
 
 
 @settings(max_examples=20)
+@example(300, 1.0)
 @given(st.integers(8, 300), st.floats(1, 20))
 def test_a_client_that_is_late_because_of_others_is_not_held_back_for_long(most, behind):
     pressure = Pressure(most)

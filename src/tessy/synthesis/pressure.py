@@ -26,8 +26,8 @@ TOO_LATE, IN_TIME = 1.0, 0.5
 second, more."""
 TOO_LOST, NONE_LOST = 0.2, 0.05
 """The same for the share of prompt tokens that a server had before and computes again."""
-_FEWER = 0.7
-"""The least part that is left after one window."""
+_LEAST_LEFT, _MOST_LEFT = 0.7, 0.95
+"""The part that is left after one window, whatever the cause's strength."""
 _MORE = 32
 """One more in so many, or one."""
 _GIVE_UP_AT = 1 / 4
@@ -133,7 +133,7 @@ class Pressure:
             self._rest = self._next_rest
             self._next_rest = min(2 * self._next_rest, _LONGEST_REST)
         else:
-            part = max(_FEWER, threshold / level)
+            part = min(max(_LEAST_LEFT, threshold / level), _MOST_LEFT)
             self.limit = max(1, min(self.limit - 1, int(self.limit * part)))
 
     def _raise(self, cache_is_known: bool) -> None:
