@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
+from itertools import cycle
 from zlib import crc32
 
 import pytest
@@ -23,6 +25,8 @@ from simulation import (
     together,
     turns_of,
 )
+from tessy.boundary.decision import decide
+from tessy.boundary.registry import SHIPPED, load
 from tessy.data import record
 from tessy.data.questions import Question
 from tessy.method.judgement import Judgement
@@ -37,7 +41,7 @@ from tessy.method.trajectory import (
     Turn,
 )
 from tessy.method.turns import LOOKAHEAD_WORDS, Chunk, Finish, passage, settle
-from tessy.method.words import units
+from tessy.method.words import Unit, complete, units
 from texts import BLANKS, PIECES, any_text, model_text
 
 WRONG = {
@@ -293,6 +297,57 @@ def test_the_text_does_not_depend_on_whether_it_is_streamed(case, reading):
     assume(failure is None and other is None)
     assert first.thinking == second.thinking
     assert first.spans == second.spans
+
+
+class Unsure(WordPredictor):
+    """Judges a word with the words after it, up to three, until it is sure; as `english-2` does."""
+
+    def _judge(self, passage):
+        words = complete(passage.text, units(passage.text), final=passage.final)
+        words = [word for word in words if word.word_end > passage.judged]
+        scores = [self._score(passage, words[at : at + 4]) for at in range(len(words))]
+        relative = [Unit(*(max(0, end - passage.judged) for end in word)) for word in words]
+        return decide(passage, relative, scores, 0.5, (0.4, 0.3, 0.2))
+
+    def _score(self, passage, words):
+        first, shown = words[0], passage.text[words[0].word_start : words[-1].word_end]
+        before = passage.context + passage.text[: first.word_start]
+        return math.nan if first.word_start == first.word_end else chance_of(before[-20:] + shown)
+
+
+def chance_of(text):
+    """A number between 0 and 1 that is a function of a text."""
+    return crc32(text.encode()) / 2**32
+
+
+def written_with(case, predictor, most):
+    """What a case writes whose requests ask for so many tokens, one after the other."""
+    student, teacher, *_, events = case
+    student.events = teacher.events = events
+    made = draft_of(student, teacher, predictor, config(4000, 4000), streamed=True)
+    sizes = cycle(most)
+    made.context.sizes.ahead = lambda role: next(sizes)
+    run(together(made))
+    return made.trajectory
+
+
+asked = st.lists(st.none() | st.integers(1, 40), min_size=1, max_size=6)
+events = st.lists(st.integers(1, 9), min_size=1, max_size=4)
+UNSURE = {"made up": Unsure(lambda *_: True), "ships": load(SHIPPED)}
+
+
+@settings(deadline=None, max_examples=200)
+@given(cooperations(may_be_silent=False), st.sampled_from(sorted(UNSURE)), asked, events)
+def test_replay_the_text_does_not_depend_on_how_much_streams_ask_for(case, name, most, arrives):
+    """Words that wait for the words after them when a request ends, wait for those of the next."""
+    predictor = UNSURE[name]
+    try:
+        whole = written_with((*case[:-1], [1]), predictor, [None])
+        parts = written_with((*case[:-1], arrives), predictor, most)
+    except SampleFailed:
+        assume(False)
+    assert parts.thinking == whole.thinking
+    assert parts.spans == whole.spans
 
 
 @settings(deadline=None)

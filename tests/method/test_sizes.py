@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessy.method.chunks import FIRST, LARGEST, SMALLEST, ChunkSizes, best
+from tessy.method.chunks import FIRST, LARGEST, SMALLEST, ChunkSizes, best, best_ahead
 from tessy.method.trajectory import Role
 
 TEACHER = Role.TEACHER
@@ -80,3 +80,55 @@ def test_a_size_that_the_user_chose_stays():
         sizes.called(TEACHER, 10, 0.1)
         sizes.handed_over(TEACHER, 5)
     assert {sizes.next(TEACHER) for _ in range(20)} == {sizes.of(TEACHER)} == {33}
+
+
+def served(lengths, size, first_s, token_s, late_s):
+    """The seconds that servers spend on spans that are left late; any number of tokens is inf."""
+    total = 0.0
+    for length in lengths:
+        requests = 1 if size == math.inf else math.ceil((length + 1) / size)
+        asked = requests * size
+        total += requests * first_s + min(asked * token_s, (length + 1) * token_s + late_s)
+    return total
+
+
+@given(
+    st.lists(st.integers(0, 200), min_size=1, max_size=30),
+    st.floats(0.001, 1),
+    st.floats(0.001, 0.1),
+    st.floats(0, 2),
+)
+def test_no_other_number_of_tokens_ahead_would_have_cost_servers_less(
+    lengths, first_s, token_s, late_s
+):
+    counts = np.bincount(lengths, minlength=201).astype(float)
+    chosen = best_ahead(counts, first_s, token_s, late_s)
+    assert chosen is None or SMALLEST <= chosen <= LARGEST
+    took = served(lengths, chosen or math.inf, first_s, token_s, late_s)
+    for size in (*range(SMALLEST, LARGEST + 1), math.inf):
+        if late_s >= token_s or size == math.inf:
+            assert took <= served(lengths, size, first_s, token_s, late_s) * (1 + 1e-9)
+
+
+def learned(late_s):
+    """Sizes that have seen spans of 15 tokens, 25 ms to the first and 10 ms for each."""
+    sizes, chance = ChunkSizes({}), random.Random(1)
+    for _ in range(200):
+        tokens = chance.choice([5, 10, 20])
+        sizes.called(TEACHER, tokens, 0.025 + 0.010 * tokens)
+        sizes.handed_over(TEACHER, 15)
+    sizes.read_after(late_s)
+    return sizes
+
+
+def test_streams_ask_for_any_number_while_they_are_read_in_time():
+    assert learned(0.009).ahead(TEACHER) is None
+    assert learned(0.009).token_s(TEACHER) == pytest.approx(0.010)
+
+
+def test_streams_that_are_left_late_ask_for_the_usual_length():
+    sizes = learned(1.0)
+    assert sizes.ahead(TEACHER) == 16
+    assert sizes.ahead(Role.STUDENT) is None, "nothing is known of it"
+    sizes.read_after(0.0)
+    assert sizes.ahead(TEACHER) is None

@@ -122,15 +122,38 @@ def test_a_rejected_draft_is_discarded_and_not_generated_again(counters):
 def test_what_several_processes_count_adds_up(counters, clock):
     whole = Counters(10, finished=7, failed=Counter({Failure.REFUSED: 1}), clock=clock)
     counters.faults = {"student": {"TimedOut": 1}}
+    counters.bound, counters.paused = "client", 1
     part = orjson.loads(orjson.dumps(counters.as_json()))
     for _ in range(2):  # it may be told again and again
         whole.add_up([part, part], 7, Counter({Failure.REFUSED: 1}))
+    assert (whole.bound, whole.paused) == ("client", 2)
     assert whole.finished == 7 + 2 * counters.finished
     assert whole.failed == {Failure.REFUSED: 3, Failure.REPETITION: 2}
     assert whole.running == 4
     assert whole.requests == 16
     assert whole.kept == {role: 2 * kept for role, kept in counters.kept.items()}
     assert whole.faults == {"student": {"TimedOut": 2}}
+
+
+def test_what_most_processes_wait_for_is_what_the_run_waits_for(clock):
+    parts = [
+        {**Counters(5, running=running, bound=bound, clock=clock).as_json()}
+        for running, bound in ((4, "server"), (4, "client"), (4, "client"), (0, "server"))
+    ]
+    whole = Counters(20, clock=clock)
+    whole.add_up([*parts, parts[-1]], 0, Counter())
+    assert whole.bound == "client"
+    whole.add_up([], 0, Counter())
+    assert whole.bound is None
+
+
+def test_the_line_says_what_the_run_waits_for(counters):
+    counters.bound, counters.paused = "server's cache", 1
+    line = plain_line(counters)
+    assert "2 running (1 of them paused), " in line
+    assert ", bound by the server's cache, " in line
+    counters.over = True
+    assert "bound" not in plain_line(counters)
 
 
 def test_the_line_for_logs(counters):

@@ -11,6 +11,7 @@ import asyncio
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from queue import SimpleQueue
 
 from tessy.boundary.protocol import Predictor
@@ -23,11 +24,36 @@ _GATHERING_S = 0.001
 """How long an idle predictor waits for more passages after the first."""
 
 
+@dataclass(slots=True)
+class Waits:
+    """A mean of waiting times."""
+
+    count: int = 0
+    seconds: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Add a time."""
+        self.count += 1
+        self.seconds += seconds
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.count, self.seconds = 0, 0.0
+
+    @property
+    def mean_s(self) -> float:
+        """The mean in seconds; 0 without any."""
+        return self.seconds / self.count if self.count else 0.0
+
+
 class PredictorBatcher:
     """Sends passages to the predictor of their role. `close` it after use.
 
     Args:
         predictors: The predictors by role; both may be the same object.
+
+    Attributes:
+        waits: How long passages waited for slow predictors.
     """
 
     def __init__(self, predictors: Mapping[Role, Predictor]) -> None:
@@ -35,6 +61,7 @@ class PredictorBatcher:
         self._waiting: dict[Role, list[tuple[Passage, asyncio.Future[Judgement]]]] = {}
         self._tasks: dict[Role, asyncio.Task[None]] = {}
         self._thread: _Thread | None = None
+        self.waits = Waits()
 
     def close(self) -> None:
         """Stop judging; passages that wait are dropped."""
@@ -57,11 +84,15 @@ class PredictorBatcher:
         role, predictor = passage.role, self._predictors[passage.role]
         if not predictor.batched:
             return _judge(predictor, (passage,))[0]
-        future: asyncio.Future[Judgement] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        future: asyncio.Future[Judgement] = loop.create_future()
         self._waiting.setdefault(role, []).append((passage, future))
         if role not in self._tasks or self._tasks[role].done():
             self._tasks[role] = asyncio.create_task(self._work(role))
-        return await future
+        judgement = await future
+        self.waits.add(loop.time() - began)
+        return judgement
 
     async def _work(self, role: Role) -> None:
         """Judge batches until no passage waits."""

@@ -71,6 +71,11 @@ class _Learned:
     spans: list[int] = field(default_factory=lambda: [0] * (_LONGEST + 1))
     new: int = 0
     asked: int = 0
+    ahead: int | None = None
+
+    def fit(self) -> tuple[float, float] | None:
+        """Seconds to the first token and for each token; None after too few calls and spans."""
+        return self.line.fit() if self.line.calls >= _FEW <= sum(self.spans) else None
 
 
 class ChunkSizes:
@@ -86,15 +91,21 @@ class ChunkSizes:
 
     def of(self, role: Role) -> int:
         """The size that is currently expected to be the fastest."""
-        return self._fixed.get(role) or self._learned[role].size
+        if fixed := self._fixed.get(role):
+            return fixed
+        known = self._learned[role]
+        if known.new >= _FEW and (line := known.fit()):
+            known.size = best(known.spans, *line)
+            known.new = 0
+        return known.size
 
     def next(self, role: Role) -> int:
         """How many tokens the next call should ask for."""
         if fixed := self._fixed.get(role):
             return fixed
-        known = self._learned[role]
+        size, known = self.of(role), self._learned[role]
         known.asked += 1
-        return known.size if known.asked % _LARGER_EVERY else min(2 * known.size, LARGEST)
+        return size if known.asked % _LARGER_EVERY else min(2 * size, LARGEST)
 
     def called(self, role: Role, tokens: int, seconds: float) -> None:
         """Record a call: how many tokens it returned, and how long it took."""
@@ -106,9 +117,53 @@ class ChunkSizes:
         known = self._learned[role]
         known.spans[min(tokens, _LONGEST)] += 1
         known.new += 1
-        if known.new >= _FEW and known.line.calls >= _FEW and (line := known.line.fit()):
-            known.size = best(known.spans, *line)
-            known.new = 0
+
+    def token_s(self, role: Role) -> float | None:
+        """Seconds for each token; None if not known yet."""
+        line = self._learned[role].fit()
+        return line[1] if line else None
+
+    def ahead(self, role: Role) -> int | None:
+        """The most tokens that a stream should ask for; None if any number will do."""
+        return self._learned[role].ahead
+
+    def read_after(self, seconds: float) -> None:
+        """Choose anew how much streams should ask for.
+
+        Args:
+            seconds: How long after it was written text is read and judged.
+        """
+        for known in self._learned.values():
+            line = known.fit()
+            known.ahead = best_ahead(known.spans, *line, seconds) if line else None
+
+
+def best_ahead(spans: Sequence[float], first_s: float, token_s: float, late_s: float) -> int | None:
+    """How many tokens a stream should ask for, so that a server's time is spent best.
+
+    A stream that is left late goes on for `late_s`, but not beyond what was asked for; what it was
+    not asked for costs another request.
+
+    Args:
+        spans: The number of spans of each length in tokens, from 0.
+        first_s: Seconds that a call takes apart from its tokens.
+        token_s: Seconds for each token.
+        late_s: Seconds from when text is written until it is read and judged.
+
+    Returns:
+        The number; None if it is best to ask for any number.
+    """
+    if late_s < token_s:
+        return None
+    import numpy as np  # not needed while the client keeps up
+
+    sizes = np.arange(SMALLEST, LARGEST + 1)
+    counts, lengths = np.asarray(spans), np.arange(len(spans))
+    chunks = -(-(lengths[:, None] + 1) // sizes)
+    written = np.minimum(chunks * sizes * token_s, (lengths[:, None] + 1) * token_s + late_s)
+    seconds = counts @ (chunks * first_s + written)
+    unlimited = counts @ (first_s + (lengths + 1) * token_s + late_s)
+    return int(sizes[seconds.argmin()]) if seconds.min() < unlimited else None
 
 
 def best(spans: Sequence[float], first_s: float, token_s: float) -> int:

@@ -4,7 +4,8 @@ A streamed span is judged as its words arrive, and the result must not depend on
 (*Replay*): a network may deliver three words at once. So the predictor gets views that depend on
 the text alone: one for each word, in order, which ends with the character that completed the word.
 A predictor that judges partial words judges each word by the text before it, so it gets the text
-as it arrives.
+as it arrives. A predictor may wait for the words after a word. So views that a request before this
+one showed are not made again: what was undecided then is judged with the words that follow.
 
 The first view with a boundary ends the reading, and `turns.settle` makes a turn of it by the same
 rules as for chunks. An end marker also ends the reading; no view contains a marker, or text that
@@ -54,6 +55,9 @@ class Reading:
         self._tail = max(map(len, ends), default=1) - 1  # a marker may begin this far back
         self._watches = self._may_begin(self._text)
         self._open = 0  # start of the first word that may be incomplete
+        # The words of pending text were judged with those after them: never again with fewer.
+        for word in complete(self._text, units(self._text), final=False):
+            self._open = word.end
         self._needs_word = trajectory.idle > 0 and trajectory.span_kept == 0
 
     def add(self, piece: str) -> Sequence[int]:

@@ -66,6 +66,8 @@ class ClientStats:
         generated_tokens: Generated tokens that were read.
         prompt_tokens: Prompt tokens, where servers report them.
         cached_tokens: Prompt tokens that came from a prefix cache, where servers report them.
+        seen_tokens: Prompt tokens that a server had before, where it reports what is cached.
+        lost_tokens: Those of them that it had to compute again.
         faults: Failed attempts, by the name of their error.
     """
 
@@ -74,6 +76,8 @@ class ClientStats:
     generated_tokens: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
+    seen_tokens: int = 0
+    lost_tokens: int = 0
     faults: Counter[str] = field(default_factory=Counter)
 
     def answered(self, completion: Completion) -> None:
@@ -90,6 +94,8 @@ class ClientStats:
             generated_tokens=self.generated_tokens + other.generated_tokens,
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             cached_tokens=self.cached_tokens + other.cached_tokens,
+            seen_tokens=self.seen_tokens + other.seen_tokens,
+            lost_tokens=self.lost_tokens + other.lost_tokens,
             faults=self.faults + other.faults,
         )
 

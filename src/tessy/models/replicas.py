@@ -29,6 +29,8 @@ GONE = (Unreachable, ServerFailure, TimedOut)
 _WATCH_S = 2.0
 _QUICK_RETRIES = 1
 """Retries before a check whether the replica is down, if there are others."""
+_BLOCK = 32
+"""Prompt tokens at the end that a cache of whole blocks does not hold."""
 _MARGIN = 2
 """How many more trajectories a replica must have than another before a move is considered."""
 
@@ -209,9 +211,18 @@ class Lease:
         self.replica, self._seen = replica, 0
         self._replicas.moves += 1
 
-    def answered(self, prompt_tokens: int | None) -> None:
-        """Record a call that succeeded; `prompt_tokens` is None for a text prompt."""
+    def answered(self, prompt_tokens: int | None, cached_tokens: int | None = None) -> None:
+        """Record a call that succeeded.
+
+        Args:
+            prompt_tokens: Tokens of its prompt; None for text.
+            cached_tokens: Those that were in the prefix cache; None if the server did not say.
+        """
         self._calls += 1
+        if prompt_tokens is not None and cached_tokens is not None:
+            stats = self.replica.client.stats
+            stats.seen_tokens += self._seen
+            stats.lost_tokens += max(0, self._seen - cached_tokens - _BLOCK)
         first_s = self.replica.client.first_token_s
         if prompt_tokens is not None and first_s:
             self.replica.took(first_s, 0 if self._seen else prompt_tokens)

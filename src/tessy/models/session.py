@@ -102,6 +102,11 @@ class ModelSession:
         self._stop_ids = {part: model.stop_ids(part) for part in Part}
         self._used = 0  # tokens of context after the last call, as its server counts them
 
+    @property
+    def counts_cached(self) -> bool:
+        """Whether the server says how much of a prompt was in its prefix cache."""
+        return self.model.servers.capabilities.counts_cached
+
     def close(self) -> None:
         """Release the replica."""
         self._lease.release()
@@ -204,7 +209,7 @@ class ModelSession:
         # A stream that was closed early does not report the length of its prompt.
         before = self._used if answer.prompt_tokens is None else answer.prompt_tokens
         self._used = before + answer.tokens
-        self._lease.answered(request.prompt_tokens)
+        self._lease.answered(request.prompt_tokens, answer.cached_tokens)
 
     async def _cut_at_stop_ids(self, answer: Completion) -> Completion:
         """Cut the text at a stop token, for servers that continue after it."""

@@ -28,6 +28,8 @@ class Counters:
         ended_before: Samples that ended at earlier starts.
         clock: Returns the time in seconds.
         over: No sample is written any more.
+        bound: What the run waits for most, in a word; None if not known.
+        paused: Running samples that wait until more may run at once.
     """
 
     total: int
@@ -41,6 +43,8 @@ class Counters:
     ended_before: int = 0
     clock: Callable[[], float] = time.monotonic
     over: bool = False
+    bound: str | None = None
+    paused: int = 0
     started: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,6 +77,8 @@ class Counters:
             "discarded": {role.value: tokens for role, tokens in self.discarded.items()},
             "requests": self.requests,
             "faults": self.faults,
+            "bound": self.bound,
+            "paused": self.paused,
         }
 
     def add_up(
@@ -86,9 +92,12 @@ class Counters:
             failed: Samples that failed before these processes started, by reason.
         """
         fresh = Counters(total=self.total, finished=finished, failed=failed.copy())
+        bounds = Counter[str]()
         for part in parts:
             fresh.finished += part["finished"]
             fresh.running += part["running"]
+            fresh.paused += part["paused"]
+            bounds.update([part["bound"]] if part["bound"] and part["running"] else [])
             fresh.requests += part["requests"]
             fresh.failed.update({Failure(name): n for name, n in part["failed"].items()})
             for role in Role:
@@ -100,6 +109,7 @@ class Counters:
         self.finished, self.failed, self.running = fresh.finished, fresh.failed, fresh.running
         self.generated, self.discarded = fresh.generated, fresh.discarded
         self.requests, self.faults = fresh.requests, fresh.faults
+        self.paused, self.bound = fresh.paused, next((b for b, _ in bounds.most_common(1)), None)
 
     @property
     def ended(self) -> int:

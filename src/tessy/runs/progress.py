@@ -99,7 +99,7 @@ class _Panel:
             ProgressBar(total=max(counters.total, 1), completed=counters.ended, width=30),
             f"{counters.ended:,} of {counters.total:,}",
             f"{counters.failed.total():,} failed",
-            f"{counters.running:,} running",
+            _running(counters),
             f"{duration(counters.seconds)} elapsed, {duration(counters.eta_s)} to go",
         )
         speeds = Table.grid(padding=(0, 2))
@@ -109,6 +109,7 @@ class _Panel:
                 for role in counters.writers
             ),
             *_shares(counters),
+            *_bound(counters),
         )
         outer = Table.grid()
         outer.add_row(table)
@@ -125,6 +126,15 @@ def _shares(counters: Counters) -> list[str]:
     ]
 
 
+def _running(counters: Counters) -> str:
+    paused = f" ({counters.paused:,} of them paused)" if counters.paused else ""
+    return f"{counters.running:,} running{paused}"
+
+
+def _bound(counters: Counters) -> list[str]:
+    return [f"bound by the {counters.bound}"] if counters.bound and not counters.over else []
+
+
 def plain_line(counters: Counters) -> str:
     """The state of a run in one line, for logs."""
     speeds = ", ".join(
@@ -133,9 +143,10 @@ def plain_line(counters: Counters) -> str:
     parts = [
         f"{counters.ended:,} of {counters.total:,} done",
         f"{counters.failed.total():,} failed",
-        f"{counters.running:,} running",
+        _running(counters),
         speeds,
         *_shares(counters),
+        *_bound(counters),
         f"{duration(counters.eta_s)} to go",
     ]
     return ", ".join(parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tessy.boundary.batcher import PredictorBatcher
@@ -13,6 +13,7 @@ from tessy.method.trajectory import Role
 from tessy.models.session import Model
 from tessy.runs.counters import Counters
 from tessy.runs.journal import Journal
+from tessy.synthesis.gate import Gate
 from tessy.verifiers.protocol import Verifier
 
 
@@ -28,6 +29,7 @@ class RunContext:
         counters: The run's counts.
         sizes: Chunk sizes, for thinking that is written in chunks.
         verifier: Checks answers; None if the settings name none.
+        gate: Lets only so many trajectories run at once.
     """
 
     config: Config
@@ -37,6 +39,7 @@ class RunContext:
     counters: Counters
     sizes: ChunkSizes
     verifier: Verifier | None = None
+    gate: Gate = field(default_factory=Gate)
 
     def snapshot(self) -> dict[str, Any]:
         """The counts since this start, as JSON; updates the models' faults first."""

@@ -16,13 +16,21 @@ from tessy.config import SMALLEST_CHUNK, OnLimit
 from tessy.data.record import MARKERS
 from tessy.errors import ModelError
 from tessy.method import turns
+from tessy.method.chunks import SMALLEST
 from tessy.method.judgement import Judgement
 from tessy.method.reading import Reading
 from tessy.method.repetition import RepetitionGuard
 from tessy.method.trajectory import Failure, Outcome, Role, SampleFailed
 from tessy.method.turns import Chunk, Finish
+from tessy.models.session import ModelSession
 from tessy.models.stream import EventStream
 from tessy.synthesis.sample import Draft
+
+_LONG = 8_000
+"""Characters of thinking from which on the prefix cache is looked at, …"""
+_LOOK_AT_CACHE = 64
+"""… in one of so many requests, which asks for little: a stream that is left does not say how much
+of its prompt was cached."""
 
 
 async def think(draft: Draft) -> None:
@@ -123,12 +131,13 @@ async def read_span(draft: Draft, budget: int) -> tuple[Chunk, Judgement]:
     """
     trajectory, context, role = draft.trajectory, draft.context, draft.trajectory.role
     session = await draft.session(role)
-    size = min(context.config.of(role).span_tokens, budget)
+    size = min(_span_tokens(draft, session), budget)
     request = await session.request(trajectory, size, draft.seed, stream=True)
-    draft.sample.count_request()
+    await draft.sample.begin_request()
     partial = context.batcher.judges_partial_words(role)
     call = session.call()
     while True:
+        began = time.monotonic()
         reading = Reading(trajectory, session.model.ends, partial_words=partial)
         try:
             async with call.client.stream(request) as events:
@@ -136,11 +145,22 @@ async def read_span(draft: Draft, budget: int) -> tuple[Chunk, Judgement]:
             break
         except ModelError as error:
             await call.retry_after(error)
+    seconds = time.monotonic() - began
     chunk = await session.chunk(request, events.completion(), trajectory)
+    context.sizes.called(role, chunk.tokens, seconds)
     if reading.boundary is not None and chunk.finish is Finish.LENGTH:
         return chunk, reading.boundary
     passage = turns.passage(trajectory, chunk, reading.judged)
     return chunk, await context.batcher.judge(passage)
+
+
+def _span_tokens(draft: Draft, session: ModelSession) -> int:
+    """The most tokens to ask for in a stream."""
+    context, role = draft.context, draft.trajectory.role
+    most = context.config.of(role).span_tokens
+    if session.counts_cached and len(draft.trajectory.thinking) > _LONG:
+        most = min(most, most if draft.sample.requests % _LOOK_AT_CACHE else SMALLEST)
+    return min(most, context.sizes.ahead(role) or most)
 
 
 async def read(events: EventStream, reading: Reading, batcher: PredictorBatcher) -> None:
@@ -196,7 +216,7 @@ async def ask(draft: Draft, role: Role, max_tokens: int, *, stream: bool = False
     """
     session = await draft.session(role)
     request = await session.request(draft.trajectory, max_tokens, draft.seed)
-    draft.sample.count_request()
+    await draft.sample.begin_request()
     completion = await session.complete(request, stream=stream)
     return await session.chunk(request, completion, draft.trajectory)
 

@@ -181,8 +181,9 @@ class Sample:
         """Note a turn or a rejection of a draft in the journal."""
         self.context.journal.note(self.job.id, key, entry, self.seconds, self.requests)
 
-    def count_request(self) -> None:
-        """Count a call to a model."""
+    async def begin_request(self) -> None:
+        """Wait until this sample may call a model, and count the call."""
+        await self.context.gate.enter(self.job.position)
         self.requests += 1
         self.context.counters.requests += 1
 

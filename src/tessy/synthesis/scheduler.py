@@ -29,6 +29,7 @@ from tessy.synthesis.context import RunContext
 from tessy.synthesis.methods import attempts, method_of
 from tessy.synthesis.methods.method import Method
 from tessy.synthesis.sample import Sample
+from tessy.synthesis.watch import watch
 
 CHECKPOINT_S = 2.0
 
@@ -57,11 +58,13 @@ async def write_samples(
 
     try:
         async with asyncio.TaskGroup() as group:
-            checkpoints = group.create_task(_checkpoints(context, worker))
+            beside = (_checkpoints(context, worker), watch(context))
+            tasks = [group.create_task(each) for each in beside]
             async with asyncio.TaskGroup() as workers:
                 for _ in range(context.config.concurrency):
                     workers.create_task(work())
-            checkpoints.cancel()
+            for task in tasks:
+                task.cancel()
     except BaseExceptionGroup as errors:
         raise first_of(errors) from None
 
@@ -99,6 +102,7 @@ async def write_sample(sample: Sample, method: Method) -> None:
         failure, detail = Failure.MODEL_ERROR, f"{type(error).__name__}: {error}"
     finally:
         sample.close()
+        context.gate.leave(job.position)
         context.counters.running -= 1
     made = _record(sample, method, failure, detail)
     trace = record.trace(sample.trajectory, sample.others)

@@ -1,0 +1,80 @@
+"""Measures what a run waits for; fewer trajectories run where that helps (see `pressure`)."""
+
+from __future__ import annotations
+
+import asyncio
+from statistics import fmean
+
+from tessy.method.trajectory import Role
+from tessy.synthesis.context import RunContext
+from tessy.synthesis.pressure import WINDOW_S, Pressure, Window
+
+_LOOK_S = 0.02
+_FEW_TOKENS = 30_000
+"""A share of cached tokens is known from so many tokens on."""
+
+
+async def watch(context: RunContext) -> None:
+    """Decide anew after each window, until it is cancelled.
+
+    Args:
+        context: The run's context; its gate, sizes and counters are updated.
+    """
+    pressure, cache = Pressure(context.config.concurrency), _Cache(context)
+    counters, waits = context.counters, context.batcher.waits
+    while True:
+        waits.clear()
+        late_s = await _lateness()
+        times = [context.sizes.token_s(role) for role, m in context.models.items() if m.streamed]
+        window = Window(
+            late_s=late_s,
+            predictor_s=waits.mean_s,
+            token_s=fmean(known) if (known := [each for each in times if each]) else None,
+            lost=cache.lost(),
+        )
+        before = pressure.limit
+        pressure.take(window)
+        context.sizes.read_after(window.late_s + window.predictor_s)
+        if pressure.limit != before:
+            context.gate.limit(pressure.limit)
+            cache.forget()
+        counters.bound, counters.paused = pressure.bound, context.gate.waiting
+
+
+async def _lateness() -> float:
+    """Seconds by which the event loop is late in a window: the mean over its time."""
+    loop = asyncio.get_running_loop()
+    began = now = loop.time()
+    late_s = 0.0
+    while now < began + WINDOW_S:
+        due = now + _LOOK_S
+        await asyncio.sleep(_LOOK_S)
+        before, now = now, loop.time()
+        late_s += (now - due) * (now - before)
+    return max(0.0, late_s / (now - began))
+
+
+class _Cache:
+    """How many of the tokens that servers had before they computed again."""
+
+    def __init__(self, context: RunContext) -> None:
+        self._models = context.models
+        self._seen = self._lost = 0
+
+    def forget(self) -> None:
+        """Begin to count anew."""
+        self._seen, self._lost = self._counted()
+
+    def lost(self) -> float | None:
+        """The share; None if too few tokens are known. It then begins to count anew."""
+        seen, lost = self._counted()
+        if seen - self._seen < _FEW_TOKENS:
+            return None
+        share = (lost - self._lost) / (seen - self._seen)
+        self._seen, self._lost = seen, lost
+        return share
+
+    def _counted(self) -> tuple[int, int]:
+        """Prompt tokens that servers had before, as far as they report, and those then lost."""
+        all_stats = [self._models[role].servers.stats for role in Role if role in self._models]
+        return sum(s.seen_tokens for s in all_stats), sum(s.lost_tokens for s in all_stats)
