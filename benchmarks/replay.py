@@ -70,19 +70,27 @@ CASES = {
 
 
 def traces(data: Path, count: int, words: int | None = WORDS) -> dict[str, str]:
-    """The first words of some traces that do not repeat themselves, by key; None: all words."""
+    """Pieces of traces that do not repeat themselves, by key.
+
+    Args:
+        data: The folder of the traces.
+        count: The number of pieces.
+        words: Words of a piece, from the traces' first ones on; None: whole traces.
+    """
     found: dict[str, str] = {}
     with gzip.open(data / SOURCE, "rt", encoding="utf-8") as file:
         for row in map(json.loads, file):
-            found_words = list(re.finditer(r"\S+", row["thinking"]))
-            length = words or len(found_words)
-            if row["model"] == "Qwen3-8B" and len(found_words) >= length > 0:
-                start, end = found_words[0].start(), found_words[length - 1].end()
-                text = row["thinking"][start:end]
-                if not RepetitionGuard().feed(text):
-                    found[f"t{len(found)}"] = text
-            if len(found) == count:
-                break
+            if row["model"] != "Qwen3-8B":
+                continue
+            text = row["thinking"]
+            places = [match.span() for match in re.finditer(r"\S+", text)]
+            length = words or len(places)
+            for last in range(length, len(places) + 1, length or 1):
+                piece = text[places[last - length][0] : places[last - 1][1]]
+                if not RepetitionGuard().feed(piece):
+                    found[f"t{len(found)}"] = piece
+                if len(found) == count:
+                    return found
     return found
 
 

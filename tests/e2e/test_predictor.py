@@ -261,7 +261,7 @@ async def test_hiccups_of_the_server_are_overcome(tmp_path):
     ("scheme", "base"),
     [("window", []), ("onnx", ["--base", "small", "--vocabulary", 300, "--onnx"])],
 )
-async def test_from_traces_to_a_run_with_a_predictor_of_ones_own(tmp_path, tokenizers, scheme, base):
+async def test_from_traces_to_a_run_with_ones_own_predictor(tmp_path, tokenizers, scheme, base):
     traces = write_traces(tmp_path / "t.jsonl")
     segments, out = tmp_path / "s.jsonl", tmp_path / "mine"
     async with ScriptedServer(Annotator()) as server:
