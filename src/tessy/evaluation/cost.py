@@ -20,6 +20,8 @@ STUDENT_WORDS = 0.15
 """Assumed share of the words that the student writes (as above)."""
 TOKENS_A_WORD = 1.6
 """Assumed tokens of a word (as above)."""
+DISCARDED_WORDS = 2
+"""Assumed words that a hand-over discards (docs/performance.md, "Real text")."""
 TRAJECTORY_TOKENS = 14_602
 """Assumed length of a response (paper, Fig. 12: the mean with gpt-oss)."""
 
@@ -92,8 +94,8 @@ def assumed(
 ) -> TrajectoryCost:
     """A trajectory of method `tessy` by the assumptions above, without its answer.
 
-    At each hand-over one word is discarded: the first of the other kind, by which the boundary is
-    seen.
+    At each hand-over `DISCARDED_WORDS` are discarded: the first of the other kind, and what follows
+    until it is complete and the predictor is sure (docs/performance.md, "Real text").
 
     Args:
         paces: Of both servers, where known.
@@ -101,16 +103,17 @@ def assumed(
         hand_overs: In 1,000 words.
     """
     overs = hand_overs.value * words / 1000
+    lost = DISCARDED_WORDS * overs
     shares = {Role.STUDENT: STUDENT_WORDS, Role.TEACHER: 1 - STUDENT_WORDS}
     work = {
-        role: ModelWork(Interval(TOKENS_A_WORD * (share * words + overs / 2)), overs / 2)
+        role: ModelWork(Interval(TOKENS_A_WORD * (share * words + lost / 2)), overs / 2)
         for role, share in shares.items()
     }
     seconds = math.nan
     known = {role: pace for role, pace in paces.items() if pace is not None}
     if len(known) == len(work):
         seconds = sum(work[role].seconds(pace) for role, pace in known.items())
-    discarded = Interval(overs / (words + overs) if words else math.nan)
+    discarded = Interval(lost / (words + lost) if words else math.nan)
     length = TOKENS_A_WORD * words
     return TrajectoryCost(work, hand_overs, discarded, length, Interval(seconds), seconds)
 
