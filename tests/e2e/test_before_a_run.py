@@ -204,7 +204,7 @@ async def test_a_server_that_dies_under_a_dry_run_ends_it(tmp_path, tokenizers):
         done = await running
     assert done.code == 3, done.err
     assert "the teacher's server" in done.err
-    assert "the sample begins anew" in done.err
+    assert "the sample begins again" in done.err
     assert not (tmp_path / "run").exists()
 
 

@@ -37,7 +37,7 @@ class Waits:
         self.seconds += seconds
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Begin again."""
         self.count, self.seconds = 0, 0.0
 
     @property

@@ -163,7 +163,7 @@ async def _write(
                 catch_signals=True,
             )
         except Outage as error:
-            hint = "start it again, then run the same command; the sample begins anew"
+            hint = "start it again, then run the same command; the sample begins again"
             raise Outage(str(error), hint=hint) from None
         return None if result.stopped else _measured(out, config.concurrency, roles)
 

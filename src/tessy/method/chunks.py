@@ -128,7 +128,7 @@ class ChunkSizes:
         return self._learned[role].ahead
 
     def read_after(self, seconds: float) -> None:
-        """Choose anew how much streams should ask for.
+        """Choose again how much streams should ask for.
 
         Args:
             seconds: How long after it was written text is read and judged.

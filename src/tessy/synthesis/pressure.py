@@ -68,7 +68,7 @@ class Window:
     lost: float | None = None
 
     @property
-    def behind(self) -> float:
+    def late(self) -> float:
         """Tokens that are written before an event is read and judged."""
         return (self.late_s + self.predictor_s) / self.token_s if self.token_s else 0.0
 
@@ -111,14 +111,14 @@ class Pressure:
         self.limit = self.most
 
     def take(self, window: Window) -> None:
-        """Take in a window, and decide anew."""
+        """Take in a window, and decide again."""
         cause, level = _cause(window)
         self._rest = max(0, self._rest - 1)
         if cause is not Bound.SERVER:
             self.bound = cause
             if not self._rest:
                 self._lower(cause, level)
-        elif window.behind < IN_TIME and (window.lost is None or window.lost < NONE_LOST):
+        elif window.late < IN_TIME and (window.lost is None or window.lost < NONE_LOST):
             self._raise(window.lost is not None)
         if self._try is None and cause is Bound.SERVER:
             self.bound = cause
@@ -146,9 +146,9 @@ class Pressure:
 
 def _cause(window: Window) -> tuple[Bound, float]:
     """What a run waits for, and how strong that is."""
-    if window.behind >= TOO_LATE:
+    if window.late >= TOO_LATE:
         by_loop = window.late_s >= window.predictor_s
-        return Bound.CLIENT if by_loop else Bound.PREDICTOR, window.behind
+        return Bound.CLIENT if by_loop else Bound.PREDICTOR, window.late
     if window.lost is not None and window.lost >= TOO_LOST:
         return Bound.CACHE, window.lost
     return Bound.SERVER, 0.0

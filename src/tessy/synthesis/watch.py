@@ -15,7 +15,7 @@ _FEW_TOKENS = 30_000
 
 
 async def watch(context: RunContext) -> None:
-    """Decide anew after each window, until it is cancelled.
+    """Decide again after each window, until it is cancelled.
 
     Args:
         context: The run's context; its gate, sizes and counters are updated.
@@ -62,11 +62,11 @@ class _Cache:
         self._seen = self._lost = 0
 
     def forget(self) -> None:
-        """Begin to count anew."""
+        """Begin to count again."""
         self._seen, self._lost = self._counted()
 
     def lost(self) -> float | None:
-        """The share; None if too few tokens are known. It then begins to count anew."""
+        """The share; None if too few tokens are known. It then begins to count again."""
         seen, lost = self._counted()
         if seen - self._seen < _FEW_TOKENS:
             return None

@@ -1,6 +1,6 @@
 """Trains the network of `tessy.boundary.window`, with torch; it takes a minute or two.
 
-Each word of a segment is an example. How many of the words after it the network sees is drawn anew
+Each word of a segment is an example. How many of the words after it the network sees is drawn again
 each time, so that it learns to judge a word as soon as it is written, and again when more is.
 """
 
