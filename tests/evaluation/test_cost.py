@@ -35,17 +35,17 @@ def trajectories(draw):
 
 
 def test_a_thousand_words_by_hand():
-    """110 hand-overs: 55 requests to each; 150 + 110 and 850 + 110 words, 1.6 tokens each."""
+    """110 hand-overs: 55 requests to each; 160 + 110 and 840 + 110 words, 1.6 tokens each."""
     waits, in_all = waiting(assumed(PACES, 1000, Interval(110)), PACES)
     assert waits == pytest.approx(55 * 0.05 + 55 * 0.07)
-    assert in_all == pytest.approx(waits + 1.6 * 260 * 0.01 + 1.6 * 960 * 0.02)
+    assert in_all == pytest.approx(waits + 1.6 * 270 * 0.01 + 1.6 * 950 * 0.02)
 
 
 def test_doctor_says_what_a_thousand_words_cost():
     findings = [Finding(role, "", pace=pace) for role, pace in PACES.items()]
     first, assumption, _ = hand_over_lines(findings)
     assert first == (
-        "in 1,000 words: about 110 hand-overs × 60 ms = 6.6 s of 41.5 s "
+        "in 1,000 words: about 110 hand-overs × 60 ms = 6.6 s of 41.3 s "
         "(16% of the wall time of one trajectory)"
     )
     assert "with 60 to 170, as models differ, 10% to 21%" in assumption

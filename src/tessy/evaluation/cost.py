@@ -16,7 +16,7 @@ from tessy.report.figures.intervals import Interval
 
 HAND_OVERS = Interval(110, 60, 170)
 """Assumed hand-overs in 1,000 words of English reasoning (docs/serving.md: how it was counted)."""
-STUDENT_WORDS = 0.15
+STUDENT_WORDS = 0.16
 """Assumed share of the words that the student writes (as above)."""
 TOKENS_A_WORD = 1.6
 """Assumed tokens of a word (as above)."""
