@@ -211,7 +211,7 @@ async def client(folder: Path, url: str, case: Case) -> None:
 
 @dataclass(frozen=True)
 class Work:
-    """What a trajectory demands, whoever schedules it.
+    """What a trajectory demands of any schedule.
 
     Attributes:
         tokens: Kept ones, and one word for each hand-over, which has to be seen to be judged.

@@ -26,7 +26,7 @@ from tessy.boundary.window import (
     words_before,
 )
 from tessy.errors import ConfigError
-from tessy.method.judgement import Passage
+from tessy.method.judgement import Judgement, Passage
 from tessy.method.trajectory import Role
 from tessy.method.words import units
 
@@ -74,11 +74,15 @@ def test_only_the_last_characters_count(one, other, text):
     assert len(words_before(text)[0]) <= LEFT
 
 
+def test_the_end_of_a_word_that_begins_too_far_back_is_no_word():
+    assert words_before("x" * 200 + " so\n")[0] == ["so"]
+
+
 def test_a_word_waits_for_as_many_words_as_it_needs():
     made = predictor(unsure=(1.0, 1.0))
     text = "one two three four "
-    assert made.judge([Passage(Role.TEACHER, "", text[:4])])[0].settled == 0
-    assert made.judge([Passage(Role.TEACHER, "", text[:8])])[0].settled == 0
+    assert made.judge([Passage(Role.TEACHER, "", text[:4])]) == [Judgement(None, 0)]
+    assert made.judge([Passage(Role.TEACHER, "", text[:8])]) == [Judgement(None, 0)]
     found = made.judge([Passage(Role.TEACHER, "", text[:14])])[0]
     assert found.boundary == 0 or found.settled >= len("one")
     final = made.judge([Passage(Role.TEACHER, "", text[:4], final=True)])[0]

@@ -145,7 +145,7 @@ def test_no_more_than_the_limit_run_and_all_get_through(requests, limit):
     st.lists(st.integers(1, 12), min_size=1, max_size=20),
     st.sets(st.integers(0, 11)),
 )
-def test_all_get_through_whatever_the_limit_does_and_whoever_is_cancelled(requests, limits, gone):
+def test_all_others_get_through_under_any_limit_and_cancellation(requests, limits, gone):
     async def main():
         walk = Walk(requests, 12)
         tasks = [asyncio.create_task(walk.trajectory(position)) for position in walk.left]
