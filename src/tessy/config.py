@@ -15,7 +15,9 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from tessy.errors import ConfigError
+from tessy.method.judging import ShortSpans
 from tessy.method.trajectory import Role
+from tessy.method.words import plain_word
 from tessy.settings import (
     SECONDS,
     TOKENS,
@@ -141,9 +143,27 @@ class HandOver(StrictSettings):
     """The teacher takes over from this many words of capability on; fewer stay with the student,
     unless they contain digits, formulas, code or names of variables."""
 
-    def minimum(self, role: Role) -> int:
-        """Words of the other kind with which the other model takes over from one role's model."""
-        return self.min_style_words if role is Role.TEACHER else self.min_capability_words
+    shared_words: tuple[str, ...] = ()
+    """Words that both models write, as `tessy predictor shared` finds them. If there are any, style
+    spans with fewer than `min_style_words` words stay with the teacher only if these are all their
+    words, in any case and without punctuation."""
+
+    def short(self, role: Role) -> ShortSpans:
+        """Which spans of the other kind stay with one role's model."""
+        if role is Role.STUDENT:
+            return ShortSpans(self.min_capability_words)
+        return ShortSpans(self.min_style_words, frozenset(map(plain_word, self.shared_words)))
+
+    @model_validator(mode="after")
+    def _words_are_shared_for_something(self) -> HandOver:
+        if self.shared_words and self.min_style_words == 1:
+            raise ValueError(
+                "handover.shared_words is for spans shorter than handover.min_style_words, which "
+                "is 1: set that to 2"
+            )
+        if any(not plain_word(word) or " " in word for word in self.shared_words):
+            raise ValueError("handover.shared_words is a list of single words")
+        return self
 
 
 class Limits(StrictSettings):

@@ -243,7 +243,7 @@ def test_purity_tolerated_spans_are_short_and_of_prose_where_the_student_writes(
             written_ = text[span.start : span.end]
             words = [written_[w.word_start : w.word_end] for w in units(written_)]
             words = [word for word in words if word]
-            assert 0 < len(words) < handover.minimum(span.role)
+            assert 0 < len(words) < handover.short(span.role).minimum
             assert span.role is Role.TEACHER or all(map(is_prose, words))
 
 
@@ -381,7 +381,7 @@ def test_a_stream_is_read_no_farther_than_the_word_that_decides(case):
     for turn in turns:
         if turn.outcome is Outcome.HANDED_OVER:
             words = [u for u in units(turn.discarded) if u.word_end > u.word_start]
-            assert len(words) <= 1 + handover.minimum(turn.role)
+            assert len(words) <= 1 + handover.short(turn.role).minimum
 
 
 @settings(deadline=None)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulation import WordPredictor
-from tessy.method.judging import Judging
+from tessy.method.judging import Judging, ShortSpans
 from tessy.method.trajectory import Role, Trajectory
 from tessy.method.words import is_prose, units
 
@@ -25,9 +25,9 @@ class Labelled(WordPredictor):
         super().__init__(lambda before, word: styles[len(before)])
 
 
-def judged(role, minimum, text, styles, *, final=True, cuts=()):
+def judged(role, short, text, styles, *, final=True, cuts=()):
     """What is known of a text, and of each of its beginnings on the way."""
-    predictor, judging = Labelled(styles), Judging(Trajectory(role=role), minimum)
+    predictor, judging = Labelled(styles), Judging(Trajectory(role=role), short)
     for cut in (*cuts, len(text)):
         question = judging.ask(text[:cut], final=final and cut == len(text))
         while question is not None:
@@ -65,8 +65,8 @@ def test_a_foreign_span_stays_if_it_is_short_and_else_the_boundary_is_at_its_sta
         at += length
     cuts = sorted(data.draw(st.sets(st.integers(0, len(text) - 1))))
     for found in (
-        judged(role, minimum, text, styles),
-        judged(role, minimum, text, styles, cuts=cuts),
+        judged(role, ShortSpans(minimum), text, styles),
+        judged(role, ShortSpans(minimum), text, styles, cuts=cuts),
     ):
         assert found.boundary == boundary
         assert list(found.tolerated) == tolerated
@@ -88,7 +88,7 @@ def test_words_that_may_be_tolerated_wait(words, minimum, cut):
     """Nothing is settled from the start of a span on whose end is not seen."""
     text, styles = laid_out(words)
     text = text[:cut]
-    found = judged(Role.TEACHER, minimum, text, styles, final=False)
+    found = judged(Role.TEACHER, ShortSpans(minimum), text, styles, final=False)
     if found.waits is None:
         return
     assert found.boundary is None
@@ -111,7 +111,7 @@ class Contrary(WordPredictor):
 
 @pytest.mark.parametrize("minimum", [2, 3, 8])
 def test_where_two_predictors_disagree_words_are_tolerated_one_by_one_and_then_handed_over(minimum):
-    judging = Judging(Trajectory(role=Role.TEACHER), minimum)
+    judging = Judging(Trajectory(role=Role.TEACHER), ShortSpans(minimum))
     question = judging.ask(" one two three four five six seven eight nine ten ")
     while question is not None:
         question = judging.take(Contrary().judge([question])[0])
@@ -130,3 +130,11 @@ def test_where_two_predictors_disagree_words_are_tolerated_one_by_one_and_then_h
 )
 def test_prose_has_no_digits_formulas_code_or_names_of_variables(word, prose):
     assert is_prose(word) is prose
+
+
+def test_only_shared_words_stay_if_there_are_any():
+    words = [("So,", True), ("12", False), ("Thus", True), ("13", False)]
+    text, styles = laid_out(words)
+    rule = ShortSpans(2, frozenset({"so", "don t"}))
+    found = judged(Role.TEACHER, rule, text, styles)
+    assert (found.tolerated, found.boundary) == (((0, 4),), 7)

@@ -176,11 +176,11 @@ def stats(trajectory: Trajectory, others: Sequence[RejectedDraft] = ()) -> dict[
         trajectory: The trajectory of the draft that represents the sample.
         others: The rejected drafts; their tokens count as discarded, unless they were copied.
     """
-    kept = trajectory.tokens
+    kept, rejected = trajectory.tokens, [other.trajectory for other in others]
     discarded = {
         role: trajectory.discarded[role]
-        + sum(other.trajectory.generated[role] for other in others)
         - trajectory.copied[role]
+        + sum(each.generated[role] - each.copied[role] for each in rejected)
         for role in Role
     }
     return {

@@ -13,10 +13,28 @@ word after them is known to be the writer's.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from tessy.method.judgement import Judgement, Passage
 from tessy.method.trajectory import Role, Trajectory, UndecidedSpan
 from tessy.method.turns import LOOKAHEAD_WORDS
-from tessy.method.words import Unit, complete, is_prose, start_of_word, units
+from tessy.method.words import Unit, complete, is_prose, plain_word, start_of_word, units
+
+
+class ShortSpans(NamedTuple):
+    """Which spans of the other kind stay with their writer.
+
+    Attributes:
+        minimum: Words of the other kind with which the other model takes over.
+        words: If there are any, only shorter spans of these words stay; see `plain_word`.
+    """
+
+    minimum: int = 1
+    words: frozenset[str] = frozenset()
+
+
+NONE = ShortSpans()
+"""All spans of the other kind are handed over, as in the paper."""
 
 
 class Judging:
@@ -24,17 +42,17 @@ class Judging:
 
     Args:
         trajectory: The state before the turn; it does not change while the span is written.
-        minimum: Words of the other kind with which the other model takes over.
+        short: Which spans of the other kind stay; by default none.
 
     Attributes:
         judgement: What is known of the text, once `take` returned None.
     """
 
-    def __init__(self, trajectory: Trajectory, minimum: int = 1) -> None:
+    def __init__(self, trajectory: Trajectory, short: ShortSpans = NONE) -> None:
         self.judgement = Judgement(None, 0)
         self._role = trajectory.role
         self._thinking = trajectory.thinking
-        self._minimum = minimum
+        self._rule = short
         self._tolerated: tuple[tuple[int, int], ...] = ()
         self._short: int | None = None  # start of a foreign span that may turn out to be short
         self._confidence: float | None = None
@@ -63,7 +81,7 @@ class Judging:
         Args:
             judgement: In offsets into the text of the question.
         """
-        if self._minimum == 1:
+        if self._rule.minimum == 1:
             self._judged = max(self._judged, judgement.settled, judgement.boundary or 0)
             self.judgement = judgement
             return None
@@ -138,7 +156,9 @@ class Judging:
         """Whether a foreign span may stay with its writer, as far as it is known."""
         words = [text[word.word_start : word.word_end] for word in units(text)]
         words = [word for word in words if word]
-        if len(words) >= self._minimum:
+        if len(words) >= self._rule.minimum:
+            return False
+        if self._rule.words and not self._rule.words.issuperset(map(plain_word, words)):
             return False
         return self._role is Role.TEACHER or all(map(is_prose, words))
 

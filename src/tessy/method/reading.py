@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from tessy.method.judgement import Judgement, Passage
-from tessy.method.judging import Judging
+from tessy.method.judging import NONE, Judging, ShortSpans
 from tessy.method.trajectory import Trajectory
 from tessy.method.turns import lengthens_word
 from tessy.method.words import complete, is_one_open_word, units
@@ -32,7 +32,7 @@ class Reading:
         trajectory: The state before the turn; it does not change while the span is read.
         ends: Markers that end the thinking.
         partial_words: Make a view of each piece of text, even if its last word is incomplete.
-        minimum: Words of the other kind with which the other model takes over.
+        short: Which spans of the other kind stay with the writer.
 
     Attributes:
         judging: What is known of the text, pending text included.
@@ -47,9 +47,9 @@ class Reading:
         ends: tuple[str, ...] = (),
         *,
         partial_words: bool = False,
-        minimum: int = 1,
+        short: ShortSpans = NONE,
     ) -> None:
-        self.judging = Judging(trajectory, minimum)
+        self.judging = Judging(trajectory, short)
         self.boundary: Judgement | None = None
         self.ended = False
         self.lengthens_word = False

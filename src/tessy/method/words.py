@@ -132,6 +132,11 @@ def plain(text: str) -> list[str]:
     return _PLAIN.findall(text.lower())
 
 
+def plain_word(word: str) -> str:
+    """A word in lower case, without punctuation."""
+    return " ".join(plain(word))
+
+
 def is_neutral(word: str) -> bool:
     """Whether a word is only punctuation or emoji: no letters, digits, code or formula."""
     return not any(

@@ -55,15 +55,11 @@ class Counters:
         self.generated[turn.role] += turn.tokens
         self.discarded[turn.role] += turn.discarded_tokens
 
-    def copied(self, draft: Trajectory) -> None:
-        """Count a response that has tokens of a rejected draft: they are kept after all."""
-        for role, tokens in draft.copied.items():
-            self.discarded[role] -= tokens
-
-    def reject(self, draft: Trajectory) -> None:
-        """Count a rejected draft: its kept tokens are now discarded."""
+    def reject(self, draft: Trajectory, others: Iterable[Trajectory] = ()) -> None:
+        """Count a rejected draft: its kept tokens are now discarded, unless others copied them."""
+        copied = [other.copied for other in others]
         for role, tokens in draft.tokens.items():
-            self.discarded[role] += tokens
+            self.discarded[role] += tokens - sum(each[role] for each in copied)
 
     def end(self, failure: Failure | None) -> None:
         """Count the end of a sample."""

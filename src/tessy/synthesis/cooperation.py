@@ -150,11 +150,11 @@ async def read_span(draft: Draft, budget: int) -> tuple[Chunk, Judgement]:
     request = await session.request(trajectory, size, draft.seed, stream=True)
     await draft.sample.begin_request()
     partial = context.batcher.judges_partial_words(role)
-    minimum = context.config.handover.minimum(role)
+    short = context.config.handover.short(role)
     call = session.call()
     while True:
         began = time.monotonic()
-        reading = Reading(trajectory, session.model.ends, partial_words=partial, minimum=minimum)
+        reading = Reading(trajectory, session.model.ends, partial_words=partial, short=short)
         try:
             async with call.client.stream(request) as events:
                 await read(events, reading, context.batcher)
@@ -217,7 +217,7 @@ async def write_chunk(draft: Draft, budget: int) -> tuple[Chunk, Judgement]:
     began = time.monotonic()
     chunk = await ask(draft, role, min(sizes.next(role), budget))
     sizes.called(role, chunk.tokens, time.monotonic() - began)
-    judging = Judging(trajectory, draft.context.config.handover.minimum(role))
+    judging = Judging(trajectory, draft.context.config.handover.short(role))
     text, final = turns.written(trajectory, chunk), chunk.finish is Finish.ENDED
     return chunk, await draft.context.batcher.judge_text(judging, text, final=final)
 

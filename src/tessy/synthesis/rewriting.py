@@ -52,7 +52,7 @@ async def cut(text: str, batcher: PredictorBatcher, handover: HandOver) -> list[
         at = len(trajectory.thinking) + len(trajectory.pending)
         finish = Finish.LENGTH if at + _PIECE < len(text) else Finish.ENDED
         chunk = Chunk(text[at : at + _PIECE], finish, 0)
-        judging = Judging(trajectory, handover.minimum(trajectory.role))
+        judging = Judging(trajectory, handover.short(trajectory.role))
         written, final = turns.written(trajectory, chunk), finish is Finish.ENDED
         judgement = await batcher.judge_text(judging, written, final=final)
         trajectory.apply(turns.settle(trajectory, chunk, judgement))
@@ -144,25 +144,34 @@ async def _restyled(
     if not style:
         return
     model, key = draft.context.models[Role.STUDENT], draft.sample.job.id
-    running: deque[asyncio.Task[Turn]] = deque()
     walks = [ModelSession(model, draft.messages, key) for _ in range(2)]
+    running: deque[tuple[asyncio.Task[Turn], ModelSession]] = deque()
+
+    async def first() -> Turn:
+        task, session = running.popleft()
+        try:
+            return await task
+        finally:
+            session.close()
+
     try:
-        for _, start in style[:-1]:
+        for _, start in style:
             await walks[0].catch_up(Trajectory(thinking=thinking[:start]))
-        whole = await walks[0].branch(Trajectory(thinking=thinking[: style[-1][1]]))
-        last = await _restyle(draft, whole, thinking, style[-1])
+        last = await _restyle(draft, walks[0], thinking, style[-1])
         for span in style[:-1]:
             if len(running) == _AT_ONCE:
-                yield await running.popleft()
+                yield await first()
             session = await walks[1].branch(Trajectory(thinking=thinking[: span[1]]))
-            running.append(asyncio.create_task(_restyle(draft, session, thinking, span)))
+            work = _restyle(draft, session, thinking, span)
+            running.append((asyncio.create_task(work), session))
         while running:
-            yield await running.popleft()
+            yield await first()
         yield last
     finally:
-        for task in running:
+        for task, session in running:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+            session.close()
+        await asyncio.gather(*(task for task, _ in running), return_exceptions=True)
         for session in walks:
             session.close()
 
@@ -174,7 +183,7 @@ async def _restyle(
 
     Args:
         draft: The draft that it is for.
-        session: A session of its own, at the text before it; it is closed.
+        session: A session of its own, at the text before it.
         thinking: The teacher's thinking.
         span: Its turn and its start.
     """
@@ -189,14 +198,11 @@ async def _restyle(
     )
     trajectory, made = alone.trajectory, list[Turn]()
     most = draft.context.config.student.span_tokens
-    try:
-        while trajectory.role is Role.STUDENT and trajectory.is_thinking:
-            left = most - trajectory.thinking_tokens
-            if left < SMALLEST_CHUNK:
-                break
-            made.append(await write_turn(alone, left))
-    finally:
-        alone.close()
+    while trajectory.role is Role.STUDENT and trajectory.is_thinking:
+        left = most - trajectory.thinking_tokens
+        if left < SMALLEST_CHUNK:
+            break
+        made.append(await write_turn(alone, left))
     return _joined(made, trajectory)
 
 

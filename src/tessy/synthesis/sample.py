@@ -116,7 +116,8 @@ class Draft:
         """
         if self.rejection is None:
             self.rejection = Rejection(why, failure)
-            self.context.counters.reject(self.trajectory)
+            others = [each.trajectory for each in self.sample.drafts if each is not self]
+            self.context.counters.reject(self.trajectory, others)
             if note:
                 self.sample.note(self.key, self.rejection)
 
@@ -225,7 +226,6 @@ class Sample:
         for other in self.drafts:
             if other is not draft:
                 other.reject(why(other))
-        self.context.counters.copied(draft.trajectory)
         return draft
 
     def fail_attempt(self, failed: SampleFailed, *, last: bool) -> None:
