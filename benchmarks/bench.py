@@ -246,7 +246,8 @@ def streamed() -> str:
                 began = time.perf_counter()
                 judgement = predictor.judge([view])[0]
                 spent += time.perf_counter() - began
-                if reading.take(judgement):
+                reading.take(judgement)
+                if reading.boundary is not None:
                     break
             if reading.boundary is None:
                 break

@@ -27,6 +27,7 @@ def record(
     question="What is x?",
     tokens=(4, 6),
     forced=False,
+    tolerated=False,
     **extra,
 ):
     """A record of pieces of thinking, each with its author."""
@@ -35,8 +36,8 @@ def record(
     for role, text in pieces:
         if text:
             end = len(content) + len(text)
-            flag = forced and role == "teacher"
-            spans.append({"role": role, "start": len(content), "end": end, "forced": flag})
+            marks = {"forced": forced and role == "teacher", "tolerated": tolerated}
+            spans.append({"role": role, "start": len(content), "end": end, **marks})
             content += text
     said = messages or [{"role": "user", "content": question}]
     return {
@@ -99,6 +100,7 @@ def any_record(draw):
         messages=draw(_asked),
         tokens=draw(st.tuples(st.integers(0, 99), st.integers(0, 99))),
         forced=draw(st.booleans()),
+        tolerated=draw(st.booleans()),
     )
     made["stats"] |= draw(st.dictionaries(st.sampled_from(["later", "turns"]), json_values))
     made["models"] |= draw(st.dictionaries(st.sampled_from(["judge", "teacher"]), any_text))

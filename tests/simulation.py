@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from tessy.boundary.batcher import PredictorBatcher
-from tessy.config import Config
+from tessy.config import Config, HandOver
 from tessy.data.questions import Question
 from tessy.method.chunks import ChunkSizes
 from tessy.method.judgement import Judgement, Passage
@@ -235,7 +235,12 @@ class FirstCharacterPredictor(WordPredictor):
         return judgement
 
 
-def config(student_chunk: int = 20, teacher_chunk: int = 20, **limits: object) -> Config:
+def config(
+    student_chunk: int = 20,
+    teacher_chunk: int = 20,
+    handover: HandOver | None = None,
+    **limits: object,
+) -> Config:
     made = Config.model_validate(
         {
             "student": {"model": "http://s/v1"},
@@ -249,7 +254,7 @@ def config(student_chunk: int = 20, teacher_chunk: int = 20, **limits: object) -
         role.value: made.of(role).model_copy(update={"chunk": size, "span_tokens": size})
         for role, size in sizes.items()
     }
-    return made.model_copy(update=update)
+    return made.model_copy(update={**update, "handover": handover or HandOver()})
 
 
 def context_of(clients, predictor, settings: Config, *, streamed=False, verifier=None):

@@ -16,7 +16,15 @@ from pydantic import Field, model_validator
 
 from tessy.errors import ConfigError
 from tessy.method.trajectory import Role
-from tessy.settings import SECONDS, TOKENS, Option, OptionGroup, StrictSettings, load_settings
+from tessy.settings import (
+    SECONDS,
+    TOKENS,
+    WORDS,
+    Option,
+    OptionGroup,
+    StrictSettings,
+    load_settings,
+)
 
 SMALLEST_CHUNK = 4
 """Tokens that are enough for any character, since each of its bytes may be a token."""
@@ -123,6 +131,21 @@ class Mode(StrEnum):
     """Requests for `chunk` tokens; text after the boundary is discarded."""
 
 
+class HandOver(StrictSettings):
+    """How long a span has to be for the other model to write it (docs/handover.md)."""
+
+    min_style_words: Annotated[int, WORDS, Option()] = Field(default=1, ge=1, le=8)
+    """The student takes over from this many words of style on; fewer stay with the teacher, and are
+    marked in the record as tolerated. 1 is the paper's method."""
+    min_capability_words: Annotated[int, WORDS, Option()] = Field(default=1, ge=1, le=8)
+    """The teacher takes over from this many words of capability on; fewer stay with the student,
+    unless they contain digits, formulas, code or names of variables."""
+
+    def minimum(self, role: Role) -> int:
+        """Words of the other kind with which the other model takes over from one role's model."""
+        return self.min_style_words if role is Role.TEACHER else self.min_capability_words
+
+
 class Limits(StrictSettings):
     """Limits of one sample. The defaults are from the paper's published code."""
 
@@ -205,6 +228,8 @@ class Config(StrictSettings):
     """Predictor for the student's text."""
     teacher_predictor: Annotated[str | None, Option(unset="--predictor", panel="Boundaries")] = None
     """Predictor for the teacher's text."""
+    handover: Annotated[HandOver, OptionGroup(panel="Boundaries")] = Field(default_factory=HandOver)
+    """How long a span has to be for the other model to write it."""
     verify: Annotated[str | None, Option(unset="answers are not verified", panel="Verifying")] = (
         None
     )
@@ -271,6 +296,8 @@ class Config(StrictSettings):
         settings = self.model_dump(mode="json")
         for key in ("concurrency", "workers", "mode"):
             settings.pop(key)
+        if self.handover == HandOver():  # as runs of before there was the setting
+            settings.pop("handover")
         for role in Role:
             model = settings[role.value]
             for key in _FOR_SPEED:

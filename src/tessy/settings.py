@@ -89,6 +89,7 @@ class UnitName:
 
 _ROOT = OptionGroup()
 TOKENS = UnitName("tokens")
+WORDS = UnitName("words")
 SECONDS = UnitName("seconds")
 
 

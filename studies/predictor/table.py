@@ -89,7 +89,7 @@ class Streamed:
                 following = passage.text[reading.boundary.boundary : end - 1]
                 self.waited.append(len(following.split()) - 1)
                 return reading.boundary
-        return self._predictor.judge([passage._replace(judged=reading.judged)])[0]
+        return self._predictor.judge([reading.judging.ask(passage.text, final=passage.final)])[0]
 
 
 def row(name: str, evaluation: PredictorEvaluation) -> str:

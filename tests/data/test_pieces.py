@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessy.data import record
-from tessy.data.pieces import Piece, pieces
+from tessy.data.pieces import Piece, mark_of, pieces
 from tessy.method.trajectory import Outcome, Part, Role, Trajectory, Turn
 
 TEXT = st.text(st.sampled_from("ab <&\n\u202e😀"), max_size=5)
@@ -39,7 +39,7 @@ def test_provenance_pieces_that_are_not_discarded_are_the_response(trajectory):
     content, found = record.content(trajectory), cut(trajectory)
     assert "".join(piece.text for piece in found if not piece.discarded) == content
     spans = [
-        (None if span["role"] == "format" else Role(span["role"]), span["forced"], span["end"])
+        (None if span["role"] == "format" else Role(span["role"]), mark_of(span), span["end"])
         for span in record.spans(trajectory)
     ]
     position, at = 0, []
@@ -49,7 +49,7 @@ def test_provenance_pieces_that_are_not_discarded_are_the_response(trajectory):
                 assert position == spans[len(at) - 1][2]
             at += [piece] if piece.opens else []
             position += len(piece.text)
-            assert (piece.role, piece.forced) == spans[len(at) - 1][:2]
+            assert (piece.role, piece.mark) == spans[len(at) - 1][:2]
     assert len(at) == len(spans)
 
 

@@ -27,6 +27,7 @@ from simulation import (
 )
 from tessy.boundary.decision import decide
 from tessy.boundary.registry import SHIPPED, load
+from tessy.config import HandOver
 from tessy.data import record
 from tessy.data.questions import Question
 from tessy.method.judgement import Judgement
@@ -40,8 +41,8 @@ from tessy.method.trajectory import (
     Trajectory,
     Turn,
 )
-from tessy.method.turns import LOOKAHEAD_WORDS, Chunk, Finish, passage, settle
-from tessy.method.words import Unit, complete, units
+from tessy.method.turns import LOOKAHEAD_WORDS, Chunk, Finish, settle, written
+from tessy.method.words import Unit, complete, is_prose, units
 from texts import BLANKS, PIECES, any_text, model_text
 
 WRONG = {
@@ -84,8 +85,15 @@ def models(draw: st.DrawFn, *, may_be_silent: bool = True) -> SimulatedClient:
 def cooperations(**kind: bool) -> st.SearchStrategy[tuple]:
     return st.tuples(
         *(models(**kind), models(**kind), st.sampled_from([*sorted(WRONG), FIRST_CHARACTER])),
-        *(st.integers(1, 60), st.integers(1, 60), readings),
+        *(hand_overs, st.integers(1, 60), st.integers(1, 60), readings),
     )
+
+
+hand_overs = st.builds(
+    HandOver,
+    min_style_words=st.sampled_from([1, 1, 2, 3, 8]),
+    min_capability_words=st.sampled_from([1, 1, 1, 2, 3]),
+)
 
 
 readings = st.one_of(st.none(), st.lists(st.integers(1, 9), min_size=1, max_size=4))
@@ -96,11 +104,11 @@ cooperation = cooperations()
 
 
 def begin(case, entries=()):
-    student, teacher, rule, student_chunk, teacher_chunk, events = case
+    student, teacher, rule, handover, student_chunk, teacher_chunk, events = case
     predictor = FirstCharacterPredictor() if rule == FIRST_CHARACTER else WordPredictor(WRONG[rule])
     for client in (student, teacher):
         client.events = events or (1,)
-    settings_, streamed = config(student_chunk, teacher_chunk), events is not None
+    settings_, streamed = config(student_chunk, teacher_chunk, handover), events is not None
     draft = draft_of(student, teacher, predictor, settings_, streamed=streamed, entries=entries)
     return draft, predictor
 
@@ -217,12 +225,26 @@ def test_purity_a_committed_word_was_judged_its_authors_kind_or_is_marked(case):
                 continue
             before = trajectory.thinking[: span.start] + text[: word.word_start]
             kind = predictor.is_style(before, text[word.word_start : word.word_end])
-            assert span.forced or kind == (span.role is Role.STUDENT)
+            assert span.forced or (kind == (span.role is Role.STUDENT)) is not span.tolerated
     for turn in turns:
         cut = len(turn.kept)
         written = units(turn.kept + turn.discarded)
         if turn.outcome is Outcome.HANDED_OVER and cut:
             assert any(cut in (word.start, word.word_end) for word in written), "a word is split"
+
+
+@settings(deadline=None, max_examples=300)
+@given(cooperation)
+def test_purity_tolerated_spans_are_short_and_of_prose_where_the_student_writes(case):
+    trajectory, *_ = attempt(case)
+    handover, text = case[3], trajectory.thinking
+    for span in trajectory.spans[Part.THINKING]:
+        if span.tolerated:
+            written_ = text[span.start : span.end]
+            words = [written_[w.word_start : w.word_end] for w in units(written_)]
+            words = [word for word in words if word]
+            assert 0 < len(words) < handover.minimum(span.role)
+            assert span.role is Role.TEACHER or all(map(is_prose, words))
 
 
 @settings(deadline=None, max_examples=300)
@@ -280,9 +302,9 @@ def test_seams_text_that_begins_a_word_stays(text):
 @settings(deadline=None, max_examples=200)
 @given(cooperations(may_be_silent=False), st.integers(1, 80), st.integers(1, 80))
 def test_the_text_does_not_depend_on_the_size_of_the_chunks(case, student_chunk, teacher_chunk):
-    student, teacher, rule, _, _, events = case
+    *same, _, _, events = case
     first, _, failure, _ = attempt(case)
-    second, _, other, _ = attempt((student, teacher, rule, student_chunk, teacher_chunk, events))
+    second, _, other, _ = attempt((*same, student_chunk, teacher_chunk, events))
     assume(failure is None and other is None)
     assert first.thinking == second.thinking
     assert first.spans == second.spans
@@ -322,9 +344,9 @@ def chance_of(text):
 
 def written_with(case, predictor, most):
     """What a case writes whose requests ask for so many tokens, one after the other."""
-    student, teacher, *_, events = case
+    student, teacher, _, handover, *_, events = case
     student.events = teacher.events = events
-    made = draft_of(student, teacher, predictor, config(4000, 4000), streamed=True)
+    made = draft_of(student, teacher, predictor, config(4000, 4000, handover), streamed=True)
     sizes = cycle(most)
     made.context.sizes.ahead = lambda role: next(sizes)
     run(together(made))
@@ -354,11 +376,12 @@ def test_replay_the_text_does_not_depend_on_how_much_streams_ask_for(case, name,
 @given(cooperations(may_be_silent=False))
 def test_a_stream_is_read_no_farther_than_the_word_that_decides(case):
     """If text arrives by the character: it reads that word, and the character that ends it."""
-    student, teacher, rule, *_ = case
-    _, turns, _, _ = attempt((student, teacher, rule, 400, 400, [1]))
+    *same, handover, _, _, _ = case
+    _, turns, _, _ = attempt((*same, handover, 400, 400, [1]))
     for turn in turns:
         if turn.outcome is Outcome.HANDED_OVER:
-            assert len([u for u in units(turn.discarded) if u.word_end > u.word_start]) <= 2
+            words = [u for u in units(turn.discarded) if u.word_end > u.word_start]
+            assert len(words) <= 1 + handover.minimum(turn.role)
 
 
 @settings(deadline=None)
@@ -417,8 +440,7 @@ def test_an_end_marker_that_began_in_pending_text_is_not_text(text, begun):
     marker = "</think>"
     trajectory = Trajectory(pending=text + marker[:begun], pending_tokens=5)
     chunk = Chunk("", Finish.ENDED, 1, retracted=begun)
-    judged = passage(trajectory, chunk)
-    assert judged.text == text
+    assert written(trajectory, chunk) == text
     turn = settle(trajectory, chunk, Judgement(None, len(text)))
     assert turn.kept + turn.discarded == text
     assert turn.kept == text.rstrip()

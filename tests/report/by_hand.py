@@ -24,7 +24,7 @@ def tessy_samples() -> list[Made]:
             "q1",
             [
                 turn(STUDENT, "Okay", 2, " one", 1),
-                last(TEACHER, " one one two", 3),
+                last(TEACHER, " one one two", 3)._replace(tolerated=((4, 8),)),
                 answer("two", 1),
             ],
             seconds=1.0,

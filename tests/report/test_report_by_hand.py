@@ -267,10 +267,12 @@ def test_what_was_discarded_and_why(run):
     }
 
 
-def test_forced_spans(run):
+def test_spans_kept_though_of_the_other_kind(run):
     teacher, student = run.style.forced["teacher"], run.style.forced["student"]
     assert (teacher.spans, teacher.samples, teacher.words) == (1, 1, (("hmm", 1),))
     assert (student.spans, student.samples) == (0, 0)
+    short = run.style.tolerated["teacher"]
+    assert (short.spans, short.samples, short.words) == (1, 1, (("one", 1),))
 
 
 def test_confidence_at_boundaries(run, report):

@@ -523,6 +523,7 @@ HOSTILE = [
             ("spans.1.role", []),
             ("spans.1.forced", ...),
             ("spans.1.forced", "no"),
+            ("spans.1.tolerated", "no"),
             ("stats", ...),
             ("stats", []),
             ("stats.turns", "1"),

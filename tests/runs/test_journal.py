@@ -13,13 +13,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tessy.errors import JournalError
-from tessy.method.trajectory import DraftKey, Failure, Outcome, Part, Rejection, Role, Turn
+from tessy.method.trajectory import (
+    DraftKey,
+    Failure,
+    Outcome,
+    Part,
+    Rejection,
+    Role,
+    Turn,
+    UndecidedSpan,
+)
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Ending, Journal, Written, pack
 from tessy.runs.reader import JournalReader
 from texts import any_text
 from written import Written as Sample
 
+sizes = st.integers(0, 99)
 turns = st.builds(
     Turn,
     role=st.sampled_from(Role),
@@ -35,6 +45,9 @@ turns = st.builds(
     ids=st.none() | st.lists(st.integers(0, 2**20), max_size=9).map(tuple),
     asked=st.integers(0, 99),
     confidence=st.none() | st.floats(0, 1),
+    tolerated=st.lists(st.tuples(sizes, sizes), max_size=2).map(tuple),
+    waits=st.none()
+    | st.builds(UndecidedSpan, sizes, sizes, sizes, st.booleans(), st.none() | sizes),
 )
 keys = st.builds(DraftKey, st.integers(0, 3), st.integers(0, 3))
 rejections = st.builds(Rejection, any_text, st.none() | st.sampled_from(Failure))

@@ -20,6 +20,7 @@ from tessy.runs.reader import EndedSample, JournalReader
 
 _FORMAT = "dim"
 _DISCARDED = "strike dim"
+_MARKS = {"forced": "underline", "tolerated": "italic"}
 _NAMED = 5
 """Samples that are named where there is none of that name."""
 
@@ -31,7 +32,8 @@ def legend(*, tagged: bool) -> Text:
         text.append(f"⟨{role}⟩" if tagged else f" {role} ", style=f"reverse {STYLES[role]}")
         text.append(" ")
     text.append("⟦discarded⟧", style=_DISCARDED)
-    text.append(" ⟨…, forced⟩" if tagged else " forced (Progress)", style="underline")
+    text.append(" ⟨…, forced⟩" if tagged else " forced (Progress)", style=_MARKS["forced"])
+    text.append(" ⟨…, tolerated⟩" if tagged else " tolerated (short)", style=_MARKS["tolerated"])
     return text
 
 
@@ -127,14 +129,14 @@ def painted(
             text.append(f"⟦{visible(piece.text)}⟧", style=f"{_DISCARDED} {_style(piece)}")
             continue
         if tagged and piece.opens and piece.role:
-            text.append(f"⟨{piece.role}{', forced' if piece.forced else ''}⟩")
+            text.append(f"⟨{piece.role}{f', {piece.mark}' if piece.mark else ''}⟩")
         text.append(visible(piece.text), style=_style(piece))
     return text
 
 
 def _style(piece: Piece) -> str:
     style = STYLES[piece.role] if piece.role else _FORMAT
-    return style + (" underline" if piece.forced else "")
+    return f"{style} {_MARKS[piece.mark]}" if piece.mark else style
 
 
 def _numbers(stats: dict[str, Any], entry: EndedSample) -> str:

@@ -5,7 +5,7 @@ The terminal (`cli.paint`), pages (`report.viewer.sample`) and reports (`report.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,16 +22,28 @@ class Piece:
     Attributes:
         text: The text.
         role: Its author; None for the markers around the thinking.
-        forced: It was kept only to guarantee *Progress* (see `tessy.method.turns`).
+        mark: See `mark_of`.
         discarded: It was rolled back here and is not part of the response.
         opens: It is the first piece of its span.
     """
 
     text: str
     role: Role | None
-    forced: bool = False
+    mark: str = ""
     discarded: bool = False
     opens: bool = False
+
+
+def mark_of(span: Mapping[str, Any]) -> str:
+    """Why a span was kept although it may be of the other kind.
+
+    It is `forced` (for *Progress*, see `tessy.method.turns`) or `tolerated` (too short for a
+    hand-over, see `tessy.method.judging`); else empty.
+
+    Args:
+        span: As in a record.
+    """
+    return next((mark for mark in ("forced", "tolerated") if span.get(mark)), "")
 
 
 def pieces(
@@ -49,13 +61,14 @@ def pieces(
     for span in spans:
         role = None if span["role"] == _FORMAT else Role(span["role"])
         start, opens = span["start"], True
+        mark = mark_of(span)
         while waiting and waiting[-1][0] < span["end"]:
             at, discarded = waiting.pop()
             if start < at:
-                yield Piece(content[start:at], role, span["forced"], opens=opens)
+                yield Piece(content[start:at], role, mark, opens=opens)
                 start, opens = at, False
             yield discarded
-        yield Piece(content[start : span["end"]], role, span["forced"], opens=opens)
+        yield Piece(content[start : span["end"]], role, mark, opens=opens)
     for _, discarded in reversed(waiting):
         yield discarded
 

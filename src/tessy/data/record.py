@@ -125,15 +125,16 @@ def spans(trajectory: Trajectory) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     position = 0
 
-    def add(role: str, length: int, forced: bool = False) -> None:
+    def add(role: str, length: int, forced: bool = False, tolerated: bool = False) -> None:
         nonlocal position
-        span = {"role": role, "start": position, "end": position + length, "forced": forced}
-        found.append(span)
-        position += length
+        end = position + length
+        marks = {"forced": forced, "tolerated": tolerated}
+        found.append({"role": role, "start": position, "end": end, **marks})
+        position = end
 
     add("format", len(THINK_OPEN))
     for span in trajectory.spans[Part.THINKING]:
-        add(span.role.value, span.end - span.start, span.forced)
+        add(span.role.value, span.end - span.start, span.forced, span.tolerated)
     if trajectory.part is Part.ANSWER:
         add("format", len(THINK_CLOSE))
     for span in trajectory.spans[Part.ANSWER]:

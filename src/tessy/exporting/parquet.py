@@ -50,7 +50,7 @@ def schema() -> pyarrow.Schema:
     def struct(fields: Mapping[str, type]) -> pa.DataType:
         return pa.struct([(name, types[kind]) for name, kind in fields.items()])
 
-    span = {"role": str, "start": int, "end": int, "forced": bool}
+    span = {"role": str, "start": int, "end": int, "forced": bool, "tolerated": bool}
     return pa.schema(
         [
             ("id", pa.string()),
@@ -80,6 +80,7 @@ def to_row(record: dict[str, Any]) -> dict[str, Any]:
                 "start": span["start"],
                 "end": span["end"],
                 "forced": bool(span.get("forced")),
+                "tolerated": bool(span.get("tolerated")),
             }
             for span in rest.pop("spans")
         ],

@@ -4,6 +4,7 @@
     trajectory  what is written, and by whom: the fold of its turns
     judgement   a question to a boundary predictor, and its answer
     turns       what to keep of a chunk, and who writes next
+    judging     what is known of a span so far; leaves short spans with their writer
     reading     what to judge of a span while it is written, and when
     chunks      chunk sizes learned from timings, for servers that can't stop a stream
     repetition  detects text that repeats itself

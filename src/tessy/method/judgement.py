@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tessy.method.trajectory import Role
+from tessy.method.trajectory import Role, UndecidedSpan
 
 
 class Passage(NamedTuple):
@@ -42,9 +42,15 @@ class Judgement(NamedTuple):
         final: The boundary holds whatever text follows, so it may be at an incomplete word.
         confidence: The probability that the word at the boundary is of the other kind; None if the
             predictor gives none.
+        tolerated: Spans of the other kind that stay with the writer since they are short, in order;
+            like `waits_from`, a rule of `tessy.method.judging`: predictors leave it.
+        waits: Without a boundary: what is known of such a span that is not decided yet. Nothing
+            from its start on is kept.
     """
 
     boundary: int | None
     settled: int
     final: bool = False
     confidence: float | None = None
+    tolerated: tuple[tuple[int, int], ...] = ()
+    waits: UndecidedSpan | None = None

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from tessy.method.judgement import Judgement, Passage
+from tessy.method.judging import Judging
 from tessy.method.trajectory import Trajectory
 from tessy.method.turns import lengthens_word
 from tessy.method.words import complete, is_one_open_word, units
@@ -31,18 +32,24 @@ class Reading:
         trajectory: The state before the turn; it does not change while the span is read.
         ends: Markers that end the thinking.
         partial_words: Make a view of each piece of text, even if its last word is incomplete.
+        minimum: Words of the other kind with which the other model takes over.
 
     Attributes:
-        judged: Characters judged to be the writer's kind, pending text included.
+        judging: What is known of the text, pending text included.
         boundary: The judgement that ends the span, once there is one.
         ended: The text contained an end marker.
         lengthens_word: The text can't follow the seam, see `turns.lengthens_word`: read no more.
     """
 
     def __init__(
-        self, trajectory: Trajectory, ends: tuple[str, ...] = (), *, partial_words: bool = False
+        self,
+        trajectory: Trajectory,
+        ends: tuple[str, ...] = (),
+        *,
+        partial_words: bool = False,
+        minimum: int = 1,
     ) -> None:
-        self.judged = 0
+        self.judging = Judging(trajectory, minimum)
         self.boundary: Judgement | None = None
         self.ended = False
         self.lengthens_word = False
@@ -81,20 +88,17 @@ class Reading:
         return self._complete_words()
 
     def view(self, end: int) -> Passage:
-        """The text up to `end`, to be judged; pass the judgement to `take`."""
-        trajectory = self._trajectory
-        judged = min(self.judged, end)
-        return Passage(trajectory.role, trajectory.thinking, self._text[:end], False, judged)
+        """The first question about the text up to `end`; pass the answer to `take`."""
+        return self.judging.ask(self._text[:end])
 
-    def take(self, judgement: Judgement) -> bool:
-        """Record the judgement of a view; returns whether it ends the span."""
-        if judgement.boundary is None:
-            self.judged = max(self.judged, judgement.settled)
-        elif self._is_certain(judgement.boundary, judgement.final):
-            self.boundary = judgement
-        else:
-            self.judged = max(self.judged, judgement.boundary)
-        return self.boundary is not None
+    def take(self, judgement: Judgement) -> Passage | None:
+        """Record an answer; returns the next question about the same text, or None."""
+        if (question := self.judging.take(judgement)) is not None:
+            return question
+        known = self.judging.judgement
+        if known.boundary is not None and self._is_certain(known.boundary, known.final):
+            self.boundary = known
+        return None
 
     def _without_marker(self, piece: str) -> str:
         """The new text that a view may show: no end marker, and nothing that may begin one."""

@@ -98,8 +98,7 @@ class SampleFailed(Exception):
         self.detail = detail
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """A stretch of text with one author.
 
     Attributes:
@@ -107,12 +106,41 @@ class Span:
         start: Offset of its first character within its part (thinking or answer).
         end: Offset after its last character.
         forced: Kept only to guarantee *Progress*; see `tessy.method.turns`.
+        tolerated: Of the other model's kind, but too short for a hand-over; see
+            `tessy.method.judging`.
     """
 
     role: Role
     start: int
     end: int
     forced: bool = False
+    tolerated: bool = False
+
+
+class UndecidedSpan(NamedTuple):
+    """What is known of a span of the other kind that may be too short for a hand-over.
+
+    Words are judged with the words after them, so a later judgement may differ: what was decided
+    stays decided when a request ends (*Replay*). Offsets are into the pending text.
+
+    Attributes:
+        start: The start of the span.
+        begin: From where on the text is read as `foreign` says.
+        judged: Characters from there on that are judged.
+        foreign: The span is not known to end; otherwise it ends at `begin`, if the next word is
+            the writer's.
+        confidence: See `Turn.confidence`.
+    """
+
+    start: int
+    begin: int
+    judged: int
+    foreign: bool
+    confidence: float | None
+
+    def moved(self, by: int) -> UndecidedSpan:
+        """The same in a text that begins `by` characters later."""
+        return self._replace(start=self.start - by, begin=self.begin - by)
 
 
 class Turn(NamedTuple):
@@ -136,6 +164,8 @@ class Turn(NamedTuple):
         asked: The maximum number of tokens that the call asked for.
         confidence: The predictor's probability that the text at the boundary is of the other kind;
             None if it gives none.
+        tolerated: Spans of `kept` that are of the other kind, but too short for a hand-over.
+        waits: What is known of such a span in `pending` that is not decided.
     """
 
     role: Role
@@ -151,6 +181,8 @@ class Turn(NamedTuple):
     ids: tuple[int, ...] | None = None
     asked: int = 0
     confidence: float | None = None
+    tolerated: tuple[tuple[int, int], ...] = ()
+    waits: UndecidedSpan | None = None
 
 
 class DraftKey(NamedTuple):
@@ -210,6 +242,7 @@ class Trajectory:
     role: Role = Role.STUDENT
     pending: str = ""
     pending_tokens: int = 0
+    waits: UndecidedSpan | None = None
     idle: int = 0
     """Consecutive hand-overs with no text kept between them."""
     span_kept: int = 0
@@ -267,23 +300,34 @@ class Trajectory:
     def _commit(self, turn: Turn) -> None:
         if not turn.kept:
             return
-        start, end = len(self.text), len(self.text) + len(turn.kept)
+        begin, at = len(self.text), 0
         if turn.part is Part.THINKING:
             self.thinking += turn.kept
         else:
             self.answer += turn.kept
-        spans = self.spans[turn.part]
-        last = spans[-1] if spans else None
-        if last and last.role is turn.role and last.forced == turn.forced:
-            spans[-1] = Span(turn.role, last.start, end, turn.forced)
-        else:
-            spans.append(Span(turn.role, start, end, turn.forced))
+        for start, end in turn.tolerated:
+            self._add(Span(turn.role, begin + at, begin + start, turn.forced), turn.part)
+            self._add(Span(turn.role, begin + start, begin + end, tolerated=True), turn.part)
+            at = end
+        self._add(Span(turn.role, begin + at, begin + len(turn.kept), turn.forced), turn.part)
         self.span_kept += len(turn.kept)
+
+    def _add(self, span: Span, part: Part) -> None:
+        """Add a span that begins where the last one ends."""
+        spans = self.spans[part]
+        last = spans[-1] if spans else None
+        if span.start == span.end:
+            return
+        if last and last == span._replace(start=last.start, end=last.end):
+            spans[-1] = span._replace(start=last.start)
+        else:
+            spans.append(span)
 
     def _move_on(self, turn: Turn) -> None:
         switches = turn.outcome in (Outcome.HANDED_OVER, Outcome.EMPTY)
         self.pending = turn.pending
         self.pending_tokens = turn.pending_tokens
+        self.waits = turn.waits
         if switches:
             self.idle = 0 if self.span_kept else self.idle + 1
             self.span_kept = 0

@@ -6,9 +6,11 @@ decides what is kept (paper, section 2.2 and Algorithm 1).
 
 Three rules, each tested under its name:
 
-*Purity*: a word is committed only if the predictor judged it to be the writer's kind, or if
-Progress forced it, and then it is marked. A word that is incomplete, or that the predictor has not
-decided, stays pending: the same model continues from it, and it is judged again.
+*Purity*: a word is committed only if the predictor judged it to be the writer's kind; if Progress
+forced it; or if it is in a span of the other kind that is shorter than the settings want for a
+hand-over, which is then tolerated (`tessy.method.judging`). Words of the last two kinds are marked.
+A word that is incomplete, or that is not decided, stays pending: the same model continues from it,
+and it is judged again.
 
 *Progress*: every turn adds a word, lengthens the pending text (which is bounded), or hands over.
 After an empty turn the other model's first word is kept, whatever the predictor says. If that model
@@ -25,9 +27,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-from tessy.method.judgement import Judgement, Passage
-from tessy.method.trajectory import Outcome, Part, Role, Trajectory, Turn
-from tessy.method.words import Unit, complete, joins_words, units
+from tessy.method.judgement import Judgement
+from tessy.method.trajectory import Outcome, Part, Role, Trajectory, Turn, UndecidedSpan
+from tessy.method.words import Unit, complete, joins_words, start_of_word, units
 
 LOOKAHEAD_WORDS = 8
 """Complete words that a predictor may leave undecided; older ones count as settled."""
@@ -63,22 +65,15 @@ class Chunk(NamedTuple):
     retracted: int = 0
 
 
-def passage(trajectory: Trajectory, chunk: Chunk, judged: int = 0) -> Passage:
-    """The passage to judge: pending and new text, with the committed text as context.
+def written(trajectory: Trajectory, chunk: Chunk) -> str:
+    """The text of the turn that is to be judged: pending and new text.
 
     Args:
         trajectory: The state before the turn.
         chunk: What the model wrote.
-        judged: Characters of the passage's text that were judged while it was being written.
     """
-    text = _written(trajectory, chunk)
-    return Passage(
-        role=trajectory.role,
-        context=trajectory.thinking,
-        text=text,
-        final=chunk.finish is Finish.ENDED,
-        judged=min(judged, len(text)),
-    )
+    pending = trajectory.pending
+    return pending[: len(pending) - chunk.retracted] + chunk.text
 
 
 def settle(trajectory: Trajectory, chunk: Chunk, judgement: Judgement) -> Turn:
@@ -87,23 +82,22 @@ def settle(trajectory: Trajectory, chunk: Chunk, judgement: Judgement) -> Turn:
     Args:
         trajectory: The state before the turn.
         chunk: What the model wrote.
-        judgement: The predictor's judgement of `passage(trajectory, chunk)`.
+        judgement: What is known of `written(trajectory, chunk)`; see `tessy.method.judging`.
 
     Returns:
         The turn to apply.
     """
     if lengthens_word(trajectory, chunk.text):
         return _after_a_blank(trajectory, chunk)
-    text = _written(trajectory, chunk)
+    text = written(trajectory, chunk)
     final = chunk.finish is Finish.ENDED
     found = units(text)
     words = complete(text, found, final=final)
-    boundary = _snap(words, judgement.boundary)
+    boundary = start_of_word(words, judgement.boundary)
     if boundary is None and judgement.final and not _is_needed(trajectory, words):
-        boundary = _snap(found, judgement.boundary)
+        boundary = start_of_word(found, judgement.boundary)
     if boundary is None:
-        settled = max(judgement.settled, judgement.boundary or 0)
-        return _no_boundary(trajectory, chunk, text, words, settled)
+        return _no_boundary(trajectory, chunk, text, words, judgement)
     if boundary == _first_word_start(found) and trajectory.span_kept == 0:
         return _nothing_of_its_kind(trajectory, chunk, text, words)
     return _turn(
@@ -114,6 +108,8 @@ def settle(trajectory: Trajectory, chunk: Chunk, judgement: Judgement) -> Turn:
         kept=boundary,
         discarded_from=boundary,
         confidence=judgement.confidence,
+        tolerated=judgement.tolerated,
+        waits=judgement.waits,
     )
 
 
@@ -142,26 +138,35 @@ def _after_a_blank(trajectory: Trajectory, chunk: Chunk) -> Turn:
     )
 
 
-def _written(trajectory: Trajectory, chunk: Chunk) -> str:
-    pending = trajectory.pending
-    return pending[: len(pending) - chunk.retracted] + chunk.text
-
-
 def _no_boundary(
-    trajectory: Trajectory, chunk: Chunk, text: str, words: list[Unit], settled: int
+    trajectory: Trajectory, chunk: Chunk, text: str, words: list[Unit], judgement: Judgement
 ) -> Turn:
-    """All text that can be judged is the writer's kind: it continues, ends, or wrote nothing."""
+    """All that is decided stays with the writer: it continues, ends, or wrote nothing."""
     if chunk.finish is Finish.ENDED:
         end = len(text.rstrip())
         empty = not end and not trajectory.thinking.strip()
-        outcome = Outcome.EMPTY if empty else Outcome.CLOSED
-        return _turn(trajectory, chunk, outcome, text, kept=end, discarded_from=end)
-    if len(words) > LOOKAHEAD_WORDS:
-        settled = max(settled, words[-LOOKAHEAD_WORDS - 1].word_end)
-    kept = max((word.word_end for word in words if word.word_end <= settled), default=0)
-    if not chunk.text:  # it will not complete a pending word: the other model writes next
-        return _turn(trajectory, chunk, Outcome.EMPTY, text, kept=kept, discarded_from=kept)
-    return _turn(trajectory, chunk, Outcome.WENT_ON, text, kept=kept, discarded_from=len(text))
+        outcome, kept, end = (Outcome.EMPTY if empty else Outcome.CLOSED), end, end
+    else:
+        settled = max(judgement.settled, judgement.boundary or 0)
+        if len(words) > LOOKAHEAD_WORDS:
+            settled = max(settled, words[-LOOKAHEAD_WORDS - 1].word_end)
+        if judgement.waits is not None:
+            settled = min(settled, judgement.waits.start)
+        kept = max((word.word_end for word in words if word.word_end <= settled), default=0)
+        if chunk.text:
+            outcome, end = Outcome.WENT_ON, len(text)
+        else:  # it will not complete a pending word: the other model writes next
+            outcome, end = Outcome.EMPTY, kept
+    return _turn(
+        trajectory,
+        chunk,
+        outcome,
+        text,
+        kept=kept,
+        discarded_from=end,
+        tolerated=judgement.tolerated,
+        waits=judgement.waits,
+    )
 
 
 def _nothing_of_its_kind(
@@ -182,16 +187,6 @@ def _is_needed(trajectory: Trajectory, words: list[Unit]) -> bool:
     return trajectory.idle > 0 and trajectory.span_kept == 0 and not first
 
 
-def _snap(words: list[Unit], boundary: int | None) -> int | None:
-    """Move a boundary back to the start of its word; None if that word is not in `words`."""
-    if boundary is None:
-        return None
-    for word in words:
-        if boundary < word.end and word.word_end > word.word_start:
-            return word.start
-    return None
-
-
 def _first_word_start(words: list[Unit]) -> int:
     return next(word.start for word in words if word.word_end > word.word_start)
 
@@ -206,6 +201,8 @@ def _turn(
     discarded_from: int,
     forced: bool = False,
     confidence: float | None = None,
+    tolerated: tuple[tuple[int, int], ...] = (),
+    waits: UndecidedSpan | None = None,
 ) -> Turn:
     """Build the turn that keeps `text[:kept]` and discards `text[discarded_from:]`.
 
@@ -227,6 +224,8 @@ def _turn(
         ids=chunk.ids,
         asked=chunk.asked,
         confidence=None if confidence is None else round(confidence, 3),
+        tolerated=tuple((start, min(end, kept)) for start, end in tolerated if start < kept),
+        waits=waits.moved(kept) if waits and pending else None,
     )
 
 

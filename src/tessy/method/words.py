@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import NamedTuple
 
 LONGEST_WORD = 200
@@ -44,6 +45,7 @@ _OPEN_WORD = re.compile(rf"\s*[^\s{_UNSPACED}{_EXTEND}]{{1,{LONGEST_WORD}}}")
 _LEADING = re.compile(r"\s*\n")
 _JOINED = re.compile(rf"\S[{_EXTEND}]|(?:[^\W{_UNSPACED}]|[{_EXTEND}])[^\W{_UNSPACED}]")
 _PLAIN = re.compile(rf"[^\W{_UNSPACED}]+|\w")
+_PROSE = re.compile(r"[\"'“‘(*]*(?:[aAI]|[^\W\d_]{2,}(?:['’-][^\W\d_]+)*)[.,;:!?…\"'”’)*]*")
 
 
 class Unit(NamedTuple):
@@ -96,6 +98,16 @@ def complete(text: str, found: list[Unit], *, final: bool) -> list[Unit]:
     return found[:-1]
 
 
+def start_of_word(words: Sequence[Unit], at: int | None) -> int | None:
+    """The start of the unit whose word an offset is in, or before; None if there is none."""
+    if at is None:
+        return None
+    for word in words:
+        if at < word.end and word.word_end > word.word_start:
+            return word.start
+    return None
+
+
 def joins_words(before: str, after: str) -> bool:
     """Whether two texts, side by side, would make one word out of two.
 
@@ -126,3 +138,8 @@ def is_neutral(word: str) -> bool:
         char.isalnum() or char in "`$\\" or unicodedata.category(char) in ("Sm", "Sc")
         for char in word
     )
+
+
+def is_prose(word: str) -> bool:
+    """Whether a word is of letters: no digits, formula, code or name of a variable."""
+    return _PROSE.fullmatch(word) is not None

@@ -56,8 +56,8 @@ def reading(what: str) -> Iterator[None]:
 
 
 def pack(value: Any) -> bytes:
-    """Compress a JSON value."""
-    return zlib.compress(orjson.dumps(value), 1)
+    """Compress a JSON value, in which named tuples are lists."""
+    return zlib.compress(orjson.dumps(value, default=tuple), 1)
 
 
 def unpack(blob: Any) -> Any:
@@ -196,6 +196,7 @@ def _check_spans(content: str, spans: Any) -> None:
         if span["role"] not in _AUTHORS:
             raise ValueError(f"a span is by {span['role']!r}")
         an(bool, span["forced"], "forced")
+        an(bool, span.get("tolerated", False), "tolerated")
         position = end
     if position != len(content):
         raise ValueError(f"the spans end at {position}, the content at {len(content)}")

@@ -17,7 +17,8 @@ from tessy.data.record import MARKERS
 from tessy.errors import ModelError
 from tessy.method import turns
 from tessy.method.chunks import SMALLEST
-from tessy.method.judgement import Judgement
+from tessy.method.judgement import Judgement, Passage
+from tessy.method.judging import Judging
 from tessy.method.reading import Reading
 from tessy.method.repetition import RepetitionGuard
 from tessy.method.trajectory import Failure, Outcome, Role, SampleFailed
@@ -135,10 +136,11 @@ async def read_span(draft: Draft, budget: int) -> tuple[Chunk, Judgement]:
     request = await session.request(trajectory, size, draft.seed, stream=True)
     await draft.sample.begin_request()
     partial = context.batcher.judges_partial_words(role)
+    minimum = context.config.handover.minimum(role)
     call = session.call()
     while True:
         began = time.monotonic()
-        reading = Reading(trajectory, session.model.ends, partial_words=partial)
+        reading = Reading(trajectory, session.model.ends, partial_words=partial, minimum=minimum)
         try:
             async with call.client.stream(request) as events:
                 await read(events, reading, context.batcher)
@@ -150,8 +152,7 @@ async def read_span(draft: Draft, budget: int) -> tuple[Chunk, Judgement]:
     context.sizes.called(role, chunk.tokens, seconds)
     if reading.boundary is not None and chunk.finish is Finish.LENGTH:
         return chunk, reading.boundary
-    passage = turns.passage(trajectory, chunk, reading.judged)
-    return chunk, await context.batcher.judge(passage)
+    return chunk, await judge(draft, reading.judging, chunk)
 
 
 def _span_tokens(draft: Draft, session: ModelSession) -> int:
@@ -174,7 +175,10 @@ async def read(events: EventStream, reading: Reading, batcher: PredictorBatcher)
     """
     async for event in events:
         for end in reading.add(event.text):
-            if reading.take(await batcher.judge(reading.view(end))):
+            question: Passage | None = reading.view(end)
+            while question is not None:
+                question = reading.take(await batcher.judge(question))
+            if reading.boundary is not None:
                 return
         if reading.ended or reading.lengthens_word:
             return
@@ -198,7 +202,27 @@ async def write_chunk(draft: Draft, budget: int) -> tuple[Chunk, Judgement]:
     began = time.monotonic()
     chunk = await ask(draft, role, min(sizes.next(role), budget))
     sizes.called(role, chunk.tokens, time.monotonic() - began)
-    return chunk, await draft.context.batcher.judge(turns.passage(trajectory, chunk))
+    judging = Judging(trajectory, draft.context.config.handover.minimum(role))
+    return chunk, await judge(draft, judging, chunk)
+
+
+async def judge(draft: Draft, judging: Judging, chunk: Chunk) -> Judgement:
+    """Judge a whole chunk.
+
+    Args:
+        draft: The draft.
+        judging: What is known of the text so far.
+        chunk: What was written.
+
+    Raises:
+        PredictorError: The predictor failed.
+        Outage: Its server is gone.
+    """
+    text, final = turns.written(draft.trajectory, chunk), chunk.finish is Finish.ENDED
+    question: Passage | None = judging.ask(text, final=final)
+    while question is not None:
+        question = judging.take(await draft.context.batcher.judge(question))
+    return judging.judgement
 
 
 async def ask(draft: Draft, role: Role, max_tokens: int, *, stream: bool = False) -> Chunk:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from tessy.data.pieces import mark_of
 from tessy.data.record import THINK_OPEN
 from tessy.method.trajectory import Failure, Part, Role
 from tessy.runs.reader import EndedSample
@@ -21,13 +22,14 @@ class AuthoredText(NamedTuple):
         role: Who wrote it.
         part: Thinking or answer.
         text: What it says.
-        forced: It was kept for *Progress*.
+        mark: Why it was kept although it is of the other kind: `forced` (for *Progress*) or
+            `tolerated` (too short for a hand-over); else empty.
     """
 
     role: Role
     part: Part
     text: str
-    forced: bool
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,6 @@ def _texts(content: str, spans: Sequence[dict[str, Any]]) -> Iterator[AuthoredTe
     for span in spans:
         start, end = span["start"], span["end"]
         if span["role"] != "format":
-            yield AuthoredText(Role(span["role"]), part, content[start:end], span["forced"])
+            yield AuthoredText(Role(span["role"]), part, content[start:end], mark_of(span))
         elif start >= len(THINK_OPEN):
             part = Part.ANSWER

@@ -8,7 +8,7 @@ kept. Confidence is that of the predictor at the boundaries it found, where the 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -51,8 +51,8 @@ class DiscardedText:
 
 
 @dataclass(frozen=True, slots=True)
-class ForcedSpans:
-    """Spans that *Progress* forced.
+class MarkedSpans:
+    """Spans that were kept although they are of the other kind, for the same reason.
 
     Attributes:
         spans: How many.
@@ -74,7 +74,8 @@ class Style:
         opening: The words with which an author takes over in the thinking, by author.
         closing: The words before an author hands over, by author.
         discarded: By why.
-        forced: By author.
+        forced: For *Progress*, by author.
+        tolerated: Too short for a hand-over, by author.
         confidence: Boundaries by the predictor's probability, in `BINS` bins; None if the
             journal does not have it.
         mean_confidence: None likewise.
@@ -84,7 +85,8 @@ class Style:
     opening: Mapping[Role, Top]
     closing: Mapping[Role, Top]
     discarded: Mapping[Why, DiscardedText]
-    forced: Mapping[Role, ForcedSpans]
+    forced: Mapping[Role, MarkedSpans]
+    tolerated: Mapping[Role, MarkedSpans]
     confidence: tuple[int, ...] | None
     mean_confidence: float | None
 
@@ -100,8 +102,10 @@ class StyleCounter:
     samples: int = 0
     _opening: dict[Role, Counter[str]] = field(default_factory=_by_role)
     _closing: dict[Role, Counter[str]] = field(default_factory=_by_role)
-    _forced: dict[Role, Counter[str]] = field(default_factory=_by_role)
-    _with_forced: Counter[Role] = field(default_factory=Counter)
+    _marked: dict[tuple[str, Role], Counter[str]] = field(
+        default_factory=lambda: defaultdict(Counter)
+    )
+    _with_marked: Counter[tuple[str, Role]] = field(default_factory=Counter)
     _discarded: dict[Why, Counter[str]] = field(default_factory=lambda: {w: Counter() for w in Why})
     _discarded_words: Counter[Why] = field(default_factory=Counter)
     _bins: list[int] = field(default_factory=lambda: [0] * BINS)
@@ -115,10 +119,10 @@ class StyleCounter:
             if before.role is not after.role:
                 self._closing[before.role][_last_word(before.text)] += 1
                 self._opening[after.role][_first_word(after.text)] += 1
-        forced = [each for each in sample.texts if each.forced]
-        self._with_forced.update({each.role for each in forced})
-        for each in forced:
-            self._forced[each.role][each.text.strip().lower()] += 1
+        marked = [each for each in sample.texts if each.mark]
+        self._with_marked.update({(each.mark, each.role) for each in marked})
+        for each in marked:
+            self._marked[each.mark, each.role][each.text.strip().lower()] += 1
         for discard in sample.trace.get("discards") or ():
             why = _why(discard["role"], discard["part"])
             self._discarded[why][_first_word(discard["text"])] += 1
@@ -138,13 +142,18 @@ class StyleCounter:
                 why: DiscardedText(words.total(), self._discarded_words[why], _top(words))
                 for why, words in self._discarded.items()
             },
-            forced={
-                role: ForcedSpans(texts.total(), self._with_forced[role], _top(texts))
-                for role, texts in self._forced.items()
-            },
+            forced=self._spans("forced"),
+            tolerated=self._spans("tolerated"),
             confidence=tuple(self._bins) if boundaries else None,
             mean_confidence=self._confidence / boundaries if boundaries else None,
         )
+
+    def _spans(self, mark: str) -> dict[Role, MarkedSpans]:
+        found = {}
+        for role in Role:
+            texts = self._marked[mark, role]
+            found[role] = MarkedSpans(texts.total(), self._with_marked[mark, role], _top(texts))
+        return found
 
 
 def _why(role: str, part: str) -> Why:

@@ -168,13 +168,13 @@ def _style_tables(run: RunReport) -> list[Table]:
         for why, each in ((why, found.discarded[why]) for why in Why)
         if each.times
     ]
-    forced = []
-    for role in Role:
-        each = found.forced[role]
-        if each.spans:
-            texts = [(f"“{one_line(text, 40)}”", count) for text, count in each.words]
-            samples = share(each.samples, found.samples)
-            forced.append([f"the {role}'s", whole(each.spans), samples, counted(texts)])
+    marked = []
+    for why, spans in (("forced", found.forced), ("tolerated", found.tolerated)):
+        for role, each in spans.items():
+            if each.spans:
+                texts = [(f"“{one_line(text, 40)}”", count) for text, count in each.words]
+                samples = share(each.samples, found.samples)
+                marked.append([why, f"the {role}'s", whole(each.spans), samples, counted(texts)])
     tables = [
         Table(
             f"Hand-over words: {run.label}",
@@ -187,9 +187,9 @@ def _style_tables(run: RunReport) -> list[Table]:
             discarded or [["nothing", "0", "0", NOTHING]],
         ),
         Table(
-            f"Forced by Progress: {run.label}",
-            ["spans", "how many", "of the samples", "which"],
-            forced or [["none", "0", share(0, found.samples), NOTHING]],
+            f"Kept, though of the other kind: {run.label}",
+            ["why", "spans", "how many", "of the samples", "which"],
+            marked or [["none", NOTHING, "0", share(0, found.samples), NOTHING]],
         ),
     ]
     if found.confidence is not None:

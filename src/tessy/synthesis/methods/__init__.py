@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tessy.config import Config
+from tessy.config import Config, HandOver
 from tessy.errors import ConfigError, meant
 from tessy.method.trajectory import Role
 from tessy.synthesis.methods.method import Method
@@ -61,5 +61,11 @@ def method_of(config: Config) -> Method:
         raise ConfigError(
             f"teacher_only_system_prompt is not for method {method.name!r}",
             hint="teacher-only and teacher-mix use it; for others: teacher.system_prompt",
+        )
+    if config.handover != HandOver() and not method.judged:
+        raise ConfigError(
+            f"handover.min_style_words and min_capability_words are not for method {method.name!r}",
+            hint="no predictor finds boundaries there; methods that have them: "
+            + ", ".join(each.name for each in METHODS.values() if each.judged),
         )
     return method
