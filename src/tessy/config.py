@@ -209,7 +209,7 @@ class Config(StrictSettings):
     """The model to learn from."""
     method: Annotated[str, Option(panel="Method")] = "tessy"
     """How samples are written: `tessy`, `student-only`, `teacher-only`, `teacher-mix`,
-    `teacher-think`, `teacher-answer`, `teacher-score` or `teacher-reference`."""
+    `teacher-think`, `teacher-answer`, `teacher-score`, `teacher-reference` or `rewrite`."""
     answer_by: Annotated[Role, Option(panel="Method")] = Role.STUDENT
     """Who writes the answer in method `tessy`; `teacher` is the paper's ablation (Fig. 9)."""
     teacher_only_system_prompt: Annotated[

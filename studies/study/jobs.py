@@ -26,7 +26,7 @@ from studies.lab.questions import Split, questions
 from studies.study import plan
 from studies.study.plan import DONE, SETTINGS, Compare, Train, Untouched, Write
 from studies.study.settings import ALONE, SCORED, STUDENT, StudySettings, load, split_arm
-from tessy.config import Config, Limits, ModelSettings, OnWrong, Prompts, Sampling
+from tessy.config import Config, HandOver, Limits, ModelSettings, OnWrong, Prompts, Sampling
 from tessy.errors import RunLocked
 from tessy.evaluation.evaluate import evaluate
 from tessy.evaluation.measure import EvalOutcome, ModelScores
@@ -134,11 +134,13 @@ def scores(found: ModelScores) -> dict[str, Any]:
 def _write(root: Path, settings: StudySettings, job: Write) -> dict[str, Any]:
     sampling = Sampling(temperature=settings.temperature)
     answers_by_teacher = job.method == "tessy-teacher-answers"
+    method, _, minimum = job.method.partition("-min-")
     config = Config(
         student=ModelSettings(model="lab:student", sampling=sampling),
         teacher=_model(settings, job.teacher.model, sampling=sampling),
         predictor=settings.predictor,
-        method="tessy" if answers_by_teacher else job.method,
+        method="tessy" if answers_by_teacher else method,
+        handover=HandOver(min_style_words=int(minimum or 1)),
         answer_by=Role.TEACHER if answers_by_teacher else Role.STUDENT,
         candidates=settings.candidates,
         prompts=Prompts(reference=REFERENCE),

@@ -17,6 +17,7 @@ from queue import SimpleQueue
 from tessy.boundary.protocol import Predictor
 from tessy.errors import Outage, PredictorError
 from tessy.method.judgement import Judgement, Passage
+from tessy.method.judging import Judging
 from tessy.method.trajectory import Role
 
 _LARGEST_BATCH = 64
@@ -93,6 +94,23 @@ class PredictorBatcher:
         judgement = await future
         self.waits.add(loop.time() - began)
         return judgement
+
+    async def judge_text(self, judging: Judging, text: str, *, final: bool) -> Judgement:
+        """Judge a text with as many questions as that takes.
+
+        Args:
+            judging: What is known of it so far.
+            text: The text; see `Judging.ask`.
+            final: No text will follow.
+
+        Raises:
+            PredictorError: The predictor raised an error, or its judgement makes no sense.
+            Outage: The predictor's server is gone.
+        """
+        question: Passage | None = judging.ask(text, final=final)
+        while question is not None:
+            question = judging.take(await self.judge(question))
+        return judging.judgement
 
     async def _work(self, role: Role) -> None:
         """Judge batches until no passage waits."""

@@ -174,11 +174,13 @@ def stats(trajectory: Trajectory, others: Sequence[RejectedDraft] = ()) -> dict[
 
     Args:
         trajectory: The trajectory of the draft that represents the sample.
-        others: The rejected drafts; all their tokens count as discarded.
+        others: The rejected drafts; their tokens count as discarded, unless they were copied.
     """
     kept = trajectory.tokens
     discarded = {
-        role: trajectory.discarded[role] + sum(other.trajectory.generated[role] for other in others)
+        role: trajectory.discarded[role]
+        + sum(other.trajectory.generated[role] for other in others)
+        - trajectory.copied[role]
         for role in Role
     }
     return {

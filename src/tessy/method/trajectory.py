@@ -166,6 +166,7 @@ class Turn(NamedTuple):
             None if it gives none.
         tolerated: Spans of `kept` that are of the other kind, but too short for a hand-over.
         waits: What is known of such a span in `pending` that is not decided.
+        copied: `kept` was written in another draft, and its tokens count as generated there.
     """
 
     role: Role
@@ -183,6 +184,7 @@ class Turn(NamedTuple):
     confidence: float | None = None
     tolerated: tuple[tuple[int, int], ...] = ()
     waits: UndecidedSpan | None = None
+    copied: bool = False
 
 
 class DraftKey(NamedTuple):
@@ -250,6 +252,8 @@ class Trajectory:
     turns: int = 0
     generated: dict[Role, int] = field(default_factory=lambda: dict.fromkeys(Role, 0))
     discarded: dict[Role, int] = field(default_factory=lambda: dict.fromkeys(Role, 0))
+    copied: dict[Role, int] = field(default_factory=lambda: dict.fromkeys(Role, 0))
+    """Tokens kept that were generated in another draft."""
     thinking_tokens: int = 0
     answer_tokens: int = 0
     ended: Outcome | None = None
@@ -283,6 +287,7 @@ class Trajectory:
         self.turns += 1
         self.asked.append(turn.asked)
         self.generated[turn.role] += turn.tokens
+        self.copied[turn.role] += turn.tokens if turn.copied else 0
         self.discarded[turn.role] += turn.discarded_tokens
         self.role = turn.role
         self._commit(turn)

@@ -13,6 +13,7 @@ grow with the length of the prefix, except for copying its bytes.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import orjson
@@ -54,6 +55,12 @@ class IdPrefix:
         """The ids of the question and of committed text; they only grow."""
         found: list[int] = orjson.loads(bytes(self._json) + b"]")
         return found
+
+    def copy(self) -> IdPrefix:
+        """The same prefix, which grows by itself from now on."""
+        other = copy.copy(self)
+        other._json, other._tail = bytearray(self._json), list(self._tail)
+        return other
 
     async def prompt(self, trajectory: Trajectory) -> EncodedPrompt:
         """The ids of the question and of all text, pending text included."""
@@ -172,6 +179,12 @@ class TextPrefix:
         self._part = Part.THINKING
         for piece in _opening(format_, messages):
             self._append(piece.text if piece.control else self._escape(piece.text))
+
+    def copy(self) -> TextPrefix:
+        """The same prefix, which grows by itself from now on."""
+        other = copy.copy(self)
+        other._json = bytearray(self._json)
+        return other
 
     async def prompt(self, trajectory: Trajectory) -> EncodedPrompt:
         """The question and all text, pending text included."""

@@ -190,6 +190,10 @@ class Lease:
         self._seen = 0  # prompt tokens that its replica has cached
         replica.load += 1
 
+    def again(self) -> Lease:
+        """Another lease of the same replica, which has the trajectory's prefix cached."""
+        return Lease(self._replicas, self._key, self.replica)
+
     def release(self) -> None:
         """Release the replica."""
         self.replica.load -= 1

@@ -6,6 +6,7 @@ A `Model` is what all trajectories share: servers, chat format, tokenizer, setti
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -106,6 +107,29 @@ class ModelSession:
     def counts_cached(self) -> bool:
         """Whether the server says how much of a prompt was in its prefix cache."""
         return self.model.servers.capabilities.counts_cached
+
+    async def catch_up(self, trajectory: Trajectory) -> None:
+        """Bring the prefix up to a text, as before a request.
+
+        Raises:
+            ModelError: A call to the server's tokenizer failed.
+        """
+        await self._prefix.prompt(trajectory)
+
+    async def branch(self, trajectory: Trajectory) -> ModelSession:
+        """A session for another draft that begins with this text; close it, too.
+
+        Args:
+            trajectory: The beginning of this session's own draft.
+
+        Raises:
+            ModelError: A call to the server's tokenizer failed.
+        """
+        await self.catch_up(trajectory)
+        other = copy.copy(self)
+        other._prefix = self._prefix.copy()
+        other._lease = self._lease.again()
+        return other
 
     def close(self) -> None:
         """Release the replica."""

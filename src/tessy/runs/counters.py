@@ -55,6 +55,11 @@ class Counters:
         self.generated[turn.role] += turn.tokens
         self.discarded[turn.role] += turn.discarded_tokens
 
+    def copied(self, draft: Trajectory) -> None:
+        """Count a response that has tokens of a rejected draft: they are kept after all."""
+        for role, tokens in draft.copied.items():
+            self.discarded[role] -= tokens
+
     def reject(self, draft: Trajectory) -> None:
         """Count a rejected draft: its kept tokens are now discarded."""
         for role, tokens in draft.tokens.items():

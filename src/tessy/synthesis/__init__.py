@@ -4,6 +4,7 @@
     context       what all samples of a run share: `RunContext`
     sample        a sample and its drafts, one of which becomes the response
     cooperation   one draft, from question to answer: Algorithm 1 with real models
+    rewriting     a draft made of another one, its style spans rewritten side by side
     methods       TESSY and every baseline of the paper, in a small file each
     verification  the verifier of a run
     signals       Ctrl-C, SIGTERM and SIGHUP

@@ -21,7 +21,7 @@ from tessy.method.judgement import Judgement, Passage
 from tessy.method.judging import Judging
 from tessy.method.reading import Reading
 from tessy.method.repetition import RepetitionGuard
-from tessy.method.trajectory import Failure, Outcome, Role, SampleFailed
+from tessy.method.trajectory import Failure, Outcome, Role, SampleFailed, Turn
 from tessy.method.turns import Chunk, Finish
 from tessy.models.session import ModelSession
 from tessy.models.stream import EventStream
@@ -48,15 +48,29 @@ async def think(draft: Draft) -> None:
     while trajectory.is_thinking and draft.rejection is None:
         if (budget := await tokens_left(draft)) == 0:
             return
-        if draft.context.models[trajectory.role].streamed:
-            chunk, judgement = await read_span(draft, budget)
-        else:
-            chunk, judgement = await write_chunk(draft, budget)
-        turn = turns.settle(trajectory, chunk, judgement)
-        await draft.commit(turn)
+        turn = await write_turn(draft, budget)
         if trajectory.idle > 1:
             raise SampleFailed(Failure.NO_PROGRESS, "neither model writes anything")
         check_repetition(guard, draft, turn.kept)
+
+
+async def write_turn(draft: Draft, budget: int) -> Turn:
+    """Have the model whose turn it is go on, judge what it writes, and commit what is kept.
+
+    Args:
+        draft: The draft.
+        budget: Tokens left for the thinking.
+
+    Raises:
+        TessyError: The model or the predictor failed.
+    """
+    if draft.context.models[draft.trajectory.role].streamed:
+        chunk, judgement = await read_span(draft, budget)
+    else:
+        chunk, judgement = await write_chunk(draft, budget)
+    turn = turns.settle(draft.trajectory, chunk, judgement)
+    await draft.commit(turn)
+    return turn
 
 
 async def think_alone(draft: Draft, role: Role, *, until: int | None = None) -> None:
@@ -152,7 +166,8 @@ async def read_span(draft: Draft, budget: int) -> tuple[Chunk, Judgement]:
     context.sizes.called(role, chunk.tokens, seconds)
     if reading.boundary is not None and chunk.finish is Finish.LENGTH:
         return chunk, reading.boundary
-    return chunk, await judge(draft, reading.judging, chunk)
+    text, final = turns.written(trajectory, chunk), chunk.finish is Finish.ENDED
+    return chunk, await context.batcher.judge_text(reading.judging, text, final=final)
 
 
 def _span_tokens(draft: Draft, session: ModelSession) -> int:
@@ -203,26 +218,8 @@ async def write_chunk(draft: Draft, budget: int) -> tuple[Chunk, Judgement]:
     chunk = await ask(draft, role, min(sizes.next(role), budget))
     sizes.called(role, chunk.tokens, time.monotonic() - began)
     judging = Judging(trajectory, draft.context.config.handover.minimum(role))
-    return chunk, await judge(draft, judging, chunk)
-
-
-async def judge(draft: Draft, judging: Judging, chunk: Chunk) -> Judgement:
-    """Judge a whole chunk.
-
-    Args:
-        draft: The draft.
-        judging: What is known of the text so far.
-        chunk: What was written.
-
-    Raises:
-        PredictorError: The predictor failed.
-        Outage: Its server is gone.
-    """
-    text, final = turns.written(draft.trajectory, chunk), chunk.finish is Finish.ENDED
-    question: Passage | None = judging.ask(text, final=final)
-    while question is not None:
-        question = judging.take(await draft.context.batcher.judge(question))
-    return judging.judgement
+    text, final = turns.written(trajectory, chunk), chunk.finish is Finish.ENDED
+    return chunk, await draft.context.batcher.judge_text(judging, text, final=final)
 
 
 async def ask(draft: Draft, role: Role, max_tokens: int, *, stream: bool = False) -> Chunk:

@@ -45,6 +45,7 @@ class Draft:
         auxiliary: It only helps to write other drafts and can't become the response.
         trajectory: The text so far.
         rejection: Why it was rejected; None if it was not. Nothing is added to a rejected draft.
+        turn: The turn of the draft with this key that this one becomes: it is not in the journal.
         sessions: Sessions of the models that have written to it since this start.
     """
 
@@ -54,6 +55,7 @@ class Draft:
     auxiliary: bool = False
     trajectory: Trajectory = field(default_factory=Trajectory)
     rejection: Rejection | None = None
+    turn: int | None = None
     sessions: dict[Role, ModelSession] = field(default_factory=dict)
     _span_tokens: int = 0
 
@@ -67,7 +69,9 @@ class Draft:
         """The seed of the next call: a function of run, sample, draft and turn (*Replay*)."""
         job, (attempt, number) = self.sample.job, self.key
         draft = f"{attempt}.{number}/" if attempt or number else ""
-        key = f"{self.context.config.seed}/{job.id}/{job.failures}/{draft}{self.trajectory.turns}"
+        turn = "" if self.turn is None else f"{self.turn}."
+        turn += str(self.trajectory.turns)
+        key = f"{self.context.config.seed}/{job.id}/{job.failures}/{draft}{turn}"
         return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=4).digest())
 
     async def session(self, role: Role) -> ModelSession:
@@ -91,9 +95,11 @@ class Draft:
         before = self.trajectory.pending
         self.trajectory.apply(turn)
         self._span_tokens += turn.tokens - turn.discarded_tokens
-        self.context.counters.turn(turn)
-        self.sample.note(self.key, turn)
-        if turn.outcome is Outcome.HANDED_OVER:
+        if self.turn is None:
+            self.sample.note(self.key, turn)
+            if not turn.copied:
+                self.context.counters.turn(turn)
+        if turn.outcome is Outcome.HANDED_OVER and not turn.copied:
             self.context.sizes.handed_over(turn.role, self._span_tokens)
         if self.trajectory.role is not turn.role:
             self._span_tokens = 0
@@ -219,6 +225,7 @@ class Sample:
         for other in self.drafts:
             if other is not draft:
                 other.reject(why(other))
+        self.context.counters.copied(draft.trajectory)
         return draft
 
     def fail_attempt(self, failed: SampleFailed, *, last: bool) -> None:

@@ -13,6 +13,7 @@ from tessy.config import Config, HandOver
 from tessy.errors import ConfigError, meant
 from tessy.method.trajectory import Role
 from tessy.synthesis.methods.method import Method
+from tessy.synthesis.methods.rewrite import REWRITE
 from tessy.synthesis.methods.student_only import STUDENT_ONLY
 from tessy.synthesis.methods.teacher_answer import TEACHER_ANSWER
 from tessy.synthesis.methods.teacher_mix import TEACHER_MIX
@@ -33,6 +34,7 @@ METHODS: Mapping[str, Method] = {
         TEACHER_ANSWER,
         TEACHER_SCORE,
         TEACHER_REFERENCE,
+        REWRITE,
     )
 }
 
