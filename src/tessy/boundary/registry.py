@@ -58,14 +58,11 @@ def load(name: str) -> Predictor:
         from tessy.boundary.lexicon import LexiconPredictor
 
         return LexiconPredictor()
-    if name == SHIPPED:
+    if name in (SHIPPED, "lab"):
         from tessy.boundary import window
 
-        return window.load(_SHIPPED_FOLDER, name=name)
-    if name == "lab":
-        from tessy.boundary import onnx
-
-        return onnx.load(lab.folder(lab.PREDICTOR), name=name)
+        folder = _SHIPPED_FOLDER if name == SHIPPED else lab.folder(lab.PREDICTOR)
+        return window.load(folder, name=name)
     if scheme == "window" and rest:
         from tessy.boundary import window
 

@@ -12,7 +12,7 @@ from pathlib import Path
 MEMBERS = ("student", "teacher", "relative")
 """The models, by the name in their address."""
 PREDICTOR = "predictor"
-"""The folder of their boundary predictor, a classifier as `onnx:FOLDER` has it."""
+"""The folder of their boundary predictor, a network as `window:FOLDER` has it."""
 
 
 def folder(name: str) -> Path:
