@@ -92,7 +92,6 @@ def test_data_is_compared_with_what_the_student_writes_by_itself(study):
     assert ours["student-only"]["similarity"] == theirs["student-only"]["similarity"] == 1.0
     foreign, related = ours["teacher-only"], theirs["teacher-only"]
     assert foreign["similarity"] < related["similarity"] < 1
-    assert foreign["similarity"] < 0.9
     alone = ours["student-only"]["nll"]["all"]
     assert alone < foreign["nll"]["all"]
     assert related["nll"]["all"] < foreign["nll"]["all"]
