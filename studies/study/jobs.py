@@ -25,7 +25,15 @@ from studies.lab.families import FAMILIES, OTHERS, TARGET
 from studies.lab.questions import Split, questions
 from studies.study import plan
 from studies.study.plan import DONE, SETTINGS, Compare, Train, Untouched, Write
-from studies.study.settings import ALONE, SCORED, STUDENT, StudySettings, load, split_arm
+from studies.study.settings import (
+    ALONE,
+    SCORED,
+    SHARED_WORDS,
+    STUDENT,
+    StudySettings,
+    load,
+    split_arm,
+)
 from tessy.config import Config, HandOver, Limits, ModelSettings, OnWrong, Prompts, Sampling
 from tessy.errors import RunLocked
 from tessy.evaluation.evaluate import evaluate
@@ -134,13 +142,16 @@ def scores(found: ModelScores) -> dict[str, Any]:
 def _write(root: Path, settings: StudySettings, job: Write) -> dict[str, Any]:
     sampling = Sampling(temperature=settings.temperature)
     answers_by_teacher = job.method == "tessy-teacher-answers"
-    method, _, minimum = job.method.partition("-min-")
+    method, _, minimum = job.method.replace("-shared", "-min-2").partition("-min-")
     config = Config(
         student=ModelSettings(model="lab:student", sampling=sampling),
         teacher=_model(settings, job.teacher.model, sampling=sampling),
         predictor=settings.predictor,
         method="tessy" if answers_by_teacher else method,
-        handover=HandOver(min_style_words=int(minimum or 1)),
+        handover=HandOver(
+            min_style_words=int(minimum or 1),
+            shared_words=SHARED_WORDS if job.method.endswith("-shared") else (),
+        ),
         answer_by=Role.TEACHER if answers_by_teacher else Role.STUDENT,
         candidates=settings.candidates,
         prompts=Prompts(reference=REFERENCE),

@@ -26,8 +26,11 @@ METHODS = (
     "teacher-reference",
 )
 """Arms of the study: the methods of Table 1, and the ablation of Fig. 9."""
-FEWER = ("tessy-min-2", "tessy-min-3", "rewrite", "rewrite-min-2")
-"""Arms with fewer hand-overs: style spans of at least so many words, and our own method."""
+FEWER = ("tessy-min-2", "tessy-min-3", "tessy-shared", "rewrite", "rewrite-min-2")
+"""Arms with fewer hand-overs: style spans of at least so many words, or single words that both
+voices say, and our own method."""
+SHARED_WORDS = ("so", "then", "now")
+"""What `tessy predictor shared` prints of `tessy-min-2`'s data (docs/handover.md)."""
 WITHOUT_TEACHER = (ALONE, "teacher-score")
 """Arms in which no teacher takes part: the study's verifier scores the candidates."""
 RESERVED = ("data", "untouched", "compared")
@@ -45,8 +48,12 @@ def split_arm(arm: str) -> tuple[str, int]:
         ValueError: There is no such arm.
     """
     method, plus, percent = arm.partition("+")
-    if method not in (*METHODS, *FEWER) or (plus and not (percent.isdecimal() and 0 < int(percent) < 100)):
-        raise ValueError(f"{arm!r} is no arm of a study: {', '.join((*METHODS, *FEWER))}, or tessy+25")
+    if method not in (*METHODS, *FEWER) or (
+        plus and not (percent.isdecimal() and 0 < int(percent) < 100)
+    ):
+        raise ValueError(
+            f"{arm!r} is no arm of a study: {', '.join((*METHODS, *FEWER))}, or tessy+25"
+        )
     return method, int(percent or 0)
 
 

@@ -13,8 +13,10 @@ from rich.table import Table
 
 from tessy.boundary.settings import WINDOW, TrainSettings
 from tessy.cli.options import CommandOptions, command
+from tessy.cli.scoring import ScoringOptions, scorer
 from tessy.config import Config, ModelSettings
 from tessy.display import visible
+from tessy.errors import ConfigError
 from tessy.settings import Option, OptionGroup, UnitName
 
 if TYPE_CHECKING:
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
     from tessy.boundary.training.segments import Segment
 
 _SAY_EVERY_S = 2.0
+_SHOWN = 20
+"""Kinds of spans that `shared` shows."""
 
 app = typer.Typer(
-    help="Boundary predictors: annotate text, train a predictor on it, evaluate it.",
+    help="Boundary predictors: annotate text, train one, evaluate it; find words that both write.",
     no_args_is_help=True,
 )
 
@@ -267,3 +271,55 @@ def _show(found: list[PredictorEvaluation], segments: int) -> None:
 
 def _speed(evaluation: PredictorEvaluation) -> str:
     return f"{evaluation.speed.milliseconds:.2f}" if evaluation.speed else "–"
+
+
+# --- shared -------------------------------------------------------------------------------------
+
+
+class SharedOptions(ScoringOptions):
+    """Options of `tessy predictor shared`."""
+
+    run: Annotated[Path, Option(argument=True)]
+    """The folder of a run with `--min-style-words` above 1."""
+    samples: Annotated[int, Option()] = Field(default=100, ge=1)
+    """The maximum number of samples to score."""
+    probability: Annotated[float, Option()] = Field(default=0.05, gt=0, lt=1)
+    """From which mean probability on words count as shared."""
+
+
+@app.command()
+@command()
+def shared(options: SharedOptions) -> None:
+    """Find style words that both models write: where the teacher may keep them.
+
+    The student scores the short style spans that stayed with the teacher. Prints
+    `handover.shared_words` for a TOML file.
+    """
+    import asyncio
+
+    from tessy.report.scoring.shared import shared_spans
+    from tessy.report.source import open_runs
+
+    (run,) = open_runs([options.run])
+    open_scorer = scorer(options, run)
+    if open_scorer is None:
+        raise ConfigError(
+            "no student is given", hint="--student http://localhost:8000/v1, or --student-weights"
+        )
+    spans = asyncio.run(shared_spans(run, open_scorer, options.samples, options.say))
+    table = Table(title="the teacher's short style spans, and how the student likes them")
+    table.add_column("words")
+    for column in ("spans", "of all", "mean probability", "at least that likely"):
+        table.add_column(column, justify="right")
+    total = sum(len(span.probabilities) for span in spans)
+    for span in spans[:_SHOWN]:
+        count = len(span.probabilities)
+        likely = sum(each >= options.probability for each in span.probabilities)
+        cells = [f"{count:,}", f"{count / total:.0%}", f"{span.mean:.3f}", f"{likely / count:.0%}"]
+        table.add_row(visible(span.words), *cells)
+    Console().print(table)
+    likely = sum(each >= options.probability for span in spans for each in span.probabilities)
+    print(f"{likely / total:.0%} of {total:,} spans are at least {options.probability} probable")
+    words = [s.words for s in spans if s.mean >= options.probability and " " not in s.words]
+    listed = ", ".join(f'"{word}"' for word in words)
+    print(f"[handover]\nmin_style_words = 2\nshared_words = [{listed}]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,13 @@ class RunSource:
         student = self.settings.get("student")
         named = student.get("tokenizer") if isinstance(student, Mapping) else None
         return named if isinstance(named, str) else None
+
+    @property
+    def date(self) -> datetime.date:
+        """Its date, for chat templates that name it."""
+        run = self.settings.get("run")
+        found = run.get("date") if isinstance(run, Mapping) else None
+        return found if isinstance(found, datetime.date) else datetime.date(1970, 1, 1)
 
     def samples(self, *, failed: bool | None = None) -> Iterator[ReportSample]:
         """Samples that ended, in the order of the questions.

@@ -26,8 +26,8 @@ class SampleTokens:
 
     Attributes:
         ids: Of question and response.
-        authors: For each id, which of `AUTHORS` it counts for besides `all`; None for text without
-            an author: the question, and markers.
+        authors: For each id, which of `AUTHORS` it counts for besides `all`, or its label; None for
+            text without an author: the question, and markers.
     """
 
     ids: list[int] = field(default_factory=list)
@@ -43,27 +43,43 @@ class Unaligned(Exception):
     """The tokens of a text do not spell it, so their authors are not known."""
 
 
-async def tokenize(sample: ReportSample, format_: ChatFormat, tokenizer: Tokenizer) -> SampleTokens:
+async def tokenize(
+    sample: ReportSample,
+    format_: ChatFormat,
+    tokenizer: Tokenizer,
+    labels: Sequence[str] | None = None,
+) -> SampleTokens:
     """Tokenise a finished sample.
+
+    Args:
+        sample: The sample.
+        format_: The student's chat format.
+        tokenizer: The student's tokenizer.
+        labels: Of each of the thinking's texts, in the place of its author.
 
     Raises:
         Unaligned: The tokens do not spell the text, or control tokens would.
         ConfigError: The chat template refuses the conversation.
     """
     try:
-        return await _tokenize(sample, format_, tokenizer)
+        return await _tokenize(sample, format_, tokenizer, labels)
     except SampleFailed:
         raise Unaligned from None
 
 
 async def _tokenize(
-    sample: ReportSample, format_: ChatFormat, tokenizer: Tokenizer
-) -> SampleTokens:  # fmt: skip
+    sample: ReportSample,
+    format_: ChatFormat,
+    tokenizer: Tokenizer,
+    labels: Sequence[str] | None,
+) -> SampleTokens:
     tokens = SampleTokens()
     for index, piece in enumerate(format_.opening(sample.messages)):
         tokens.add(await tokenizer.encode(piece, begin=index == 0 and format_.begin), None)
-    thinking = [(each.role.value, each.text) for each in sample.texts if each.part is Part.THINKING]
-    await _add_texts(tokens, thinking, tokenizer)
+    thinking = [each for each in sample.texts if each.part is Part.THINKING]
+    names = labels or [each.role.value for each in thinking]
+    texts = [(name, each.text) for name, each in zip(names, thinking, strict=True)]
+    await _add_texts(tokens, texts, tokenizer)
     tokens.add(await tokenizer.encode(format_.closing()), None)
     answer = [("answer", each.text) for each in sample.texts if each.part is Part.ANSWER]
     await _add_texts(tokens, answer, tokenizer)
