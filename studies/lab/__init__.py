@@ -10,6 +10,7 @@ those above it.
     members       the models: the role of each, and its voice
     corpus        what each model is trained on: prompts, thinking, answers
     segments      labelled segments for `tessy predictor train`
+    spans         how long style spans are, in real traces and in the corpora
     vocabulary    the two tokenizers, trained on the corpus, with their chat templates
     settings      sizes of the models and settings of their training
     encode        examples as token ids, as synthesis shows them to a model
