@@ -122,6 +122,20 @@ class UnknownFormat(ConfigError):
         )
 
 
+def slots_of(config: Config, role: Role) -> int | None:
+    """The calls that a role's servers get or take at once; None if that is not known.
+
+    Args:
+        config: Checked settings of a run.
+        role: The model's role.
+    """
+    where, *others = address.parse_all(config.address_of(role))
+    calls = config.of(role).concurrency
+    if where.scheme is address.Scheme.SERVER:
+        return calls and calls * (1 + len(others))
+    return min(_LOCAL_SLOTS, config.concurrency, calls or _LOCAL_SLOTS)
+
+
 @asynccontextmanager
 async def open_models(
     config: Config,
