@@ -117,11 +117,13 @@ def _estimate(options: SynthOptions, config: Config, progress: Progress) -> None
     found = run_loop(
         dry_run(
             options.questions,
+            out=options.out,
             config=config,
             sample=options.sample,
             limit=options.limit,
             skip_bad=options.skip_bad,
             question_column=options.question_column,
+            retry_failed=options.retry_failed,
             progress=progress,
         )
     )

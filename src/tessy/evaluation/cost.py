@@ -93,9 +93,7 @@ class RunCost:
     most_s: float | None
 
 
-def assumed_length(
-    config: Config, contexts: Mapping[Role, int | None]
-) -> tuple[int, str | None]:
+def assumed_length(config: Config, contexts: Mapping[Role, int | None]) -> tuple[int, str | None]:
     """The tokens of a response by the assumptions above, and no more than the run allows.
 
     Args:
@@ -170,7 +168,9 @@ def lanes(
         paces: Of the servers, where known.
         slots: The calls that each server takes at once; None if that is not known.
     """
-    busy = {role: work.seconds(paces[role]) for role, work in trajectory.work.items() if role in paces}
+    busy = {
+        role: work.seconds(paces[role]) for role, work in trajectory.work.items() if role in paces
+    }
     in_all = sum(busy.values())
     known = [(slots.get(role), seconds) for role, seconds in busy.items() if seconds]
     if len(busy) < len(trajectory.work):
