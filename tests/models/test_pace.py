@@ -12,8 +12,8 @@ from aiohttp.test_utils import TestServer
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tessy.config import ModelSettings
-from tessy.models.client import Client
+from tessy.config import ModelSettings, Sampling, Timeouts
+from tessy.models.client import Client, ClientStats
 from tessy.models.pace import (
     TimedStream,
     cache_tokens,
@@ -24,9 +24,11 @@ from tessy.models.pace import (
     pace_of,
 )
 from tessy.models.probe import probe
-from tessy.models.wire import Capabilities
+from tessy.models.stream import EventStream
+from tessy.models.wire import Bounds, Capabilities, Request
 from tessy.testing import EchoScript, Faults, Latency, ScriptedServer, SilentScript
 
+BOUNDS = Bounds.of(Request("x", 64, Sampling(), seed=0), 100)
 QWEN3_8B = {
     "num_hidden_layers": 36,
     "num_attention_heads": 32,
@@ -205,3 +207,47 @@ async def test_the_pace_of_a_server_that_sends_all_its_tokens_at_once():
         with closing(Client(str(server.make_url("/v1")), "", settings, can)) as client:
             found = await measure(client)
     assert found is None or found.token_s > 0.001, "not 0.0 ms"
+
+
+# --- The pace of a run's streams -----------------------------------------------------------------
+
+
+class SetClock:
+    """An event loop whose time tests set, and whose timers never ring."""
+
+    now = 0.0
+
+    def time(self):
+        return self.now
+
+    def call_later(self, *_):
+        return asyncio.get_running_loop().call_later(1000, print)
+
+
+async def arrived(*times):
+    """The counts of a stream whose tokens, of which nothing is read, arrive at some times."""
+    stream, stats = EventStream("http://x/v1", BOUNDS, Timeouts()), ClientStats()
+    stream._loop = clock = SetClock()
+    stream._began = 0.0
+    event = b'data: {"choices": [{"index": 0, "text": " a", "finish_reason": null}]}\n\n'
+    try:
+        stream.data_received(b"HTTP/1.1 200 OK\r\n\r\n")
+        for clock.now in times:
+            stream.data_received(event)
+    finally:
+        stream.detach()
+    stats.streamed(stream)
+    return stats.paced_tokens, stats.paced_s
+
+
+async def test_the_time_of_a_token_is_when_it_comes_not_when_it_is_read():
+    tokens, seconds = await arrived(1.0, 1.02, 1.04, 1.06)
+    assert (tokens, seconds) == (3, pytest.approx(0.06))
+
+
+async def test_tokens_that_come_with_the_first_say_nothing_of_their_time():
+    tokens, seconds = await arrived(1.0, 1.0, 1.0, 1.02)
+    assert (tokens, seconds) == (1, pytest.approx(0.02))
+    assert await arrived(1.0) == (0, 0.0)
+    assert await arrived(*[1.0] * 9) == (0, 0.0)
+    assert await arrived(1.0, *[1.00011] * 9) == (0, 0.0), "one gap and nine tokens: a burst"

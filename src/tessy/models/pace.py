@@ -20,12 +20,11 @@ from tessy.data.files import read_bytes
 from tessy.errors import ModelError
 from tessy.models.client import Client
 from tessy.models.probe import LONG_PROMPT
+from tessy.models.stream import FASTEST_S
 from tessy.models.wire import Request
 
 STREAMS = 5
 """Streams whose median is the pace of a server."""
-FASTEST_S = 1e-4
-"""Seconds in which no model writes a token: what follows faster was held back, and came at once."""
 _TOKENS = 32
 _OWN_SHARE = 0.75
 """Share of the events that come on their own where a server does not hold them back."""
