@@ -220,10 +220,10 @@ async def test_a_sample_in_which_nothing_is_written_says_why(tmp_path):
     [
         (["--sample", "3"], "--sample 3 is for --dry-run, which is not given"),
         (["--gpus", "3"], "--gpus 3 is for --dry-run"),
-        (["--dry-run", "--gpus", "1"], "--gpus 1: input should be greater"),
-        (["--dry-run", "--sample", "0"], "--sample 0: input should be greater"),
+        (["--dry-run", "--gpus", "1"], "--gpus 1: should be at least 2"),
+        (["--dry-run", "--sample", "0"], "--sample 0: should be at least 1"),
         (["--dry-run", "--canary", "3"], "--canary writes samples and --dry-run none"),
-        (["--canary", "0"], "--canary 0: input should be greater"),
+        (["--canary", "0"], "--canary 0: should be at least 1"),
         (["--dry-run", "--method", "teser"], "did you mean tessy?"),
         (["--dry-run", "--predictor", "lexikon"], "did you mean lexicon?"),
         (["--dry-run", "--student", "gpt"], "'gpt'"),

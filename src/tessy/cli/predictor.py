@@ -15,6 +15,7 @@ from tessy.boundary.settings import WINDOW, TrainSettings
 from tessy.cli.options import CommandOptions, command
 from tessy.config import Config, ModelSettings
 from tessy.display import visible
+from tessy.errors import ConfigError
 from tessy.settings import Option, OptionGroup, UnitName
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from tessy.boundary.training.segments import Segment
 
 _SAY_EVERY_S = 2.0
+_UNUSED = {WINDOW: ("window", "balance", "cut_share", "vocabulary"), "small": ()}
+"""Settings that do nothing for a base, …"""
+_UNUSED_BY_PRETRAINED = ("hidden", "vocabulary")
+"""… and for a model of Hugging Face."""
 
 app = typer.Typer(
     help="Boundary predictors: annotate text, train a predictor on it, evaluate it.",
@@ -152,6 +157,21 @@ class TrainOptions(CommandOptions):
     """Also write `model.onnx`, of any base but `window`."""
 
 
+def _refuse_unused(settings: TrainSettings) -> None:
+    """Refuse options that do nothing for the base.
+
+    Raises:
+        ConfigError: One is given.
+    """
+    unused = _UNUSED.get(settings.base, _UNUSED_BY_PRETRAINED)
+    given = [f"--{each.replace('_', '-')}" for each in unused if each in settings.model_fields_set]
+    if given:
+        raise ConfigError(
+            f"the base {settings.base} does not use {', '.join(given)}",
+            hint="leave the option out, or take another --base: small uses all of them",
+        )
+
+
 @app.command()
 @command()
 def train(options: TrainOptions, settings: TrainSettings) -> None:
@@ -163,6 +183,7 @@ def train(options: TrainOptions, settings: TrainSettings) -> None:
     from tessy.boundary.training.segments import read_segments
     from tessy.boundary.training.train import train
 
+    _refuse_unused(settings)
     say, out = options.say, options.out
     segments = read_segments(options.segments)
     trained = train(segments, out, settings, onnx=options.onnx, say=say)

@@ -33,6 +33,8 @@ from tessy.models.tokenizers import (
 )
 from tessy.models.wire import Capabilities
 
+IS_IT_RUNNING = "is it running, and its URL right?"
+ASK_DOCTOR = " `tessy doctor` asks it"
 _LOCAL_SLOTS = 4
 _LOCAL_CONTEXT = 4096
 
@@ -286,7 +288,7 @@ async def _probed(servers: Replicas, role: Role, notes: list[str], say: Say) -> 
             servers.mark_down(replica)
         elif isinstance(found, ModelError):
             found.args = (f"the {role} can't be used: {found}",)
-            found.hint = found.hint or "is it running, and its URL right? `tessy doctor` asks it"
+            found.hint = found.hint or IS_IT_RUNNING + ASK_DOCTOR
             raise found
         elif isinstance(found, BaseException):
             raise found
