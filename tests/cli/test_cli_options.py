@@ -147,7 +147,10 @@ def test_an_unknown_command_is_named():
         (["sft", "x", "--out", "y"], "--model"),
         (["sft", "x", "--out", "y", "--model", "m", "--lora-rank", "0"], "--lora-rank 0"),
         (["eval", "x", "--out", "y"], "--model"),
-        (["predictor", "train", "x", "--out", "y", "--held-out", "1"], "--held-out 1: should be below 1"),
+        (
+            ["predictor", "train", "x", "--out", "y", "--held-out", "1"],
+            "--held-out 1: should be below 1",
+        ),
     ],
 )
 def test_what_is_missing_or_wrong_is_named(arguments, said):

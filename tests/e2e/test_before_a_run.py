@@ -320,6 +320,10 @@ async def test_a_canary_stops_compares_and_lets_the_run_go_on(tmp_path, tokenize
         assert servers["teacher"].stats.requests == asked, "nothing is written twice"
         larger = await tessy(*command, run, "--canary", "6")
         assert "canary: the first 6 samples" in larger.out
+        assert "goes on" in larger.err
+        whole = await tessy(*command, tmp_path / "whole", "--canary", "100")
+        assert "nothing is left" in whole.err
+        assert "goes on" not in whole.err
         assert (await tessy(*command, run)).code == 0
         smaller = await tessy(*command, run, "--canary", "4")
         assert smaller.out == done.out, "of the first 4, though there are more"
@@ -368,6 +372,7 @@ async def test_a_broken_verifier_and_bad_lines_are_no_wrong_answers(tmp_path, to
         command += ["--canary", "3", "--skip-bad"]
         done = await tessy(*command, VERIFIER_IS_BROKEN="1")
     assert done.code == 1, "no sample of the run is finished"
+    assert "canary: the first 2 samples, without 1 bad line" in done.out
     assert re.search(r"│ right +│ +– │ +– │", done.out), done.out
     assert re.search(r"│ +verifier_error +│ +2 │ +2 │", done.out)
 
