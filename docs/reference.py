@@ -17,6 +17,7 @@ import typer.main
 from pydantic import BaseModel
 
 from tessy.cli.main import app
+from tessy.cli.options import meaning_for
 from tessy.config import Config
 from tessy.evaluation.settings import OF_SYNTHESIS, EvaluationConfig
 from tessy.settings import Setting, definitions, metavar, shown
@@ -85,7 +86,7 @@ def _options(settings: list[Setting]) -> Iterator[str]:
         choices = f": {_choices(each)}" if each.choices and each.flag else ""
         is_value = each.default not in (None, (), False, True) and not each.option.unset
         usual = _code(each.usual) if is_value and each.usual else each.usual or "required"
-        yield f"| `{_name(each)}`{choices} | {usual} | {_meaning(each)} |"
+        yield f"| `{_name(each)}`{choices} | {usual} | {_meaning(each, settings)} |"
 
 
 def _name(setting: Setting) -> str:
@@ -161,9 +162,10 @@ def _code(text: str) -> str:
     return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
-def _meaning(setting: Setting) -> str:
+def _meaning(setting: Setting, every: list[Setting]) -> str:
     aside = "; ".join(part for part in (setting.unit, setting.bounds) if part)
-    return f"{setting.help} ({aside})" if aside else setting.help
+    meaning = meaning_for(setting, every)
+    return f"{meaning} ({aside})" if aside else meaning
 
 
 if __name__ == "__main__":

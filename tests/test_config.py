@@ -28,7 +28,7 @@ def test_the_command_line_is_put_over_the_file(tmp_path):
             "student.chunck: there is no such",
             "student.chunk",
         ),
-        ("[limits]\nthinking_tokens = 0", "limits.thinking_tokens = 0: input should be", None),
+        ("[limits]\nthinking_tokens = 0", "limits.thinking_tokens = 0: should be at least 4", None),
         ("[student.sampling]\ntop_p = 2.0", "student.sampling.top_p = 2.0", None),
         ("seed = 'x'", "seed = 'x'", None),
         ("x = = 1", "run.toml", None),

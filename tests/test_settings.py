@@ -107,9 +107,9 @@ def test_what_is_wrong_is_named_by_its_option_or_by_its_key_and_file(tmp_path):
     with pytest.raises(ConfigError) as refused:
         load_settings(Kitchen, path, {"only.size": "many"}, flags={"only.size": "--size"})
     said = str(refused.value)
-    assert said.startswith("--size many: input should be a valid integer")
+    assert said.startswith("--size many: should be a whole number")
     assert f"{path}: big.sise: there is no such setting" in said
-    assert "hidden.secret = 0: input should be greater than 0" in said
+    assert "hidden.secret = 0: should be above 0" in said
     assert refused.value.hint == "did you mean big.size?"
 
 

@@ -28,12 +28,20 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
+from pydantic_core import ErrorDetails, PydanticUndefined
 
 from tessy.errors import ConfigError, meant
 
 S = TypeVar("S", bound=BaseModel)
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+_OUT_OF_BOUNDS = {
+    "ge": "greater_than_equal",
+    "gt": "greater_than",
+    "le": "less_than_equal",
+    "lt": "less_than",
+}
+"""What pydantic calls a value out of these bounds."""
+_NO_NUMBER = {"int_parsing": "a whole number", "float_parsing": "a number"}
 _TYPES = {str: "text", int: "integer", float: "number", bool: "true or false", Path: "path"}
 
 
@@ -280,7 +288,8 @@ def _number(value: float) -> str:
     """A bound as text; large powers of two are written as powers."""
     if isinstance(value, int) and value > 2**20 and value & (value - 1) == 0:
         return f"2^{value.bit_length() - 1}"
-    return str(value)
+    is_whole = isinstance(value, float) and value.is_integer()
+    return str(int(value) if is_whole else value)
 
 
 # --- Reading settings ---------------------------------------------------------------------------
@@ -363,7 +372,7 @@ def explain(
     options, others = [], []
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"])
-        says = item["msg"].removeprefix("Value error, ")
+        says = _says(item)
         flag = (flags or {}).get(key)
         if item["type"] == "extra_forbidden":
             others.append(f"{key}: there is no such setting")
@@ -377,6 +386,16 @@ def explain(
             others.append(f"{key} = {item['input']!r}: {says[0].lower()}{says[1:]}")
     where = f"{path}: " if path and others else ""
     return "; ".join(options + [where + each for each in others])
+
+
+def _says(item: ErrorDetails) -> str:
+    """What is wrong with one setting."""
+    for name, words in _BOUNDS.items():
+        if item["type"] == _OUT_OF_BOUNDS[name]:
+            return f"should be {words} {_number(item['ctx'][name])}"
+    if item["type"] in _NO_NUMBER:
+        return f"should be {_NO_NUMBER[item['type']]}"
+    return item["msg"].removeprefix("Value error, ")
 
 
 def _hint(error: ValidationError, kind: type[BaseModel]) -> str | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 
 import pytest
 
@@ -37,6 +39,20 @@ def test_a_disk_that_can_not_be_written_is_reported_without_a_traceback(
     said = capsys.readouterr().err
     assert "error: out.jsonl: No such luck" in said
     assert hint in said
+
+
+def test_ctrl_c_while_tessy_is_imported_ends_it_without_a_traceback():
+    code = (
+        "import sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'tessy.cli.main': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "from tessy.__main__ import main\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "stopped\n")
 
 
 def test_an_unexpected_error_keeps_its_traceback(monkeypatch):

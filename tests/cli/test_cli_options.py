@@ -6,12 +6,14 @@ import json
 import runpy
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 import tessy
 from commands import run
+from tessy.cli.options import meaning_for
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = runpy.run_path(str(ROOT / "docs" / "reference.py"))
@@ -62,7 +64,60 @@ def test_help_imports_nothing_heavy():
     assert not {name.partition(".")[0] for name in imported} & HEAVY
 
 
+@dataclass
+class Named:
+    """What `meaning_for` looks at."""
+
+    key: str
+    help: str
+    default: object = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def flag(self):
+        return f"--{self.key.replace('_', '-')}"
+
+
+def test_other_options_are_named_as_they_are_typed_but_values_and_splits_are_not():
+    every = [
+        Named("base", "`window` or `small`, with `cut_share` or `base`.", "window"),
+        Named("window", "Of `small`."),
+        Named("kind", "One of them.", None, ("small",)),
+        Named("small", "A split `small` of `kind`, by `dry_run`."),
+        Named("cut_share", "A split `cut_share`."),
+    ]
+    assert [meaning_for(each, every) for each in every] == [
+        "`window` or `small`, with `--cut-share` or `base`.",
+        "Of `small`.",
+        "One of them.",
+        "A split `small` of `--kind`, by `dry_run`.",
+        "A split `cut_share`.",
+    ]
+
+
+def test_no_help_takes_a_base_or_a_split_for_an_option():
+    text = " ".join(run("predictor", "train", "--help").out.split())
+    assert "any base but window" in text.replace("│ │", "").replace("  ", " ")
+    assert "--window, a small network" not in text
+    assert "split --validation" not in " ".join(run("export", "--help").out.split())
+
+
 # --- What is refused ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--window", "99"], "the base window does not use --window"),
+        (["--balance", "0", "--vocabulary", "300"], "does not use --balance, --vocabulary"),
+        (["--cut-share", "0.5"], "the base window does not use --cut-share"),
+        (["--base", "some/model", "--hidden", "64"], "the base some/model does not use --hidden"),
+    ],
+)
+def test_what_does_nothing_for_a_base_is_refused(tmp_path, options, said):
+    done = run("predictor", "train", tmp_path / "none.jsonl", "--out", tmp_path / "p", *options)
+    assert done.code == 2
+    assert said in done.err
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -84,15 +139,18 @@ def test_an_unknown_command_is_named():
         (["synth"], "Missing argument"),
         (["synth", "q.jsonl"], "--out"),
         (["show"], "Missing argument"),
-        (["show", "x", "--limit", "0"], "--limit 0: input should be"),
+        (["show", "x", "--limit", "0"], "--limit 0: should be at least 1"),
         (["view"], "Missing argument"),
-        (["view", "x", "--port", "65536"], "--port 65536: input should be"),
+        (["view", "x", "--port", "65536"], "--port 65536: should be at most 65535"),
         (["export", "x", "--out", "y"], "--to"),
         (["export", "x", "--out", "y", "--to", "csv"], "--to csv: input should be 'trl'"),
         (["sft", "x", "--out", "y"], "--model"),
         (["sft", "x", "--out", "y", "--model", "m", "--lora-rank", "0"], "--lora-rank 0"),
         (["eval", "x", "--out", "y"], "--model"),
-        (["predictor", "train", "x", "--out", "y", "--held-out", "1"], "--held-out 1: input"),
+        (
+            ["predictor", "train", "x", "--out", "y", "--held-out", "1"],
+            "--held-out 1: should be below 1",
+        ),
     ],
 )
 def test_what_is_missing_or_wrong_is_named(arguments, said):
@@ -104,11 +162,11 @@ def test_what_is_missing_or_wrong_is_named(arguments, said):
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--seed", "-1", "--seed -1: input should be"),
-        ("--seed", "many", "--seed many: input should be"),
-        ("--limit", "0", "--limit 0: input should be"),
-        ("--student-chunk", "1", "--student-chunk 1: input should be"),
-        ("--concurrency", "0", "--concurrency 0: input should be"),
+        ("--seed", "-1", "--seed -1: should be at least 0"),
+        ("--seed", "many", "--seed many: should be a whole number"),
+        ("--limit", "0", "--limit 0: should be at least 1"),
+        ("--student-chunk", "1", "--student-chunk 1: should be at least"),
+        ("--concurrency", "0", "--concurrency 0: should be at least 1"),
         ("--on-thinking-limit", "despair", "--on-thinking-limit despair: input should be 'fail'"),
         ("--method", "guess", "method = 'guess'"),
         ("--method", "teser", "did you mean tessy? one of tessy, student-only"),

@@ -58,7 +58,7 @@ async def test_a_sample_of_all_questions_tells_exactly_what_the_run_costs(tmp_pa
         assert rows[str(role)].startswith(f"{tokens:,} (")
     found = re.search(r"of 8: (\d) for the student .*, (\d) for the teacher", rows["GPUs"])
     assert int(found[1]) + int(found[2]) == 8
-    assert re.match(r"about \d+ s|\d+ s to \d+ s", rows["time"])
+    assert re.match(r"about (a second|\d+ s)|(a second|\d+ s) to \d+ s", rows["time"])
 
 
 async def test_figures_are_of_the_questions_that_were_written(tmp_path, tokenizers):
@@ -70,7 +70,9 @@ async def test_figures_are_of_the_questions_that_were_written(tmp_path, tokenize
         }
         settings = {"predictor": "python:tessy.testing.predictors:digits", "concurrency": 2}
         config = Config(**models, **settings, samples_per_question=3, mode=Mode.STREAM)
-        found = await dry_run(questions, config=config, sample=3, limit=6, progress=QUIET)
+        found = await dry_run(
+            questions, out=tmp_path / "run", config=config, sample=3, limit=6, progress=QUIET
+        )
     assert found.questions == 6
     assert found.run.samples == 18
     assert found.accounts.ended == 3
@@ -96,7 +98,8 @@ async def test_without_a_sample_it_assumes_and_says_so_and_touches_no_run(tmp_pa
     rows = told(done.out)
     assert rows["assumed"].startswith("14,602 tokens a response, 110 (60–170) hand-overs in 1,000")
     assert rows["time"].startswith("at least ")
-    assert "if 3 at once are as fast as one alone; --sample 20" in rows["time"]
+    assert "if 2 at once are as fast as one alone; --sample 20" in rows["time"]
+    assert rows["samples"] == "2 are left of 3 questions; 1 have ended in this --out"
     assert "GPUs" not in rows
     assert done.err == ""
 
@@ -125,7 +128,7 @@ async def test_servers_that_do_not_stream_have_no_pace(tmp_path, think_tokenizer
         sampled = await tessy(*command, "--gpus", "2", "--sample", "2")
     assert (assumed.code, sampled.code) == (0, 0)
     assert told(assumed.out)["time"].startswith("not known: a server does not stream")
-    assert told(sampled.out)["time"].startswith(("about", "0 s", "1 s"))
+    assert told(sampled.out)["time"].startswith(("about", "a second", "1 s"))
     for done in (assumed, sampled):
         assert told(done.out)["GPUs"] == "not known: the pace of a server is not known"
 
@@ -137,7 +140,68 @@ async def test_samples_that_fail_are_counted_and_cost_something(tmp_path):
         command = ["synth", questions, "--out", tmp_path / "run", *models, "--predictor", "lexicon"]
         done = await tessy(*command, "--dry-run", "--sample", "2")
     assert done.code == 0, done.err
-    assert told(done.out)["sample"] == "2 questions, evenly drawn: 0 finished, 2 repetition"
+    rows = told(done.out)
+    assert rows["sample"] == "2 questions, evenly drawn: 0 finished, 2 repetition"
+    assert rows["WARNING"].startswith("no sample finished, most failed with repetition")
+
+
+async def test_a_sample_that_ends_at_a_limit_says_which_to_raise(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 2)
+    async with two_servers(tokenizers) as (_, options):
+        command = ["synth", questions, "--out", tmp_path / "run", *options, "--dry-run"]
+        short = await tessy(*command, "--sample", "2", "--thinking-tokens", "8")
+        long = await tessy(*command, "--sample", "2")
+    rows = told(short.out)
+    assert rows["sample"].endswith("0 finished, 2 thinking_limit")
+    assert "a larger --thinking-tokens (8 now), or --on-thinking-limit answer" in rows["WARNING"]
+    assert "WARNING" not in told(long.out)
+
+
+async def test_a_dry_run_costs_what_is_left_in_its_folder(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 3)
+    async with two_servers(tokenizers) as (servers, options):
+        command = ["synth", questions, "--out", tmp_path / "run", *options]
+        assert (await tessy(*command, "--limit", "2")).code == 0
+        sampled = await tessy(*command, "--dry-run", "--sample", "9")
+        assert (await tessy(*command)).code == 0
+        asked = servers["student"].stats.requests
+        none = await tessy(*command, "--dry-run", "--sample", "9")
+        assert servers["student"].stats.requests == asked
+    [_, _, last] = lines(tmp_path / "run" / "dataset.jsonl")
+    tokens = sum(last["stats"][f"teacher_{name}tokens"] for name in ("", "discarded_"))
+    rows = told(sampled.out)
+    assert rows["teacher"].startswith(f"{tokens:,} tokens"), "of the third question alone"
+    assert rows["sample"].startswith("1 questions")
+    assert none.code == 0
+    assert told(none.out) == {"samples": "0 are left of 3 questions; 3 have ended in this --out"}
+
+
+async def test_a_dry_run_refuses_a_folder_that_the_run_would_refuse(tmp_path, tokenizers):
+    questions = write_questions(tmp_path / "q.jsonl", 2)
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("mine")
+    async with two_servers(tokenizers) as (_, options):
+        first = ["synth", questions, "--out", tmp_path / "run", *options, "--limit", "1"]
+        assert (await tessy(*first)).code == 0
+        for out, more in (
+            ("run", ["--seed", "9"]),
+            ("run", ["--student", f"{options[1]}#other"]),
+            ("file", []),
+            ("file/below", []),
+            ("other", []),
+        ):
+            command = ["synth", questions, "--out", tmp_path / out, *options, *more]
+            before = files(tmp_path)
+            dry = await tessy(*command, "--dry-run")
+            assert files(tmp_path) == before
+            run = await tessy(*command)
+            assert dry.code == run.code != 0, (out, dry.err)
+            assert dry.err.splitlines()[-1] == run.err.splitlines()[-1]
+        with RunFolder(tmp_path / "run").locked():
+            command = ["synth", questions, "--out", tmp_path / "run", *options]
+            busy = await tessy(*command, "--dry-run")
+        assert "is working on this run" in busy.err
 
 
 async def test_a_sample_in_which_nothing_is_written_says_why(tmp_path):
@@ -156,10 +220,10 @@ async def test_a_sample_in_which_nothing_is_written_says_why(tmp_path):
     [
         (["--sample", "3"], "--sample 3 is for --dry-run, which is not given"),
         (["--gpus", "3"], "--gpus 3 is for --dry-run"),
-        (["--dry-run", "--gpus", "1"], "--gpus 1: input should be greater"),
-        (["--dry-run", "--sample", "0"], "--sample 0: input should be greater"),
+        (["--dry-run", "--gpus", "1"], "--gpus 1: should be at least 2"),
+        (["--dry-run", "--sample", "0"], "--sample 0: should be at least 1"),
         (["--dry-run", "--canary", "3"], "--canary writes samples and --dry-run none"),
-        (["--canary", "0"], "--canary 0: input should be greater"),
+        (["--canary", "0"], "--canary 0: should be at least 1"),
         (["--dry-run", "--method", "teser"], "did you mean tessy?"),
         (["--dry-run", "--predictor", "lexikon"], "did you mean lexicon?"),
         (["--dry-run", "--student", "gpt"], "'gpt'"),
@@ -205,6 +269,8 @@ async def test_a_server_that_dies_under_a_dry_run_ends_it(tmp_path, tokenizers):
     assert done.code == 3, done.err
     assert "the teacher's server" in done.err
     assert "the sample begins again" in done.err
+    assert "resumes it" not in done.err
+    assert "dry-run-" not in done.err, "a folder that is deleted"
     assert not (tmp_path / "run").exists()
 
 
@@ -254,6 +320,10 @@ async def test_a_canary_stops_compares_and_lets_the_run_go_on(tmp_path, tokenize
         assert servers["teacher"].stats.requests == asked, "nothing is written twice"
         larger = await tessy(*command, run, "--canary", "6")
         assert "canary: the first 6 samples" in larger.out
+        assert "goes on" in larger.err
+        whole = await tessy(*command, tmp_path / "whole", "--canary", "100")
+        assert "nothing is left" in whole.err
+        assert "goes on" not in whole.err
         assert (await tessy(*command, run)).code == 0
         smaller = await tessy(*command, run, "--canary", "4")
         assert smaller.out == done.out, "of the first 4, though there are more"
@@ -302,6 +372,7 @@ async def test_a_broken_verifier_and_bad_lines_are_no_wrong_answers(tmp_path, to
         command += ["--canary", "3", "--skip-bad"]
         done = await tessy(*command, VERIFIER_IS_BROKEN="1")
     assert done.code == 1, "no sample of the run is finished"
+    assert "canary: the first 2 samples, without 1 bad line" in done.out
     assert re.search(r"│ right +│ +– │ +– │", done.out), done.out
     assert re.search(r"│ +verifier_error +│ +2 │ +2 │", done.out)
 

@@ -105,6 +105,21 @@ async def test_doctor_without_a_tokenizer_says_that_the_format_is_not_known():
         assert f"--{role}-tokenizer" in done.err.partition("hint: ")[2]
 
 
+async def test_doctor_of_a_dead_server_without_a_format_says_first_that_it_is_dead():
+    dead = ["--student", "http://127.0.0.1:9/v1", "--student-format", "plain"]
+    named = [*dead[:2], "--teacher", "http://127.0.0.1:9/v1", "--teacher-format", "plain"]
+    done = await tessy("doctor", *named, **WIDE)
+    assert done.code == 1
+    refusal, hint = done.err.rpartition("error: ")[2].split("hint: ")
+    assert refusal.startswith(
+        "synthesis would not start: the student does not work, as said above; the student's chat "
+        "format is not known"
+    )
+    assert hint.startswith("is it running, and its URL right?\n")
+    assert "--student-tokenizer" in hint
+    assert "tessy doctor" not in done.err, "this is it"
+
+
 async def test_doctor_says_what_the_example_in_the_docs_says():
     page = Path(__file__).parents[2] / "docs" / "commands.md"
     _, _, shown = page.read_text("utf-8").partition("$ tessy doctor ")

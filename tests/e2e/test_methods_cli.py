@@ -87,7 +87,7 @@ async def test_the_teacher_can_answer_after_tessys_thinking(tmp_path, tokenizers
         (("--method", "student-only", "--answer-by", "teacher"), "is for method 'tessy'"),
         (("--teacher-only-system-prompt", "Be brief."), "is not for method 'tessy'"),
         (("--verify", "numbre"), "did you mean number?"),
-        (("--attempts", "0"), "--attempts 0: input should be"),
+        (("--attempts", "0"), "--attempts 0: should be at least 1"),
     ],
 )
 async def test_settings_that_do_not_go_together_are_refused(tmp_path, options, message):

@@ -137,7 +137,7 @@ async def test_two_processes_share_a_batch_and_come_to_the_same_losses(given, tm
     ("change", "said"),
     [
         (["--loss", "teacher"], "'teacher' is no part of a response"),
-        (["--lora-rank", "0", "--schedule", "up"], "--lora-rank 0: input should be"),
+        (["--lora-rank", "0", "--schedule", "up"], "--lora-rank 0: should be at least 1"),
         (["--max-tokens", "99999"], "has a context of 4096"),
     ],
 )

@@ -147,6 +147,53 @@ def test_a_model_without_work_gets_no_gpu():
     assert split({STUDENT: 0.0, TEACHER: 3.0}, 4) == {STUDENT: 0, TEACHER: 4}
 
 
+def demo(**more):
+    limits = {"thinking_tokens": 400, "answer_tokens": 60, **more}
+    return Config(limits=limits)
+
+
+@pytest.mark.parametrize(
+    ("config", "contexts", "found"),
+    [
+        (Config(), {}, (14_602, None)),
+        (Config(), {STUDENT: 32_768, TEACHER: None}, (14_602, None)),
+        (Config(), {STUDENT: 8192, TEACHER: 4096}, (4096, "the teacher's context")),
+        (demo(), {STUDENT: 1024}, (460, "thinking_tokens and answer_tokens")),
+        (demo(context_tokens=256), {STUDENT: 1024}, (256, "context_tokens")),
+    ],
+)
+def test_no_longer_response_is_assumed_than_the_run_allows(config, contexts, found):
+    assert cost.assumed_length(config, contexts) == found
+
+
+def test_what_is_assumed_is_said_as_it_is_counted(monkeypatch):
+    def said(found):
+        return " ".join(text for label, text in rows(found) if label in ("assumed", ""))
+
+    findings = {role: Finding(role, "", pace=pace) for role, pace in PACES.items()}
+    config = Config(**{role.value: ModelSettings(model="http://a/v1") for role in Role})
+    trajectory = assumed(PACES, 100, limit="context_tokens")
+    run = run_cost(trajectory, 3, 2)
+    monkeypatch.setattr(cost, "DISCARDED_WORDS", 7)
+    basis = said(DryRun(config, 3, findings, trajectory, run, None))
+    assert "160 tokens a response (no more by context_tokens, else 14,602)" in basis
+    assert " 7 words discarded at each" in basis
+
+
+def test_no_more_are_written_at_once_than_servers_with_slots_take():
+    """The teacher works for 3 of 4 seconds: with 4 slots it is busy with 5.33 trajectories."""
+    work = {STUDENT: ModelWork(Interval(0), 10), TEACHER: ModelWork(Interval(0), 30)}
+    each = TrajectoryCost(work, Interval(0), Interval(0), 1, Interval(40), 40)
+    paces = dict.fromkeys(Role, ServerPace(1, 1))
+    room = cost.lanes(each, paces, {STUDENT: 4, TEACHER: 4})
+    assert room == pytest.approx(16 / 3)
+    assert run_cost(each, 100, 64, room).least_s == pytest.approx(100 * 40 / room)
+    assert cost.lanes(each, paces, {STUDENT: 4, TEACHER: None}) == 16
+    assert cost.lanes(each, paces, {STUDENT: None, TEACHER: None}) == math.inf
+    assert cost.lanes(each, {}, {STUDENT: 4, TEACHER: 6}) == 4
+    assert run_cost(each, 100, 3, room).at_once == 3
+
+
 @given(st.integers(1, 200), st.integers(1, 200))
 def test_a_sample_is_drawn_evenly(many, count):
     found = drawn(range(many), count)

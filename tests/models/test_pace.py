@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import closing
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
-from tessy.config import ModelSettings
-from tessy.models.client import Client
-from tessy.models.pace import cache_tokens, kv_bytes, kv_bytes_of, measure
+from tessy.config import ModelSettings, Sampling, Timeouts
+from tessy.models.client import Client, ClientStats
+from tessy.models.pace import (
+    TimedStream,
+    cache_tokens,
+    kv_bytes,
+    kv_bytes_of,
+    measure,
+    pace_by_length,
+    pace_of,
+)
 from tessy.models.probe import probe
+from tessy.models.stream import EventStream
+from tessy.models.wire import Bounds, Capabilities, Request
 from tessy.testing import EchoScript, Faults, Latency, ScriptedServer, SilentScript
 
+BOUNDS = Bounds.of(Request("x", 64, Sampling(), seed=0), 100)
 QWEN3_8B = {
     "num_hidden_layers": 36,
     "num_attention_heads": 32,
@@ -57,7 +71,10 @@ async def test_a_prompt_that_does_not_fit_is_no_fault_of_the_server():
 
 async def test_faults_are_tried_again(monkeypatch):
     monkeypatch.setattr("tessy.models.client._LONGEST_WAIT_S", 0.01)
-    pace, stats = await paced(EchoScript("one two three"), faults=Faults(0.3, seed=3))
+    latency = Latency(first_token_s=0.002, token_s=0.002)
+    pace, stats = await paced(
+        EchoScript("one two three"), faults=Faults(0.3, seed=3), latency=latency
+    )
     assert pace is not None
     assert stats.faults
 
@@ -126,3 +143,111 @@ async def test_the_first_folder_that_has_a_config_says_it(tmp_path):
         assert await kv_bytes([bad]) is None
     assert await kv_bytes([tmp_path, good]) == 147_456
     assert await kv_bytes([tmp_path / "none"]) is None
+
+
+# --- Tokens that come together ------------------------------------------------------------------
+
+
+def stream(*arrivals, tokens=None, first=1):
+    return TimedStream(arrivals, first, tokens or len(arrivals))
+
+
+def test_tokens_that_come_one_after_the_other_say_the_pace():
+    each = [stream(*(0.05 + 0.01 * n for n in range(32))) for _ in range(5)]
+    found = pace_of(each)
+    assert (found.first_token_s, found.token_s) == (0.05, pytest.approx(0.01))
+    events_of_8 = stream(0.05, 0.13, 0.21, 0.29, tokens=32, first=8)
+    assert pace_of([events_of_8]).token_s == pytest.approx(0.01)
+
+
+@given(st.integers(2, 64), st.integers(0, 4), st.floats(0.001, 1))
+def test_tokens_that_come_together_say_nothing(tokens, own, first_s):
+    """A server held them back: 32 events at 8.9 to 9.0 ms are no token of 3 µs."""
+    arrivals = [first_s + 1e-6 * n + 0.5 * min(n, own) for n in range(tokens)]
+    assume(own < 0.7 * (tokens - 1))
+    assert pace_of([stream(*arrivals)] * 5) is None
+
+
+@given(st.floats(0.001, 0.1), st.floats(0.0002, 0.1))
+def test_the_pace_then_is_what_more_tokens_take_longer(first_s, token_s):
+    whole = first_s + 31 * token_s
+    together = [stream(*([whole] * 32))] * 5
+    found = pace_by_length(together, [stream(first_s)] * 5)
+    assert found.first_token_s == first_s
+    assert found.token_s == pytest.approx(token_s)
+
+
+def test_a_pace_that_is_lost_in_the_noise_is_not_known():
+    together = [stream(*([at] * 32)) for at in (0.009, 0.010, 0.011)]
+    assert pace_by_length(together, [stream(at) for at in (0.002, 0.012, 0.003)]) is None
+    assert pace_by_length([stream(0.01)], [stream(0.002)]) is None, "it ends after one token"
+    assert pace_by_length(together, []) is None
+
+
+async def test_the_pace_of_a_server_that_sends_all_its_tokens_at_once():
+    """Its 20 tokens take 4 ms each, and come with the last one."""
+
+    async def answer(request):
+        asked = min((await request.json())["max_tokens"], 20)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await asyncio.sleep(0.01 + 0.004 * (asked - 1))
+        event = {"choices": [{"index": 0, "text": " a", "finish_reason": None}]}
+        last = {"choices": [{"index": 0, "text": "", "finish_reason": "length"}]}
+        events = [*[event] * asked, last]
+        lines = "".join(f"data: {json.dumps(each)}\n\n" for each in events)
+        await response.write((lines + "data: [DONE]\n\n").encode())
+        return response
+
+    app = web.Application()
+    app.add_routes([web.post("/v1/completions", answer)])
+    async with TestServer(app) as server:
+        settings = ModelSettings(model="http://x/v1", retries=0)
+        can = Capabilities(streams=True)
+        with closing(Client(str(server.make_url("/v1")), "", settings, can)) as client:
+            found = await measure(client)
+    assert found is None or found.token_s > 0.001, "not 0.0 ms"
+
+
+# --- The pace of a run's streams -----------------------------------------------------------------
+
+
+class SetClock:
+    """An event loop whose time tests set, and whose timers never ring."""
+
+    now = 0.0
+
+    def time(self):
+        return self.now
+
+    def call_later(self, *_):
+        return asyncio.get_running_loop().call_later(1000, print)
+
+
+async def arrived(*times):
+    """The counts of a stream whose tokens, of which nothing is read, arrive at some times."""
+    stream, stats = EventStream("http://x/v1", BOUNDS, Timeouts()), ClientStats()
+    stream._loop = clock = SetClock()
+    stream._began = 0.0
+    event = b'data: {"choices": [{"index": 0, "text": " a", "finish_reason": null}]}\n\n'
+    try:
+        stream.data_received(b"HTTP/1.1 200 OK\r\n\r\n")
+        for clock.now in times:
+            stream.data_received(event)
+    finally:
+        stream.detach()
+    stats.streamed(stream)
+    return stats.paced_tokens, stats.paced_s
+
+
+async def test_the_time_of_a_token_is_when_it_comes_not_when_it_is_read():
+    tokens, seconds = await arrived(1.0, 1.02, 1.04, 1.06)
+    assert (tokens, seconds) == (3, pytest.approx(0.06))
+
+
+async def test_tokens_that_come_with_the_first_say_nothing_of_their_time():
+    tokens, seconds = await arrived(1.0, 1.0, 1.0, 1.02)
+    assert (tokens, seconds) == (1, pytest.approx(0.02))
+    assert await arrived(1.0) == (0, 0.0)
+    assert await arrived(*[1.0] * 9) == (0, 0.0)
+    assert await arrived(1.0, *[1.00011] * 9) == (0, 0.0), "one gap and nine tokens: a burst"

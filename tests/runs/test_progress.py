@@ -96,7 +96,7 @@ def test_numbers_of_nothing(clock):
     assert counters.tokens_a_second(Role.STUDENT) == 0
     assert plain_line(counters) == (
         "2 of 3 done, 0 failed, 0 running, student 0 tokens/s, teacher 0 tokens/s, "
-        "teacher share –, discarded –, – tokens a request, – to go"
+        "teacher share –, discarded –, – tokens a request"
     )
 
 
@@ -152,8 +152,18 @@ def test_the_line_says_what_the_run_waits_for(counters):
     line = plain_line(counters)
     assert "2 running (1 of them paused), " in line
     assert ", bound by the server's cache, " in line
+    counters.running = 0
+    assert "0 running, " in plain_line(counters), "those that paused have ended, too"
     counters.over = True
     assert "bound" not in plain_line(counters)
+
+
+def test_a_run_whose_folder_is_deleted_has_no_summary(counters):
+    plain = Progress(Show.PLAIN, console())
+    plain.without_summary().summarise(result(counters))
+    assert said(plain) == ""
+    plain.summarise(result(counters))
+    assert "data set" in said(plain)
 
 
 def test_the_line_for_logs(counters):
@@ -292,7 +302,8 @@ async def test_on_a_terminal_it_shows_a_table_that_is_redrawn(counters):
         counters.end(None)
         lines = shown(progress._Panel(counters))
     text = said(live)
-    assert "– to go" in text, "it was left before its end"
+    assert "20 s elapsed" in text.splitlines()[-3]
+    assert "to go" not in text.splitlines()[-3], "it was left before its end"
     assert "7 of 10" in text
     assert "teacher share 70.0%" in text
     assert "2 running" in text

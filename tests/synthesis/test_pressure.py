@@ -43,12 +43,41 @@ def run_windows(pressure, measured, count):
     return limits
 
 
-@given(st.integers(2, 300), st.floats(0.05, 1.0), st.sampled_from(["late_s", "predictor_s"]))
-def test_a_client_that_is_late_by_its_own_work_finds_how_many_it_can_read(most, part, cause):
+@given(st.integers(1, 300), st.lists(seconds, max_size=50), st.floats(0, 0.0099))
+def test_as_many_run_while_words_wait_for_a_predictor(most, waits, late_s):
+    """One call judges eight passages as fast as one, so fewer at once would only lose time."""
+    pressure = Pressure(most)
+    for predictor_s in waits:
+        pressure.take(Window(late_s=late_s, predictor_s=predictor_s, token_s=0.01, lost=0.1))
+        assert pressure.limit == most
+        late = predictor_s > 0 and late_s + predictor_s >= 0.01 * TOO_LATE
+        assert pressure.bound is (Bound.PREDICTOR if late else Bound.SERVER)
+
+
+def test_a_run_is_bound_by_its_predictor_before_the_time_of_a_token_is_known():
+    pressure = Pressure(8)
+    pressure.take(Window(predictor_s=1.1, token_s=None))
+    assert pressure.bound is Bound.PREDICTOR
+    pressure.take(Window(late_s=1.1, predictor_s=0.001, token_s=None))
+    assert pressure.bound is Bound.PREDICTOR
+    pressure.take(Window(late_s=1.1, token_s=None))
+    assert pressure.bound is Bound.SERVER
+
+
+def test_more_run_again_while_words_wait_for_a_predictor():
+    pressure = Pressure(50)
+    pressure.take(Window(late_s=0.02, token_s=0.01))
+    assert pressure.limit < 50
+    run_windows(pressure, lambda _: Window(predictor_s=0.5, token_s=0.01), 40)
+    assert pressure.limit == 50
+
+
+@given(st.integers(2, 300), st.floats(0.05, 1.0))
+def test_a_client_that_is_late_by_its_own_work_finds_how_many_it_can_read(most, part):
     can = most * part
 
     def measured(running):
-        return Window(**{cause: 0.01 * TOO_LATE * (running / can) ** 2}, token_s=0.01)
+        return Window(late_s=0.01 * TOO_LATE * (running / can) ** 2, token_s=0.01)
 
     pressure = Pressure(most)
     run_windows(pressure, measured, 100)
@@ -56,7 +85,7 @@ def test_a_client_that_is_late_by_its_own_work_finds_how_many_it_can_read(most, 
     assert max(limits) <= max(1, can + most / 32 + 2)
     assert min(limits) >= max(1, int(can * 0.6))
     if part < 0.5 and can >= 2:
-        assert pressure.bound is (Bound.CLIENT if cause == "late_s" else Bound.PREDICTOR)
+        assert pressure.bound is Bound.CLIENT
     run_windows(pressure, lambda _: Window(token_s=0.01), 40)
     assert pressure.limit == most
     assert pressure.bound is Bound.SERVER

@@ -16,7 +16,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -66,15 +66,15 @@ def command(*, only: Collection[str] | None = None) -> Callable[[Any], Any]:
             path = getattr(options, _FILE, None)
             function(options, *(_read(kind, path, shared, given) for kind in kinds[1:]))
 
-        flags = {setting.key: setting.flag for setting in own + shared if setting.flag}
+        every = own + shared
         signature = inspect.Signature(
             [
-                *(_parameter(each, flags, required=each.required) for each in own),
-                *(_parameter(s, flags, required=s.required and not has_file) for s in shared),
+                *(_parameter(each, every, required=each.required) for each in own),
+                *(_parameter(s, every, required=s.required and not has_file) for s in shared),
             ]
         )
         run.__name__, run.__doc__ = function.__name__, function.__doc__
-        run.__dict__.update(__signature__=signature, settings=own + shared)
+        run.__dict__.update(__signature__=signature, settings=every)
         return run
 
     return made
@@ -106,12 +106,14 @@ def _name(setting: Setting) -> str:
     return setting.key.replace(".", "__")
 
 
-def _parameter(setting: Setting, flags: Mapping[str, str], *, required: bool) -> inspect.Parameter:
+def _parameter(
+    setting: Setting, every: Collection[Setting], *, required: bool
+) -> inspect.Parameter:
     """The parameter from which typer makes an option or argument.
 
     Args:
         setting: Its setting.
-        flags: The command's options, by key.
+        every: The command's settings.
         required: It must be given on the command line.
     """
     assert setting.option is not None
@@ -119,11 +121,11 @@ def _parameter(setting: Setting, flags: Mapping[str, str], *, required: bool) ->
     kind: Any = bool if is_flag else list[str] if setting.several else str
     info: Any
     if setting.option.argument:
-        info = typer.Argument(help=_help(setting, flags), show_default=False)
+        info = typer.Argument(help=_help(setting, every), show_default=False)
     else:
         info = typer.Option(
             setting.flag,
-            help=_help(setting, flags),
+            help=_help(setting, every),
             metavar=None if is_flag else metavar(setting),
             rich_help_panel=setting.panel,
             show_default=False,
@@ -136,9 +138,25 @@ def _parameter(setting: Setting, flags: Mapping[str, str], *, required: bool) ->
     )
 
 
-def _help(setting: Setting, flags: Mapping[str, str]) -> str:
+def meaning_for(setting: Setting, every: Collection[Setting]) -> str:
+    """A setting's meaning, where others of a command are named by their options.
+
+    A name is left as it is if it is also a value of one of them, or the setting's own.
+
+    Args:
+        setting: The setting.
+        every: The command's settings.
+    """
+    flags = {each.key: each.flag for each in every if each.flag and each is not setting}
+    for value in (value for each in every for value in (each.default, *each.choices)):
+        if isinstance(value, str):
+            flags.pop(value, None)
+    return re.sub(r"`(\w+)`", lambda name: f"`{flags.get(name[1], name[1])}`", setting.help)
+
+
+def _help(setting: Setting, every: Collection[Setting]) -> str:
     """The text of a setting in `--help`: its meaning, unit, bounds and default."""
-    meaning = re.sub(r"`(\w+)`", lambda name: f"`{flags.get(name[1], name[1])}`", setting.help)
+    meaning = meaning_for(setting, every)
     said = [meaning]
     unit = "" if setting.unit in meaning.lower() else setting.unit
     if aside := "; ".join(part for part in (unit, setting.bounds) if part):

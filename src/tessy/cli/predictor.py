@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 _SAY_EVERY_S = 2.0
 _SHOWN = 20
 """Kinds of spans that `shared` shows."""
+_UNUSED = {WINDOW: ("window", "balance", "cut_share", "vocabulary"), "small": ()}
+"""Settings that do nothing for a base, …"""
+_UNUSED_BY_PRETRAINED = ("hidden", "vocabulary")
+"""… and for a model of Hugging Face."""
 
 app = typer.Typer(
     help="Boundary predictors: annotate text, train one, evaluate it; find words that both write.",
@@ -156,6 +160,21 @@ class TrainOptions(CommandOptions):
     """Also write `model.onnx`, of any base but `window`."""
 
 
+def _refuse_unused(settings: TrainSettings) -> None:
+    """Refuse options that do nothing for the base.
+
+    Raises:
+        ConfigError: One is given.
+    """
+    unused = _UNUSED.get(settings.base, _UNUSED_BY_PRETRAINED)
+    given = [f"--{each.replace('_', '-')}" for each in unused if each in settings.model_fields_set]
+    if given:
+        raise ConfigError(
+            f"the base {settings.base} does not use {', '.join(given)}",
+            hint="leave the option out, or take another --base: small uses all of them",
+        )
+
+
 @app.command()
 @command()
 def train(options: TrainOptions, settings: TrainSettings) -> None:
@@ -167,6 +186,7 @@ def train(options: TrainOptions, settings: TrainSettings) -> None:
     from tessy.boundary.training.segments import read_segments
     from tessy.boundary.training.train import train
 
+    _refuse_unused(settings)
     say, out = options.say, options.out
     segments = read_segments(options.segments)
     trained = train(segments, out, settings, onnx=options.onnx, say=say)

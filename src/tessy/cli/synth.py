@@ -117,11 +117,13 @@ def _estimate(options: SynthOptions, config: Config, progress: Progress) -> None
     found = run_loop(
         dry_run(
             options.questions,
+            out=options.out,
             config=config,
             sample=options.sample,
             limit=options.limit,
             skip_bad=options.skip_bad,
             question_column=options.question_column,
+            retry_failed=options.retry_failed,
             progress=progress,
         )
     )
@@ -143,6 +145,7 @@ def _compare(options: SynthOptions, config: Config, limit: int, progress: Progre
         out=options.out,
         config=config,
         limit=limit,
+        most=options.limit,
         skip_bad=options.skip_bad,
         question_column=options.question_column,
         progress=progress,
@@ -151,4 +154,5 @@ def _compare(options: SynthOptions, config: Config, limit: int, progress: Progre
         typer.echo("stopped: the same command goes on with the teacher alone", err=True)
         raise typer.Exit(130)
     Console(markup=False, highlight=False).print(table(found))
-    typer.echo("the same command without --canary, or with a larger one, goes on", err=True)
+    then = "the same command without --canary, or with a larger one, goes on"
+    typer.echo(then if found.left else "that was the whole run: nothing is left", err=True)

@@ -24,8 +24,10 @@ from tessy.report.document import decimal, percent
 from tessy.report.figures.accounts import Accounts, AccountsCounter
 from tessy.report.figures.intervals import Bootstrap, wilson
 from tessy.report.source import RunSource, open_runs
+from tessy.runs.folder import RunFolder
 from tessy.runs.plan import plan
 from tessy.runs.progress import Progress
+from tessy.runs.reader import JournalReader
 from tessy.synthesis.methods import method_of
 from tessy.synthesis.methods.teacher_only import TEACHER_ONLY
 from tessy.synthesis.run import asynthesize
@@ -69,12 +71,16 @@ class Canary:
         teacher: The teacher's.
         folder: Where the teacher's are.
         verified: Answers were verified.
+        bad: Bad lines among the first ones, which no model answered.
+        left: Samples of the whole run that have not ended.
     """
 
     run: CanarySide
     teacher: CanarySide
     folder: Path
     verified: bool
+    bad: int
+    left: int
 
 
 def teacher_config(config: Config) -> Config:
@@ -110,6 +116,7 @@ def compare(
     out: Path,
     config: Config,
     limit: int,
+    most: int | None = None,
     skip_bad: bool = False,
     question_column: str | None = None,
     progress: Progress,
@@ -121,6 +128,7 @@ def compare(
         out: The run's folder; its samples of these questions have ended.
         config: The run's settings.
         limit: Questions to compare.
+        most: Questions of the whole run; None for all.
         skip_bad: Bad lines are left out.
         question_column: The column of the question.
         progress: Shows the progress of the teacher.
@@ -147,11 +155,20 @@ def compare(
     )
     if result.stopped:
         return None
+    every = read(source, limit=most, skip_bad=skip_bad, column=question_column)
+    with JournalReader(RunFolder(out)) as journal:
+        ended = dict(journal.ids(-1))
+    left = len(plan(every, config, ended, {}, retry=()).jobs)
     asked = read(source, limit=limit, skip_bad=skip_bad, column=question_column)
     ids = {job.id for job in plan(asked, config, {}, {}, retry=()).jobs}
     ours, teachers = open_runs([out, folder])
     return Canary(
-        _side(ours, ids), _side(teachers, ids), folder, verified=config.verify is not None
+        _side(ours, ids),
+        _side(teachers, ids),
+        folder,
+        verified=config.verify is not None,
+        bad=len(asked.bad),
+        left=left,
     )
 
 
@@ -171,9 +188,10 @@ def _side(source: RunSource, ids: set[str]) -> CanarySide:
 def table(found: Canary) -> Table:
     """How the two compare."""
     sides = (found.run, found.teacher)
-    made = Table(
-        title=f"canary: the first {found.run.accounts.ended:,} samples", title_justify="left"
-    )
+    title = f"canary: the first {found.run.accounts.ended:,} samples"
+    if found.bad:
+        title += f", without {found.bad:,} bad line{'s' if found.bad > 1 else ''}"
+    made = Table(title=title, title_justify="left")
     made.add_column("")
     for side in sides:
         made.add_column(visible_line(side.name), justify="right")

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tessy.config import Config
 from tessy.method.trajectory import Role
 from tessy.models.pace import ServerPace
 from tessy.report.figures.intervals import Interval
@@ -56,6 +57,7 @@ class TrajectoryCost:
         longest_s: The most that one took.
         at_once: How many were written at once when the seconds were measured, in the mean; None
             if they were not measured but follow from the servers' pace.
+        limit: What makes the assumed length shorter; None if nothing does.
     """
 
     work: Mapping[Role, ModelWork]
@@ -65,6 +67,7 @@ class TrajectoryCost:
     seconds: Interval
     longest_s: float
     at_once: float | None = None
+    limit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,8 @@ class RunCost:
         samples: Trajectories.
         tokens: Tokens to generate, by role.
         requests: Calls, by role.
+        at_once: How many can be written at once: no more than there are, than the settings say and
+            than the servers have room for, where that is known.
         least_s: Wall time if so many at once are as fast as those that were measured.
         most_s: Wall time if the servers do no more in a second than was measured; None if that is
             not known.
@@ -83,14 +88,38 @@ class RunCost:
     samples: int
     tokens: Mapping[Role, Interval]
     requests: Mapping[Role, float]
+    at_once: float
     least_s: float
     most_s: float | None
+
+
+def assumed_length(config: Config, contexts: Mapping[Role, int | None]) -> tuple[int, str | None]:
+    """The tokens of a response by the assumptions above, and no more than the run allows.
+
+    Args:
+        config: The run's settings.
+        contexts: The context of each model's server in tokens; None if it is not known.
+
+    Returns:
+        The tokens, and what makes them fewer than assumed; None if nothing does.
+    """
+    limits = config.limits
+    allowed = {
+        "thinking_tokens and answer_tokens": limits.thinking_tokens + limits.answer_tokens,
+        "context_tokens": limits.context_tokens,
+    }
+    allowed |= {f"the {role}'s context": tokens for role, tokens in contexts.items() if tokens}
+    limit = min(allowed, key=allowed.__getitem__)
+    if allowed[limit] >= TRAJECTORY_TOKENS:
+        return TRAJECTORY_TOKENS, None
+    return allowed[limit], limit
 
 
 def assumed(
     paces: Mapping[Role, ServerPace | None],
     words: float = TRAJECTORY_TOKENS / TOKENS_A_WORD,
     hand_overs: Interval = HAND_OVERS,
+    limit: str | None = None,
 ) -> TrajectoryCost:
     """A trajectory of method `tessy` by the assumptions above, without its answer.
 
@@ -101,6 +130,7 @@ def assumed(
         paces: Of both servers, where known.
         words: Length of the trajectory.
         hand_overs: In 1,000 words.
+        limit: What makes it shorter than assumed.
     """
     overs = hand_overs.value * words / 1000
     lost = DISCARDED_WORDS * overs
@@ -115,7 +145,9 @@ def assumed(
         seconds = sum(work[role].seconds(pace) for role, pace in known.items())
     discarded = Interval(lost / (words + lost) if words else math.nan)
     length = TOKENS_A_WORD * words
-    return TrajectoryCost(work, hand_overs, discarded, length, Interval(seconds), seconds)
+    return TrajectoryCost(
+        work, hand_overs, discarded, length, Interval(seconds), seconds, limit=limit
+    )
 
 
 def waiting(trajectory: TrajectoryCost, paces: Mapping[Role, ServerPace]) -> tuple[float, float]:
@@ -124,7 +156,31 @@ def waiting(trajectory: TrajectoryCost, paces: Mapping[Role, ServerPace]) -> tup
     return waits, sum(work.seconds(paces[role]) for role, work in trajectory.work.items())
 
 
-def run_cost(trajectory: TrajectoryCost, samples: int, concurrency: int) -> RunCost:
+def lanes(
+    trajectory: TrajectoryCost, paces: Mapping[Role, ServerPace], slots: Mapping[Role, int | None]
+) -> float:
+    """How many trajectories servers with few slots write as fast as one alone.
+
+    A trajectory is at one server at a time; the server that is short of slots decides.
+
+    Args:
+        trajectory: One of them, in the mean.
+        paces: Of the servers, where known.
+        slots: The calls that each server takes at once; None if that is not known.
+    """
+    busy = {
+        role: work.seconds(paces[role]) for role, work in trajectory.work.items() if role in paces
+    }
+    in_all = sum(busy.values())
+    known = [(slots.get(role), seconds) for role, seconds in busy.items() if seconds]
+    if len(busy) < len(trajectory.work):
+        return min((each for each in slots.values() if each), default=math.inf)
+    return min((each * in_all / seconds for each, seconds in known if each), default=math.inf)
+
+
+def run_cost(
+    trajectory: TrajectoryCost, samples: int, concurrency: int, room: float = math.inf
+) -> RunCost:
     """What a run of so many trajectories costs.
 
     A run takes at least as long as its longest trajectory, and as all of its trajectories divided
@@ -134,12 +190,13 @@ def run_cost(trajectory: TrajectoryCost, samples: int, concurrency: int) -> RunC
         trajectory: One of them, in the mean.
         samples: How many.
         concurrency: How many are written at once.
+        room: How many the servers can write at once, as far as known; more wait.
     """
     seconds = bounded(trajectory.seconds)
-    at_once = max(1, min(concurrency, samples))
+    at_once = max(1.0, min(concurrency, samples, max(room, trajectory.at_once or 0)))
 
-    def wall(each: float, lanes: float) -> float:
-        return max(trajectory.longest_s, samples * each / lanes) if samples else 0.0
+    def wall(each: float, at_once: float) -> float:
+        return max(trajectory.longest_s, samples * each / at_once) if samples else 0.0
 
     most = None
     if trajectory.at_once is not None:
@@ -148,6 +205,7 @@ def run_cost(trajectory: TrajectoryCost, samples: int, concurrency: int) -> RunC
         samples=samples,
         tokens={role: times(work.tokens, samples) for role, work in trajectory.work.items()},
         requests={role: samples * work.requests for role, work in trajectory.work.items()},
+        at_once=at_once,
         least_s=wall(seconds.low, at_once),
         most_s=most,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import groupby
@@ -21,16 +21,20 @@ from tessy.boundary.registry import load_all
 from tessy.config import Config
 from tessy.data.exact import dumps
 from tessy.data.questions import Question, read
+from tessy.data.sources import name_of
 from tessy.errors import ConfigError, Outage, TessyError
 from tessy.evaluation import cost
 from tessy.evaluation.cost import ModelWork, RunCost, TrajectoryCost, run_cost
-from tessy.method.trajectory import Role
+from tessy.method.trajectory import Failure, Role
 from tessy.models.doctor import Finding, examine
-from tessy.models.open import check, check_formats
+from tessy.models.open import check, check_formats, slots_of
 from tessy.report.figures.accounts import Accounts, AccountsCounter
 from tessy.report.figures.intervals import Bootstrap
 from tessy.report.source import open_runs
+from tessy.runs.folder import RunFolder
+from tessy.runs.plan import plan
 from tessy.runs.progress import Progress
+from tessy.runs.reader import ended_in
 from tessy.synthesis.methods import method_of
 from tessy.synthesis.methods.tessy import TESSY
 from tessy.synthesis.run import asynthesize
@@ -61,8 +65,9 @@ class DryRun:
         questions: How many the run has.
         findings: About the models that the run needs, by role.
         trajectory: One trajectory, in the mean.
-        run: What the run will cost.
+        run: What the run will cost, without the samples that have ended.
         accounts: Of the sample; None if there is none.
+        ended: Samples that have ended at earlier starts.
     """
 
     config: Config
@@ -71,27 +76,32 @@ class DryRun:
     trajectory: TrajectoryCost
     run: RunCost
     accounts: Accounts | None
+    ended: int = 0
 
 
 async def dry_run(
     source: str | Path,
     *,
+    out: Path,
     config: Config,
     sample: int | None,
     limit: int | None = None,
     skip_bad: bool = False,
     question_column: str | None = None,
+    retry_failed: bool = False,
     progress: Progress,
 ) -> DryRun | None:
-    """Find out what a run will cost; no run's folder is touched.
+    """Find out what a run will cost, or the rest of one; no run's folder is touched.
 
     Args:
         source: As for `synthesize`, as those below.
+        out: The run's folder.
         config: The run's settings.
         sample: Questions to write for it; None for assumptions instead.
         limit: Use only the first `limit` lines.
         skip_bad: Leave out bad lines, and questions that can't be verified.
         question_column: The column of the question.
+        retry_failed: Failed samples will be written again.
         progress: Shows the progress of the sample.
 
     Returns:
@@ -115,21 +125,54 @@ async def dry_run(
         if verifier is not None:
             asked = check_columns(verifier, asked, skip_bad=skip_bad)
     check_formats(config, roles)
-    progress.say("dry run: measuring how fast the servers are")
+    folder = RunFolder(out)
+    ended = await asyncio.to_thread(ended_in, folder, config, name_of(source), asked.digest)
+    retry = tuple(Failure) if retry_failed else ()
+    todo = plan(asked, config, ended or {}, {}, retry=retry)
+    findings: dict[Role, Finding] = {}
+    if todo.jobs:
+        progress.say("dry run: measuring how fast the servers are")
+        findings = await _findings(config, roles, progress)
+        if ended is not None:
+            names = {
+                r.value: f.capabilities.served_name for r, f in findings.items() if f.capabilities
+            }
+            folder.refuse_other_models(folder.models() or names, names)
+    paces = {role: finding.pace for role, finding in findings.items()}
+    trajectory, accounts = _assumed(config, findings), None
+    if sample is not None and todo.jobs:
+        questions = list({job.question.id: job.question for job in todo.jobs}.values())
+        written = await _write(drawn(questions, sample), config, roles, progress)
+        if written is None:
+            return None
+        trajectory, accounts = written.trajectory, written.accounts
+    slots = {role: slots_of(config, role) for role in roles}
+    room = cost.lanes(trajectory, {r: pace for r, pace in paces.items() if pace}, slots)
+    run = run_cost(trajectory, len(todo.jobs), config.concurrency, room)
+    over = len(asked.good) * config.samples_per_question - len(todo.jobs)
+    return DryRun(config, len(asked.good), findings, trajectory, run, accounts, over)
+
+
+async def _findings(
+    config: Config, roles: frozenset[Role], progress: Progress
+) -> dict[Role, Finding]:
+    """Examine the models.
+
+    Raises:
+        TessyError: One can't be used.
+    """
     findings = {finding.role: finding for finding in await examine(config, progress.say, roles)}
     for role, found in findings.items():
         if said := found.error or found.missing:
             raise TessyError(said if str(role) in said else f"{role}: {said}", hint=found.hint)
+    return findings
+
+
+def _assumed(config: Config, findings: Mapping[Role, Finding]) -> TrajectoryCost:
+    contexts = {r: f.capabilities.context_tokens for r, f in findings.items() if f.capabilities}
+    tokens, limit = cost.assumed_length(config, contexts)
     paces = {role: finding.pace for role, finding in findings.items()}
-    trajectory, accounts = cost.assumed(paces), None
-    if sample is not None:
-        written = await _write(drawn(asked.good, sample), config, roles, progress)
-        if written is None:
-            return None
-        trajectory, accounts = written.trajectory, written.accounts
-    samples = len(asked.good) * config.samples_per_question
-    run = run_cost(trajectory, samples, config.concurrency)
-    return DryRun(config, len(asked.good), findings, trajectory, run, accounts)
+    return cost.assumed(paces, tokens / cost.TOKENS_A_WORD, limit=limit)
 
 
 def drawn(every: Sequence[T], count: int) -> list[T]:
@@ -159,7 +202,7 @@ async def _write(
                 out=out,
                 config=once,
                 question_column="messages",
-                progress=progress,
+                progress=progress.without_summary(),
                 catch_signals=True,
             )
         except Outage as error:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from tessy.evaluation import cost
 from tessy.evaluation.cost import TrajectoryCost
 from tessy.evaluation.dry_run import DryRun
-from tessy.method.trajectory import Role
+from tessy.method.trajectory import Failure, Role
 from tessy.models.address import parse_all
 from tessy.models.doctor import Finding, milliseconds
 from tessy.models.pace import STREAMS, ServerPace
 from tessy.report.document import decimal, percent
 from tessy.report.figures.intervals import Interval
 from tessy.runs.progress import duration
+
+_WIDTH = 80
+"""Characters in a row."""
 
 
 def rows(found: DryRun, gpus: int | None = None) -> list[tuple[str, str]]:
@@ -25,7 +29,9 @@ def rows(found: DryRun, gpus: int | None = None) -> list[tuple[str, str]]:
         gpus: GPUs to split between the models.
     """
     run, trajectory = found.run, found.trajectory
-    made = [("samples", _samples(found))]
+    made = [("samples", _samples(found)), *_warning(found)]
+    if not run.samples:
+        return made
     for role, tokens in run.tokens.items():
         requests = run.requests[role]
         made.append((str(role), f"{_amount(tokens)} tokens, {_short(requests)} requests"))
@@ -40,33 +46,73 @@ def rows(found: DryRun, gpus: int | None = None) -> list[tuple[str, str]]:
         share = f" ({waits / in_all:.0%})" if in_all else ""
         made.append(("first tokens", f"waiting for them is {alone}{share}"))
     if gpus is not None:
-        made.append(("GPUs", _split(trajectory, known, gpus)))
+        made += _split(trajectory, known, gpus)
     made += [(f"{role}'s cache", _cache(found, role)) for role in found.findings]
     return made
+
+
+def _lines(label: str, text: str) -> list[tuple[str, str]]:
+    """A long text in several rows."""
+    first, *others = textwrap.wrap(text, _WIDTH, break_on_hyphens=False)
+    return [(label, first), *(("", each) for each in others)]
 
 
 def _samples(found: DryRun) -> str:
     each = found.config.samples_per_question
     said = f"{found.questions:,} questions"
-    return f"{found.run.samples:,}: {each} of each of {said}" if each > 1 else said
+    if each > 1:
+        said = f"{found.questions * each:,}: {each} of each of {said}"
+    if not found.ended:
+        return said
+    return f"{found.run.samples:,} are left of {said}; {found.ended:,} have ended in this --out"
+
+
+def _warning(found: DryRun) -> list[tuple[str, str]]:
+    """That no sample finished, and what to change."""
+    if found.accounts is None or found.accounts.ended > sum(found.accounts.failed.values()):
+        return []
+    limits = found.config.limits
+    why = max(found.accounts.failed.items(), key=lambda each: each[1])[0]
+    change = {
+        Failure.THINKING_LIMIT: f"a larger --thinking-tokens ({limits.thinking_tokens:,} now), or "
+        "--on-thinking-limit answer",
+        Failure.ANSWER_LIMIT: f"a larger --answer-tokens ({limits.answer_tokens:,} now)",
+        Failure.CONTEXT_LIMIT: f"a larger context_tokens below [limits] ({limits.context_tokens:,} "
+        "now), or a server with a larger context",
+    }.get(Failure(why), f"docs/failures.md says what to do about {why}")
+    return _lines(
+        "WARNING",
+        f"no sample finished, most failed with {why}: the figures are of samples that fail. Change "
+        f"this first: {change}",
+    )
 
 
 def _time(found: DryRun) -> list[tuple[str, str]]:
-    run, at_once = found.run, min(found.config.concurrency, max(1, found.run.samples))
+    run = found.run
+    at_once = f"{max(1.0, run.at_once):,.0f}"
     if math.isnan(run.least_s):
-        return [("time", "not known: a server does not stream, or writes nothing; --sample 20")]
+        why = "a server does not stream, sends its tokens together, or writes nothing"
+        return [("time", f"not known: {why}; --sample 20 measures it")]
     if run.most_s is None:
-        why = f"if {at_once:,} at once are as fast as one alone; --sample 20 measures more"
-        return [("time", f"at least {duration(run.least_s)}, {why}")]
+        why = f"if {at_once} at once are as fast as one alone; --sample 20 measures more"
+        return [("time", f"at least {_wall(run.least_s)}, {why}")]
     measured = found.trajectory.at_once or 1
-    least, most = duration(run.least_s), duration(run.most_s)
+    least, most = _wall(run.least_s), _wall(run.most_s)
     if least == most:
         return [("time", f"about {least}")]
     return [
         ("time", f"{least} to {most}"),
-        ("", f"the less if {at_once:,} at once are as fast as the {measured:.0f} of the sample,"),
-        ("", "the more if the servers do no more in a second than they did for the sample"),
+        *_lines(
+            "",
+            f"the less if {at_once} at once are as fast as the {measured:.0f} that the sample had "
+            "in the mean, the more if the servers do no more in a second than they did for it; a "
+            "larger --sample, with more at once, narrows this",
+        ),
     ]
+
+
+def _wall(seconds: float) -> str:
+    return "a second" if seconds < 1 else duration(seconds)
 
 
 def _basis(found: DryRun) -> list[tuple[str, str]]:
@@ -74,12 +120,13 @@ def _basis(found: DryRun) -> list[tuple[str, str]]:
     trajectory, accounts = found.trajectory, found.accounts
     length, overs = f"{trajectory.length:,.0f} tokens", decimal(trajectory.hand_overs, 0)
     if accounts is None:
-        return [
-            ("assumed", f"{length} a response, {overs} hand-overs in 1,000 words, a word"),
-            ("", f"discarded at each, {cost.STUDENT_WORDS:.0%} of the words by the student,"),
-            ("", f"{cost.TOKENS_A_WORD} tokens a word (docs/serving.md); --sample 20 measures it"),
-            *_paces(found),
-        ]
+        assumed = (
+            f"{length} a response{_capped(trajectory)}, {overs} hand-overs in 1,000 words, "
+            f"{cost.DISCARDED_WORDS} words discarded at each, {cost.STUDENT_WORDS:.0%} of the "
+            f"words by the student, {cost.TOKENS_A_WORD} tokens a word (docs/serving.md); "
+            "--sample 20 measures it"
+        )
+        return [*_lines("assumed", assumed), *_paces(found)]
     failed = "".join(f", {count:,} {reason}" for reason, count in accounts.failed.items())
     finished = accounts.ended - sum(accounts.failed.values())
     of = accounts.all.figures
@@ -90,6 +137,12 @@ def _basis(found: DryRun) -> list[tuple[str, str]]:
              f"{decimal(of['seconds_a_sample'], 1)} s; intervals are 95%, over questions"),
         *_paces(found),
     ]  # fmt: skip
+
+
+def _capped(trajectory: TrajectoryCost) -> str:
+    if trajectory.limit is None:
+        return ""
+    return f" (no more by {trajectory.limit}, else {cost.TRAJECTORY_TOKENS:,})"
 
 
 def _paces(found: DryRun) -> list[tuple[str, str]]:
@@ -105,16 +158,21 @@ def _pace(pace: ServerPace) -> str:
     return f"{first} to the first token, {token} a token"
 
 
-def _split(trajectory: TrajectoryCost, paces: Mapping[Role, ServerPace], gpus: int) -> str:
+def _split(
+    trajectory: TrajectoryCost, paces: Mapping[Role, ServerPace], gpus: int
+) -> list[tuple[str, str]]:
     if len(paces) < len(trajectory.work):
-        return "not known: the pace of a server is not known"
+        return [("GPUs", "not known: the pace of a server is not known")]
     busy = {role: work.seconds(paces[role]) for role, work in trajectory.work.items()}
     in_all = sum(busy.values()) or 1.0
     said = [
         f"{gpus_of_it} for the {role} ({busy[role] / in_all:.0%} of the work)"
         for role, gpus_of_it in cost.split(busy, gpus).items()
     ]
-    return f"of {gpus}: {', '.join(said)}, if each server has one GPU now"
+    return [
+        ("GPUs", f"of {gpus}: {', '.join(said)}, if each server has one GPU now"),
+        ("", "for a model that needs several GPUs, count each server as one: --gpus SERVERS"),
+    ]
 
 
 def _cache(found: DryRun, role: Role) -> str:
@@ -127,7 +185,7 @@ def _cache(found: DryRun, role: Role) -> str:
         servers = len(parse_all(found.config.address_of(role)))
         fit = int(tokens * servers // max(length, 1))
         said.append(f"its {tokens * servers:,} tokens hold {fit:,} whole responses")
-        if fit < min(found.config.concurrency, found.run.samples):
+        if fit < found.run.at_once:
             said.append(f"so --concurrency {max(fit, 1)}: beyond it, prefixes are computed again")
     else:
         said.append("its size is not known: vLLM's log says it")
@@ -182,4 +240,6 @@ def _bytes(count: float) -> str:
 
 
 def _seconds(seconds: float) -> str:
+    if seconds < 1:
+        return milliseconds(seconds)
     return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)

@@ -54,7 +54,7 @@ class ExportSettings(StrictSettings):
     )
     """Share of the questions whose samples go into a split `validation`."""
     seed: Annotated[int, Option()] = Field(default=0, ge=0)
-    """Another seed puts other questions into `validation`."""
+    """Another seed puts other questions into the validation split."""
     min_teacher_share: Annotated[float | None, Option(unset="any", panel=_FILTERS)] = Field(
         default=None, ge=0, le=1
     )

@@ -34,7 +34,7 @@ from tessy.errors import (
     ServerFailure,
 )
 from tessy.models.http import HttpResponse, HttpServer
-from tessy.models.stream import EventStream
+from tessy.models.stream import FASTEST_S, EventStream
 from tessy.models.wire import Bounds, Capabilities, Completion, Request, body, parse, read_json
 
 R = TypeVar("R")
@@ -68,6 +68,8 @@ class ClientStats:
         cached_tokens: Prompt tokens that came from a prefix cache, where servers report them.
         seen_tokens: Prompt tokens that a server had before, where it reports what is cached.
         lost_tokens: Those of them that it had to compute again.
+        paced_tokens: Tokens of streams that came after the first ones, whether read or not, …
+        paced_s: … and the seconds in which they came.
         faults: Failed attempts, by the name of their error.
     """
 
@@ -78,6 +80,8 @@ class ClientStats:
     cached_tokens: int = 0
     seen_tokens: int = 0
     lost_tokens: int = 0
+    paced_tokens: int = 0
+    paced_s: float = 0.0
     faults: Counter[str] = field(default_factory=Counter)
 
     def answered(self, completion: Completion) -> None:
@@ -86,6 +90,13 @@ class ClientStats:
         self.generated_tokens += completion.tokens
         self.prompt_tokens += completion.prompt_tokens or 0
         self.cached_tokens += completion.cached_tokens or 0
+
+    def streamed(self, events: EventStream) -> None:
+        """Count when the tokens of a stream came, unless they came together."""
+        seconds = events.last_s - (events.first_s or 0.0)
+        if events.later and seconds >= FASTEST_S * events.later:
+            self.paced_tokens += events.later
+            self.paced_s += seconds
 
     def __add__(self, other: ClientStats) -> ClientStats:
         return ClientStats(
@@ -96,6 +107,8 @@ class ClientStats:
             cached_tokens=self.cached_tokens + other.cached_tokens,
             seen_tokens=self.seen_tokens + other.seen_tokens,
             lost_tokens=self.lost_tokens + other.lost_tokens,
+            paced_tokens=self.paced_tokens + other.paced_tokens,
+            paced_s=self.paced_s + other.paced_s,
             faults=self.faults + other.faults,
         )
 
@@ -247,6 +260,7 @@ class Client:
             finally:
                 self._server.done(events)
         self.first_token_s = events.first_s or 0.0
+        self.stats.streamed(events)
         self.stats.answered(events.completion())  # raises if its counts make no sense
 
     async def post(self, path: str, payload: dict[str, Any]) -> Any:

@@ -18,7 +18,7 @@ from tessy.errors import TessyError
 from tessy.method.trajectory import Role
 from tessy.models import pace
 from tessy.models.client import Client
-from tessy.models.open import OpenedModel, UnknownFormat, check, check_formats, open_one
+from tessy.models.open import ASK_DOCTOR, OpenedModel, UnknownFormat, check, check_formats, open_one
 from tessy.models.pace import ServerPace
 from tessy.models.probe import LONG_PROMPT, stops_early
 from tessy.models.tokenizers import fetch_tokenizer
@@ -90,7 +90,8 @@ async def examine(
             settings = config.of(role).model_copy(update={"format": "plain"})
             found = await _examine(config.model_copy(update={role.value: settings}), role, say)
             found = replace(found, format_name="not known", missing=str(error))
-            findings.append(replace(found, hint=found.hint or error.hint))
+            both = "\n      ".join(hint for hint in (found.hint, error.hint) if hint)
+            findings.append(replace(found, hint=both))
     return findings
 
 
@@ -99,11 +100,17 @@ def refusal(findings: list[Finding]) -> TessyError | None:
     refused = [each for each in findings if each.error or each.missing]
     if not refused:
         return None
-    said = (each.missing or f"the {each.role} does not work, as said above" for each in refused)
+    said = [why for each in refused for why in _why(each)]
     hints = dict.fromkeys(each.hint for each in refused if each.hint)
     return TessyError(
         f"synthesis would not start: {'; '.join(said)}", hint="\n      ".join(hints) or None
     )
+
+
+def _why(finding: Finding) -> list[str]:
+    """Why synthesis can't use a model, what is worst first."""
+    error = f"the {finding.role} does not work, as said above"
+    return [*([error] if finding.error else []), *([finding.missing] if finding.missing else [])]
 
 
 async def _examine(config: Config, role: Role, say: Say) -> Finding:
@@ -125,7 +132,8 @@ async def _examine(config: Config, role: Role, say: Say) -> Finding:
             )
             return await _measured(finding, opened)
         except TessyError as error:
-            return replace(finding, error=str(error), hint=error.hint)
+            hint = error.hint and error.hint.removesuffix(ASK_DOCTOR)
+            return replace(finding, error=str(error), hint=hint)
 
 
 async def _measured(finding: Finding, opened: OpenedModel) -> Finding:

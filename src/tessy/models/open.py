@@ -33,6 +33,8 @@ from tessy.models.tokenizers import (
 )
 from tessy.models.wire import Capabilities
 
+IS_IT_RUNNING = "is it running, and its URL right?"
+ASK_DOCTOR = " `tessy doctor` asks it"
 _LOCAL_SLOTS = 4
 _LOCAL_CONTEXT = 4096
 
@@ -120,6 +122,20 @@ class UnknownFormat(ConfigError):
             hint=f"{tokenizer} FOLDER-OR-ID, whose chat template is used; or {format_} with one of "
             f"{', '.join(chat)}, or {base} for base models; or either below [{role}] in the TOML",
         )
+
+
+def slots_of(config: Config, role: Role) -> int | None:
+    """The calls that a role's servers get or take at once; None if that is not known.
+
+    Args:
+        config: Checked settings of a run.
+        role: The model's role.
+    """
+    where, *others = address.parse_all(config.address_of(role))
+    calls = config.of(role).concurrency
+    if where.scheme is address.Scheme.SERVER:
+        return calls and calls * (1 + len(others))
+    return min(_LOCAL_SLOTS, config.concurrency, calls or _LOCAL_SLOTS)
 
 
 @asynccontextmanager
@@ -272,7 +288,7 @@ async def _probed(servers: Replicas, role: Role, notes: list[str], say: Say) -> 
             servers.mark_down(replica)
         elif isinstance(found, ModelError):
             found.args = (f"the {role} can't be used: {found}",)
-            found.hint = found.hint or "is it running, and its URL right? `tessy doctor` asks it"
+            found.hint = found.hint or IS_IT_RUNNING + ASK_DOCTOR
             raise found
         elif isinstance(found, BaseException):
             raise found

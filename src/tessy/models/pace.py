@@ -7,9 +7,10 @@ import json
 import math
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,11 +20,14 @@ from tessy.data.files import read_bytes
 from tessy.errors import ModelError
 from tessy.models.client import Client
 from tessy.models.probe import LONG_PROMPT
+from tessy.models.stream import FASTEST_S
 from tessy.models.wire import Request
 
 STREAMS = 5
 """Streams whose median is the pace of a server."""
 _TOKENS = 32
+_OWN_SHARE = 0.75
+"""Share of the events that come on their own where a server does not hold them back."""
 _TURN = "and {} more, which makes this a little longer than it was, as a turn of the other model. "
 _GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0)
 _BYTES = 2
@@ -52,41 +56,103 @@ class ServerPace:
 async def measure(client: Client) -> ServerPace | None:
     """Measure a server with a few short streams, one after the other; their medians count.
 
-    The prompt grows from stream to stream by a sentence, as it does at a hand-over.
+    The prompt grows from stream to stream by a sentence, as it does at a hand-over. Where the
+    tokens of a stream come together, so that their times say nothing, its whole time is compared
+    with that of streams of one token.
 
     Returns:
-        None if the server does not stream, fails, or its model ends before a second token.
+        None if the server does not stream, fails, or its model ends before a second token; or if
+        its tokens come together and take no longer than one of them.
     """
     if not client.capabilities.streams:
         return None
-    prompt, firsts, others = LONG_PROMPT, [], []
+    streams = await _measured(client, _TOKENS)
+    pace = pace_of(streams)
+    return pace or pace_by_length(streams, await _measured(client, 1) if streams else [])
+
+
+@dataclass(frozen=True, slots=True)
+class TimedStream:
+    """When the events of a stream arrived.
+
+    Attributes:
+        arrivals: Seconds from the request to each event, at least one.
+        first: Tokens in the first event.
+        tokens: Tokens in all events.
+    """
+
+    arrivals: tuple[float, ...]
+    first: int
+    tokens: int
+
+    @property
+    def token_s(self) -> float | None:
+        """Seconds for each token after the first event; None if their times don't say it."""
+        gaps = [later - earlier for earlier, later in pairwise(self.arrivals)]
+        own = sum(gap >= FASTEST_S for gap in gaps)
+        if self.tokens <= self.first or own < _OWN_SHARE * len(gaps):
+            return None
+        return (self.arrivals[-1] - self.arrivals[0]) / (self.tokens - self.first)
+
+
+def pace_of(streams: Sequence[TimedStream]) -> ServerPace | None:
+    """The pace of a server whose tokens arrive one after the other; None if most do not."""
+    known = [each for stream in streams if (each := stream.token_s) is not None]
+    if not known or 2 * len(known) < len(streams):
+        return None
+    return ServerPace(median(stream.arrivals[0] for stream in streams), median(known))
+
+
+def pace_by_length(
+    streams: Sequence[TimedStream], short: Sequence[TimedStream]
+) -> ServerPace | None:
+    """The pace of a server by what longer streams take longer.
+
+    Args:
+        streams: Streams of several tokens.
+        short: Streams of one token.
+
+    Returns:
+        None if they take no longer, or end before a second token.
+    """
+    if not short:
+        return None
+    firsts = [stream.arrivals[-1] for stream in short]
+    first_s = median(firsts)
+    each = [(s.arrivals[-1] - first_s) / (s.tokens - 1) for s in streams if s.tokens > 1]
+    if not each or median(stream.arrivals[-1] for stream in streams) <= max(firsts):
+        return None
+    return ServerPace(first_s, median(each))
+
+
+async def _measured(client: Client, tokens: int) -> list[TimedStream]:
+    """A few streams, without one that fills the cache and those in which nothing came."""
+    prompt, streams = LONG_PROMPT, []
     for number in range(STREAMS + 1):
-        request = Request(prompt, max_tokens=_TOKENS, sampling=_GREEDY, seed=0)
+        request = Request(prompt, max_tokens=tokens, sampling=_GREEDY, seed=0)
         try:
             found = await client.call().run(partial(_streamed, request=request))
         except ModelError:  # such as a prompt that is too long for its context
             break
-        if number and found:  # the first one fills the cache
-            firsts.append(found.first_token_s)
-            others.append(found.token_s)
+        if number and found:
+            streams.append(found)
         prompt += _TURN.format(number)
-    return ServerPace(median(firsts), median(others)) if firsts else None
+    return streams
 
 
-async def _streamed(client: Client, request: Request) -> ServerPace | None:
-    """The pace of one stream; None if it has no second token.
+async def _streamed(client: Client, request: Request) -> TimedStream | None:
+    """One stream; None if nothing comes.
 
     Raises:
         ModelError: The server failed.
     """
-    began, first_s, last_s, before = time.monotonic(), 0.0, 0.0, 0
+    began, first, arrivals = time.monotonic(), 0, []
     async with client.stream(request) as events:
         async for _ in events:
-            last_s = time.monotonic() - began
-            if not before:
-                first_s, before = last_s, max(1, events.completion().tokens)
-    more = events.completion().tokens - before
-    return ServerPace(first_s, (last_s - first_s) / more) if before and more > 0 else None
+            arrivals.append(time.monotonic() - began)
+            first = first or max(1, events.completion().tokens)
+    tokens = events.completion().tokens
+    return TimedStream(tuple(arrivals), first, tokens) if arrivals else None
 
 
 async def cache_tokens(client: Client) -> int | None:

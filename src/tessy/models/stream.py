@@ -10,6 +10,8 @@ from tessy.errors import BadResponse, TimedOut
 from tessy.models.http import HttpResponse
 from tessy.models.wire import Bounds, Completion, Event, StreamParser, completion
 
+FASTEST_S = 1e-4
+"""Seconds in which no model writes a token: what follows faster was held back, and came at once."""
 _LOOKS = 8
 """How often a stream is looked at in the time that it may be silent."""
 
@@ -26,11 +28,15 @@ class EventStream(HttpResponse):
 
     Attributes:
         first_s: Seconds from the request to the first text; None before it arrived.
+        last_s: Seconds from the request to the last text so far, whether it was read or not.
+        later: Tokens that came after the first ones.
     """
 
     def __init__(self, url: str, bounds: Bounds, timeouts: Timeouts) -> None:
         super().__init__(url, bounds.stream_bytes)
         self.first_s: float | None = None
+        self.last_s = 0.0
+        self.later = 0
         self._bounds = bounds
         self._timeouts = timeouts
         self._began = self._loop.time()
@@ -100,9 +106,12 @@ class EventStream(HttpResponse):
             return
         if events:
             self._quiet = 0
+            self.last_s = self._loop.time() - self._began
             if self.first_s is None:
-                self.first_s = self._loop.time() - self._began
+                self.first_s = self.last_s
                 self._watch()
+            elif self.last_s - self.first_s >= FASTEST_S:
+                self.later += sum(len(event.ids) if event.ids else 1 for event in events)
             self._events.extend(events)
             if self._waiter is not None and not self._waiter.done():
                 self._waiter.set_result(None)

@@ -10,6 +10,7 @@ lock             locked by the process that writes the run
 from __future__ import annotations
 
 import datetime
+import errno
 import os
 import time
 import tomllib
@@ -79,12 +80,31 @@ class RunFolder:
                 journal.
             ConfigError: The folder can't be created.
         """
-        journal = self.journal.name
-        own = {"lock", journal, f"{journal}-wal", f"{journal}-shm", f"{journal}-journal"}
-        refuse_strangers(self.settings, own, "run")
+        self._refuse_strangers()
         with held(self.path) as lock:
             self.refuse_lost_journal()
             yield lock
+
+    def _refuse_strangers(self) -> None:
+        journal = self.journal.name
+        own = {"lock", journal, f"{journal}-wal", f"{journal}-shm", f"{journal}-journal"}
+        refuse_strangers(self.settings, own, "run")
+
+    def check_place(self) -> None:
+        """Refuse what `locked` would refuse; nothing is created.
+
+        Raises:
+            TessyError: As `locked`.
+        """
+        self._refuse_strangers()
+        above = self.path.absolute()
+        place = next(each for each in (above, *above.parents) if os.path.lexists(each))
+        if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+            why = errno.EACCES if place.is_dir() else errno.ENOTDIR
+            raise _no_folder(self.path, OSError(why, os.strerror(why), str(place)))
+        with suppress(FileNotFoundError), _opened_lock(self.path, os.O_RDWR):
+            pass
+        self.refuse_lost_journal()
 
     def begin(
         self, config: Config, questions: str, digest: str, version: str, *, begun: bool
@@ -105,16 +125,31 @@ class RunFolder:
         Raises:
             RunMismatch: The folder contains a different run; the message says what differs.
         """
-        wanted = config.identity()
         if not begun:
             date = datetime.datetime.now(datetime.UTC).date()
             run = {"questions": questions, "digest": digest, "date": date, "version": version}
-            text = tomli_w.dumps({"run": run, **_without_none(wanted)})
+            text = tomli_w.dumps({"run": run, **_without_none(config.identity())})
             self._write(text)
             return date
+        return self.refuse_other_run(config, questions, digest)
+
+    def refuse_other_run(self, config: Config, questions: str, digest: str) -> datetime.date:
+        """Make sure that the run in this folder is one with these settings and questions.
+
+        Args:
+            config: The settings.
+            questions: The source of the questions.
+            digest: The digest of the questions.
+
+        Returns:
+            The date of the run's first start.
+
+        Raises:
+            RunMismatch: It is a different run; the message says what differs.
+        """
         there = read_settings(self.settings)
         run = there.pop("run", {})
-        different = differences(there, _without_none(wanted))
+        different = differences(there, _without_none(config.identity()))
         if run.get("digest") != digest:
             different.append(f"the questions: {run.get('questions')} then, {questions} now")
         refuse_others(self.path, different, "run")
@@ -133,13 +168,24 @@ class RunFolder:
             RunMismatch: A different model is served now.
         """
         there = read_settings(self.settings)
-        known = there.setdefault("run", {}).setdefault("models", names)
+        self.refuse_other_models(there.setdefault("run", {}).setdefault("models", names), names)
+        self._write(tomli_w.dumps(there))
+
+    def refuse_other_models(self, known: dict[str, str], names: dict[str, str]) -> None:
+        """Make sure that models are those of the run in this folder.
+
+        Args:
+            known: The names of the run's models, by role.
+            names: The served models' names, by role.
+
+        Raises:
+            RunMismatch: They differ.
+        """
         if different := differences(known, names):
             raise RunMismatch(
                 f"{self.path} holds a run with other models:\n  " + "\n  ".join(different),
                 hint="start again in another folder (--out), or serve the models of that run",
             )
-        self._write(tomli_w.dumps(there))
 
     def _write(self, settings: str) -> None:
         try:
@@ -208,20 +254,42 @@ def held(folder: Path) -> Iterator[int]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = open_file(folder / "lock", os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise ConfigError(
-            f"{error.filename or folder}: {error.strerror}; {folder} can't be a run's folder",
-            hint="give another --out",
-        ) from None
-    try:
-        _lock(lock, folder)
+        raise _no_folder(folder, error) from None
+    with _opened_lock(folder, os.O_RDWR | os.O_CREAT) as lock:
         with suppress(OSError):  # on a full disk the lock holds without its number
             os.ftruncate(lock, 0)
             os.pwrite(lock, str(os.getpid()).encode(), 0)
         yield lock
+
+
+@contextmanager
+def _opened_lock(folder: Path, flags: int) -> Iterator[int]:
+    """Lock a folder.
+
+    Raises:
+        FileNotFoundError: It has no lock file, and none is to be created.
+        RunLocked: Another process holds the lock.
+        ConfigError: The lock file can't be opened.
+    """
+    try:
+        lock = open_file(folder / "lock", flags)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _no_folder(folder, error) from None
+    try:
+        _lock(lock, folder)
+        yield lock
     finally:
         os.close(lock)
+
+
+def _no_folder(folder: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"{error.filename or folder}: {error.strerror}; {folder} can't be a run's folder",
+        hint=_OTHER_OUT,
+    )
 
 
 def _lock(lock: int, folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from copy import copy
 from enum import StrEnum
 
 from rich.console import Console, RenderableType
@@ -47,6 +48,7 @@ class Progress:
         self.console = console or Console(stderr=True)
         self._show = show
         self._every_s = every_s
+        self._summarises = True
 
     def say(self, line: str) -> None:
         """Print a line, unless quiet."""
@@ -80,9 +82,15 @@ class Progress:
             await asyncio.sleep(self._every_s)
             self.say(plain_line(counters))
 
+    def without_summary(self) -> Progress:
+        """The same, for a run whose folder is deleted at its end: `summarise` prints nothing."""
+        other = copy(self)
+        other._summarises = False
+        return other
+
     def summarise(self, result: RunResult) -> None:
         """Print the summary of a run, unless quiet."""
-        if self._show is not Show.QUIET:
+        if self._show is not Show.QUIET and self._summarises:
             self.console.print(summary(result))
 
 
@@ -100,7 +108,7 @@ class _Panel:
             f"{counters.ended:,} of {counters.total:,}",
             f"{counters.failed.total():,} failed",
             _running(counters),
-            f"{duration(counters.seconds)} elapsed, {duration(counters.eta_s)} to go",
+            ", ".join([f"{duration(counters.seconds)} elapsed", *_to_go(counters)]),
         )
         speeds = Table.grid(padding=(0, 2))
         speeds.add_row(
@@ -127,12 +135,17 @@ def _shares(counters: Counters) -> list[str]:
 
 
 def _running(counters: Counters) -> str:
-    paused = f" ({counters.paused:,} of them paused)" if counters.paused else ""
+    waiting = 0 if counters.over else min(counters.paused, counters.running)
+    paused = f" ({waiting:,} of them paused)" if waiting else ""
     return f"{counters.running:,} running{paused}"
 
 
 def _bound(counters: Counters) -> list[str]:
     return [f"bound by the {counters.bound}"] if counters.bound and not counters.over else []
+
+
+def _to_go(counters: Counters) -> list[str]:
+    return [] if counters.eta_s is None else [f"{duration(counters.eta_s)} to go"]
 
 
 def plain_line(counters: Counters) -> str:
@@ -147,7 +160,7 @@ def plain_line(counters: Counters) -> str:
         speeds,
         *_shares(counters),
         *_bound(counters),
-        f"{duration(counters.eta_s)} to go",
+        *_to_go(counters),
     ]
     return ", ".join(parts)
 

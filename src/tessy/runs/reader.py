@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from tessy.data.files import write_atomically
+from tessy.config import Config
+from tessy.data.files import is_there, write_atomically
 from tessy.errors import JournalError
 from tessy.method.trajectory import Failure
 from tessy.runs import contents
@@ -45,17 +46,18 @@ class JournalReader:
 
     Args:
         folder: The run's folder.
+        still: No process works on the run, so that nothing need be created beside the journal.
 
     Raises:
         JournalError: There is no journal in the folder, or it can't be read.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, *, still: bool = False) -> None:
         self._path = folder.journal
         if not os.path.lexists(folder.journal):
             raise JournalError(f"{folder.path} is no run: it has no {folder.journal.name}")
         try:
-            self._connection = _opened(folder.journal)
+            self._connection = _opened(folder.journal, still=still)
         except BROKEN as error:
             raise JournalError(f"{folder.journal}: {error}") from None
 
@@ -202,12 +204,15 @@ def checked_record(journal: Path, sample_id: Any, reason: Any, blob: Any) -> dic
         return made
 
 
-def _opened(journal: Path) -> sqlite3.Connection:
+def _opened(journal: Path, *, still: bool) -> sqlite3.Connection:
     """Open a journal; a read-only folder works too, if no process is writing to it."""
+    has_log = journal.with_name(f"{journal.name}-wal").exists()
+    if still and not has_log:
+        return _checked(journal, "&immutable=1")
     try:
         return _checked(journal)
     except sqlite3.OperationalError:
-        if os.access(journal.parent, os.W_OK) or journal.with_name(f"{journal.name}-wal").exists():
+        if os.access(journal.parent, os.W_OK) or has_log:
             raise
         return _checked(journal, "&immutable=1")
 
@@ -220,6 +225,37 @@ def _checked(journal: Path, query: str = "") -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def ended_in(
+    folder: RunFolder, config: Config, questions: str, digest: str
+) -> dict[str, Failure | None] | None:
+    """The samples that ended in a folder, as a run that starts there finds them.
+
+    Nothing is created or changed.
+
+    Args:
+        folder: The folder, which need not exist.
+        config: The run's settings.
+        questions: The source of the questions.
+        digest: The digest of the questions.
+
+    Returns:
+        Their ids, with the reason if a sample failed; None if nothing was written there.
+
+    Raises:
+        TessyError: A run would refuse to start there.
+    """
+    folder.check_place()
+    if not is_there(folder.journal) or not folder.journal.stat().st_size:
+        return None
+    with JournalReader(folder, still=True) as journal:
+        ended, running = dict(journal.ids(-1)), journal.running()
+    if not running and set(ended.values()) <= {Failure.BAD_QUESTION}:
+        return None  # the file may be fixed now
+    folder.refuse_other_run(config, questions, digest)
+    folder.refuse_lost_journal(sum(reason is None for reason in ended.values()))
+    return ended
 
 
 def write_dataset(folder: RunFolder) -> None:

@@ -2,9 +2,10 @@
 
 A stream goes on while nobody reads it. A client that is late (its event loop has more to do than
 it can, or its predictor a queue) leaves a stream some tokens after the word that decides, and these
-are discarded. Then it helps to ask for less: fewer trajectories at once, and fewer tokens in a
-request (`ChunkSizes.ahead`). Fewer trajectories also help a server whose prefix cache is too small
-for all of them: each then evicts what another needs next.
+are discarded. Then it helps to ask for fewer tokens in a request (`ChunkSizes.ahead`), and where
+the event loop is late, for fewer trajectories at once. For a predictor there are no fewer: it is
+asked for many passages at once, and judges eight about as fast as one. Fewer trajectories also help
+a server whose prefix cache is too small for all of them: each then evicts what another needs next.
 
 The number of trajectories is lowered by a part while it is too large, and raised by a few while it
 is not (additive increase, multiplicative decrease: Chiu and Jain 1989). If that does not help,
@@ -24,6 +25,8 @@ WINDOW_S = 1.0
 TOO_LATE, IN_TIME = 1.0, 0.5
 """Tokens written before an event is read: from the first on, fewer trajectories run; below the
 second, more."""
+LONG_WAIT_S = 0.1
+"""A passage that waits so long for its judgement waits longer than a token takes."""
 TOO_LOST, NONE_LOST = 0.2, 0.05
 """The same for the share of prompt tokens that a server had before and computes again."""
 _LEAST_LEFT, _MOST_LEFT = 0.7, 0.95
@@ -43,7 +46,7 @@ class Bound(StrEnum):
     CLIENT = "client"
     """The event loop is late by more than a token."""
     PREDICTOR = "predictor"
-    """Words wait for the predictor while more than a token is written."""
+    """Words wait for the predictor while more than a token is written, or for long."""
     CACHE = "server's cache"
     """A server computes prompts again, which it had before."""
     SERVER = "server"
@@ -69,8 +72,14 @@ class Window:
 
     @property
     def late(self) -> float:
-        """Tokens that are written before an event is read and judged."""
-        return (self.late_s + self.predictor_s) / self.token_s if self.token_s else 0.0
+        """Tokens that are written before an event is read."""
+        return self.late_s / self.token_s if self.token_s else 0.0
+
+    @property
+    def waits_to_be_judged(self) -> bool:
+        """Whether more than a token is written before what was read is judged."""
+        most_s = TOO_LATE * self.token_s if self.token_s else LONG_WAIT_S
+        return self.predictor_s > 0 and self.late_s + self.predictor_s >= most_s
 
 
 @dataclass(slots=True)
@@ -114,13 +123,13 @@ class Pressure:
         """Take in a window, and decide again."""
         cause, level = _cause(window)
         self._rest = max(0, self._rest - 1)
-        if cause is not Bound.SERVER:
+        if cause in (Bound.CLIENT, Bound.CACHE):
             self.bound = cause
             if not self._rest:
                 self._lower(cause, level)
         elif window.late < IN_TIME and (window.lost is None or window.lost < NONE_LOST):
             self._raise(window.lost is not None)
-        if self._try is None and cause is Bound.SERVER:
+        if cause is Bound.PREDICTOR or (self._try is None and cause is Bound.SERVER):
             self.bound = cause
 
     def _lower(self, cause: Bound, level: float) -> None:
@@ -145,10 +154,11 @@ class Pressure:
 
 
 def _cause(window: Window) -> tuple[Bound, float]:
-    """What a run waits for, and how strong that is."""
+    """What a run waits for, and how strong that is, if fewer trajectories can help."""
     if window.late >= TOO_LATE:
-        by_loop = window.late_s >= window.predictor_s
-        return Bound.CLIENT if by_loop else Bound.PREDICTOR, window.late
+        return Bound.CLIENT, window.late
     if window.lost is not None and window.lost >= TOO_LOST:
         return Bound.CACHE, window.lost
+    if window.waits_to_be_judged:
+        return Bound.PREDICTOR, 0.0
     return Bound.SERVER, 0.0

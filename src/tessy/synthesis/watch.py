@@ -6,10 +6,13 @@ import asyncio
 from statistics import fmean
 
 from tessy.method.trajectory import Role
+from tessy.models.session import Model
 from tessy.synthesis.context import RunContext
 from tessy.synthesis.pressure import WINDOW_S, Pressure, Window
 
 _LOOK_S = 0.02
+_FEW_PACED = 16
+"""The time of a token is known from so many tokens on."""
 _FEW_TOKENS = 30_000
 """A share of cached tokens is known from so many tokens on."""
 
@@ -21,11 +24,12 @@ async def watch(context: RunContext) -> None:
         context: The run's context; its gate, sizes and counters are updated.
     """
     pressure, cache = Pressure(context.config.concurrency), _Cache(context)
+    paces = [_Pace(model) for model in context.models.values() if model.streamed]
     counters, waits = context.counters, context.batcher.waits
     while True:
         waits.clear()
         late_s = await _lateness()
-        times = [context.sizes.token_s(role) for role, m in context.models.items() if m.streamed]
+        times = [pace.token_s() for pace in paces]
         window = Window(
             late_s=late_s,
             predictor_s=waits.mean_s,
@@ -52,6 +56,23 @@ async def _lateness() -> float:
         before, now = now, loop.time()
         late_s += (now - due) * (now - before)
     return max(0.0, late_s / (now - began))
+
+
+class _Pace:
+    """The time of a token of one model's streams, by when tokens come, whenever they are read."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._tokens, self._seconds = 0, 0.0
+        self._token_s: float | None = None
+
+    def token_s(self) -> float | None:
+        """Seconds for a token, of the last ones that came; None if too few came yet."""
+        stats = self._model.servers.stats
+        if (tokens := stats.paced_tokens - self._tokens) >= _FEW_PACED:
+            self._token_s = (stats.paced_s - self._seconds) / tokens
+            self._tokens, self._seconds = stats.paced_tokens, stats.paced_s
+        return self._token_s
 
 
 class _Cache:
