@@ -65,15 +65,14 @@ def blurred(found):
     return made
 
 
-def make_base(folder, model=BertModel, config=BertConfig, vocabulary=400, **sizes):
+def make_base(folder, model=BertModel, config=BertConfig, **sizes):
     """Save a Hugging Face model of one small layer, without a head; a BERT looks both ways."""
-    build_tokenizer(folder, flavour="qwen3", vocabulary=vocabulary, seed=1)
+    build_tokenizer(folder, flavour="qwen3", vocabulary=400, seed=1)
     size = Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size()
     sizes |= {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
     torch.manual_seed(0)
-    model(config(vocab_size=size, num_attention_heads=2, pad_token_id=0, **sizes)).save_pretrained(
-        folder
-    )
+    made = model(config(vocab_size=size, num_attention_heads=2, pad_token_id=0, **sizes))
+    made.save_pretrained(folder)
     return str(folder)
 
 
@@ -133,6 +132,7 @@ def test_the_folder_holds_all_that_was_promised(trained):
     assert list(labels.values()) == ["capability", "style"]
     metrics = json.loads((folder / "metrics.json").read_text())
     assert set(metrics) == set(FIGURES)
+    assert json.loads((folder / "predictor.json").read_text())["lookahead"] == 3
     card = (folder / "README.md").read_text()
     assert "60" in card
     assert f"{metrics['word_f1'][0]:.3f}" in card
@@ -185,6 +185,7 @@ def test_a_base_that_looks_one_way(tmp_path, shift):
     result = train(segments(), tmp_path / "out", settings)
     predictor = load(f"transformers:{tmp_path / 'out'}")
     assert predictor.settings.shift == shift
+    assert predictor.settings.lookahead == 0  # words to come would change nothing
     # with the shift, a word is judged before it is read: no better than chance here
     assert (f1(predictor, segments(20, seed=9)) > 0.95) is not shift
     assert result.epochs <= 6
@@ -212,20 +213,20 @@ def test_training_goes_on_where_it_was_stopped(tmp_path, tiny):
 @pytest.mark.parametrize("shift", [False, True])
 def test_tokens_have_the_labels_of_their_words(trained, shift):
     tokenizer = Tokenizer.from_file(str(trained[0].folder / "tokenizer.json"))
-    segment = Segment(id="x", before="is even ", text="so x=3 — me", spans=((0, 2), (9, 11)))
+    segment = Segment(id="x", before="is the ", text="so x=3 — let", spans=((0, 2), (9, 12)))
     (example,) = tokenized([segment], tokenizer, window=200, shift=shift)
     whole = segment.before + segment.text
     kinds = {}
     for (start, end), label in zip(tokenizer.encode(whole).offsets, example.labels, strict=True):
         kinds.setdefault(whole[start:end].strip(), []).append(label)
     if not shift:
-        assert {*kinds["is"], *kinds["even"]} == {IGNORED}
+        assert {*kinds["is"], *kinds["the"]} == {IGNORED}
         assert kinds["so"] == [1]
         assert kinds["3"] == [0]
-        assert kinds["me"] == [1]
+        assert kinds["let"] == [1]
     else:
-        assert kinds["even"] == [1]
-        assert kinds["me"] == [IGNORED]
+        assert kinds["the"] == [1]
+        assert kinds["let"] == [IGNORED]
 
 
 def test_examples_are_cut_behind_whole_words(trained):
