@@ -105,7 +105,7 @@ def train(
     if settings.base == WINDOW and (onnx or settings.shift):
         raise ConfigError(
             f"the base {WINDOW} takes neither --onnx nor --shift: it is no classifier of tokens",
-            hint=f"leave the option out, and use window:{out}; or name a model of Hugging Face as --base",
+            hint=f"leave the option out, and use window:{out}; or name a base of Hugging Face",
         )
     learned, held = check(segments, settings)
     _open(out, segments, settings)
