@@ -14,13 +14,11 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 from tokenizers import Tokenizer
-from transformers import Qwen2Config, Qwen2Model
+from transformers import BertConfig, BertModel, Qwen2Config, Qwen2Model
 
 from boundary.test_transformers import make
-from tessy.boundary.classifier import ClassifierPredictor
 from tessy.boundary.registry import load
-from tessy.boundary.settings import ClassifierSettings, TrainSettings
-from tessy.boundary.tagger import Tagger, TaggerConfig
+from tessy.boundary.settings import TrainSettings
 from tessy.boundary.training.fit import (
     IGNORED,
     TokenizedSegment,
@@ -32,7 +30,6 @@ from tessy.boundary.training.metrics import FIGURES, LabelCounts
 from tessy.boundary.training.segments import Segment, is_style, spans_of, split
 from tessy.boundary.training.train import train
 from tessy.boundary.training.walk import counted, labellings
-from tessy.boundary.transformers import TorchNetwork
 from tessy.errors import ConfigError, DataError
 from tessy.method.judgement import Passage
 from tessy.method.trajectory import Role
@@ -41,17 +38,7 @@ from tessy.testing import build_tokenizer
 
 STYLE = ["okay,", "wait,", "so", "let", "me", "think"]
 CAPABILITY = ["x=3", "seven", "sum", "is", "even", "f(2)"]
-TINY = {
-    **{
-        "base": "small",
-        "hidden": 16,
-        "vocabulary": 300,
-        "epochs": 6,
-        "batch_size": 4,
-        "held_out": 0.2,
-    },
-    "learning_rate": 1e-2,
-}
+TINY = {"epochs": 6, "batch_size": 4, "held_out": 0.2, "learning_rate": 1e-2}
 
 
 def segments(number=60, seed=0):
@@ -78,11 +65,28 @@ def blurred(found):
     return made
 
 
+def make_base(folder, model=BertModel, config=BertConfig, **sizes):
+    """Save a Hugging Face model of one small layer, without a head; a BERT looks both ways."""
+    build_tokenizer(folder, flavour="qwen3", vocabulary=400, seed=1)
+    size = Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab_size()
+    sizes |= {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
+    torch.manual_seed(0)
+    made = model(config(vocab_size=size, num_attention_heads=2, pad_token_id=0, **sizes))
+    made.save_pretrained(folder)
+    return str(folder)
+
+
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def tiny(tmp_path_factory):
+    """Settings of a training from a tiny base."""
+    return TINY | {"base": make_base(tmp_path_factory.mktemp("base"))}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, tiny):
     out = tmp_path_factory.mktemp("trained") / "out"
     said = []
-    result = train(segments(), out, TrainSettings(**TINY), onnx=True, say=said.append)
+    result = train(segments(), out, TrainSettings(**tiny), onnx=True, say=said.append)
     return result, said
 
 
@@ -116,29 +120,6 @@ def test_the_exported_network_judges_as_the_trained_one(trained):
         assert one == pytest.approx(other, abs=1e-4, nan_ok=True)
 
 
-def test_context_beyond_the_networks_reach_changes_nothing_but_the_time(trained):
-    """So a long window costs no more than the text and a few tokens."""
-    assert load(f"onnx:{trained[0].folder}").settings.reach == TaggerConfig().reach == 12
-    torch.manual_seed(3)
-    network = Tagger(TaggerConfig(vocab_size=300, hidden_size=16))
-    for weight in network.parameters():
-        torch.nn.init.normal_(weight)
-    texts = [(before, s.text) for s in segments(4) for before in ("", "so ", "so x=3 wait, " * 9)]
-
-    def odds(reach):
-        tokenizer = Tokenizer.from_file(str(trained[0].folder / "tokenizer.json"))
-        settings = ClassifierSettings(reach=reach, temperature=5.0)
-        made = ClassifierPredictor("x", tokenizer, TorchNetwork(network, 0, 1), settings)
-        return made.style([Passage(Role.TEACHER, *text, True) for text in texts])
-
-    def apart(reach):
-        pairs = zip(odds(reach), odds(None), strict=True)
-        return max(abs(a - b) for one, other in pairs for a, b in zip(one, other, strict=True))
-
-    assert apart(12) < 1e-6
-    assert apart(11) > 1e-5
-
-
 def test_the_folder_holds_all_that_was_promised(trained):
     folder = trained[0].folder
     names = {path.name for path in folder.iterdir()}
@@ -151,6 +132,7 @@ def test_the_folder_holds_all_that_was_promised(trained):
     assert list(labels.values()) == ["capability", "style"]
     metrics = json.loads((folder / "metrics.json").read_text())
     assert set(metrics) == set(FIGURES)
+    assert json.loads((folder / "predictor.json").read_text())["lookahead"] == 3
     card = (folder / "README.md").read_text()
     assert "60" in card
     assert f"{metrics['word_f1'][0]:.3f}" in card
@@ -160,8 +142,8 @@ def test_it_says_how_it_goes(trained):
     assert any("epoch 1 of at most 6" in line for line in trained[1])
 
 
-def test_the_same_seed_trains_the_same(trained, tmp_path):
-    again = train(segments(), tmp_path / "again", TrainSettings(**TINY))
+def test_the_same_seed_trains_the_same(trained, tmp_path, tiny):
+    again = train(segments(), tmp_path / "again", TrainSettings(**tiny))
     weights = "model.safetensors"
     assert (again.folder / weights).read_bytes() == (trained[0].folder / weights).read_bytes()
 
@@ -175,9 +157,9 @@ def test_a_finished_folder_is_a_base_of_its_own(trained, tmp_path):
     assert str(trained[0].folder) not in card
 
 
-def test_the_best_epoch_is_kept_and_not_the_last(tmp_path):
+def test_the_best_epoch_is_kept_and_not_the_last(tmp_path, tiny):
     said = []
-    settings = TrainSettings(**{**TINY, "learning_rate": 0.2, "epochs": 7})
+    settings = TrainSettings(**{**tiny, "learning_rate": 0.02, "epochs": 7})
     unclear = blurred(segments())
     train(unclear, tmp_path / "out", settings, say=said.append)
     scores = [float(found[1]) for line in said if (found := re.search(r"F1 (\d\.\d+)", line))]
@@ -197,27 +179,19 @@ def test_the_best_epoch_is_kept_and_not_the_last(tmp_path):
 
 
 @pytest.mark.parametrize("shift", [False, True])
-def test_a_base_of_hugging_face(tmp_path, shift):
-    base = tmp_path / "base"
-    build_tokenizer(base, flavour="qwen3", vocabulary=400, seed=1)
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
-    torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=1000, num_attention_heads=2, num_key_value_heads=2, pad_token_id=0, **sizes
-    )
-    Qwen2Model(config).save_pretrained(base)
-    settings = TrainSettings(
-        base=str(base), shift=shift, epochs=6, batch_size=4, held_out=0.2, learning_rate=1e-2
-    )
+def test_a_base_that_looks_one_way(tmp_path, shift):
+    base = make_base(tmp_path / "base", Qwen2Model, Qwen2Config, num_key_value_heads=2)
+    settings = TrainSettings(**TINY, base=base, shift=shift)
     result = train(segments(), tmp_path / "out", settings)
     predictor = load(f"transformers:{tmp_path / 'out'}")
     assert predictor.settings.shift == shift
+    assert predictor.settings.lookahead == 0  # words to come would change nothing
     # with the shift, a word is judged before it is read: no better than chance here
     assert (f1(predictor, segments(20, seed=9)) > 0.95) is not shift
     assert result.epochs <= 6
 
 
-def test_training_goes_on_where_it_was_stopped(tmp_path):
+def test_training_goes_on_where_it_was_stopped(tmp_path, tiny):
     out, said = tmp_path / "out", []
 
     def stop(line):
@@ -225,9 +199,9 @@ def test_training_goes_on_where_it_was_stopped(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(segments(), out, TrainSettings(**TINY), say=stop)
+        train(segments(), out, TrainSettings(**tiny), say=stop)
     (out / "checkpoints" / "checkpoint-999").mkdir()  # as one that was being written
-    train(segments(), out, TrainSettings(**TINY), say=said.append)
+    train(segments(), out, TrainSettings(**tiny), say=said.append)
     assert any(line.startswith("continuing from checkpoint-") for line in said)
     assert not any("epoch 1 of" in line or "999" in line for line in said)
     assert (out / "predictor.json").is_file()
@@ -239,20 +213,20 @@ def test_training_goes_on_where_it_was_stopped(tmp_path):
 @pytest.mark.parametrize("shift", [False, True])
 def test_tokens_have_the_labels_of_their_words(trained, shift):
     tokenizer = Tokenizer.from_file(str(trained[0].folder / "tokenizer.json"))
-    segment = Segment(id="x", before="is even ", text="so x=3 — me", spans=((0, 2), (9, 11)))
+    segment = Segment(id="x", before="is the ", text="so x=3 — let", spans=((0, 2), (9, 12)))
     (example,) = tokenized([segment], tokenizer, window=200, shift=shift)
     whole = segment.before + segment.text
     kinds = {}
     for (start, end), label in zip(tokenizer.encode(whole).offsets, example.labels, strict=True):
         kinds.setdefault(whole[start:end].strip(), []).append(label)
     if not shift:
-        assert {*kinds["is"], *kinds["even"]} == {IGNORED}
+        assert {*kinds["is"], *kinds["the"]} == {IGNORED}
         assert kinds["so"] == [1]
         assert kinds["3"] == [0]
-        assert kinds["me"] == [1]
+        assert kinds["let"] == [1]
     else:
-        assert kinds["even"] == [1]
-        assert kinds["me"] == [IGNORED]
+        assert kinds["the"] == [1]
+        assert kinds["let"] == [IGNORED]
 
 
 def test_examples_are_cut_behind_whole_words(trained):
@@ -311,18 +285,18 @@ def test_the_rarer_kind_is_weighted_up(balance, ratio):
         ([s.model_copy(update={"spans": ((0, len(s.text)),)}) for s in segments(9)], "all style"),
     ],
 )
-def test_segments_that_teach_nothing(tmp_path, made, said):
+def test_segments_that_teach_nothing(tmp_path, made, said, tiny):
     with pytest.raises(DataError, match=said):
-        train(made, tmp_path / "out", TrainSettings(**TINY))
+        train(made, tmp_path / "out", TrainSettings(**tiny))
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_holds_something_else(tmp_path, trained):
+def test_a_folder_that_holds_something_else(tmp_path, trained, tiny):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ConfigError, match="exists and is no training"):
-        train(segments(), tmp_path, TrainSettings(**TINY))
+        train(segments(), tmp_path, TrainSettings(**tiny))
     with pytest.raises(ConfigError, match="trained with other settings or segments"):
-        train(segments(61), trained[0].folder, TrainSettings(**TINY))
+        train(segments(61), trained[0].folder, TrainSettings(**tiny))
     assert {path.name for path in tmp_path.iterdir()} == {"notes.txt"}
 
 
@@ -339,6 +313,13 @@ def test_bases_that_cannot_be_used(tmp_path, build, said):
     settings = TrainSettings(**TINY | {"base": str(tmp_path / "base")})
     with pytest.raises(ConfigError, match=said):
         train(segments(), tmp_path / "out", settings)
+
+
+def test_the_base_of_earlier_versions_is_refused_before_any_work(tmp_path):
+    with pytest.raises(ConfigError, match="no base small any more") as error:
+        train(segments(), tmp_path / "out", TrainSettings(**TINY, base="small"))
+    assert "leave --base out for window" in error.value.hint
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_base_without_a_fast_tokenizer(tmp_path, monkeypatch):
@@ -398,3 +379,9 @@ def test_settings_that_are_wrong(folder, change, said):
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(ConfigError, match=rf"predictor\.json: {said}"):
         load(f"onnx:{folder}")
+
+
+def test_settings_of_an_earlier_version_are_read(folder):
+    path = folder / "predictor.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "reach": None}))
+    assert f1(load(f"onnx:{folder}"), segments(20, seed=9)) > 0.95

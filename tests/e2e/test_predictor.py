@@ -10,6 +10,7 @@ import signal
 
 import pytest
 
+from boundary.test_train import make_base
 from commands import start, tessy
 from scripted import lines, two_servers, write_questions
 from tessy.method.words import units
@@ -257,19 +258,17 @@ async def test_hiccups_of_the_server_are_overcome(tmp_path):
 # --- The whole way ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("scheme", "base"),
-    [("window", []), ("onnx", ["--base", "small", "--vocabulary", 300, "--onnx"])],
-)
-async def test_from_traces_to_a_run_with_ones_own_predictor(tmp_path, tokenizers, scheme, base):
+@pytest.mark.parametrize("scheme", ["window", "onnx"])
+async def test_from_traces_to_a_run_with_ones_own_predictor(tmp_path, tokenizers, scheme):
     traces = write_traces(tmp_path / "t.jsonl")
     segments, out = tmp_path / "s.jsonl", tmp_path / "mine"
     async with ScriptedServer(Annotator()) as server:
         done = await annotate(traces, segments, server.url, "--count", 60)
     assert done.code == 0, done.err
 
-    tiny = ["--hidden", 16, "--epochs", 6, "--batch-size", 4, "--learning-rate", 0.01]
-    options = [*tiny, *base]
+    options = ["--hidden", 16, "--epochs", 6, "--batch-size", 4, "--learning-rate", 0.01]
+    if scheme == "onnx":
+        options += ["--base", make_base(tmp_path / "base"), "--onnx"]
     done = await tessy("predictor", "train", segments, "--out", out, *options)
     assert done.code == 0, done.err
     assert "epoch 1 of at most 6" in done.err
@@ -324,6 +323,7 @@ async def test_annotators_are_measured_as_predictors_are(tmp_path):
         (["train", "s.jsonl", "--out", "o", "--window", "3"], "--window"),
         (["train", "s.jsonl", "--out", "o", "--held-out", "1"], "--held-out"),
         (["train", "s.jsonl", "--out", "o", "--base", "no/such/base"], "no/such/base"),
+        (["train", "s.jsonl", "--out", "o", "--base", "small"], "leave --base out for window"),
         (["evaluate", "lexikon"], "'lexikon' is no predictor"),
         (["evaluate", "onnx:nowhere"], "onnx:nowhere: no such folder"),
         (["evaluate", "lexicon", "--gold", "nothing.jsonl"], "no such file"),

@@ -11,6 +11,5 @@ settings      how a classifier is read, and how one is trained
 onnx          a classifier run by onnxruntime
 transformers  a classifier run by torch
 served        a classifier on a vLLM server
-tagger        the network of the base `small`
 training      annotating text, training and measuring predictors
 """

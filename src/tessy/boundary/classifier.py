@@ -3,8 +3,7 @@
 A `Network` (`onnx`, `transformers`, `served`) takes token ids and gives log-odds of style. All the
 rest is here:
 
-    window      the last tokens of context and text that the network sees; of the context, only
-                what a judgement can depend on
+    window      the last tokens of context and text that the network sees
     words       a word's P(style) is the mean over its tokens; a word of punctuation has that of
                 the word before it, and never makes a boundary
     thresholds  one for each writer: a word above it counts as style, any other as capability
@@ -15,7 +14,6 @@ rest is here:
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -87,7 +85,7 @@ class ClassifierPredictor:
     @property
     def _context_characters(self) -> int:
         """Characters of a context that may matter, from the right."""
-        return _CHARACTERS_A_TOKEN * min(self.settings.window, self.settings.reach or sys.maxsize)
+        return _CHARACTERS_A_TOKEN * self.settings.window
 
     def style(self, passages: Sequence[Passage]) -> list[list[float]]:
         """P(style) of each unit of each text; see `Scorer.style`."""
@@ -131,10 +129,7 @@ class ClassifierPredictor:
         first = max(0, len(offsets) - self.settings.window)
         while first > 0 and offsets[first][0] >= begin:
             first -= 1
-        if self.settings.reach is None:
-            return first
-        own = next((at for at in range(first, len(offsets)) if offsets[at][1] > begin), first)
-        return max(first, own - self.settings.reach - self.settings.shift)
+        return first
 
     def _words(
         self, text: str, offsets: Sequence[tuple[int, int]], odds: Sequence[float]

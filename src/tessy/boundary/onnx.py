@@ -1,4 +1,4 @@
-"""`onnx:FOLDER`, and the predictors that ship: a classifier run by onnxruntime, without torch.
+"""`onnx:FOLDER`: a classifier run by onnxruntime, without torch.
 
 A folder holds `model.onnx` (inputs `input_ids` and `attention_mask` [batch, tokens], int64; output
 `logits` [batch, tokens, 2]), `tokenizer.json` and `predictor.json`; `tessy predictor train --onnx`

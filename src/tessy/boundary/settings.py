@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from tessy.errors import ConfigError
 from tessy.method.trajectory import Role
@@ -38,8 +38,6 @@ class ClassifierSettings(StrictSettings):
     """1 if the label at a token is about the next one, as in the paper's published code."""
     window: int = Field(default=200, ge=16)
     """Most tokens that the network sees; text is cut from the left."""
-    reach: int | None = Field(default=None, ge=1)
-    """Tokens of context that a judgement can depend on, if those are fewer."""
     temperature: float = Field(default=1.0, gt=0)
     """Log-odds of style are divided by it; fitted on held-out segments."""
     bias: float = 0.0
@@ -54,6 +52,14 @@ class ClassifierSettings(StrictSettings):
     """Which of the two labels is style."""
     vocabulary: int | None = Field(default=None, gt=0)
     """Tokens of the tokenizer that it was trained with, if known."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_reach(cls, given: Any) -> Any:
+        """Leave out `reach`, which folders of earlier versions have."""
+        if isinstance(given, dict):
+            return {name: value for name, value in given.items() if name != "reach"}
+        return given
 
 
 def read_settings(folder: Path) -> ClassifierSettings | None:
@@ -75,8 +81,8 @@ class TrainSettings(StrictSettings):
     """How a boundary predictor is trained."""
 
     base: Annotated[str, Option()] = WINDOW
-    """What it starts from: `window`, a small network over the words around each word; `small`, a
-    convolutional one over tokens; or a model of Hugging Face: a folder or an id."""
+    """What it starts from: `window`, a new network over the words around each word, or a model of
+    Hugging Face: a folder or an id."""
     shift: Annotated[bool, Option()] = False
     """Labels are about the next token, as those of the paper's predictors."""
     window: Annotated[int, TOKENS, Option()] = Field(default=200, ge=16)
@@ -87,8 +93,8 @@ class TrainSettings(StrictSettings):
     """Training ends after so many epochs without a better one."""
     batch_size: Annotated[int, UnitName("segments"), Option()] = Field(default=32, ge=1)
     """Segments in a step."""
-    learning_rate: Annotated[float | None, Option(unset="2e-3 for window and small, else 5e-5")] = (
-        Field(default=None, gt=0)
+    learning_rate: Annotated[float | None, Option(unset="2e-3 for window, else 5e-5")] = Field(
+        default=None, gt=0
     )
     """The highest learning rate."""
     balance: Annotated[float, Option()] = Field(default=0.0, ge=0, le=1)
@@ -100,13 +106,11 @@ class TrainSettings(StrictSettings):
     cost: Annotated[float, Option()] = Field(default=1.0, gt=0)
     """Cost of a word of style that is missed, in words of reasoning that are cut short."""
     hidden: Annotated[int, Option()] = Field(default=128, ge=8)
-    """Channels of `small`; outputs of the first layer of `window`."""
-    vocabulary: Annotated[int, TOKENS, Option()] = Field(default=8000, ge=300)
-    """Vocabulary of `small`."""
+    """Outputs of the first layer of `window`."""
     seed: Annotated[int, Option()] = Field(default=0, ge=0, lt=2**32)
     """Of the split, the order, the cuts and the weights."""
 
     @property
     def rate(self) -> float:
-        """The learning rate: small networks trained from nothing learn faster than trained ones."""
-        return self.learning_rate or (2e-3 if self.base in (WINDOW, "small") else 5e-5)
+        """The learning rate: a new network learns faster than one that was trained before."""
+        return self.learning_rate or (2e-3 if self.base == WINDOW else 5e-5)

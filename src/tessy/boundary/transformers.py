@@ -68,8 +68,6 @@ def load(address: str) -> ClassifierPredictor:
     try:
         from transformers import AutoModelForTokenClassification, AutoTokenizer
         from transformers.utils import logging
-
-        from tessy.boundary import tagger  # noqa: F401  registers its network
     except ImportError:
         raise MissingExtra(
             f"transformers:{place} needs torch and transformers", hint="pip install 'tessy[train]'"

@@ -1,6 +1,6 @@
 """The part of training that needs torch: a base, segments in tokens, `Trainer`, the ONNX file.
 
-base       a new small network (`tagger`) with a vocabulary of its own, or a Hugging Face model
+base       a Hugging Face model, with a head of two labels
 examples   segments in tokens with a label for each; some are cut at a random word
 fit        Hugging Face's `Trainer` keeps the best epoch
 export     the trained network as an ONNX file, compared with the original
@@ -17,13 +17,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer
 from transformers import (
     AutoConfig,
     AutoModelForTokenClassification,
     AutoTokenizer,
     EarlyStoppingCallback,
-    PreTrainedTokenizerFast,
     PrinterCallback,
     Trainer,
     TrainerCallback,
@@ -33,7 +32,6 @@ from transformers.utils import logging
 
 from tessy.boundary.onnx import MODEL_FILE, OnnxNetwork
 from tessy.boundary.settings import LABELS, TrainSettings
-from tessy.boundary.tagger import Tagger, TaggerConfig
 from tessy.boundary.training.segments import Segment, is_style
 from tessy.boundary.transformers import TorchNetwork
 from tessy.display import Say
@@ -43,7 +41,6 @@ from tessy.method.words import is_neutral, units
 CHECKPOINTS = "checkpoints"
 IGNORED = -100
 """The label of tokens that don't count: torch's `ignore_index`."""
-_PAD = "<pad>"
 _TOLERANCE = 0.05
 """Log-odds by which the exported network may differ."""
 
@@ -72,7 +69,7 @@ def fit(
     """
     logging.disable_progress_bar()
     torch.manual_seed(settings.seed)
-    model, tokenizer = _small(learned, settings) if settings.base == "small" else _base(settings)
+    model, tokenizer = _base(settings)
     backend = tokenizer.backend_tokenizer
     to_learn, to_compare = (
         list(tokenized(part, backend, window=settings.window, shift=settings.shift))
@@ -138,33 +135,6 @@ def _last_checkpoint(folder: Path) -> Path | None:
     return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
-def _small(
-    learned: Sequence[Segment], settings: TrainSettings
-) -> tuple[Any, PreTrainedTokenizerFast]:
-    """A new small network, and a byte-level BPE tokenizer trained on the segments."""
-    made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Digits(individual_digits=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False),
-        ]
-    )
-    made.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=settings.vocabulary,
-        special_tokens=[_PAD],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        min_frequency=3,
-        show_progress=False,
-    )
-    made.train_from_iterator((segment.before + segment.text for segment in learned), trainer)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=made, pad_token=_PAD)
-    config = TaggerConfig(
-        vocab_size=made.get_vocab_size(), hidden_size=settings.hidden, **_labels()
-    )
-    return Tagger(config), tokenizer
-
-
 def _labels() -> dict[str, Any]:
     return {"id2label": dict(enumerate(LABELS)), "label2id": {n: i for i, n in enumerate(LABELS)}}
 
@@ -176,7 +146,7 @@ def _base(settings: TrainSettings) -> tuple[Any, Any]:
         tokenizer = AutoTokenizer.from_pretrained(settings.base)
     except Exception as error:  # a broken folder may raise anything
         raise ConfigError(
-            f"{settings.base}: {error}", hint="a base is small, a folder or a Hugging Face id"
+            f"{settings.base}: {error}", hint="a base is window, a folder or a Hugging Face id"
         ) from None
     if not tokenizer.is_fast:
         raise ConfigError(

@@ -1,8 +1,7 @@
 """Training a boundary predictor: `tessy predictor train`.
 
     segments      split by question: most to train on, some held out
-    base          `window`: the network of `tessy.boundary.window`; `small`: that of `tagger`, with
-                  a vocabulary made from the segments; or a Hugging Face model
+    base          `window`: the network of `tessy.boundary.window`; or a Hugging Face model
     labels        each token has the label of its word; with `shift`, that of the token after it
     cuts          half of a classifier's segments end at a random word each time they are seen, so
                   that it learns to judge words at the end of a text as well as earlier ones
@@ -43,8 +42,10 @@ _LOOKAHEAD = 3
 _NOISE = 1e-2
 """Log-odds by which padding alone may move a judgement."""
 _ON_CARD = ("word_f1", "boundary_f1", "boundary_f1_near", "cut_near", "ece")
-_OF_CLASSIFIERS = ("shift", "window", "balance", "cut_share", "vocabulary")
+_OF_CLASSIFIERS = ("shift", "window", "balance", "cut_share")
 """Settings that the base `window` does not have."""
+_GONE = "small"
+"""A base of earlier versions."""
 _COMPARED = 16
 """Held-out segments by which an exported network is compared with the trained one."""
 
@@ -89,6 +90,11 @@ def train(
         ConfigError: The base can't be used, or not with these options; or `out` holds something
             else.
     """
+    if settings.base == _GONE and not Path(_GONE).is_dir():
+        raise ConfigError(
+            f"there is no base {_GONE} any more",
+            hint=f"leave --base out for {WINDOW}, or name a folder or an id of Hugging Face",
+        )
     try:
         import torch  # noqa: F401
         import transformers  # noqa: F401
@@ -99,7 +105,7 @@ def train(
     if settings.base == WINDOW and (onnx or settings.shift):
         raise ConfigError(
             f"the base {WINDOW} takes neither --onnx nor --shift: it is no classifier of tokens",
-            hint=f"leave the option out, and use window:{out}; or take --base small",
+            hint=f"leave the option out, and use window:{out}; or name a base of Hugging Face",
         )
     learned, held = check(segments, settings)
     _open(out, segments, settings)
@@ -168,7 +174,6 @@ def _classifier(
     shape = ClassifierSettings(
         shift=int(settings.shift),
         window=settings.window,
-        reach=getattr(network.model.config, "reach", None),
         lookahead=_LOOKAHEAD if looks_ahead(network, tokenizer, held) else 0,
         vocabulary=tokenizer.get_vocab_size(),
     )
