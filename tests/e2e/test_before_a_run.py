@@ -42,7 +42,7 @@ def files(folder) -> dict[str, bytes]:
 
 async def test_a_sample_of_all_questions_tells_exactly_what_the_run_costs(tmp_path, tokenizers):
     questions = write_questions(tmp_path / "q.jsonl", 7)
-    async with two_servers(tokenizers) as (_, options):
+    async with two_servers(tokenizers, latency=SLOW) as (_, options):
         command = ["synth", questions, "--out", tmp_path / "run", *options]
         done = await tessy(*command, "--dry-run", "--sample", "50", "--gpus", "8")
         assert done.code == 0, done.err
@@ -86,7 +86,7 @@ async def test_figures_are_of_the_questions_that_were_written(tmp_path, tokenize
 
 async def test_without_a_sample_it_assumes_and_says_so_and_touches_no_run(tmp_path, tokenizers):
     questions = write_questions(tmp_path / "q.jsonl", 3)
-    async with two_servers(tokenizers) as (servers, options):
+    async with two_servers(tokenizers, latency=SLOW) as (servers, options):
         command = ["synth", questions, "--out", tmp_path / "run", *options]
         assert (await tessy(*command, "--limit", "1")).code == 0
         before = files(tmp_path / "run")
@@ -106,7 +106,7 @@ async def test_without_a_sample_it_assumes_and_says_so_and_touches_no_run(tmp_pa
 
 async def test_a_method_of_which_nothing_is_assumed_needs_a_sample(tmp_path, tokenizers):
     questions = write_questions(tmp_path / "q.jsonl", 3)
-    async with two_servers(tokenizers) as (_, options):
+    async with two_servers(tokenizers, latency=SLOW) as (_, options):
         alone = [*options[4:], "--method", "teacher-only"]  # there is no student
         command = ["synth", questions, "--out", tmp_path / "run", *alone, "--dry-run"]
         done = await tessy(*command)

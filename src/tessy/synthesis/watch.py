@@ -24,7 +24,7 @@ async def watch(context: RunContext) -> None:
         context: The run's context; its gate, sizes and counters are updated.
     """
     pressure, cache = Pressure(context.config.concurrency), _Cache(context)
-    paces = [_Pace(model) for model in context.models.values() if model.streamed]
+    paces = [_TokenPace(model) for model in context.models.values() if model.streamed]
     counters, waits = context.counters, context.batcher.waits
     while True:
         waits.clear()
@@ -58,7 +58,7 @@ async def _lateness() -> float:
     return max(0.0, late_s / (now - began))
 
 
-class _Pace:
+class _TokenPace:
     """The time of a token of one model's streams, by when tokens come, whenever they are read."""
 
     def __init__(self, model: Model) -> None:
