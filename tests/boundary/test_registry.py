@@ -158,7 +158,10 @@ def test_the_command_line_says_so_too(tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+        },
     )
     assert done.returncode == 1
     assert "error: transformers:x needs torch and transformers" in done.stderr
