@@ -109,7 +109,7 @@ def test_no_help_takes_a_base_or_a_split_for_an_option():
     ("options", "said"),
     [
         (["--window", "99"], "the base window does not use --window"),
-        (["--balance", "0", "--vocabulary", "300"], "does not use --balance, --vocabulary"),
+        (["--window", "99", "--balance", "0"], "does not use --window, --balance"),
         (["--cut-share", "0.5"], "the base window does not use --cut-share"),
         (["--base", "some/model", "--hidden", "64"], "the base some/model does not use --hidden"),
     ],

@@ -180,6 +180,18 @@ def test_what_is_assumed_is_said_as_it_is_counted(monkeypatch):
     assert " 7 words discarded at each" in basis
 
 
+def test_the_longer_the_students_spans_have_to_be_the_less_hand_overs_cost():
+    found = [assumed(PACES, 1000, minimum=minimum) for minimum in range(1, 9)]
+    overs = [each.hand_overs.value for each in found]
+    assert overs[0] == cost.HAND_OVERS.value
+    assert overs == sorted(overs, reverse=True)
+    requests = [sum(work.requests for work in each.work.values()) for each in found]
+    assert requests == pytest.approx(overs)
+    assert [each.discarded.value for each in found[:3]] == pytest.approx(
+        [0.220 / 1.220, 0.12584 / 1.12584, 0.11968 / 1.11968]
+    )
+
+
 def test_no_more_are_written_at_once_than_servers_with_slots_take():
     """The teacher works for 3 of 4 seconds: with 4 slots it is busy with 5.33 trajectories."""
     work = {STUDENT: ModelWork(Interval(0), 10), TEACHER: ModelWork(Interval(0), 30)}

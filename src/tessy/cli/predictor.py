@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 _SAY_EVERY_S = 2.0
 _SHOWN = 20
 """Kinds of spans that `shared` shows."""
-_UNUSED = {WINDOW: ("window", "balance", "cut_share", "vocabulary"), "small": ()}
+_UNUSED = {WINDOW: ("window", "balance", "cut_share")}
 """Settings that do nothing for a base, …"""
-_UNUSED_BY_PRETRAINED = ("hidden", "vocabulary")
+_UNUSED_BY_PRETRAINED = ("hidden",)
 """… and for a model of Hugging Face."""
 
 app = typer.Typer(
@@ -171,7 +171,7 @@ def _refuse_unused(settings: TrainSettings) -> None:
     if given:
         raise ConfigError(
             f"the base {settings.base} does not use {', '.join(given)}",
-            hint="leave the option out, or take another --base: small uses all of them",
+            hint="leave the option out, or take another --base",
         )
 
 

@@ -17,12 +17,17 @@ from tessy.report.figures.intervals import Interval
 
 HAND_OVERS = Interval(110, 60, 170)
 """Assumed hand-overs in 1,000 words of English reasoning (docs/serving.md: how it was counted)."""
+LEFT = {1: 1.0, 2: 0.44, 3: 0.34, 4: 0.27, 5: 0.20}
+"""Share of them that is left if the student takes over from so many words of style on (counted in
+replayed traces, docs/handover.md; 4 lies between)."""
 STUDENT_WORDS = 0.16
 """Assumed share of the words that the student writes (as above)."""
 TOKENS_A_WORD = 1.6
 """Assumed tokens of a word (as above)."""
 DISCARDED_WORDS = 2
 """Assumed words that a hand-over discards (docs/performance.md, "Real text")."""
+WORDS_TO_BE_SURE = 0.6
+"""Assumed words more for each word that the student's spans need at least (as `LEFT`)."""
 TRAJECTORY_TOKENS = 14_602
 """Assumed length of a response (paper, Fig. 12: the mean with gpt-oss)."""
 
@@ -120,6 +125,7 @@ def assumed(
     words: float = TRAJECTORY_TOKENS / TOKENS_A_WORD,
     hand_overs: Interval = HAND_OVERS,
     limit: str | None = None,
+    minimum: int = 1,
 ) -> TrajectoryCost:
     """A trajectory of method `tessy` by the assumptions above, without its answer.
 
@@ -129,11 +135,13 @@ def assumed(
     Args:
         paces: Of both servers, where known.
         words: Length of the trajectory.
-        hand_overs: In 1,000 words.
+        hand_overs: In 1,000 words, if the student takes over from one word on.
         limit: What makes it shorter than assumed.
+        minimum: Words of style from which on it does (`handover.min_style_words`).
     """
+    hand_overs = times(hand_overs, LEFT.get(minimum, LEFT[max(LEFT)]))
     overs = hand_overs.value * words / 1000
-    lost = DISCARDED_WORDS * overs
+    lost = discarded_words(minimum) * overs
     shares = {Role.STUDENT: STUDENT_WORDS, Role.TEACHER: 1 - STUDENT_WORDS}
     work = {
         role: ModelWork(Interval(TOKENS_A_WORD * (share * words + lost / 2)), overs / 2)
@@ -148,6 +156,11 @@ def assumed(
     return TrajectoryCost(
         work, hand_overs, discarded, length, Interval(seconds), seconds, limit=limit
     )
+
+
+def discarded_words(minimum: int) -> float:
+    """Assumed words that a hand-over discards, if it takes so many words of style."""
+    return DISCARDED_WORDS + WORDS_TO_BE_SURE * (minimum - 1)
 
 
 def waiting(trajectory: TrajectoryCost, paces: Mapping[Role, ServerPace]) -> tuple[float, float]:

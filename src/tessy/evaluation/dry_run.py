@@ -117,6 +117,13 @@ async def dry_run(
         raise ConfigError(
             f"what method {method.name!r} costs is not assumed", hint="--sample 20 measures it"
         )
+    if sample is None and (
+        config.handover.shared_words or config.handover.min_capability_words > 1
+    ):
+        raise ConfigError(
+            "what handover.shared_words and min_capability_words save is not assumed",
+            hint="--sample 20 measures it",
+        )
     check(config, roles)
     load_all({role: config.predictor_of(role) for role in Role if method.judged})
     async with AsyncExitStack() as stack:
@@ -172,7 +179,8 @@ def _assumed(config: Config, findings: Mapping[Role, Finding]) -> TrajectoryCost
     contexts = {r: f.capabilities.context_tokens for r, f in findings.items() if f.capabilities}
     tokens, limit = cost.assumed_length(config, contexts)
     paces = {role: finding.pace for role, finding in findings.items()}
-    return cost.assumed(paces, tokens / cost.TOKENS_A_WORD, limit=limit)
+    minimum = config.handover.min_style_words
+    return cost.assumed(paces, tokens / cost.TOKENS_A_WORD, limit=limit, minimum=minimum)
 
 
 def drawn(every: Sequence[T], count: int) -> list[T]:

@@ -120,9 +120,10 @@ def _basis(found: DryRun) -> list[tuple[str, str]]:
     trajectory, accounts = found.trajectory, found.accounts
     length, overs = f"{trajectory.length:,.0f} tokens", decimal(trajectory.hand_overs, 0)
     if accounts is None:
+        lost = cost.discarded_words(found.config.handover.min_style_words)
         assumed = (
             f"{length} a response{_capped(trajectory)}, {overs} hand-overs in 1,000 words, "
-            f"{cost.DISCARDED_WORDS} words discarded at each, {cost.STUDENT_WORDS:.0%} of the "
+            f"{lost:g} words discarded at each, {cost.STUDENT_WORDS:.0%} of the "
             f"words by the student, {cost.TOKENS_A_WORD} tokens a word (docs/serving.md); "
             "--sample 20 measures it"
         )
