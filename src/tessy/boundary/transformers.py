@@ -66,6 +66,7 @@ def load(address: str) -> ClassifierPredictor:
     if option not in ("", "shift=0", "shift=1"):
         raise ConfigError(f"transformers:{address}: {option!r} is no option", hint="?shift=1")
     try:
+        import torch  # noqa: F401  transformers is imported without it, too
         from transformers import AutoModelForTokenClassification, AutoTokenizer
         from transformers.utils import logging
     except ImportError:
