@@ -266,9 +266,11 @@ async def test_from_traces_to_a_run_with_ones_own_predictor(tmp_path, tokenizers
         done = await annotate(traces, segments, server.url, "--count", 60)
     assert done.code == 0, done.err
 
-    options = ["--hidden", 16, "--epochs", 6, "--batch-size", 4, "--learning-rate", 0.01]
+    options = ["--epochs", 6, "--batch-size", 4, "--learning-rate", 0.01]
     if scheme == "onnx":
         options += ["--base", make_base(tmp_path / "base"), "--onnx"]
+    else:
+        options += ["--hidden", 16]
     done = await tessy("predictor", "train", segments, "--out", out, *options)
     assert done.code == 0, done.err
     assert "epoch 1 of at most 6" in done.err

@@ -98,7 +98,7 @@ async def test_a_redirect_in_mid_run_stops_it(tmp_path, one):
         assert done.code == 3
         assert "redirects to" in done.err
         assert "resumes the run" in done.err
-        assert "– to go\n" in done.err
+        assert " to go" not in done.err  # it is not known
         assert f"samples 3 = {len(lines(run / 'dataset.jsonl'))} finished + 0 failed + " in (
             " ".join(done.err.split())
         )

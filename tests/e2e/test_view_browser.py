@@ -151,7 +151,7 @@ async def test_a_sample_shows_who_wrote_what(view, browser):
         assert [looks[role][0] for role in looks] == ["okay, so", " x=7"]
         assert all(a != b for a, b in zip(*looks.values(), strict=True))
         for role, (_, *look) in looks.items():
-            legend = page.locator(f".legend .{role}:not(.forced)")
+            legend = page.locator(f".legend .{role}:not(.forced, .tolerated)")
             assert look == await legend.evaluate(
                 "e => [getComputedStyle(e).color, getComputedStyle(e).textDecorationStyle,"
                 " getComputedStyle(e).backgroundColor]"

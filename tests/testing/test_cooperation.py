@@ -6,8 +6,9 @@ from itertools import islice
 
 import pytest
 
+from tessy.method.judgement import Passage
 from tessy.method.trajectory import Outcome, Part, Role, Trajectory
-from tessy.method.turns import Chunk, Finish, passage, settle
+from tessy.method.turns import Chunk, Finish, settle, written
 from tessy.testing import CooperativeScript
 from tessy.testing.predictors import agreeable, contrary, digits, writer_of
 from tessy.testing.tokens import PieceTokenizer
@@ -39,7 +40,9 @@ def think(scripts, predictor, tokens):
             text, closed, _ = text.partition(CLOSES[role])
         finish = Finish.ENDED if closed else Finish.LENGTH
         chunk = Chunk(text, finish, len(drawn))
-        (judgement,) = predictor.judge([passage(trajectory, chunk)])
+        text = written(trajectory, chunk)
+        passage = Passage(role, trajectory.thinking, text, final=bool(closed))
+        (judgement,) = predictor.judge([passage])
         trajectory.apply(settle(trajectory, chunk, judgement))
     return trajectory
 

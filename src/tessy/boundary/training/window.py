@@ -186,6 +186,10 @@ def fit(
     Returns:
         The number of epochs that were trained.
     """
+    with torch.no_grad():  # features that are never seen say nothing, and cost no room in the file
+        unseen = torch.ones(len(network.vectors.weight), dtype=torch.bool)
+        unseen[learned.rows.unique()] = False
+        network.vectors.weight[unseen] = 0.0
     chance = torch.Generator().manual_seed(settings.seed)
     torch.manual_seed(settings.seed)
     size = settings.batch_size * _WORDS
