@@ -86,7 +86,7 @@ _CONDITION = re.compile(
     r"(?:final\s+|correct\s+)?\Z",
     re.I,
 )
-_ON = re.compile(r"\W*(?:(?:the|my|our|so|final|correct|that|is|this)\W++)*+", re.I)
+_ON = re.compile(r"\W*(?:(?:the|my|our|so|final|correct|that|is|this)\W+)*", re.I)
 _TAKEN_BACK = re.compile(
     r"\b(?:wait|actually|correction|corrected|sorry|mistake|oops|scratch\s+that|second\s+thought)\b",
     re.I,

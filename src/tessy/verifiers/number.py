@@ -35,9 +35,10 @@ _MAX_ANSWER = 1000
 _UNIT_POWER = re.compile(r"(?<=[A-Za-z])(\s?\}?\s?)\^\s?\{?-?\d{1,2}\}?")
 _ASIDE = re.compile(r"(?<![^\s\w%$*.}])\((?=[^()]*[A-Za-z])[^()]*\)|(?<=[\w%$*.}])\s*\([^()]*\)")
 _WORK = re.compile(
-    r"(?:\\[a-z]++|\\[^A-Za-z]|(?:\b|(?<=\d))[A-Za-z]\b|(?<=\d),(?=\d{3}\b)|[^A-Za-z\\,;:])*+"
+    r"(?:\\[a-z]+(?![a-z])|\\[^A-Za-z]|(?:\b|(?<=\d))[A-Za-z]\b|(?<=\d),(?=\d{3}\b)|[^A-Za-z\\,;:])*"
 )
-"""Numbers, operators and variables, and no word."""
+"""Numbers, operators and variables, and no word. Not possessive: Python 3.11.0 to 3.11.4 match
+possessive groups wrongly (CPython issue 106052)."""
 _ABOUT = re.compile(r"≈|\\approx|~=|≃|≅")
 _NOT = re.compile(
     r"(?:\bnot|\bcannot|n['’]t|\bnever|\brather\s+than|\binstead\s+of|≠|\\neq?|!=)"
