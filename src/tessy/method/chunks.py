@@ -118,11 +118,6 @@ class ChunkSizes:
         known.spans[min(tokens, _LONGEST)] += 1
         known.new += 1
 
-    def token_s(self, role: Role) -> float | None:
-        """Seconds for each token; None if not known yet."""
-        line = self._learned[role].fit()
-        return line[1] if line else None
-
     def ahead(self, role: Role) -> int | None:
         """The most tokens that a stream should ask for; None if any number will do."""
         return self._learned[role].ahead

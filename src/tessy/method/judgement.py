@@ -43,7 +43,7 @@ class Judgement(NamedTuple):
         confidence: The probability that the word at the boundary is of the other kind; None if the
             predictor gives none.
         tolerated: Spans of the other kind that stay with the writer since they are short, in order;
-            like `waits_from`, a rule of `tessy.method.judging`: predictors leave it.
+            like `waits`, a rule of `tessy.method.judging`: predictors leave it.
         waits: Without a boundary: what is known of such a span that is not decided yet. Nothing
             from its start on is kept.
     """

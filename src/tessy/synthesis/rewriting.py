@@ -1,7 +1,7 @@
 """Rewrites the style of a thinking that is there: its style spans, side by side.
 
 The predictors cut the teacher's thinking into spans by the rules of cooperation, as if both models
-had written it. The student writes each style span anew, from the teacher's text before it, until
+had written it. The student rewrites each style span, from the teacher's text before it, until
 what it writes is capability. The capability spans stay as they are.
 
 One long request and many short ones at the same time, instead of a chain: docs/handover.md.

@@ -1,7 +1,7 @@
 """Rewrite, a method of our own: the teacher's thinking, with its style in the student's words.
 
-The teacher thinks alone; the student writes each style span of that anew, all of them side by side,
-and then the answer. docs/handover.md compares it with TESSY.
+The teacher thinks alone; the student rewrites each style span of that, all of them side by side,
+and then writes the answer. docs/handover.md compares it with TESSY.
 """
 
 from __future__ import annotations
