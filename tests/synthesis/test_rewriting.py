@@ -180,7 +180,23 @@ def test_a_fault_in_one_span_ends_the_others_and_releases_all():
                 raise PredictorError("broken")
             return super().judge(passages)
 
+    ended = []
+
+    class Student(SimulatedClient):
+        """Answers for the last span, then for the first; the others wait."""
+
+        async def attempt(self, request, *, stream=False):
+            done = await super().attempt(request, stream=stream)
+            if len(self.prompts) > 1 and "oops" not in done.text:
+                try:
+                    await asyncio.sleep(5)
+                except asyncio.CancelledError:
+                    ended.append(request)
+                    raise
+            return done
+
+    student = Student(lambda so_far: " well, 7 " if so_far else "oops 7 ")
     text = " ".join(f"word {number}" for number in range(30))
-    student = SimulatedClient(lambda so_far: " oops 7 " if so_far.endswith(" 9") else " well, 7 ")
     with pytest.raises(PredictorError, match="broken"):
         rewritten(text, student, predictor=Fails(BY_DIGITS.is_style))
+    assert ended
