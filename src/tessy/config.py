@@ -274,8 +274,15 @@ class Config(StrictSettings):
     for a few tokens; or `auto`: `stream` if the server stops when a stream is closed."""
     concurrency: Annotated[int, Option()] = Field(default=64, ge=1)
     """Maximum number of samples written at once, over all workers."""
-    workers: Annotated[int, Option()] = Field(default=1, ge=1, le=256)
-    """Processes that write samples; one is enough until it uses a whole core."""
+    workers: Annotated[int | None, Option(unset="as many as cores and load need")] = Field(
+        default=None, ge=1, le=256
+    )
+    """Processes on this machine that write samples, each a shard at a time."""
+    shards: Annotated[int | None, Option(unset="1 for one worker, otherwise 4 for each")] = Field(
+        default=None, ge=1, le=10_000
+    )
+    """Shards of the run, fixed when it begins. Each holds a part of the questions and is written by
+    one process at a time (docs/scale.md)."""
 
     def of(self, role: Role) -> ModelSettings:
         """The settings of one role's model."""
@@ -314,7 +321,7 @@ class Config(StrictSettings):
         checked when models are opened (`RunFolder.same_models`).
         """
         settings = self.model_dump(mode="json")
-        for key in ("concurrency", "workers", "mode"):
+        for key in ("concurrency", "workers", "shards", "mode"):
             settings.pop(key)
         if self.handover == HandOver():  # as runs of before there was the setting
             settings.pop("handover")

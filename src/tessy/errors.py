@@ -143,6 +143,10 @@ class JournalError(TessyError, OSError):
     """The journal of a run can't be written or read."""
 
 
+class MissingShards(TessyError):
+    """Shards of a run are missing, or not complete."""
+
+
 class RunLocked(TessyError):
     """Another process is working in this run folder."""
 

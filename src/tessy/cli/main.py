@@ -17,6 +17,7 @@ from tessy.cli import (
     doctor,
     evaluate,
     export,
+    merge,
     predictor,
     report,
     sft,
@@ -74,6 +75,7 @@ app.command("show")(show.show)
 app.command("view")(view.view)
 app.command("report")(report.report)
 app.command("export")(export.export)
+app.command("merge")(merge.merge)
 app.command("sft")(sft.sft)
 app.command("verify")(verify.verify)
 app.add_typer(predictor.app, name="predictor")

@@ -41,6 +41,9 @@ class SynthOptions(RunOptions):
 
     retry_failed: Annotated[bool, Option()] = False
     """Write failed samples again."""
+    shard: Annotated[str | None, Option(unset="all shards")] = None
+    """Write only shard `I/N` of the run, counted from 0, while other processes may write the
+    others, also on other machines; `tessy merge` then writes the data set."""
     dry_run: Annotated[bool, Option(panel="Before a long run")] = False
     """Tell what the run will cost and write nothing to `out`; by what was measured of idle servers
     and by assumptions, or by a `sample`."""
@@ -65,6 +68,8 @@ class SynthOptions(RunOptions):
                 raise ValueError(f"{name} {value} is for --dry-run, which is not given")
         if self.canary is not None and self.dry_run:
             raise ValueError("--canary writes samples and --dry-run none: give one of them")
+        if self.shard is not None and (self.canary is not None or self.dry_run):
+            raise ValueError("--shard is for writing: --canary and --dry-run are of the whole run")
         return self
 
 
@@ -75,8 +80,10 @@ def synth(options: SynthOptions, config: Config) -> None:
     The same command resumes a run that was stopped.
     """
     from tessy.runs.progress import Progress, Show, short_summary
+    from tessy.runs.shards import ShardNumber
     from tessy.synthesis.run import synthesize
 
+    shard = ShardNumber.parse(options.shard) if options.shard is not None else None
     progress = Progress(Show.QUIET if options.quiet else Show.AUTO)
     if options.dry_run:
         _estimate(options, config, progress)
@@ -95,6 +102,7 @@ def synth(options: SynthOptions, config: Config) -> None:
         skip_bad=options.skip_bad,
         question_column=options.question_column,
         retry_failed=options.retry_failed,
+        shard=shard,
         progress=progress,
     )
     if options.quiet:

@@ -140,12 +140,13 @@ def _remove_leftovers(folder: Path) -> None:
                 Path(entry.path).unlink(missing_ok=True)
 
 
-def lock_file(descriptor: int, folder: Path) -> bool:
+def lock_file(descriptor: int, folder: Path, *, shared: bool = False) -> bool:
     """Lock an open file against other processes; the lock ends with the process.
 
     Args:
         descriptor: The file's.
         folder: What it locks, for messages.
+        shared: Others may have the lock too, if they share it.
 
     Returns:
         Whether this process has the lock; if not, another one has it.
@@ -154,7 +155,8 @@ def lock_file(descriptor: int, folder: Path) -> bool:
         ConfigError: The folder's file system has no locks.
     """
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:

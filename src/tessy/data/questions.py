@@ -97,6 +97,27 @@ class Questions:
     good: tuple[Question, ...]
     bad: tuple[BadLine, ...]
     digest: str
+    limit: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.good)
+
+    def __iter__(self):
+        return iter(self.good)
+
+    def of_shard(self, number: int, shards: int):
+        return (q for q in self.good if shard_of(q.id, shards) == number)
+
+    def shard_sizes(self, shards: int) -> list[int]:
+        sizes = [0] * shards
+        for q in self.good:
+            sizes[shard_of(q.id, shards)] += 1
+        return sizes
+
+
+def shard_of(question_id: str, shards: int) -> int:
+    digest = hashlib.blake2b(question_id.encode(), digest_size=8).digest()
+    return int.from_bytes(digest) % shards
 
 
 def read(
@@ -139,7 +160,7 @@ def read(
         good.append(question)
     if not good and not bad:
         raise DataError(f"{name_of(source)} contains no questions")
-    found = Questions(tuple(good), tuple(bad), digest.hexdigest())
+    found = Questions(tuple(good), tuple(bad), digest.hexdigest(), limit)
     return found if skip_bad else refuse_bad(found)
 
 

@@ -118,7 +118,7 @@ def _in_folder(folder: Path, kinds: str) -> list[Path]:
     """A run's data set, or the shards of one data set."""
     if is_there(folder / "dataset.jsonl"):
         return [folder / "dataset.jsonl"]
-    if (folder / "journal.sqlite").is_file():
+    if (folder / "shards").is_dir() and (folder / "run.toml").is_file():
         raise DataError(
             f"{folder} is a folder without dataset.jsonl",
             hint="a run has one when it ends, or stops: the command that started it resumes it",

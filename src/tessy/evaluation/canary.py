@@ -25,7 +25,7 @@ from tessy.report.figures.accounts import Accounts, AccountsCounter
 from tessy.report.figures.intervals import Bootstrap, wilson
 from tessy.report.source import RunSource, open_runs
 from tessy.runs.folder import RunFolder
-from tessy.runs.plan import plan
+from tessy.runs.plan import jobs
 from tessy.runs.progress import Progress
 from tessy.runs.reader import JournalReader
 from tessy.synthesis.methods import method_of
@@ -158,9 +158,9 @@ def compare(
     every = read(source, limit=most, skip_bad=skip_bad, column=question_column)
     with JournalReader(RunFolder(out)) as journal:
         ended = dict(journal.ids(-1))
-    left = len(plan(every, config, ended, {}, retry=()).jobs)
+    left = sum(job.id not in ended for job in jobs(every, config))
     asked = read(source, limit=limit, skip_bad=skip_bad, column=question_column)
-    ids = {job.id for job in plan(asked, config, {}, {}, retry=()).jobs}
+    ids = {job.id for job in jobs(asked, config)}
     ours, teachers = open_runs([out, folder])
     return Canary(
         _side(ours, ids),

@@ -25,14 +25,14 @@ from tessy.data.sources import name_of
 from tessy.errors import ConfigError, Outage, TessyError
 from tessy.evaluation import cost
 from tessy.evaluation.cost import ModelWork, RunCost, TrajectoryCost, run_cost
-from tessy.method.trajectory import Failure, Role
+from tessy.method.trajectory import Role
 from tessy.models.doctor import Finding, examine
 from tessy.models.open import check, check_formats, slots_of
 from tessy.report.figures.accounts import Accounts, AccountsCounter
 from tessy.report.figures.intervals import Bootstrap
 from tessy.report.source import open_runs
 from tessy.runs.folder import RunFolder
-from tessy.runs.plan import plan
+from tessy.runs.plan import jobs
 from tessy.runs.progress import Progress
 from tessy.runs.reader import ended_in
 from tessy.synthesis.methods import method_of
@@ -134,10 +134,10 @@ async def dry_run(
     check_formats(config, roles)
     folder = RunFolder(out)
     ended = await asyncio.to_thread(ended_in, folder, config, name_of(source), asked.digest)
-    retry = tuple(Failure) if retry_failed else ()
-    todo = plan(asked, config, ended or {}, {}, retry=retry)
+    over = {sample for sample, failure in (ended or {}).items() if not (failure and retry_failed)}
+    todo = [job for job in jobs(asked, config) if job.id not in over]
     findings: dict[Role, Finding] = {}
-    if todo.jobs:
+    if todo:
         progress.say("dry run: measuring how fast the servers are")
         findings = await _findings(config, roles, progress)
         if ended is not None:
@@ -147,17 +147,17 @@ async def dry_run(
             folder.refuse_other_models(folder.models() or names, names)
     paces = {role: finding.pace for role, finding in findings.items()}
     trajectory, accounts = _assumed(config, findings), None
-    if sample is not None and todo.jobs:
-        questions = list({job.question.id: job.question for job in todo.jobs}.values())
+    if sample is not None and todo:
+        questions = list({job.question.id: job.question for job in todo}.values())
         written = await _write(drawn(questions, sample), config, roles, progress)
         if written is None:
             return None
         trajectory, accounts = written.trajectory, written.accounts
     slots = {role: slots_of(config, role) for role in roles}
     room = cost.lanes(trajectory, {r: pace for r, pace in paces.items() if pace}, slots)
-    run = run_cost(trajectory, len(todo.jobs), config.concurrency, room)
-    over = len(asked.good) * config.samples_per_question - len(todo.jobs)
-    return DryRun(config, len(asked.good), findings, trajectory, run, accounts, over)
+    run = run_cost(trajectory, len(todo), config.concurrency, room)
+    done = len(asked) * config.samples_per_question - len(todo)
+    return DryRun(config, len(asked), findings, trajectory, run, accounts, done)
 
 
 async def _findings(

@@ -31,7 +31,7 @@ from tessy.exporting.settings import ExportSettings, FormatName
 from tessy.exporting.sources import ExportSource, find_source
 from tessy.exporting.staging import MANIFEST, refuse, staged
 from tessy.exporting.trial import TemplateTrial
-from tessy.runs.folder import read_settings
+from tessy.runs.identity import read_settings
 from tessy.settings import load_settings
 
 DROPPED = "dropped.jsonl"

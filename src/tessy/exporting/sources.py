@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,9 +71,9 @@ def find_source(given: str) -> ExportSource:
         next(rows(given, what="data sets"), None)
         return ExportSource(given)
     folder = RunFolder(path)
-    if not os.path.lexists(folder.journal):
+    if not folder.started_shards():
         raise DataError(
-            f"{path} is no run: it has no {folder.journal.name}",
+            f"{path} is no run: it has no shards with a journal",
             hint="give a run's folder, or a file of records such as RUN/dataset.jsonl",
         )
     with JournalReader(folder):

@@ -11,7 +11,8 @@ from typing import Any
 from tessy.data.files import is_there
 from tessy.errors import InputError, JournalError
 from tessy.report.figures.sample import ReportSample
-from tessy.runs.folder import RunFolder, read_settings
+from tessy.runs.folder import RunFolder
+from tessy.runs.identity import read_settings
 from tessy.runs.reader import JournalReader
 
 
@@ -64,8 +65,7 @@ class RunSource:
                     yield ReportSample.read(entry, several=several)
                 except (KeyError, TypeError, ValueError) as error:
                     raise JournalError(
-                        f"{self.folder.journal}: the record of {entry.id!r} can't be read: "
-                        f"{error!r}"
+                        f"{self.folder.path}: the record of {entry.id!r} can't be read: {error!r}"
                     ) from None
 
 

@@ -175,6 +175,7 @@ class RunResult:
         stopped: The user stopped it before its end; the same command resumes it.
         seconds: Duration of this start.
         counters: The counts of this start.
+        dataset: The file of the finished samples.
         verdicts: Finished samples by the verifier's verdict; empty without a verifier.
     """
 
@@ -185,6 +186,7 @@ class RunResult:
     stopped: bool
     seconds: float
     counters: Counters
+    dataset: Path
     verdicts: dict[str, int] = field(default_factory=dict)
 
     @property

@@ -26,13 +26,16 @@ _NAMES_ANOTHER = bytes.fromhex("d9d505f920a163d7")
 _FOREIGN = "it was not written by tessy: open it only if you know where it comes from"
 
 
-def connect(path: Path, *, write: bool = False, query: str = "") -> sqlite3.Connection:
+def connect(
+    path: Path, *, write: bool = False, query: str = "", any_thread: bool = False
+) -> sqlite3.Connection:
     """Open an SQLite file.
 
     Args:
         path: The file.
         write: Open it for writing, and create it if it does not exist.
         query: More of the URI's parameters, such as `&immutable=1`.
+        any_thread: Different threads use the connection, one at a time.
 
     Raises:
         JournalError: It is a link or no regular file, or one beside it is.
@@ -43,7 +46,11 @@ def connect(path: Path, *, write: bool = False, query: str = "") -> sqlite3.Conn
         # Some SQLites take a relative "file:…" as a URI.
         connection = sqlite3.connect(path.absolute(), isolation_level=None, timeout=60.0)
     else:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro{query}", uri=True)
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro{query}",
+            uri=True,
+            check_same_thread=not any_thread,
+        )
     try:
         harden(connection)
         if not write:

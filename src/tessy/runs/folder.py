@@ -1,56 +1,63 @@
-"""The folder of a run.
+"""The folder of a run, and those of its shards.
 
 run.toml         the settings that the run was started with, the questions and their digest
-journal.sqlite   the samples that ended, and the turns of unfinished ones
+shards/0000/     a shard of the run: a part of the questions, written by one process at a time
+  journal.sqlite   the samples that ended, and the turns of unfinished ones
+  lock             locked by the process that writes the shard
+  dataset.jsonl, failures.jsonl   what `--shard` wrote of the data set
 dataset.jsonl    finished samples, in the order of the questions
 failures.jsonl   failed samples, each with its reason
-lock             locked by the process that writes the run
+lock             locked by the process that writes the whole run; shared by those that write shards
 """
 
 from __future__ import annotations
 
 import datetime
 import errno
+import fcntl
+import hashlib
 import os
-import time
-import tomllib
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import tomli_w
 
 from tessy.config import Config
-from tessy.data.files import (
-    is_temporary,
-    is_there,
-    lock_file,
-    open_file,
-    read_bytes,
-)
+from tessy.data.files import is_there, open_file
 from tessy.data.files import write_atomically as write_atomically  # also for other rooms
-from tessy.errors import ConfigError, RunLocked, RunMismatch
+from tessy.errors import ConfigError, JournalError, RunMismatch
 from tessy.method.trajectory import Role
+from tessy.runs.identity import (
+    differences,
+    read_settings,
+    refuse_others,
+    refuse_strangers,
+    without_none,
+)
+from tessy.runs.locks import OTHER_OUT, held, no_folder, opened_lock
 
-_WORKERS_END_S = 10.0
-"""How long the workers of a killed run may take to exit."""
-_MOST_SETTINGS = 16 << 20
-"""Bytes of the settings of a run."""
-_OTHER_OUT = "give another --out"
+_SHARD = re.compile(r"\d{4,5}")
 
 
 @dataclass(frozen=True, slots=True)
-class RunFolder:
-    """The paths of a run."""
+class ShardFolder:
+    """The paths of a shard of a run.
+
+    Attributes:
+        path: Its folder.
+        number: Its number, from 0.
+    """
 
     path: Path
+    number: int
 
     @property
-    def settings(self) -> Path:
-        """`run.toml`."""
-        return self.path / "run.toml"
+    def run(self) -> Path:
+        """The run's folder."""
+        return self.path.parent.parent
 
     @property
     def journal(self) -> Path:
@@ -67,9 +74,104 @@ class RunFolder:
         """`failures.jsonl`."""
         return self.path / "failures.jsonl"
 
+    def locked(self) -> AbstractContextManager[int]:
+        """Lock the shard; see `held`."""
+        return held(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The paths of a run."""
+
+    path: Path
+
+    @property
+    def settings(self) -> Path:
+        """`run.toml`."""
+        return self.path / "run.toml"
+
+    @property
+    def dataset(self) -> Path:
+        """`dataset.jsonl`."""
+        return self.path / "dataset.jsonl"
+
+    @property
+    def failures(self) -> Path:
+        """`failures.jsonl`."""
+        return self.path / "failures.jsonl"
+
+    def shard(self, number: int) -> ShardFolder:
+        """A shard, which need not have been started."""
+        return ShardFolder(self.path / "shards" / f"{number:04}", number)
+
+    def started_shards(self) -> list[ShardFolder]:
+        """The shards that have a journal, in order.
+
+        Raises:
+            JournalError: The folder is one of an older version of tessy, or can't be read.
+        """
+        if os.path.lexists(old := self.path / "journal.sqlite"):
+            raise JournalError(
+                f"{old}: a run of an older version of tessy, which had no shards",
+                hint="read it with that version, or start again in another folder",
+            )
+        try:
+            names = [entry.name for entry in os.scandir(self.path / "shards")]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise JournalError(f"{error.filename}: {error.strerror}") from None
+        shards = [self.shard(int(name)) for name in sorted(names) if _SHARD.fullmatch(name)]
+        return [shard for shard in shards if os.path.lexists(shard.journal)]
+
+    def remove_journals(self) -> None:
+        """Delete the journals of a start that wrote nothing: settings and questions may change.
+
+        Raises:
+            JournalError: One can't be deleted.
+        """
+        for shard in self.started_shards():
+            for suffix in ("", "-wal", "-shm"):
+                path = shard.journal.with_name(shard.journal.name + suffix)
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    raise JournalError(f"{path}: {error.strerror}") from None
+
+    def check_there(self, lock: int) -> None:
+        """Make sure that the folder is still where it was when it was locked.
+
+        Args:
+            lock: The file descriptor of its lock.
+
+        Raises:
+            JournalError: It was moved, replaced or deleted.
+        """
+        held = os.fstat(lock)
+        try:
+            there = (self.path / "lock").lstat()
+        except OSError:
+            raise moved(self.path) from None
+        if (there.st_dev, there.st_ino) != (held.st_dev, held.st_ino):
+            raise moved(self.path)
+
+    def shard_count(self) -> int | None:
+        """How many shards the run has; None before it was started.
+
+        Raises:
+            RunMismatch: `run.toml` can't be read.
+        """
+        if not self.settings.exists():
+            return None
+        count: int = read_settings(self.settings).get("run", {}).get("shards", 1)
+        return count
+
     @contextmanager
-    def locked(self) -> Iterator[int]:
+    def locked(self, *, shared: bool = False) -> Iterator[int]:
         """Lock the folder; the lock ends with the process, however that ends.
+
+        Args:
+            shared: Only some shards are to be written; others may be written at the same time.
 
         Yields:
             The lock's file descriptor; a child process that inherits it also holds the lock.
@@ -81,14 +183,29 @@ class RunFolder:
             ConfigError: The folder can't be created.
         """
         self._refuse_strangers()
-        with held(self.path) as lock:
+        with held(self.path, shared=shared) as lock:
             self.refuse_lost_journal()
             yield lock
 
+    @contextmanager
+    def changing_settings(self) -> Iterator[None]:
+        """Keep other processes from changing `run.toml` for a moment.
+
+        Raises:
+            ConfigError: The folder can't be written to.
+        """
+        try:
+            lock = open_file(self.path / "settings.lock", os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            raise no_folder(self.path, error) from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
     def _refuse_strangers(self) -> None:
-        journal = self.journal.name
-        own = {"lock", journal, f"{journal}-wal", f"{journal}-shm", f"{journal}-journal"}
-        refuse_strangers(self.settings, own, "run")
+        refuse_strangers(self.settings, {"lock", "settings.lock", "shards"}, "run")
 
     def check_place(self) -> None:
         """Refuse what `locked` would refuse; nothing is created.
@@ -101,13 +218,13 @@ class RunFolder:
         place = next(each for each in (above, *above.parents) if os.path.lexists(each))
         if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
             why = errno.EACCES if place.is_dir() else errno.ENOTDIR
-            raise _no_folder(self.path, OSError(why, os.strerror(why), str(place)))
-        with suppress(FileNotFoundError), _opened_lock(self.path, os.O_RDWR):
+            raise no_folder(self.path, OSError(why, os.strerror(why), str(place)))
+        with suppress(FileNotFoundError), opened_lock(self.path, os.O_RDWR):
             pass
         self.refuse_lost_journal()
 
     def begin(
-        self, config: Config, questions: str, digest: str, version: str, *, begun: bool
+        self, config: Config, questions: str, digest: str, version: str, *, shards: int, begun: bool
     ) -> datetime.date:
         """Start a run in this folder, or make sure that the run in it can be resumed.
 
@@ -116,6 +233,7 @@ class RunFolder:
             questions: The source of the questions.
             digest: The digest of the questions.
             version: tessy's version.
+            shards: The number of shards.
             begun: The run has written samples. Otherwise its settings may still change: a first
                 start may have failed because of a typo.
 
@@ -127,11 +245,29 @@ class RunFolder:
         """
         if not begun:
             date = datetime.datetime.now(datetime.UTC).date()
-            run = {"questions": questions, "digest": digest, "date": date, "version": version}
-            text = tomli_w.dumps({"run": run, **_without_none(config.identity())})
+            run = {
+                "questions": questions,
+                "digest": digest,
+                "date": date,
+                "version": version,
+                "shards": shards,
+            }
+            text = tomli_w.dumps({"run": run, **without_none(config.identity())})
             self._write(text)
             return date
         return self.refuse_other_run(config, questions, digest)
+
+    def identity(self) -> str:
+        """What all shards of the run share, in short: a digest of settings, questions and date.
+
+        Raises:
+            RunMismatch: `run.toml` can't be read.
+        """
+        there = read_settings(self.settings)
+        run = there.get("run", {})
+        for name in ("questions", "version", "models"):  # may change, or come later
+            run.pop(name, None)
+        return hashlib.sha256(tomli_w.dumps(there).encode()).hexdigest()
 
     def refuse_other_run(self, config: Config, questions: str, digest: str) -> datetime.date:
         """Make sure that the run in this folder is one with these settings and questions.
@@ -149,7 +285,7 @@ class RunFolder:
         """
         there = read_settings(self.settings)
         run = there.pop("run", {})
-        different = differences(there, _without_none(config.identity()))
+        different = differences(there, without_none(config.identity()))
         if run.get("digest") != digest:
             different.append(f"the questions: {run.get('questions')} then, {questions} now")
         refuse_others(self.path, different, "run")
@@ -167,9 +303,11 @@ class RunFolder:
         Raises:
             RunMismatch: A different model is served now.
         """
-        there = read_settings(self.settings)
-        self.refuse_other_models(there.setdefault("run", {}).setdefault("models", names), names)
-        self._write(tomli_w.dumps(there))
+        with self.changing_settings():
+            there = read_settings(self.settings)
+            known = there.setdefault("run", {}).setdefault("models", names)
+            self.refuse_other_models(known, names)
+            self._write(tomli_w.dumps(there))
 
     def refuse_other_models(self, known: dict[str, str], names: dict[str, str]) -> None:
         """Make sure that models are those of the run in this folder.
@@ -196,29 +334,34 @@ class RunFolder:
             ) from None
 
     def refuse_lost_journal(self, finished: int | None = None) -> None:
-        """Refuse to go on if that would overwrite samples that the journal does not have.
+        """Refuse to go on if that would overwrite samples that the journals do not have.
 
         Args:
-            finished: Finished samples in the journal; None if it has not been opened.
+            finished: Finished samples in all journals; None if they have not been opened.
 
         Raises:
-            RunMismatch: The data set holds more samples than the journal.
+            RunMismatch: The data set holds more samples than the journals.
         """
         try:
-            if finished is None and is_there(self.journal) and self.journal.stat().st_size:
+            if finished is None and any(
+                is_there(shard.journal) and shard.journal.stat().st_size
+                for shard in self.started_shards()
+            ):
                 return
             if not is_there(self.dataset):
                 return
             with os.fdopen(open_file(self.dataset), "rb") as file:
                 samples = sum(bool(line.strip()) for line in file)
+        except JournalError:  # which is an OSError
+            raise
         except OSError as error:
-            raise RunMismatch(f"{error.filename}: {error.strerror}", hint=_OTHER_OUT) from None
+            raise RunMismatch(f"{error.filename}: {error.strerror}", hint=OTHER_OUT) from None
         if samples > (finished or 0):
-            lost = "is missing or empty" if finished is None else f"holds {finished:,} of them"
+            lost = "no journal is there" if finished is None else f"the journals hold {finished:,}"
             raise RunMismatch(
-                f"{self.dataset} has {samples:,} samples, but {self.journal.name} {lost}: to go on "
-                "would overwrite them",
-                hint=f"put the journal back, or {_OTHER_OUT}; nothing was changed",
+                f"{self.dataset} has {samples:,} samples, but {lost}: to go on would overwrite "
+                "them",
+                hint=f"put the folder shards back, or {OTHER_OUT}; nothing was changed",
             )
 
     def models(self) -> dict[str, str]:
@@ -241,167 +384,10 @@ class RunFolder:
         return method if answers == Role.STUDENT else f"{method}, answer_by {answers}"
 
 
-@contextmanager
-def held(folder: Path) -> Iterator[int]:
-    """Create a folder and lock it; the lock ends with the process.
-
-    Yields:
-        The lock's file descriptor.
-
-    Raises:
-        RunLocked: Another process holds the lock.
-        ConfigError: The folder can't be created.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _no_folder(folder, error) from None
-    with _opened_lock(folder, os.O_RDWR | os.O_CREAT) as lock:
-        with suppress(OSError):  # on a full disk the lock holds without its number
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, str(os.getpid()).encode(), 0)
-        yield lock
-
-
-@contextmanager
-def _opened_lock(folder: Path, flags: int) -> Iterator[int]:
-    """Lock a folder.
-
-    Raises:
-        FileNotFoundError: It has no lock file, and none is to be created.
-        RunLocked: Another process holds the lock.
-        ConfigError: The lock file can't be opened.
-    """
-    try:
-        lock = open_file(folder / "lock", flags)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise _no_folder(folder, error) from None
-    try:
-        _lock(lock, folder)
-        yield lock
-    finally:
-        os.close(lock)
-
-
-def _no_folder(folder: Path, error: OSError) -> ConfigError:
-    return ConfigError(
-        f"{error.filename or folder}: {error.strerror}; {folder} can't be a run's folder",
-        hint=_OTHER_OUT,
+def moved(folder: Path) -> JournalError:
+    """The error that a run's folder is no longer where it was."""
+    return JournalError(
+        f"{folder} was moved, replaced or deleted while its run went on",
+        hint="if it was moved, nothing is lost: give its new path as --out, and the run "
+        "goes on there; if it was deleted, the same command begins again",
     )
-
-
-def _lock(lock: int, folder: Path) -> None:
-    """Lock a file; wait a moment for workers of a killed process, which still hold the lock."""
-    deadline = time.monotonic() + _WORKERS_END_S
-    while not lock_file(lock, folder):
-        said = os.pread(lock, 20, 0).decode(errors="replace").strip()
-        owner = said if said.isdecimal() else "?"
-        if not said.isdecimal() or Path(f"/proc/{owner}").exists() or time.monotonic() > deadline:
-            raise RunLocked(
-                f"{folder}: process {owner} is working on this run",
-                hint="wait for it, or give another --out",
-            )
-        time.sleep(0.05)
-
-
-def refuse_strangers(settings: Path, own: set[str], what: str) -> None:
-    """Refuse a folder that contains other files but no settings.
-
-    Args:
-        settings: The path of the settings file in the folder.
-        own: Names of files that may exist before it.
-        what: What the folder is for, such as `run`, for messages.
-
-    Raises:
-        RunMismatch: The folder contains other files and no settings.
-        ConfigError: There can be no such folder.
-    """
-    folder = settings.parent
-    try:
-        if settings.exists() or not folder.is_dir():
-            return
-    except OSError as error:  # such as a name that is too long
-        raise ConfigError(f"{folder}: {error.strerror}", hint=_OTHER_OUT) from None
-    entries = {entry.name for entry in folder.iterdir() if not is_temporary(entry.name)}
-    if there := entries - own:
-        raise RunMismatch(
-            f"{folder} is no {what}, but holds {', '.join(sorted(there)[:5])}",
-            hint="give the path of a new or empty folder",
-        )
-
-
-def read_settings(path: Path) -> dict[str, Any]:
-    """Read the settings that a run or a training was started with.
-
-    Raises:
-        RunMismatch: They can't be read, or `run` in them is not as tessy writes it.
-    """
-    try:
-        settings = tomllib.loads(read_bytes(path, _MOST_SETTINGS).decode("utf-8"))
-        _check_about(settings.get("run", {}))
-    except (OSError, ValueError, RecursionError) as error:
-        said = getattr(error, "strerror", None) or error
-        raise RunMismatch(f"{path} can't be read: {said}", hint="give another --out") from None
-    return settings
-
-
-def _check_about(run: Any) -> None:
-    """Check what `run.toml` says about the run.
-
-    Raises:
-        ValueError: It is not as tessy writes it.
-    """
-    kinds = {"date": datetime.date, "digest": str, "questions": str, "version": str, "models": dict}
-    if not isinstance(run, dict):
-        raise ValueError("run is no table")
-    for name, kind in kinds.items():
-        if name in run and type(run[name]) is not kind:
-            raise ValueError(f"run.{name} is {run[name]!r:.80}")
-    for role, name in run.get("models", {}).items():
-        if not isinstance(name, str):
-            raise ValueError(f"run.models.{role} is {name!r:.80}")
-
-
-def refuse_others(folder: Path, different: list[str], what: str) -> None:
-    """Refuse to resume with different settings.
-
-    Args:
-        folder: The folder.
-        different: The differences, one line each.
-        what: What the folder is for, such as `run`, for messages.
-
-    Raises:
-        RunMismatch: There are differences.
-    """
-    if different:
-        raise RunMismatch(
-            f"{folder} holds a {what} with other settings:\n  " + "\n  ".join(different),
-            hint=f"start again in another folder (--out), or give the settings of that {what}",
-        )
-
-
-def differences(there: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
-    """The differences between two trees of settings, one line each."""
-    found = []
-    for key in sorted({*there, *now}):
-        old, new = there.get(key), now.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            found += differences(old, new, f"{prefix}{key}.")
-        elif old != new:
-            found.append(f"{prefix}{key}: {_shown(old)} then, {_shown(new)} now")
-    return found
-
-
-def _shown(value: Any) -> str:
-    return "not set" if value is None else repr(value)
-
-
-def _without_none(tree: dict[str, Any]) -> dict[str, Any]:
-    """Leave out settings that are None: TOML has no null."""
-    return {
-        key: _without_none(value) if isinstance(value, dict) else value
-        for key, value in tree.items()
-        if value is not None
-    }

@@ -1,4 +1,4 @@
-"""The journal of a run, in SQLite (WAL): its only source of truth.
+"""The journal of a shard, in SQLite (WAL): the only source of truth about its samples.
 
 *Exactly once* is kept here: one transaction ends a sample, by writing its record or failure and
 removing its turns, and `samples.id` is unique. No sample is reported as finished before that
@@ -6,16 +6,19 @@ transaction is on disk. Unfinished samples are stored as turns, written every fe
 trajectory is the fold of its turns, so after `kill -9` it resumes from the last stored turn.
 
 One thread does all the writing, in groups: samples that end during one transaction go into the next
-one. Several processes may write to one journal; only one of them writes any given sample.
+one. Each transaction has a number, which its rows hold (`change`): what is new since an upload, or
+since a page was made, are the rows with larger numbers. No number is used twice.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,7 +26,7 @@ import orjson
 
 from tessy.data.exact import dumps
 from tessy.data.record import RejectedDraft
-from tessy.errors import JournalError
+from tessy.errors import JournalError, RunMismatch
 from tessy.method.trajectory import (
     DraftKey,
     Failure,
@@ -34,9 +37,10 @@ from tessy.method.trajectory import (
 from tessy.runs import contents
 from tessy.runs.contents import pack
 from tessy.runs.database import BROKEN, check_schema, connect
+from tessy.runs.folder import ShardFolder, moved
 
-_VERSION = 2
-_NEEDED = {"samples", "turns"}
+_VERSION = 3
+_NEEDED = {"samples", "turns", "attempts", "marks"}
 _SCHEMA = """
 create table if not exists samples (
     position integer primary key,   -- in the order of the questions
@@ -45,7 +49,8 @@ create table if not exists samples (
     record   blob not null,         -- JSON, as in dataset.jsonl or failures.jsonl
     trace    blob not null,         -- compressed JSON: what was discarded
     seconds  real not null,         -- from its first call to its end, over all starts
-    requests integer not null       -- calls to both models
+    requests integer not null,      -- calls to both models
+    change   integer not null       -- the transaction that wrote it
 );
 create table if not exists turns (
     id       text not null,
@@ -53,18 +58,46 @@ create table if not exists turns (
     turns    blob not null,         -- compressed JSON: turns and rejections, each with its draft
     seconds  real not null,
     requests integer not null,
+    change   integer not null,      -- as above
     primary key (id, batch)
 ) without rowid;
 create table if not exists attempts (
     id       text primary key,
-    failed   integer not null       -- how often it failed and was then written again
+    failed   integer not null,      -- how often it failed and was then written again
+    change   integer not null       -- as above
 ) without rowid;
-create table if not exists workers (
-    number   integer primary key,
-    counters blob not null          -- JSON: counts of a worker process since it started
-);
+create table if not exists marks (
+    name     text primary key,      -- see `Mark`
+    value    text not null
+) without rowid;
 create index if not exists reasons on samples (reason);
+create index if not exists changes on samples (change);
 """
+
+_FIRST_MARK = "insert or ignore into marks values ('journal', lower(hex(randomblob(16))));"
+BEGUN = """
+select exists (select 1 from turns)
+    or exists (select 1 from samples where reason is null or reason != ?)
+    or exists (select 1 from attempts)
+"""
+"""Whether a journal contains anything other than failures with a given reason."""
+
+
+class Mark(StrEnum):
+    """What a journal says about its shard."""
+
+    JOURNAL = "journal"
+    """A random id, by which it is known whether this is the same journal as before."""
+
+    IDENTITY = "identity"
+    """What all shards of a run share; see `RunFolder.identity`."""
+    SAMPLES = "samples"
+    """How many samples the shard has, ended or not."""
+    UPLOADED = "uploaded"
+    """The change up to which the journal was uploaded."""
+    PARTS = "parts"
+    """The change up to which finished samples are in parts of the data set."""
+
 
 Entry = Turn | Rejection
 """An event of a draft that is noted in the journal."""
@@ -172,23 +205,22 @@ class _Notes:
 
 
 class Journal:
-    """A run's journal, open for writing.
+    """A shard's journal, open for writing; this process has the shard's lock.
 
     Args:
-        path: The SQLite file; it is created if it does not exist.
-        inode: The file that it must be, by the `inode` of another process's journal.
+        shard: The shard; its file is created if it does not exist.
 
     Attributes:
+        shard: The shard.
         path: The SQLite file.
-        inode: Device and inode of the file, by which it is known if the folder is moved.
 
     Raises:
         JournalError: It can't be opened, has another version, is no journal or another one.
     """
 
-    def __init__(self, path: Path, inode: Sequence[int] | None = None) -> None:
-        self.path = path
-        self.inode = tuple(inode) if inode else None
+    def __init__(self, shard: ShardFolder) -> None:
+        self.shard = shard
+        self.path = shard.journal
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._notes: dict[str, _Notes] = {}
         self._batches: dict[str, int] = {}
@@ -198,10 +230,9 @@ class Journal:
         self._checkpointing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._connection = self._thread.submit(self._open).result()
+        self._inode = _inode(self.path)  # by which it is known if the folder is moved
 
     def _open(self) -> sqlite3.Connection:
-        if self.inode is not None:
-            self.check_place()
         try:
             connection = connect(self.path, write=True)
             try:
@@ -215,15 +246,16 @@ class Journal:
                 connection.execute("pragma synchronous = full")
                 # All in one transaction: a reader finds either a complete journal or none.
                 connection.executescript(
-                    f"begin immediate; {_SCHEMA} pragma user_version = {_VERSION}; commit;"
+                    f"begin immediate; {_SCHEMA} {_FIRST_MARK}"
+                    f"pragma user_version = {_VERSION}; commit;"
                 )
+                with contents.reading(f"{self.path}: the number of a change"):
+                    self._change = _last_change(connection)
             except BaseException:
                 connection.close()
                 raise
         except BROKEN as error:
             raise JournalError(f"{self.path}: {error}") from None
-        if self.inode is None:
-            self.inode = _inode(self.path)
         return connection
 
     def check_place(self) -> None:
@@ -235,12 +267,8 @@ class Journal:
         Raises:
             JournalError: It was moved, replaced or deleted.
         """
-        if _inode(self.path) != self.inode:
-            raise JournalError(
-                f"{self.path.parent} was moved, replaced or deleted while its run went on",
-                hint="if it was moved, nothing is lost: give its new path as --out, and the run "
-                "goes on there; if it was deleted, the same command begins again",
-            )
+        if _inode(self.path) != self._inode:
+            raise moved(self.shard.run)
 
     async def __aenter__(self) -> Self:
         return self
@@ -259,41 +287,70 @@ class Journal:
 
     # --- Reading what earlier starts wrote --------------------------------------------------
 
-    async def ended(self) -> dict[str, Failure | None]:
-        """The ids of all samples that ended, with the reason if a sample failed."""
-        rows = await self._ask("select id, reason from samples")
-        with contents.reading(f"{self.path}: the end of a sample"):
-            return {
-                contents.an(str, sample_id, "id"): contents.reason(reason)
-                for sample_id, reason in rows
-            }
+    async def identify(self, identity: str) -> None:
+        """Make sure that the shard is one of a run, and note that if nothing was written yet.
 
-    async def verdicts(self) -> dict[str, int]:
-        """Finished samples by verdict; samples without a verdict are left out."""
+        Args:
+            identity: What all shards of the run share; see `RunFolder.identity`.
+
+        Raises:
+            RunMismatch: It was written with other settings, or other questions.
+        """
+        known = await self.mark(Mark.IDENTITY)
+        if known == identity:
+            return
+        if known is not None and await self.is_begun():
+            raise RunMismatch(
+                f"{self.shard.path} was written with other settings or other questions than "
+                f"{self.shard.run / 'run.toml'} says",
+                hint="put back the shard that belongs there, or give another --out",
+            )
+        await self.set_mark(Mark.IDENTITY, identity)
+
+    async def mark(self, mark: Mark) -> str | None:
+        """A mark; None if it is not there."""
+        rows = await self._ask("select value from marks where name = ?", (mark.value,))
+        with contents.reading(f"{self.path}: the mark {mark.value!r}"):
+            return contents.an(str, rows[0][0], "value") if rows else None
+
+    async def set_mark(self, mark: Mark, value: str) -> None:
+        """Write a mark."""
+        await self._ask("insert or replace into marks values (?, ?)", (mark.value, value))
+
+    async def ended(self, sample_ids: Collection[str]) -> set[str]:
+        """Those of some samples that ended."""
+        return await self._among("samples", sample_ids)
+
+    async def begun(self, sample_ids: Collection[str]) -> set[str]:
+        """Those of some samples that were started and have not ended."""
+        return await self._among("turns", sample_ids)
+
+    async def _among(self, table: str, sample_ids: Collection[str]) -> set[str]:
+        held = orjson.dumps(list(sample_ids)).decode()
         rows = await self._ask(
-            "select json_extract(cast(record as text), '$.verdict.outcome') as outcome, count(*) "
-            "from samples where reason is null and outcome is not null group by outcome"
+            f"select distinct id from {table} where id in (select value from json_each(?))", (held,)
         )
-        return {str(outcome): count for outcome, count in rows}
+        with contents.reading(f"{self.path}: a row of {table}"):
+            return {contents.an(str, row[0], "id") for row in rows}
+
+    async def reasons(self) -> Counter[Failure | None]:
+        """How many samples failed for each reason, and with None how many finished."""
+        rows = await self._ask("select reason, count(*) from samples group by reason")
+        with contents.reading(f"{self.path}: the end of a sample"):
+            return Counter({contents.reason(reason): count for reason, count in rows})
 
     async def is_begun(self) -> bool:
         """Whether the journal contains anything other than bad lines."""
-        rows = await self._ask(
-            "select exists (select 1 from turns) or "
-            "exists (select 1 from samples where reason is null or reason != ?)",
-            (Failure.BAD_QUESTION.value,),
-        )
-        return bool(rows[0][0])
+        return bool((await self._ask(BEGUN, (Failure.BAD_QUESTION.value,)))[0][0])
 
-    async def clear(self) -> None:
-        """Delete the bad lines of a start that wrote nothing else: the file may be fixed now."""
-        await self._ask("delete from samples")
+    async def count_before(self, end: int | None) -> int:
+        """How many samples ended, of those before a position; None for all."""
+        where = "" if end is None else f"where position < {end:d}"
+        return int((await self._ask(f"select count(*) from samples {where}"))[0][0])
 
-    async def unfinished(self) -> set[str]:
-        """The ids of samples that were started and have not ended."""
-        rows = await self._ask("select distinct id from turns")
-        with contents.reading(f"{self.path}: a sample under way"):
-            return {contents.an(str, row[0], "id") for row in rows}
+    async def count_from(self, end: int | None) -> int:
+        """How many samples ended, of those from a position on; none without a position."""
+        return 0 if end is None else await self.count_before(None) - await self.count_before(end)
 
     async def resume(self, sample_id: str) -> Written:
         """Read what was written of an unfinished sample, to resume it.
@@ -310,20 +367,29 @@ class Journal:
                 self._batches[sample_id] = contents.a_count(batch, "batch") + 1
         return Written.read(self.path, sample_id, (row[:3] for row in rows))
 
-    async def forget(self, sample_ids: Iterable[str]) -> None:
-        """Delete failures, so that their samples are written again with other seeds."""
-        rows = [(sample_id,) for sample_id in sample_ids]
-        await self._run(
-            self._transaction,
-            "insert into attempts values (?, 1) on conflict (id) do update set failed = failed + 1",
-            rows,
-            "delete from samples where id = ? and reason is not null",
-            rows,
-        )
+    async def forget_failures(self, reasons: Collection[Failure]) -> int:
+        """Delete failures, so that their samples are written again with other seeds.
 
-    async def failures(self) -> dict[str, int]:
-        """How often samples failed before they were last written again, by id."""
-        rows = await self._ask("select id, failed from attempts")
+        Args:
+            reasons: Delete the failures with one of these reasons.
+
+        Returns:
+            How many were deleted.
+        """
+        rows = await self._ask(
+            "select id from samples where reason in (select value from json_each(?))",
+            (orjson.dumps([reason.value for reason in reasons]).decode(),),
+        )
+        if rows:
+            await self._run(self._forget, rows)
+        return len(rows)
+
+    async def failures(self, sample_ids: Collection[str]) -> dict[str, int]:
+        """How often some samples failed before they were last written again, by id."""
+        rows = await self._ask(
+            "select id, failed from attempts where id in (select value from json_each(?))",
+            (orjson.dumps(list(sample_ids)).decode(),),
+        )
         with contents.reading(f"{self.path}: the table of attempts"):
             return {
                 contents.an(str, sample_id, "id"): contents.a_count(failed, "failed")
@@ -404,19 +470,6 @@ class Journal:
             self._writing = asyncio.create_task(self._write_groups())
         await _shielded(future)
 
-    async def count(self, worker: int, counters: Mapping[str, Any]) -> None:
-        """Write the counts of a worker process since it started."""
-        values = (worker, orjson.dumps(counters))
-        await self._ask("insert or replace into workers values (?, ?)", values)
-
-    async def counted(self) -> list[dict[str, Any]]:
-        """The counts of each worker process since it started."""
-        return [orjson.loads(row[0]) for row in await self._ask("select counters from workers")]
-
-    async def forget_workers(self) -> None:
-        """Delete the counts of the workers of an earlier start."""
-        await self._ask("delete from workers")
-
     async def _write_groups(self) -> None:
         while self._endings:
             group, self._endings = self._endings, []
@@ -433,14 +486,26 @@ class Journal:
 
     # --- In the journal's thread ------------------------------------------------------------
 
+    def _forget(self, rows: list[tuple[str]]) -> None:
+        change = self._next_change()
+        self._transaction(
+            "insert into attempts values (?, 1, ?) on conflict (id) do update "
+            "set failed = failed + 1, change = excluded.change",
+            [(*row, change) for row in rows],
+            "delete from samples where id = ? and reason is not null",
+            rows,
+        )
+
     def _write_turns(self, rows: list[tuple[str, int, list[Any], float, int]]) -> None:
+        change = self._next_change()
         packed = [
-            (sample_id, batch, pack([[*key, *entry] for key, entry in entries]), seconds, requests)
-            for sample_id, batch, entries, seconds, requests in rows
+            (sample_id, batch, pack([[*key, *entry] for key, entry in entries]), *rest, change)
+            for sample_id, batch, entries, *rest in rows
         ]
-        self._transaction("insert into turns values (?, ?, ?, ?, ?)", packed)
+        self._transaction("insert into turns values (?, ?, ?, ?, ?, ?)", packed)
 
     def _write_endings(self, endings: list[Ending]) -> None:
+        change = self._next_change()
         rows = [
             (
                 ending.position,
@@ -450,15 +515,20 @@ class Journal:
                 pack(ending.trace),
                 ending.seconds,
                 ending.requests,
+                change,
             )
             for ending in endings
         ]
         self._transaction(
-            "insert into samples values (?, ?, ?, ?, ?, ?, ?)",
+            "insert into samples values (?, ?, ?, ?, ?, ?, ?, ?)",
             rows,
             "delete from turns where id = ?",
             [(ending.id,) for ending in endings],
         )
+
+    def _next_change(self) -> int:
+        self._change += 1
+        return self._change
 
     def _transaction(self, *statements: Any) -> None:
         self.check_place()
@@ -484,6 +554,18 @@ class Journal:
             return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
         except BROKEN as error:
             raise JournalError(f"{self.path}: {error}") from error
+
+
+def _last_change(connection: sqlite3.Connection) -> int:
+    """The highest number that a transaction has had, as far as anybody may remember it."""
+    found = connection.execute(
+        "select max(coalesce((select max(change) from samples), 0),"
+        " coalesce((select max(change) from turns), 0),"
+        " coalesce((select max(change) from attempts), 0),"
+        " coalesce((select max(cast(value as integer)) from marks where name in (?, ?)), 0))",
+        (Mark.UPLOADED, Mark.PARTS),
+    ).fetchone()
+    return int(found[0])
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

@@ -193,9 +193,11 @@ def summary(result: RunResult) -> Table:
         if met:
             table.add_row(f"{name}'s server", f"faults met: {met}")
     table.add_row("time", duration(result.seconds))
-    table.add_row("data set", Text(visible_line(str(result.folder / "dataset.jsonl"))))
+    table.add_row("data set", Text(visible_line(str(result.dataset))))
     if result.failed:
-        table.add_row("failures", Text(visible_line(str(result.folder / "failures.jsonl"))))
+        table.add_row(
+            "failures", Text(visible_line(str(result.dataset.with_name("failures.jsonl"))))
+        )
     return table
 
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
+from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from tessy.config import Config
-from tessy.data.files import is_there, write_atomically
+from tessy.data.files import write_atomically
 from tessy.errors import JournalError
 from tessy.method.trajectory import Failure
 from tessy.runs import contents
 from tessy.runs.database import BROKEN, connect
-from tessy.runs.folder import RunFolder
-from tessy.runs.journal import Written, check_journal
+from tessy.runs.folder import RunFolder, ShardFolder
+from tessy.runs.journal import BEGUN, Mark, Written, check_journal
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,100 +47,148 @@ class UnfinishedSample:
     requests: int
 
 
-class JournalReader:
-    """A run's journal, open for reading, even while the run is active.
+class ShardReader:
+    """A shard's journal, open for reading, even while it is being written.
 
     Args:
-        folder: The run's folder.
-        still: No process works on the run, so that nothing need be created beside the journal.
+        shard: The shard.
+        still: No process works on it, so that nothing need be created beside the journal.
+        any_thread: Different threads use it, one at a time.
 
     Raises:
         JournalError: There is no journal in the folder, or it can't be read.
     """
 
-    def __init__(self, folder: RunFolder, *, still: bool = False) -> None:
-        self._path = folder.journal
-        if not os.path.lexists(folder.journal):
-            raise JournalError(f"{folder.path} is no run: it has no {folder.journal.name}")
+    def __init__(
+        self, shard: ShardFolder, *, still: bool = False, any_thread: bool = False
+    ) -> None:
+        self.path = shard.journal
         try:
-            self._connection = _opened(folder.journal, still=still)
+            self._connection = _opened(shard.journal, still=still, any_thread=any_thread)
         except BROKEN as error:
-            raise JournalError(f"{folder.journal}: {error}") from None
+            raise JournalError(f"{shard.journal}: {error}") from None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, _: object, error: BaseException | None, trace: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self._connection.close()
-        if isinstance(error, BROKEN):
-            raise JournalError(f"{self._path}: {error}") from error
 
-    def ended(self, *, failed: bool | None = None) -> Iterator[EndedSample]:
-        """Samples that ended, in the order of the questions.
+    def _ask(self, statement: str, values: Iterable[Any] = ()) -> Iterator[Any]:
+        try:
+            yield from self._connection.execute(statement, tuple(values))
+        except BROKEN as error:
+            raise JournalError(f"{self.path}: {error}") from error
 
-        Args:
-            failed: Only failed (True) or only finished (False) samples; None for both.
+    def mark(self, mark: Mark) -> str | None:
+        """A mark; None if it is not there."""
+        rows = self._ask("select value from marks where name = ?", (mark.value,))
+        found = next(rows, None)
+        with contents.reading(f"{self.path}: the mark {mark.value!r}"):
+            return contents.an(str, found[0], "value") if found else None
 
-        Raises:
-            JournalError: A sample is not as a run writes it; likewise from the methods below.
-        """
-        for row in self._rows(failed, "trace, seconds, requests"):
-            yield self._sample(row)
+    def data_version(self) -> int:
+        """A number that grows whenever the journal is written to."""
+        return int(next(self._ask("pragma data_version"))[0])
 
-    def records(self) -> Iterator[dict[str, Any]]:
-        """The records of finished samples, in the order of the questions."""
-        for sample_id, reason, blob in self._rows(False):
-            yield self._record(sample_id, reason, blob)
+    def counts(self) -> tuple[int, int]:
+        """How many samples ended, and how many are under way."""
+        ended = next(self._ask("select count(*) from samples"))[0]
+        return ended, next(self._ask("select count(distinct id) from turns"))[0]
 
-    def lines(self, *, failed: bool) -> Iterator[bytes]:
-        """The records of failed or of finished samples as lines of JSON, in order."""
-        for sample_id, reason, blob in self._rows(failed):
+    def ended_since(self, change: int) -> Iterator[tuple[int, int]]:
+        """Position and transaction of samples that ended in a transaction or later, in order."""
+        rows = self._ask(
+            "select position, change from samples where change >= ? order by change, position",
+            (change,),
+        )
+        with contents.reading(f"{self.path}: the end of a sample"):
+            for position, number in rows:
+                yield contents.a_count(position, "position"), contents.a_count(number, "change")
+
+    def forgotten_since(self, change: int) -> Iterator[tuple[str, int]]:
+        """Id and transaction of failures that were deleted in a transaction or later."""
+        rows = self._ask("select id, change from attempts where change >= ?", (change,))
+        with contents.reading(f"{self.path}: the table of attempts"):
+            for sample_id, number in rows:
+                yield contents.an(str, sample_id, "id"), contents.a_count(number, "change")
+
+    def sample_row(self, position: int) -> tuple[Any, Any, Any, Any, Any] | None:
+        """Id, reason, record, seconds and change of the sample at a position, not checked."""
+        return next(
+            self._ask(
+                "select id, reason, record, seconds, change from samples where position = ?",
+                (position,),
+            ),
+            None,
+        )
+
+    def is_begun(self) -> bool:
+        """Whether the journal contains anything other than bad lines."""
+        return bool(next(self._ask(BEGUN, (Failure.BAD_QUESTION.value,)))[0])
+
+    def ended(self, failed: bool | None) -> Iterator[tuple[int, EndedSample]]:
+        """Samples that ended, in order, each with its position; see `JournalReader.ended`."""
+        for position, *row in self._rows(failed, "trace, seconds, requests"):
+            yield position, self._sample(row)
+
+    def records(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The records of finished samples, in order, each with its position."""
+        for position, sample_id, reason, blob in self._rows(False):
+            yield position, self._record(sample_id, reason, blob)
+
+    def lines(self, failed: bool) -> Iterator[tuple[int, bytes]]:
+        """Records as lines of JSON, in order, each with its position."""
+        for position, sample_id, reason, blob in self._rows(failed):
             self._record(sample_id, reason, blob)
             if b"\n" in blob:
-                raise JournalError(f"{self._path}: the record of {sample_id!r} is not on one line")
-            yield blob + b"\n"
+                raise JournalError(f"{self.path}: the record of {sample_id!r} is not on one line")
+            yield position, blob + b"\n"
 
     def ended_sample(self, sample_id: str) -> EndedSample | None:
         """A sample that ended; None if it has not, or does not exist."""
-        row = self._connection.execute(
+        rows = self._ask(
             "select id, reason, record, trace, seconds, requests from samples where id = ?",
             (sample_id,),
-        ).fetchone()
+        )
+        row = next(rows, None)
         return self._sample(row) if row else None
 
     def written(self, sample_id: str) -> Written:
         """What was written of an unfinished sample; empty if there is nothing."""
-        rows = self._connection.execute(
+        rows = self._ask(
             "select turns, seconds, requests from turns where id = ? order by batch", (sample_id,)
         )
-        return Written.read(self._path, sample_id, rows)
+        return Written.read(self.path, sample_id, rows)
 
-    def ids(self, limit: int) -> list[tuple[str, Failure | None]]:
-        """The ids of the first samples that ended, with the reason if a sample failed."""
-        rows = self._connection.execute(
-            "select id, reason from samples order by position limit ?", (limit,)
+    def ids(self, limit: int) -> list[tuple[int, str, Failure | None]]:
+        """Position, id and reason of the first samples that ended; see `JournalReader.ids`."""
+        rows = self._ask(
+            "select position, id, reason from samples order by position limit ?", (limit,)
         )
-        return [self._end(*row) for row in rows]
+        return [(position, *self._end(*row)) for position, *row in rows]
+
+    def verdicts(self) -> Counter[str]:
+        """Finished samples by verdict; samples without a verdict are left out."""
+        rows = self._ask(
+            "select json_extract(cast(record as text), '$.verdict.outcome') as outcome, count(*) "
+            "from samples where reason is null and outcome is not null group by outcome"
+        )
+        return Counter({str(outcome): count for outcome, count in rows})
 
     def reasons(self) -> Counter[Failure | None]:
         """How many samples failed for each reason, and with None how many finished."""
-        rows = self._connection.execute("select reason, count(*) from samples group by reason")
+        rows = self._ask("select reason, count(*) from samples group by reason")
         return Counter({self._end("", reason)[1]: count for reason, count in rows})
 
-    def unfinished(self, part: str = "", *, limit: int, offset: int = 0) -> list[UnfinishedSample]:
-        """Samples that were started and have not ended, in the order of their ids.
-
-        Args:
-            part: Only samples whose id contains this text.
-            limit: The maximum number of samples to return.
-            offset: The number of samples to skip.
-        """
-        rows = self._connection.execute(
+    def unfinished(self, part: str, limit: int) -> list[UnfinishedSample]:
+        """The first samples that were started and have not ended; see `JournalReader`."""
+        rows = self._ask(
             "select id, max(seconds), max(requests) from turns where instr(id, ?) > 0"
-            " group by id order by id limit ? offset ?",
-            (part, limit, offset),
+            " group by id order by id limit ?",
+            (part, limit),
         )
-        with contents.reading(f"{self._path}: a sample under way"):
+        with contents.reading(f"{self.path}: a sample under way"):
             return [
                 UnfinishedSample(
                     contents.an(str, sample_id, "id"),
@@ -146,35 +200,35 @@ class JournalReader:
 
     def running(self) -> list[str]:
         """The ids of all samples that were started and have not ended."""
-        rows = self._connection.execute("select distinct id from turns").fetchall()
-        with contents.reading(f"{self._path}: a sample under way"):
+        rows = self._ask("select distinct id from turns")
+        with contents.reading(f"{self.path}: a sample under way"):
             return [contents.an(str, row[0], "id") for row in rows]
 
     def _rows(self, failed: bool | None, columns: str = "") -> Iterator[Any]:
-        """Rows of samples that ended: id, reason, record, and more columns."""
+        """Rows of samples that ended: position, id, reason, record, and more columns."""
         where = {None: "", True: "where reason is not null", False: "where reason is null"}[failed]
-        rows = self._connection.execute(
+        rows = self._ask(
             f"select position, id, reason, record{columns and ', ' + columns} from samples {where}"
             " order by position"
         )
         last = -1
         for position, *row in rows:
             if type(position) is not int or position <= last:  # or a table could have no end
-                raise JournalError(f"{self._path}: the samples are not in order")
+                raise JournalError(f"{self.path}: the samples are not in order")
             last = position
-            yield row
+            yield position, *row
 
     def _end(self, sample_id: Any, reason: Any) -> tuple[str, Failure | None]:
-        with contents.reading(f"{self._path}: the end of {sample_id!r}"):
+        with contents.reading(f"{self.path}: the end of {sample_id!r}"):
             return contents.an(str, sample_id, "id"), contents.reason(reason)
 
     def _record(self, sample_id: Any, reason: Any, blob: Any) -> dict[str, Any]:
-        return checked_record(self._path, sample_id, reason, blob)
+        return checked_record(self.path, sample_id, reason, blob)
 
     def _sample(self, row: Any) -> EndedSample:
         sample_id, reason, blob, trace, seconds, requests = row
         record = self._record(sample_id, reason, blob)
-        with contents.reading(f"{self._path}: the trace of {sample_id!r}"):
+        with contents.reading(f"{self.path}: the trace of {sample_id!r}"):
             return EndedSample(
                 sample_id,
                 contents.reason(reason),
@@ -183,6 +237,118 @@ class JournalReader:
                 contents.seconds(seconds),
                 contents.a_count(requests, "requests"),
             )
+
+
+class JournalReader:
+    """The journals of a run's shards, open for reading as one, even while the run is active.
+
+    Args:
+        folder: The run's folder.
+        still: No process works on the run, so that nothing need be created beside the journals.
+
+    Raises:
+        JournalError: There is no journal in the folder, one can't be read, or they are not of one
+            run.
+    """
+
+    def __init__(self, folder: RunFolder, *, still: bool = False) -> None:
+        self._stack = ExitStack()
+        with ExitStack() as stack:
+            shards = folder.started_shards()
+            if not shards:
+                raise JournalError(f"{folder.path} is no run: it has no shards with a journal")
+            self._shards = [
+                stack.enter_context(ShardReader(shard, still=still)) for shard in shards
+            ]
+            self._refuse_strangers()
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *found: Any) -> None:
+        self._stack.__exit__(*found)
+
+    def _refuse_strangers(self) -> None:
+        known: tuple[str, Path] | None = None
+        for shard in self._shards:
+            identity = shard.mark(Mark.IDENTITY)
+            if identity is None:
+                continue
+            if known is not None and known[0] != identity:
+                raise JournalError(
+                    f"{shard.path} was written with other settings or other questions than "
+                    f"{known[1]}",
+                    hint="put back the shard that belongs there",
+                )
+            known = (identity, shard.path)
+
+    def ended(self, *, failed: bool | None = None) -> Iterator[EndedSample]:
+        """Samples that ended, in the order of the questions.
+
+        Args:
+            failed: Only failed (True) or only finished (False) samples; None for both.
+
+        Raises:
+            JournalError: A sample is not as a run writes it; likewise from the methods below.
+        """
+        return self._merged(shard.ended(failed) for shard in self._shards)
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The records of finished samples, in the order of the questions."""
+        return self._merged(shard.records() for shard in self._shards)
+
+    def lines(self, *, failed: bool) -> Iterator[bytes]:
+        """The records of failed or of finished samples as lines of JSON, in order."""
+        return self._merged(shard.lines(failed) for shard in self._shards)
+
+    def ended_sample(self, sample_id: str) -> EndedSample | None:
+        """A sample that ended; None if it has not, or does not exist."""
+        found = (shard.ended_sample(sample_id) for shard in self._shards)
+        return next((sample for sample in found if sample is not None), None)
+
+    def written(self, sample_id: str) -> Written:
+        """What was written of an unfinished sample; empty if there is nothing."""
+        found = (shard.written(sample_id) for shard in self._shards)
+        return next((written for written in found if written.keys), Written())
+
+    def ids(self, limit: int) -> list[tuple[str, Failure | None]]:
+        """The ids of the first samples that ended, with the reason if a sample failed."""
+        rows = heapq.merge(*(shard.ids(limit) for shard in self._shards), key=itemgetter(0))
+        several = islice(rows, limit) if limit >= 0 else rows
+        return [(sample_id, reason) for _, sample_id, reason in several]
+
+    def reasons(self) -> Counter[Failure | None]:
+        """How many samples failed for each reason, and with None how many finished."""
+        return sum((shard.reasons() for shard in self._shards), Counter[Failure | None]())
+
+    def verdicts(self) -> Counter[str]:
+        """Finished samples by verdict; samples without a verdict are left out."""
+        return sum((shard.verdicts() for shard in self._shards), Counter[str]())
+
+    def unfinished(self, part: str = "", *, limit: int, offset: int = 0) -> list[UnfinishedSample]:
+        """Samples that were started and have not ended, in the order of their ids.
+
+        Args:
+            part: Only samples whose id contains this text.
+            limit: The maximum number of samples to return.
+            offset: The number of samples to skip.
+        """
+        found = [shard.unfinished(part, limit + offset) for shard in self._shards]
+        rows = heapq.merge(*found, key=attrgetter("id"))
+        return list(islice(rows, offset, offset + limit))
+
+    def running(self) -> list[str]:
+        """The ids of all samples that were started and have not ended."""
+        return [sample_id for shard in self._shards for sample_id in shard.running()]
+
+    def _merged(self, found: Iterable[Iterator[tuple[int, T]]]) -> Iterator[T]:
+        last = -1
+        for position, value in heapq.merge(*found, key=itemgetter(0)):
+            if position == last:
+                raise JournalError(f"two shards hold the sample at position {position}")
+            last = position
+            yield value
 
 
 def checked_record(journal: Path, sample_id: Any, reason: Any, blob: Any) -> dict[str, Any]:
@@ -204,21 +370,21 @@ def checked_record(journal: Path, sample_id: Any, reason: Any, blob: Any) -> dic
         return made
 
 
-def _opened(journal: Path, *, still: bool) -> sqlite3.Connection:
+def _opened(journal: Path, *, still: bool, any_thread: bool) -> sqlite3.Connection:
     """Open a journal; a read-only folder works too, if no process is writing to it."""
     has_log = journal.with_name(f"{journal.name}-wal").exists()
     if still and not has_log:
-        return _checked(journal, "&immutable=1")
+        return _checked(journal, "&immutable=1", any_thread=any_thread)
     try:
-        return _checked(journal)
+        return _checked(journal, any_thread=any_thread)
     except sqlite3.OperationalError:
         if os.access(journal.parent, os.W_OK) or has_log:
             raise
-        return _checked(journal, "&immutable=1")
+        return _checked(journal, "&immutable=1", any_thread=any_thread)
 
 
-def _checked(journal: Path, query: str = "") -> sqlite3.Connection:
-    connection = connect(journal, query=query)
+def _checked(journal: Path, query: str = "", *, any_thread: bool) -> sqlite3.Connection:
+    connection = connect(journal, query=query, any_thread=any_thread)
     try:
         check_journal(connection, journal)
     except BaseException:
@@ -247,31 +413,63 @@ def ended_in(
         TessyError: A run would refuse to start there.
     """
     folder.check_place()
-    if not is_there(folder.journal) or not folder.journal.stat().st_size:
+    if not is_begun(folder, still=True):
         return None
     with JournalReader(folder, still=True) as journal:
-        ended, running = dict(journal.ids(-1)), journal.running()
-    if not running and set(ended.values()) <= {Failure.BAD_QUESTION}:
-        return None  # the file may be fixed now
+        ended = dict(journal.ids(-1))
     folder.refuse_other_run(config, questions, digest)
     folder.refuse_lost_journal(sum(reason is None for reason in ended.values()))
     return ended
 
 
+def is_begun(folder: RunFolder, *, still: bool = False) -> bool:
+    """Whether the journals of a run contain anything other than bad lines.
+
+    Args:
+        folder: The run's folder.
+        still: As for `JournalReader`.
+
+    Raises:
+        JournalError: A journal can't be read.
+    """
+    for shard in folder.started_shards():
+        if shard.journal.lstat().st_size == 0:
+            continue
+        with ShardReader(shard, still=still) as reader:
+            if reader.is_begun():
+                return True
+    return False
+
+
 def write_dataset(folder: RunFolder) -> None:
-    """Write dataset.jsonl and failures.jsonl from the journal, in the order of the questions.
+    """Write dataset.jsonl and failures.jsonl of a run, in the order of the questions.
 
     Raises:
         JournalError: There is no journal, or a file can't be written.
     """
     with JournalReader(folder) as reader:
         for path, failed in ((folder.dataset, False), (folder.failures, True)):
-            try:
-                write_atomically(path, reader.lines(failed=failed))
-            except JournalError:  # which is an OSError
-                raise
-            except OSError as error:
-                raise JournalError(
-                    f"{path}: {error.strerror}",
-                    hint="nothing is lost: the same command writes it again from the journal",
-                ) from None
+            _write_lines(path, reader.lines(failed=failed))
+
+
+def write_part(shard: ShardFolder) -> None:
+    """Write dataset.jsonl and failures.jsonl of a shard: its part of the data set.
+
+    Raises:
+        JournalError: There is no journal, or a file can't be written.
+    """
+    with ShardReader(shard) as reader:
+        for path, failed in ((shard.dataset, False), (shard.failures, True)):
+            _write_lines(path, (line for _, line in reader.lines(failed)))
+
+
+def _write_lines(path: Path, lines: Iterable[bytes]) -> None:
+    try:
+        write_atomically(path, lines)
+    except JournalError:  # which is an OSError
+        raise
+    except OSError as error:
+        raise JournalError(
+            f"{path}: {error.strerror}",
+            hint="nothing is lost: the same command writes it again from the journal",
+        ) from None

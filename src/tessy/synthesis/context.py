@@ -12,7 +12,6 @@ from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Role
 from tessy.models.session import Model
 from tessy.runs.counters import Counters
-from tessy.runs.journal import Journal
 from tessy.synthesis.gate import Gate
 from tessy.verifiers.protocol import Verifier
 
@@ -25,7 +24,6 @@ class RunContext:
         config: The run's settings.
         models: The models that the method needs, by role.
         batcher: Calls the boundary predictors.
-        journal: Stores what is written.
         counters: The run's counts.
         sizes: Chunk sizes, for thinking that is written in chunks.
         verifier: Checks answers; None if the settings name none.
@@ -35,7 +33,6 @@ class RunContext:
     config: Config
     models: Mapping[Role, Model]
     batcher: PredictorBatcher
-    journal: Journal
     counters: Counters
     sizes: ChunkSizes
     verifier: Verifier | None = None

@@ -3,13 +3,15 @@
 questions    all are read and checked before any model is called
 folder       is locked, and the run in it is started or resumed
 open         opens and probes the models
-scheduler    writes the samples that have not ended; with `workers`, in several processes
-journal      stores them; at every stop, dataset.jsonl and failures.jsonl are written from it
+shards       the journals are created; then shard by shard, the samples that have not ended
+scheduler    writes them; with `workers`, several processes take shards
+reader       at every stop, writes dataset.jsonl and failures.jsonl from the journals
 """
 
 from __future__ import annotations
 
 import asyncio
+import datetime
 from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack, closing, suppress
@@ -20,24 +22,26 @@ from tessy._version import __version__
 from tessy.boundary.batcher import PredictorBatcher
 from tessy.boundary.registry import load_all
 from tessy.config import Config, load
-from tessy.data import questions, record
+from tessy.data import questions
+from tessy.data.questions import Questions
 from tessy.data.sources import name_of
-from tessy.errors import ConfigError, InputError, JournalError, Outage
+from tessy.errors import ConfigError, InputError, JournalError, Outage, RunMismatch
 from tessy.event_loop import run_loop
 from tessy.method.chunks import ChunkSizes
-from tessy.method.trajectory import Failure, Role, Trajectory
+from tessy.method.trajectory import Failure, Role
 from tessy.models.open import check, check_formats, open_models
 from tessy.models.session import Model
 from tessy.models.templates import Messages
-from tessy.runs.counters import RunResult
+from tessy.runs.counters import Counters, RunResult
 from tessy.runs.folder import RunFolder
-from tessy.runs.journal import Ending, Journal
-from tessy.runs.plan import Plan, plan
 from tessy.runs.progress import Progress, Show
-from tessy.runs.reader import write_dataset
+from tessy.runs.reader import JournalReader, ShardReader, is_begun, write_dataset, write_part
+from tessy.runs.shards import ShardNumber, others_write
 from tessy.synthesis.context import RunContext
 from tessy.synthesis.methods import method_of, teacher_only
-from tessy.synthesis.scheduler import write_samples
+from tessy.synthesis.scheduler import write_shards
+from tessy.synthesis.shards import ShardPlan, ShardQueue
+from tessy.synthesis.shares import default_shards, worker_count
 from tessy.synthesis.signals import until_stopped
 from tessy.synthesis.verification import check_columns, open_verifier
 
@@ -56,6 +60,7 @@ def synthesize(
     skip_bad: bool = False,
     question_column: str | None = None,
     retry_failed: bool | Collection[Failure] = False,
+    shard: ShardNumber | None = None,
     progress: Progress | None = None,
     **settings: Any,
 ) -> RunResult:
@@ -72,6 +77,7 @@ def synthesize(
         question_column: The column of the question; by default the one that is there.
         retry_failed: Write samples again that failed at an earlier start: all of them, or only
             those with one of the given reasons.
+        shard: Write only this shard of the run, while other processes may write others.
         progress: Shows the progress; by default nothing is shown.
         **settings: Override single settings, with `__` for the dot: `student__model="…"`.
 
@@ -97,6 +103,7 @@ def synthesize(
             skip_bad=skip_bad,
             question_column=question_column,
             retry_failed=retry_failed,
+            shard=shard,
             progress=progress,
             catch_signals=True,
             **settings,
@@ -113,6 +120,7 @@ async def asynthesize(
     skip_bad: bool = False,
     question_column: str | None = None,
     retry_failed: bool | Collection[Failure] = False,
+    shard: ShardNumber | None = None,
     progress: Progress | None = None,
     catch_signals: bool = False,
     **settings: Any,
@@ -127,6 +135,7 @@ async def asynthesize(
         skip_bad: Record bad lines as failures.
         question_column: The column of the question.
         retry_failed: Write failed samples again.
+        shard: Write only this shard.
         progress: Shows the progress.
         catch_signals: Ctrl-C, SIGTERM and SIGHUP stop the run, as in `synthesize`; otherwise they
             are left to the program around this call, which can cancel it.
@@ -146,23 +155,20 @@ async def asynthesize(
         if verifier is not None:
             read = check_columns(verifier, read, skip_bad=skip_bad)
         check_formats(chosen, method.needs(chosen))
-        # In threads: both may wait for another process.
-        lock = await asyncio.to_thread(stack.enter_context, folder.locked())
-        journal = await asyncio.to_thread(Journal, folder.journal)
-        await stack.enter_async_context(journal)
-        begun = await journal.is_begun()
-        date = folder.begin(chosen, name_of(source), read.digest, __version__, begun=begun)
-        if not begun:
-            await journal.clear()
+        # In a thread: it may wait for another process.
+        locking = folder.locked(shared=shard is not None)
+        lock = await asyncio.to_thread(stack.enter_context, locking)
+        date, count = await asyncio.to_thread(_begin, folder, chosen, source, read, shard)
+        numbers = tuple(range(count)) if shard is None else (shard.number,)
+        plan = ShardPlan(folder, chosen, read, numbers, count, insist=shard is not None)
         retry = tuple(Failure) if retry_failed is True else retry_failed or ()
-        ended, failures = await journal.ended(), await journal.failures()
-        finished = sum(reason is None for reason in ended.values())
-        await asyncio.to_thread(folder.refuse_lost_journal, finished)
-        todo = plan(read, chosen, ended, failures, retry=retry)
-        await _record_bad_lines(todo, chosen, journal)
+        await asyncio.to_thread(folder.refuse_lost_journal, _finished(folder))
+        counters, again = await plan.prepare(retry)
+        if again:
+            progress.say(f"{again:,} failed samples are written again")
         stopped = False
         try:
-            if todo.jobs:
+            if counters.ended < counters.total:
                 opening = open_models(
                     chosen,
                     date=date,
@@ -172,49 +178,90 @@ async def asynthesize(
                 )
                 models, notes = await stack.enter_async_context(opening)
                 folder.same_models({role.value: model.name for role, model in models.items()})
-                if len(todo.jobs) > _MANY:
-                    progress.say(f"rendering {len(todo.jobs):,} prompts, to check them")
+                if counters.total - counters.ended > _MANY:
+                    progress.say(f"rendering {len(read):,} prompts, to check them")
                 await asyncio.to_thread(
-                    _check_conversations, todo, models, chosen, skip_bad=skip_bad
+                    _check_conversations, read, models, chosen, skip_bad=skip_bad
                 )
-                if todo.again:
-                    await journal.forget(todo.again)
-                    progress.say(f"{len(todo.again):,} failed samples are written again")
                 for note in notes:
                     progress.say(note)
                 context = RunContext(
                     config=chosen,
                     models=models,
                     batcher=stack.enter_context(closing(PredictorBatcher(predictors))),
-                    journal=journal,
-                    counters=todo.counters,
+                    counters=counters,
                     sizes=ChunkSizes({role: chosen.of(role).chunk for role in Role}),
                     verifier=verifier,
                 )
-                if chosen.workers == 1:
-                    work = write_samples(context, todo.jobs)
+                workers = worker_count(chosen, len(numbers), models)
+                if workers == 1:
+                    work = write_shards(context, ShardQueue(plan))
                 else:
                     from tessy.synthesis.workers import write_with_workers
 
-                    asked = (str(source), limit, question_column)
-                    work = write_with_workers(context, *asked, date, lock)
-                async with progress.watching(todo.counters):
+                    asked = (str(source), question_column)
+                    work = write_with_workers(context, plan, *asked, date, lock)
+                async with progress.watching(counters):
                     stopped = await until_stopped(work, catch_signals=catch_signals)
-                if chosen.workers == 1:
+                if workers == 1:
                     context.snapshot()
         except BaseException as error:
             with suppress(JournalError):  # what stopped the run says more
-                await _write_dataset(folder, journal)
+                await _write_dataset(folder, lock, shard)
                 if isinstance(error, Outage):
-                    progress.summarise(await _result(folder, journal, todo, stopped=True))
+                    progress.summarise(await _result(folder, counters, shard, stopped=True))
             raise
-        await _write_dataset(folder, journal)
-        return await _result(folder, journal, todo, stopped=stopped)
+        await _write_dataset(folder, lock, shard)
+        return await _result(folder, counters, shard, stopped=stopped)
 
 
-async def _write_dataset(folder: RunFolder, journal: Journal) -> None:
-    journal.check_place()
-    await asyncio.to_thread(write_dataset, folder)
+def _begin(
+    folder: RunFolder,
+    config: Config,
+    source: str | Path,
+    read: Questions,
+    shard: ShardNumber | None,
+) -> tuple[datetime.date, int]:
+    """Start the run in a folder, or make sure that it can be resumed.
+
+    Returns:
+        The date of its first start, and the number of its shards.
+
+    Raises:
+        RunMismatch: It is another run, or has another number of shards.
+    """
+    wanted = shard.count if shard is not None else config.shards
+    with folder.changing_settings():
+        begun = is_begun(folder) or (shard is not None and others_write(folder, shard.number))
+        known = folder.shard_count() if begun else None
+        if None not in (wanted, known) and wanted != known:
+            raise RunMismatch(
+                f"{folder.path} holds a run of {known} shards, not {wanted}",
+                hint=f"give that number: --shards {known}"
+                if shard is None
+                else f"give that number: --shard {shard.number}/{known}",
+            )
+        count = known or wanted or default_shards(config)
+        if not begun:
+            folder.remove_journals()
+        identity = (name_of(source), read.digest, __version__)
+        date = folder.begin(config, *identity, shards=count, begun=begun)
+    return date, count
+
+
+def _finished(folder: RunFolder) -> int:
+    if not folder.started_shards():
+        return 0
+    with JournalReader(folder) as reader:
+        return reader.reasons()[None]
+
+
+async def _write_dataset(folder: RunFolder, lock: int, shard: ShardNumber | None) -> None:
+    folder.check_there(lock)
+    if shard is None:
+        await asyncio.to_thread(write_dataset, folder)
+    else:
+        await asyncio.to_thread(write_part, folder.shard(shard.number))
 
 
 def _settings(config: Config | str | Path | None, settings: dict[str, Any]) -> Config:
@@ -229,25 +276,13 @@ def _settings(config: Config | str | Path | None, settings: dict[str, Any]) -> C
     return load(Path(config) if config is not None else None, overrides)
 
 
-async def _record_bad_lines(todo: Plan, config: Config, journal: Journal) -> None:
-    reason = Failure.BAD_QUESTION
-    endings = []
-    for line in todo.bad:
-        made = record.failed(line.id, None, Trajectory(), reason, line.reason, line=line)
-        position = line.number * config.samples_per_question
-        trace = record.trace(Trajectory())
-        endings.append(Ending(position, line.id, reason, made, trace, 0.0, 0))
-        todo.counters.end(reason)
-    await asyncio.gather(*(journal.end(ending) for ending in endings))
-
-
 def _check_conversations(
-    todo: Plan, models: Mapping[Role, Model], config: Config, *, skip_bad: bool
+    read: Questions, models: Mapping[Role, Model], config: Config, *, skip_bad: bool
 ) -> None:
     """Render every question in each chat format, before any work.
 
     Args:
-        todo: The samples to write.
+        read: The questions.
         models: The models by role.
         config: The run's settings.
         skip_bad: Let samples fail, with `bad_prompt`, whose question a template does not show.
@@ -255,9 +290,8 @@ def _check_conversations(
     Raises:
         ConfigError: A template does not show a question as it is (*Shown*), or shows none at all.
     """
-    asked = {job.question.number: job.question for job in todo.jobs}
     bad = []
-    for question in asked.values():
+    for question in read:
         for role, model in models.items():
             messages: Messages = list(question.messages)
             if role is Role.TEACHER:
@@ -267,9 +301,9 @@ def _check_conversations(
             except ConfigError as error:
                 bad.append(f"question {question.id}, {role}: {error}")
                 break
-    if not bad or (skip_bad and len(bad) < len(asked)):
+    if not bad or (skip_bad and len(bad) < len(read)):
         return
-    lines = [f"{len(bad)} of {len(asked)} prompts can't be made", *bad[:_SHOWN]]
+    lines = [f"{len(bad)} of {len(read)} prompts can't be made", *bad[:_SHOWN]]
     if len(bad) > _SHOWN:
         lines.append(f"… and {len(bad) - _SHOWN} more")
     raise ConfigError(
@@ -279,16 +313,27 @@ def _check_conversations(
     )
 
 
-async def _result(folder: RunFolder, journal: Journal, todo: Plan, *, stopped: bool) -> RunResult:
-    reasons = Counter((await journal.ended()).values())
+async def _result(
+    folder: RunFolder, counters: Counters, shard: ShardNumber | None, *, stopped: bool
+) -> RunResult:
+    reasons, verdicts = await asyncio.to_thread(_ends, folder, shard)
     finished = reasons.pop(None, 0)
     return RunResult(
         folder=folder.path,
-        total=todo.counters.total,
+        total=counters.total,
         finished=finished,
         failed={reason: count for reason, count in reasons.items() if reason is not None},
         stopped=stopped,
-        seconds=todo.counters.seconds,
-        counters=todo.counters,
-        verdicts=await journal.verdicts(),
+        seconds=counters.seconds,
+        counters=counters,
+        verdicts=verdicts,
+        dataset=folder.dataset if shard is None else folder.shard(shard.number).dataset,
     )
+
+
+def _ends(
+    folder: RunFolder, shard: ShardNumber | None
+) -> tuple[Counter[Failure | None], dict[str, int]]:
+    opened = JournalReader(folder) if shard is None else ShardReader(folder.shard(shard.number))
+    with opened as reader:
+        return reader.reasons(), dict(reader.verdicts())

@@ -28,7 +28,7 @@ from tessy.method.trajectory import (
 )
 from tessy.models.session import ModelSession
 from tessy.models.templates import Messages
-from tessy.runs.journal import Written
+from tessy.runs.journal import Journal, Written
 from tessy.runs.plan import Job
 from tessy.synthesis.context import RunContext
 from tessy.verifiers.protocol import Verdict, VerdictOutcome
@@ -133,6 +133,7 @@ class Sample:
 
     Attributes:
         context: The run's context.
+        journal: The journal of its shard.
         job: What to write.
         written: What earlier starts wrote.
         drafts: The drafts of the current attempt, in order.
@@ -143,6 +144,7 @@ class Sample:
     """
 
     context: RunContext
+    journal: Journal
     job: Job
     written: Written = field(default_factory=Written)
     drafts: list[Draft] = field(default_factory=list)
@@ -186,7 +188,7 @@ class Sample:
 
     def note(self, key: DraftKey, entry: Turn | Rejection) -> None:
         """Note a turn or a rejection of a draft in the journal."""
-        self.context.journal.note(self.job.id, key, entry, self.seconds, self.requests)
+        self.journal.note(self.job.id, key, entry, self.seconds, self.requests)
 
     async def begin_request(self) -> None:
         """Wait until this sample may call a model, and count the call."""

@@ -9,7 +9,6 @@ journal that can't be written, a bug) stops the run.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -23,43 +22,40 @@ from tessy.errors import (
 )
 from tessy.method.trajectory import Failure, Role, SampleFailed
 from tessy.models.replicas import GONE
-from tessy.runs.journal import Ending, Written
-from tessy.runs.plan import Job
+from tessy.runs.journal import Ending
 from tessy.synthesis.context import RunContext
 from tessy.synthesis.methods import attempts, method_of
 from tessy.synthesis.methods.method import Method
 from tessy.synthesis.sample import Sample
+from tessy.synthesis.shards import ShardQueue
 from tessy.synthesis.watch import watch
 
 CHECKPOINT_S = 2.0
 
 
-async def write_samples(
-    context: RunContext, jobs: Iterable[Job], *, worker: int | None = None
-) -> None:
-    """Write samples, at most `concurrency` at once.
+async def write_shards(context: RunContext, queue: ShardQueue) -> None:
+    """Write the samples of some shards, at most `concurrency` at once.
 
     Args:
         context: The run's context.
-        jobs: The samples to write.
-        worker: The number of this process, if it is one of several.
+        queue: The shards.
 
     Raises:
         Outage: No sample can be written any more; unfinished ones stay in the journal.
-        JournalError: The journal can't be written.
+        JournalError: A journal can't be written.
+        RunLocked: Another process writes a shard that is not to be skipped.
     """
-    method, waiting = method_of(context.config), iter(jobs)
-    begun = await context.journal.unfinished()
+    method = method_of(context.config)
 
     async def work() -> None:
-        for job in waiting:
-            written = await context.journal.resume(job.id) if job.id in begun else Written()
-            await write_sample(Sample(context, job, written), method)
+        while (taken := await queue.take()) is not None:
+            shard, job, written = taken
+            await write_sample(Sample(context, shard.journal, job, written), method)
+            await queue.leave(shard)
 
     try:
         async with asyncio.TaskGroup() as group:
-            beside = (_checkpoints(context, worker), watch(context))
-            tasks = [group.create_task(each) for each in beside]
+            tasks = [group.create_task(each) for each in (_checkpoints(queue), watch(context))]
             async with asyncio.TaskGroup() as workers:
                 for _ in range(context.config.concurrency):
                     workers.create_task(work())
@@ -67,14 +63,15 @@ async def write_samples(
                 task.cancel()
     except BaseExceptionGroup as errors:
         raise first_of(errors) from None
+    finally:
+        await queue.close()
 
 
-async def _checkpoints(context: RunContext, worker: int | None) -> None:
+async def _checkpoints(queue: ShardQueue) -> None:
     while True:
         await asyncio.sleep(CHECKPOINT_S)
-        await context.journal.checkpoint()
-        if worker is not None:
-            await context.journal.count(worker, context.snapshot())
+        for shard in list(queue.open):
+            await shard.journal.checkpoint()
 
 
 async def write_sample(sample: Sample, method: Method) -> None:
@@ -106,7 +103,7 @@ async def write_sample(sample: Sample, method: Method) -> None:
         context.counters.running -= 1
     made = _record(sample, method, failure, detail)
     trace = record.trace(sample.trajectory, sample.others)
-    await context.journal.end(
+    await sample.journal.end(
         Ending(job.position, job.id, failure, made, trace, sample.seconds, sample.requests)
     )
     context.counters.end(failure)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from tessy.config import Config
 from tessy.data.questions import BadLine, Questions, bad_line
 from tessy.errors import DataError, InputError
+from tessy.synthesis.shares import wanted_workers
 from tessy.verifiers.protocol import Verifier
 
 _SHOWN = 5
@@ -28,7 +29,7 @@ async def open_verifier(config: Config) -> AsyncIterator[Verifier | None]:
     from tessy.verifiers.limits import VerifierSettings  # most runs have no verifier
     from tessy.verifiers.registry import load
 
-    cores = max(1, (os.cpu_count() or 1) // config.workers)  # each worker opens its own
+    cores = max(1, (os.cpu_count() or 1) // wanted_workers(config))  # each worker opens its own
     settings = VerifierSettings(unsafe_no_sandbox=not config.sandbox, at_once=cores)
     async with aclosing(load(config.verify, settings)) as verifier:
         yield verifier

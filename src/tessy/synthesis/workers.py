@@ -1,14 +1,16 @@
-"""Several processes that write the samples of one run (`--workers N`).
+"""Several processes on this machine that write the shards of one run (`--workers N`).
 
     the run's process   opens the models, starts the workers, shows the progress
-    a worker            writes its share of the samples to the run's journal
+    a worker            takes a shard that no other process writes, then the next one
 
-A hash of a sample's id decides which worker writes it. *Exactly once* holds as in one process: the
-journal accepts the end of each sample once. A worker that dies is started again and resumes from
-its last checkpoint. Workers inherit the lock of the run's folder, and exit when the run's process
-exits.
+A shard's lock decides which worker writes it, so *Exactly once* holds as in one process. A worker
+that dies is started again; its shards, whose locks are free then, resume from their last
+checkpoint. Workers inherit the lock of the run's folder, and exit when the run's process exits.
 
-    python -m tessy.synthesis.workers   runs a worker; its first line of input is its `Assignment`
+    python -m tessy.synthesis.workers   runs a worker; its first line of input is its `Assignment`,
+                                        its lines of output are its counts, and its error
+
+Both are objects of JSON.
 """
 
 from __future__ import annotations
@@ -16,12 +18,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
-import hashlib
 import os
 import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,17 +43,18 @@ from tessy.method.trajectory import Role
 from tessy.models.open import open_models
 from tessy.models.session import Model
 from tessy.runs.counters import Counters
-from tessy.runs.journal import Journal
-from tessy.runs.plan import plan
+from tessy.runs.folder import RunFolder
 from tessy.synthesis.context import RunContext
 from tessy.synthesis.methods import method_of
-from tessy.synthesis.scheduler import first_of, write_samples
+from tessy.synthesis.scheduler import first_of, write_shards
+from tessy.synthesis.shards import ShardPlan, ShardQueue
+from tessy.synthesis.shares import share_of, worker_count
 from tessy.synthesis.signals import until_stopped
 from tessy.synthesis.verification import check_columns, open_verifier
 
 _MOST_DEATHS = 3
 """How many workers may die before the run stops, if no sample ends in between."""
-_POLL_S = 0.5
+_COUNT_S = 0.5
 _STOP_S = 5.0
 _LOG_TAIL = 2000
 
@@ -65,35 +67,31 @@ class Assignment:
         source: The questions.
         limit: Use only the first `limit` lines; None for all.
         column: The column of the question; None for the one that is there.
-        journal: The path of the run's journal.
-        inode: Device and inode of the journal.
+        out: The run's folder.
+        shards: The shards that it may write, in this order.
+        count: The number of shards of the run.
         config: The worker's settings, as JSON; local servers are URLs in it.
         date: The run's date, as ISO text.
         names: The models' names in records, by role.
         streamed: Roles whose thinking is streamed.
-        number: The number of the process, different at each start.
-        share: The number of its share, from 0.
-        shares: The number of shares.
     """
 
     source: str
     limit: int | None
     column: str | None
-    journal: str
-    inode: tuple[int, ...]
+    out: str
+    shards: tuple[int, ...]
+    count: int
     config: dict[str, Any]
     date: str
     names: dict[str, str]
     streamed: list[str]
-    number: int
-    share: int
-    shares: int
 
 
 async def write_with_workers(
     context: RunContext,
+    plan: ShardPlan,
     source: str,
-    limit: int | None,
     column: str | None,
     date: datetime.date,
     lock: int,
@@ -102,8 +100,8 @@ async def write_with_workers(
 
     Args:
         context: The run's context; its counters add up those of all workers.
+        plan: The run's shards.
         source: The questions.
-        limit: Use only the first `limit` lines; None for all.
         column: The column of the question; None for the one that is there.
         date: The run's date.
         lock: File descriptor of the run's lock, which the workers inherit.
@@ -112,37 +110,29 @@ async def write_with_workers(
         Outage: A server is down, or workers die repeatedly.
         TessyError: The error that a worker raised.
     """
-    shares = share_count(context.config, context.models)
-    await context.journal.forget_workers()
+    shares = worker_count(context.config, plan.count, context.models)
     workers = _Workers(context, lock)
     assignments = [
         Assignment(
             source=str(from_stdin()) if source == STDIN else source,
-            limit=limit,
+            limit=plan.questions.limit,
             column=column,
-            journal=str(context.journal.path.absolute()),
-            inode=context.journal.inode or (),
+            out=str(plan.folder.path.absolute()),
+            shards=_turned(plan.numbers, share * plan.count // shares),
+            count=plan.count,
             config=share_of(_served(context), share, shares).model_dump(mode="json"),
             date=date.isoformat(),
             names={role.value: model.name for role, model in context.models.items()},
             streamed=[role for role, model in context.models.items() if model.streamed],
-            number=0,
-            share=share,
-            shares=shares,
         )
         for share in range(shares)
     ]
     try:
-        async with asyncio.TaskGroup() as group:
-            watching = group.create_task(workers.watch())
-            async with asyncio.TaskGroup() as running:
-                for assignment in assignments:
-                    running.create_task(workers.run(assignment))
-            watching.cancel()
+        async with asyncio.TaskGroup() as running:
+            for assignment in assignments:
+                running.create_task(workers.run(assignment))
     except BaseExceptionGroup as found:
         raise first_of(found) from None
-    finally:
-        await workers.collect()
 
 
 class _Workers:
@@ -153,44 +143,40 @@ class _Workers:
         self._lock = lock
         self._finished = context.counters.finished  # before this start
         self._failed = context.counters.failed.copy()
-        self._started = 0
+        self._counts: list[dict[str, Any]] = []  # the last of each process
         self._deaths = 0
         self._ended = 0  # samples that had ended when a worker last died
 
-    async def watch(self) -> None:
-        """Update the counters repeatedly."""
-        while True:
-            await asyncio.sleep(_POLL_S)
-            await self.collect()
-
-    async def collect(self) -> None:
-        """Add up the counts of all workers."""
-        counters = self._context.counters
-        counters.add_up(await self._context.journal.counted(), self._finished, self._failed)
-
     async def run(self, assignment: Assignment) -> None:
-        """Run the worker of a share, again if it dies, until its share is written."""
+        """Run a worker, again if it dies, until no shard is free."""
         while not await self._one(assignment):
-            await self.collect()
             ended = self._context.counters.ended
             self._deaths = 1 if ended > self._ended else self._deaths + 1
             self._ended = ended
 
     async def _one(self, assignment: Assignment) -> bool:
-        """Run a worker process until it exits; returns whether it wrote all of its share."""
-        number = self._started
-        self._started += 1
+        """Run a worker process until it exits; returns whether it wrote all that it could."""
+        number = len(self._counts)
+        self._counts.append(Counters(total=0).as_json())
         with tempfile.TemporaryFile() as log:
-            async with _process(assignment, number, log, self._lock) as process:
+            async with _process(assignment, log, self._lock) as process:
                 assert process.stdout is not None
-                said = await process.stdout.read()
+                async for line in process.stdout:
+                    said = orjson.loads(line)
+                    if "kind" in said:
+                        raise _error(said)
+                    self._counts[number] = said
+                    self._add_up()
                 code = await process.wait()
+            self._counts[number] |= {"running": 0, "paused": 0}
+            self._add_up()
             if code == 0:
                 return True
-            if said:
-                raise _error(orjson.loads(said))
             self._check_deaths(log)
         return False
+
+    def _add_up(self) -> None:
+        self._context.counters.add_up(self._counts, self._finished, self._failed)
 
     def _check_deaths(self, log: IO[bytes]) -> None:
         if self._deaths >= _MOST_DEATHS:
@@ -202,9 +188,14 @@ class _Workers:
             )
 
 
+def _turned(numbers: tuple[int, ...], by: int) -> tuple[int, ...]:
+    """Some numbers in a circle, begun elsewhere: workers begin with different shards."""
+    return numbers[by:] + numbers[:by]
+
+
 @asynccontextmanager
 async def _process(
-    assignment: Assignment, number: int, log: IO[bytes], lock: int
+    assignment: Assignment, log: IO[bytes], lock: int
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A worker process; it is stopped at the end of the context."""
     process = await asyncio.create_subprocess_exec(
@@ -219,7 +210,7 @@ async def _process(
     )
     try:
         assert process.stdin is not None
-        process.stdin.write(orjson.dumps({**_fields(assignment), "number": number}) + b"\n")
+        process.stdin.write(orjson.dumps(assignment) + b"\n")
         yield process
     finally:
         if process.returncode is None:
@@ -231,10 +222,6 @@ async def _process(
             except TimeoutError:
                 process.kill()
                 await process.wait()
-
-
-def _fields(assignment: Assignment) -> dict[str, Any]:
-    return {name: getattr(assignment, name) for name in Assignment.__slots__}
 
 
 def _served(context: RunContext) -> Config:
@@ -253,43 +240,6 @@ def _served(context: RunContext) -> Config:
     return context.config.model_copy(update=models)
 
 
-def share_count(config: Config, roles: Iterable[Role] = Role) -> int:
-    """How many workers to start: no more than concurrent samples or calls.
-
-    Args:
-        config: The run's settings.
-        roles: The roles whose models are called.
-    """
-    bounds = [config.of(role).concurrency for role in roles]
-    return min(config.workers, config.concurrency, *(bound for bound in bounds if bound))
-
-
-def share_of(config: Config, share: int, shares: int) -> Config:
-    """The settings of one worker, with its share of concurrent samples and calls.
-
-    Args:
-        config: The run's settings.
-        share: The number of the share, from 0.
-        shares: The number of shares; see `share_count`.
-    """
-
-    def own(count: int) -> int:
-        return max(1, count // shares + (share < count % shares))
-
-    models = {
-        role.value: model.model_copy(update={"concurrency": own(model.concurrency)})
-        for role in Role
-        if (model := config.of(role)).concurrency is not None
-    }
-    return config.model_copy(update={"concurrency": own(config.concurrency), **models})
-
-
-def belongs_to(sample_id: str, share: int, shares: int) -> bool:
-    """Whether a sample belongs to a share; this depends only on its id."""
-    digest = hashlib.blake2b(sample_id.encode(), digest_size=8).digest()
-    return int.from_bytes(digest) % shares == share
-
-
 def _error(said: dict[str, Any]) -> TessyError:
     kind = getattr(errors, said["kind"], TessyError)
     error: TessyError = kind(said["message"], hint=said["hint"])
@@ -299,8 +249,8 @@ def _error(said: dict[str, Any]) -> TessyError:
 # --- A worker -----------------------------------------------------------------------------------
 
 
-async def _work(assignment: Assignment) -> int:
-    """Write one share; returns the exit code."""
+async def _work(assignment: Assignment, say: Callable[[Any], None]) -> int:
+    """Write shards; returns the exit code."""
     config = Config.model_validate(assignment.config)
     method, date = method_of(config), datetime.date.fromisoformat(assignment.date)
     predictors = load_all({role: config.predictor_of(role) for role in Role if method.judged})
@@ -315,7 +265,6 @@ async def _work(assignment: Assignment) -> int:
             roles=method.needs(config),
             streamed=frozenset(Role(role) for role in assignment.streamed),
         ) as (opened, _),
-        Journal(Path(assignment.journal), assignment.inode) as journal,
     ):
         models: dict[Role, Model] = {
             role: replace(model, name=assignment.names[role.value])
@@ -323,20 +272,25 @@ async def _work(assignment: Assignment) -> int:
         }
         if verifier is not None:
             read = check_columns(verifier, read, skip_bad=True)
-        todo = plan(read, config, await journal.ended(), await journal.failures(), retry=())
-        jobs = [job for job in todo.jobs if belongs_to(job.id, assignment.share, assignment.shares)]
+        folder = RunFolder(Path(assignment.out))
+        plan = ShardPlan(folder, config, read, assignment.shards, assignment.count)
         sizes = ChunkSizes({role: config.of(role).chunk for role in Role})
         with closing(PredictorBatcher(predictors)) as batcher:
-            context = RunContext(
-                config, models, batcher, journal, Counters(total=0), sizes, verifier
-            )
+            context = RunContext(config, models, batcher, Counters(total=0), sizes, verifier)
+            counting = asyncio.create_task(_count(context, say))
             try:
-                work = write_samples(context, jobs, worker=assignment.number)
+                work = write_shards(context, ShardQueue(plan))
                 stopped = await until_stopped(work, catch_signals=True)
             finally:
-                await journal.checkpoint()
-                await journal.count(assignment.number, context.snapshot())
+                counting.cancel()
+                say(context.snapshot())
     return 1 if stopped else 0
+
+
+async def _count(context: RunContext, say: Callable[[Any], None]) -> None:
+    while True:
+        await asyncio.sleep(_COUNT_S)
+        say(context.snapshot())
 
 
 def _end_with_parent() -> None:
@@ -350,12 +304,15 @@ def main() -> None:
     os.dup2(2, 1)  # anything that a library prints goes to the log
     assignment = Assignment(**orjson.loads(sys.stdin.buffer.readline()))
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        code = run_loop(_work(assignment))
-    except TessyError as error:
-        said = {"kind": type(error).__name__, "message": str(error), "hint": error.hint}
-        answer.write(orjson.dumps(said))
+
+    def say(said: Any) -> None:
+        answer.write(orjson.dumps(said) + b"\n")
         answer.flush()
+
+    try:
+        code = run_loop(_work(assignment, say))
+    except TessyError as error:
+        say({"kind": type(error).__name__, "message": str(error), "hint": error.hint})
         code = 2
     os._exit(code)  # don't wait for the thread that reads standard input
 

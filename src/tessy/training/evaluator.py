@@ -24,7 +24,7 @@ from tessy.errors import ConfigError, MissingExtra, RunMismatch, TessyError, Tra
 from tessy.evaluation.evaluate import EvalResult, evaluate, groups_of
 from tessy.evaluation.settings import EvaluationConfig
 from tessy.evaluation.settings import load as load_config
-from tessy.runs.folder import differences
+from tessy.runs.identity import differences
 from tessy.runs.progress import Progress, Show
 from tessy.synthesis.verification import check_columns
 from tessy.training.epochs import GGUF_FILE, Epoch, add_gguf

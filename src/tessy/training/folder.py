@@ -22,15 +22,15 @@ from typing import Any
 
 import tomli_w
 
+from tessy.data.files import write_atomically
 from tessy.errors import RunMismatch
-from tessy.runs.folder import (
+from tessy.runs.identity import (
     differences,
-    held,
     read_settings,
     refuse_others,
     refuse_strangers,
-    write_atomically,
 )
+from tessy.runs.locks import held
 from tessy.training.losses import STATE_FILE
 
 _COMPLETE = "complete"

@@ -1,9 +1,9 @@
 """The index: what lists and filters need of each sample, and a full-text index of its words.
 
-Records are large, so looking through the journal for every filter would take minutes with 100,000
+Records are large, so looking through the journals for every filter would take minutes with 100,000
 samples. The index is a cache: it is in the user's cache folder, never in the run's, is made again
-whenever it does not fit the journal, and can be deleted at any time. The journal is attached
-read-only.
+whenever it does not fit a journal, and can be deleted at any time. It notes how far it has read
+each journal, by the numbers of the journal's transactions.
 
 Words have row numbers of their own (`samples.words`): a full-text index that does not keep the
 text can't delete the words of a sample that was written again, so they stay under a number that
@@ -15,8 +15,8 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,14 +28,17 @@ from tessy.runs.contents import reading
 from tessy.runs.contents import seconds as a_time
 from tessy.runs.database import BROKEN, harden
 from tessy.runs.folder import RunFolder
-from tessy.runs.reader import checked_record
+from tessy.runs.journal import Mark
+from tessy.runs.reader import ShardReader, checked_record
 
 TOKENIZE = "unicode61"
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = f"""
 create table samples (
     position   integer primary key,   -- in the order of the questions
     id         text not null,
+    shard      integer not null,
+    change     integer not null,      -- the transaction of the shard's journal that wrote it
     reason     text,
     share      real,
     tokens     integer not null,
@@ -43,7 +46,6 @@ create table samples (
     hand_overs integer not null,
     seconds    real not null,
     question   text not null,
-    failed     integer not null,      -- how often it had failed before and was written again
     words      integer                -- its row in the full-text index; null until it is there
 );
 create index ids on samples (id);
@@ -52,12 +54,15 @@ create index unread on samples (position) where words is null;
 create virtual table words using fts5 (
     text, content = '', detail = none, tokenize = '{TOKENIZE}'
 );
-create table journal (path text not null);
+create table shards (
+    number     integer primary key,
+    journal    text not null,         -- the journal's own id
+    change     integer not null       -- transactions before this one have been read
+);
+create table run (path text not null);
 pragma user_version = {_VERSION};
 """
 _BUSY_S = 30.0
-_PROOFS = 16
-"""Samples that are compared to see whether the journal is the one that was indexed."""
 _BEGINNING = 200
 """Characters of a question that a list shows."""
 
@@ -131,7 +136,7 @@ def searchable(record: dict[str, Any]) -> str:
 
 def index_path(folder: RunFolder) -> Path:
     """Where the index of a run is."""
-    name = hashlib.sha256(str(folder.journal.resolve()).encode()).hexdigest()[:32]
+    name = hashlib.sha256(str(folder.path.resolve()).encode()).hexdigest()[:32]
     return _cache_folder().absolute() / "view" / f"{name}.sqlite"
 
 
@@ -151,7 +156,9 @@ class Index:
 
     def __init__(self, folder: RunFolder) -> None:
         self.path = index_path(folder)
-        self._journal = folder.journal.resolve()
+        self._folder = folder
+        self._stack = ExitStack()
+        self._shards: dict[int, ShardReader] = {}
         with self._errors():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             _remove_lost(self.path.parent)
@@ -179,12 +186,11 @@ class Index:
             if version == 0:
                 for statement in _SCHEMA.split(";\n"):
                     connection.execute(statement)
-                connection.execute("insert into journal values (?)", (str(self._journal),))
+                path = str(self._folder.path.resolve())
+                connection.execute("insert into run values (?)", (path,))
             connection.execute("commit")
             if version not in (0, _VERSION):
                 raise sqlite3.DatabaseError(f"version {version}")
-            journal = self._journal.as_uri().replace("'", "''")
-            connection.execute(f"attach '{journal}?mode=ro' as run")
             harden(connection)
         except BaseException:
             connection.close()
@@ -193,70 +199,83 @@ class Index:
 
     def close(self) -> None:
         """Close it."""
+        self._stack.close()
         self._connection.close()
 
-    def journal_version(self) -> int:
-        """A number that changes whenever the journal is written to."""
-        with self._errors():
-            found: int = self._connection.execute("pragma run.data_version").fetchone()[0]
-            return found
+    def _readers(self) -> dict[int, ShardReader]:
+        """The journals of all shards that were started, by number."""
+        for shard in self._folder.started_shards():
+            if shard.number not in self._shards:
+                reader = ShardReader(shard, any_thread=True)
+                self._shards[shard.number] = self._stack.enter_context(reader)
+        return self._shards
 
-    def missing(self) -> list[int]:
-        """Drop samples that the journal no longer has or that were written again; list the missing.
+    def journal_version(self) -> int:
+        """A number that changes whenever a journal of the run is written to."""
+        return sum(reader.data_version() for reader in self._readers().values())
+
+    def add(self, most: int) -> int:
+        """Add the rows of samples that ended since the last call, or were written again.
+
+        Args:
+            most: How many samples at most.
 
         Returns:
-            Positions of the samples that are in the journal and not here, in order.
+            How many samples it were; 0 if all are here.
         """
+        left = most
         with self._transaction() as connection:
-            if self._is_of_another_run():
-                connection.execute("delete from samples")
-            connection.execute(
-                "delete from samples where position not in (select position from run.samples)"
-            )
-            connection.execute(
-                "delete from samples where position in ("
-                "select s.position from run.attempts a join run.samples s using (id)"
-                " join main.samples m using (position) where m.failed != a.failed)"
-            )
-            rows = connection.execute(
-                "select position from run.samples"
-                " where position not in (select position from main.samples) order by position"
-            )
-            return [row[0] for row in rows]
+            for number, reader in self._readers().items():
+                if left:
+                    left -= self._add(connection, number, reader, left)
+        return most - left
 
-    def _is_of_another_run(self) -> bool:
-        """Whether some finished samples have other times in the journal: two runs' times differ."""
-        step = self._connection.execute(
-            f"select max(count(*) / {_PROOFS}, 1) from main.samples"
-        ).fetchone()[0]
-        differ = self._connection.execute(
-            "select exists (select 1 from main.samples m join run.samples s using (position)"
-            " where m.position % ? = 0 and m.reason is null"
-            " and (m.seconds != s.seconds or m.id != s.id))",
-            (step,),
+    def _add(
+        self, connection: sqlite3.Connection, shard: int, reader: ShardReader, most: int
+    ) -> int:
+        """Add rows of a shard; returns how many."""
+        journal = reader.mark(Mark.JOURNAL) or ""
+        row = connection.execute(
+            "select change from shards where number = ? and journal = ?", (shard, journal)
+        ).fetchone()
+        if row is None:  # a new shard, or one of another run
+            connection.execute("delete from samples where shard = ?", (shard,))
+            connection.execute("insert or replace into shards values (?, ?, 0)", (shard, journal))
+        since = row[0] if row else 0
+        for sample_id, change in reader.forgotten_since(since):
+            connection.execute(
+                "delete from samples where id = ? and shard = ? and change < ?",
+                (sample_id, shard, change),
+            )
+        added = 0
+        for position, change in reader.ended_since(since):
+            there = connection.execute(
+                "select 1 from samples where position = ? and shard = ? and change = ?",
+                (position, shard, change),
+            ).fetchone()
+            if there is None:
+                if added == most:
+                    break
+                self._add_row(connection, shard, reader, position)
+                added += 1
+            since = change
+        connection.execute("update shards set change = ? where number = ?", (since, shard))
+        return added
+
+    def _add_row(
+        self, connection: sqlite3.Connection, shard: int, reader: ShardReader, position: int
+    ) -> None:
+        if (found := reader.sample_row(position)) is None:  # forgotten, to be written again
+            return
+        sample_id, reason, blob, seconds, change = found
+        made = checked_record(reader.path, sample_id, reason, blob)
+        with reading(f"{reader.path}: the row of {sample_id!r}"):
+            row = IndexRow.of(position, sample_id, reason, a_time(seconds), made)
+        position, sample_id, *more = astuple(row)
+        connection.execute(
+            "insert or replace into samples values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, null)",
+            (position, sample_id, shard, change, *more),
         )
-        return bool(differ.fetchone()[0])
-
-    def add(self, positions: Sequence[int]) -> None:
-        """Add the rows of some samples that ended."""
-        with self._transaction() as connection:
-            for position in positions:
-                row = connection.execute(
-                    # In the order in which a row is on disk, or its pages are read twice.
-                    "select s.id, s.reason, s.record, s.seconds, coalesce(a.failed, 0)"
-                    " from run.samples s left join run.attempts a using (id) where position = ?",
-                    (position,),
-                ).fetchone()
-                if row is None:  # taken out a moment ago, to be written again
-                    continue
-                sample_id, reason, record, seconds, failed = row
-                made = checked_record(self._journal, sample_id, reason, record)
-                with reading(f"{self._journal}: the row of {sample_id!r}"):
-                    found = IndexRow.of(position, sample_id, reason, a_time(seconds), made)
-                connection.execute(
-                    "insert or ignore into samples values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, null)",
-                    (*astuple(found), failed),
-                )
 
     def add_words(self, most: int) -> int:
         """Add the words of some samples whose rows are here.
@@ -269,14 +288,16 @@ class Index:
         """
         with self._transaction() as connection:
             rows = connection.execute(
-                "select m.position, s.id, s.reason, s.record from main.samples m"
-                " left join run.samples s using (position)"
-                " where m.words is null order by m.position limit ?",
+                "select position, shard from samples where words is null order by position limit ?",
                 (most,),
             ).fetchall()
-            for position, *row in rows:
-                gone = row[0] is None  # taken out a moment ago
-                text = "" if gone else searchable(checked_record(self._journal, *row))
+            readers = self._readers()
+            for position, shard in rows:
+                reader = readers.get(shard)
+                found = reader.sample_row(position) if reader else None
+                text = ""  # of one that was forgotten, to be written again
+                if reader is not None and found is not None:
+                    text = searchable(checked_record(reader.path, *found[:3]))
                 number = connection.execute("insert into words (text) values (?)", (text,))
                 connection.execute(
                     "update samples set words = ? where position = ?", (number.lastrowid, position)
@@ -285,18 +306,17 @@ class Index:
 
     def counts(self) -> tuple[int, int]:
         """How many samples are here, and how many of them without their words."""
-        return self._pair("samples", "samples where words is null")
-
-    def run_counts(self) -> tuple[int, int]:
-        """How many samples of the journal ended, and how many are under way."""
-        return self._pair("run.samples", "(select distinct id from run.turns)")
-
-    def _pair(self, one: str, other: str) -> tuple[int, int]:
         with self._errors():
             found: tuple[int, int] = self._connection.execute(
-                f"select (select count(*) from {one}), (select count(*) from {other})"
+                "select (select count(*) from samples),"
+                " (select count(*) from samples where words is null)"
             ).fetchone()
             return found
+
+    def run_counts(self) -> tuple[int, int]:
+        """How many samples of the run ended, and how many are under way."""
+        counts = [reader.counts() for reader in self._readers().values()]
+        return sum(ended for ended, _ in counts), sum(running for _, running in counts)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -327,15 +347,15 @@ class Index:
 def _remove_lost(folder: Path) -> None:
     """Remove indexes whose run was deleted or moved."""
     for path in folder.glob("*.sqlite"):
-        if not Path(_journal_of(path) or path).exists():
+        if not Path(_run_of(path) or path).exists():
             _remove(path)
 
 
-def _journal_of(path: Path) -> Any:
-    """The journal that an index is of; None if that is not known."""
+def _run_of(path: Path) -> Any:
+    """The folder of the run that an index is of; None if that is not known."""
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-            return connection.execute("select path from journal").fetchone()[0]
+            return connection.execute("select path from run").fetchone()[0]
     except (sqlite3.Error, TypeError):
         return None
 

@@ -19,7 +19,6 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from tessy.data.files import is_there
 from tessy.errors import InputError, RunMismatch, TessyError, ViewError
 from tessy.report.viewer.access import AccessControl, Handler, add_headers
 from tessy.report.viewer.filters import Filter, Status, page_number
@@ -163,7 +162,7 @@ class Handlers:
         try:
             return await handler(request)
         except TessyError as error:
-            gone = not is_there(self._folder.journal)
+            gone = not self._folder.started_shards()
             status = 410 if gone else 400 if isinstance(error, InputError) else 500
             return self._page("error", status, message=str(error), hint=error.hint)
 

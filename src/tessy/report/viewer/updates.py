@@ -62,7 +62,7 @@ class IndexUpdater:
         self.state = IndexState()
         self.closed = False
         self._index = Index(folder)
-        self._missing: list[int] = []
+        self._behind = True
         self._stop = asyncio.Event()
         self._changed = asyncio.Condition()
 
@@ -128,11 +128,10 @@ class IndexUpdater:
         version = self._index.journal_version()
         ended, running = self.state.ended, self.state.running
         if version != self.state.journal:
-            self._missing = self._index.missing()
+            self._behind = True
             ended, running = self._index.run_counts()
-        if self._missing:
-            self._index.add(self._missing[:_ROWS_AT_ONCE])
-            del self._missing[:_ROWS_AT_ONCE]
+        if self._behind:
+            self._behind = self._index.add(_ROWS_AT_ONCE) == _ROWS_AT_ONCE
         else:
             self._index.add_words(_WORDS_AT_ONCE)
         listed, without_words = self._index.counts()

@@ -1,0 +1,82 @@
+"""Writes the data set of a run whose shards were written by different processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tessy.errors import JournalError, MissingShards
+from tessy.method.trajectory import Failure
+from tessy.runs.folder import RunFolder, ShardFolder
+from tessy.runs.journal import Mark
+from tessy.runs.reader import JournalReader, ShardReader, write_dataset
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What was merged.
+
+    Attributes:
+        dataset: The file of the finished samples.
+        finished: Samples in it.
+        failed: Failed samples by reason.
+        shards: Shards that were merged.
+        count: The number of shards of the run.
+    """
+
+    dataset: Path
+    finished: int
+    failed: dict[Failure, int]
+    shards: int
+    count: int
+
+
+def merge(run: Path, *, partial: bool = False) -> Merged:
+    """Write dataset.jsonl and failures.jsonl of a run from all its shards.
+
+    Samples are in the order of the questions, as in a run of one shard.
+
+    Args:
+        run: The run's folder.
+        partial: Merge what is there, also if shards are missing or not finished.
+
+    Raises:
+        MissingShards: Shards are missing, or have samples that have not ended; the message names
+            them.
+        JournalError: There is no run, or its journals can't be read.
+    """
+    folder = RunFolder(run)
+    with JournalReader(folder) as reader:
+        reasons = reader.reasons()
+    there = {shard.number: shard for shard in folder.started_shards()}
+    count = folder.shard_count() or 1
+    lacking = [
+        said for number in range(count) if (said := _lacking(there.get(number), number)) is not None
+    ]
+    if lacking and not partial:
+        more = [f"… and {len(lacking) - _SHOWN:,} more"] if len(lacking) > _SHOWN else []
+        raise MissingShards(
+            f"{len(lacking):,} of {count:,} shards are not complete:\n  "
+            + "\n  ".join([*lacking[:_SHOWN], *more]),
+            hint="write them with tessy synth … --shard I/N; or merge what is there: --partial",
+        )
+    write_dataset(folder)
+    finished = reasons.pop(None, 0)
+    failed = {reason: count for reason, count in reasons.items() if reason is not None}
+    return Merged(folder.dataset, finished, failed, len(there), count)
+
+
+def _lacking(shard: ShardFolder | None, number: int) -> str | None:
+    """What a shard lacks; None if all of its samples ended."""
+    if shard is None:
+        return f"shard {number} was not started"
+    with ShardReader(shard) as reader:
+        ended, _ = reader.counts()
+        samples = reader.mark(Mark.SAMPLES)
+    try:
+        left = int(samples or "") - ended
+    except ValueError:
+        raise JournalError(f"{shard.journal}: how many samples it has is {samples!r}") from None
+    return f"shard {number}: {left:,} of {samples} samples have not ended" if left > 0 else None

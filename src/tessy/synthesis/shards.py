@@ -1,0 +1,233 @@
+"""The shards that a process writes, one after the other.
+
+While the last samples of a shard are written, the next free shard is opened, so that as many
+samples are written at once as before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Collection, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+from tessy.config import Config
+from tessy.data import record
+from tessy.data.questions import BadLine, Questions, shard_of
+from tessy.errors import RunLocked
+from tessy.method.trajectory import Failure, Trajectory
+from tessy.runs.counters import Counters
+from tessy.runs.folder import RunFolder, ShardFolder
+from tessy.runs.journal import Ending, Journal, Mark, Written
+from tessy.runs.locks import held_if_free
+from tessy.runs.plan import Job, jobs
+
+_AT_ONCE = 200
+"""Samples that are looked up in the journal at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardPlan:
+    """Which samples a process writes.
+
+    Attributes:
+        folder: The run's folder.
+        config: The run's settings.
+        questions: All questions of the run.
+        numbers: The shards that this process may write, in this order.
+        count: The number of shards of the run.
+        insist: None of them may be skipped because another process writes it.
+    """
+
+    folder: RunFolder
+    config: Config
+    questions: Questions
+    numbers: tuple[int, ...]
+    count: int
+    insist: bool = False
+
+    @property
+    def samples(self) -> dict[int, int]:
+        """How many samples each of the shards has, ended or not, with its bad lines."""
+        several, sizes = self.config.samples_per_question, self.questions.shard_sizes(self.count)
+        bad = [0] * self.count
+        for line in self.questions.bad:
+            bad[shard_of(line.id, self.count)] += 1
+        return {number: sizes[number] * several + bad[number] for number in self.numbers}
+
+    @property
+    def end(self) -> int | None:
+        """The position after the last question; None if all questions are used."""
+        limit = self.questions.limit
+        return None if limit is None else limit * self.config.samples_per_question
+
+    async def prepare(self, retry: Collection[Failure]) -> tuple[Counters, int]:
+        """Create the journals of the shards, and record bad lines in them.
+
+        Args:
+            retry: Failures for these reasons are forgotten, so that their samples are written
+                again.
+
+        Returns:
+            The counts of these shards, and how many failures were forgotten.
+
+        Raises:
+            RunMismatch: A shard was written with other settings or other questions.
+            RunLocked: Another process writes one of them.
+            JournalError: A journal can't be written.
+        """
+        counters, again = Counters(total=0), 0
+        identity, samples = self.folder.identity(), self.samples
+        bad: dict[int, list[BadLine]] = {number: [] for number in self.numbers}
+        for line in self.questions.bad:
+            bad.get(shard_of(line.id, self.count), []).append(line)
+        for number in self.numbers:
+            shard = self.folder.shard(number)
+            async with AsyncExitStack() as stack:
+                await asyncio.to_thread(stack.enter_context, shard.locked())
+                journal = await stack.enter_async_context(await _journal(shard))
+                await journal.identify(identity)
+                await journal.set_mark(Mark.SAMPLES, str(samples[number]))
+                again += await journal.forget_failures(retry) if retry else 0
+                reasons, beyond = await journal.reasons(), await journal.count_from(self.end)
+                counters.finished += reasons.pop(None, 0)
+                counters.failed.update({why: n for why, n in reasons.items() if why is not None})
+                counters.total += samples[number] + beyond
+                await _record_bad_lines(journal, bad[number], self.config, counters)
+        counters.ended_before = counters.ended
+        return counters, again
+
+
+async def _journal(shard: ShardFolder) -> Journal:
+    return await asyncio.to_thread(Journal, shard)
+
+
+async def _record_bad_lines(
+    journal: Journal, lines: Iterable[BadLine], config: Config, counters: Counters
+) -> None:
+    over = await journal.ended([line.id for line in lines])
+    reason = Failure.BAD_QUESTION
+    endings = []
+    for line in lines:
+        if line.id in over:
+            continue
+        made = record.failed(line.id, None, Trajectory(), reason, line.reason, line=line)
+        position, trace = line.number * config.samples_per_question, record.trace(Trajectory())
+        endings.append(Ending(position, line.id, reason, made, trace, 0.0, 0))
+        counters.end(reason)
+    await asyncio.gather(*(journal.end(ending) for ending in endings))
+
+
+@dataclass(slots=True)
+class OpenShard:
+    """A shard that is being written: locked, with its journal open.
+
+    Attributes:
+        folder: The shard's folder.
+        journal: The journal.
+        running: Samples being written.
+        taken: No more samples are to be started.
+    """
+
+    folder: ShardFolder
+    journal: Journal
+    _jobs: Iterable[Job]
+    _stack: AsyncExitStack
+    running: int = 0
+    taken: bool = False
+    _next: deque[tuple[Job, Written]] = field(default_factory=deque)
+
+    async def next(self) -> tuple[Job, Written] | None:
+        """The next sample that has not ended, and what was written of it; None at the end."""
+        while not self._next:
+            batch = await asyncio.to_thread(lambda: list(islice(self._jobs, _AT_ONCE)))
+            if not batch:
+                self.taken = True
+                return None
+            ids = [job.id for job in batch]
+            ended, begun = await self.journal.ended(ids), await self.journal.begun(ids)
+            failures = await self.journal.failures(ids)
+            for job in batch:
+                if job.id not in ended:
+                    written = await self.journal.resume(job.id) if job.id in begun else Written()
+                    self._next.append((replace(job, failures=failures.get(job.id, 0)), written))
+        return self._next.popleft()
+
+    async def close(self) -> None:
+        """Close the journal and release the lock."""
+        await self._stack.aclose()
+
+
+class ShardQueue:
+    """The samples that a process writes, shard by shard.
+
+    Args:
+        plan: The shards.
+    """
+
+    def __init__(self, plan: ShardPlan) -> None:
+        self._plan = plan
+        self._samples = plan.samples
+        self._numbers = iter(plan.numbers)
+        self._lock = asyncio.Lock()
+        self._current: OpenShard | None = None
+        self.open: list[OpenShard] = []
+
+    async def take(self) -> tuple[OpenShard, Job, Written] | None:
+        """The next sample to write; None if there is none that no other process writes.
+
+        Raises:
+            RunLocked: Another process writes a shard that is not to be skipped.
+        """
+        async with self._lock:
+            while True:
+                if self._current is None:
+                    self._current = await self._open_next()
+                    if self._current is None:
+                        return None
+                shard = self._current
+                if (found := await shard.next()) is not None:
+                    shard.running += 1
+                    return shard, *found
+                self._current = None
+                await self._close_if_over(shard)
+
+    async def leave(self, shard: OpenShard) -> None:
+        """A sample of a shard ended; with the last one, the shard is closed."""
+        shard.running -= 1
+        await self._close_if_over(shard)
+
+    async def close(self) -> None:
+        """Close all shards that are open."""
+        while self.open:
+            await self.open.pop().close()
+
+    async def _close_if_over(self, shard: OpenShard) -> None:
+        if shard.taken and not shard.running and shard in self.open:
+            self.open.remove(shard)
+            await shard.close()
+
+    async def _open_next(self) -> OpenShard | None:
+        for number in self._numbers:
+            folder = self._plan.folder.shard(number)
+            async with AsyncExitStack() as stack:
+                if not stack.enter_context(held_if_free(folder.path)):
+                    if self._plan.insist:
+                        raise RunLocked(
+                            f"{folder.path}: another process is writing this shard",
+                            hint="wait for it, or name another shard",
+                        )
+                    continue
+                journal = await stack.enter_async_context(await _journal(folder))
+                if await journal.count_before(self._plan.end) >= self._samples[number]:
+                    continue
+                found = OpenShard(folder, journal, self._jobs(number), stack.pop_all())
+                self.open.append(found)
+                return found
+        return None
+
+    def _jobs(self, number: int) -> Iterable[Job]:
+        plan = self._plan
+        return jobs(plan.questions.of_shard(number, plan.count), plan.config)
