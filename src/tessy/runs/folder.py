@@ -104,11 +104,11 @@ class RunFolder:
         """A shard, which need not have been started."""
         return ShardFolder(self.path / "shards" / f"{number:04}", number)
 
-    def started_shards(self) -> list[ShardFolder]:
-        """The shards that have a journal, in order.
+    def shards(self) -> list[ShardFolder]:
+        """The shards that have a folder, in order.
 
         Raises:
-            JournalError: The folder is one of an older version of tessy, or can't be read.
+            JournalError: The run is of an older version of tessy, or can't be read.
         """
         if os.path.lexists(old := self.path / "journal.sqlite"):
             raise JournalError(
@@ -121,8 +121,15 @@ class RunFolder:
             return []
         except OSError as error:
             raise JournalError(f"{error.filename}: {error.strerror}") from None
-        shards = [self.shard(int(name)) for name in sorted(names) if _SHARD.fullmatch(name)]
-        return [shard for shard in shards if os.path.lexists(shard.journal)]
+        return [self.shard(int(name)) for name in sorted(names) if _SHARD.fullmatch(name)]
+
+    def started_shards(self) -> list[ShardFolder]:
+        """The shards that have a journal, in order.
+
+        Raises:
+            JournalError: As `shards`.
+        """
+        return [shard for shard in self.shards() if os.path.lexists(shard.journal)]
 
     def remove_journals(self) -> None:
         """Delete the journals of a start that wrote nothing: settings and questions may change.

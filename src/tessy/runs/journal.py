@@ -315,7 +315,8 @@ class Journal:
 
     async def set_mark(self, mark: Mark, value: str) -> None:
         """Write a mark."""
-        await self._ask("insert or replace into marks values (?, ?)", (mark.value, value))
+        if await self.mark(mark) != value:
+            await self._ask("insert or replace into marks values (?, ?)", (mark.value, value))
 
     async def ended(self, sample_ids: Collection[str]) -> set[str]:
         """Those of some samples that ended."""

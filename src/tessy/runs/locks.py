@@ -124,8 +124,9 @@ def _lock(lock: int, folder: Path, *, shared: bool) -> None:
         said = os.pread(lock, 20, 0).decode(errors="replace").strip()
         owner = said if said.isdecimal() else "?"
         if not said.isdecimal() or Path(f"/proc/{owner}").exists() or time.monotonic() > deadline:
+            who = f"process {owner} is" if said else "other processes are"
             raise RunLocked(
-                f"{folder}: process {owner} is working on this run",
-                hint="wait for it, or give another --out",
+                f"{folder}: {who} working on this run",
+                hint="wait for the end, or give another --out",
             )
         time.sleep(_WAIT_S)

@@ -58,8 +58,11 @@ class ShardNumber:
 
 
 def others_write(folder: RunFolder, number: int) -> bool:
-    """Whether another process writes a shard of the run, other than the one with a number."""
-    for shard in folder.started_shards():
+    """Whether another process writes a shard of the run, other than the one with a number.
+
+    The caller keeps others from starting meanwhile (`RunFolder.changing_settings`).
+    """
+    for shard in folder.shards():
         if shard.number != number:
             with held_if_free(shard.path) as free:
                 if not free:

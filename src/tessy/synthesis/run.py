@@ -158,9 +158,14 @@ async def asynthesize(
         # In a thread: it may wait for another process.
         locking = folder.locked(shared=shard is not None)
         lock = await asyncio.to_thread(stack.enter_context, locking)
-        date, count = await asyncio.to_thread(_begin, folder, chosen, source, read, shard)
+        async with AsyncExitStack() as changing:
+            await asyncio.to_thread(changing.enter_context, folder.changing_settings())
+            if shard is not None:
+                own = folder.shard(shard.number).locked()
+                await asyncio.to_thread(stack.enter_context, own)
+            date, count = await asyncio.to_thread(_begin, folder, chosen, source, read, shard)
         numbers = tuple(range(count)) if shard is None else (shard.number,)
-        plan = ShardPlan(folder, chosen, read, numbers, count, insist=shard is not None)
+        plan = ShardPlan(folder, chosen, read, numbers, count, locked=shard is not None)
         retry = tuple(Failure) if retry_failed is True else retry_failed or ()
         await asyncio.to_thread(folder.refuse_lost_journal, _finished(folder))
         counters, again = await plan.prepare(retry)
@@ -231,22 +236,19 @@ def _begin(
         RunMismatch: It is another run, or has another number of shards.
     """
     wanted = shard.count if shard is not None else config.shards
-    with folder.changing_settings():
-        begun = is_begun(folder) or (shard is not None and others_write(folder, shard.number))
-        known = folder.shard_count() if begun else None
-        if None not in (wanted, known) and wanted != known:
-            raise RunMismatch(
-                f"{folder.path} holds a run of {known} shards, not {wanted}",
-                hint=f"give that number: --shards {known}"
-                if shard is None
-                else f"give that number: --shard {shard.number}/{known}",
-            )
-        count = known or wanted or default_shards(config)
-        if not begun:
-            folder.remove_journals()
-        identity = (name_of(source), read.digest, __version__)
-        date = folder.begin(config, *identity, shards=count, begun=begun)
-    return date, count
+    begun = is_begun(folder) or (shard is not None and others_write(folder, shard.number))
+    known = folder.shard_count() if begun else None
+    if None not in (wanted, known) and wanted != known:
+        option = f"--shards {known}" if shard is None else f"--shard {shard.number}/{known}"
+        raise RunMismatch(
+            f"{folder.path} holds a run of {known} shards, not {wanted}",
+            hint=f"give that number: {option}",
+        )
+    count = known or wanted or default_shards(config)
+    if not begun:
+        folder.remove_journals()
+    identity = (name_of(source), read.digest, __version__)
+    return folder.begin(config, *identity, shards=count, begun=begun), count
 
 
 def _finished(folder: RunFolder) -> int:

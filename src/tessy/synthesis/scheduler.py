@@ -43,7 +43,6 @@ async def write_shards(context: RunContext, queue: ShardQueue) -> None:
     Raises:
         Outage: No sample can be written any more; unfinished ones stay in the journal.
         JournalError: A journal can't be written.
-        RunLocked: Another process writes a shard that is not to be skipped.
     """
     method = method_of(context.config)
 

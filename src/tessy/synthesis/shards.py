@@ -16,7 +16,6 @@ from itertools import islice
 from tessy.config import Config
 from tessy.data import record
 from tessy.data.questions import BadLine, Questions, shard_of
-from tessy.errors import RunLocked
 from tessy.method.trajectory import Failure, Trajectory
 from tessy.runs.counters import Counters
 from tessy.runs.folder import RunFolder, ShardFolder
@@ -38,7 +37,7 @@ class ShardPlan:
         questions: All questions of the run.
         numbers: The shards that this process may write, in this order.
         count: The number of shards of the run.
-        insist: None of them may be skipped because another process writes it.
+        locked: This process has the locks of all of them.
     """
 
     folder: RunFolder
@@ -46,7 +45,7 @@ class ShardPlan:
     questions: Questions
     numbers: tuple[int, ...]
     count: int
-    insist: bool = False
+    locked: bool = False
 
     @property
     def samples(self) -> dict[int, int]:
@@ -86,7 +85,8 @@ class ShardPlan:
         for number in self.numbers:
             shard = self.folder.shard(number)
             async with AsyncExitStack() as stack:
-                await asyncio.to_thread(stack.enter_context, shard.locked())
+                if not self.locked:
+                    await asyncio.to_thread(stack.enter_context, shard.locked())
                 journal = await stack.enter_async_context(await _journal(shard))
                 await journal.identify(identity)
                 await journal.set_mark(Mark.SAMPLES, str(samples[number]))
@@ -176,11 +176,7 @@ class ShardQueue:
         self.open: list[OpenShard] = []
 
     async def take(self) -> tuple[OpenShard, Job, Written] | None:
-        """The next sample to write; None if there is none that no other process writes.
-
-        Raises:
-            RunLocked: Another process writes a shard that is not to be skipped.
-        """
+        """The next sample to write; None if there is none that no other process writes."""
         async with self._lock:
             while True:
                 if self._current is None:
@@ -213,12 +209,7 @@ class ShardQueue:
         for number in self._numbers:
             folder = self._plan.folder.shard(number)
             async with AsyncExitStack() as stack:
-                if not stack.enter_context(held_if_free(folder.path)):
-                    if self._plan.insist:
-                        raise RunLocked(
-                            f"{folder.path}: another process is writing this shard",
-                            hint="wait for it, or name another shard",
-                        )
+                if not (self._plan.locked or stack.enter_context(held_if_free(folder.path))):
                     continue
                 journal = await stack.enter_async_context(await _journal(folder))
                 if await journal.count_before(self._plan.end) >= self._samples[number]:
