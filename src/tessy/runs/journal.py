@@ -99,6 +99,10 @@ class Mark(StrEnum):
     """The change up to which finished samples are in parts of the data set."""
 
 
+class EmptyJournal(JournalError):
+    """A journal has no tables: it was only just created, or was lost."""
+
+
 Entry = Turn | Rejection
 """An event of a draft that is noted in the journal."""
 
@@ -599,6 +603,7 @@ def check_journal(connection: sqlite3.Connection, path: Path, *, create: bool = 
         Whether it has its tables.
 
     Raises:
+        EmptyJournal: It has no tables: it was only just created, or was lost.
         JournalError: It has another version, or other tables.
         sqlite3.Error: It can't be read.
     """
@@ -610,5 +615,5 @@ def check_journal(connection: sqlite3.Connection, path: Path, *, create: bool = 
         )
     begun = check_schema(connection, path, _SCHEMA, _NEEDED)
     if not begun and not create:
-        raise JournalError(f"{path} is empty: no sample was begun, or the journal was lost")
+        raise EmptyJournal(f"{path} is empty: no sample was begun, or the journal was lost")
     return begun

@@ -8,7 +8,7 @@ from pathlib import Path
 from tessy.errors import JournalError, MissingShards
 from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder, ShardFolder
-from tessy.runs.journal import Mark
+from tessy.runs.journal import EmptyJournal, Mark
 from tessy.runs.reader import JournalReader, ShardReader, write_dataset
 
 _SHOWN = 10
@@ -72,9 +72,12 @@ def _lacking(shard: ShardFolder | None, number: int) -> str | None:
     """What a shard lacks; None if all of its samples ended."""
     if shard is None:
         return f"shard {number} was not started"
-    with ShardReader(shard) as reader:
-        ended, _ = reader.counts()
-        samples = reader.mark(Mark.SAMPLES)
+    try:
+        with ShardReader(shard) as reader:
+            ended, _ = reader.counts()
+            samples = reader.mark(Mark.SAMPLES)
+    except EmptyJournal:
+        return f"shard {number} was not started"
     try:
         left = int(samples or "") - ended
     except ValueError:

@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import islice
 from operator import attrgetter, itemgetter
@@ -21,7 +21,7 @@ from tessy.method.trajectory import Failure
 from tessy.runs import contents
 from tessy.runs.database import BROKEN, connect
 from tessy.runs.folder import RunFolder, ShardFolder
-from tessy.runs.journal import BEGUN, Mark, Written, check_journal
+from tessy.runs.journal import BEGUN, EmptyJournal, Mark, Written, check_journal
 
 T = TypeVar("T")
 
@@ -254,12 +254,17 @@ class JournalReader:
     def __init__(self, folder: RunFolder, *, still: bool = False) -> None:
         self._stack = ExitStack()
         with ExitStack() as stack:
-            shards = folder.started_shards()
-            if not shards:
-                raise JournalError(f"{folder.path} is no run: it has no shards with a journal")
-            self._shards = [
-                stack.enter_context(ShardReader(shard, still=still)) for shard in shards
-            ]
+            nothing: JournalError = JournalError(
+                f"{folder.path} is no run: it has no shards with a journal"
+            )
+            self._shards: list[ShardReader] = []
+            for shard in folder.started_shards():
+                try:
+                    self._shards.append(stack.enter_context(ShardReader(shard, still=still)))
+                except EmptyJournal as error:  # another process is creating it
+                    nothing = error
+            if not self._shards:
+                raise nothing
             self._refuse_strangers()
             self._stack = stack.pop_all()
 
@@ -433,9 +438,7 @@ def is_begun(folder: RunFolder, *, still: bool = False) -> bool:
         JournalError: A journal can't be read.
     """
     for shard in folder.started_shards():
-        if shard.journal.lstat().st_size == 0:
-            continue
-        with ShardReader(shard, still=still) as reader:
+        with suppress(EmptyJournal), ShardReader(shard, still=still) as reader:
             if reader.is_begun():
                 return True
     return False

@@ -252,7 +252,7 @@ def _begin(
 
 
 def _finished(folder: RunFolder) -> int:
-    if not folder.started_shards():
+    if not is_begun(folder):
         return 0
     with JournalReader(folder) as reader:
         return reader.reasons()[None]

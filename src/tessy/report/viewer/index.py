@@ -16,7 +16,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from tessy.runs.contents import reading
 from tessy.runs.contents import seconds as a_time
 from tessy.runs.database import BROKEN, harden
 from tessy.runs.folder import RunFolder
-from tessy.runs.journal import Mark
+from tessy.runs.journal import EmptyJournal, Mark
 from tessy.runs.reader import ShardReader, checked_record
 
 TOKENIZE = "unicode61"
@@ -206,8 +206,9 @@ class Index:
         """The journals of all shards that were started, by number."""
         for shard in self._folder.started_shards():
             if shard.number not in self._shards:
-                reader = ShardReader(shard, any_thread=True)
-                self._shards[shard.number] = self._stack.enter_context(reader)
+                with suppress(EmptyJournal):  # another process is creating it
+                    reader = ShardReader(shard, any_thread=True)
+                    self._shards[shard.number] = self._stack.enter_context(reader)
         return self._shards
 
     def journal_version(self) -> int:
