@@ -11,21 +11,18 @@ reader       at every stop, writes dataset.jsonl and failures.jsonl from the jou
 from __future__ import annotations
 
 import asyncio
-import datetime
 from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
-from tessy._version import __version__
 from tessy.boundary.batcher import PredictorBatcher
 from tessy.boundary.registry import load_all
 from tessy.config import Config, load
 from tessy.data import questions
 from tessy.data.questions import Questions
-from tessy.data.sources import name_of
-from tessy.errors import ConfigError, InputError, JournalError, Outage, RunMismatch
+from tessy.errors import ConfigError, InputError, JournalError, Outage
 from tessy.event_loop import run_loop
 from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Failure, Role
@@ -35,13 +32,14 @@ from tessy.models.templates import Messages
 from tessy.runs.counters import Counters, RunResult
 from tessy.runs.folder import RunFolder
 from tessy.runs.progress import Progress, Show
-from tessy.runs.reader import JournalReader, ShardReader, is_begun, write_dataset, write_part
-from tessy.runs.shards import ShardNumber, others_write
+from tessy.runs.reader import JournalReader, ShardReader, write_dataset, write_part
+from tessy.runs.shards import ShardNumber
+from tessy.synthesis.begin import begin, refuse_lost_journals
 from tessy.synthesis.context import RunContext
 from tessy.synthesis.methods import method_of, teacher_only
 from tessy.synthesis.scheduler import write_shards
 from tessy.synthesis.shards import ShardPlan, ShardQueue
-from tessy.synthesis.shares import default_shards, worker_count
+from tessy.synthesis.shares import worker_count
 from tessy.synthesis.signals import until_stopped
 from tessy.synthesis.verification import check_columns, open_verifier
 
@@ -163,11 +161,11 @@ async def asynthesize(
             if shard is not None:
                 own = folder.shard(shard.number).locked()
                 await asyncio.to_thread(stack.enter_context, own)
-            date, count = await asyncio.to_thread(_begin, folder, chosen, source, read, shard)
+            date, count = await asyncio.to_thread(begin, folder, chosen, source, read, shard)
         numbers = tuple(range(count)) if shard is None else (shard.number,)
         plan = ShardPlan(folder, chosen, read, numbers, count, locked=shard is not None)
         retry = tuple(Failure) if retry_failed is True else retry_failed or ()
-        await asyncio.to_thread(folder.refuse_lost_journal, _finished(folder))
+        await asyncio.to_thread(refuse_lost_journals, folder)
         counters, again = await plan.prepare(retry)
         if again:
             progress.say(f"{again:,} failed samples are written again")
@@ -218,44 +216,6 @@ async def asynthesize(
             raise
         await _write_dataset(folder, lock, shard)
         return await _result(folder, counters, shard, stopped=stopped)
-
-
-def _begin(
-    folder: RunFolder,
-    config: Config,
-    source: str | Path,
-    read: Questions,
-    shard: ShardNumber | None,
-) -> tuple[datetime.date, int]:
-    """Start the run in a folder, or make sure that it can be resumed.
-
-    Returns:
-        The date of its first start, and the number of its shards.
-
-    Raises:
-        RunMismatch: It is another run, or has another number of shards.
-    """
-    wanted = shard.count if shard is not None else config.shards
-    begun = is_begun(folder) or (shard is not None and others_write(folder, shard.number))
-    known = folder.shard_count() if begun else None
-    if None not in (wanted, known) and wanted != known:
-        option = f"--shards {known}" if shard is None else f"--shard {shard.number}/{known}"
-        raise RunMismatch(
-            f"{folder.path} holds a run of {known} shards, not {wanted}",
-            hint=f"give that number: {option}",
-        )
-    count = known or wanted or default_shards(config)
-    if not begun:
-        folder.remove_journals()
-    identity = (name_of(source), read.digest, __version__)
-    return folder.begin(config, *identity, shards=count, begun=begun), count
-
-
-def _finished(folder: RunFolder) -> int:
-    if not is_begun(folder):
-        return 0
-    with JournalReader(folder) as reader:
-        return reader.reasons()[None]
 
 
 async def _write_dataset(folder: RunFolder, lock: int, shard: ShardNumber | None) -> None:

@@ -30,13 +30,12 @@ from typing import IO, Any
 
 import orjson
 
-from tessy import errors
 from tessy.boundary.batcher import PredictorBatcher
 from tessy.boundary.registry import load_all
 from tessy.config import Config
 from tessy.data import questions
 from tessy.data.sources import STDIN, from_stdin
-from tessy.errors import Outage, TessyError
+from tessy.errors import Outage, TessyError, error_of
 from tessy.event_loop import run_loop
 from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Role
@@ -164,7 +163,7 @@ class _Workers:
                 async for line in process.stdout:
                     said = orjson.loads(line)
                     if "kind" in said:
-                        raise _error(said)
+                        raise error_of(said)
                     self._counts[number] = said
                     self._add_up()
                 code = await process.wait()
@@ -240,12 +239,6 @@ def _served(context: RunContext) -> Config:
     return context.config.model_copy(update=models)
 
 
-def _error(said: dict[str, Any]) -> TessyError:
-    kind = getattr(errors, said["kind"], TessyError)
-    error: TessyError = kind(said["message"], hint=said["hint"])
-    return error
-
-
 # --- A worker -----------------------------------------------------------------------------------
 
 
@@ -312,7 +305,7 @@ def main() -> None:
     try:
         code = run_loop(_work(assignment, say))
     except TessyError as error:
-        say({"kind": type(error).__name__, "message": str(error), "hint": error.hint})
+        say(error.as_json())
         code = 2
     os._exit(code)  # don't wait for the thread that reads standard input
 
