@@ -264,14 +264,15 @@ class _Tasks:
         ended = self._counters.ended
         self._deaths = 1 if ended > self._ended else self._deaths + 1
         self._ended = ended
-        said = str(error).strip().splitlines()
-        why = f"{type(error).__name__}: {said[0] if said else ''}"
+        why = type(error).__name__
         if self._deaths > _MOST_DEATHS:
             raise Outage(
                 f"tasks die again and again; the last was of shard {task.shard}: {why}",
                 hint="the same command goes on; ray status and ray's logs say more",
             )
-        self._progress.say(f"shard {task.shard} is written again, on a node that is free: {why}")
+        self._progress.say(
+            f"shard {task.shard}: its node or process died; another takes it ({why})"
+        )
         self._again(task)
 
     async def _failed(self, task: ShardTask, error: TessyError) -> None:
