@@ -20,7 +20,7 @@ from typing import TypeVar
 from tessy.boundary.registry import load_all
 from tessy.config import Config
 from tessy.data.exact import dumps
-from tessy.data.questions import Question, read
+from tessy.data.questions import Question
 from tessy.data.sources import name_of
 from tessy.errors import ConfigError, Outage, TessyError
 from tessy.evaluation import cost
@@ -38,7 +38,7 @@ from tessy.runs.reader import ended_in
 from tessy.synthesis.methods import method_of
 from tessy.synthesis.methods.tessy import TESSY
 from tessy.synthesis.run import asynthesize
-from tessy.synthesis.verification import check_columns, open_verifier
+from tessy.synthesis.verification import open_verifier, read_verifiable
 
 T = TypeVar("T")
 
@@ -128,9 +128,9 @@ async def dry_run(
     load_all({role: config.predictor_of(role) for role in Role if method.judged})
     async with AsyncExitStack() as stack:
         verifier = await stack.enter_async_context(open_verifier(config))
-        asked = read(source, limit=limit, skip_bad=skip_bad, column=question_column)
-        if verifier is not None:
-            asked = check_columns(verifier, asked, skip_bad=skip_bad)
+        asked = read_verifiable(
+            verifier, source, limit=limit, skip_bad=skip_bad, column=question_column
+        )
     check_formats(config, roles)
     folder = RunFolder(out)
     ended = await asyncio.to_thread(ended_in, folder, config, name_of(source), asked.digest)
@@ -156,8 +156,8 @@ async def dry_run(
     slots = {role: slots_of(config, role) for role in roles}
     room = cost.lanes(trajectory, {r: pace for r, pace in paces.items() if pace}, slots)
     run = run_cost(trajectory, len(todo.jobs), config.concurrency, room)
-    over = len(asked.good) * config.samples_per_question - len(todo.jobs)
-    return DryRun(config, len(asked.good), findings, trajectory, run, accounts, over)
+    over = asked.count * config.samples_per_question - len(todo.jobs)
+    return DryRun(config, asked.count, findings, trajectory, run, accounts, over)
 
 
 async def _findings(

@@ -86,7 +86,7 @@ def plan(
 def _jobs(read: Questions, config: Config, failures: Mapping[str, int]) -> Iterator[Job]:
     """All samples of the run, ended or not."""
     several = config.samples_per_question
-    for question in read.good:
+    for question in read:
         for index in range(several):
             sample_id = f"{question.id}#{index}" if several > 1 else question.id
             position = question.number * several + index

@@ -11,24 +11,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import AsyncExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from tessy._version import __version__
 from tessy.boundary.batcher import PredictorBatcher
 from tessy.boundary.registry import load_all
 from tessy.config import Config, load
-from tessy.data import questions, record
+from tessy.data import record
 from tessy.data.sources import name_of
 from tessy.errors import ConfigError, InputError, JournalError, Outage
 from tessy.event_loop import run_loop
 from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Failure, Role, Trajectory
 from tessy.models.open import check, check_formats, open_models
-from tessy.models.session import Model
-from tessy.models.templates import Messages
 from tessy.runs.counters import RunResult
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Ending, Journal
@@ -36,15 +36,11 @@ from tessy.runs.plan import Plan, plan
 from tessy.runs.progress import Progress, Show
 from tessy.runs.reader import write_dataset
 from tessy.synthesis.context import RunContext
-from tessy.synthesis.methods import method_of, teacher_only
+from tessy.synthesis.conversations import check_conversations
+from tessy.synthesis.methods import method_of
 from tessy.synthesis.scheduler import write_samples
 from tessy.synthesis.signals import until_stopped
-from tessy.synthesis.verification import check_columns, open_verifier
-
-_SHOWN = 10
-"""Prompts that can't be made, of which a message shows so many."""
-_MANY = 10_000
-"""Prompts whose check takes seconds."""
+from tessy.synthesis.verification import open_verifier, read_verifiable
 
 
 def synthesize(
@@ -141,10 +137,13 @@ async def asynthesize(
     async with AsyncExitStack() as stack:
         verifier = await stack.enter_async_context(open_verifier(chosen))
         read = await asyncio.to_thread(
-            questions.read, source, limit=limit, skip_bad=skip_bad, column=question_column
+            read_verifiable,
+            verifier,
+            source,
+            limit=limit,
+            skip_bad=skip_bad,
+            column=question_column,
         )
-        if verifier is not None:
-            read = check_columns(verifier, read, skip_bad=skip_bad)
         check_formats(chosen, method.needs(chosen))
         # In threads: both may wait for another process.
         lock = await asyncio.to_thread(stack.enter_context, folder.locked())
@@ -172,10 +171,9 @@ async def asynthesize(
                 )
                 models, notes = await stack.enter_async_context(opening)
                 folder.same_models({role.value: model.name for role, model in models.items()})
-                if len(todo.jobs) > _MANY:
-                    progress.say(f"rendering {len(todo.jobs):,} prompts, to check them")
+                numbers = np.unique([job.question.number for job in todo.jobs])
                 await asyncio.to_thread(
-                    _check_conversations, todo, models, chosen, skip_bad=skip_bad
+                    check_conversations, read, numbers, models, chosen, skip_bad=skip_bad
                 )
                 if todo.again:
                     await journal.forget(todo.again)
@@ -239,44 +237,6 @@ async def _record_bad_lines(todo: Plan, config: Config, journal: Journal) -> Non
         endings.append(Ending(position, line.id, reason, made, trace, 0.0, 0))
         todo.counters.end(reason)
     await asyncio.gather(*(journal.end(ending) for ending in endings))
-
-
-def _check_conversations(
-    todo: Plan, models: Mapping[Role, Model], config: Config, *, skip_bad: bool
-) -> None:
-    """Render every question in each chat format, before any work.
-
-    Args:
-        todo: The samples to write.
-        models: The models by role.
-        config: The run's settings.
-        skip_bad: Let samples fail, with `bad_prompt`, whose question a template does not show.
-
-    Raises:
-        ConfigError: A template does not show a question as it is (*Shown*), or shows none at all.
-    """
-    asked = {job.question.number: job.question for job in todo.jobs}
-    bad = []
-    for question in asked.values():
-        for role, model in models.items():
-            messages: Messages = list(question.messages)
-            if role is Role.TEACHER:
-                messages = teacher_only.with_system_prompt(config, messages)
-            try:
-                model.format.opening(model.conversation(messages))
-            except ConfigError as error:
-                bad.append(f"question {question.id}, {role}: {error}")
-                break
-    if not bad or (skip_bad and len(bad) < len(asked)):
-        return
-    lines = [f"{len(bad)} of {len(asked)} prompts can't be made", *bad[:_SHOWN]]
-    if len(bad) > _SHOWN:
-        lines.append(f"… and {len(bad) - _SHOWN} more")
-    raise ConfigError(
-        bad[0] if len(bad) == 1 else "\n  ".join(lines),
-        hint="another template, in the tokenizer's folder as chat_template.jinja; change the "
-        "questions; or record them as failures: --skip-bad",
-    )
 
 
 async def _result(folder: RunFolder, journal: Journal, todo: Plan, *, stopped: bool) -> RunResult:

@@ -33,7 +33,6 @@ from tessy import errors
 from tessy.boundary.batcher import PredictorBatcher
 from tessy.boundary.registry import load_all
 from tessy.config import Config
-from tessy.data import questions
 from tessy.data.sources import STDIN, from_stdin
 from tessy.errors import Outage, TessyError
 from tessy.event_loop import run_loop
@@ -48,7 +47,7 @@ from tessy.synthesis.context import RunContext
 from tessy.synthesis.methods import method_of
 from tessy.synthesis.scheduler import first_of, write_samples
 from tessy.synthesis.signals import until_stopped
-from tessy.synthesis.verification import check_columns, open_verifier
+from tessy.synthesis.verification import open_verifier, read_verifiable
 
 _MOST_DEATHS = 3
 """How many workers may die before the run stops, if no sample ends in between."""
@@ -304,9 +303,6 @@ async def _work(assignment: Assignment) -> int:
     config = Config.model_validate(assignment.config)
     method, date = method_of(config), datetime.date.fromisoformat(assignment.date)
     predictors = load_all({role: config.predictor_of(role) for role in Role if method.judged})
-    read = questions.read(
-        assignment.source, limit=assignment.limit, skip_bad=True, column=assignment.column
-    )
     async with (
         open_verifier(config) as verifier,
         open_models(
@@ -321,8 +317,13 @@ async def _work(assignment: Assignment) -> int:
             role: replace(model, name=assignment.names[role.value])
             for role, model in opened.items()
         }
-        if verifier is not None:
-            read = check_columns(verifier, read, skip_bad=True)
+        read = read_verifiable(
+            verifier,
+            assignment.source,
+            limit=assignment.limit,
+            skip_bad=True,
+            column=assignment.column,
+        )
         todo = plan(read, config, await journal.ended(), await journal.failures(), retry=())
         jobs = [job for job in todo.jobs if belongs_to(job.id, assignment.share, assignment.shares)]
         sizes = ChunkSizes({role: config.of(role).chunk for role in Role})
