@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -65,22 +66,24 @@ def measure(path: Path) -> None:
     """Read the file in this process, and print what it took."""
     from tessy.data.questions import read
 
-    begin = time.perf_counter()
-    peak_of("before", 0.0)
-    found = read(path)
-    peak_of(f"check {len(found):,}", time.perf_counter() - begin)
-    begin = time.perf_counter()
-    count = sum(1 for _ in found)
-    peak_of(f"read {count:,} again", time.perf_counter() - begin)
-    begin = time.perf_counter()
-    count = sum(1 for _ in found.take(found.numbers(0, SHARDS)))
-    peak_of(f"read {count:,} of one of {SHARDS} shards", time.perf_counter() - begin)
+    with timed("start"):
+        pass
+    with timed("check all"):
+        found = read(path)
+    with timed("read all again"):
+        sum(1 for _ in found)
+    with timed(f"read one of {SHARDS} shards"):
+        sum(1 for _ in found.take(found.numbers(0, SHARDS)))
 
 
-def peak_of(name: str, seconds: float) -> None:
+@contextmanager
+def timed(name: str) -> Iterator[None]:
     """Print a line of the table."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{name:40} {seconds:6.1f} s, peak {peak:5.0f} MiB", flush=True)
+    print(f"{name:25} {wall:6.1f} s ({cpu:.1f} s of CPU), peak {peak:.0f} MiB", flush=True)
 
 
 def main() -> None:

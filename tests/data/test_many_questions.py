@@ -1,9 +1,11 @@
 """Questions are read again each time, and not held: what is read is what was checked."""
 
+import gzip
 import json
 import pickle
 import tracemalloc
 
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -29,6 +31,10 @@ def write(path, rows):
         pyarrow.parquet.write_table(
             pyarrow.Table.from_pylist(rows, kinds), path, row_group_size=max(1, len(rows) // 2)
         )
+    elif path.suffix == ".arrow":
+        table = pyarrow.Table.from_pylist(rows)
+        with pyarrow.ipc.new_stream(path, table.schema) as out:
+            out.write_table(table, max_chunksize=3)
     elif path.suffix == ".json":
         path.write_text(json.dumps(rows))
     else:
@@ -48,9 +54,9 @@ def expected(rows):
     return good, bad
 
 
-@pytest.mark.parametrize("suffix", ["jsonl", "parquet", "json"])
+@pytest.mark.parametrize("suffix", ["jsonl", "json", "parquet", "arrow"])
 @settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40
 )
 @given(rows=ROWS, limit=st.none() | st.integers(1, 12), shards=st.integers(1, 5))
 def test_read_again_good_questions_come_in_order_and_each_in_its_shard(
@@ -137,6 +143,24 @@ def test_a_check_that_refuses_questions_makes_bad_lines_of_them(tmp_path):
         read(path, check=check)
     with pytest.raises(DataError, match="not this one"):
         read(write(path, rows[:2]), check=check)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl.gz"])
+def test_some_of_the_questions_of_a_table_and_of_a_packed_file(tmp_path, suffix):
+    path = tmp_path / f"q.{suffix}"
+    if suffix == "csv":
+        path.write_bytes(b'id,prompt\na,"1\n2"\n\nb,\xff\nc,3,4\nd,4\ne,5\n')
+    else:
+        lines = [{"id": "a", "prompt": "1\n2"}, 3, 4, {"id": "d", "prompt": "4"}, {"prompt": "5"}]
+        path.write_bytes(gzip.compress(b"\n\n".join(json.dumps(each).encode() for each in lines)))
+    found = read(path, skip_bad=True)
+    assert [line.number for line in found.bad] == [1, 2]
+    assert [(q.number, q.messages[0]["content"]) for q in found] == [
+        (0, "1\n2"),
+        (3, "4"),
+        (4, "5"),
+    ]
+    assert [q.number for q in found.take(np.array([3]))] == [3]
 
 
 def test_another_process_can_read_the_questions_again(tmp_path):
