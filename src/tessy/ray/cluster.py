@@ -153,10 +153,20 @@ async def check_nodes(ray: Any, cpus: float, out: str, identity: str | None) -> 
     }
     answers = await asyncio.gather(*(_answer(ray, name, ref) for name, ref in asked.items()))
     for name, found in zip(asked, answers, strict=True):
-        _check(name, found, out)
+        if found is not None:
+            _check(name, found, out)
+    if not any(answers):
+        raise Outage("no node of the cluster answers", hint="ray status shows the nodes")
 
 
-async def _answer(ray: Any, name: str, ref: Any) -> Mapping[str, Any]:
+async def _answer(ray: Any, name: str, ref: Any) -> Mapping[str, Any] | None:
+    """What a node says; None if it has just died.
+
+    Raises:
+        ConfigError: It has no tessy.
+        Outage: It does not answer.
+    """
+    gone = (ray.exceptions.TaskUnschedulableError, ray.exceptions.NodeDiedError)
     try:
         found: Mapping[str, Any] = await asyncio.to_thread(ray.get, ref, timeout=_EXAMINE_S)
     except ray.exceptions.GetTimeoutError:
@@ -164,6 +174,8 @@ async def _answer(ray: Any, name: str, ref: Any) -> Mapping[str, Any]:
             f"node {name} does not answer within {_EXAMINE_S:g} s",
             hint="ray status shows whether it is there",
         ) from None
+    except gone:
+        return None
     except ray.exceptions.RayError as error:
         if "No module named 'tessy'" in str(error):
             raise ConfigError(

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from tessy.config import Config
-from tessy.data import questions
 from tessy.errors import Outage, RunLocked, TessyError, error_of
 from tessy.event_loop import run_loop
 from tessy.method.trajectory import Failure, Role
@@ -32,7 +31,7 @@ from tessy.runs.reader import JournalReader, ShardReader, is_begun, write_datase
 from tessy.synthesis.begin import begin, refuse_lost_journals
 from tessy.synthesis.methods import method_of
 from tessy.synthesis.signals import until_stopped
-from tessy.synthesis.verification import check_columns, open_verifier
+from tessy.synthesis.verification import open_verifier, read_verifiable
 
 _SHARDS_A_SLOT = 4
 _LOOK_S = 0.5
@@ -94,10 +93,13 @@ async def _synthesize(run: ClusterRun, progress: Progress) -> RunResult:
     async with AsyncExitStack() as stack:
         verifier = await stack.enter_async_context(open_verifier(config))
         read = await asyncio.to_thread(
-            questions.read, run.source, limit=run.limit, skip_bad=run.skip_bad, column=run.column
+            read_verifiable,
+            verifier,
+            run.source,
+            limit=run.limit,
+            skip_bad=run.skip_bad,
+            column=run.column,
         )
-        if verifier is not None:
-            read = check_columns(verifier, read, skip_bad=run.skip_bad)
         check_formats(config, method.needs(config))
         ray = await asyncio.to_thread(stack.enter_context, connected(run.address))
         room = slots(ray, run.cpus)
