@@ -345,7 +345,7 @@ async def test_show_where_there_is_no_run(tmp_path):
     for arguments in ([tmp_path], [tmp_path, "q0"], [tmp_path / "nothing"]):
         done = await tessy("show", *arguments, **WIDE)
         assert done.code == 1
-        assert "is no run: it has no journal.sqlite" in done.err
+        assert "is no run: it has no shards with a journal" in done.err
         assert "Traceback" not in done.err
     assert list(tmp_path.iterdir()) == []
 

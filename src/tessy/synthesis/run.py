@@ -34,6 +34,7 @@ from tessy.models.session import Model
 from tessy.models.templates import Messages
 from tessy.runs.counters import Counters, RunResult
 from tessy.runs.folder import RunFolder
+from tessy.runs.journal import EmptyJournal
 from tessy.runs.progress import Progress, Show
 from tessy.runs.reader import JournalReader, ShardReader, is_begun, write_dataset, write_part
 from tessy.runs.shards import ShardNumber, others_write
@@ -142,6 +143,11 @@ async def asynthesize(
         **settings: Override single settings.
     """
     chosen = _settings(config, settings)
+    if shard is not None and chosen.shards not in (None, shard.count):
+        raise InputError(
+            f"shard {shard} is one of {shard.count:,}, but --shards is {chosen.shards:,}",
+            hint="leave --shards out",
+        )
     progress = progress or Progress(Show.QUIET)
     method = method_of(chosen)
     check(chosen, method.needs(chosen))
@@ -165,9 +171,10 @@ async def asynthesize(
                 await asyncio.to_thread(stack.enter_context, own)
             date, count = await asyncio.to_thread(_begin, folder, chosen, source, read, shard)
         numbers = tuple(range(count)) if shard is None else (shard.number,)
-        plan = ShardPlan(folder, chosen, read, numbers, count, locked=shard is not None)
+        identity = folder.identity()
+        plan = ShardPlan(folder, chosen, read, numbers, count, identity, shard is not None)
         retry = tuple(Failure) if retry_failed is True else retry_failed or ()
-        await asyncio.to_thread(folder.refuse_lost_journal, _finished(folder))
+        await asyncio.to_thread(_refuse_strangers, folder, identity)
         counters, again = await plan.prepare(retry)
         if again:
             progress.say(f"{again:,} failed samples are written again")
@@ -251,11 +258,17 @@ def _begin(
     return folder.begin(config, *identity, shards=count, begun=begun), count
 
 
-def _finished(folder: RunFolder) -> int:
-    if not is_begun(folder):
-        return 0
-    with JournalReader(folder) as reader:
-        return reader.reasons()[None]
+def _refuse_strangers(folder: RunFolder, identity: str) -> None:
+    """Refuse shards of other runs, and a data set with more samples than the journals.
+
+    Raises:
+        RunMismatch: The message says what is there.
+    """
+    finished = 0
+    with suppress(EmptyJournal), JournalReader(folder) as reader:
+        reader.refuse_others(identity)
+        finished = reader.reasons()[None]
+    folder.refuse_lost_journal(finished)
 
 
 async def _write_dataset(folder: RunFolder, lock: int, shard: ShardNumber | None) -> None:

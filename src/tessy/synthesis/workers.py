@@ -70,6 +70,7 @@ class Assignment:
         out: The run's folder.
         shards: The shards that it may write, in this order.
         count: The number of shards of the run.
+        identity: What all shards of the run share.
         config: The worker's settings, as JSON; local servers are URLs in it.
         date: The run's date, as ISO text.
         names: The models' names in records, by role.
@@ -82,6 +83,7 @@ class Assignment:
     out: str
     shards: tuple[int, ...]
     count: int
+    identity: str
     config: dict[str, Any]
     date: str
     names: dict[str, str]
@@ -120,6 +122,7 @@ async def write_with_workers(
             out=str(plan.folder.path.absolute()),
             shards=_turned(plan.numbers, share * plan.count // shares),
             count=plan.count,
+            identity=plan.identity,
             config=share_of(_served(context), share, shares).model_dump(mode="json"),
             date=date.isoformat(),
             names={role.value: model.name for role, model in context.models.items()},
@@ -273,7 +276,8 @@ async def _work(assignment: Assignment, say: Callable[[Any], None]) -> int:
         if verifier is not None:
             read = check_columns(verifier, read, skip_bad=True)
         folder = RunFolder(Path(assignment.out))
-        plan = ShardPlan(folder, config, read, assignment.shards, assignment.count)
+        numbers, count = assignment.shards, assignment.count
+        plan = ShardPlan(folder, config, read, numbers, count, assignment.identity)
         sizes = ChunkSizes({role: config.of(role).chunk for role in Role})
         with closing(PredictorBatcher(predictors)) as batcher:
             context = RunContext(config, models, batcher, Counters(total=0), sizes, verifier)

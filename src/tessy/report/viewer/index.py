@@ -26,10 +26,10 @@ from tessy.errors import JournalError, ViewError
 from tessy.method.trajectory import Failure
 from tessy.runs.contents import reading
 from tessy.runs.contents import seconds as a_time
-from tessy.runs.database import BROKEN, harden
+from tessy.runs.database import BROKEN, allow_open_files, harden
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import EmptyJournal, Mark
-from tessy.runs.reader import ShardReader, checked_record
+from tessy.runs.reader import FILES, ShardReader, checked_record
 
 TOKENIZE = "unicode61"
 _VERSION = 2
@@ -204,7 +204,9 @@ class Index:
 
     def _readers(self) -> dict[int, ShardReader]:
         """The journals of all shards that were started, by number."""
-        for shard in self._folder.started_shards():
+        shards = self._folder.started_shards()
+        allow_open_files(2 * FILES * len(shards))
+        for shard in shards:
             if shard.number not in self._shards:
                 with suppress(EmptyJournal):  # another process is creating it
                     reader = ShardReader(shard, any_thread=True)
@@ -226,7 +228,12 @@ class Index:
         """
         left = most
         with self._transaction() as connection:
-            for number, reader in self._readers().items():
+            readers = self._readers()
+            rows = connection.execute("select number from shards").fetchall()
+            for (gone,) in [row for row in rows if row[0] not in readers]:  # of another run
+                connection.execute("delete from samples where shard = ?", (gone,))
+                connection.execute("delete from shards where number = ?", (gone,))
+            for number, reader in readers.items():
                 if left:
                     left -= self._add(connection, number, reader, left)
         return most - left
