@@ -78,7 +78,8 @@ class ShardReader:
 
     def _ask(self, statement: str, values: Iterable[Any] = ()) -> Iterator[Any]:
         try:
-            yield from self._connection.execute(statement, tuple(values))
+            for row in self._connection.execute(statement, tuple(values)):  # noqa: UP028
+                yield row  # `yield from` closes the cursor, which fails after the connection
         except BROKEN as error:
             raise JournalError(f"{self.path}: {error}") from error
 

@@ -229,27 +229,30 @@ class Index:
         left = most
         with self._transaction() as connection:
             readers = self._readers()
-            rows = connection.execute("select number from shards").fetchall()
-            for (gone,) in [row for row in rows if row[0] not in readers]:  # of another run
-                connection.execute("delete from samples where shard = ?", (gone,))
-                connection.execute("delete from shards where number = ?", (gone,))
+            self._remove_others(connection, readers)
             for number, reader in readers.items():
                 if left:
                     left -= self._add(connection, number, reader, left)
         return most - left
 
+    def _remove_others(
+        self, connection: sqlite3.Connection, readers: dict[int, ShardReader]
+    ) -> None:
+        """Remove what is of other journals: those of another run that was in the folder."""
+        journals = {number: reader.mark(Mark.JOURNAL) or "" for number, reader in readers.items()}
+        known = dict(connection.execute("select number, journal from shards"))
+        for number in known.keys() - {n for n in known if journals.get(n) == known[n]}:
+            connection.execute("delete from samples where shard = ?", (number,))
+            connection.execute("delete from shards where number = ?", (number,))
+        connection.executemany("insert or ignore into shards values (?, ?, 0)", journals.items())
+
     def _add(
         self, connection: sqlite3.Connection, shard: int, reader: ShardReader, most: int
     ) -> int:
         """Add rows of a shard; returns how many."""
-        journal = reader.mark(Mark.JOURNAL) or ""
-        row = connection.execute(
-            "select change from shards where number = ? and journal = ?", (shard, journal)
+        (since,) = connection.execute(
+            "select change from shards where number = ?", (shard,)
         ).fetchone()
-        if row is None:  # a new shard, or one of another run
-            connection.execute("delete from samples where shard = ?", (shard,))
-            connection.execute("insert or replace into shards values (?, ?, 0)", (shard, journal))
-        since = row[0] if row else 0
         for sample_id, change in reader.forgotten_since(since):
             connection.execute(
                 "delete from samples where id = ? and shard = ? and change < ?",
@@ -279,6 +282,9 @@ class Index:
         made = checked_record(reader.path, sample_id, reason, blob)
         with reading(f"{reader.path}: the row of {sample_id!r}"):
             row = IndexRow.of(position, sample_id, reason, a_time(seconds), made)
+        held = connection.execute("select shard from samples where position = ?", (position,))
+        if (other := held.fetchone()) is not None and other[0] != shard:
+            raise JournalError(f"two shards hold the sample at position {position}")
         position, sample_id, *more = astuple(row)
         connection.execute(
             "insert or replace into samples values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, null)",
