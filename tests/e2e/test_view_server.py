@@ -250,11 +250,13 @@ def test_what_is_no_run_is_said(tmp_path):
     done = tessy("view", tmp_path / "nothing", "--no-open")
     assert done.code == 1
     assert done.err.startswith(f"error: {tmp_path / 'nothing'} is no run")
-    (tmp_path / "journal.sqlite").write_bytes(b"no database at all" * 100)
+    journal = RunFolder(tmp_path).shard(0).journal
+    journal.parent.mkdir(parents=True)
+    journal.write_bytes(b"no database at all" * 100)
     done = tessy("view", tmp_path, "--no-open", TESSY_CACHE=str(tmp_path / "cache"))
     assert done.code == 1
     assert "Traceback" not in done.err
-    assert str(tmp_path / "journal.sqlite") in done.err
+    assert str(journal) in done.err
 
 
 def test_a_port_that_is_taken_is_said(run):
