@@ -365,8 +365,8 @@ class JournalReader:
         return list(islice(rows, offset, offset + limit))
 
     def running(self) -> list[str]:
-        """The ids of all samples that were started and have not ended."""
-        return [sample_id for shard in self._shards for sample_id in shard.running()]
+        """The ids of all samples that were started and have not ended, in order."""
+        return sorted(sample_id for shard in self._shards for sample_id in shard.running())
 
     def _merged(self, found: Iterable[Iterator[tuple[int, T]]]) -> Iterator[T]:
         last = -1
