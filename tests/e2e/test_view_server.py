@@ -113,12 +113,13 @@ async def test_only_reading_and_only_on_the_loopback(view, client):
 async def test_looking_changes_nothing_in_the_run(run, client):
     def contents():
         return {
-            path.name: path.read_bytes()
-            for path in run.iterdir()
-            if not path.name.endswith(("-wal", "-shm"))
+            path.relative_to(run): path.read_bytes()
+            for path in run.rglob("*")
+            if path.is_file() and not path.name.endswith(("-wal", "-shm"))
         }
 
     before = contents()
+    assert len(before) > 1
     async with viewing(run) as view:
         for path in ("", "?text=okay", "sample?sample=q0", "sample?sample=q2"):
             assert await status(client, view.url + path) == 200

@@ -36,7 +36,7 @@ def children(pid: int) -> list[int]:
 
 def under_way(run: Path) -> list[str]:
     """Samples that have begun and not ended."""
-    if not (run / "run.toml").exists():
+    if not RunFolder(run).started_shards():
         return []
     with JournalReader(RunFolder(run)) as reader:
         return reader.running()

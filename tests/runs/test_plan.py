@@ -1,4 +1,4 @@
-"""What a run has to do: every sample once, and failed samples only on request."""
+"""The samples of a run: each question's, in order, and each in the shard of its question."""
 
 from __future__ import annotations
 
@@ -7,49 +7,37 @@ from hypothesis import strategies as st
 
 from tessy.config import load
 from tessy.data.questions import BadLine, Question, Questions
-from tessy.method.trajectory import Failure
-from tessy.runs.plan import plan
+from tessy.runs.folder import RunFolder
+from tessy.runs.plan import jobs
+from tessy.synthesis.shards import ShardPlan
 
-ENDS = st.sampled_from([None, Failure.REPETITION, Failure.MODEL_ERROR])
-
-
-def questions(count: int, bad: int) -> Questions:
-    asked = ({"role": "user", "content": "?"},)
-    good = tuple(Question(n, f"q{n}", asked) for n in range(count))
-    lines = tuple(BadLine(count + n, f"bad-line:{n}", "f:1", "why") for n in range(bad))
-    return Questions(good, lines, "digest")
+ASKED = ({"role": "user", "content": "?"},)
 
 
 @given(
-    st.integers(0, 6),
-    st.integers(0, 3),
+    st.lists(st.booleans(), max_size=9),
     st.integers(1, 3),
-    st.dictionaries(st.integers(0, 20), ENDS),
-    st.sampled_from([(), tuple(Failure), (Failure.MODEL_ERROR,)]),
+    st.integers(1, 5),
+    st.none() | st.integers(1, 12),
 )
-def test_exactly_once_jobs_and_ended_samples_add_up(count, bad, several, over, retry):
-    read = questions(count, bad)
+def test_exactly_once_the_shards_of_a_run_hold_all_its_samples(
+    tmp_path_factory, rows, several, shards, limit
+):
+    good = tuple(Question(n, f"q{n}", ASKED) for n, fine in enumerate(rows) if fine)
+    bad = tuple(BadLine(n, f"bad-line:{n}", "f:1", "") for n, fine in enumerate(rows) if not fine)
+    read = Questions(good, bad, "digest", limit)
     config = load(overrides={"samples_per_question": several})
-    ids = [f"q{n}#{k}" if several > 1 else f"q{n}" for n in range(count) for k in range(several)]
-    ended = {ids[n % len(ids)]: end for n, end in over.items()} if ids else {}
-    ended |= {line.id: Failure.BAD_QUESTION for line in read.bad[:1]}
-    todo = plan(read, config, ended, {"q0": 2}, retry=retry)
-    written = [job.id for job in todo.jobs]
-    assert len(set(written)) == len(written)
-    finished = {sample_id for sample_id, end in ended.items() if end is None}
-    failed = {sample_id for sample_id, end in ended.items() if end is not None} & set(ids)
-    again = {sample_id for sample_id in failed if ended[sample_id] in retry}
-    assert set(written) == set(ids) - finished - (failed - again)
-    assert set(todo.again) == again
-    assert [line.id for line in todo.bad] == [line.id for line in read.bad[1:]]
-    assert todo.counters.total == len(ids) + bad
-    assert todo.counters.ended + len(written) + len(todo.bad) == todo.counters.total
-    assert [job.position for job in todo.jobs] == sorted(job.position for job in todo.jobs)
-    for job in todo.jobs:
-        assert job.failures == (2 if job.id == "q0" else 0) + (job.id in failed)
-
-
-def test_samples_of_an_earlier_start_with_a_larger_limit_stay():
-    todo = plan(questions(1, 0), load(), {"q0": None, "q7": None}, {}, retry=tuple(Failure))
-    assert not todo.jobs
-    assert todo.counters.finished == todo.counters.total == 2
+    every = list(jobs(read, config))
+    ids = [f"q{q.number}#{k}" if several > 1 else q.id for q in good for k in range(several)]
+    assert [job.id for job in every] == ids
+    assert [job.position for job in every] == [
+        question.number * several + index for question in good for index in range(several)
+    ]
+    apart = [list(jobs(read.of_shard(number, shards), config)) for number in range(shards)]
+    assert sorted((job for part in apart for job in part), key=lambda job: job.position) == every
+    for part in apart:
+        assert [job.position for job in part] == sorted(job.position for job in part)
+    plan = ShardPlan(RunFolder(tmp_path_factory.getbasetemp()), config, read, tuple(range(shards)), shards, "")
+    assert sum(plan.samples.values()) == len(ids) + len(bad)
+    assert all(plan.samples[n] >= len(part) for n, part in enumerate(apart))
+    assert plan.end == (None if limit is None else limit * several)
