@@ -131,7 +131,6 @@ async def main(trajectories: int) -> None:
         config=config,
         models=models,
         batcher=PredictorBatcher(dict.fromkeys(Role, initials())),
-        journal=NoJournal(),  # type: ignore[arg-type]
         counters=Counters(total=trajectories),
         sizes=ChunkSizes({}),
     )
@@ -140,7 +139,8 @@ async def main(trajectories: int) -> None:
         key = f"q{number}"
         PlayedBack.spans = iter(recorded(key, tokenizers))
         question = Question(number, key, ({"role": "user", "content": f"[[{key}]] What is it?"},))
-        draft = Sample(context, Job(number, key, question)).draft()
+        sample = Sample(context, NoJournal(), Job(number, key, question))  # type: ignore[arg-type]
+        draft = sample.draft()
         began = time.process_time()
         await think(draft)
         took.append(1e6 * (time.process_time() - began) / WORDS)

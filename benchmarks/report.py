@@ -113,7 +113,9 @@ def _record(
 async def make_run(folder: Path, seed: int, samples: int, tokens: int) -> None:
     """Write a run's journal and settings."""
     words = vocabulary(seed)
-    async with Journal(RunFolder(folder).journal) as journal:
+    shard = RunFolder(folder).shard(0)
+    shard.path.mkdir(parents=True)
+    async with Journal(shard) as journal:
         for group in _groups(samples):
             made = [sample(position, seed, words, tokens) for position in group]
             await asyncio.gather(*(journal.end(ending) for ending in made))

@@ -123,9 +123,9 @@ def _stats(tokens: int, teacher: int) -> dict[str, Any]:
 
 async def make(folder: RunFolder, samples: int, characters: int) -> None:
     """Write a run's journal."""
-    folder.path.mkdir(parents=True)
+    folder.shard(0).path.mkdir(parents=True)
     texts = Texts(characters)
-    async with Journal(folder.journal) as journal:
+    async with Journal(folder.shard(0)) as journal:
         for start in range(0, samples, 500):
             numbers = range(start, min(start + 500, samples))
             await asyncio.gather(*(journal.end(texts.ending(number)) for number in numbers))
@@ -199,9 +199,8 @@ def measure(run: Path, cache: Path) -> None:
     finally:
         server.stop()
     size = sum(file.stat().st_size for file in (cache / "view").iterdir())
-    print(
-        f"journal {RunFolder(run).journal.stat().st_size / 1e6:,.0f} MB, index {size / 1e6:,.0f} MB"
-    )
+    journal = RunFolder(run).shard(0).journal.stat().st_size
+    print(f"journal {journal / 1e6:,.0f} MB, index {size / 1e6:,.0f} MB")
     began = time.perf_counter()
     server = Server(run, cache)
     server.get("")
@@ -245,7 +244,7 @@ def main() -> None:
     parser.add_argument("characters", type=int, nargs="?", default=60_000)
     given = parser.parse_args()
     folder = RunFolder(given.folder)
-    if not folder.journal.exists():
+    if not folder.started_shards():
         asyncio.run(make(folder, given.samples, given.characters))
     measure(given.folder, given.folder.with_name(f"{given.folder.name}-cache"))
 

@@ -13,7 +13,8 @@ from tessy.data import record
 from tessy.data.questions import Question
 from tessy.method.trajectory import Failure, Outcome, Part, Role, Trajectory, Turn
 from tessy.runs.folder import RunFolder
-from tessy.runs.journal import Ending, Journal
+from tessy.runs.journal import Ending
+from written import journals_of
 
 STUDENT, TEACHER = Role.STUDENT, Role.TEACHER
 
@@ -68,12 +69,11 @@ def ending(position: int, made: Made, method: str) -> Ending:
 
 def write_run(folder: Path, samples: list[Made], *, method="tessy", **settings) -> Path:
     """Write a run's folder as `tessy synth` does."""
-    folder.mkdir(parents=True)
 
     async def write() -> None:
-        async with Journal(RunFolder(folder).journal) as journal:
+        async with journals_of(RunFolder(folder)) as journals:
             for position, made in enumerate(samples):
-                await journal.end(ending(position, made, method))
+                await journals.of(made.id).end(ending(position, made, method))
 
     asyncio.run(write())
     about = {"questions": "q.jsonl", "date": datetime.date(2026, 1, 2), "digest": "0"}

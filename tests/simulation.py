@@ -266,7 +266,6 @@ def context_of(clients, predictor, settings: Config, *, streamed=False, verifier
             for role, client in clients.items()
         },
         batcher=PredictorBatcher(dict.fromkeys(Role, predictor)),
-        journal=Notes(),
         counters=Counters(total=1),
         sizes=ChunkSizes({role: settings.of(role).chunk for role in Role}),
         verifier=verifier,
@@ -285,12 +284,12 @@ def draft_of(
     """A draft for both models; an earlier start wrote `entries`."""
     clients = {Role.STUDENT: student, Role.TEACHER: teacher}
     context = context_of(clients, predictor, settings, streamed=streamed)
-    return Sample(context, Job(0, "s", QUESTION), written(entries)).draft()
+    return Sample(context, Notes(), Job(0, "s", QUESTION), written(entries)).draft()
 
 
 def entries_of(draft: Draft) -> list[tuple[DraftKey, Turn | Rejection]]:
     """What was noted since this start."""
-    return draft.context.journal.entries
+    return draft.sample.journal.entries
 
 
 def turns_of(draft: Draft) -> list[Turn]:

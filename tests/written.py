@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from tessy.data import record
-from tessy.data.questions import Question
+from tessy.data.questions import Question, shard_of
 from tessy.method.trajectory import DraftKey, Failure, Outcome, Part, Role, Trajectory, Turn
-from tessy.runs.folder import RunFolder
+from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.journal import Ending, Journal
 
 MODELS = {"student": "small", "teacher": "large"}
@@ -67,14 +69,42 @@ class Written:
 FIRST = DraftKey(0, 0)
 
 
+def journal_of(shard: ShardFolder) -> Journal:
+    """The journal of a shard, in a folder that need not exist."""
+    shard.path.mkdir(parents=True, exist_ok=True)
+    return Journal(shard)
+
+
+class Journals:
+    """The journals of a run, in which each sample has its place."""
+
+    def __init__(self, journals: list[Journal]) -> None:
+        self.all = journals
+
+    def of(self, sample_id: str) -> Journal:
+        """The journal of a sample's shard."""
+        return self.all[shard_of(sample_id.split("#")[0], len(self.all))]
+
+
+@asynccontextmanager
+async def journals_of(folder: RunFolder, shards: int = 1) -> AsyncIterator[Journals]:
+    """The journals of a run's shards, open for writing."""
+    async with AsyncExitStack() as stack:
+        opened = [journal_of(folder.shard(number)) for number in range(shards)]
+        yield Journals([await stack.enter_async_context(journal) for journal in opened])
+
+
 async def write_run(
-    folder: RunFolder, ended: list[Written], under_way: list[Written] | None = None
+    folder: RunFolder,
+    ended: list[Written],
+    under_way: list[Written] | None = None,
+    *,
+    shards: int = 1,
 ) -> None:
     """Write samples that ended, and unfinished ones with their first two turns."""
-    folder.path.mkdir(parents=True, exist_ok=True)
-    async with Journal(folder.journal) as journal:
+    async with journals_of(folder, shards) as journals:
         for position, sample in enumerate(ended):
-            await journal.end(sample.ending(position))
+            await journals.of(sample.id).end(sample.ending(position))
         for sample in under_way or []:
             for turn in sample.turns()[:1]:
-                journal.note(sample.id, FIRST, turn, 2.5, 4)
+                journals.of(sample.id).note(sample.id, FIRST, turn, 2.5, 4)

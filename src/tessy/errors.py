@@ -19,6 +19,7 @@
     ├── SandboxError        programs can't be run in isolation here
     ├── TrainingError       the loss is not a number, or an epoch's evaluation failed
     ├── JournalError        (also OSError)  the run's journal can't be written or read
+    ├── MissingShards       shards of a run are missing, or not complete
     ├── RunLocked           another process is working in this run folder
     ├── HubError            (also OSError)  Hugging Face did not take an upload
     ├── ViewError           (also OSError)  a run's pages can't be served

@@ -345,14 +345,16 @@ async def test_show_where_there_is_no_run(tmp_path):
     for arguments in ([tmp_path], [tmp_path, "q0"], [tmp_path / "nothing"]):
         done = await tessy("show", *arguments, **WIDE)
         assert done.code == 1
-        assert "is no run: it has no journal.sqlite" in done.err
+        assert "is no run: it has no shards with a journal" in done.err
         assert "Traceback" not in done.err
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"this is no database at all, " * 100])
 async def test_show_of_a_journal_that_is_broken(tmp_path, content):
-    (tmp_path / "journal.sqlite").write_bytes(content)
+    journal = RunFolder(tmp_path).shard(0).journal
+    journal.parent.mkdir(parents=True)
+    journal.write_bytes(content)
     done = await tessy("show", tmp_path, **WIDE)
     assert done.code == 1
     assert done.err.startswith(f"error: {tmp_path}")
@@ -362,8 +364,10 @@ async def test_show_of_a_journal_that_is_broken(tmp_path, content):
 @pytest.mark.parametrize("arguments", [[], ["q0"]])
 async def test_show_of_a_journal_that_was_overwritten(tmp_path, made, arguments):
     """Its first page is fine, so it opens."""
-    whole = (made / "journal.sqlite").read_bytes()
-    (tmp_path / "journal.sqlite").write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    whole = RunFolder(made).shard(0).journal.read_bytes()
+    journal = RunFolder(tmp_path).shard(0).journal
+    journal.parent.mkdir(parents=True)
+    journal.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
     done = await tessy("show", tmp_path, *arguments, **WIDE)
     assert done.code == 1
     assert done.err.startswith(f"error: {tmp_path}")

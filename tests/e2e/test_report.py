@@ -107,7 +107,7 @@ async def test_questions_of_one_id_and_other_texts_are_not_shared(runs, tmp_path
 async def test_a_run_that_goes_on(tmp_path):
     folder = RunFolder(tmp_path / "run")
     await write_run(folder, [Written("q0")], [Written("q1")])
-    async with Journal(folder.journal) as journal:
+    async with Journal(folder.shard(0)) as journal:
         await journal.end(Written("q2").ending(2))
         done = await tessy("report", folder.path, "--markdown", tmp_path / "r.md")
     assert done.code == 0, done.err

@@ -9,6 +9,7 @@ import pytest
 
 from commands import tessy
 from scripted import PLAIN, lines, two_servers, write_questions
+from tessy.runs.folder import RunFolder
 from tessy.testing import build_tokenizer
 
 
@@ -218,7 +219,9 @@ async def test_the_key_is_written_nowhere(tmp_path, tokenizers):
         command = ["synth", questions, "--out", tmp_path / "run", *options, "--config", settings]
         done = await tessy(*command, TESSY_TEST_KEY="s3cret-k3y")
         assert done.code == 0, done.err
-        for file in (tmp_path / "run").iterdir():
+        files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+        assert len(files) > 4
+        for file in files:
             assert b"s3cret-k3y" not in file.read_bytes(), file
         done = await tessy(*command[:3], tmp_path / "other", *command[4:])
     assert done.code == 2
@@ -231,18 +234,20 @@ async def test_a_data_set_whose_journal_was_lost_is_not_overwritten(tmp_path, to
     async with two_servers(tokenizers) as (servers, options):
         command = ["synth", questions, "--out", run, *options]
         assert (await tessy(*command, "--limit", "1")).code == 0
-        older = (run / "journal.sqlite").read_bytes()
+        journal = RunFolder(run).shard(0).journal
+        older = journal.read_bytes()
         assert (await tessy(*command)).code == 0
         before = {path.name: path.read_bytes() for path in run.iterdir() if path.suffix == ".jsonl"}
         requests = servers["teacher"].stats.requests
-        (run / "journal.sqlite").unlink()
+        journal.unlink()
         if left != "nothing":
-            (run / "journal.sqlite").write_bytes(older if left == "an older copy" else b"")
+            journal.write_bytes(older if left == "an older copy" else b"")
         done = await tessy(*command)
         assert servers["teacher"].stats.requests == requests
     assert done.code == 2, done.err
-    assert "dataset.jsonl has 3 samples, but journal.sqlite" in done.err
-    assert "put the journal back" in done.err
+    held = "the journals hold 1:" if left == "an older copy" else "no journal is there:"
+    assert f"dataset.jsonl has 3 samples, but {held}" in done.err
+    assert "put the folder shards back" in done.err
     after = {path.name: path.read_bytes() for path in run.iterdir() if path.suffix == ".jsonl"}
     assert after == before
 

@@ -288,7 +288,7 @@ async def test_pages_read_without_scripts(view, browser):
 async def test_the_list_and_a_trace_grow_while_the_run_goes_on(tmp_path, browser):
     folder, sample = RunFolder(tmp_path / "run"), Written("q1", "What is one?")
     await write_run(folder, [Written("q0")])
-    async with Journal(folder.journal) as journal:
+    async with Journal(folder.shard(0)) as journal:
 
         async def take(turn):
             journal.note(sample.id, FIRST, turn, 2.5, 4)

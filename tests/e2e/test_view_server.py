@@ -113,12 +113,13 @@ async def test_only_reading_and_only_on_the_loopback(view, client):
 async def test_looking_changes_nothing_in_the_run(run, client):
     def contents():
         return {
-            path.name: path.read_bytes()
-            for path in run.iterdir()
-            if not path.name.endswith(("-wal", "-shm"))
+            path.relative_to(run): path.read_bytes()
+            for path in run.rglob("*")
+            if path.is_file() and not path.name.endswith(("-wal", "-shm"))
         }
 
     before = contents()
+    assert len(before) > 1
     async with viewing(run) as view:
         for path in ("", "?text=okay", "sample?sample=q0", "sample?sample=q2"):
             assert await status(client, view.url + path) == 200
@@ -250,11 +251,13 @@ def test_what_is_no_run_is_said(tmp_path):
     done = tessy("view", tmp_path / "nothing", "--no-open")
     assert done.code == 1
     assert done.err.startswith(f"error: {tmp_path / 'nothing'} is no run")
-    (tmp_path / "journal.sqlite").write_bytes(b"no database at all" * 100)
+    journal = RunFolder(tmp_path).shard(0).journal
+    journal.parent.mkdir(parents=True)
+    journal.write_bytes(b"no database at all" * 100)
     done = tessy("view", tmp_path, "--no-open", TESSY_CACHE=str(tmp_path / "cache"))
     assert done.code == 1
     assert "Traceback" not in done.err
-    assert str(tmp_path / "journal.sqlite") in done.err
+    assert str(journal) in done.err
 
 
 def test_a_port_that_is_taken_is_said(run):

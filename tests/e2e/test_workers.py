@@ -13,7 +13,7 @@ import pytest
 
 from commands import start, tessy
 from scripted import faulty, lines, two_servers, until, write_questions
-from tessy.runs.folder import RunFolder
+from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.reader import JournalReader
 from tessy.testing import Latency
 
@@ -36,15 +36,15 @@ def children(pid: int) -> list[int]:
 
 def under_way(run: Path) -> list[str]:
     """Samples that have begun and not ended."""
-    if not (run / "run.toml").exists():
+    if not RunFolder(run).started_shards():
         return []
     with JournalReader(RunFolder(run)) as reader:
         return reader.running()
 
 
-def batches(run: Path) -> int:
+def batches(shard: ShardFolder) -> int:
     """How often turns of a sample have been written."""
-    with closing(sqlite3.connect(run / "journal.sqlite")) as journal:
+    with closing(sqlite3.connect(shard.journal)) as journal:
         return int(journal.execute("select count(*) from turns").fetchone()[0])
 
 
@@ -120,13 +120,17 @@ async def test_an_ending_that_cannot_be_written_stops_the_workers_at_once(tmp_pa
         process = await start(*command, *options)
         workers = await workers_of(process)
         await until(lambda: len(under_way(run)) > 2)
-        with closing(sqlite3.connect(run / "journal.sqlite", isolation_level=None)) as other:
-            other.execute(
-                "create trigger full before insert on samples "
-                "begin select raise(abort, 'no room'); end"
-            )
-            _, err = await asyncio.wait_for(process.communicate(), 60)
-            other.execute("drop trigger full")
+        open_ones = [shard for shard in RunFolder(run).started_shards() if batches(shard)]
+        for shard in open_ones:
+            with closing(sqlite3.connect(shard.journal)) as other:
+                other.execute(
+                    "create trigger full before insert on samples "
+                    "begin select raise(abort, 'no room'); end"
+                )
+        _, err = await asyncio.wait_for(process.communicate(), 60)
+        for shard in open_ones:
+            with closing(sqlite3.connect(shard.journal)) as other:
+                other.execute("drop trigger full")
         assert process.returncode == 1, err.decode()
         assert "journal.sqlite: no room" in err.decode()
         await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))

@@ -311,7 +311,7 @@ def test_what_is_no_record_is_refused(row, said):
 
 def test_a_source_that_is_none_is_named(tmp_path):
     for given_, said in (
-        (tmp_path, "is no run: it has no journal.sqlite"),
+        (tmp_path, "is no run: it has no shards with a journal"),
         (tmp_path / "nothing.jsonl", "no such file"),
         (write_records(tmp_path / "a.txt", []), ".txt is not known"),
     ):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from simulation import (
     END,
     QUESTION,
+    Notes,
     SimulatedClient,
     WordPredictor,
     config,
@@ -93,7 +94,7 @@ def cooperate(codecs, texts, chunks, returns_ids):
     for role, name in FORMATS.items():
         format_ = named(name, date=datetime.date(2026, 1, 1), arguments={})
         context.models[role] = replace(context.models[role], format=format_, tokenizer=codecs[role])
-    draft = Sample(context, Job(0, "s", QUESTION)).draft(ASKED)
+    draft = Sample(context, Notes(), Job(0, "s", QUESTION)).draft(ASKED)
     for client in clients.values():
         client.draft = draft
     with suppress(SampleFailed):

@@ -35,10 +35,10 @@ from tessy.report.viewer.index import Index
 from tessy.report.viewer.sample import read_sample
 from tessy.report.viewer.server import serving
 from tessy.runs.contents import MOST_INFLATED
-from tessy.runs.folder import RunFolder, read_settings
-from tessy.runs.journal import Journal, pack
+from tessy.runs.folder import RunFolder
+from tessy.runs.journal import Journal, Mark, pack
 from tessy.runs.load import load
-from tessy.runs.reader import JournalReader, write_dataset
+from tessy.runs.reader import JournalReader, is_begun, write_dataset
 from tessy.training.dataset import read_rows
 from tessy.verifiers.responses import read_responses
 from written import Written, write_run
@@ -46,6 +46,7 @@ from written import Written, write_run
 SAMPLES = [Written("one"), Written("two", failure=None, answer="It is 8."), Written("three")]
 UNDER_WAY = [Written("four")]
 SETTINGS = 'method = "tessy"\n[run]\ndate = 2026-01-02\nquestions = "q.jsonl"\ndigest = "d"\n'
+JOURNAL_FILE = "shards/0000/journal.sqlite"
 OUTSIDE = b"what must stay as it is\n"
 
 
@@ -54,15 +55,26 @@ def good_run(folder: Path) -> RunFolder:
     run = RunFolder(folder)
     asyncio.run(write_run(run, SAMPLES, UNDER_WAY))
     run.settings.write_text(SETTINGS)
+    identify(run)
     write_dataset(run)
     tidy(run)
     return run
 
 
+def identify(run: RunFolder) -> None:
+    """Note in each journal of which run it is."""
+    for shard in run.started_shards():
+        with closing(sqlite3.connect(shard.journal)) as connection:
+            mark = (Mark.IDENTITY, run.identity())
+            connection.execute("insert or replace into marks values (?, ?)", mark)
+            connection.commit()
+
+
 def tidy(run: RunFolder) -> None:
     """Remove the files that SQLite leaves beside a journal that was read."""
-    for suffix in ("-wal", "-shm"):
-        run.journal.with_name(run.journal.name + suffix).unlink(missing_ok=True)
+    for shard in run.started_shards():
+        for suffix in ("-wal", "-shm"):
+            shard.journal.with_name(shard.journal.name + suffix).unlink(missing_ok=True)
 
 
 # --- Readers ------------------------------------------------------------------------------------
@@ -115,7 +127,8 @@ def _quick_view(folder: Path) -> None:
     with JournalReader(run):
         pass
     with closing(Index(run)) as index:
-        index.add(index.missing())
+        while index.add(2):
+            pass
         while index.add_words(10):
             pass
         index.run_counts()
@@ -152,15 +165,21 @@ async def _resume(folder: Path) -> None:
     """What `tessy synth` does in a folder before it calls a model, and when it ends."""
     run = RunFolder(folder)
     with run.locked():
-        async with Journal(run.journal) as journal:
-            assert await journal.is_begun()
-            ended = await journal.ended()
-            await journal.failures()
-            read_settings(run.settings)
-            run.refuse_lost_journal(len(ended))
-            for name in await journal.unfinished():
-                assert (await journal.resume(name)).drafts
-            await journal.verdicts()
+        assert is_begun(run)
+        identity = run.identity()
+        with JournalReader(run) as reader:
+            reader.refuse_others(identity)
+            run.refuse_lost_journal(reader.reasons()[None])
+        for shard in run.started_shards():
+            with shard.locked():
+                async with Journal(shard, create=False) as journal:
+                    await journal.set_mark(Mark.IDENTITY, identity)
+                    await journal.reasons()
+                    names = ["one", "two", "three", "four"]
+                    assert await journal.ended(names)
+                    await journal.failures(names)
+                    for name in await journal.begun(names):
+                        assert (await journal.resume(name)).drafts
         write_dataset(run)
 
 
@@ -249,8 +268,14 @@ class HostileFolder:
 
 def _in_place(name: str, what: str, run: RunFolder, outside: Path) -> None:
     path = run.path / name
+    if path.is_dir():
+        path.rename(outside.parent / "run" / "was here")
     path.unlink(missing_ok=True)
     match what:
+        case "file":
+            path.write_text("of another program")
+        case "link to itself":
+            path.symlink_to(outside.parent / "run" / "was here")
         case "link":
             path.symlink_to(outside)
         case "fifo":
@@ -260,7 +285,7 @@ def _in_place(name: str, what: str, run: RunFolder, outside: Path) -> None:
 
 
 def _sql(script: str, run: RunFolder, outside: Path) -> None:
-    with closing(sqlite3.connect(run.journal)) as connection:
+    with closing(sqlite3.connect(run.shard(0).journal)) as connection:
         connection.executescript(script.replace("OUTSIDE", str(outside)))
         connection.commit()
         connection.execute("pragma wal_checkpoint(truncate)")
@@ -268,8 +293,8 @@ def _sql(script: str, run: RunFolder, outside: Path) -> None:
 
 
 def _set(table: str, column: str, value: Any, run: RunFolder, outside: Path) -> None:
-    with closing(sqlite3.connect(run.journal)) as connection:
-        where = "" if table != "samples" else "where id = 'one'"
+    with closing(sqlite3.connect(run.shard(0).journal)) as connection:
+        where = "where id = 'one'" if table == "samples" else ""
         connection.execute(f"update {table} set {column} = ? {where}", (value,))
         connection.commit()
     tidy(run)
@@ -277,7 +302,7 @@ def _set(table: str, column: str, value: Any, run: RunFolder, outside: Path) -> 
 
 def _record(path: str, value: Any, run: RunFolder, outside: Path) -> None:
     """Change one place of a record, named as `stats.turns`; `...` removes it."""
-    with closing(sqlite3.connect(run.journal)) as connection:
+    with closing(sqlite3.connect(run.shard(0).journal)) as connection:
         (blob,) = connection.execute("select record from samples where id = 'one'").fetchone()
         record = orjson.loads(blob)
         _put(record, path, value)
@@ -285,7 +310,7 @@ def _record(path: str, value: Any, run: RunFolder, outside: Path) -> None:
 
 
 def _trace(path: str, value: Any, run: RunFolder, outside: Path) -> None:
-    with closing(sqlite3.connect(run.journal)) as connection:
+    with closing(sqlite3.connect(run.shard(0).journal)) as connection:
         (blob,) = connection.execute("select trace from samples where id = 'one'").fetchone()
         trace = orjson.loads(zlib.decompress(blob))
         _put(trace, path, value)
@@ -318,14 +343,15 @@ def _deep(run: RunFolder, outside: Path) -> None:
 
 def _garbled(text: bytes, run: RunFolder, outside: Path) -> None:
     """The first bytes of a text are no UTF-8."""
-    blob = run.journal.read_bytes()
+    journal = run.shard(0).journal
+    blob = journal.read_bytes()
     assert text in blob
-    run.journal.write_bytes(blob.replace(text, b"\xff\xfe" + text[2:], 1))
+    journal.write_bytes(blob.replace(text, b"\xff\xfe" + text[2:], 1))
 
 
 def _other(column: str, run: RunFolder, outside: Path) -> None:
     """The table of samples with another definition of a column."""
-    with closing(sqlite3.connect(run.journal)) as connection:
+    with closing(sqlite3.connect(run.shard(0).journal)) as connection:
         (sql,) = connection.execute(
             "select sql from sqlite_master where name = 'samples'"
         ).fetchone()
@@ -342,22 +368,43 @@ def _inflates(table: str, column: str, run: RunFolder, outside: Path) -> None:
     _set(table, column, _bomb(), run, outside)
 
 
+def _beside(whose: str, number: int) -> Callable[[RunFolder, Path], None]:
+    """A run of two shards, with a copy of a shard: our own, or another run's."""
+
+    def make(run: RunFolder, outside: Path) -> None:
+        own, place = run.shard(0), run.shard(number)
+        if number:
+            run.settings.write_text(SETTINGS + "shards = 2\n")
+            identify(run)
+        if number:
+            shutil.copytree(own.path, place.path)
+        if whose == "others":
+            with closing(sqlite3.connect(place.journal)) as connection:
+                connection.execute("update marks set value = 'x' where name = 'identity'")
+                connection.commit()
+        tidy(run)
+
+    return make
+
+
 _ROLLBACK = bytes.fromhex("d9d505f920a163d7")
 _SUPER = b"\0" * 512 + b"/etc/passwd" + (11).to_bytes(4, "big") + b"\0" * 4 + _ROLLBACK
 _AS_VIEW = """
 alter table samples rename to s;
-create view samples as select position, id, reason, record, trace, seconds, requests from s;
+create view samples as select position, id, reason, record, trace, seconds, requests, change from s;
 """
 _STARTS = "drop table turns; create table turns (id text not null, batch integer);"
 
 HOSTILE = [
     *(
         HostileFolder(
-            f"{name} is a {what}", partial(_in_place, name, what), f"it is a {what}|a FIFO"
+            f"{Path(name).name} is a {what}",
+            partial(_in_place, name, what),
+            f"it is a {what}|a FIFO",
         )
         for name in (
-            "journal.sqlite",
-            *(f"journal.sqlite-{end}" for end in ("wal", "shm", "journal")),
+            JOURNAL_FILE,
+            *(f"{JOURNAL_FILE}-{end}" for end in ("wal", "shm", "journal")),
         )
         for what in ("link", "fifo", "folder")
     ),
@@ -418,19 +465,19 @@ HOSTILE = [
     HostileFolder("a name that is no UTF-8", partial(_garbled, b"sqlite_autoindex"), "decode"),
     HostileFolder("a comment that is no UTF-8", partial(_garbled, b"in the order"), "decode"),
     HostileFolder("no turns", partial(_sql, "drop table turns"), "no table 'turns'"),
-    HostileFolder("another version", partial(_sql, "pragma user_version = 3"), "another version"),
+    HostileFolder("another version", partial(_sql, "pragma user_version = 2"), "another version"),
     HostileFolder(
         "a journal of changes that names a file",
-        partial(_file, "journal.sqlite-journal", _SUPER),
+        partial(_file, f"{JOURNAL_FILE}-journal", _SUPER),
         "names a file",
     ),
     # --- File
+    HostileFolder("no database", partial(_file, JOURNAL_FILE, b"hello " * 500), "not a database"),
     HostileFolder(
-        "no database", partial(_file, "journal.sqlite", b"hello " * 500), "not a database"
+        "an empty journal", partial(_file, JOURNAL_FILE, b""), "empty|but no journal is there"
     ),
-    HostileFolder("an empty journal", partial(_file, "journal.sqlite", b""), "empty"),
     HostileFolder(
-        "a journal cut short", partial(_file, "journal.sqlite", 8192), "malformed|disk image"
+        "a journal cut short", partial(_file, JOURNAL_FILE, 8192), "malformed|disk image"
     ),
     # --- Rows
     HostileFolder(
@@ -615,9 +662,77 @@ HOSTILE = [
     ),
     HostileFolder(
         "attempts as text",
-        partial(_sql, "insert into attempts values ('one', 'x')"),
+        partial(_sql, "insert into attempts values ('one', 'x', 1)"),
         "failed is",
         frozenset({"synth"}),
+    ),
+    # --- Shards
+    *(
+        HostileFolder(
+            f"{name} is a {what}",
+            partial(_in_place, name, what),
+            "it is a .*, not a folder",
+        )
+        for name in ("shards", "shards/0000")
+        for what in ("link", "link to itself", "fifo", "file")
+    ),
+    HostileFolder(
+        "another run's shard beside ours", _beside("others", 1), "other settings or other questions"
+    ),
+    HostileFolder(
+        "another run's shard in the place of ours",
+        _beside("others", 0),
+        "other settings or other questions",
+        frozenset({"synth"}),
+    ),
+    HostileFolder("a shard beyond the number", _beside("ours", 7), "the run has 2 shards"),
+    HostileFolder(
+        "the same shard twice",
+        _beside("ours", 1),
+        "two shards hold",
+        JOURNAL - {"show"},
+    ),
+    HostileFolder(
+        "a run of an older version",
+        partial(_file, "journal.sqlite", b"of an older version"),
+        "a run of an older version",
+    ),
+    HostileFolder(
+        "a mark that is a blob",
+        partial(_set, "marks", "value", b"x"),
+        "the mark .* can't be read",
+    ),
+    HostileFolder(
+        "a mark of no name",
+        partial(_sql, "update marks set name = cast(x'ff' as text) where name = 'identity'"),
+        "other settings or other questions",
+        frozenset({"synth"}),
+    ),
+    *(
+        HostileFolder(
+            f"{table}.change is {str(value)[:20]}",
+            partial(_set, table, "change", value),
+            "change",
+            by,
+        )
+        for table, by in (
+            ("samples", frozenset({"view", "synth"})),
+            ("turns", frozenset({"synth"})),
+        )
+        for value in ("x", b"5", 1e300, (1 << 63) - 1)
+        if not (table == "samples" and value == (1 << 63) - 1)
+    ),
+    HostileFolder(
+        "a change without a next one",
+        partial(_set, "samples", "change", (1 << 63) - 1),
+        "change",
+        frozenset({"synth"}),
+    ),
+    HostileFolder(
+        "attempts whose change is text",
+        partial(_sql, "insert into attempts values ('one', 1, 'x')"),
+        "attempts|change",
+        frozenset({"view", "synth"}),
     ),
     # --- Settings
     *(
@@ -637,6 +752,10 @@ HOSTILE = [
             b'[run]\ndate = "today"',
             b"[run]\ndigest = 5",
             b"[run]\nquestions = {}",
+            b"[run]\nshards = '4'",
+            b"[run]\nshards = 0",
+            b"[run]\nshards = true",
+            b"[run]\nshards = 99999999999999999999",
             b"a = " + b"[" * 9000 + b"]" * 9000,
         )
     ),
@@ -668,9 +787,11 @@ def read_changed(original: bytes, changes: list[tuple[int, int]], folder: Path) 
     resumed.path.mkdir(exist_ok=True)
     for each in (run, resumed):
         tidy(each)
+        journal = each.shard(0).journal
+        journal.parent.mkdir(parents=True, exist_ok=True)
         # A new file: an exception may still hold an earlier one open, and SQLite's lock on it.
-        each.journal.unlink(missing_ok=True)
-        each.journal.write_bytes(changed)
+        journal.unlink(missing_ok=True)
+        journal.write_bytes(changed)
     console = Console(file=StringIO())
 
     def all_of_load() -> None:
@@ -680,11 +801,13 @@ def read_changed(original: bytes, changes: list[tuple[int, int]], folder: Path) 
         made.counts()
 
     async def written() -> None:
-        async with Journal(resumed.journal) as journal:
-            await journal.ended()
-            for name in await journal.unfinished():
+        async with Journal(resumed.shard(0)) as journal:
+            names = ["one", "two", "three", "four"]
+            await journal.ended(names)
+            await journal.failures(names)
+            for name in await journal.begun(names):
                 assert (await journal.resume(name)).drafts is not None
-            await journal.verdicts()
+            await journal.reasons()
 
     ways: list[Callable[[], Any]] = [
         all_of_load,

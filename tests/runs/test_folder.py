@@ -10,9 +10,10 @@ import pytest
 
 from tessy.config import load
 from tessy.data.files import write_atomically
-from tessy.errors import ConfigError, RunLocked, RunMismatch
-from tessy.runs.folder import RunFolder, differences
-from tessy.runs.reader import write_dataset
+from tessy.errors import ConfigError, JournalError, RunLocked, RunMismatch
+from tessy.runs.folder import RunFolder
+from tessy.runs.identity import differences
+from tessy.runs.reader import JournalReader, is_begun, write_dataset
 from written import Written, write_run
 
 
@@ -20,7 +21,9 @@ def begin(path, digest="d", begun=True, **overrides):
     settings = {key.replace("__", "."): value for key, value in overrides.items()}
     path.mkdir(exist_ok=True)
     begun = begun and (path / "run.toml").exists()
-    return RunFolder(path).begin(load(overrides=settings), "q.jsonl", digest, "0.1", begun=begun)
+    return RunFolder(path).begin(
+        load(overrides=settings), "q.jsonl", digest, "0.1", shards=1, begun=begun
+    )
 
 
 def test_a_resumed_run_has_the_date_of_its_first_start(tmp_path):
@@ -68,10 +71,35 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
 
 def test_a_first_start_that_was_killed_does_not_prevent_the_next(tmp_path):
     """It was killed while it wrote its settings or created its journal."""
-    for name in ("lock", f".tessy-{'0' * 16}.part", "journal.sqlite", "journal.sqlite-journal"):
+    (tmp_path / "shards" / "0000").mkdir(parents=True)
+    beside = [
+        f"shards/0000/{name}" for name in ("lock", "journal.sqlite", "journal.sqlite-journal")
+    ]
+    for name in ("lock", "settings.lock", f".tessy-{'0' * 16}.part", *beside):
         (tmp_path / name).write_bytes(b"")
-    with RunFolder(tmp_path).locked():
+    folder = RunFolder(tmp_path)
+    with folder.locked():
+        assert not is_begun(folder)
+        folder.remove_journals()
         begin(tmp_path)
+
+
+def test_a_folder_of_shards_that_are_not_ours_is_left_alone(tmp_path):
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / "train-0001.parquet").touch()
+    with pytest.raises(RunMismatch, match="is no run, but holds shards"):
+        RunFolder(tmp_path).locked().__enter__()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["shards"]
+
+
+def test_a_run_of_an_older_version_is_refused(tmp_path):
+    begin(tmp_path)
+    (tmp_path / "journal.sqlite").write_bytes(b"whatever it holds")
+    with pytest.raises(JournalError, match=r"journal\.sqlite: a run of an older version") as error:
+        RunFolder(tmp_path).locked().__enter__()
+    assert "read it with that version" in error.value.hint
+    with pytest.raises(JournalError, match="a run of an older version"):
+        JournalReader(RunFolder(tmp_path))
 
 
 def test_settings_may_change_until_something_is_written(tmp_path):
@@ -97,9 +125,26 @@ def test_only_one_process_works_in_a_folder(tmp_path):
     with folder.locked():
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert "RunLocked" in done.stderr
-        with pytest.raises(RunLocked, match="is working on this run"), folder.locked():
-            pass
+        for shared in (False, True):
+            who = f"process {os.getpid()} is working on this run"
+            with pytest.raises(RunLocked, match=who), folder.locked(shared=shared):
+                pass
     assert subprocess.run(command, check=False).returncode == 0
+
+
+def test_processes_that_write_shards_share_the_folder(tmp_path):
+    """The number of the process that had it alone before is not named."""
+    folder = RunFolder(tmp_path / "run")
+    with folder.locked():
+        pass
+    with folder.locked(shared=True), folder.locked(shared=True):
+        with pytest.raises(RunLocked, match="other processes are working"), folder.locked():
+            pass
+        with folder.shard(0).locked():
+            with pytest.raises(RunLocked, match="shards/0000: process"), folder.shard(0).locked():
+                pass
+            with folder.shard(1).locked():
+                pass
 
 
 def test_differences():
@@ -114,11 +159,12 @@ def test_differences():
 
 def lost(folder: RunFolder, how: str) -> None:
     """Take away what a data set was written from."""
+    journal = folder.shard(0).journal
     for suffix in ("-wal", "-shm"):
-        folder.journal.with_name(folder.journal.name + suffix).unlink(missing_ok=True)
-    folder.journal.unlink()
+        journal.with_name(journal.name + suffix).unlink(missing_ok=True)
+    journal.unlink()
     if how == "empty":
-        folder.journal.touch()
+        journal.touch()
 
 
 @pytest.mark.parametrize("how", ["missing", "empty"])
@@ -129,11 +175,11 @@ def test_a_data_set_without_its_journal_is_refused_and_stays(tmp_path, how):
     before = folder.dataset.read_bytes()
     lost(folder, how)
     (folder.path / "run.toml").write_text("")
-    with pytest.raises(RunMismatch, match=r"has 2 samples, but .* is missing or empty") as error:
+    with pytest.raises(RunMismatch, match="has 2 samples, but no journal is there") as error:
         folder.locked().__enter__()
-    assert "put the journal back" in error.value.hint
+    assert "put the folder shards back" in error.value.hint
     assert folder.dataset.read_bytes() == before
-    assert folder.journal.exists() == (how == "empty")
+    assert folder.shard(0).journal.exists() == (how == "empty")
 
 
 def test_a_journal_with_fewer_samples_than_the_data_set_is_refused(tmp_path):
@@ -142,7 +188,7 @@ def test_a_journal_with_fewer_samples_than_the_data_set_is_refused(tmp_path):
     write_dataset(folder)
     folder.refuse_lost_journal(2)
     folder.refuse_lost_journal(3)  # of a start that was killed before it wrote them
-    with pytest.raises(RunMismatch, match=r"has 2 samples, but journal\.sqlite holds 1 of them"):
+    with pytest.raises(RunMismatch, match="has 2 samples, but the journals hold 1:"):
         folder.refuse_lost_journal(1)
 
 

@@ -65,6 +65,9 @@ ONE_OF_EACH = [
     "spans.1.end is -1",
     "a trace that is garbled",
     "turns are [5]",
+    "shards is a link",
+    "a shard beyond the number",
+    "a run of an older version",
 ]
 
 
@@ -88,7 +91,7 @@ def test_settings_of_wrong_types_are_not_used(settings, good, tmp_path):
 
 @pytest.fixture(scope="module")
 def journal(good):
-    return (good / "journal.sqlite").read_bytes()
+    return RunFolder(good).shard(0).journal.read_bytes()
 
 
 def test_a_journal_with_changed_bytes_is_read_or_refused(journal, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,11 @@ from tessy.method.trajectory import (
     UndecidedSpan,
 )
 from tessy.runs.folder import RunFolder
-from tessy.runs.journal import Ending, Journal, Written, pack
+from tessy.runs.journal import Ending, Journal, Mark, Written, pack
 from tessy.runs.reader import JournalReader
 from texts import any_text
 from written import Written as Sample
+from written import journal_of, write_run
 
 sizes = st.integers(0, 99)
 turns = st.builds(
@@ -88,12 +90,12 @@ def test_exactly_once_over_any_order_of_notes_ends_and_restarts(tmp_path_factory
     ended: dict[str, Failure | None] = {}
 
     async def work():
-        journal = Journal(folder.journal)
+        journal = journal_of(folder.shard(0))
         for action, number, turn in steps:
             name = f"s{number}"
             if action == "reopen":
                 await journal.__aexit__(None, None, None)
-                journal = Journal(folder.journal)
+                journal = journal_of(folder.shard(0))
                 for unfinished in noted:
                     found = await journal.resume(unfinished)
                     assert found.turns == {FIRST: noted[unfinished]}
@@ -122,38 +124,39 @@ def test_exactly_once_over_any_order_of_notes_ends_and_restarts(tmp_path_factory
 
 async def test_the_turns_of_a_sample_go_when_it_ends(tmp_path):
     turn = Turn(Role.STUDENT, Part.THINKING, Outcome.WENT_ON, kept="a")
-    async with Journal(tmp_path / "journal.sqlite") as journal:
+    async with journal_of(RunFolder(tmp_path).shard(0)) as journal:
         for name in ("s1", "s2"):
             journal.note(name, FIRST, turn, 1.0, 1)
         await journal.checkpoint()
-        assert await journal.unfinished() == {"s1", "s2"}
+        assert await journal.begun(["s1", "s2", "s3"]) == {"s1", "s2"}
         await journal.end(ending(1))
-        assert await journal.unfinished() == {"s2"}
+        assert await journal.begun(["s1", "s2"]) == {"s2"}
         assert (await journal.resume("s2")).turns == {FIRST: [turn]}
 
 
 async def test_a_record_that_cannot_be_written_is_an_error_and_no_caller_waits_forever(tmp_path):
     bad = Ending(1, "s1", None, {"column": {1: "a key that is no text"}}, {}, 1.0, 1)
-    async with Journal(tmp_path / "journal.sqlite") as journal:
+    async with journal_of(RunFolder(tmp_path).shard(0)) as journal:
         async with asyncio.timeout(20):
             with pytest.raises(TypeError, match="str"):
                 await journal.end(bad)
             await journal.end(ending(2))
-        assert await journal.ended() == {"s2": None}
+        assert await journal.ended(["s1", "s2"]) == {"s2"}
 
 
 async def test_a_second_end_of_the_same_sample_is_an_error(tmp_path):
-    async with Journal(tmp_path / "journal.sqlite") as journal:
+    async with journal_of(RunFolder(tmp_path).shard(0)) as journal:
         await journal.end(ending(1))
         with pytest.raises(JournalError, match="UNIQUE"):
             await journal.end(ending(1))
-        assert await journal.ended() == {"s1": None}
+        assert await journal.ended(["s1"]) == {"s1"}
+        assert await journal.reasons() == {None: 1}
 
 
 async def test_many_ends_at_once_share_transactions_and_all_are_there(tmp_path):
-    async with Journal(tmp_path / "journal.sqlite") as journal:
+    async with journal_of(RunFolder(tmp_path).shard(0)) as journal:
         await asyncio.gather(*(journal.end(ending(n)) for n in range(500)))
-        assert len(await journal.ended()) == 500
+        assert len(await journal.ended([f"s{n}" for n in range(600)])) == 500
 
 
 CHILD = """
@@ -161,9 +164,10 @@ import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from runs.test_journal import ending
-from tessy.runs.journal import Journal
+from tessy.runs.folder import RunFolder
+from written import journal_of
 async def main():
-    journal = Journal(Path(sys.argv[1]))
+    journal = journal_of(RunFolder(Path(sys.argv[1])).shard(0))
     for number in range(100000):
         await journal.end(ending(number))
         print(number, flush=True)
@@ -173,10 +177,9 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("reported", [1, 17, 60])
 def test_what_was_reported_as_finished_is_there_after_kill_9(tmp_path, reported):
-    path = tmp_path / "journal.sqlite"
     tests = str(Path(__file__).parent.parent)
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD.format(tests=tests), str(path)],
+        [sys.executable, "-c", CHILD.format(tests=tests), str(tmp_path)],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -196,23 +199,23 @@ def test_what_was_reported_as_finished_is_there_after_kill_9(tmp_path, reported)
 
 
 async def test_failures_can_be_forgotten_but_bad_lines_stay(tmp_path):
-    async with Journal(tmp_path / "journal.sqlite") as journal:
+    async with journal_of(RunFolder(tmp_path).shard(0)) as journal:
         await journal.end(ending(1))
         await journal.end(ending(2, Failure.REPETITION))
         await journal.end(ending(3, Failure.BAD_QUESTION))
-        await journal.forget(["s2"])
-        assert set(await journal.ended()) == {"s1", "s3"}
-        assert await journal.failures() == {"s2": 1}
+        assert await journal.forget_failures([Failure.REPETITION]) == 1
+        assert await journal.ended(["s1", "s2", "s3"]) == {"s1", "s3"}
+        assert await journal.failures(["s1", "s2"]) == {"s2": 1}
         await journal.end(ending(2, Failure.REPETITION))
-        await journal.forget(["s2"])
-        assert await journal.failures() == {"s2": 2}
+        assert await journal.forget_failures([Failure.REPETITION]) == 1
+        assert await journal.failures(["s2"]) == {"s2": 2}
 
 
 async def test_turns_that_could_not_be_written_leave_no_gap(tmp_path):
     one, two, three = (
         Turn(Role.STUDENT, Part.THINKING, Outcome.WENT_ON, kept=word) for word in "abc"
     )
-    async with Journal(tmp_path / "journal.sqlite") as journal:
+    async with journal_of(RunFolder(tmp_path).shard(0)) as journal:
         journal.note("s", FIRST, one, 1.0, 1)
         await journal.checkpoint()
         await journal._ask("pragma query_only = on")
@@ -227,44 +230,97 @@ async def test_turns_that_could_not_be_written_leave_no_gap(tmp_path):
 
 
 def test_a_file_that_is_not_a_journal_is_named(tmp_path):
-    (tmp_path / "journal.sqlite").write_text("hello, I am no data base at all, sorry" * 50)
+    shard = RunFolder(tmp_path).shard(0)
+    shard.path.mkdir(parents=True)
+    shard.journal.write_text("hello, I am no data base at all, sorry" * 50)
     with pytest.raises(JournalError, match=r"journal\.sqlite"):
-        Journal(tmp_path / "journal.sqlite")
+        Journal(shard)
     with pytest.raises(JournalError, match="is no run"):
         JournalReader(RunFolder(tmp_path / "nothing"))
 
 
-@pytest.mark.parametrize("version", [1, 99])
+@pytest.mark.parametrize("version", [1, 2, 99])
 def test_a_journal_of_another_version_is_refused(tmp_path, version):
-    path = tmp_path / "journal.sqlite"
-    connection = sqlite3.connect(path)
-    connection.execute(f"pragma user_version = {version}")
-    connection.close()
-    with pytest.raises(JournalError, match=f"journal {version}, not 2"):
-        Journal(path)
+    shard = RunFolder(tmp_path).shard(0)
+    shard.path.mkdir(parents=True)
+    with closing(sqlite3.connect(shard.journal)) as connection:
+        connection.execute(f"pragma user_version = {version}")
+    with pytest.raises(JournalError, match=f"journal {version}, not 3"):
+        Journal(shard)
 
 
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(JournalError, match="unable to open"):
-        Journal(tmp_path / "nowhere" / "journal.sqlite")
+        Journal(RunFolder(tmp_path / "nowhere").shard(0))
 
 
-async def test_exactly_once_two_processes_may_write_to_one_journal(tmp_path):
-    """Each writes its own samples; their transactions wait for each other."""
-    path = tmp_path / "journal.sqlite"
-    async with Journal(path) as one, Journal(path) as other:
-        await asyncio.gather(
-            *(one.end(ending(n)) for n in range(0, 200, 2)),
-            *(other.end(ending(n)) for n in range(1, 200, 2)),
-        )
-        assert set(await one.ended()) == {f"s{n}" for n in range(200)}
-        with pytest.raises(JournalError, match="UNIQUE"):
-            await other.end(ending(2))
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["end", "fail", "note", "retry", "uploaded", "reopen"]), st.integers(0, 5)
+    ),
+    max_size=25,
+)
+
+
+@settings(deadline=None, max_examples=25)
+@given(STEPS)
+def test_no_number_of_a_transaction_is_used_twice(tmp_path_factory, steps):
+    """What is new since any moment are the rows with larger numbers, over restarts too."""
+    shard = RunFolder(tmp_path_factory.mktemp("run")).shard(0)
+    turn = Turn(Role.STUDENT, Part.THINKING, Outcome.WENT_ON, kept="a")
+
+    def rows() -> dict[tuple[str, ...], int]:
+        with closing(sqlite3.connect(shard.journal)) as connection:
+            return {
+                (table, *map(str, key)): change
+                for table, keys in KEYS.items()
+                for *key, change in connection.execute(f"select {keys}, change from {table}")
+            }
+
+    async def work() -> None:
+        journal, last, before, ended = journal_of(shard), 0, rows(), {}
+        for step, (action, number) in enumerate(steps):
+            name = f"s{number}"
+            match action:
+                case "reopen":
+                    await journal.__aexit__()
+                    journal = Journal(shard)
+                case "uploaded":
+                    await journal.set_mark(Mark.UPLOADED, str(last))
+                case "retry":
+                    await journal.forget_failures([Failure.REPETITION])
+                    ended = {name: failure for name, failure in ended.items() if failure is None}
+                case "note" if name not in ended:
+                    journal.note(name, FIRST, turn, float(step), 1)
+                    await journal.checkpoint()
+                case "end" | "fail" if name not in ended:
+                    ended[name] = Failure.REPETITION if action == "fail" else None
+                    await journal.end(ending(number, ended[name]))
+            now = rows()
+            for row, change in now.items():
+                assert change > last or before.get(row) == change, row
+            last, before = max([last, *now.values()]), now
+        await journal.__aexit__()
+
+    asyncio.run(work())
+
+
+KEYS = {"samples": "position, reason", "turns": "id, batch, seconds", "attempts": "id, failed"}
+
+
+@pytest.mark.parametrize("change", ["'x'", "x'00'", "9223372036854775807", "9e999"])
+def test_a_number_of_a_transaction_that_is_none_is_refused(tmp_path, change):
+    folder = RunFolder(tmp_path)
+    asyncio.run(write_run(folder, [Sample("one")]))
+    with closing(sqlite3.connect(folder.shard(0).journal)) as connection:
+        connection.execute(f"update samples set change = {change}")
+        connection.commit()
+    with pytest.raises(JournalError, match="the number of a change"):
+        Journal(folder.shard(0))
 
 
 async def test_a_full_disk_is_an_error_and_loses_nothing_that_was_reported(tmp_path):
-    path = tmp_path / "journal.sqlite"
-    async with Journal(path) as journal:
+    async with journal_of(RunFolder(tmp_path).shard(0)) as journal:
         await journal.end(ending(1))
         await journal._ask("pragma max_page_count = 12")  # SQLite then says that the disk is full
 

@@ -12,7 +12,7 @@ from tessy.method.trajectory import DraftKey
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Journal
 from tessy.runs.reader import JournalReader
-from written import Written, write_run
+from written import Written, journal_of, write_run
 
 FIRST = DraftKey(0, 0)
 
@@ -35,8 +35,7 @@ async def move(how: str, run: Path) -> Path:
 @pytest.mark.parametrize("writes", ["end", "note", "nothing"])
 async def test_the_journal_notices(tmp_path, how, writes):
     run = RunFolder(tmp_path / "run")
-    run.path.mkdir()
-    journal = Journal(run.journal)
+    journal = journal_of(run.shard(0))
     await journal.end(Written("one").ending(0))
     moved = await move(how, run.path)
     if writes == "end":
@@ -62,8 +61,7 @@ async def test_the_journal_notices(tmp_path, how, writes):
 
 async def test_a_link_left_in_its_place_is_the_same_folder(tmp_path):
     run = RunFolder(tmp_path / "run")
-    run.path.mkdir()
-    async with Journal(run.journal) as journal:
+    async with journal_of(run.shard(0)) as journal:
         run.path.rename(tmp_path / "moved")
         run.path.symlink_to("moved")
         await journal.end(Written("one").ending(0))
@@ -71,7 +69,9 @@ async def test_a_link_left_in_its_place_is_the_same_folder(tmp_path):
         assert [each.id for each in reader.ended()] == ["one"]
 
 
-def test_a_worker_opens_only_the_journal_of_its_run(tmp_path):
+def test_a_journal_that_has_to_be_there_is_not_created(tmp_path):
+    shard = RunFolder(tmp_path).shard(0)
+    shard.path.mkdir(parents=True)
     with pytest.raises(JournalError, match="moved, replaced or deleted"):
-        Journal(tmp_path / "journal.sqlite", (1, 2))
-    assert list(tmp_path.iterdir()) == []
+        Journal(shard, create=False)
+    assert list(shard.path.iterdir()) == []

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from simulation import (
     CLOSES,
     OPENS,
+    Notes,
     SimulatedClient,
     WordPredictor,
     context_of,
@@ -110,7 +111,7 @@ def sample_of(config: Config, *, position=0, entries=(), trouble=0.0, question=Q
     clients = {role: DrawingClient(role, trouble) for role in method.needs(config)}
     verifier = Ends2() if config.verify else None
     context = context_of(clients, PREDICTOR, config, verifier=verifier)
-    return Sample(context, Job(position, "q", question), written(entries)), clients
+    return Sample(context, Notes(), Job(position, "q", question), written(entries)), clients
 
 
 def settings_of(name, **more) -> Config:
@@ -148,7 +149,7 @@ def write(config: Config, *, entries=(), **more):
         "trace": record.trace(made.trajectory, made.others),
         "verdict": made.verdict,
     }
-    return seen, [*entries, *made.context.journal.entries], clients, made
+    return seen, [*entries, *made.journal.entries], clients, made
 
 
 def cuts(entries):
@@ -299,7 +300,9 @@ def test_a_model_that_hands_over_after_so_many_tokens_leaves_no_part_of_a_word()
     async def write_both():
         config = settings_of("tessy")
         clients = {T: Teacher(T), S: Student(S)}
-        draft = Sample(context_of(clients, PREDICTOR, config), Job(0, "q", QUESTION)).draft()
+        draft = Sample(
+            context_of(clients, PREDICTOR, config), Notes(), Job(0, "q", QUESTION)
+        ).draft()
         for _ in range(2):  # the second time as after a crash
             await think_alone(draft, T, until=8)
         await think_alone(draft, S)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from simulation import (
     END,
+    Notes,
     SimulatedClient,
     WordPredictor,
     config,
@@ -55,7 +56,7 @@ def rewritten(teacher, student, *, handover=None, streamed=True, predictor=BY_DI
         config(most, 4000, handover),
         streamed=streamed,
     )
-    sample = Sample(context, Job(0, "q", QUESTION))
+    sample = Sample(context, Notes(), Job(0, "q", QUESTION))
 
     async def write():
         try:

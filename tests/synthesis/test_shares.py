@@ -1,4 +1,4 @@
-"""How workers share the limits of a run, and its samples."""
+"""How workers share the limits of a run."""
 
 from __future__ import annotations
 
@@ -6,23 +6,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessy.config import Config, ModelSettings
-from tessy.synthesis.workers import belongs_to, share_count, share_of
+from tessy.synthesis.shares import default_shards, share_of, worker_count
 
 counts = st.integers(1, 200)
 
 
-@given(counts, st.none() | counts, st.none() | counts, st.integers(1, 64))
-def test_all_workers_together_use_the_limits_and_do_not_exceed_them(
-    samples, calls, others, workers
-):
-    config = Config(
+def config_of(samples: int, calls: int | None, others: int | None, workers: int | None) -> Config:
+    return Config(
         student=ModelSettings(model="http://s/v1", concurrency=calls),
         teacher=ModelSettings(model="http://t/v1", concurrency=others),
         concurrency=samples,
         workers=workers,
     )
-    count = share_count(config)
-    assert 1 <= count <= workers
+
+
+@given(counts, st.none() | counts, st.none() | counts, st.integers(1, 64), counts)
+def test_all_workers_together_use_the_limits_and_do_not_exceed_them(
+    samples, calls, others, workers, shards
+):
+    config = config_of(samples, calls, others, workers)
+    count = worker_count(config, shards)
+    assert 1 <= count <= min(workers, shards)
     shares = [share_of(config, place, count) for place in range(count)]
     assert all(each.concurrency > 0 for each in shares)  # each has something to do
     assert sum(each.concurrency for each in shares) == samples
@@ -33,6 +37,9 @@ def test_all_workers_together_use_the_limits_and_do_not_exceed_them(
         assert set(own) == {None} if bound is None else sum(own) == bound and min(own) > 0
 
 
-@given(st.text(max_size=20), st.integers(1, 64))
-def test_exactly_once_a_sample_belongs_to_one_share(sample_id, shares):
-    assert sum(belongs_to(sample_id, share, shares) for share in range(shares)) == 1
+def test_one_process_is_enough_for_a_few_hundred_samples_at_once(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    for samples, workers, shards in ((64, 1, 1), (399, 1, 1), (400, 2, 8), (9000, 8, 32)):
+        config = config_of(samples, None, None, None)
+        assert (worker_count(config, 10_000), default_shards(config)) == (workers, shards)
+    assert default_shards(config_of(64, None, None, 3)) == 12

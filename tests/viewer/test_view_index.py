@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 from contextlib import closing
 
@@ -17,8 +18,7 @@ from tessy.report.viewer.filters import Filter, Status
 from tessy.report.viewer.index import Index, index_path
 from tessy.report.viewer.search import PAGE, Search, terms
 from tessy.runs.folder import RunFolder
-from tessy.runs.journal import Journal
-from written import Written, write_run
+from written import Written, journal_of, journals_of, write_run
 
 EVERYTHING = Filter()
 
@@ -32,10 +32,11 @@ def folder(tmp_path, monkeypatch) -> RunFolder:
 def bring_up(folder: RunFolder) -> Search:
     """Index all there is."""
     with closing(Index(folder)) as index:
-        index.add(index.missing())
+        while index.add(3):
+            pass
         while index.add_words(3):
             pass
-        assert index.missing() == []
+        assert index.add(9) == 0
     return Search(index_path(folder))
 
 
@@ -43,37 +44,62 @@ def ids(search: Search, wanted: Filter = EVERYTHING, page: int = 1) -> list[str]
     return [row.id for row in search.page(wanted, page).rows]
 
 
-def test_in_step_with_any_journal(tmp_path_factory):
-    """Samples end, fail and are written again between two looks: lists are those of the journal."""
+def glance(folder: RunFolder, most: int) -> None:
+    """Index a part of what is new; the process then ends."""
+    with closing(Index(folder)) as index:
+        index.add(most)
+        index.add_words(most)
+
+
+def test_in_step_with_any_journals(tmp_path_factory):
+    """Samples end, fail and are written again between two looks: lists are those of the journals.
+
+    Samples that end together have the same number of a transaction, and a look may end among them.
+    """
     steps = st.lists(
-        st.tuples(st.sampled_from(["end", "fail", "retry", "look"]), st.integers(0, 9)),
+        st.tuples(
+            st.sampled_from(["end", "fail", "all", "retry", "look", "glance"]), st.integers(0, 9)
+        ),
         max_size=25,
     )
 
     @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
-    @given(steps)
-    def check(chosen):
+    @given(st.integers(1, 3), steps)
+    def check(shards, chosen):
         folder = RunFolder(tmp_path_factory.mktemp("run"))
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TESSY_CACHE", str(folder.path / "cache"))
-            asyncio.run(play(folder, chosen))
+            asyncio.run(play(folder, shards, chosen))
 
-    async def play(folder, chosen):
+    async def play(folder, shards, chosen):
         ended: dict[int, Written] = {}
-        async with Journal(folder.journal) as journal:
+
+        async def end(journals, count, numbers, failure):
+            new = [number for number in numbers if number not in ended]
+            for number in new:
+                word = f"word{count:02}x{number}"
+                ended[number] = Written(f"s{number}", student=word, failure=failure)
+                ended[number].seconds = float(count)
+            made = [(n, ended[n]) for n in new]
+            await asyncio.gather(*(journals.of(s.id).end(s.ending(n)) for n, s in made))
+
+        async with journals_of(folder, shards) as journals:
             for count, (what, number) in enumerate(chosen):
-                if what == "look":
-                    bring_up(folder)
-                elif what == "retry":
-                    failed = [n for n, sample in ended.items() if sample.failure]
-                    await journal.forget([ended.pop(n).id for n in failed])
-                elif number not in ended:
-                    failure = Failure.REPETITION if what == "fail" else None
-                    word = f"word{count:02}"
-                    sample = Written(f"s{number}", student=word, failure=failure)
-                    sample.seconds = float(count)
-                    await journal.end(sample.ending(number))
-                    ended[number] = sample
+                match what:
+                    case "look":
+                        bring_up(folder)
+                    case "glance":
+                        glance(folder, number)
+                    case "retry":
+                        for journal in journals.all:
+                            await journal.forget_failures([Failure.REPETITION])
+                        for n in [n for n, sample in ended.items() if sample.failure]:
+                            del ended[n]
+                    case "all":
+                        await end(journals, count, range(10), None)
+                    case _:
+                        failure = Failure.REPETITION if what == "fail" else None
+                        await end(journals, count, [number], failure)
         search = bring_up(folder)
         rows = search.page(EVERYTHING, 1).rows
         assert [(row.position, row.reason, row.seconds) for row in rows] == [
@@ -167,15 +193,31 @@ async def test_pages_and_neighbours(folder):
     assert (lost.previous, lost.next) == (None, None)
 
 
-async def test_another_run_in_the_same_folder_is_noticed(folder):
-    await write_run(folder, [Written("q0", seconds=1.25), Written("q1", student="old")])
+@pytest.mark.parametrize(("shards", "then"), [(1, 1), (1, 3), (3, 1), (3, 2)])
+async def test_another_run_in_the_same_folder_is_noticed(folder, shards, then):
+    old = [Written(f"q{n}", student="old") for n in range(9)]
+    await write_run(folder, old, shards=shards)
     bring_up(folder)
-    for path in folder.path.iterdir():
-        path.unlink()
-    await write_run(folder, [Written("q0", seconds=1.5), Written("q1", student="new")])
+    shutil.rmtree(folder.path)
+    await write_run(folder, [Written("q0"), Written("q1", student="new")], shards=then)
     search = bring_up(folder)
+    assert ids(search) == ["q0", "q1"]
     assert ids(search, Filter(text="old")) == []
     assert ids(search, Filter(text="new")) == ["q1"]
+
+
+async def test_a_shard_that_starts_while_the_index_is_open_is_read(folder):
+    samples = [Written(f"q{n}") for n in range(6)]
+    async with journals_of(folder) as journals:
+        await journals.all[0].end(samples[0].ending(0))
+        with closing(Index(folder)) as index:
+            assert index.add(9) == 1
+            version = index.journal_version()
+            async with journal_of(folder.shard(1)) as other:
+                await other.end(samples[1].ending(1))
+                assert index.journal_version() != version
+                assert index.add(9) == 1
+                assert index.run_counts() == (2, 0)
 
 
 @pytest.mark.parametrize("content", [b"garbage" * 1000, b""])
@@ -203,7 +245,7 @@ async def test_indexes_of_runs_that_are_gone_are_removed(folder, tmp_path):
     bring_up(folder)
     bring_up(other)
     assert index_path(folder).exists()
-    folder.journal.unlink()
+    shutil.rmtree(folder.path)
     bring_up(other)
     assert not index_path(folder).exists()
     assert index_path(other).exists()
@@ -221,10 +263,10 @@ async def test_two_at_once_count_nothing_twice(folder):
     """Two views of one run keep one index."""
     await write_run(folder, [Written(f"s{n}") for n in range(9)])
     with closing(Index(folder)) as one, closing(Index(folder)) as other:
-        missing = one.missing(), other.missing()
-        one.add(missing[0])
+        one.run_counts(), other.run_counts()
+        assert one.add(9) == 9
         assert one.add_words(9) == 9
-        other.add(missing[1])
+        assert other.add(9) == 0
         assert other.add_words(9) == 0
         assert one.counts() == other.counts() == (9, 0)
     assert len(ids(Search(index_path(folder)), Filter(text="okay"))) == 9
@@ -232,12 +274,14 @@ async def test_two_at_once_count_nothing_twice(folder):
 
 async def test_the_journal_is_only_read(folder):
     await write_run(folder, [Written("q")])
-    before = folder.journal.read_bytes()
+    journal = folder.shard(0).journal
+    before = journal.read_bytes()
     with closing(Index(folder)) as index:
-        index.add(index.missing())
+        index.add(9)
+        (reader,) = index._readers().values()
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
-            index._connection.execute("delete from run.samples")
-    assert folder.journal.read_bytes() == before
+            reader._connection.execute("delete from samples")
+    assert journal.read_bytes() == before
 
 
 def test_the_order_of_a_text_cannot_be_disguised():

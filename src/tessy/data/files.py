@@ -46,6 +46,21 @@ def is_there(path: Path) -> bool:
     return True
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a folder has this name; links are not followed.
+
+    Raises:
+        OSError: The name is that of something else.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if not stat.S_ISDIR(mode):
+        raise OSError(errno.ENOTDIR, f"it is {_kind(mode)}, not a folder", str(path))
+    return True
+
+
 def open_file(path: Path, flags: int = os.O_RDONLY) -> int:
     """Open a regular file; links are not followed.
 
@@ -171,5 +186,10 @@ def lock_file(descriptor: int, folder: Path, *, shared: bool = False) -> bool:
 
 
 def _kind(mode: int) -> str:
-    kinds = {stat.S_ISLNK: "a link", stat.S_ISDIR: "a folder", stat.S_ISFIFO: "a FIFO"}
+    kinds = {
+        stat.S_ISLNK: "a link",
+        stat.S_ISDIR: "a folder",
+        stat.S_ISFIFO: "a FIFO",
+        stat.S_ISREG: "a file",
+    }
     return next((name for test, name in kinds.items() if test(mode)), "a device or a socket")

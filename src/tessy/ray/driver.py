@@ -28,7 +28,7 @@ from tessy.runs.folder import RunFolder
 from tessy.runs.journal import EmptyJournal
 from tessy.runs.progress import Progress
 from tessy.runs.reader import JournalReader, ShardReader, is_begun, write_dataset
-from tessy.synthesis.begin import begin, refuse_lost_journals
+from tessy.synthesis.begin import begin, refuse_strangers
 from tessy.synthesis.methods import method_of
 from tessy.synthesis.signals import until_stopped
 from tessy.synthesis.verification import open_verifier, read_verifiable
@@ -107,9 +107,10 @@ async def _synthesize(run: ClusterRun, progress: Progress) -> RunResult:
         with folder.changing_settings():
             wanted = room * _SHARDS_A_SLOT
             _, count = begin(folder, config, run.source, read, None, shards=wanted)
-        await asyncio.to_thread(refuse_lost_journals, folder)
+        identity = folder.identity()
+        await asyncio.to_thread(refuse_strangers, folder, identity)
         progress.say("checking the nodes of the cluster")
-        await check_nodes(ray, run.cpus, str(folder.path), folder.identity())
+        await check_nodes(ray, run.cpus, str(folder.path), identity)
         before = await asyncio.to_thread(_before, folder)
         counters = Counters(total=len(read) * config.samples_per_question + len(read.bad))
         add_up(counters, before, {})

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import sqlite3
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from tessy.data.files import is_there, open_file
@@ -20,6 +23,7 @@ BROKEN = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite raises; the latter if its message quotes a text of the file that is no UTF-8."""
 MOST_BYTES = 256 << 20
 """The largest value that is read."""
+_OTHER_FILES = 1000
 _BESIDE = ("", "-wal", "-shm", "-journal")
 _NAMES_ANOTHER = bytes.fromhex("d9d505f920a163d7")
 """The end of a journal of changes that names another file (sqlite.org/fileformat2.html, 3)."""
@@ -95,6 +99,21 @@ def check_schema(connection: sqlite3.Connection, path: Path, schema: str, needed
     return bool(there)
 
 
+def allow_open_files(count: int) -> None:
+    """Let this process open more files; the usual bound of 1,024 is reached with 340 shards.
+
+    Args:
+        count: How many, beside those of the rest of the program.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(OSError, ValueError):  # then SQLite says that it can't open a file
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+@cache
 def _ours(schema: str) -> dict[str, tuple[str, str]]:
     connection = sqlite3.connect(":memory:")
     try:

@@ -28,7 +28,7 @@ from pathlib import Path
 import tomli_w
 
 from tessy.config import Config
-from tessy.data.files import is_there, open_file
+from tessy.data.files import is_folder, is_there, open_file
 from tessy.data.files import write_atomically as write_atomically  # also for other rooms
 from tessy.errors import ConfigError, JournalError, RunMismatch
 from tessy.method.trajectory import Role
@@ -41,7 +41,7 @@ from tessy.runs.identity import (
 )
 from tessy.runs.locks import OTHER_OUT, held, no_folder, opened_lock
 
-_SHARD = re.compile(r"\d{4,5}")
+_SHARD = re.compile(r"[0-9]{4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +117,13 @@ class RunFolder:
                 f"{old}: a run of an older version of tessy, which had no shards",
                 hint="read it with that version, or start again in another folder",
             )
+        above = self.path / "shards"
         try:
-            names = [entry.name for entry in os.scandir(self.path / "shards")]
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+            names = sorted(os.listdir(above)) if is_folder(above) else []
+            shards = [self.shard(int(name)) for name in names if _SHARD.fullmatch(name)]
+            return [shard for shard in shards if is_folder(shard.path)]
         except OSError as error:
             raise JournalError(f"{error.filename}: {error.strerror}") from None
-        return [self.shard(int(name)) for name in sorted(names) if _SHARD.fullmatch(name)]
 
     def started_shards(self) -> list[ShardFolder]:
         """The shards that have a journal, in order.
@@ -214,7 +214,11 @@ class RunFolder:
             os.close(lock)
 
     def _refuse_strangers(self) -> None:
-        refuse_strangers(self.settings, {"lock", "settings.lock", "shards"}, "run")
+        own = {"lock", "settings.lock"}
+        with suppress(OSError):
+            if all(map(_SHARD.fullmatch, os.listdir(self.path / "shards"))):
+                own.add("shards")
+        refuse_strangers(self.settings, own, "run")
 
     def check_place(self) -> None:
         """Refuse what `locked` would refuse; nothing is created.
@@ -357,21 +361,11 @@ class RunFolder:
                 for shard in self.started_shards()
             ):
                 return
-            if not is_there(self.dataset):
-                return
-            with os.fdopen(open_file(self.dataset), "rb") as file:
-                samples = sum(bool(line.strip()) for line in file)
         except JournalError:  # which is an OSError
             raise
         except OSError as error:
             raise RunMismatch(f"{error.filename}: {error.strerror}", hint=OTHER_OUT) from None
-        if samples > (finished or 0):
-            lost = "no journal is there" if finished is None else f"the journals hold {finished:,}"
-            raise RunMismatch(
-                f"{self.dataset} has {samples:,} samples, but {lost}: to go on would overwrite "
-                "them",
-                hint=f"put the folder shards back, or {OTHER_OUT}; nothing was changed",
-            )
+        refuse_lost(self.dataset, finished)
 
     def models(self) -> dict[str, str]:
         """The names of the run's models, by role; empty before they were first opened.
@@ -391,6 +385,31 @@ class RunFolder:
         there = read_settings(self.settings)
         method, answers = str(there.get("method", "?")), there.get("answer_by", Role.STUDENT)
         return method if answers == Role.STUDENT else f"{method}, answer_by {answers}"
+
+
+def refuse_lost(dataset: Path, finished: int | None) -> None:
+    """Refuse to overwrite samples that the journals do not have.
+
+    Args:
+        dataset: The data set of a run, or the part of a shard.
+        finished: Finished samples in the journals; None if no journal is there.
+
+    Raises:
+        RunMismatch: The data set holds more samples.
+    """
+    try:
+        if not is_there(dataset):
+            return
+        with os.fdopen(open_file(dataset), "rb") as file:
+            samples = sum(bool(line.strip()) for line in file)
+    except OSError as error:
+        raise RunMismatch(f"{error.filename}: {error.strerror}", hint=OTHER_OUT) from None
+    if samples > (finished or 0):
+        lost = "no journal is there" if finished is None else f"the journals hold {finished:,}"
+        raise RunMismatch(
+            f"{dataset} has {samples:,} samples, but {lost}: to go on would overwrite them",
+            hint=f"put the folder shards back, or {OTHER_OUT}; nothing was changed",
+        )
 
 
 def moved(folder: Path) -> JournalError:

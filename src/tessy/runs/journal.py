@@ -13,6 +13,7 @@ since a page was made, are the rows with larger numbers. No number is used twice
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable
@@ -28,7 +29,7 @@ from numpy.typing import NDArray
 
 from tessy.data.exact import dumps
 from tessy.data.record import RejectedDraft
-from tessy.errors import JournalError, RunMismatch
+from tessy.errors import JournalError
 from tessy.method.trajectory import (
     DraftKey,
     Failure,
@@ -42,6 +43,7 @@ from tessy.runs.database import BROKEN, check_schema, connect
 from tessy.runs.folder import ShardFolder, moved
 
 _VERSION = 3
+_MOST_CHANGES = 1 << 53
 _NEEDED = {"samples", "turns", "attempts", "marks"}
 _SCHEMA = """
 create table if not exists samples (
@@ -102,7 +104,7 @@ class Mark(StrEnum):
 
 
 class EmptyJournal(JournalError):
-    """A journal has no tables: it was only just created, or was lost."""
+    """No journal has tables: it was only just created, or was lost; or there is none."""
 
 
 Entry = Turn | Rejection
@@ -214,17 +216,19 @@ class Journal:
     """A shard's journal, open for writing; this process has the shard's lock.
 
     Args:
-        shard: The shard; its file is created if it does not exist.
+        shard: The shard.
+        create: Create its file if it does not exist.
 
     Attributes:
         shard: The shard.
         path: The SQLite file.
 
     Raises:
-        JournalError: It can't be opened, has another version, is no journal or another one.
+        JournalError: It can't be opened, has another version, or is no journal; or it is not there,
+            and is not to be created.
     """
 
-    def __init__(self, shard: ShardFolder) -> None:
+    def __init__(self, shard: ShardFolder, *, create: bool = True) -> None:
         self.shard = shard
         self.path = shard.journal
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
@@ -235,10 +239,12 @@ class Journal:
         self._writing: asyncio.Task[None] | None = None
         self._checkpointing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._connection = self._thread.submit(self._open).result()
+        self._connection = self._thread.submit(self._open, create).result()
         self._inode = _inode(self.path)  # by which it is known if the folder is moved
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self, create: bool) -> sqlite3.Connection:
+        if not create and not os.path.lexists(self.path):
+            raise moved(self.shard.run)
         try:
             connection = connect(self.path, write=True)
             try:
@@ -292,26 +298,6 @@ class Journal:
                 self._thread.shutdown(wait=False)
 
     # --- Reading what earlier starts wrote --------------------------------------------------
-
-    async def identify(self, identity: str) -> None:
-        """Make sure that the shard is one of a run, and note that if nothing was written yet.
-
-        Args:
-            identity: What all shards of the run share; see `RunFolder.identity`.
-
-        Raises:
-            RunMismatch: It was written with other settings, or other questions.
-        """
-        known = await self.mark(Mark.IDENTITY)
-        if known == identity:
-            return
-        if known is not None and await self.is_begun():
-            raise RunMismatch(
-                f"{self.shard.path} was written with other settings or other questions than "
-                f"{self.shard.run / 'run.toml'} says",
-                hint="put back the shard that belongs there, or give another --out",
-            )
-        await self.set_mark(Mark.IDENTITY, identity)
 
     async def mark(self, mark: Mark) -> str | None:
         """A mark; None if it is not there."""
@@ -575,6 +561,8 @@ def _last_change(connection: sqlite3.Connection) -> int:
         " coalesce((select max(cast(value as integer)) from marks where name in (?, ?)), 0))",
         (Mark.UPLOADED, Mark.PARTS),
     ).fetchone()
+    if found[0] > _MOST_CHANGES:
+        raise ValueError(f"it is {found[0]!r:.80}")
     return int(found[0])
 
 

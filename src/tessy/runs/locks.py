@@ -37,8 +37,7 @@ def held(folder: Path, *, shared: bool = False) -> Iterator[int]:
     """
     create_folder(folder)
     with opened_lock(folder, os.O_RDWR | os.O_CREAT, shared=shared) as lock:
-        if not shared:
-            _sign(lock)
+        _sign(lock, "" if shared else str(os.getpid()))
         yield lock
 
 
@@ -47,14 +46,14 @@ def held_if_free(folder: Path) -> Iterator[bool]:
     """Lock a folder unless another process has it; yields whether this one has it now.
 
     Raises:
+        FileNotFoundError: There is no such folder.
         ConfigError: The lock file can't be opened.
     """
-    create_folder(folder)
     lock = _open(folder, os.O_RDWR | os.O_CREAT)
     try:
         free = lock_file(lock, folder)
         if free:
-            _sign(lock)
+            _sign(lock, str(os.getpid()))
         yield free
     finally:
         os.close(lock)
@@ -111,10 +110,10 @@ def no_folder(folder: Path, error: OSError) -> ConfigError:
     )
 
 
-def _sign(lock: int) -> None:
+def _sign(lock: int, owner: str) -> None:
     with suppress(OSError):  # on a full disk the lock holds without its number
         os.ftruncate(lock, 0)
-        os.pwrite(lock, str(os.getpid()).encode(), 0)
+        os.pwrite(lock, owner.encode(), 0)
 
 
 def _lock(lock: int, folder: Path, *, shared: bool) -> None:

@@ -45,10 +45,13 @@ def merge(run: Path, *, partial: bool = False) -> Merged:
     Raises:
         MissingShards: Shards are missing, or have samples that have not ended; the message names
             them.
+        RunMismatch: A shard is of another run, or the data set that is there has more samples.
         JournalError: There is no run, or its journals can't be read.
     """
     folder = RunFolder(run)
     with JournalReader(folder) as reader:
+        if folder.settings.exists():
+            reader.refuse_others(folder.identity())
         reasons = reader.reasons()
     there = {shard.number: shard for shard in folder.started_shards()}
     count = folder.shard_count() or 1
@@ -62,8 +65,9 @@ def merge(run: Path, *, partial: bool = False) -> Merged:
             + "\n  ".join([*lacking[:_SHOWN], *more]),
             hint="write them with tessy synth … --shard I/N; or merge what is there: --partial",
         )
-    write_dataset(folder)
     finished = reasons.pop(None, 0)
+    folder.refuse_lost_journal(finished)
+    write_dataset(folder)
     failed = {reason: count for reason, count in reasons.items() if reason is not None}
     return Merged(folder.dataset, finished, failed, len(there), count)
 

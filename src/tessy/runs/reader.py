@@ -16,14 +16,16 @@ from typing import Any, Self, TypeVar
 
 from tessy.config import Config
 from tessy.data.files import write_atomically
-from tessy.errors import JournalError
+from tessy.errors import JournalError, RunMismatch
 from tessy.method.trajectory import Failure
 from tessy.runs import contents
-from tessy.runs.database import BROKEN, connect
+from tessy.runs.database import BROKEN, allow_open_files, connect
 from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.journal import BEGUN, EmptyJournal, Mark, Written, check_journal
 
 T = TypeVar("T")
+FILES = 3
+"""Files that SQLite keeps open for a journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ class ShardReader:
 
     def _ask(self, statement: str, values: Iterable[Any] = ()) -> Iterator[Any]:
         try:
-            yield from self._connection.execute(statement, tuple(values))
+            for row in self._connection.execute(statement, tuple(values)):  # noqa: UP028
+                yield row  # `yield from` closes the cursor, which fails after the connection
         except BROKEN as error:
             raise JournalError(f"{self.path}: {error}") from error
 
@@ -254,11 +257,12 @@ class JournalReader:
     def __init__(self, folder: RunFolder, *, still: bool = False) -> None:
         self._stack = ExitStack()
         with ExitStack() as stack:
-            nothing: JournalError = JournalError(
-                f"{folder.path} is no run: it has no shards with a journal"
-            )
+            nothing = EmptyJournal(f"{folder.path} is no run: it has no shards with a journal")
             self._shards: list[ShardReader] = []
-            for shard in folder.started_shards():
+            shards = folder.started_shards()
+            _refuse_too_many(folder, shards)
+            allow_open_files(FILES * len(shards))
+            for shard in shards:
                 try:
                     self._shards.append(stack.enter_context(ShardReader(shard, still=still)))
                 except EmptyJournal as error:  # another process is creating it
@@ -273,6 +277,23 @@ class JournalReader:
 
     def __exit__(self, *found: Any) -> None:
         self._stack.__exit__(*found)
+
+    def refuse_others(self, identity: str) -> None:
+        """Make sure that all shards are of a run.
+
+        Args:
+            identity: What all shards of the run share; see `RunFolder.identity`.
+
+        Raises:
+            RunMismatch: One was written with other settings or other questions.
+        """
+        for shard in self._shards:
+            if shard.mark(Mark.IDENTITY) != identity and any(shard.counts()):
+                raise RunMismatch(
+                    f"{shard.path} was written with other settings or other questions than "
+                    f"{shard.path.parent.parent.parent / 'run.toml'} says",
+                    hint="put back the shard that belongs there, or give another --out",
+                )
 
     def _refuse_strangers(self) -> None:
         known: tuple[str, Path] | None = None
@@ -344,8 +365,8 @@ class JournalReader:
         return list(islice(rows, offset, offset + limit))
 
     def running(self) -> list[str]:
-        """The ids of all samples that were started and have not ended."""
-        return [sample_id for shard in self._shards for sample_id in shard.running()]
+        """The ids of all samples that were started and have not ended, in order."""
+        return sorted(sample_id for shard in self._shards for sample_id in shard.running())
 
     def _merged(self, found: Iterable[Iterator[tuple[int, T]]]) -> Iterator[T]:
         last = -1
@@ -354,6 +375,21 @@ class JournalReader:
                 raise JournalError(f"two shards hold the sample at position {position}")
             last = position
             yield value
+
+
+def _refuse_too_many(folder: RunFolder, shards: list[ShardFolder]) -> None:
+    """Refuse shards beyond the number that the run has.
+
+    Raises:
+        JournalError: There is such a shard.
+    """
+    with suppress(RunMismatch):  # what the journals hold can be read without settings
+        count = folder.shard_count()
+        if count is not None and shards and shards[-1].number >= count:
+            raise JournalError(
+                f"{shards[-1].path}: the run has {count:,} shards, counted from 0",
+                hint="move it elsewhere: it belongs to another run",
+            )
 
 
 def checked_record(journal: Path, sample_id: Any, reason: Any, blob: Any) -> dict[str, Any]:

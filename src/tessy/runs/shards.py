@@ -10,7 +10,7 @@ from tessy.runs.folder import RunFolder
 from tessy.runs.identity import MOST_SHARDS
 from tessy.runs.locks import held_if_free
 
-_TEXT = re.compile(r"(\d+)/(\d+)")
+_TEXT = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,11 @@
     signals        Ctrl-C, SIGTERM and SIGHUP
     pressure       decides how many, from how late the client is and what caches hold; no I/O
     watch          measures that
+    shards         the shards that a process writes, one after the other
     scheduler      many samples at once, in one process
-    workers        several processes that share a run
+    shares         how many workers and shards there are, and each worker's share of the limits
+    begin          starts a run in a folder, or makes sure that it can be resumed
+    workers        several processes on this machine, which take free shards
     run            `tessy.synthesize`: questions in, data set out
 
 Each imports only from those above it.

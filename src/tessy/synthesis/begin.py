@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from contextlib import suppress
 from pathlib import Path
 
 from tessy._version import __version__
@@ -11,6 +12,7 @@ from tessy.data.questions import Questions
 from tessy.data.sources import name_of
 from tessy.errors import RunMismatch
 from tessy.runs.folder import RunFolder
+from tessy.runs.journal import EmptyJournal
 from tessy.runs.reader import JournalReader, is_begun
 from tessy.runs.shards import ShardNumber, others_write
 from tessy.synthesis.shares import default_shards
@@ -61,14 +63,18 @@ def begin(
     return folder.begin(config, *identity, shards=count, begun=begun), count
 
 
-def refuse_lost_journals(folder: RunFolder) -> None:
-    """Refuse to go on if that would overwrite samples that the journals do not have.
+def refuse_strangers(folder: RunFolder, identity: str) -> None:
+    """Refuse shards of other runs, and a data set with more samples than the journals.
+
+    Args:
+        folder: The run's folder.
+        identity: What all shards of the run share; see `RunFolder.identity`.
 
     Raises:
-        RunMismatch: The data set holds more samples than the journals.
+        RunMismatch: The message says what is there.
     """
     finished = 0
-    if is_begun(folder):
-        with JournalReader(folder) as reader:
-            finished = reader.reasons()[None]
+    with suppress(EmptyJournal), JournalReader(folder) as reader:
+        reader.refuse_others(identity)
+        finished = reader.reasons()[None]
     folder.refuse_lost_journal(finished)

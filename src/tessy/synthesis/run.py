@@ -30,7 +30,7 @@ from tessy.runs.folder import RunFolder
 from tessy.runs.progress import Progress, Show
 from tessy.runs.reader import JournalReader, ShardReader, write_dataset, write_part
 from tessy.runs.shards import ShardNumber
-from tessy.synthesis.begin import begin, refuse_lost_journals
+from tessy.synthesis.begin import begin, refuse_strangers
 from tessy.synthesis.context import RunContext
 from tessy.synthesis.conversations import check_conversations
 from tessy.synthesis.methods import method_of
@@ -132,6 +132,11 @@ async def asynthesize(
         **settings: Override single settings.
     """
     chosen = _settings(config, settings)
+    if shard is not None and chosen.shards not in (None, shard.count):
+        raise InputError(
+            f"shard {shard} is one of {shard.count:,}, but --shards is {chosen.shards:,}",
+            hint="leave --shards out",
+        )
     progress = progress or Progress(Show.QUIET)
     method = method_of(chosen)
     check(chosen, method.needs(chosen))
@@ -158,9 +163,10 @@ async def asynthesize(
                 await asyncio.to_thread(stack.enter_context, own)
             date, count = await asyncio.to_thread(begin, folder, chosen, source, read, shard)
         numbers = tuple(range(count)) if shard is None else (shard.number,)
-        plan = ShardPlan(folder, chosen, read, numbers, count, locked=shard is not None)
+        identity = folder.identity()
+        plan = ShardPlan(folder, chosen, read, numbers, count, identity, shard is not None)
         retry = tuple(Failure) if retry_failed is True else retry_failed or ()
-        await asyncio.to_thread(refuse_lost_journals, folder)
+        await asyncio.to_thread(refuse_strangers, folder, identity)
         counters, again = await plan.prepare(retry)
         if again:
             progress.say(f"{again:,} failed samples are written again")

@@ -21,7 +21,7 @@ from tessy.data import record
 from tessy.data.questions import BadLine, Questions, shard_of
 from tessy.method.trajectory import Failure, Trajectory
 from tessy.runs.counters import Counters
-from tessy.runs.folder import RunFolder, ShardFolder
+from tessy.runs.folder import RunFolder, ShardFolder, moved, refuse_lost
 from tessy.runs.journal import Ending, Journal, Mark, Written
 from tessy.runs.locks import held_if_free
 from tessy.runs.plan import Job, jobs
@@ -40,6 +40,7 @@ class ShardPlan:
         questions: All questions of the run.
         numbers: The shards that this process may write, in this order.
         count: The number of shards of the run.
+        identity: What all shards of the run share; see `RunFolder.identity`.
         locked: This process has the locks of all of them.
     """
 
@@ -48,6 +49,7 @@ class ShardPlan:
     questions: Questions
     numbers: tuple[int, ...]
     count: int
+    identity: str
     locked: bool = False
 
     @property
@@ -86,12 +88,12 @@ class ShardPlan:
             The counts of these shards, and how many failures were forgotten.
 
         Raises:
-            RunMismatch: A shard was written with other settings or other questions.
+            RunMismatch: The part that a shard has written has more samples than its journal.
             RunLocked: Another process writes one of them.
             JournalError: A journal can't be written.
         """
         counters, again = Counters(total=0), 0
-        identity, samples = self.folder.identity(), self.samples
+        samples = self.samples
         bad: dict[int, list[BadLine]] = {number: [] for number in self.numbers}
         for line in self.questions.bad:
             bad.get(shard_of(line.id, self.count), []).append(line)
@@ -100,11 +102,14 @@ class ShardPlan:
             async with AsyncExitStack() as stack:
                 if not self.locked:
                     await asyncio.to_thread(stack.enter_context, shard.locked())
-                journal = await stack.enter_async_context(await _journal(shard))
-                await journal.identify(identity)
-                await journal.set_mark(Mark.SAMPLES, str(samples[number]))
+                journal = await stack.enter_async_context(await _journal(shard, create=True))
+                if self.locked:
+                    finished = (await journal.reasons())[None]
+                    await asyncio.to_thread(refuse_lost, shard.dataset, finished)
+                await journal.set_mark(Mark.IDENTITY, self.identity)
                 again += await journal.forget_failures(retry) if retry else 0
                 reasons, beyond = await journal.reasons(), await journal.count_from(self.end)
+                await journal.set_mark(Mark.SAMPLES, str(samples[number] + beyond))
                 counters.finished += reasons.pop(None, 0)
                 counters.failed.update({why: n for why, n in reasons.items() if why is not None})
                 counters.total += samples[number] + beyond
@@ -113,8 +118,8 @@ class ShardPlan:
         return counters, again
 
 
-async def _journal(shard: ShardFolder) -> Journal:
-    return await asyncio.to_thread(Journal, shard)
+async def _journal(shard: ShardFolder, *, create: bool) -> Journal:
+    return await asyncio.to_thread(Journal, shard, create=create)
 
 
 async def _record_bad_lines(
@@ -208,9 +213,11 @@ class ShardQueue:
         await self._close_if_over(shard)
 
     async def close(self) -> None:
-        """Close all shards that are open."""
-        while self.open:
-            await self.open.pop().close()
+        """Close all shards that are open, even if one can't be written any more."""
+        async with AsyncExitStack() as stack:
+            for shard in self.open:
+                stack.push_async_callback(shard.close)
+            self.open = []
 
     async def _close_if_over(self, shard: OpenShard) -> None:
         if shard.taken and not shard.running and shard in self.open:
@@ -221,9 +228,11 @@ class ShardQueue:
         for number in self._numbers:
             folder = self._plan.folder.shard(number)
             async with AsyncExitStack() as stack:
-                if not (self._plan.locked or stack.enter_context(held_if_free(folder.path))):
+                if not (self._plan.locked or self._is_free(folder, stack)):
                     continue
-                journal = await stack.enter_async_context(await _journal(folder))
+                journal = await stack.enter_async_context(await _journal(folder, create=False))
+                if await journal.mark(Mark.IDENTITY) != self._plan.identity:
+                    raise moved(self._plan.folder.path)
                 ended = await journal.positions()
                 left = await asyncio.to_thread(self._plan.left, number, ended)
                 if not len(left):
@@ -232,6 +241,12 @@ class ShardQueue:
                 self.open.append(found)
                 return found
         return None
+
+    def _is_free(self, folder: ShardFolder, stack: AsyncExitStack) -> bool:
+        try:
+            return stack.enter_context(held_if_free(folder.path))
+        except FileNotFoundError:
+            raise moved(self._plan.folder.path) from None
 
     def _jobs(self, left: NDArray[np.int64]) -> Iterator[Job]:
         plan = self._plan

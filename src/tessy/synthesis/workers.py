@@ -68,6 +68,7 @@ class Assignment:
         out: The run's folder.
         shards: The shards that it may write, in this order.
         count: The number of shards of the run.
+        identity: What all shards of the run share.
         config: The worker's settings, as JSON; local servers are URLs in it.
         date: The run's date, as ISO text.
         names: The models' names in records, by role.
@@ -80,6 +81,7 @@ class Assignment:
     out: str
     shards: tuple[int, ...]
     count: int
+    identity: str
     config: dict[str, Any]
     date: str
     names: dict[str, str]
@@ -118,6 +120,7 @@ async def write_with_workers(
             out=str(plan.folder.path.absolute()),
             shards=_turned(plan.numbers, share * plan.count // shares),
             count=plan.count,
+            identity=plan.identity,
             config=share_of(_served(context), share, shares).model_dump(mode="json"),
             date=date.isoformat(),
             names={role.value: model.name for role, model in context.models.items()},
@@ -267,7 +270,8 @@ async def _work(assignment: Assignment, say: Callable[[Any], None]) -> int:
             skip_bad=True,
             column=assignment.column,
         )
-        plan = ShardPlan(folder, config, read, assignment.shards, assignment.count)
+        numbers, count = assignment.shards, assignment.count
+        plan = ShardPlan(folder, config, read, numbers, count, assignment.identity)
         sizes = ChunkSizes({role: config.of(role).chunk for role in Role})
         with closing(PredictorBatcher(predictors)) as batcher:
             context = RunContext(config, models, batcher, Counters(total=0), sizes, verifier)

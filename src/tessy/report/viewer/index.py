@@ -26,10 +26,10 @@ from tessy.errors import JournalError, ViewError
 from tessy.method.trajectory import Failure
 from tessy.runs.contents import reading
 from tessy.runs.contents import seconds as a_time
-from tessy.runs.database import BROKEN, harden
+from tessy.runs.database import BROKEN, allow_open_files, harden
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import EmptyJournal, Mark
-from tessy.runs.reader import ShardReader, checked_record
+from tessy.runs.reader import FILES, ShardReader, checked_record
 
 TOKENIZE = "unicode61"
 _VERSION = 2
@@ -204,7 +204,9 @@ class Index:
 
     def _readers(self) -> dict[int, ShardReader]:
         """The journals of all shards that were started, by number."""
-        for shard in self._folder.started_shards():
+        shards = self._folder.started_shards()
+        allow_open_files(2 * FILES * len(shards))
+        for shard in shards:
             if shard.number not in self._shards:
                 with suppress(EmptyJournal):  # another process is creating it
                     reader = ShardReader(shard, any_thread=True)
@@ -226,23 +228,31 @@ class Index:
         """
         left = most
         with self._transaction() as connection:
-            for number, reader in self._readers().items():
+            readers = self._readers()
+            self._remove_others(connection, readers)
+            for number, reader in readers.items():
                 if left:
                     left -= self._add(connection, number, reader, left)
         return most - left
+
+    def _remove_others(
+        self, connection: sqlite3.Connection, readers: dict[int, ShardReader]
+    ) -> None:
+        """Remove what is of other journals: those of another run that was in the folder."""
+        journals = {number: reader.mark(Mark.JOURNAL) or "" for number, reader in readers.items()}
+        known = dict(connection.execute("select number, journal from shards"))
+        for number in known.keys() - {n for n in known if journals.get(n) == known[n]}:
+            connection.execute("delete from samples where shard = ?", (number,))
+            connection.execute("delete from shards where number = ?", (number,))
+        connection.executemany("insert or ignore into shards values (?, ?, 0)", journals.items())
 
     def _add(
         self, connection: sqlite3.Connection, shard: int, reader: ShardReader, most: int
     ) -> int:
         """Add rows of a shard; returns how many."""
-        journal = reader.mark(Mark.JOURNAL) or ""
-        row = connection.execute(
-            "select change from shards where number = ? and journal = ?", (shard, journal)
+        (since,) = connection.execute(
+            "select change from shards where number = ?", (shard,)
         ).fetchone()
-        if row is None:  # a new shard, or one of another run
-            connection.execute("delete from samples where shard = ?", (shard,))
-            connection.execute("insert or replace into shards values (?, ?, 0)", (shard, journal))
-        since = row[0] if row else 0
         for sample_id, change in reader.forgotten_since(since):
             connection.execute(
                 "delete from samples where id = ? and shard = ? and change < ?",
@@ -272,6 +282,9 @@ class Index:
         made = checked_record(reader.path, sample_id, reason, blob)
         with reading(f"{reader.path}: the row of {sample_id!r}"):
             row = IndexRow.of(position, sample_id, reason, a_time(seconds), made)
+        held = connection.execute("select shard from samples where position = ?", (position,))
+        if (other := held.fetchone()) is not None and other[0] != shard:
+            raise JournalError(f"two shards hold the sample at position {position}")
         position, sample_id, *more = astuple(row)
         connection.execute(
             "insert or replace into samples values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, null)",
