@@ -69,6 +69,6 @@ def test_ray_refuses_a_model_that_is_wrong(wrong):
 
 def test_ray_refuses_an_application_that_is_wrong():
     wrong = copy.deepcopy(SERVE)
-    wrong["applications"][1]["route_prefix"] = "teacher"
+    wrong["applications"][1]["route_prefix"] = "/student"  # both at one address
     with pytest.raises(ValueError):
         ServeDeploySchema.model_validate(wrong)

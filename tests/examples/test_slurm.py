@@ -1,4 +1,4 @@
-"""The Slurm example, run for real: only `sbatch`, `scontrol`, `vllm`, `curl` and `tessy` are stubs."""
+"""The Slurm example, run for real; `sbatch`, `scontrol`, `vllm`, `curl` and `tessy` are stubs."""
 
 from __future__ import annotations
 
