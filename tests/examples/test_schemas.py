@@ -68,4 +68,4 @@ def test_skypilot_accepts_the_task():
         [python, "-c", _CHECK, SKYPILOT], cwd=EXAMPLES.parent, capture_output=True, text=True
     )
     assert task.returncode == 0, task.stderr
-    assert task.stdout.split()[0] == "8"
+    assert task.stdout.split()[0] == "16"
