@@ -1,6 +1,6 @@
 #!/bin/bash
 # submit.sh QUESTIONS RUN CONFIG SHARDS [AT_ONCE]: an array job with a task for each shard, and the
-# job that merges them. The run's folder has to be on a file system that all nodes see.
+# job that merges them. RUN is a URL that all nodes reach: s3://…, or a shared folder, file:///shared/…
 set -euo pipefail
 
 usage="usage: submit.sh QUESTIONS RUN CONFIG SHARDS [AT_ONCE]"
