@@ -103,7 +103,7 @@ async def end(folder: Path, count: int) -> None:
 
 def report(folder: Path) -> None:
     """Make the report."""
-    _tessy(folder, "report", "--words", "100", "--out", str(folder / "report.html"))
+    _tessy(folder, "report", "--words", "--out", str(folder / "report.html"))
 
 
 def export(folder: Path) -> None:
