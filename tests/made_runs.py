@@ -69,6 +69,7 @@ def ending(position: int, made: Made, method: str) -> Ending:
 
 def write_run(folder: Path, samples: list[Made], *, method="tessy", **settings) -> Path:
     """Write a run's folder as `tessy synth` does."""
+
     async def write() -> None:
         async with journals_of(RunFolder(folder)) as journals:
             for position, made in enumerate(samples):

@@ -31,7 +31,8 @@ wrong; `hint`, where there is one, says what to write or do instead.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 def meant(name: str, known: Iterable[str]) -> str:
@@ -58,6 +59,10 @@ class TessyError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def as_json(self) -> dict[str, str | None]:
+        """The error, for another process; see `error_of`."""
+        return {"kind": type(self).__name__, "message": str(self), "hint": self.hint}
 
 
 class InputError(TessyError):
@@ -162,3 +167,10 @@ class ViewError(TessyError, OSError):
 
 class Outage(TessyError):
     """A model server is down; the run stopped and can be resumed."""
+
+
+def error_of(said: Mapping[str, Any]) -> TessyError:
+    """The error that another process raised, from its `TessyError.as_json`."""
+    kind = globals().get(said["kind"], TessyError)
+    made: TessyError = kind(said["message"], hint=said["hint"])
+    return made

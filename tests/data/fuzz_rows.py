@@ -154,7 +154,7 @@ def _with_other_values(value: Any, chance: random.Random) -> Any:
 
 def _questions(path: Path) -> None:
     found = read(path, skip_bad=True)
-    for question in found.good:
+    for question in found:
         assert loads(dumps(question.extra)) == question.extra
         for name in ("number", "exact", "choice"):
             try:

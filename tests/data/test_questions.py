@@ -27,7 +27,7 @@ def test_all_forms_of_a_question(tmp_path):
         json.dumps({"messages": chat, "spans": "mine", "verdict": "yours"}),
         json.dumps({"id": "d", "dialogs": chat}),
     )
-    found = read(path).good
+    found = list(read(path))
     assert [q.id for q in found] == ["000000", "7", "000002", "d"]
     assert [q.messages[-1]["content"] for q in found] == ["What?", "Who?", "Why?", "Why?"]
     assert found[0].extra == {"level": 3}
@@ -37,7 +37,7 @@ def test_all_forms_of_a_question(tmp_path):
 
 def test_two_questions_with_the_same_text_are_two(tmp_path):
     line = json.dumps({"prompt": "What?"})
-    assert [q.id for q in read(write(tmp_path / "q.jsonl", line, line)).good] == [
+    assert [q.id for q in read(write(tmp_path / "q.jsonl", line, line))] == [
         "000000",
         "000001",
     ]
@@ -77,7 +77,7 @@ def test_all_bad_lines_are_named_at_once_and_can_be_skipped(tmp_path):
     with pytest.raises(DataError, match=f"{len(BAD)} bad lines; nothing was started"):
         read(path)
     found = read(path, skip_bad=True)
-    assert len(found.good) == 1
+    assert len(found) == 1
     assert len(found.bad) == len(BAD)
     assert found.bad[0].where == f"{path}:2"
     assert found.bad[0].number == 1
@@ -86,7 +86,7 @@ def test_all_bad_lines_are_named_at_once_and_can_be_skipped(tmp_path):
 def test_the_digest_is_of_the_whole_file_whatever_the_limit(tmp_path):
     path = write(tmp_path / "q.jsonl", '{"prompt": "a"}', '{"prompt": "b"}')
     assert read(path, limit=1).digest == read(path).digest
-    assert len(read(path, limit=1).good) == 1
+    assert len(read(path, limit=1)) == 1
     other = write(tmp_path / "r.jsonl", '{"prompt": "a"}', '{"prompt": "c"}')
     assert read(other).digest != read(path).digest
 
@@ -98,7 +98,7 @@ def test_parquet(tmp_path):
     with pytest.raises(DataError, match="row 2: none of"):
         read(path)
     found = read(path, skip_bad=True)
-    assert [(q.id, q.extra) for q in found.good] == [("000000", {"n": 1}), ("000002", {"n": 3})]
+    assert [(q.id, q.extra) for q in found] == [("000000", {"n": 1}), ("000002", {"n": 3})]
 
 
 @pytest.mark.parametrize(
@@ -138,14 +138,14 @@ def test_hostile_rows_are_read_or_refused_with_their_place(tmp_path, case):
     if case.content.startswith(BEFORE):  # the other rows are not lost with it
         assert f"{path}:2: " in said
         found = read(path, skip_bad=True)
-        assert [q.id for q in found.good] == ["first", "last"]
+        assert [q.id for q in found] == ["first", "last"]
         assert [(line.id, line.where) for line in found.bad] == [("bad-line:2", f"{path}:2")]
 
 
 def one(tmp_path, **row):
     path = tmp_path / "q.jsonl"
     path.write_bytes(dumps(row))
-    return read(path).good[0]
+    return next(iter(read(path)))
 
 
 ASKED = [
@@ -195,8 +195,8 @@ def test_the_column_of_the_question_can_be_named(tmp_path):
     path = tmp_path / "q.jsonl"
     path.write_bytes(dumps(row))
     found = read(path, column="text")
-    assert found.good[0].messages == ({"role": "user", "content": "c"},)
-    assert found.good[0].extra == {key: row[key] for key in row if key != "text"}
+    assert next(iter(found)).messages == ({"role": "user", "content": "c"},)
+    assert next(iter(found)).extra == {key: row[key] for key in row if key != "text"}
     with pytest.raises(DataError, match="empty is not there"):
         read(path, column="empty")
     # Another column is another run.
@@ -244,9 +244,9 @@ def test_read_or_refused_any_json_value_is_a_question_or_a_bad_line(tmp_path, va
         lines.insert(0, b'{"prompt": "first"}')
     path.write_bytes(b"\n".join(lines))
     found = read(path, skip_bad=True)
-    places = [question.where for question in found.good] + [line.where for line in found.bad]
+    places = [question.where for question in found] + [line.where for line in found.bad]
     assert sorted(places) == sorted(f"{path}:{n + 1}" for n in range(len(lines)))
-    for question in found.good:
+    for question in found:
         row = json.loads(lines[question.number])
         kept = dumps(list(question.extra.values()))
         assert all(dumps(row[key]) in kept for key in row.keys() & question.extra.keys())
@@ -277,4 +277,4 @@ def _error(path):
 def test_a_byte_order_mark_is_not_part_of_the_question(tmp_path):
     path = tmp_path / "q.jsonl"
     path.write_bytes(b'\xef\xbb\xbf{"prompt": "a"}\n')
-    assert read(path).good[0].messages[0]["content"] == "a"
+    assert next(iter(read(path))).messages[0]["content"] == "a"

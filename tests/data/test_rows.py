@@ -28,7 +28,7 @@ def write(path, *prompts):
 
 
 def asked(source):
-    return [question.messages[-1]["content"] for question in read(source).good]
+    return [question.messages[-1]["content"] for question in read(source)]
 
 
 def test_shards_of_a_folder_are_one_data_set_in_order(tmp_path):
@@ -36,7 +36,7 @@ def test_shards_of_a_folder_are_one_data_set_in_order(tmp_path):
     write(tmp_path / "train-00000-of-00002.jsonl", "a", "b")
     (tmp_path / "README.md").write_text("about")
     assert asked(tmp_path) == ["a", "b", "c"]
-    found = read(tmp_path).good
+    found = list(read(tmp_path))
     assert [question.id for question in found] == ["000000", "000001", "000002"]
     assert found[2].where == f"{tmp_path / 'train-00001-of-00002.jsonl'}:1"
 
@@ -121,7 +121,7 @@ def test_compressed_files(tmp_path, compression):
     path = tmp_path / f"q.jsonl{suffix}"
     with pyarrow.output_stream(path, compression=compression) as out:
         out.write(raw)
-    assert len(read(path).good) == 2000
+    assert len(read(path)) == 2000
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match=f"q.jsonl{suffix}"):
@@ -133,7 +133,7 @@ def test_standard_input_is_read_once_and_can_be_read_again(monkeypatch):
     monkeypatch.setattr(sys, "stdin", raw)
     for _ in range(2):
         found = read("-", skip_bad=True)
-        assert [question.where for question in found.good] == ["standard input:1"]
+        assert [question.where for question in found] == ["standard input:1"]
         assert [line.where for line in found.bad] == ["standard input:2"]
     assert from_stdin().stat().st_mode & 0o077 == 0  # nobody else's
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b""), "utf-8"))
@@ -187,8 +187,8 @@ def test_a_data_set_with_configuration_and_split(monkeypatch, source, called):
         return [{"prompt": "a", "when": datetime.date(2026, 1, 2)}]
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    found = read(source).good[0]
-    assert calls == [called]
+    found = next(iter(read(source)))
+    assert set(calls) == {called}  # to check all, and to use them
     assert (found.where, found.extra) == (f"{source}: row 1", {"when": "2026-01-02"})
 
 
@@ -207,7 +207,7 @@ def test_values_that_json_does_not_have(tmp_path):
     assert [line.reason for line in found.bad] == [
         "x holds bytes, which JSON can't hold: leave it out"
     ]
-    assert len(found.good) == 1
+    assert len(found) == 1
 
 
 def test_columns_of_a_name_twice(tmp_path):
@@ -230,8 +230,8 @@ def test_a_bad_item_of_an_array_is_skipped_alone(tmp_path):
     items = ['{"prompt": "a", "n": 123456789012345678901234567890}', '{"prompt": NaN}', "7"]
     (tmp_path / "q.json").write_text("[ " + " ,\n".join([*items, '{"prompt": "[b]"}']) + " ] \n")
     found = read(tmp_path / "q.json", skip_bad=True)
-    assert [q.messages[0]["content"] for q in found.good] == ["a", "[b]"]
-    assert found.good[0].extra == {"n": 123456789012345678901234567890}
+    assert [q.messages[0]["content"] for q in found] == ["a", "[b]"]
+    assert next(iter(found)).extra == {"n": 123456789012345678901234567890}
     path = tmp_path / "q.json"
     assert [line.where for line in found.bad] == [f"{path}: item 2", f"{path}: item 3"]
 

@@ -13,6 +13,7 @@ from browser import fresh_page
 from tessy.display import visible
 from tessy.method.trajectory import Failure, Outcome, Role
 from tessy.runs.folder import RunFolder
+from tessy.runs.journal import Journal
 from viewing import viewing
 from written import FIRST, Written, write_run
 

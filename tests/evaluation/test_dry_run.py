@@ -23,9 +23,9 @@ def test_what_is_written_is_read_as_it_was(tmp_path, column):
     rows = ROWS if column is None else [{"text": "Which?", "prompt": "not me", "answer": 3}]
     source, copy = tmp_path / "q.jsonl", tmp_path / "copy.jsonl"
     source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    asked = read(source, column=column).good
+    asked = list(read(source, column=column))
     _put(asked, copy)
-    again = read(copy, column="messages").good
+    again = list(read(copy, column="messages"))
     assert [(each.id, each.messages, each.extra) for each in again] == [
         (each.id, each.messages, each.extra) for each in asked
     ]

@@ -472,9 +472,7 @@ HOSTILE = [
         "names a file",
     ),
     # --- File
-    HostileFolder(
-        "no database", partial(_file, JOURNAL_FILE, b"hello " * 500), "not a database"
-    ),
+    HostileFolder("no database", partial(_file, JOURNAL_FILE, b"hello " * 500), "not a database"),
     HostileFolder(
         "an empty journal", partial(_file, JOURNAL_FILE, b""), "empty|but no journal is there"
     ),
@@ -717,7 +715,10 @@ HOSTILE = [
             "change",
             by,
         )
-        for table, by in (("samples", frozenset({"view", "synth"})), ("turns", frozenset({"synth"})))
+        for table, by in (
+            ("samples", frozenset({"view", "synth"})),
+            ("turns", frozenset({"synth"})),
+        )
         for value in ("x", b"5", 1e300, (1 << 63) - 1)
         if not (table == "samples" and value == (1 << 63) - 1)
     ),

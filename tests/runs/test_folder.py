@@ -72,7 +72,9 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
 def test_a_first_start_that_was_killed_does_not_prevent_the_next(tmp_path):
     """It was killed while it wrote its settings or created its journal."""
     (tmp_path / "shards" / "0000").mkdir(parents=True)
-    beside = [f"shards/0000/{name}" for name in ("lock", "journal.sqlite", "journal.sqlite-journal")]
+    beside = [
+        f"shards/0000/{name}" for name in ("lock", "journal.sqlite", "journal.sqlite-journal")
+    ]
     for name in ("lock", "settings.lock", f".tessy-{'0' * 16}.part", *beside):
         (tmp_path / name).write_bytes(b"")
     folder = RunFolder(tmp_path)

@@ -2,42 +2,53 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tessy.config import load
-from tessy.data.questions import BadLine, Question, Questions
+from tessy.data.questions import read
 from tessy.runs.folder import RunFolder
 from tessy.runs.plan import jobs
 from tessy.synthesis.shards import ShardPlan
 
-ASKED = ({"role": "user", "content": "?"},)
-
 
 @given(
-    st.lists(st.booleans(), max_size=9),
+    st.lists(st.booleans(), min_size=1, max_size=9),
     st.integers(1, 3),
     st.integers(1, 5),
     st.none() | st.integers(1, 12),
+    st.sets(st.integers(0, 26)),
 )
 def test_exactly_once_the_shards_of_a_run_hold_all_its_samples(
-    tmp_path_factory, rows, several, shards, limit
+    tmp_path_factory, rows, several, shards, limit, over
 ):
-    good = tuple(Question(n, f"q{n}", ASKED) for n, fine in enumerate(rows) if fine)
-    bad = tuple(BadLine(n, f"bad-line:{n}", "f:1", "") for n, fine in enumerate(rows) if not fine)
-    read = Questions(good, bad, "digest", limit)
+    source = Path(tmp_path_factory.getbasetemp()) / "q.jsonl"
+    source.write_text(
+        "".join(
+            f'{{"id": "q{n}", "prompt": "?"}}\n' if fine else "{\n" for n, fine in enumerate(rows)
+        )
+    )
+    used = rows[:limit]
+    good = [n for n, fine in enumerate(used) if fine]
+    asked = read(source, skip_bad=True, limit=limit)
     config = load(overrides={"samples_per_question": several})
-    every = list(jobs(read, config))
-    ids = [f"q{q.number}#{k}" if several > 1 else q.id for q in good for k in range(several)]
+    every = list(jobs(asked, config))
+    ids = [f"q{n}#{k}" if several > 1 else f"q{n}" for n in good for k in range(several)]
     assert [job.id for job in every] == ids
     assert [job.position for job in every] == [
-        question.number * several + index for question in good for index in range(several)
+        n * several + k for n in good for k in range(several)
     ]
-    apart = [list(jobs(read.of_shard(number, shards), config)) for number in range(shards)]
+    plan = ShardPlan(RunFolder(source.parent), config, asked, tuple(range(shards)), shards, "")
+    assert sum(plan.samples.values()) == len(ids) + len(used) - len(good)
+    assert plan.end == len(used) * several
+    apart = [list(jobs(asked.take(asked.numbers(n, shards)), config)) for n in range(shards)]
     assert sorted((job for part in apart for job in part), key=lambda job: job.position) == every
-    for part in apart:
-        assert [job.position for job in part] == sorted(job.position for job in part)
-    plan = ShardPlan(RunFolder(tmp_path_factory.getbasetemp()), config, read, tuple(range(shards)), shards, "")
-    assert sum(plan.samples.values()) == len(ids) + len(bad)
-    assert all(plan.samples[n] >= len(part) for n, part in enumerate(apart))
-    assert plan.end == (None if limit is None else limit * several)
+    for number, part in enumerate(apart):
+        positions = [job.position for job in part]
+        assert positions == sorted(positions)
+        ended = sorted(over & set(positions))
+        left = {int(n) for n in plan.left(number, np.array(ended, np.int64))}
+        assert left == {position // several for position in positions if position not in over}

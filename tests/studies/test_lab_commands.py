@@ -28,7 +28,7 @@ def test_questions_are_a_file_that_synthesis_reads(tmp_path, capsys):
     path, again = tmp_path / "q.jsonl", tmp_path / "again.jsonl"
     assert run("questions", "--out", path, "--count", 3, "--seed", 5) == 0
     assert f"{3 * len(FAMILIES)} lines" in capsys.readouterr().err
-    found = read(path).good
+    found = list(read(path))
     assert [row.extra["family"] for row in found] == [name for name in FAMILIES for _ in range(3)]
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     assert rows[:3] == list(questions(FAMILIES["chain_sum"], Split.TEST, 3, 5))

@@ -13,6 +13,7 @@ from tessy.config import Config
 from tessy.settings import Option
 
 if TYPE_CHECKING:
+    from tessy.runs.counters import RunResult
     from tessy.runs.progress import Progress
 
 
@@ -44,6 +45,11 @@ class SynthOptions(RunOptions):
     shard: Annotated[str | None, Option(unset="all shards")] = None
     """Write only shard `I/N` of the run, counted from 0, while other processes may write the
     others, also on other machines; `tessy merge` then writes the data set."""
+    on: Annotated[str | None, Option(unset="this machine", panel="On a cluster")] = None
+    """A Ray cluster that writes the shards: `ray` for the one of this machine, or
+    `ray://HOST:PORT`."""
+    shard_cpus: Annotated[float, Option(panel="On a cluster")] = Field(default=1.0, gt=0, le=1024)
+    """The cores of a node that each shard takes there."""
     dry_run: Annotated[bool, Option(panel="Before a long run")] = False
     """Tell what the run will cost and write nothing to `out`; by what was measured of idle servers
     and by assumptions, or by a `sample`."""
@@ -70,6 +76,8 @@ class SynthOptions(RunOptions):
             raise ValueError("--canary writes samples and --dry-run none: give one of them")
         if self.shard is not None and (self.canary is not None or self.dry_run):
             raise ValueError("--shard is for writing: --canary and --dry-run are of the whole run")
+        if self.on is not None and (self.shard or self.canary or self.dry_run):
+            raise ValueError("--on writes all shards: not with --shard, --canary or --dry-run")
         return self
 
 
@@ -79,7 +87,7 @@ def synth(options: SynthOptions, config: Config) -> None:
 
     The same command resumes a run that was stopped.
     """
-    from tessy.runs.progress import Progress, Show, short_summary
+    from tessy.runs.progress import Progress, Show
     from tessy.runs.shards import ShardNumber
     from tessy.synthesis.run import synthesize
 
@@ -94,6 +102,9 @@ def synth(options: SynthOptions, config: Config) -> None:
 
         check_canary(config)
         limit = canary_limit(options.canary, config, options.limit)
+    if options.on is not None:
+        _on_cluster(options, config, progress)
+        return
     result = synthesize(
         options.questions,
         out=options.out,
@@ -105,15 +116,46 @@ def synth(options: SynthOptions, config: Config) -> None:
         shard=shard,
         progress=progress,
     )
+    _tell(result, options, progress)
+    if limit is not None and options.canary is not None:
+        _compare(options, config, limit, progress)
+    if result.total and not result.finished:
+        raise typer.Exit(1)
+
+
+def _on_cluster(options: SynthOptions, config: Config, progress: Progress) -> None:
+    """Have a Ray cluster write the shards."""
+    from tessy.method.trajectory import Failure
+    from tessy.ray.driver import ClusterRun, synthesize_on
+
+    assert options.on is not None
+    run = ClusterRun(
+        address=options.on,
+        source=options.questions,
+        out=options.out,
+        config=config,
+        cpus=options.shard_cpus,
+        limit=options.limit,
+        skip_bad=options.skip_bad,
+        column=options.question_column,
+        retry=tuple(Failure) if options.retry_failed else (),
+    )
+    _tell(synthesize_on(run, progress), options, progress)
+
+
+def _tell(result: RunResult, options: SynthOptions, progress: Progress) -> None:
+    """Print the result of a run.
+
+    Raises:
+        typer.Exit: It was stopped, or no sample finished.
+    """
+    from tessy.runs.progress import short_summary
+
     if options.quiet:
         typer.echo(short_summary(result), err=True)
     progress.summarise(result)
     if result.stopped:
         raise typer.Exit(130)
-    if limit is not None and options.canary is not None:
-        _compare(options, config, limit, progress)
-    if result.total and not result.finished:
-        raise typer.Exit(1)
 
 
 def _estimate(options: SynthOptions, config: Config, progress: Progress) -> None:

@@ -4,7 +4,8 @@ sources    finds the files that a source names, and opens them
 exact      JSON read and written without changing a number
 rows       rows of JSON, CSV, Parquet, Arrow and Hugging Face data sets
 messages   the messages of a conversation, checked
-questions  questions in such rows, all checked before any work
+columns    the columns of a row that hold a question
+questions  questions in such rows: checked before any work, then read again as they are needed
 record     the records of finished and failed samples
 pieces     a response cut into pieces by author, with what was discarded
 files      files in folders that may come from elsewhere

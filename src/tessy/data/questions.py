@@ -1,46 +1,37 @@
 """Reads questions from files or a Hugging Face data set, and checks all of them.
 
-A question is a row with one of these columns; `id` is optional, and other columns go into the
-record. Questions with the same text are not merged.
+A question is a row with a column that holds one (`tessy.data.columns`); `id` is optional, and other
+columns go into the record. Questions with the same text are not merged.
 
-    prompt, question, problem      a text, or a list of messages
-    instruction, and `input`       Alpaca's: two texts, joined by a line end
-    messages, dialogs              a list of `{role, content}` that ends with the user
-    conversations                  ShareGPT's: a list of `{from, value}` that ends with the human
+Questions are not held in memory, so there may be any number of them: all rows are read once, to
+check them, and again whenever their questions are needed. Of each row 16 bytes are kept: a hash of
+the row, which shows that it has not changed since, and one of the question's id, which finds ids
+that are there twice and decides to which shard of a run the question belongs.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Collection
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
-from tessy.data.messages import check_text, conversation, cut
+import numpy as np
+from numpy.typing import NDArray
+
+from tessy.data.columns import BAD_LINE, Messages, id_in, question_in
+from tessy.data.messages import cut
 from tessy.data.rows import row_bytes, rows
 from tessy.data.sources import name_of
-from tessy.errors import DataError
+from tessy.errors import DataError, InputError
 
-_COLUMNS = (
-    "prompt",
-    "question",
-    "problem",
-    "instruction",
-    "messages",
-    "dialogs",
-    "conversations",
-)
-_BESIDE = ("system", "history", "tools")
-"""Columns of other tools that belong to a question and have no place in it."""
-_RESERVED = ("messages", "spans", "stats", "method", "models", "seed", "verdict")
-_BAD_LINE = "bad-line:"
-_LONGEST_ID = 500
-_NOT_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SHOWN = 20
+_HASH = 8
+_NO_ID = bytes(_HASH)
 
-Messages = tuple[dict[str, str], ...]
+Hashes = NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,55 +60,88 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that is not a question.
+    """A line that is not a question, or one that can't be used.
 
     Attributes:
         number: Its row in the file, from 0.
         id: Its id in failures.jsonl.
         where: File and line number.
         reason: What is wrong with it.
+        checked: It is a question, and the check that was passed to `read` refused it.
     """
 
     number: int
     id: str
     where: str
     reason: str
+    checked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Questions:
-    """The questions and bad lines of a file.
+    """The questions of a source, which are read again each time that they are iterated over.
 
     Attributes:
-        good: The questions, in file order.
+        source: Where they are from; see `tessy.data.rows.rows`.
+        column: The column of the question; None for the one that is there.
         bad: The bad lines, in file order.
         digest: SHA-256 of all rows, even with a limit; a resumed run must have the same.
+        row_hashes: A hash of each row up to the limit, good or bad.
+        id_hashes: A hash of the id of each of these rows; 0 if it has none.
     """
 
-    good: tuple[Question, ...]
+    source: str | Path
+    column: str | None
     bad: tuple[BadLine, ...]
     digest: str
-    limit: int | None = None
+    row_hashes: Hashes
+    id_hashes: Hashes
+
+    @property
+    def count(self) -> int:
+        """How many good questions there are."""
+        return len(self.row_hashes) - len(self.bad)
 
     def __len__(self) -> int:
-        return len(self.good)
+        return self.count
 
-    def __iter__(self):
-        return iter(self.good)
+    def __iter__(self) -> Iterator[Question]:
+        """The good questions, in file order; see `take`."""
+        return self.take(self.numbers())
 
-    def of_shard(self, number: int, shards: int):
-        return (q for q in self.good if shard_of(q.id, shards) == number)
+    def numbers(self, shard: int = 0, shards: int = 1) -> NDArray[np.int64]:
+        """The numbers of the good questions of a shard, ascending; see `shard_of`.
+
+        Args:
+            shard: The number of the shard, from 0.
+            shards: The number of shards.
+        """
+        wanted = self.id_hashes % np.uint64(shards) == shard
+        wanted[[line.number for line in self.bad]] = False
+        return np.flatnonzero(wanted)
+
+    def take(self, numbers: NDArray[np.int64]) -> Iterator[Question]:
+        """Read some of the questions; rows in between are not parsed.
+
+        Args:
+            numbers: Numbers of good questions, ascending.
+
+        Raises:
+            DataError: The source can't be read any more; or a row, which is named, is no longer the
+                one that was checked.
+        """
+        for number, where, row in _again(self.source, numbers, self.row_hashes):
+            yield _question(row, number, where, self.column)
 
     def shard_sizes(self, shards: int) -> list[int]:
-        sizes = [0] * shards
-        for q in self.good:
-            sizes[shard_of(q.id, shards)] += 1
-        return sizes
+        """How many good questions each shard has; see `shard_of`."""
+        good = np.delete(self.id_hashes, [line.number for line in self.bad])
+        found = np.bincount((good % np.uint64(shards)).astype(np.int64), minlength=shards)
+        return [int(count) for count in found]
 
 
-def shard_of(question_id: str, shards: int) -> int:
-    digest = hashlib.blake2b(question_id.encode(), digest_size=8).digest()
-    return int.from_bytes(digest) % shards
+Check = Callable[[Question], None]
+"""Raises an `InputError` if a question can't be used."""
 
 
 def read(
@@ -126,41 +150,50 @@ def read(
     limit: int | None = None,
     skip_bad: bool = False,
     column: str | None = None,
+    check: Check | None = None,
 ) -> Questions:
-    """Read and check every question.
+    """Read all questions once, and check them.
 
     Args:
         source: A file, a folder of shards, a glob, `-` for standard input, or a data set on Hugging
             Face; see `tessy.data.rows.rows`.
-        limit: Read and check only the first `limit` lines.
+        limit: Check and use only the first `limit` lines.
         skip_bad: Return bad lines instead of raising an error.
         column: The column of the question; by default the one that is there.
+        check: Called with each question; one that it refuses becomes a bad line.
 
     Raises:
         DataError: There is no such file, it is empty, or lines are bad; the message names the first
             of them, each with the reason.
         MissingExtra: `datasets` is needed.
     """
-    good: list[Question] = []
-    bad: list[BadLine] = []
+    bad: dict[int, BadLine] = {}
     digest = hashlib.sha256(f"column {column}".encode() if column else b"")
-    seen: dict[str, str] = {}
+    row_hashes, id_hashes = bytearray(), bytearray()
     for number, (where, row) in enumerate(rows(source, what="questions")):
-        digest.update(row_bytes(row))
+        row_digest = _row_digest(row)
+        digest.update(row_digest)
         if limit is not None and number >= limit:
             continue
+        row_hashes += row_digest[:_HASH]
         try:
             question = _question(row, number, where, column)
-            if question.id in seen:
-                raise ValueError(f"id {question.id!r} is already at {seen[question.id]}")
         except ValueError as error:
-            bad.append(bad_line(number, where, str(error)))
+            bad[number] = bad_line(number, where, str(error))
+            id_hashes += _NO_ID
             continue
-        seen[question.id] = where
-        good.append(question)
-    if not good and not bad:
+        id_hashes += _id_hash(question.id)
+        if check is not None:
+            try:
+                check(question)
+            except InputError as error:
+                bad[number] = bad_line(number, where, str(error), checked=True)
+    hashes = _numbers(row_hashes), _numbers(id_hashes)
+    bad |= _duplicates(source, *hashes)
+    lines = tuple(bad[number] for number in sorted(bad))
+    found = Questions(source, column, lines, digest.hexdigest(), *hashes)
+    if not row_hashes:
         raise DataError(f"{name_of(source)} contains no questions")
-    found = Questions(tuple(good), tuple(bad), digest.hexdigest(), limit)
     return found if skip_bad else refuse_bad(found)
 
 
@@ -172,7 +205,7 @@ def refuse_bad(read: Questions) -> Questions:
     """
     if not read.bad:
         return read
-    bad = read.bad
+    bad = [line for line in read.bad if not line.checked] or read.bad
     said = [f"{len(bad)} bad line{'s' if len(bad) > 1 else ''}; nothing was started"]
     said += [f"  {line.where}: {line.reason}" for line in bad[:_SHOWN]]
     if len(bad) > _SHOWN:
@@ -180,9 +213,19 @@ def refuse_bad(read: Questions) -> Questions:
     raise DataError("\n".join(said), hint="fix them, or record them as failures: --skip-bad")
 
 
-def bad_line(number: int, where: str, reason: str) -> BadLine:
+def bad_line(number: int, where: str, reason: str, *, checked: bool = False) -> BadLine:
     """A bad line with its id."""
-    return BadLine(number, f"{_BAD_LINE}{number + 1}", where, cut(reason))
+    return BadLine(number, f"{BAD_LINE}{number + 1}", where, cut(reason), checked)
+
+
+def shard_of(question_id: str, shards: int) -> int:
+    """The shard of a run that writes a question, or records a bad line: it depends on its id only.
+
+    Args:
+        question_id: The id.
+        shards: The number of shards.
+    """
+    return int.from_bytes(_id_hash(question_id)) % shards
 
 
 def _question(row: Any, number: int, where: str, column: str | None) -> Question:
@@ -191,92 +234,66 @@ def _question(row: Any, number: int, where: str, column: str | None) -> Question
     Raises:
         ValueError: The row is not a question; the message says why.
     """
-    if isinstance(row, ValueError):
-        raise row
-    if not isinstance(row, dict):
-        raise ValueError(f"a question is an object, not {type(row).__name__}")
-    messages, used = _asked(row, column)
-    extra: dict[str, Any] = {}
-    for key, value in row.items():
-        if key not in used:
-            name = f"question_{key}" if key in _RESERVED else key
-            if name in extra or (name != key and name in row):
-                raise ValueError(f"{key} becomes {name} in the record, and that is there too")
-            extra[name] = value
-    return Question(number, _id(row.get("id"), f"{number:06d}"), messages, extra, where)
+    messages, extra = question_in(row, column)
+    return Question(number, id_in(row, number), messages, extra, where)
 
 
-def _asked(row: dict[str, Any], column: str | None) -> tuple[Messages, Collection[str]]:
-    """The messages of a question, and the columns that they are from.
-
-    Raises:
-        ValueError: There are none, or several that differ.
-    """
-    there = [name for name in _COLUMNS if row.get(name) not in (None, "", [])]
-    if column is not None:
-        if row.get(column) is None:
-            raise ValueError(f"{column} is not there (only {', '.join(row) or 'nothing'})")
-        return _messages(row, column), ("id", column)
-    if not there:
-        if empty := next((name for name in _COLUMNS if row.get(name) is not None), None):
-            raise ValueError(f"{empty} is empty")
-        raise ValueError(
-            f"none of {', '.join(_COLUMNS)} is there (only {', '.join(row) or 'nothing'}); "
-            "--question-column names another"
-        )
-    if beside := [name for name in _BESIDE if row.get(name) not in (None, "", [], {})]:
-        how = "tools can't be called here" if beside[0] == "tools" else "write it into `messages`"
-        raise ValueError(
-            f"{beside[0]} has no place in a question: {how}; or name the question's column with "
-            f"--question-column, and {beside[0]} is only copied to the record"
-        )
-    first, *others = there
-    if others and len({_shape(row, name) for name in there}) > 1:
-        raise ValueError(
-            f"{' and '.join(there)} each hold a question, and they differ: choose one with "
-            "--question-column"
-        )
-    used = ("id", first, "input") if first == "instruction" else ("id", first)
-    return _messages(row, first), used
+def _duplicates(source: str | Path, row_hashes: Hashes, id_hashes: Hashes) -> dict[int, BadLine]:
+    """Questions whose id an earlier one has: the rows of equal hashes are read again to compare."""
+    order = np.argsort(id_hashes, kind="stable")
+    same = id_hashes[order][1:] == id_hashes[order][:-1]
+    twice = np.union1d(order[1:][same], order[:-1][same])
+    seen: dict[str, str] = {}
+    found: dict[int, BadLine] = {}
+    for number, where, row in _again(source, twice[id_hashes[twice] != 0], row_hashes):
+        made = id_in(row, number)
+        if made in seen:
+            found[number] = bad_line(number, where, f"id {made!r} is already at {seen[made]}")
+        else:
+            seen[made] = where
+    return found
 
 
-def _messages(row: dict[str, Any], column: str) -> Messages:
-    value = row[column]
-    if isinstance(value, list) or column in _COLUMNS[-3:]:
-        return conversation(value, column, last="user")
-    text = check_text(value, column)
-    if column == "instruction" and row.get("input") not in (None, ""):
-        text += "\n" + check_text(row["input"], "input")
-    return ({"role": "user", "content": text},)
-
-
-def _shape(row: dict[str, Any], column: str) -> object:
-    """What a column asks, to compare it with another: without the answer that may follow."""
-    value = row[column]
-    last = value[-1] if isinstance(value, list) and len(value) > 1 else None
-    if isinstance(last, dict) and last.get("role", last.get("from")) in ("assistant", "gpt"):
-        row = {**row, column: value[:-1]}
-    try:
-        return tuple(tuple(message.items()) for message in _messages(row, column))
-    except ValueError as error:
-        return str(error)
-
-
-def _id(value: Any, default: str) -> str:
-    """The id of a question.
+def _again(
+    source: str | Path, numbers: NDArray[np.int64], row_hashes: Hashes
+) -> Iterator[tuple[int, str, Any]]:
+    """Number, place and content of some rows, which were read before.
 
     Raises:
-        ValueError: It is not a line of text, or a whole number.
+        DataError: A row is not the one that was read before.
     """
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError(f"id must be text or a whole number, not {cut(repr(value))}")
-    made = str(value)
-    if not made.strip() or _NOT_ONE_LINE.search(made) or len(made) > _LONGEST_ID:
-        raise ValueError(
-            f"id {cut(made, _SHOWN)!r} must be a line of text of at most {_LONGEST_ID} characters"
-        )
-    if made.startswith(_BAD_LINE):
-        raise ValueError(f"id {made!r}: {_BAD_LINE}N is the id of a bad line; give it another")
-    return made
+    if not len(numbers):
+        return
+    last = int(numbers[-1])
+    wanted = np.zeros(last + 1, bool)
+    wanted[numbers] = True
+    flags, hashes = wanted.tobytes(), memoryview(row_hashes.astype(">u8").tobytes())
+    found = rows(source, what="questions", wanted=chain(flags, repeat(0)))
+    number = -1
+    for number, (where, row) in enumerate(found):
+        if not flags[number]:
+            continue
+        if _row_digest(row)[:_HASH] != hashes[number * _HASH : (number + 1) * _HASH]:
+            raise _changed(f"{where}: this is no longer the row that was checked")
+        yield number, where, row
+        if number == last:
+            return
+    raise _changed(f"{name_of(source)} ends after row {number + 1:,}; more were checked")
+
+
+def _changed(said: str) -> DataError:
+    return DataError(
+        said, hint="the questions must not change while they are used: put the old ones back"
+    )
+
+
+def _row_digest(row: Any) -> bytes:
+    return hashlib.sha256(row_bytes(row)).digest()
+
+
+def _id_hash(question_id: str) -> bytes:
+    return hashlib.blake2b(question_id.encode(), digest_size=_HASH).digest()
+
+
+def _numbers(hashes: bytearray) -> Hashes:
+    return np.frombuffer(hashes, ">u8").astype(np.uint64)

@@ -13,6 +13,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -40,56 +41,73 @@ _ENDS = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 _DEEPEST = 250
 _HUB = re.compile(r"(?P<name>[^:]+)(?::(?P<config>[^:\[\]]+)(?=:))?(?::(?P<split>.+))?")
 
+_BATCH_ROWS = 1000
+_BATCH_BYTES = 16 << 20
+"""Of Parquet and Arrow, so many rows and about so many bytes are held at once, at most."""
+
 RowWithPlace = tuple[str, Any]
 """The file and line of a row, and the row; a `ValueError` where it can't be read."""
+Wanted = Iterator[object]
+"""Says of each row in order, by true or false, whether it is wanted; it never ends."""
+_UNWANTED: RowWithPlace = ("", None)
 
 
-def rows(source: str | Path, *, what: str) -> Iterator[RowWithPlace]:
+def rows(source: str | Path, *, what: str, wanted: Wanted | None = None) -> Iterator[RowWithPlace]:
     """Read rows; a row that can't be read is yielded as a `ValueError` with the reason.
+
+    Few rows are held at once: only a file that is one JSON array, and a record batch of Arrow, are
+    read as a whole.
 
     Args:
         source: A file (`.jsonl`, `.json`, `.csv`, `.tsv`, `.parquet`, `.arrow`; also compressed), a
             run's folder, a folder of shards or of `save_to_disk`, a glob, `-` for standard input,
             or a data set on Hugging Face (`owner/name:config:split`; needs the `hub` extra).
         what: A plural noun for the rows, for messages.
+        wanted: Which rows to read; by default all. Of the others the time to parse them is saved.
 
     Yields:
-        The file and line of a row, and the row.
+        The file and line of a row, and the row; for one that is not wanted, `("", None)`.
 
     Raises:
         DataError: There is no such source, or it can't be read.
         MissingExtra: `datasets` is needed.
     """
     files = find_files(source, what=what)
+    wanted = wanted or repeat(True)
     if files is None:
-        yield from _hub(str(source))
+        yield from _only(_hub(str(source)), wanted)
         return
     for path in files:
         name = name_of(source) if str(source) == STDIN else str(path)
         try:
             match suffix_of(path):
                 case ".parquet" | ".pq" | ".arrow":
-                    yield from _columns(path)
+                    yield from _columns(path, wanted)
                 case ".csv" | ".tsv" as suffix:
                     with open_bytes(path) as file:
-                        yield from _table(file, name, "\t" if suffix == ".tsv" else ",")
+                        table = _table(file, name, "\t" if suffix == ".tsv" else ",")
+                        yield from _only(table, wanted)
                 case _:
                     with open_bytes(path) as file:
-                        yield from _json(file, name)
+                        yield from _json(file, name, wanted)
         except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
             said = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise DataError(f"{name}: {said}") from None
 
 
+def _only(found: Iterable[RowWithPlace], wanted: Wanted) -> Iterator[RowWithPlace]:
+    return (row if is_wanted else _UNWANTED for row, is_wanted in zip(found, wanted, strict=False))
+
+
 # --- JSON ---------------------------------------------------------------------------------------
 
 
-def _json(file: BinaryIO, name: str) -> Iterator[RowWithPlace]:
+def _json(file: BinaryIO, name: str, wanted: Wanted) -> Iterator[RowWithPlace]:
     """An object a line, or one array of objects."""
     is_first = True
     for number, line in lines(file, name):
         if is_first and line.lstrip().startswith(b"["):
-            yield from _array(line + file.read(_LARGEST_ARRAY + 1), name, number)
+            yield from _only(_array(line + file.read(_LARGEST_ARRAY + 1), name, number), wanted)
             return
         if is_first and line.strip() == b"{":
             raise DataError(
@@ -97,7 +115,7 @@ def _json(file: BinaryIO, name: str) -> Iterator[RowWithPlace]:
                 hint="write an object a line, or one array of objects: [{…}, {…}]",
             )
         is_first = False
-        yield f"{name}:{number}", _parsed(line)
+        yield (f"{name}:{number}", _parsed(line)) if next(wanted) else _UNWANTED
 
 
 def _parsed(line: bytes) -> Any:
@@ -209,30 +227,50 @@ def _check_names(names: list[str], where: str, bad: dict[int, str]) -> None:
 # --- Parquet, Arrow and Hugging Face ------------------------------------------------------------
 
 
-def _columns(path: Path) -> Iterator[RowWithPlace]:
+def _columns(path: Path, wanted: Wanted) -> Iterator[RowWithPlace]:
     import pyarrow
 
-    number = 0
+    name, number = str(path), 0
     try:
         for batch in _batches(path):
             names = batch.schema.names
             if twice := next((each for each in names if names.count(each) > 1), None):
                 raise DataError(f"{path}: the column {twice!r} is there twice")
-            for row in batch.to_pylist():
+            flags = [bool(flag) for flag in islice(wanted, len(batch))]
+            others = [field.name for field in batch.schema if not _is_plain(field.type)]
+            found = iter(batch.filter(pyarrow.array(flags, pyarrow.bool_())).to_pylist())
+            for flag in flags:
                 number += 1
-                yield f"{path}: row {number}", _plain_row(row)
+                if flag:
+                    yield f"{name}: row {number}", _plain_row(next(found), others)
+                else:
+                    yield _UNWANTED
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path}: after row {number}: {error}") from None
 
 
+def _is_plain(kind: Any) -> bool:
+    """Whether JSON has all values of a type of Arrow."""
+    import pyarrow
+
+    is_any = (pyarrow.types.is_string, pyarrow.types.is_large_string, pyarrow.types.is_integer)
+    return any(each(kind) for each in (*is_any, pyarrow.types.is_boolean, pyarrow.types.is_null))
+
+
 def _batches(path: Path) -> Iterator[Any]:
+    """Record batches of a file, of few rows each."""
     import pyarrow
     import pyarrow.parquet
 
     if suffix_of(path) != ".arrow":
-        yield from pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=1000)
+        # Otherwise whole columns of a row group are read at once, and it may have all rows.
+        in_parts: dict[str, Any] = {"buffer_size": 1 << 20, "pre_buffer": False}
+        with pyarrow.parquet.ParquetFile(path, **in_parts) as file:
+            groups = (file.metadata.row_group(index) for index in range(file.num_row_groups))
+            size = sum(group.total_byte_size for group in groups)
+            yield from file.iter_batches(_batch_rows(size, file.metadata.num_rows))
         return
     with pyarrow.OSFile(str(path)) as file:  # a map of a file that is cut short kills the process
         try:  # `datasets` writes streams
@@ -242,7 +280,14 @@ def _batches(path: Path) -> Iterator[Any]:
             reader = (whole.get_batch(index) for index in range(whole.num_record_batches))
         for batch in reader:
             batch.validate(full=True)
-            yield batch
+            most = _batch_rows(batch.nbytes, len(batch))
+            for start in range(0, len(batch), most):
+                yield batch.slice(start, most)
+
+
+def _batch_rows(size: int, count: int) -> int:
+    """How many rows to read at once, of so many bytes in so many rows."""
+    return max(1, min(_BATCH_ROWS, _BATCH_BYTES * count // max(1, size)))
 
 
 def _hub(source: str) -> Iterator[RowWithPlace]:
@@ -268,12 +313,14 @@ def _hub(source: str) -> Iterator[RowWithPlace]:
             hint="owner/name:config:split; with one part after the name it is the split",
         ) from None
     for number, row in enumerate(loaded, 1):
-        yield f"{source}: row {number}", _plain_row(dict(row))
+        made = dict(row)
+        yield f"{source}: row {number}", _plain_row(made, list(made))
 
 
-def _plain_row(row: dict[str, Any]) -> dict[str, Any] | ValueError:
+def _plain_row(row: dict[str, Any], columns: list[str]) -> dict[str, Any] | ValueError:
+    """A row with the values of these columns as JSON has them."""
     try:
-        return {key: plain(value, key) for key, value in row.items()}
+        return row | {column: plain(row[column], column) for column in columns}
     except ValueError as error:
         return error
 

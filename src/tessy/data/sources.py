@@ -35,6 +35,7 @@ KINDS = (
 )
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 """How files of that encoding begin."""
+_BUFFER = 1 << 20
 LONGEST_LINE = 256 << 20
 """Bytes of the longest line that is read."""
 
@@ -212,7 +213,7 @@ def open_bytes(path: Path) -> BinaryIO:
 
             return io.BufferedReader(pyarrow.input_stream(path, compression="zstd"))
         case _:
-            return path.open("rb")
+            return path.open("rb", _BUFFER)
 
 
 def lines(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:

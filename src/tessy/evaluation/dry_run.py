@@ -20,7 +20,7 @@ from typing import TypeVar
 from tessy.boundary.registry import load_all
 from tessy.config import Config
 from tessy.data.exact import dumps
-from tessy.data.questions import Question, read
+from tessy.data.questions import Question
 from tessy.data.sources import name_of
 from tessy.errors import ConfigError, Outage, TessyError
 from tessy.evaluation import cost
@@ -38,7 +38,7 @@ from tessy.runs.reader import ended_in
 from tessy.synthesis.methods import method_of
 from tessy.synthesis.methods.tessy import TESSY
 from tessy.synthesis.run import asynthesize
-from tessy.synthesis.verification import check_columns, open_verifier
+from tessy.synthesis.verification import open_verifier, read_verifiable
 
 T = TypeVar("T")
 
@@ -128,9 +128,9 @@ async def dry_run(
     load_all({role: config.predictor_of(role) for role in Role if method.judged})
     async with AsyncExitStack() as stack:
         verifier = await stack.enter_async_context(open_verifier(config))
-        asked = read(source, limit=limit, skip_bad=skip_bad, column=question_column)
-        if verifier is not None:
-            asked = check_columns(verifier, asked, skip_bad=skip_bad)
+        asked = read_verifiable(
+            verifier, source, limit=limit, skip_bad=skip_bad, column=question_column
+        )
     check_formats(config, roles)
     folder = RunFolder(out)
     ended = await asyncio.to_thread(ended_in, folder, config, name_of(source), asked.digest)

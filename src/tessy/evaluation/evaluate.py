@@ -6,7 +6,7 @@ the same client, scheduler and journal, so it is as fast, and a stopped one resu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from tessy.config import Config
-from tessy.data.questions import Questions, read
+from tessy.data.questions import Question, read
 from tessy.errors import ConfigError, InputError, meant
 from tessy.evaluation.measure import (
     UNMEASURED,
@@ -99,7 +99,7 @@ def evaluate(
         TessyError: The subclass says why the run could not start, or had to stop.
     """
     chosen = _config(config, {"student__model": model, **settings})
-    asked = read(questions, limit=limit, skip_bad=skip_bad, column=question_column)
+    asked = list(read(questions, limit=limit, skip_bad=skip_bad, column=question_column))
     groups = groups_of(asked, group)
     run = run_anywhere(
         asynthesize(
@@ -140,7 +140,7 @@ def _config(config: Config | str | Path | None, settings: dict[str, Any]) -> Con
     return config
 
 
-def groups_of(questions: Questions, column: str | None) -> dict[str, str]:
+def groups_of(questions: Iterable[Question], column: str | None) -> dict[str, str]:
     """The group of each question, by its id; empty without a column.
 
     Raises:
@@ -148,18 +148,19 @@ def groups_of(questions: Questions, column: str | None) -> dict[str, str]:
     """
     if column is None:
         return {}
-    without = [question.id for question in questions.good if column not in question.extra]
+    asked = list(questions)
+    without = [question.id for question in asked if column not in question.extra]
     if without:
-        columns = sorted({name for question in questions.good for name in question.extra})
+        columns = sorted({name for question in asked for name in question.extra})
         raise InputError(
             f"{len(without)} questions have no column {column!r} to group by, such as {without[0]}",
             hint=f"{meant(column, columns)}there are {', '.join(columns) or 'no other columns'}",
         )
-    return {question.id: str(question.extra[column]) for question in questions.good}
+    return {question.id: str(question.extra[column]) for question in asked}
 
 
 def _samples(
-    reader: JournalReader, questions: Questions, groups: dict[str, str], *, several: bool
+    reader: JournalReader, questions: Iterable[Question], groups: dict[str, str], *, several: bool
 ) -> Iterator[EvalSample]:
     """Samples of these questions; an earlier start with a larger limit may have written others.
 
@@ -169,7 +170,7 @@ def _samples(
         groups: The group of each question.
         several: Each question has several samples: their ids end in `#` and a number.
     """
-    asked = {question.id for question in questions.good}
+    asked = {question.id for question in questions}
     for entry in reader.ended():
         question = entry.id.rpartition("#")[0] if several else entry.id
         if question not in asked:

@@ -125,7 +125,7 @@ def token_counter(name: str) -> Callable[[ExportSample], int]:
 def _test_questions(sources: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Name and text of each question in files or data sets."""
     for source in sources:
-        for question in read(source).good:
+        for question in read(source):
             yield f"{source} {question.id}", question.messages[-1]["content"]
 
 

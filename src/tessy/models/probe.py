@@ -36,8 +36,10 @@ _LOADING_S = 600.0
 _LOADING_POLL_S = 2.0
 _LATE_S = 5.0
 """When a line says that a server has not answered yet."""
-_TRIES = 3
-"""How often a server may break at a request before it counts as one that it does not take."""
+_TRIES = 4
+"""How often in a row a server breaks in the same way at a request that it does not take."""
+_MOST_TRIES = 9
+"""How often it may break in any way."""
 _NAMES = 10
 _NAME_IT = "is the URL right? If its server has no list of models, name one: URL#NAME"
 _SHORT = 64
@@ -208,13 +210,15 @@ async def _try(client: Client, attempt: Callable[[], Awaitable[R]]) -> R | None:
     """Make a call that a server may not support.
 
     Returns:
-        None if it refuses the call, or breaks at it each time (500, or an answer that is none).
+        None if it refuses the call, or breaks at it in the same way again and again (500, or an
+        answer that is none). A server that fails now and then breaks in different ways.
 
     Raises:
         ModelError: The server is down or busy, or is still loading its model.
     """
     call = client.call()
-    tries = min(_TRIES, 1 + client.settings.retries)
+    most = min(_MOST_TRIES, 1 + client.settings.retries)
+    last, in_a_row = "", 0
     while True:
         try:
             return await attempt()
@@ -223,8 +227,10 @@ async def _try(client: Client, attempt: Callable[[], Awaitable[R]]) -> R | None:
         except ModelError as error:
             if _is_loading(error):
                 raise
+            how = f"{type(error).__name__} {error.status} {error}"
+            last, in_a_row = how, in_a_row + 1 if how == last else 1
             breaks = isinstance(error, BadResponse) or error.status in (500, 501)
-            if breaks and call.attempts + 1 >= tries:
+            if breaks and (in_a_row >= min(_TRIES, most) or call.attempts + 1 >= most):
                 return None
             await call.retry_after(error)
 

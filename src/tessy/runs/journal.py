@@ -23,7 +23,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from tessy.data.exact import dumps
 from tessy.data.record import RejectedDraft
@@ -334,14 +336,17 @@ class Journal:
         """Whether the journal contains anything other than bad lines."""
         return bool((await self._ask(BEGUN, (Failure.BAD_QUESTION.value,)))[0][0])
 
-    async def count_before(self, end: int | None) -> int:
-        """How many samples ended, of those before a position; None for all."""
-        where = "" if end is None else f"where position < {end:d}"
-        return int((await self._ask(f"select count(*) from samples {where}"))[0][0])
+    async def count_from(self, end: int) -> int:
+        """How many samples ended, of those from a position on."""
+        return int(
+            (await self._ask(f"select count(*) from samples where position >= {end:d}"))[0][0]
+        )
 
-    async def count_from(self, end: int | None) -> int:
-        """How many samples ended, of those from a position on; none without a position."""
-        return 0 if end is None else await self.count_before(None) - await self.count_before(end)
+    async def positions(self) -> NDArray[np.int64]:
+        """The positions of the samples that ended, ascending."""
+        rows = await self._ask("select position from samples order by position")
+        with contents.reading(f"{self.path}: the position of a sample"):
+            return np.fromiter((contents.a_count(row[0], "position") for row in rows), np.int64)
 
     async def resume(self, sample_id: str) -> Written:
         """Read what was written of an unfinished sample, to resume it.

@@ -11,45 +11,34 @@ reader       at every stop, writes dataset.jsonl and failures.jsonl from the jou
 from __future__ import annotations
 
 import asyncio
-import datetime
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import AsyncExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
-from tessy._version import __version__
 from tessy.boundary.batcher import PredictorBatcher
 from tessy.boundary.registry import load_all
 from tessy.config import Config, load
-from tessy.data import questions
-from tessy.data.questions import Questions
-from tessy.data.sources import name_of
-from tessy.errors import ConfigError, InputError, JournalError, Outage, RunMismatch
+from tessy.errors import ConfigError, InputError, JournalError, Outage
 from tessy.event_loop import run_loop
 from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Failure, Role
 from tessy.models.open import check, check_formats, open_models
-from tessy.models.session import Model
-from tessy.models.templates import Messages
 from tessy.runs.counters import Counters, RunResult
 from tessy.runs.folder import RunFolder
-from tessy.runs.journal import EmptyJournal
 from tessy.runs.progress import Progress, Show
-from tessy.runs.reader import JournalReader, ShardReader, is_begun, write_dataset, write_part
-from tessy.runs.shards import ShardNumber, others_write
+from tessy.runs.reader import JournalReader, ShardReader, write_dataset, write_part
+from tessy.runs.shards import ShardNumber
+from tessy.synthesis.begin import begin, refuse_strangers
 from tessy.synthesis.context import RunContext
-from tessy.synthesis.methods import method_of, teacher_only
+from tessy.synthesis.conversations import check_conversations
+from tessy.synthesis.methods import method_of
 from tessy.synthesis.scheduler import write_shards
 from tessy.synthesis.shards import ShardPlan, ShardQueue
-from tessy.synthesis.shares import default_shards, worker_count
+from tessy.synthesis.shares import worker_count
 from tessy.synthesis.signals import until_stopped
-from tessy.synthesis.verification import check_columns, open_verifier
-
-_SHOWN = 10
-"""Prompts that can't be made, of which a message shows so many."""
-_MANY = 10_000
-"""Prompts whose check takes seconds."""
+from tessy.synthesis.verification import open_verifier, read_verifiable
 
 
 def synthesize(
@@ -156,10 +145,13 @@ async def asynthesize(
     async with AsyncExitStack() as stack:
         verifier = await stack.enter_async_context(open_verifier(chosen))
         read = await asyncio.to_thread(
-            questions.read, source, limit=limit, skip_bad=skip_bad, column=question_column
+            read_verifiable,
+            verifier,
+            source,
+            limit=limit,
+            skip_bad=skip_bad,
+            column=question_column,
         )
-        if verifier is not None:
-            read = check_columns(verifier, read, skip_bad=skip_bad)
         check_formats(chosen, method.needs(chosen))
         # In a thread: it may wait for another process.
         locking = folder.locked(shared=shard is not None)
@@ -169,12 +161,12 @@ async def asynthesize(
             if shard is not None:
                 own = folder.shard(shard.number).locked()
                 await asyncio.to_thread(stack.enter_context, own)
-            date, count = await asyncio.to_thread(_begin, folder, chosen, source, read, shard)
+            date, count = await asyncio.to_thread(begin, folder, chosen, source, read, shard)
         numbers = tuple(range(count)) if shard is None else (shard.number,)
         identity = folder.identity()
         plan = ShardPlan(folder, chosen, read, numbers, count, identity, shard is not None)
         retry = tuple(Failure) if retry_failed is True else retry_failed or ()
-        await asyncio.to_thread(_refuse_strangers, folder, identity)
+        await asyncio.to_thread(refuse_strangers, folder, identity)
         counters, again = await plan.prepare(retry)
         if again:
             progress.say(f"{again:,} failed samples are written again")
@@ -190,10 +182,8 @@ async def asynthesize(
                 )
                 models, notes = await stack.enter_async_context(opening)
                 folder.same_models({role.value: model.name for role, model in models.items()})
-                if counters.total - counters.ended > _MANY:
-                    progress.say(f"rendering {len(read):,} prompts, to check them")
                 await asyncio.to_thread(
-                    _check_conversations, read, models, chosen, skip_bad=skip_bad
+                    check_conversations, read, read.numbers(), models, chosen, skip_bad=skip_bad
                 )
                 for note in notes:
                     progress.say(note)
@@ -227,50 +217,6 @@ async def asynthesize(
         return await _result(folder, counters, shard, stopped=stopped)
 
 
-def _begin(
-    folder: RunFolder,
-    config: Config,
-    source: str | Path,
-    read: Questions,
-    shard: ShardNumber | None,
-) -> tuple[datetime.date, int]:
-    """Start the run in a folder, or make sure that it can be resumed.
-
-    Returns:
-        The date of its first start, and the number of its shards.
-
-    Raises:
-        RunMismatch: It is another run, or has another number of shards.
-    """
-    wanted = shard.count if shard is not None else config.shards
-    begun = is_begun(folder) or (shard is not None and others_write(folder, shard.number))
-    known = folder.shard_count() if begun else None
-    if None not in (wanted, known) and wanted != known:
-        option = f"--shards {known}" if shard is None else f"--shard {shard.number}/{known}"
-        raise RunMismatch(
-            f"{folder.path} holds a run of {known} shards, not {wanted}",
-            hint=f"give that number: {option}",
-        )
-    count = known or wanted or default_shards(config)
-    if not begun:
-        folder.remove_journals()
-    identity = (name_of(source), read.digest, __version__)
-    return folder.begin(config, *identity, shards=count, begun=begun), count
-
-
-def _refuse_strangers(folder: RunFolder, identity: str) -> None:
-    """Refuse shards of other runs, and a data set with more samples than the journals.
-
-    Raises:
-        RunMismatch: The message says what is there.
-    """
-    finished = 0
-    with suppress(EmptyJournal), JournalReader(folder) as reader:
-        reader.refuse_others(identity)
-        finished = reader.reasons()[None]
-    folder.refuse_lost_journal(finished)
-
-
 async def _write_dataset(folder: RunFolder, lock: int, shard: ShardNumber | None) -> None:
     folder.check_there(lock)
     if shard is None:
@@ -289,43 +235,6 @@ def _settings(config: Config | str | Path | None, settings: dict[str, Any]) -> C
             )
         return config
     return load(Path(config) if config is not None else None, overrides)
-
-
-def _check_conversations(
-    read: Questions, models: Mapping[Role, Model], config: Config, *, skip_bad: bool
-) -> None:
-    """Render every question in each chat format, before any work.
-
-    Args:
-        read: The questions.
-        models: The models by role.
-        config: The run's settings.
-        skip_bad: Let samples fail, with `bad_prompt`, whose question a template does not show.
-
-    Raises:
-        ConfigError: A template does not show a question as it is (*Shown*), or shows none at all.
-    """
-    bad = []
-    for question in read:
-        for role, model in models.items():
-            messages: Messages = list(question.messages)
-            if role is Role.TEACHER:
-                messages = teacher_only.with_system_prompt(config, messages)
-            try:
-                model.format.opening(model.conversation(messages))
-            except ConfigError as error:
-                bad.append(f"question {question.id}, {role}: {error}")
-                break
-    if not bad or (skip_bad and len(bad) < len(read)):
-        return
-    lines = [f"{len(bad)} of {len(read)} prompts can't be made", *bad[:_SHOWN]]
-    if len(bad) > _SHOWN:
-        lines.append(f"… and {len(bad) - _SHOWN} more")
-    raise ConfigError(
-        bad[0] if len(bad) == 1 else "\n  ".join(lines),
-        hint="another template, in the tokenizer's folder as chat_template.jinja; change the "
-        "questions; or record them as failures: --skip-bad",
-    )
 
 
 async def _result(

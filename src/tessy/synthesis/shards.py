@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tessy.config import Config
 from tessy.data import record
@@ -59,10 +62,20 @@ class ShardPlan:
         return {number: sizes[number] * several + bad[number] for number in self.numbers}
 
     @property
-    def end(self) -> int | None:
-        """The position after the last question; None if all questions are used."""
-        limit = self.questions.limit
-        return None if limit is None else limit * self.config.samples_per_question
+    def end(self) -> int:
+        """The position after the last question that is used: a limit may leave out others."""
+        return len(self.questions.row_hashes) * self.config.samples_per_question
+
+    def left(self, shard: int, ended: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The numbers of a shard's questions that have samples left to write, ascending.
+
+        Args:
+            shard: The number of the shard.
+            ended: The positions of its samples that ended.
+        """
+        questions, counts = np.unique(ended // self.config.samples_per_question, return_counts=True)
+        over = questions[counts >= self.config.samples_per_question]
+        return np.setdiff1d(self.questions.numbers(shard, self.count), over, assume_unique=True)
 
     async def prepare(self, retry: Collection[Failure]) -> tuple[Counters, int]:
         """Create the journals of the shards, and record bad lines in them.
@@ -138,7 +151,7 @@ class OpenShard:
 
     folder: ShardFolder
     journal: Journal
-    _jobs: Iterable[Job]
+    _jobs: Iterator[Job]
     _stack: AsyncExitStack
     running: int = 0
     taken: bool = False
@@ -174,7 +187,6 @@ class ShardQueue:
 
     def __init__(self, plan: ShardPlan) -> None:
         self._plan = plan
-        self._samples = plan.samples
         self._numbers = iter(plan.numbers)
         self._lock = asyncio.Lock()
         self._current: OpenShard | None = None
@@ -221,9 +233,11 @@ class ShardQueue:
                 journal = await stack.enter_async_context(await _journal(folder, create=False))
                 if await journal.mark(Mark.IDENTITY) != self._plan.identity:
                     raise moved(self._plan.folder.path)
-                if await journal.count_before(self._plan.end) >= self._samples[number]:
+                ended = await journal.positions()
+                left = await asyncio.to_thread(self._plan.left, number, ended)
+                if not len(left):
                     continue
-                found = OpenShard(folder, journal, self._jobs(number), stack.pop_all())
+                found = OpenShard(folder, journal, self._jobs(left), stack.pop_all())
                 self.open.append(found)
                 return found
         return None
@@ -234,6 +248,6 @@ class ShardQueue:
         except FileNotFoundError:
             raise moved(self._plan.folder.path) from None
 
-    def _jobs(self, number: int) -> Iterable[Job]:
+    def _jobs(self, left: NDArray[np.int64]) -> Iterator[Job]:
         plan = self._plan
-        return jobs(plan.questions.of_shard(number, plan.count), plan.config)
+        return jobs(plan.questions.take(left), plan.config)

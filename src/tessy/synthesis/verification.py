@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
+from pathlib import Path
 
 from tessy.config import Config
-from tessy.data.questions import BadLine, Questions, bad_line
+from tessy.data.questions import Question, Questions, read, refuse_bad
 from tessy.errors import DataError, InputError
 from tessy.synthesis.shares import wanted_workers
 from tessy.verifiers.protocol import Verifier
@@ -35,35 +35,48 @@ async def open_verifier(config: Config) -> AsyncIterator[Verifier | None]:
         yield verifier
 
 
-def check_columns(verifier: Verifier, read: Questions, *, skip_bad: bool = False) -> Questions:
-    """Make sure, before any work, that every question has the columns that the verifier needs.
+def read_verifiable(
+    verifier: Verifier | None,
+    source: str | Path,
+    *,
+    limit: int | None = None,
+    skip_bad: bool = False,
+    column: str | None = None,
+) -> Questions:
+    """Read questions; make sure, before any work, that they have the columns of the verifier.
 
     Args:
-        verifier: The verifier.
-        read: The questions.
-        skip_bad: Turn questions that can't be verified into bad lines.
+        verifier: The verifier; None for none.
+        source: The questions, as for `tessy.data.questions.read`.
+        limit: Use only the first `limit` lines.
+        skip_bad: Questions that can't be verified become bad lines, too.
+        column: The column of the question; None for the one that is there.
 
     Raises:
-        DataError: Some questions lack them; the message names the first ones.
+        DataError: Lines are bad, or some questions lack those columns; the message names the first
+            ones.
+        MissingExtra: `datasets` is needed.
     """
-    bad: dict[int, BadLine] = {}
-    for question in read.good:
+    if verifier is None:
+        return read(source, limit=limit, skip_bad=skip_bad, column=column)
+
+    def check(question: Question) -> None:
         try:
             verifier.check(question.row)
         except InputError as error:
-            reason = f"id {question.id!r}: {error}"
-            bad[question.number] = bad_line(question.number, question.where, reason)
-    if not bad:
-        return read
-    if not skip_bad:
-        shown = [f"  {line.where}: {line.reason}" for line in list(bad.values())[:_SHOWN]]
-        shown += ["  …"] if len(bad) > _SHOWN else []
-        raise DataError(
-            f"{len(bad)} of {len(read.good)} questions can't be verified by {verifier.name}:\n"
-            + "\n".join(shown),
-            hint="docs/verifiers.md says which columns each verifier needs; --skip-bad records "
-            "such questions as failures",
-        )
-    good = tuple(question for question in read.good if question.number not in bad)
-    lines = sorted((*read.bad, *bad.values()), key=lambda line: line.number)
-    return replace(read, good=good, bad=tuple(lines))
+            raise InputError(f"id {question.id!r}: {error}") from None
+
+    found = read(source, limit=limit, skip_bad=True, column=column, check=check)
+    if skip_bad:
+        return found
+    bad = [line for line in found.bad if line.checked]
+    if not bad or len(bad) < len(found.bad):
+        return refuse_bad(found)
+    shown = [f"  {line.where}: {line.reason}" for line in bad[:_SHOWN]]
+    shown += ["  …"] if len(bad) > _SHOWN else []
+    raise DataError(
+        f"{len(bad)} of {found.count + len(bad)} questions can't be verified by {verifier.name}:\n"
+        + "\n".join(shown),
+        hint="docs/verifiers.md says which columns each verifier needs; --skip-bad records "
+        "such questions as failures",
+    )

@@ -30,13 +30,11 @@ from typing import IO, Any
 
 import orjson
 
-from tessy import errors
 from tessy.boundary.batcher import PredictorBatcher
 from tessy.boundary.registry import load_all
 from tessy.config import Config
-from tessy.data import questions
 from tessy.data.sources import STDIN, from_stdin
-from tessy.errors import Outage, TessyError
+from tessy.errors import Outage, TessyError, error_of
 from tessy.event_loop import run_loop
 from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Role
@@ -50,7 +48,7 @@ from tessy.synthesis.scheduler import first_of, write_shards
 from tessy.synthesis.shards import ShardPlan, ShardQueue
 from tessy.synthesis.shares import share_of, worker_count
 from tessy.synthesis.signals import until_stopped
-from tessy.synthesis.verification import check_columns, open_verifier
+from tessy.synthesis.verification import open_verifier, read_verifiable
 
 _MOST_DEATHS = 3
 """How many workers may die before the run stops, if no sample ends in between."""
@@ -65,7 +63,7 @@ class Assignment:
 
     Attributes:
         source: The questions.
-        limit: Use only the first `limit` lines; None for all.
+        limit: Use only the first `limit` lines.
         column: The column of the question; None for the one that is there.
         out: The run's folder.
         shards: The shards that it may write, in this order.
@@ -78,7 +76,7 @@ class Assignment:
     """
 
     source: str
-    limit: int | None
+    limit: int
     column: str | None
     out: str
     shards: tuple[int, ...]
@@ -117,7 +115,7 @@ async def write_with_workers(
     assignments = [
         Assignment(
             source=str(from_stdin()) if source == STDIN else source,
-            limit=plan.questions.limit,
+            limit=len(plan.questions.row_hashes),
             column=column,
             out=str(plan.folder.path.absolute()),
             shards=_turned(plan.numbers, share * plan.count // shares),
@@ -167,7 +165,7 @@ class _Workers:
                 async for line in process.stdout:
                     said = orjson.loads(line)
                     if "kind" in said:
-                        raise _error(said)
+                        raise error_of(said)
                     self._counts[number] = said
                     self._add_up()
                 code = await process.wait()
@@ -243,12 +241,6 @@ def _served(context: RunContext) -> Config:
     return context.config.model_copy(update=models)
 
 
-def _error(said: dict[str, Any]) -> TessyError:
-    kind = getattr(errors, said["kind"], TessyError)
-    error: TessyError = kind(said["message"], hint=said["hint"])
-    return error
-
-
 # --- A worker -----------------------------------------------------------------------------------
 
 
@@ -257,9 +249,6 @@ async def _work(assignment: Assignment, say: Callable[[Any], None]) -> int:
     config = Config.model_validate(assignment.config)
     method, date = method_of(config), datetime.date.fromisoformat(assignment.date)
     predictors = load_all({role: config.predictor_of(role) for role in Role if method.judged})
-    read = questions.read(
-        assignment.source, limit=assignment.limit, skip_bad=True, column=assignment.column
-    )
     async with (
         open_verifier(config) as verifier,
         open_models(
@@ -273,9 +262,14 @@ async def _work(assignment: Assignment, say: Callable[[Any], None]) -> int:
             role: replace(model, name=assignment.names[role.value])
             for role, model in opened.items()
         }
-        if verifier is not None:
-            read = check_columns(verifier, read, skip_bad=True)
         folder = RunFolder(Path(assignment.out))
+        read = read_verifiable(
+            verifier,
+            assignment.source,
+            limit=assignment.limit,
+            skip_bad=True,
+            column=assignment.column,
+        )
         numbers, count = assignment.shards, assignment.count
         plan = ShardPlan(folder, config, read, numbers, count, assignment.identity)
         sizes = ChunkSizes({role: config.of(role).chunk for role in Role})
@@ -316,7 +310,7 @@ def main() -> None:
     try:
         code = run_loop(_work(assignment, say))
     except TessyError as error:
-        say({"kind": type(error).__name__, "message": str(error), "hint": error.hint})
+        say(error.as_json())
         code = 2
     os._exit(code)  # don't wait for the thread that reads standard input
 

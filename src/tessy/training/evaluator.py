@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from tessy.data.files import open_file
-from tessy.data.questions import read
 from tessy.display import Say
 from tessy.errors import ConfigError, MissingExtra, RunMismatch, TessyError, TrainingError
 from tessy.evaluation.evaluate import EvalResult, evaluate, groups_of
@@ -26,7 +25,7 @@ from tessy.evaluation.settings import EvaluationConfig
 from tessy.evaluation.settings import load as load_config
 from tessy.runs.identity import differences
 from tessy.runs.progress import Progress, Show
-from tessy.synthesis.verification import check_columns
+from tessy.synthesis.verification import read_verifiable
 from tessy.training.epochs import GGUF_FILE, Epoch, add_gguf
 from tessy.training.folder import SFTFolder
 from tessy.training.learning_curve import (
@@ -78,11 +77,11 @@ class EpochEvaluator:
         self._asked, self._settings, self._folder, self._say = asked, settings, folder, say
         _check_server(folder.path)
         self.config = _config(asked, settings.template_args)
-        questions = read(asked.questions, limit=asked.limit)
-        groups_of(questions, asked.group)
         limits = VerifierSettings(unsafe_no_sandbox=not self.config.sandbox)
-        check_columns(load(self.config.verify, limits), questions)
-        self._count = len(questions.good)
+        verifier = load(self.config.verify, limits)
+        questions = read_verifiable(verifier, asked.questions, limit=asked.limit)
+        groups_of(questions, asked.group)
+        self._count = questions.count
         shared = self._shared(questions.digest)
         self._curve = read_curve(folder.path) or LearningCurve(shared, ())
         if different := differences(self._curve.asked, shared):

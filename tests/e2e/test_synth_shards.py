@@ -100,7 +100,7 @@ async def test_shards_that_start_at_once_agree_on_the_run(tmp_path, tokenizers):
         one = await package.asynthesize(questions, **{**given, "out": tmp_path / "one"})
     assert sum(result.finished for result in made) == 8
     assert [result.dataset for result in made] == [run.shard(n).dataset for n in range(5)]
-    assert 'seed = 0' in run.settings.read_text()
+    assert "seed = 0" in run.settings.read_text()
     done = await tessy("merge", run.path)
     assert done.code == 0, done.err
     assert run.dataset.read_bytes() == one.dataset.read_bytes()
@@ -197,5 +197,7 @@ async def test_bad_lines_and_failures_of_shards(tmp_path, tokenizers):
         assert f"{failed} failed samples are written again" in done.err
         assert failed > 1
     assert (await tessy("merge", run.path)).code == 0
-    names = [each["id"] for name in ("dataset", "failures") for each in lines(run.path / f"{name}.jsonl")]
+    names = [
+        each["id"] for name in ("dataset", "failures") for each in lines(run.path / f"{name}.jsonl")
+    ]
     assert sorted(names) == sorted([*(f"q{n}" for n in range(6)), "bad-line:3", "bad-line:4"])

@@ -1,0 +1,80 @@
+"""Starts a run in a folder, or makes sure that the run in it can be resumed."""
+
+from __future__ import annotations
+
+import datetime
+from contextlib import suppress
+from pathlib import Path
+
+from tessy._version import __version__
+from tessy.config import Config
+from tessy.data.questions import Questions
+from tessy.data.sources import name_of
+from tessy.errors import RunMismatch
+from tessy.runs.folder import RunFolder
+from tessy.runs.journal import EmptyJournal
+from tessy.runs.reader import JournalReader, is_begun
+from tessy.runs.shards import ShardNumber, others_write
+from tessy.synthesis.shares import default_shards
+
+
+def begin(
+    folder: RunFolder,
+    config: Config,
+    source: str | Path,
+    read: Questions,
+    shard: ShardNumber | None,
+    *,
+    shards: int | None = None,
+) -> tuple[datetime.date, int]:
+    """Start the run in a folder, or make sure that it can be resumed.
+
+    The caller has the lock of the folder, of the shard, and of the settings
+    (`RunFolder.changing_settings`).
+
+    Args:
+        folder: The folder.
+        config: The settings.
+        source: The questions' name.
+        read: The questions.
+        shard: The shard that this process writes; None if it writes all.
+        shards: The number of shards of a new run, if the settings don't say; by default as many as
+            the workers need.
+
+    Returns:
+        The date of its first start, and the number of its shards.
+
+    Raises:
+        RunMismatch: It is another run, or has another number of shards.
+    """
+    wanted = config.shards if shard is None else shard.count
+    begun = is_begun(folder) or others_write(folder, -1 if shard is None else shard.number)
+    known = folder.shard_count() if begun else None
+    if None not in (wanted, known) and wanted != known:
+        option = f"--shards {known}" if shard is None else f"--shard {shard.number}/{known}"
+        raise RunMismatch(
+            f"{folder.path} holds a run of {known} shards, not {wanted}",
+            hint=f"give that number: {option}",
+        )
+    count = known or wanted or shards or default_shards(config)
+    if not begun:
+        folder.remove_journals()
+    identity = (name_of(source), read.digest, __version__)
+    return folder.begin(config, *identity, shards=count, begun=begun), count
+
+
+def refuse_strangers(folder: RunFolder, identity: str) -> None:
+    """Refuse shards of other runs, and a data set with more samples than the journals.
+
+    Args:
+        folder: The folder.
+        identity: What all shards of the run share; see `RunFolder.identity`.
+
+    Raises:
+        RunMismatch: The message says what is there.
+    """
+    finished = 0
+    with suppress(EmptyJournal), JournalReader(folder) as reader:
+        reader.refuse_others(identity)
+        finished = reader.reasons()[None]
+    folder.refuse_lost_journal(finished)

@@ -1,0 +1,76 @@
+"""Renders questions in each chat format, before any work, to see that their prompts can be made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tessy.config import Config
+from tessy.data.questions import Questions
+from tessy.errors import ConfigError
+from tessy.method.trajectory import Role
+from tessy.models.session import Model
+from tessy.models.templates import Messages
+from tessy.synthesis.methods import teacher_only
+
+MOST = 10_000
+"""Questions that are rendered; of more, so many are drawn evenly. That takes some seconds."""
+_SHOWN = 10
+"""Prompts that can't be made, of which a message shows so many."""
+
+
+def check_conversations(
+    questions: Questions,
+    numbers: NDArray[np.int64],
+    models: Mapping[Role, Model],
+    config: Config,
+    *,
+    skip_bad: bool,
+) -> None:
+    """Render questions in each chat format, before any work: all of them, or many of more.
+
+    A sample whose prompt can't be made, and that was not drawn, fails later with `bad_prompt`.
+
+    Args:
+        questions: The questions.
+        numbers: The numbers of those to be written, ascending.
+        models: The models by role.
+        config: The run's settings.
+        skip_bad: Let samples fail, with `bad_prompt`, whose question a template does not show.
+
+    Raises:
+        ConfigError: A template does not show a question as it is (*Shown*), or shows none at all.
+        DataError: The questions have changed since they were checked.
+    """
+    drawn = spread(numbers, MOST)
+    bad = []
+    for question in questions.take(drawn):
+        for role, model in models.items():
+            messages: Messages = list(question.messages)
+            if role is Role.TEACHER:
+                messages = teacher_only.with_system_prompt(config, messages)
+            try:
+                model.format.opening(model.conversation(messages))
+            except ConfigError as error:
+                bad.append(f"question {question.id}, {role}: {error}")
+                break
+    if not bad or (skip_bad and len(bad) < len(drawn)):
+        return
+    of = f", drawn from {len(numbers):,}," if len(drawn) < len(numbers) else ""
+    lines = [f"{len(bad)} of {len(drawn)} prompts{of} can't be made", *bad[:_SHOWN]]
+    if len(bad) > _SHOWN:
+        lines.append(f"… and {len(bad) - _SHOWN} more")
+    raise ConfigError(
+        bad[0] if len(bad) == 1 else "\n  ".join(lines),
+        hint="another template, in the tokenizer's folder as chat_template.jinja; change the "
+        "questions; or record them as failures: --skip-bad",
+    )
+
+
+def spread(numbers: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """At most so many numbers, the first and the last among them, evenly spread over all."""
+    if len(numbers) <= most:
+        return numbers
+    return numbers[np.linspace(0, len(numbers) - 1, most).astype(np.int64)]

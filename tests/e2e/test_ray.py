@@ -1,0 +1,104 @@
+"""A run on a real Ray cluster of three nodes: every question ends once, whatever dies."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from commands import start, tessy
+from ray_cluster import RayCluster, ray_cluster
+from scripted import faulty, until, write_questions
+from tessy.runs.folder import RunFolder
+from tessy.runs.merge import merge
+from tessy.runs.reader import JournalReader, is_begun
+from tessy.testing import Latency
+from two_replicas import two_replicas
+
+pytest.importorskip("ray")
+pytestmark = pytest.mark.xdist_group("ray")
+
+SLOW = Latency(first_token_s=0.005, token_s=0.002)
+SMALL = ["--mode", "chunks", "--student-chunk", "6", "--teacher-chunk", "10"]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with ray_cluster() as found:
+        yield found
+
+
+def ended(run: Path) -> int:
+    """Samples that ended."""
+    if not is_begun(RunFolder(run)):
+        return 0
+    with JournalReader(RunFolder(run)) as reader:
+        return reader.reasons().total()
+
+
+async def test_exactly_once_when_a_node_dies_and_then_the_driver(
+    tmp_path, tokenizers, cluster: RayCluster
+):
+    """A node is killed without grace, then the driver; a fifth of all calls fail."""
+    questions = write_questions(tmp_path / "q.jsonl", 60)
+    command = ["synth", questions, *SMALL, "--concurrency", "8", "--out"]
+    run = tmp_path / "cluster"
+    on = [*command, run, "--on", "ray", "--shards", "8"]
+    async with two_replicas(tokenizers, latency=SLOW) as options:
+        done = await tessy(*command, tmp_path / "one", *options)
+        assert done.code == 0, done.err
+    async with two_replicas(tokenizers, latency=SLOW, faults=faulty(0.2)) as options:
+        driver = await start(*on, *options, **cluster.environment)
+        reading = asyncio.create_task(driver.communicate())
+        await until(lambda: ended(run) > 5)
+        await asyncio.to_thread(cluster.kill_node)
+        before = ended(run)
+        await until(lambda: ended(run) > before)
+        driver.kill()
+        await reading
+        assert ended(run) < 60
+        await asyncio.to_thread(cluster.add_node)
+        driver = await start(*on, *options, **cluster.environment)
+        _, err = await asyncio.wait_for(driver.communicate(), 100)
+        assert driver.returncode == 0, err.decode()
+    assert "60 = 60 finished + 0 failed" in err.decode()
+    assert merge(run).finished == 60
+    one, other = ((path / "dataset.jsonl").read_bytes() for path in (tmp_path / "one", run))
+    assert one == other
+
+
+async def test_ctrl_c_stops_all_shards_and_the_same_command_goes_on(
+    tmp_path, tokenizers, cluster: RayCluster
+):
+    questions = write_questions(tmp_path / "q.jsonl", 24)
+    run = tmp_path / "run"
+    on = ["synth", questions, *SMALL, "--concurrency", "4", "--out", run, "--on", "ray"]
+    async with two_replicas(tokenizers, latency=SLOW) as options:
+        driver = await start(*on, *options, **cluster.environment)
+        reading = asyncio.create_task(driver.communicate())
+        await until(lambda: ended(run) > 1)
+        driver.send_signal(signal.SIGINT)
+        _, err = await asyncio.wait_for(reading, 60)
+        assert driver.returncode == 130, err.decode()
+        assert "stopped: the same command resumes it" in err.decode()
+        kept = ended(run)
+        assert 1 < kept < 24
+        driver = await start(*on, *options, **cluster.environment)
+        _, err = await asyncio.wait_for(driver.communicate(), 100)
+        assert driver.returncode == 0, err.decode()
+    assert "24 = 24 finished + 0 failed" in err.decode()
+
+
+async def test_a_shard_that_no_node_has_cores_for_is_refused(
+    tmp_path, tokenizers, cluster: RayCluster
+):
+    questions = write_questions(tmp_path / "q.jsonl", 2)
+    on = ["synth", questions, "--out", tmp_path / "run", "--on", "ray", "--shard-cpus", "7"]
+    async with two_replicas(tokenizers) as options:
+        driver = await start(*on, *options, **cluster.environment)
+        _, err = await asyncio.wait_for(driver.communicate(), 60)
+    assert driver.returncode == 2, err.decode()
+    assert "--shard-cpus 7: no node of the cluster has so many cores" in err.decode()
+    assert not (tmp_path / "run" / "run.toml").exists()
