@@ -28,7 +28,7 @@ def test_exactly_once_the_shards_of_a_run_hold_all_its_samples(
     source = Path(tmp_path_factory.getbasetemp()) / "q.jsonl"
     source.write_text(
         "".join(
-            f'{{"id": "q{n}", "prompt": "?"}}\n' if fine else "{\n" for n, fine in enumerate(rows)
+            f'{{"id": "q{n}", "prompt": "?"}}\n' if fine else "{}\n" for n, fine in enumerate(rows)
         )
     )
     used = rows[:limit]
