@@ -260,6 +260,7 @@ async def test_a_shard_is_not_begun_where_the_folder_was(source, tmp_path, how):
     with pytest.raises(JournalError, match="was moved, replaced or deleted"):
         await write_shards(context(Calls(None)), ShardQueue(plan))
     assert run.path.exists() == (how != "moved")
+    assert run.shard(0).journal.exists() == (how == "replaced")
     if how == "replaced":
         with JournalReader(run) as reader:
             assert [sample.id for sample in reader.ended()] == ["of another run"]
