@@ -74,7 +74,7 @@ study-smoke: install-studies sandbox
 	$(BIN)/python -m studies.study studies/study/smoke.toml --out runs/study-smoke --page runs/study-smoke/study.md
 
 test: install-dev sandbox
-	$(BIN)/python -m pytest -n 2 --cov=tessy --cov-report=term:skip-covered -q
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov=tessy --cov-report=term:skip-covered -q
 
 # What needs no process, browser or training: for work in between.
 test-fast: install-dev

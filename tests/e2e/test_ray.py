@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from commands import start, tessy
 from ray_cluster import RayCluster, ray_cluster
 from scripted import faulty, until, write_questions
 from tessy.runs.folder import RunFolder
+from tessy.runs.load import load
 from tessy.runs.merge import merge
 from tessy.runs.reader import JournalReader, is_begun
 from tessy.testing import Latency
@@ -42,29 +46,29 @@ async def test_exactly_once_when_a_node_dies_and_then_the_driver(
     tmp_path, tokenizers, cluster: RayCluster
 ):
     """A node is killed without grace, then the driver; a fifth of all calls fail."""
-    questions = write_questions(tmp_path / "q.jsonl", 60)
+    questions = write_questions(tmp_path / "q.jsonl", 24)
     command = ["synth", questions, *SMALL, "--concurrency", "8", "--out"]
     run = tmp_path / "cluster"
-    on = [*command, run, "--on", "ray", "--shards", "8"]
+    on = [*command, run, "--on", "ray", "--shards", "3"]
     async with two_replicas(tokenizers, latency=SLOW) as options:
         done = await tessy(*command, tmp_path / "one", *options)
         assert done.code == 0, done.err
     async with two_replicas(tokenizers, latency=SLOW, faults=faulty(0.2)) as options:
         driver = await start(*on, *options, **cluster.environment)
         reading = asyncio.create_task(driver.communicate())
-        await until(lambda: ended(run) > 5)
+        await until(lambda: ended(run) > 2)
         await asyncio.to_thread(cluster.kill_node)
         before = ended(run)
         await until(lambda: ended(run) > before)
         driver.kill()
         await reading
-        assert ended(run) < 60
+        assert ended(run) < 24
         await asyncio.to_thread(cluster.add_node)
         driver = await start(*on, *options, **cluster.environment)
         _, err = await asyncio.wait_for(driver.communicate(), 100)
         assert driver.returncode == 0, err.decode()
-    assert "60 = 60 finished + 0 failed" in err.decode()
-    assert merge(run).finished == 60
+    assert "24 = 24 finished + 0 failed" in err.decode()
+    assert merge(run).finished == 24
     one, other = ((path / "dataset.jsonl").read_bytes() for path in (tmp_path / "one", run))
     assert one == other
 
@@ -102,3 +106,58 @@ async def test_a_shard_that_no_node_has_cores_for_is_refused(
     assert driver.returncode == 2, err.decode()
     assert "--shard-cpus 7: no node of the cluster has so many cores" in err.decode()
     assert not (tmp_path / "run" / "run.toml").exists()
+
+
+DATASET = """
+import json, sys
+import ray, tessy.ray
+settings, questions, out = sys.argv[1:]
+ray.init(address="auto", log_to_driver=False)
+ray.data.DataContext.get_current().enable_progress_bars = False
+asked = ray.data.from_items([json.loads(line) for line in open(questions)] + [{"id": "bad"}])
+found = tessy.ray.synthesize(asked, config=settings, out=out, batch_size=3)
+rows = sorted(found.take_all(), key=lambda row: row["id"])
+json.dump([[row["id"], row["failure"], row["messages"]] for row in rows], open(out + ".json", "w"))
+"""
+
+
+async def test_samples_of_a_data_set_of_ray_are_those_of_synth(
+    tmp_path, tokenizers, cluster: RayCluster
+):
+    questions = write_questions(tmp_path / "q.jsonl", 5)
+    settings, out = tmp_path / "settings.toml", tmp_path / "batches"
+    async with two_replicas(tokenizers, words=20) as options:
+        done = await tessy("synth", questions, *SMALL, "--out", tmp_path / "one", *options)
+        assert done.code == 0, done.err
+        settings.write_text(toml_of(SMALL, options))
+        command = [sys.executable, "-c", DATASET, settings, questions, out]
+        process = await asyncio.create_subprocess_exec(
+            *command, stderr=asyncio.subprocess.PIPE, env={**os.environ, **cluster.environment}
+        )
+        _, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, err.decode()
+    rows = json.loads(out.with_suffix(".json").read_text())
+    assert [row[1] for row in rows] == ["bad_question", *[None] * 5]
+    records = {record["id"]: record["messages"] for record in load(tmp_path / "one").records()}
+    assert {name: messages for name, failure, messages in rows if not failure} == records
+    assert len(list(out.iterdir())) >= 2, "each batch keeps its run"
+
+
+def toml_of(*options: list[str]) -> str:
+    """Options of the command line as settings."""
+    values = [value for each in options for value in each]
+    names = {
+        "--mode": "mode",
+        "--student-chunk": "student.chunk",
+        "--teacher-chunk": "teacher.chunk",
+        "--student": "student.model",
+        "--teacher": "teacher.model",
+        "--student-tokenizer": "student.tokenizer",
+        "--teacher-tokenizer": "teacher.tokenizer",
+        "--predictor": "predictor",
+    }
+    pairs = zip(values[::2], values[1::2], strict=True)
+    return "".join(
+        f"{names[name]} = {value if value.isdecimal() else json.dumps(value)}\n"
+        for name, value in pairs
+    )

@@ -8,3 +8,7 @@
 
 Docs: docs/scale.md.
 """
+
+from tessy.ray.dataset import synthesize
+
+__all__ = ["synthesize"]

@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -145,14 +146,15 @@ async def check_nodes(ray: Any, cpus: float, out: str, identity: str | None) -> 
     ]
     examine = ray.remote(examine_node)
     strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
-    asked = {
-        node["NodeManagerAddress"]: examine.options(
+    names = [node["NodeManagerAddress"] for node in nodes]  # there may be several of one address
+    asked = [
+        examine.options(
             num_cpus=0, max_retries=1, scheduling_strategy=strategy(node["NodeID"], soft=False)
         ).remote(out, identity)
         for node in nodes
-    }
-    answers = await asyncio.gather(*(_answer(ray, name, ref) for name, ref in asked.items()))
-    for name, found in zip(asked, answers, strict=True):
+    ]
+    answers = await asyncio.gather(*map(partial(_answer, ray), names, asked))
+    for name, found in zip(names, answers, strict=True):
         if found is not None:
             _check(name, found, out)
     if not any(answers):

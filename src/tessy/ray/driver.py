@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Collection, Mapping
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -107,14 +107,20 @@ async def _synthesize(run: ClusterRun, progress: Progress) -> RunResult:
         with folder.changing_settings():
             wanted = room * _SHARDS_A_SLOT
             _, count = begin(folder, config, run.source, read, None, shards=wanted)
+<<<<<<< HEAD
         await asyncio.to_thread(refuse_strangers, folder, folder.identity())
+=======
+        identity = folder.identity()
+        await asyncio.to_thread(refuse_strangers, folder, identity)
+>>>>>>> main
         progress.say("checking the nodes of the cluster")
-        await check_nodes(ray, run.cpus, str(folder.path), folder.identity())
+        await check_nodes(ray, run.cpus, str(folder.path), identity)
         before = await asyncio.to_thread(_before, folder)
         counters = Counters(total=len(read) * config.samples_per_question + len(read.bad))
         add_up(counters, before, {})
         counters.ended_before = counters.ended
         progress.say(f"{count:,} shards on {room:,} places of the cluster")
+        stack.enter_context(_messages_in(folder.path / "ray.log"))
         tasks = _Tasks(ray, _shard_task(run, folder, count), run, before, counters, progress)
         try:
             async with progress.watching(counters):
@@ -124,6 +130,13 @@ async def _synthesize(run: ClusterRun, progress: Progress) -> RunResult:
             if is_begun(folder):
                 await asyncio.to_thread(write_dataset, folder)
         return _result(folder, counters, stopped=stopped)
+
+
+@contextmanager
+def _messages_in(path: Path) -> Iterator[None]:
+    """Have Ray's messages, which it prints to standard output, in a file."""
+    with path.open("a", encoding="utf-8") as file, redirect_stdout(file):
+        yield
 
 
 def _before(folder: RunFolder) -> dict[int, dict[str, Any]]:

@@ -8,6 +8,8 @@ shards/0000/     a shard of the run: a part of the questions, written by one pro
 dataset.jsonl    finished samples, in the order of the questions
 failures.jsonl   failed samples, each with its reason
 lock             locked by the process that writes the whole run; shared by those that write shards
+settings.lock    locked by a process that changes run.toml
+ray.log          what Ray said, if the shards were written on a cluster
 """
 
 from __future__ import annotations

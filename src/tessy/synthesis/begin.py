@@ -67,7 +67,11 @@ def refuse_strangers(folder: RunFolder, identity: str) -> None:
     """Refuse shards of other runs, and a data set with more samples than the journals.
 
     Args:
+<<<<<<< HEAD
         folder: The folder.
+=======
+        folder: The run's folder.
+>>>>>>> main
         identity: What all shards of the run share; see `RunFolder.identity`.
 
     Raises:
