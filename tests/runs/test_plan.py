@@ -24,7 +24,9 @@ def questions(tmp_path_factory):
     def made(rows: tuple[bool, ...], limit: int | None) -> Questions:
         """Questions q0, q1, …, of which some are bad lines."""
         path = folder / f"{''.join(str(int(fine)) for fine in rows)}.jsonl"
-        lines = [f'{{"id": "q{n}", "prompt": "?"}}' if fine else "{" for n, fine in enumerate(rows)]
+        lines = [
+            f'{{"id": "q{n}", "prompt": "?"}}' if fine else "{}" for n, fine in enumerate(rows)
+        ]
         path.write_text("\n".join(lines))
         return read(path, skip_bad=True, limit=limit)
 
