@@ -107,12 +107,8 @@ async def _synthesize(run: ClusterRun, progress: Progress) -> RunResult:
         with folder.changing_settings():
             wanted = room * _SHARDS_A_SLOT
             _, count = begin(folder, config, run.source, read, None, shards=wanted)
-<<<<<<< HEAD
-        await asyncio.to_thread(refuse_strangers, folder, folder.identity())
-=======
         identity = folder.identity()
         await asyncio.to_thread(refuse_strangers, folder, identity)
->>>>>>> main
         progress.say("checking the nodes of the cluster")
         await check_nodes(ray, run.cpus, str(folder.path), identity)
         before = await asyncio.to_thread(_before, folder)

@@ -14,11 +14,7 @@
     shards         the shards that a process writes, one after the other
     scheduler      many samples at once, in one process
     shares         how many workers and shards there are, and each worker's share of the limits
-<<<<<<< HEAD
-    begin          starts a run in a folder, or makes sure that the run in it can be resumed
-=======
     begin          starts a run in a folder, or makes sure that it can be resumed
->>>>>>> main
     workers        several processes on this machine, which take free shards
     run            `tessy.synthesize`: questions in, data set out
 

@@ -66,16 +66,12 @@ def begin(
 def refuse_strangers(folder: RunFolder, identity: str) -> None:
     """Refuse shards of other runs, and a data set with more samples than the journals.
 
-        Args:
-    <<<<<<< HEAD
-            folder: The folder.
-    =======
-            folder: The run's folder.
-    >>>>>>> main
-            identity: What all shards of the run share; see `RunFolder.identity`.
+    Args:
+        folder: The run's folder.
+        identity: What all shards of the run share; see `RunFolder.identity`.
 
-        Raises:
-            RunMismatch: The message says what is there.
+    Raises:
+        RunMismatch: The message says what is there.
     """
     finished = 0
     with suppress(EmptyJournal), JournalReader(folder) as reader:
