@@ -59,6 +59,14 @@ def test_a_folder_that_is_not_one_data_set_is_refused(tmp_path, names, says):
     assert error.value.hint
 
 
+def test_a_run_without_a_data_set_says_where_it_comes_from(tmp_path):
+    (tmp_path / "shards" / "0000").mkdir(parents=True)
+    (tmp_path / "run.toml").touch()
+    with pytest.raises(DataError, match=r"without dataset\.jsonl") as error:
+        read(tmp_path)
+    assert "resumes it; tessy merge writes it" in error.value.hint
+
+
 def test_globs(tmp_path, monkeypatch):
     write(tmp_path / "x" / "a.jsonl", "a")
     write(tmp_path / "y" / "b.jsonl", "b")

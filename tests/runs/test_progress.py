@@ -188,6 +188,7 @@ def result(counters: Counters, folder: str = "runs/first", faults=FAULTS, **more
         "stopped": False,
         "seconds": 61.0,
         "counters": counters,
+        "dataset": Path(folder) / "dataset.jsonl",
     }
     counters.faults = faults
     return RunResult(**{**fields, **more})

@@ -122,7 +122,8 @@ def _in_folder(folder: Path, kinds: str) -> list[Path]:
     if (folder / "shards").is_dir() and (folder / "run.toml").is_file():
         raise DataError(
             f"{folder} is a folder without dataset.jsonl",
-            hint="a run has one when it ends, or stops: the command that started it resumes it",
+            hint="a run has one when it ends, or stops: the command that started it resumes it; "
+            "tessy merge writes it of shards that were written apart",
         )
     if (folder / "dataset_dict.json").is_file():
         return _in_folder(_only_split(folder), kinds)

@@ -78,7 +78,7 @@ def check(config: Config, roles: Iterable[Role] = Role) -> None:
         ConfigError: A model is missing, its name has no known form, its chat format does not
             exist, or its API key is not set or none.
     """
-    for role in roles:
+    for role in sorted(roles):  # always the same error first
         settings = config.of(role)
         address.parse_all(config.address_of(role))
         if settings.api_key_env:
@@ -98,7 +98,7 @@ def check_formats(config: Config, roles: Iterable[Role]) -> None:
     Raises:
         UnknownFormat: None is given.
     """
-    for role in roles:
+    for role in sorted(roles):
         settings, (where, *_) = config.of(role), address.parse_all(config.address_of(role))
         is_lab = where.scheme is address.Scheme.LAB  # these bring their own
         if not (settings.format or settings.tokenizer or is_lab):

@@ -119,7 +119,7 @@ class RunFolder:
             )
         above = self.path / "shards"
         try:
-            names = sorted(os.listdir(above)) if is_folder(above) else []
+            names = sorted(each.name for each in above.iterdir()) if is_folder(above) else []
             shards = [self.shard(int(name)) for name in names if _SHARD.fullmatch(name)]
             return [shard for shard in shards if is_folder(shard.path)]
         except OSError as error:
@@ -216,7 +216,7 @@ class RunFolder:
     def _refuse_strangers(self) -> None:
         own = {"lock", "settings.lock"}
         with suppress(OSError):
-            if all(map(_SHARD.fullmatch, os.listdir(self.path / "shards"))):
+            if all(_SHARD.fullmatch(each.name) for each in (self.path / "shards").iterdir()):
                 own.add("shards")
         refuse_strangers(self.settings, own, "run")
 

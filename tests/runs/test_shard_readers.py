@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -269,7 +269,9 @@ async def test_a_count_of_samples_that_is_none_is_said(tmp_path):
     with closing(sqlite3.connect(run.shard(1).journal)) as connection:
         connection.execute("update marks set value = 'many' where name = 'samples'")
         connection.commit()
-    with pytest.raises(JournalError, match="0001/journal.sqlite: how many samples it has is 'man"):
+    with pytest.raises(
+        JournalError, match=r"0001/journal\.sqlite: how many samples it has is 'man"
+    ):
         merge(run.path)
 
 
@@ -289,6 +291,6 @@ async def test_a_run_of_more_shards_than_open_files_are_usual(tmp_path):
                 connection.commit()
         with JournalReader(first) as reader:
             assert len(list(reader.ended())) == 12
-        assert len(os.listdir("/proc/self/fd")) < 100
+        assert len(list(Path("/proc/self/fd").iterdir())) < 100
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

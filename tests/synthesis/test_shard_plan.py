@@ -1,4 +1,4 @@
-"""*Exactly once* over shards: whoever writes which shard when, the data set is that of one shard."""
+"""*Exactly once* over shards: whoever writes them, the data set is that of a run of one shard."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ async def test_a_limit_that_became_smaller_leaves_a_shard_incomplete(source, tmp
     first = int(failed[0].id[1])
     _, again = await plan_of(run, source, 1, first + 2).prepare((failed[0].failure,))
     assert again > 0
-    with pytest.raises(MissingShards, match="shard 0: .* samples have not ended"):
+    with pytest.raises(MissingShards, match=r"shard 0: .* samples have not ended"):
         merge(run.path)
 
 
@@ -260,6 +260,7 @@ async def test_a_shard_is_not_begun_where_the_folder_was(source, tmp_path, how):
     with pytest.raises(JournalError, match="was moved, replaced or deleted"):
         await write_shards(context(Calls(None)), ShardQueue(plan))
     assert run.path.exists() == (how != "moved")
+    assert run.shard(0).journal.exists() == (how == "replaced")
     if how == "replaced":
         with JournalReader(run) as reader:
             assert [sample.id for sample in reader.ended()] == ["of another run"]
@@ -288,7 +289,7 @@ async def test_a_part_is_not_overwritten_by_a_journal_that_lost_it(source, tmp_p
     shard = plan.folder.shard(1)
     shard.dataset.write_bytes(b"{}\n{}\n")
     alone = replace(plan, numbers=(1,), locked=True)
-    with pytest.raises(RunMismatch, match="0001/dataset.jsonl has 2 samples, but the journals"):
+    with pytest.raises(RunMismatch, match=r"0001/dataset\.jsonl has 2 samples, but the journals"):
         await alone.prepare(())
     assert shard.dataset.read_bytes() == b"{}\n{}\n"
 
