@@ -39,7 +39,7 @@ from tessy.method.trajectory import (
 )
 from tessy.runs import contents
 from tessy.runs.contents import pack
-from tessy.runs.database import BROKEN, check_schema, connect
+from tessy.runs.database import BROKEN, check_schema, connect, mode_for
 from tessy.runs.folder import ShardFolder, moved
 
 _VERSION = 3
@@ -249,10 +249,12 @@ class Journal:
             connection = connect(self.path, write=True)
             try:
                 check_journal(connection, self.path, create=True)
-                mode = connection.execute("pragma journal_mode = wal").fetchone()[0]
-                if mode != "wal":
+                wanted = mode_for(self.path)
+                mode = connection.execute(f"pragma journal_mode = {wanted}").fetchone()[0]
+                if mode != wanted:
                     raise JournalError(
-                        f"{self.path}: its file system can't keep a journal (SQLite's WAL mode)",
+                        f"{self.path}: its file system can't keep a journal (SQLite's mode "
+                        f"{wanted})",
                         hint="give an --out on a local disk",
                     )
                 connection.execute("pragma synchronous = full")
