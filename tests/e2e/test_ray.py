@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from commands import start, tessy
-from ray_cluster import RayCluster, ray_cluster
 from scripted import faulty, until, write_questions
 from tessy.runs.folder import RunFolder
 from tessy.runs.load import load
 from tessy.runs.merge import merge
 from tessy.runs.reader import JournalReader, is_begun
 from tessy.testing import Latency
+from tessy.testing.ray_cluster import RayCluster, ray_cluster
 from two_replicas import two_replicas
 
 pytest.importorskip("ray")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 from commands import start, tessy
 from scripted import lines, two_servers, write_questions
 from tessy.testing import CooperativeScript, Latency, ScriptedServer
 
+TASK = re.compile(r"\[\[task \d+\]\]")
 SLOW = Latency(first_token_s=0.005, token_s=0.001)
 
 
@@ -80,3 +82,29 @@ async def test_servers_that_are_not_alike_are_refused_before_any_work(tmp_path, 
         done = await tessy("synth", questions, "--out", tmp_path / "run", *mixed)
     assert done.code == 2
     assert "only servers can have replicas" in done.err
+
+
+class Recording(ScriptedServer):
+    """A teacher that notes the session and the prompt of each request."""
+
+    def __init__(self) -> None:
+        super().__init__(CooperativeScript("teacher", seed=1, thinking_words=60, unicode=True))
+        self.seen: list[tuple[str | None, str]] = []
+
+    async def _completions(self, request):
+        asked = await request.json()
+        self.seen.append((request.headers.get("X-Session-ID"), str(asked["prompt"])))
+        return await super()._completions(request)
+
+
+async def test_all_requests_of_a_trajectory_name_its_session_to_a_load_balancer(tmp_path):
+    questions = write_questions(tmp_path / "q.jsonl", 5)
+    async with two_servers(None) as (_, options), Recording() as teacher:
+        one_url = with_teachers(options, teacher.url)
+        done = await tessy("synth", questions, "--out", tmp_path / "run", *one_url)
+    assert done.code == 0, done.err
+    asked = [(found[0], name) for name, text in teacher.seen if (found := TASK.findall(text))]
+    assert len(asked) > 10
+    assert len({task for task, _ in asked}) == 5
+    assert len(set(asked)) == len({name for _, name in asked}) == 5
+    assert all(re.fullmatch("[0-9a-f]{16}", name) for _, name in asked)

@@ -25,7 +25,8 @@ def questions(tmp_path_factory):
         """Questions q0, q1, …, of which some are bad lines."""
         path = folder / f"{''.join(str(int(fine)) for fine in rows)}.jsonl"
         lines = [
-            f'{{"id": "q{n}", "prompt": "?"}}' if fine else "{}" for n, fine in enumerate(rows)
+            f'{{"id": "q{n}", "prompt": "?"}}' if fine else '{"id": 1}'
+            for n, fine in enumerate(rows)
         ]
         path.write_text("\n".join(lines))
         return read(path, skip_bad=True, limit=limit)

@@ -227,7 +227,12 @@ class Client:
         payload = body(request, self.capabilities, stream=False)
         bounds = Bounds.of(request, len(payload))
         async with self._slots or nullcontext():
-            raw = await self._exchange("/v1/completions", payload, most_bytes=bounds.whole_bytes)
+            raw = await self._exchange(
+                "/v1/completions",
+                payload,
+                most_bytes=bounds.whole_bytes,
+                session=request.session,
+            )
         try:
             completion = parse(raw, bounds)
         except BadResponse as error:
@@ -252,7 +257,11 @@ class Client:
             events = EventStream(self.base_url, bounds, times)
             try:
                 await self._server.send(
-                    events, "/v1/completions", payload, connect_s=times.connect_s
+                    events,
+                    "/v1/completions",
+                    payload,
+                    connect_s=times.connect_s,
+                    session=request.session,
                 )
                 if events.status != 200:
                     raise failure_of(events, await events.whole())
@@ -316,13 +325,16 @@ class Client:
         payload: bytes | None = None,
         seconds: float | None = None,
         most_bytes: int = _LISTED_BYTES,
+        session: str = "",
     ) -> bytes:
         """Send one request; returns the body of its response."""
         times = self.settings.timeouts
         response = HttpResponse(self.url_of(path), most_bytes)
         response.expire(times.total_s if seconds is None else seconds)
         try:
-            await self._server.send(response, path, payload, connect_s=times.connect_s)
+            await self._server.send(
+                response, path, payload, connect_s=times.connect_s, session=session
+            )
             raw = await response.whole()
         finally:
             self._server.done(response)

@@ -81,7 +81,13 @@ class HttpServer:
         self._idle: deque[tuple[asyncio.Transport, float]] = deque()  # oldest first
 
     async def send(
-        self, response: R, path: str, body: bytes | None = None, *, connect_s: float
+        self,
+        response: R,
+        path: str,
+        body: bytes | None = None,
+        *,
+        connect_s: float,
+        session: str = "",
     ) -> R:
         """Send a request and wait for the head of its response.
 
@@ -90,6 +96,7 @@ class HttpServer:
             path: The path, with its leading slash.
             body: The body of a POST; None for a GET.
             connect_s: Seconds that connecting may take.
+            session: What the header `X-Session-ID` says, in ASCII; none if empty.
 
         Raises:
             Unreachable: The connection failed or broke.
@@ -99,6 +106,7 @@ class HttpServer:
         verb = b"GET" if body is None else b"POST"
         target = (self._prefix + path).encode("ascii", "backslashreplace")
         length = b"" if body is None else b"Content-Length: %d\r\n" % len(body)
+        length += b"X-Session-ID: %b\r\n" % session.encode("ascii") if session else b""
         request = (verb, b" ", target, b" HTTP/1.1\r\n", self._head, length, b"\r\n", body or b"")
         transport = self._reusable()
         if transport is not None:

@@ -7,6 +7,7 @@ A `Model` is what all trajectories share: servers, chat format, tokenizer, setti
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -100,6 +101,7 @@ class ModelSession:
             else IdPrefix(model.role, model.tokenizer, model.format, messages)
         )
         self._lease = model.servers.acquire(key)
+        self._session = hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
         self._stop_ids = {part: model.stop_ids(part) for part in Part}
         self._used = 0  # tokens of context after the last call, as its server counts them
 
@@ -181,6 +183,7 @@ class ModelSession:
             show_special=family.hidden and not stop_ids,
             event_tokens=model.settings.event_tokens if stream else 1,
             schema=schema,
+            session=self._session,
         )
 
     def call(self) -> Call:

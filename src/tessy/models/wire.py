@@ -87,6 +87,8 @@ class Request(NamedTuple):
         show_special: Include special tokens in the text, so that `stop` can match them.
         event_tokens: Tokens in an event of a stream, if the server takes that.
         schema: A JSON schema for the generated text, if the server takes one.
+        session: The header `X-Session-ID`, by which a load balancer can keep a trajectory where its
+            prefix is cached.
     """
 
     prompt: Prompt
@@ -100,6 +102,7 @@ class Request(NamedTuple):
     show_special: bool = False
     event_tokens: int = 1
     schema: dict[str, Any] | None = None
+    session: str = ""
 
     @property
     def prompt_tokens(self) -> int | None:

@@ -1,7 +1,7 @@
 """A real Ray cluster of three nodes on this machine, in a process of its own.
 
-`python tests/ray_cluster.py NODES CPUS` prints the cluster's address, then does what lines of its
-input say: `kill` a node without grace, or `add` one. It ends with its input.
+`python -m tessy.testing.ray_cluster NODES CPUS` prints the cluster's address, then does what lines
+of its input say: `kill` a node without grace, or `add` one. It ends with its input.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ class RayCluster:
 
 @contextmanager
 def ray_cluster(nodes: int = 2, cpus: int = 1) -> Iterator[RayCluster]:
-    """A cluster; what runs there can import the tests' modules."""
+    """A cluster; what runs there has the environment of this process."""
     process = subprocess.Popen(
-        [sys.executable, __file__, str(nodes), str(cpus)],
+        [sys.executable, "-m", "tessy.testing.ray_cluster", str(nodes), str(cpus)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -1,0 +1,172 @@
+"""A run of a million questions, of which 20,000 ended: `python benchmarks/million.py`.
+
+The figures are in docs/scale.md.
+
+Questions are made as by `benchmarks/questions.py`. The samples go straight to the journals of 64
+shards, so that what is measured is tessy's own work: how long a start takes and how much memory,
+how fast samples end, how large a journal gets, and how long readers take.
+
+    python benchmarks/million.py [QUESTIONS [ENDED]]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import questions as made
+
+SHARDS = 64
+WORDS = 700
+AT_ONCE = 64
+COMMANDS = ("start", "end", "report", "export", "view")
+
+
+def parts(folder: Path) -> tuple[Path, Path]:
+    """The questions, and the run."""
+    return folder / "questions.parquet", folder / "run"
+
+
+def plan_of(folder: Path):
+    """Read the questions, and begin the run or resume it, as `tessy synth` does."""
+    from tessy.config import load
+    from tessy.data.questions import read
+    from tessy.runs.folder import RunFolder
+    from tessy.synthesis.begin import begin
+    from tessy.synthesis.shards import ShardPlan
+
+    source, out = parts(folder)
+    config = load(overrides={"shards": SHARDS, "student.model": "lab:student"})
+    found, run = read(source), RunFolder(out)
+    with run.locked():
+        begin(run, config, source, found, None)
+        return ShardPlan(run, config, found, tuple(range(SHARDS)), SHARDS, run.identity())
+
+
+async def start(folder: Path) -> None:
+    """What a start does before the first request: to the first samples of the first shard."""
+    from tessy.synthesis.shards import ShardQueue
+
+    began = time.monotonic()
+    plan = plan_of(folder)
+    read = time.monotonic()
+    counters, _ = await plan.prepare(())
+    prepared = time.monotonic()
+    queue = ShardQueue(plan)
+    assert await queue.take() is not None
+    await queue.close()
+    print(
+        f"start: {read - began:.1f} s to read, {prepared - read:.1f} s for {SHARDS} journals, "
+        f"{time.monotonic() - prepared:.2f} s to the first sample; "
+        f"{counters.total:,} samples, {counters.ended:,} ended"
+    )
+
+
+async def end(folder: Path, count: int) -> None:
+    """End samples, as many at once as a run writes."""
+    from tessy.synthesis.shards import ShardQueue
+    from written import Written
+
+    plan = plan_of(folder)
+    await plan.prepare(())
+    queue = ShardQueue(plan)
+    text = " word" * (WORDS // 2)
+    waits: list[float] = []
+
+    async def work() -> None:
+        while len(waits) < count and (taken := await queue.take()) is not None:
+            shard, job, _ = taken
+            sample = Written(job.id, student="okay" + text, teacher=text, discarded=" no" * 60)
+            began = time.monotonic()
+            await shard.journal.end(sample.ending(job.position))
+            waits.append(time.monotonic() - began)
+            await queue.leave(shard)
+
+    began = time.monotonic()
+    await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+    seconds = time.monotonic() - began
+    await queue.close()
+    size = sum(each.stat().st_size for each in parts(folder)[1].rglob("journal.sqlite*"))
+    first, last = (sorted(part)[len(part) // 2] for part in (waits[:1000], waits[-1000:]))
+    print(
+        f"end: {len(waits):,} samples in {seconds:.1f} s, {len(waits) / seconds:,.0f} a second; "
+        f"{size / len(waits):,.0f} bytes each; the median waits {1000 * first:.1f} ms among the "
+        f"first 1,000, {1000 * last:.1f} ms among the last"
+    )
+
+
+def report(folder: Path) -> None:
+    """Make the report."""
+    _tessy(folder, "report", "--words", "100", "--out", str(folder / "report.html"))
+
+
+def export(folder: Path) -> None:
+    """Export all samples as Parquet."""
+    _tessy(folder, "export", "--format", "parquet", "--out", str(folder / "export"))
+
+
+def view(folder: Path) -> None:
+    """Index the run for its pages."""
+    from tessy.report.viewer.index import Index
+    from tessy.runs.folder import RunFolder
+
+    os.environ["TESSY_CACHE"] = str(folder / "cache")
+    index = Index(RunFolder(parts(folder)[1]))
+    began = time.monotonic()
+    while index.add(250):
+        pass
+    listed = time.monotonic()
+    while index.add_words(100):
+        pass
+    print(f"view: lists after {listed - began:.1f} s, words after {time.monotonic() - began:.1f} s")
+    index.close()
+
+
+def _tessy(folder: Path, command: str, *options: str) -> None:
+    from tessy.cli.main import main
+
+    began = time.monotonic()
+    try:
+        main([command, str(parts(folder)[1]), *options])
+    except SystemExit as error:
+        if error.code:
+            raise
+    print(f"{command}: {time.monotonic() - began:.1f} s")
+
+
+def do(what: str, folder: Path, count: int) -> None:
+    """Do one part in this process, and print its peak memory."""
+    sys.path.append(str(Path(__file__).parents[1] / "tests"))
+    match what:
+        case "start":
+            asyncio.run(start(folder))
+        case "end":
+            asyncio.run(end(folder, count))
+        case _:
+            globals()[what](folder)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{what}: peak {peak:,.0f} MiB", flush=True)
+
+
+def main(questions: int, ended: int) -> None:
+    """Measure all parts, each in a process of its own."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        made.write(parts(folder)[0], made.questions(questions, 2000))
+        for what in ("start", "end", "start", *COMMANDS[2:]):
+            command = [sys.executable, __file__, "--do", what, name, str(ended)]
+            subprocess.run(command, check=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--do"]:
+        do(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))
+    else:
+        given = [*map(int, sys.argv[1:])]
+        main(given[0] if given else 1_000_000, given[1] if len(given) > 1 else 20_000)
