@@ -61,7 +61,7 @@ class PlayedBack(HttpServer):
 
     spans: Iterator[list[bytes]]
 
-    async def send(self, response, path, body=None, *, connect_s):
+    async def send(self, response, path, body=None, *, connect_s, session=""):
         """Take all of the answer in."""
         response.data_received(HEAD)
         for part in next(PlayedBack.spans):

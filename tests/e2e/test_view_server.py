@@ -119,7 +119,7 @@ async def test_looking_changes_nothing_in_the_run(run, client):
         }
 
     before = contents()
-    assert len(before) > 1
+    assert before
     async with viewing(run) as view:
         for path in ("", "?text=okay", "sample?sample=q0", "sample?sample=q2"):
             assert await status(client, view.url + path) == 200
