@@ -17,7 +17,7 @@ from tessy.cli.scoring import ScoringOptions, scorer
 from tessy.config import Config, ModelSettings
 from tessy.display import visible
 from tessy.errors import ConfigError
-from tessy.settings import Option, OptionGroup, UnitName
+from tessy.settings import Location, Option, OptionGroup, UnitName
 
 if TYPE_CHECKING:
     from tessy.boundary.training.annotate import AnnotationCounts
@@ -50,7 +50,7 @@ class AnnotateOptions(CommandOptions):
     annotator: Annotated[str, Option()]
     """The model that marks the style (`http://host:port/v1#name`, `gguf:PATH`, `hf:REPO/FILE`), or
     a predictor such as `lexicon`."""
-    out: Annotated[Path, Option()]
+    out: Annotated[Location, Option()]
     """The segment file; an unfinished one is resumed."""
     config: Annotated[Path | None, Option(unset="none")] = None
     """A TOML file with the annotator's settings below `[student]`; options override it."""
@@ -152,9 +152,9 @@ def _summarise(counts: AnnotationCounts, options: AnnotateOptions) -> None:
 class TrainOptions(CommandOptions):
     """Options of `tessy predictor train`."""
 
-    segments: Annotated[Path, Option(argument=True)]
+    segments: Annotated[Location, Option(argument=True)]
     """A segment file from `tessy predictor annotate`."""
-    out: Annotated[Path, Option()]
+    out: Annotated[Location, Option()]
     """A new folder; a stopped training in it is resumed."""
     onnx: Annotated[bool, Option()] = False
     """Also write `model.onnx`, of any base but `window`."""
@@ -206,13 +206,13 @@ class EvaluateOptions(CommandOptions):
 
     predictor: Annotated[str, Option(argument=True)]
     """A predictor's name, or a labelled segment file to score as one."""
-    gold: Annotated[Path | None, Option(unset="the gold set that ships with tessy")] = None
+    gold: Annotated[Location | None, Option(unset="the gold set that ships with tessy")] = None
     """A segment file with the right labels."""
     against: Annotated[tuple[str, ...], Option(unset="no comparison")] = ()
     """Another predictor to compare with."""
-    json_file: Annotated[Path | None, Option("json", unset="not written")] = None
+    json_file: Annotated[Location | None, Option("json", unset="not written")] = None
     """Write all metrics to this JSON file."""
-    html: Annotated[Path | None, Option(unset="not written")] = None
+    html: Annotated[Location | None, Option(unset="not written")] = None
     """Write an HTML page with the metrics and the worst cases."""
     bootstrap_samples: Annotated[int, Option()] = Field(default=1000, ge=0)
     """Bootstrap samples for the confidence intervals."""
@@ -299,7 +299,7 @@ def _speed(evaluation: PredictorEvaluation) -> str:
 class SharedOptions(ScoringOptions):
     """Options of `tessy predictor shared`."""
 
-    run: Annotated[Path, Option(argument=True)]
+    run: Annotated[Location, Option(argument=True)]
     """The folder of a run with `--min-style-words` above 1."""
     samples: Annotated[int, Option()] = Field(default=100, ge=1)
     """The maximum number of samples to score."""

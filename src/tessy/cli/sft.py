@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from tessy.cli.options import CommandOptions, command
-from tessy.settings import Option
+from tessy.settings import Location, Option
 from tessy.training.settings import SFTSettings
 
 
@@ -15,7 +15,7 @@ class SFTOptions(CommandOptions):
 
     dataset: Annotated[str, Option(argument=True)]
     """A run's folder, files or a Hugging Face data set, with `messages`."""
-    out: Annotated[Path, Option()]
+    out: Annotated[Location, Option()]
     """A new folder; a stopped training in it is resumed."""
     config: Annotated[Path | None, Option(unset="none")] = None
     """A TOML file with settings; options override it."""

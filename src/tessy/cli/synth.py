@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from tessy.cli.options import CommandOptions, command
 from tessy.config import Config
-from tessy.settings import Option
+from tessy.settings import Location, Option
 
 if TYPE_CHECKING:
     from tessy.runs.progress import Progress
@@ -23,7 +23,7 @@ class RunOptions(CommandOptions):
     """Questions: a file (`.jsonl`, `.json`, `.csv`, `.tsv`, `.parquet`, `.arrow`), a folder of
     shards, a quoted glob, `-` for standard input, or a Hugging Face data set
     (`owner/name:config:split`)."""
-    out: Annotated[Path, Option()]
+    out: Annotated[Location, Option()]
     """The run's folder; an unfinished run in it is resumed."""
     config: Annotated[Path | None, Option(unset="none")] = None
     """A TOML file with settings; options override it."""

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from tessy.data.exact import TO_UTF_8, decimal, dumps, integer, not_utf_8, parse
+from tessy.data.fetched import shown_file
 from tessy.data.sources import (
     LONGEST_LINE,
     STDIN,
@@ -65,7 +66,7 @@ def rows(source: str | Path, *, what: str) -> Iterator[RowWithPlace]:
         yield from _hub(str(source))
         return
     for path in files:
-        name = name_of(source) if str(source) == STDIN else str(path)
+        name = name_of(source) if str(source) == STDIN else shown_file(path)
         try:
             match suffix_of(path):
                 case ".parquet" | ".pq" | ".arrow":

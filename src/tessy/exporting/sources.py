@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tessy.data.remote import RemotePath, is_url, shown_url
 from tessy.data.rows import rows
 from tessy.errors import DataError
 from tessy.exporting.parquet import from_row
 from tessy.exporting.samples import ExportSample, check
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
+from tessy.runs.remote import reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,9 @@ class ExportSource:
     @property
     def name(self) -> str:
         """Its name without folders of this machine."""
-        return Path(self.given).resolve().name if Path(self.given).exists() else self.given
+        return (
+            Path(self.given).resolve().name if Path(self.given).exists() else shown_url(self.given)
+        )
 
     def samples(self) -> Iterator[ExportSample]:
         """Read the samples; of a run that is under way, those that are finished.
@@ -67,6 +71,8 @@ def find_source(given: str) -> ExportSource:
         JournalError: The run's journal can't be read.
     """
     path = Path(given)
+    if is_url(given) and RemotePath(f"{given.rstrip('/')}/run.toml").info() is not None:
+        path = reading(given)
     if not path.is_dir():
         next(rows(given, what="data sets"), None)
         return ExportSource(given)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from tessy.data.outputs import upload
+from tessy.data.remote import RemotePath, is_url
 from tessy.errors import JournalError, MissingShards
 from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.journal import Mark
 from tessy.runs.reader import JournalReader, ShardReader, write_dataset
+from tessy.runs.remote import reading
 
 _SHOWN = 10
 
@@ -33,13 +36,13 @@ class Merged:
     count: int
 
 
-def merge(run: Path, *, partial: bool = False) -> Merged:
+def merge(run: str | Path, *, partial: bool = False) -> Merged:
     """Write dataset.jsonl and failures.jsonl of a run from all its shards.
 
     Samples are in the order of the questions, as in a run of one shard.
 
     Args:
-        run: The run's folder.
+        run: The run's folder, or its URL.
         partial: Merge what is there, also if shards are missing or not finished.
 
     Raises:
@@ -47,7 +50,7 @@ def merge(run: Path, *, partial: bool = False) -> Merged:
             them.
         JournalError: There is no run, or its journals can't be read.
     """
-    folder = RunFolder(run)
+    folder = RunFolder(reading(run))
     with JournalReader(folder) as reader:
         reasons = reader.reasons()
     there = {shard.number: shard for shard in folder.started_shards()}
@@ -63,6 +66,9 @@ def merge(run: Path, *, partial: bool = False) -> Merged:
             hint="write them with tessy synth … --shard I/N; or merge what is there: --partial",
         )
     write_dataset(folder)
+    if is_url(run):
+        for path in (folder.dataset, folder.failures):
+            upload(path, RemotePath(f"{str(run).rstrip('/')}/{path.name}"))
     finished = reasons.pop(None, 0)
     failed = {reason: count for reason, count in reasons.items() if reason is not None}
     return Merged(folder.dataset, finished, failed, len(there), count)

@@ -25,7 +25,15 @@ from tessy.config import Config, load
 from tessy.data import questions
 from tessy.data.questions import Questions
 from tessy.data.sources import name_of
-from tessy.errors import ConfigError, InputError, JournalError, Outage, RunMismatch
+from tessy.errors import (
+    ConfigError,
+    InputError,
+    JournalError,
+    Outage,
+    RemoteError,
+    RunLocked,
+    RunMismatch,
+)
 from tessy.event_loop import run_loop
 from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Failure, Role
@@ -33,9 +41,10 @@ from tessy.models.open import check, check_formats, open_models
 from tessy.models.session import Model
 from tessy.models.templates import Messages
 from tessy.runs.counters import Counters, RunResult
-from tessy.runs.folder import RunFolder
+from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.progress import Progress, Show
 from tessy.runs.reader import JournalReader, ShardReader, is_begun, write_dataset, write_part
+from tessy.runs.remote import RemoteRun, writing
 from tessy.runs.shards import ShardNumber, others_write
 from tessy.synthesis.context import RunContext
 from tessy.synthesis.methods import method_of, teacher_only
@@ -69,7 +78,7 @@ def synthesize(
     Args:
         source: Questions: a file, a folder of shards, a glob, `-` for standard input, or a Hugging
             Face data set; see `tessy.data.questions`.
-        out: The run's folder; an unfinished run in it is resumed.
+        out: The run's folder, or its URL (docs/remote.md); an unfinished run in it is resumed.
         config: Settings, or the path of a TOML file.
         limit: Use only the first `limit` lines.
         skip_bad: Record bad lines, and questions that can't be verified, as failures instead of
@@ -146,7 +155,7 @@ async def asynthesize(
     method = method_of(chosen)
     check(chosen, method.needs(chosen))
     predictors = load_all({role: chosen.predictor_of(role) for role in Role if method.judged})
-    folder = RunFolder(Path(out))
+    folder, remote = writing(out, every_s=chosen.upload_s, say=progress.say)
     async with AsyncExitStack() as stack:
         verifier = await stack.enter_async_context(open_verifier(chosen))
         read = await asyncio.to_thread(
@@ -158,9 +167,13 @@ async def asynthesize(
         # In a thread: it may wait for another process.
         locking = folder.locked(shared=shard is not None)
         lock = await asyncio.to_thread(stack.enter_context, locking)
-        date, count = await asyncio.to_thread(_begin, folder, chosen, source, read, shard)
+        if remote is not None:
+            await asyncio.to_thread(remote.fetch)
+        date, count = await asyncio.to_thread(_begin, folder, chosen, source, read, shard, remote)
         numbers = tuple(range(count)) if shard is None else (shard.number,)
-        plan = ShardPlan(folder, chosen, read, numbers, count, insist=shard is not None)
+        plan = ShardPlan(
+            folder, chosen, read, numbers, count, insist=shard is not None, remote=remote
+        )
         retry = tuple(Failure) if retry_failed is True else retry_failed or ()
         await asyncio.to_thread(folder.refuse_lost_journal, _finished(folder))
         counters, again = await plan.prepare(retry)
@@ -178,6 +191,8 @@ async def asynthesize(
                 )
                 models, notes = await stack.enter_async_context(opening)
                 folder.same_models({role.value: model.name for role, model in models.items()})
+                if remote is not None:
+                    await asyncio.to_thread(remote.publish)
                 if counters.total - counters.ended > _MANY:
                     progress.say(f"rendering {len(read):,} prompts, to check them")
                 await asyncio.to_thread(
@@ -206,12 +221,12 @@ async def asynthesize(
                 if workers == 1:
                     context.snapshot()
         except BaseException as error:
-            with suppress(JournalError):  # what stopped the run says more
-                await _write_dataset(folder, lock, shard)
+            with suppress(JournalError, RemoteError, RunLocked):  # what stopped the run says more
+                await _write_dataset(folder, lock, plan)
                 if isinstance(error, Outage):
                     progress.summarise(await _result(folder, counters, shard, stopped=True))
             raise
-        await _write_dataset(folder, lock, shard)
+        await _write_dataset(folder, lock, plan)
         return await _result(folder, counters, shard, stopped=stopped)
 
 
@@ -221,6 +236,7 @@ def _begin(
     source: str | Path,
     read: Questions,
     shard: ShardNumber | None,
+    remote: RemoteRun | None,
 ) -> tuple[datetime.date, int]:
     """Start the run in a folder, or make sure that it can be resumed.
 
@@ -233,6 +249,7 @@ def _begin(
     wanted = shard.count if shard is not None else config.shards
     with folder.changing_settings():
         begun = is_begun(folder) or (shard is not None and others_write(folder, shard.number))
+        begun = begun or (remote is not None and remote.is_begun())
         known = folder.shard_count() if begun else None
         if None not in (wanted, known) and wanted != known:
             raise RunMismatch(
@@ -256,12 +273,12 @@ def _finished(folder: RunFolder) -> int:
         return reader.reasons()[None]
 
 
-async def _write_dataset(folder: RunFolder, lock: int, shard: ShardNumber | None) -> None:
+async def _write_dataset(folder: RunFolder, lock: int, plan: ShardPlan) -> None:
     folder.check_there(lock)
-    if shard is None:
-        await asyncio.to_thread(write_dataset, folder)
-    else:
-        await asyncio.to_thread(write_part, folder.shard(shard.number))
+    place: RunFolder | ShardFolder = folder.shard(plan.numbers[0]) if plan.insist else folder
+    await asyncio.to_thread(write_dataset if place is folder else write_part, place)
+    if plan.remote is not None:
+        await plan.remote.finish(plan.numbers, (place.dataset, place.failures))
 
 
 def _settings(config: Config | str | Path | None, settings: dict[str, Any]) -> Config:

@@ -21,8 +21,10 @@ from tessy.method.trajectory import Failure, Trajectory
 from tessy.runs.counters import Counters
 from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.journal import Ending, Journal, Mark, Written
+from tessy.runs.keeper import ShardKeeper
 from tessy.runs.locks import held_if_free
 from tessy.runs.plan import Job, jobs
+from tessy.runs.remote import RemoteRun, keeping
 
 _AT_ONCE = 200
 """Samples that are looked up in the journal at once."""
@@ -39,6 +41,7 @@ class ShardPlan:
         numbers: The shards that this process may write, in this order.
         count: The number of shards of the run.
         insist: None of them may be skipped because another process writes it.
+        remote: Keeps the run's URL up to date; None for a run in a folder.
     """
 
     folder: RunFolder
@@ -47,6 +50,7 @@ class ShardPlan:
     numbers: tuple[int, ...]
     count: int
     insist: bool = False
+    remote: RemoteRun | None = None
 
     @property
     def samples(self) -> dict[int, int]:
@@ -87,6 +91,7 @@ class ShardPlan:
             shard = self.folder.shard(number)
             async with AsyncExitStack() as stack:
                 await asyncio.to_thread(stack.enter_context, shard.locked())
+                await stack.enter_async_context(keeping(self.remote, shard))
                 journal = await stack.enter_async_context(await _journal(shard))
                 await journal.identify(identity)
                 await journal.set_mark(Mark.SAMPLES, str(samples[number]))
@@ -127,12 +132,14 @@ class OpenShard:
     Attributes:
         folder: The shard's folder.
         journal: The journal.
+        keeper: Uploads it; None for a run in a folder.
         running: Samples being written.
         taken: No more samples are to be started.
     """
 
     folder: ShardFolder
     journal: Journal
+    keeper: ShardKeeper | None
     _jobs: Iterable[Job]
     _stack: AsyncExitStack
     running: int = 0
@@ -154,6 +161,17 @@ class OpenShard:
                     written = await self.journal.resume(job.id) if job.id in begun else Written()
                     self._next.append((replace(job, failures=failures.get(job.id, 0)), written))
         return self._next.popleft()
+
+    async def checkpoint(self) -> None:
+        """Write to disk what is not there yet.
+
+        Raises:
+            RunLocked: Another process has taken the shard.
+            JournalError: It can't be written.
+        """
+        if self.keeper is not None:
+            self.keeper.check()
+        await self.journal.checkpoint()
 
     async def close(self) -> None:
         """Close the journal and release the lock."""
@@ -220,10 +238,11 @@ class ShardQueue:
                             hint="wait for it, or name another shard",
                         )
                     continue
+                keeper = await stack.enter_async_context(keeping(self._plan.remote, folder))
                 journal = await stack.enter_async_context(await _journal(folder))
                 if await journal.count_before(self._plan.end) >= self._samples[number]:
                     continue
-                found = OpenShard(folder, journal, self._jobs(number), stack.pop_all())
+                found = OpenShard(folder, journal, keeper, self._jobs(number), stack.pop_all())
                 self.open.append(found)
                 return found
         return None
