@@ -10,6 +10,7 @@ import hashlib
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -65,9 +66,7 @@ def fetch_file(there: RemotePath) -> Path:
     Raises:
         RemoteError: It can't be read, or is not there.
     """
-    info = persistently(there.info)
-    if info is None:
-        raise RemoteError(f"{there}: there is no such file", hint="look at its name")
+    info = _info(there)
     path = _place(there.url, [info]) / there.name
     _fetch(there, path, trusted=_has_version(info))
     return path
@@ -83,7 +82,7 @@ def fetch_files(there: RemotePath, names: list[str]) -> Path:
     Raises:
         RemoteError: One can't be read.
     """
-    infos = [persistently((there / name).info) or {} for name in names]
+    infos = [_info(there / name) for name in names]
     folder = _place(there.url, infos) / there.name
     _urls[folder] = str(there)
     for name, info in zip(names, infos, strict=True):
@@ -115,13 +114,20 @@ def stand_in(there: RemotePath, names: list[str], read: tuple[str, ...]) -> Path
     return folder
 
 
-def _place(url: str, infos: list[dict[str, object]]) -> Path:
+def _place(url: str, infos: list[dict[str, Any]]) -> Path:
     versions = [[info.get(name) for name in _VERSION] for info in infos]
     version = hashlib.sha256(orjson.dumps([url, versions], default=str)).hexdigest()[:20]
     return (cache_folder() / "fetched" / version).absolute()
 
 
-def _has_version(info: dict[str, object]) -> bool:
+def _info(there: RemotePath) -> dict[str, Any]:
+    found = persistently(there.info)
+    if found is None:
+        raise RemoteError(f"{there}: there is no such file", hint="look at its name")
+    return found
+
+
+def _has_version(info: dict[str, Any]) -> bool:
     return any(info.get(name) for name in _VERSION if name != "size")
 
 

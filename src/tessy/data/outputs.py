@@ -58,8 +58,8 @@ def written_to(
         say: Called with lines about the upload.
 
     Raises:
-        RemoteError: The URL can't be written to. If that turns out only at the end, nothing is lost:
-            the message says where it is.
+        RemoteError: The URL can't be written to. If that turns out only at the end, nothing is
+            lost: the message says where it is.
     """
     if not is_url(out):
         yield Path(out)

@@ -180,7 +180,7 @@ def copy_state(journal: Path) -> CopyState | None:
         with closing(connect(journal)) as connection:
             if not check_journal(connection, journal, create=True):
                 return None
-            marks = _marks(connection, "main", journal)
+            marks = _marks(connection, "main", str(journal))
             ahead = last_change(connection) > int(marks.get(Mark.UPLOADED, "0"))
     except (*BROKEN, ValueError) as error:
         raise JournalError(f"{journal}: {error}") from None
@@ -240,7 +240,7 @@ def make_part(journal: Path, writer: str, file: Path) -> PartMade | None:
 
 
 def _fill(connection: sqlite3.Connection, journal: Path, writer: str) -> PartMade | None:
-    marks = _marks(connection, "main", journal)
+    marks = _marks(connection, "main", str(journal))
     since, until = int(marks.get(Mark.UPLOADED, "0")), last_change(connection)
     own = {name: text for name, text in marks.items() if name not in _OF_THIS_COPY}
     digest = _digest(own)
@@ -336,7 +336,7 @@ def read_part(name: PartName, file: Path, where: str) -> tuple[int, str]:
         _inflate(file, plain, said)
         with closing(connect(plain)) as connection:
             check_journal(connection, plain)
-            marks = _marks(connection, "main", Path(said))
+            marks = _marks(connection, "main", said)
             until = int(marks.pop(_UNTIL, ""))
     except JournalError as error:
         raise JournalError(error.message.replace(str(plain), said), hint=error.hint) from None
@@ -365,8 +365,8 @@ def _inflate(file: Path, plain: Path, said: str) -> None:
 
 
 def _add(connection: sqlite3.Connection, name: PartName, said: str) -> None:
-    own = _marks(connection, "main", Path(said))
-    marks = _marks(connection, "part", Path(said))
+    own = _marks(connection, "main", said)
+    marks = _marks(connection, "part", said)
     since, until = int(marks.pop(_SINCE, "")), int(marks.pop(_UNTIL, ""))
     before = PartName.parse(own.get(Mark.PART, ""))
     fits = (before.number + 1, before.writer) if before else (1, START)
@@ -402,9 +402,9 @@ def _check_rows(connection: sqlite3.Connection, since: int, until: int, said: st
             )
 
 
-def _marks(connection: sqlite3.Connection, schema: str, path: Path) -> dict[str, str]:
+def _marks(connection: sqlite3.Connection, schema: str, where: str) -> dict[str, str]:
     found = connection.execute(f"select name, value from {schema}.marks").fetchall()
-    with contents.reading(f"{path}: its marks"):
+    with contents.reading(f"{where}: its marks"):
         return {
             contents.an(str, name, "name"): contents.an(str, text, "value") for name, text in found
         }

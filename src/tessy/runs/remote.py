@@ -241,6 +241,14 @@ def reading(run: str | Path, *, say: Callable[[str], None] = lambda _: None) -> 
     return folder.path
 
 
+def known_copy(out: str | Path) -> Path:
+    """As `reading`, for a run that need not have begun: its folder is then empty, or not there."""
+    if not is_url(out):
+        return Path(out)
+    there = RemotePath(str(out).rstrip("/"))
+    return reading(out) if persistently((there / "shards").names) else _copy_of(there, "read")
+
+
 def _copy_of(there: RemotePath, kind: str) -> Path:
     digest = hashlib.sha256(there.url.encode()).hexdigest()[:16]
     name = re.sub(r"[^\w.-]", "_", there.name)[:40]

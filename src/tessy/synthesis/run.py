@@ -224,10 +224,10 @@ async def asynthesize(
             with suppress(JournalError, RemoteError, RunLocked):  # what stopped the run says more
                 await _write_dataset(folder, lock, plan)
                 if isinstance(error, Outage):
-                    progress.summarise(await _result(folder, counters, shard, stopped=True))
+                    progress.summarise(await _result(plan, counters, shard, stopped=True))
             raise
         await _write_dataset(folder, lock, plan)
-        return await _result(folder, counters, shard, stopped=stopped)
+        return await _result(plan, counters, shard, stopped=stopped)
 
 
 def _begin(
@@ -275,8 +275,12 @@ def _finished(folder: RunFolder) -> int:
 
 async def _write_dataset(folder: RunFolder, lock: int, plan: ShardPlan) -> None:
     folder.check_there(lock)
-    place: RunFolder | ShardFolder = folder.shard(plan.numbers[0]) if plan.insist else folder
-    await asyncio.to_thread(write_dataset if place is folder else write_part, place)
+    place: RunFolder | ShardFolder = folder
+    if plan.insist:
+        place = folder.shard(plan.numbers[0])
+        await asyncio.to_thread(write_part, place)
+    else:
+        await asyncio.to_thread(write_dataset, folder)
     if plan.remote is not None:
         await plan.remote.finish(plan.numbers, (place.dataset, place.failures))
 
@@ -331,8 +335,9 @@ def _check_conversations(
 
 
 async def _result(
-    folder: RunFolder, counters: Counters, shard: ShardNumber | None, *, stopped: bool
+    plan: ShardPlan, counters: Counters, shard: ShardNumber | None, *, stopped: bool
 ) -> RunResult:
+    folder, remote = plan.folder, plan.remote
     reasons, verdicts = await asyncio.to_thread(_ends, folder, shard)
     finished = reasons.pop(None, 0)
     return RunResult(
@@ -345,6 +350,8 @@ async def _result(
         counters=counters,
         verdicts=verdicts,
         dataset=folder.dataset if shard is None else folder.shard(shard.number).dataset,
+        url=str(remote.there) if remote is not None else None,
+        failed_uploads=remote.failed_uploads if remote is not None else 0,
     )
 
 
