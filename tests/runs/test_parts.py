@@ -78,11 +78,11 @@ STEPS = st.lists(
         ),  # fmt: skip
         st.integers(0, 4),
     ),
-    max_size=40,
+    max_size=25,
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=20)
 @given(STEPS)
 def test_restored_is_what_was_uploaded_last_whatever_happened(tmp_path_factory, steps):
     base = tmp_path_factory.mktemp("shard")

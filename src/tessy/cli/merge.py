@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from pydantic import Field
 
 from tessy.cli.options import command
 from tessy.settings import Location, Option, StrictSettings
@@ -17,6 +18,10 @@ class MergeOptions(StrictSettings):
     """The run's folder."""
     partial: Annotated[bool, Option()] = False
     """Merge what is there, also if shards are missing or not finished."""
+    rows_per_file: Annotated[int | None, Option(unset="one dataset.jsonl")] = Field(
+        default=None, ge=1
+    )
+    """Write Parquet files of so many samples: `dataset-00000.parquet` and so on."""
 
 
 @command()
@@ -26,8 +31,8 @@ def merge(options: MergeOptions) -> None:
     from tessy.display import visible_line
     from tessy.runs.merge import merge as merge_run
 
-    found = merge_run(options.run, partial=options.partial)
-    place = f"{options.run}/dataset.jsonl" if is_url(options.run) else str(found.dataset)
+    found = merge_run(options.run, partial=options.partial, rows_per_file=options.rows_per_file)
+    place = f"{options.run}/{found.dataset.name}" if is_url(options.run) else str(found.dataset)
     failed = f", {sum(found.failed.values()):,} failed" if found.failed else ""
     of = f" of {found.count:,}" if found.shards < found.count else ""
     typer.echo(

@@ -20,6 +20,7 @@ import orjson
 
 from tessy.data.exact import TO_UTF_8, decimal, dumps, integer, not_utf_8, parse
 from tessy.data.fetched import shown_file
+from tessy.data.parquet import from_row
 from tessy.data.sources import (
     LONGEST_LINE,
     STDIN,
@@ -70,7 +71,7 @@ def rows(source: str | Path, *, what: str) -> Iterator[RowWithPlace]:
         try:
             match suffix_of(path):
                 case ".parquet" | ".pq" | ".arrow":
-                    yield from _columns(path)
+                    yield from ((where, _record(row)) for where, row in _columns(path))
                 case ".csv" | ".tsv" as suffix:
                     with open_bytes(path) as file:
                         yield from _table(file, name, "\t" if suffix == ".tsv" else ",")
@@ -80,6 +81,11 @@ def rows(source: str | Path, *, what: str) -> Iterator[RowWithPlace]:
         except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
             said = error.strerror if isinstance(error, OSError) and error.strerror else error
             raise DataError(f"{name}: {said}") from None
+
+
+def _record(row: Any) -> Any:
+    """A row of Parquet that tessy wrote, as the record that it was."""
+    return from_row(row) if isinstance(row, dict) else row
 
 
 # --- JSON ---------------------------------------------------------------------------------------

@@ -160,6 +160,8 @@ def _in_folder(folder: Path, kinds: str) -> list[Path]:
     """A run's data set, or the shards of one data set."""
     if is_there(folder / "dataset.jsonl"):
         return [folder / "dataset.jsonl"]
+    if parts := _parts_of_run(folder):
+        return parts
     if (folder / "shards").is_dir() and (folder / "run.toml").is_file():
         raise DataError(
             f"{folder} is a folder without dataset.jsonl",
@@ -186,6 +188,14 @@ def _in_folder(folder: Path, kinds: str) -> list[Path]:
         )
     _check_complete(folder, found)
     return found
+
+
+def _parts_of_run(folder: Path) -> list[Path]:
+    """The Parquet files of a run with `rows_per_file`: merged ones, or those of its shards."""
+    if not (folder / "run.toml").is_file():
+        return []
+    merged = sorted(folder.glob("dataset-*.parquet"))
+    return merged or sorted(folder.glob("shards/*/part-*.parquet"))
 
 
 def _check_complete(folder: Path, found: list[Path]) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 from tessy.data.remote import RemotePath, is_url, shown_url
 from tessy.data.rows import rows
 from tessy.errors import DataError
-from tessy.exporting.parquet import from_row
 from tessy.exporting.samples import ExportSample, check
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
@@ -58,9 +57,7 @@ class ExportSource:
                 for number, record in enumerate(reader.records(), 1):
                     yield f"{self.given}: sample {number}", record
             return
-        is_lines = ".jsonl" in Path(self.given).suffixes
-        for where, row in rows(self.given, what="data sets"):
-            yield where, row if is_lines or not isinstance(row, dict) else from_row(row)
+        yield from rows(self.given, what="data sets")
 
 
 def find_source(given: str) -> ExportSource:

@@ -5,6 +5,12 @@
     database  opens SQLite files that may come from elsewhere
     contents  checks what a journal holds
     reader    reads a journal, even while the run is active; writes the data set from it
+    parts     the parts of a shard that are uploaded, and which of them make it up
+    restore   makes a copy of a shard from its parts
+    lease     who writes a shard at a URL
+    keeper    uploads a shard while it is written
+    remote    a run at a URL
+    rows      parts of the data set in Parquet
     load      `tessy.load`: reading a run in Python
     counters  the counts of a run
     plan      which samples to write

@@ -18,6 +18,7 @@ from tessy.runs.lease import ShardLease, wait_for_lease
 from tessy.runs.parts import copy_state, make_part, new_writer, note_part, note_writer
 from tessy.runs.reader import ShardReader
 from tessy.runs.restore import PARTS, parts_at, restore
+from tessy.runs.rows import full_parts, number_of, part_files
 
 
 @dataclass(slots=True)
@@ -50,6 +51,7 @@ class ShardKeeper:
     failed: int = 0
     pending: bool = False
     _lease: ShardLease | None = None
+    _sent: set[str] = field(default_factory=set)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _uploading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -106,6 +108,12 @@ class ShardKeeper:
         if restore(self.shard, self.there, parts_at(self.there)):
             self.say(f"{self.there}: another process went on with this shard: going on from there")
         note_writer(self.shard.journal, self._lease.writer)
+        full = full_parts(self.shard.journal)
+        for name in persistently(self.there.names):
+            if (number := number_of(name)) is not None and number < full:
+                self._sent.add(name)
+            elif number is not None and number > full:  # of a process whose parts are not used
+                (self.there / name).remove()
 
     async def _beats(self) -> None:
         assert self._lease is not None
@@ -147,15 +155,30 @@ class ShardKeeper:
     def _send_part(self, file: Path, attempts: int) -> None:
         assert self._lease is not None
         mine, journal = self._lease, self.shard.journal
-        if (made := make_part(journal, mine.writer, file)) is None:
-            return
+        made = make_part(journal, mine.writer, file)
+        self._send_rows(attempts)  # before the journal says that they are there
+        if made is not None:
+            self._put(file, f"{PARTS}/{made.name}", attempts)
+            note_part(journal, made)
+
+    def _send_rows(self, attempts: int) -> None:
+        """Upload parts of the data set that are not there; full ones never change."""
+        full = full_parts(self.shard.journal)
+        for path in part_files(self.shard):
+            if path.name not in self._sent:
+                self._put(path, path.name, attempts)
+                if (number_of(path.name) or 0) < full:
+                    self._sent.add(path.name)
+
+    def _put(self, file: Path, name: str, attempts: int) -> None:
+        assert self._lease is not None
+        mine = self._lease
 
         def upload() -> None:
             mine.check()
-            (self.there / PARTS / str(made.name)).put(file)
+            (self.there / name).put(file)
 
         persistently(upload, say=self.say, attempts=attempts)
-        note_part(journal, made)
 
     def _is_begun(self) -> bool:
         with ShardReader(self.shard) as reader:

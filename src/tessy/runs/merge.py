@@ -13,6 +13,7 @@ from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.journal import Mark
 from tessy.runs.reader import JournalReader, ShardReader, write_dataset
 from tessy.runs.remote import reading
+from tessy.runs.rows import write_ordered
 
 _SHOWN = 10
 
@@ -36,13 +37,15 @@ class Merged:
     count: int
 
 
-def merge(run: str | Path, *, partial: bool = False) -> Merged:
+def merge(run: str | Path, *, partial: bool = False, rows_per_file: int | None = None) -> Merged:
     """Write dataset.jsonl and failures.jsonl of a run from all its shards.
 
     Samples are in the order of the questions, as in a run of one shard.
 
     Args:
         run: The run's folder, or its URL.
+        rows_per_file: Write Parquet files of so many samples, `dataset-00000.parquet` and so on, in
+            place of `dataset.jsonl`.
         partial: Merge what is there, also if shards are missing or not finished.
 
     Raises:
@@ -65,13 +68,16 @@ def merge(run: str | Path, *, partial: bool = False) -> Merged:
             + "\n  ".join([*lacking[:_SHOWN], *more]),
             hint="write them with tessy synth … --shard I/N; or merge what is there: --partial",
         )
-    write_dataset(folder)
+    write_dataset(folder, finished=rows_per_file is None)
+    files = [folder.dataset]
+    if rows_per_file is not None:
+        files = write_ordered(folder, rows_per_file)
     if is_url(run):
-        for path in (folder.dataset, folder.failures):
+        for path in (*files, folder.failures):
             upload(path, RemotePath(f"{str(run).rstrip('/')}/{path.name}"))
     finished = reasons.pop(None, 0)
     failed = {reason: count for reason, count in reasons.items() if reason is not None}
-    return Merged(folder.dataset, finished, failed, len(there), count)
+    return Merged(files[0], finished, failed, len(there), count)
 
 
 def _lacking(shard: ShardFolder | None, number: int) -> str | None:

@@ -45,6 +45,7 @@ from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.progress import Progress, Show
 from tessy.runs.reader import JournalReader, ShardReader, is_begun, write_dataset, write_part
 from tessy.runs.remote import RemoteRun, writing
+from tessy.runs.rows import write_parts
 from tessy.runs.shards import ShardNumber, others_write
 from tessy.synthesis.context import RunContext
 from tessy.synthesis.methods import method_of, teacher_only
@@ -275,14 +276,18 @@ def _finished(folder: RunFolder) -> int:
 
 async def _write_dataset(folder: RunFolder, lock: int, plan: ShardPlan) -> None:
     folder.check_there(lock)
+    rows, files = plan.config.rows_per_file, list[Path]()
     place: RunFolder | ShardFolder = folder
     if plan.insist:
         place = folder.shard(plan.numbers[0])
-        await asyncio.to_thread(write_part, place)
+        await asyncio.to_thread(write_part, place, finished=rows is None)
     else:
-        await asyncio.to_thread(write_dataset, folder)
+        await asyncio.to_thread(write_dataset, folder, finished=rows is None)
+    if rows is not None:
+        for number in plan.numbers:
+            files += await asyncio.to_thread(write_parts, folder.shard(number), rows, rest=True)
     if plan.remote is not None:
-        await plan.remote.finish(plan.numbers, (place.dataset, place.failures))
+        await plan.remote.finish(plan.numbers, (*files, place.dataset, place.failures))
 
 
 def _settings(config: Config | str | Path | None, settings: dict[str, Any]) -> Config:

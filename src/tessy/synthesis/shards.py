@@ -25,6 +25,7 @@ from tessy.runs.keeper import ShardKeeper
 from tessy.runs.locks import held_if_free
 from tessy.runs.plan import Job, jobs
 from tessy.runs.remote import RemoteRun, keeping
+from tessy.runs.rows import write_parts
 
 _AT_ONCE = 200
 """Samples that are looked up in the journal at once."""
@@ -133,6 +134,7 @@ class OpenShard:
         folder: The shard's folder.
         journal: The journal.
         keeper: Uploads it; None for a run in a folder.
+        rows: Samples of a Parquet file of the data set; None for no such files.
         running: Samples being written.
         taken: No more samples are to be started.
     """
@@ -140,6 +142,7 @@ class OpenShard:
     folder: ShardFolder
     journal: Journal
     keeper: ShardKeeper | None
+    rows: int | None
     _jobs: Iterable[Job]
     _stack: AsyncExitStack
     running: int = 0
@@ -172,6 +175,8 @@ class OpenShard:
         if self.keeper is not None:
             self.keeper.check()
         await self.journal.checkpoint()
+        if self.rows is not None:
+            await asyncio.to_thread(write_parts, self.folder, self.rows)
 
     async def close(self) -> None:
         """Close the journal and release the lock."""
@@ -242,7 +247,14 @@ class ShardQueue:
                 journal = await stack.enter_async_context(await _journal(folder))
                 if await journal.count_before(self._plan.end) >= self._samples[number]:
                     continue
-                found = OpenShard(folder, journal, keeper, self._jobs(number), stack.pop_all())
+                found = OpenShard(
+                    folder,
+                    journal,
+                    keeper,
+                    self._plan.config.rows_per_file,
+                    self._jobs(number),
+                    stack.pop_all(),
+                )
                 self.open.append(found)
                 return found
         return None
