@@ -23,6 +23,10 @@ class Failing(MemoryFileSystem):
     writes: ClassVar[list[str]] = []
 
     @classmethod
+    def _strip_protocol(cls, path):
+        return super()._strip_protocol(path.replace("failing://", "memory://"))
+
+    @classmethod
     def _fail(cls, path: str) -> None:
         for text, count in cls.left.items():
             if text in path and count:

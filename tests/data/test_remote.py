@@ -107,7 +107,7 @@ def test_a_tokenizer_and_a_predictor_at_a_url(memory, tmp_path):
     for path in shipped.iterdir():
         if path.is_file():
             memory.pipe_file(f"/b/predictor/{path.name}", path.read_bytes())
-    assert load_predictor("window:memory://b/predictor").batched
+    assert load_predictor("window:memory://b/predictor").name
     memory.pipe_file("/b/tokenizer/tokenizer.json", b"{}")
     memory.pipe_file("/b/tokenizer/sub/chat_template.jinja", b"x")
     folder = fetch_tokenizer("memory://b/tokenizer")
