@@ -115,7 +115,8 @@ async def test_shards_of_two_machines_are_merged(tmp_path, memory, cache, monkey
     assert sorted(parts[0] + parts[1]) == sorted(f"q{n}" for n in range(10))
 
 
-async def test_a_killed_run_goes_on_on_another_machine(tmp_path, cache):
+async def test_a_killed_run_goes_on_on_another_machine(tmp_path, cache, monkeypatch):
+    monkeypatch.setattr("tessy.runs.lease.PATIENCE_S", 1.0)  # of the second start
     questions = write_questions(tmp_path / "q.jsonl", 12)
     url = (tmp_path / "remote/run").as_uri()
     slow = Latency(first_token_s=0.02, token_s=0.001)

@@ -101,14 +101,15 @@ def test_a_newcomer_says_what_it_waits_for_and_takes_over(system):
         if now[0] <= 50:
             ShardLease(THERE, "00001aaaaaaaa", _count=int(now[0])).take()
 
-    found = wait_for_lease(THERE, (), said.append, patience_s=30, clock=lambda: now[0], sleep=sleep)
+    watch = LeaseWatch((), patience_s=30)
+    found = wait_for_lease(THERE, watch, said.append, clock=lambda: now[0], sleep=sleep)
     assert found == LeaseText("00001aaaaaaaa", 51)
     assert now[0] == 80
     assert len(said) == 1
     assert URL in said[0]
     assert "00001aaaaaaaa" in said[0]
     with pytest.raises(RunLocked):
-        wait_for_lease(THERE, (), None)
+        wait_for_lease(THERE, LeaseWatch(), None)
 
 
 def test_a_writer_that_finds_another_has_lost(system):

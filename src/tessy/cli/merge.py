@@ -15,7 +15,7 @@ class MergeOptions(StrictSettings):
     """Options of `tessy merge`."""
 
     run: Annotated[Location, Option(argument=True)]
-    """The run's folder."""
+    """The run's folder, or its URL."""
     partial: Annotated[bool, Option()] = False
     """Merge what is there, also if shards are missing or not finished."""
     rows_per_file: Annotated[int | None, Option(unset="one dataset.jsonl")] = Field(

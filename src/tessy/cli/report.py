@@ -21,7 +21,7 @@ class ReportOptions(ScoringOptions):
     """Options of `tessy report`."""
 
     run: Annotated[Location, Option(argument=True)]
-    """The run's folder."""
+    """The run's folder, or its URL."""
     against: Annotated[tuple[Location, ...], Option(unset="no comparison")] = ()
     """Another run of the same questions to compare with."""
     out: Annotated[Location | None, Option(unset="report.html in the run's folder")] = None

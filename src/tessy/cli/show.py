@@ -15,7 +15,7 @@ class ShowOptions(StrictSettings):
     """Options of `tessy show`."""
 
     run: Annotated[Location, Option(argument=True)]
-    """The run's folder."""
+    """The run's folder, or its URL."""
     sample: Annotated[str | None, Option(argument=True, unset="a list of samples")] = None
     """A sample's id."""
     discarded: Annotated[bool, Option()] = False

@@ -15,7 +15,7 @@ class ViewOptions(StrictSettings):
     """Options of `tessy view`."""
 
     run: Annotated[Location, Option(argument=True)]
-    """The run's folder."""
+    """The run's folder, or its URL."""
     port: Annotated[int, Option(unset="a free one")] = Field(default=0, ge=0, le=65535)
     """Port on the loopback interface."""
     no_open: Annotated[bool, Option()] = False

@@ -14,7 +14,7 @@ from tessy.data.remote import RemotePath, persistently
 from tessy.errors import RemoteError, RunLocked
 from tessy.runs import lease
 from tessy.runs.folder import ShardFolder
-from tessy.runs.lease import ShardLease, wait_for_lease
+from tessy.runs.lease import LeaseWatch, ShardLease, wait_for_lease
 from tessy.runs.parts import copy_state, make_part, new_writer, note_part, note_writer
 from tessy.runs.reader import ShardReader
 from tessy.runs.restore import PARTS, parts_at, restore
@@ -36,6 +36,7 @@ class ShardKeeper:
         everything: Also upload a journal that holds no more than bad lines: the run has begun, so
             its settings can't change any more.
         waits: Wait for another process that writes the shard.
+        watch: What was seen of its lease before, so that several are waited for at once.
 
     Attributes:
         failed: Uploads that failed.
@@ -48,6 +49,7 @@ class ShardKeeper:
     say: Callable[[str], None]
     everything: bool = False
     waits: bool = True
+    watch: LeaseWatch | None = None
     failed: int = 0
     pending: bool = False
     _lease: ShardLease | None = None
@@ -96,7 +98,9 @@ class ShardKeeper:
     def _take(self) -> ShardLease:
         known = copy_state(self.shard.journal)
         own = [known.writer] if known and known.writer else []
-        found = wait_for_lease(self.there, own, self.say if self.waits else None)
+        watch = self.watch or LeaseWatch(patience_s=lease.PATIENCE_S)
+        watch.own = own
+        found = wait_for_lease(self.there, watch, self.say if self.waits else None)
         others = [part.writer for part in parts_at(self.there)]
         others += [found.writer] if found else []
         taken = ShardLease(self.there, new_writer([*others, *own]))

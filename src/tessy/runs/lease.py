@@ -60,7 +60,7 @@ class LeaseWatch:
         patience_s: How long the number has to stand still, in seconds.
     """
 
-    own: Collection[str]
+    own: Collection[str] = ()
     patience_s: float = PATIENCE_S
     _seen: LeaseText | None = None
     _since: float = 0.0
@@ -151,10 +151,9 @@ def read_lease(folder: RemotePath) -> LeaseText | None:
 
 def wait_for_lease(
     folder: RemotePath,
-    own: Collection[str],
+    watch: LeaseWatch,
     say: Callable[[str], None] | None,
     *,
-    patience_s: float | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> LeaseText | None:
@@ -162,9 +161,8 @@ def wait_for_lease(
 
     Args:
         folder: The shard's folder.
-        own: As for `LeaseWatch`.
+        watch: What was seen of the file before, if anything.
         say: Called once with what is waited for; None not to wait.
-        patience_s: As for `LeaseWatch`.
         clock: The time, in seconds.
         sleep: Waits for so many seconds.
 
@@ -175,7 +173,6 @@ def wait_for_lease(
         RunLocked: Another process writes the shard, and it is not waited for.
         RemoteError: The file can't be read.
     """
-    watch = LeaseWatch(own, PATIENCE_S if patience_s is None else patience_s)
     said = False
     while not watch.is_free(found := persistently(lambda: read_lease(folder)), clock()):
         if say is None:

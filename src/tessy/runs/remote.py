@@ -15,6 +15,7 @@ import asyncio
 import hashlib
 import re
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -25,9 +26,11 @@ from tessy.data.cache import cache_folder
 from tessy.data.files import write_atomically
 from tessy.data.remote import RemotePath, is_url, persistently
 from tessy.errors import ConfigError, JournalError, RemoteError, RunMismatch
+from tessy.runs import lease
 from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.identity import MOST_SETTINGS
 from tessy.runs.keeper import ShardKeeper
+from tessy.runs.lease import LeaseWatch
 from tessy.runs.locks import create_folder
 from tessy.runs.parts import copy_state
 from tessy.runs.restore import parts_at, restore
@@ -56,6 +59,7 @@ class RemoteRun:
     say: Callable[[str], None] = lambda _: None
     _settings: bytes | None = None
     _keepers: list[ShardKeeper] = field(default_factory=list)
+    _watches: dict[int, LeaseWatch] = field(default_factory=dict)
 
     def fetch(self) -> None:
         """Fetch the run's settings; this process has the folder's lock.
@@ -98,10 +102,26 @@ class RemoteRun:
         """
         return self._settings is not None and bool(persistently((self.there / "shards").names))
 
+    def look(self, numbers: Iterable[int]) -> None:
+        """Look who writes some shards, so that silent ones are waited for all at once.
+
+        Raises:
+            RemoteError: The URL can't be read.
+        """
+
+        def see(number: int) -> None:
+            watch = self._watches[number] = LeaseWatch(patience_s=lease.PATIENCE_S)
+            place = self.there / "shards" / self.folder.shard(number).path.name
+            watch.is_free(persistently(lambda: lease.read_lease(place)), time.monotonic())
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(see, numbers))
+
     def keeping(self, shard: ShardFolder) -> ShardKeeper:
         """What keeps the URL up to a shard while it is written; see `ShardKeeper`."""
         place = self.there / "shards" / shard.path.name
-        keeper = ShardKeeper(shard, place, self.every_s, self.say)
+        watch = self._watches.pop(shard.number, None)
+        keeper = ShardKeeper(shard, place, self.every_s, self.say, watch=watch)
         self._keepers.append(keeper)
         return keeper
 

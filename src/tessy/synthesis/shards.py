@@ -88,6 +88,8 @@ class ShardPlan:
         bad: dict[int, list[BadLine]] = {number: [] for number in self.numbers}
         for line in self.questions.bad:
             bad.get(shard_of(line.id, self.count), []).append(line)
+        if self.remote is not None:
+            await asyncio.to_thread(self.remote.look, self.numbers)
         for number in self.numbers:
             shard = self.folder.shard(number)
             async with AsyncExitStack() as stack:
