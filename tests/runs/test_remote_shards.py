@@ -183,12 +183,12 @@ async def test_a_copy_that_holds_more_than_was_uploaded_is_kept(system, tmp_path
 
 async def test_a_writer_that_was_taken_over_stops_and_uploads_nothing_more(system, tmp_path):
     stale, new = shard_of(tmp_path, "a"), shard_of(tmp_path, "b")
-    with pytest.raises(RunLocked, match="taken by another process"):
-        async with keeper(stale) as first, asyncio.timeout(20):
+
+    async def hang() -> None:
+        async with keeper(stale) as first:
             await write(stale, 1)
             await first._upload()
-            # It hangs for long: another process takes the shard, and goes on.
-            first._tasks[0].cancel()
+            first._tasks[0].cancel()  # it hangs: its number stands still
             async with keeper(new) as second:
                 await write(new, 2)
                 await write(stale, 3)
@@ -196,6 +196,9 @@ async def test_a_writer_that_was_taken_over_stops_and_uploads_nothing_more(syste
                 await first._upload()
                 with pytest.raises(RunLocked):
                     first.check()
+
+    with pytest.raises(RunLocked, match="taken by another process"):
+        await asyncio.wait_for(hang(), 20)
     assert ids(tmp_path) == ["s1", "s2"]
     assert {part.epoch for part in parts_at(THERE)} == {1, 2}
 
@@ -248,6 +251,21 @@ async def test_a_last_upload_that_fails_keeps_all_here_and_the_lease(system, tmp
     async with keeper(shard):  # the same machine need not wait
         pass
     assert ids(tmp_path) == ["s1"]
+
+
+async def test_who_waits_can_be_stopped(system, tmp_path):
+    ShardLease(THERE, "00001aaaaaaaa").take()
+    said: list[str] = []
+    kept = keeper(shard_of(tmp_path, "a"), said, watch=LeaseWatch(patience_s=3600))
+    waiting = asyncio.create_task(kept.__aenter__())
+    async with asyncio.timeout(20):
+        while not said:
+            await asyncio.sleep(0.01)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await asyncio.get_running_loop().shutdown_default_executor()
+    assert read_lease(THERE) == LeaseText("00001aaaaaaaa", 1)
 
 
 async def test_no_rights_is_an_error_before_any_work(system, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,12 +54,17 @@ class ShardKeeper:
     failed: int = 0
     pending: bool = False
     _lease: ShardLease | None = None
+    _cancelled: threading.Event = field(default_factory=threading.Event)
     _sent: set[str] = field(default_factory=set)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _uploading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def __aenter__(self) -> Self:
-        self._lease = await asyncio.to_thread(self._take)
+        try:
+            self._lease = await asyncio.to_thread(self._take)
+        except asyncio.CancelledError:
+            self._cancelled.set()  # or its thread would wait on
+            raise
         self._tasks = [asyncio.create_task(self._beats())]
         try:
             await asyncio.to_thread(self._restore)
@@ -100,12 +106,17 @@ class ShardKeeper:
         own = [known.writer] if known and known.writer else []
         watch = self.watch or LeaseWatch(patience_s=lease.PATIENCE_S)
         watch.own = own
-        found = wait_for_lease(self.there, watch, self.say if self.waits else None)
+        say = self.say if self.waits else None
+        found = wait_for_lease(self.there, watch, say, sleep=self._pause)
         others = [part.writer for part in parts_at(self.there)]
         others += [found.writer] if found else []
         taken = ShardLease(self.there, new_writer([*others, *own]))
         persistently(taken.take, say=self.say)
         return taken
+
+    def _pause(self, seconds: float) -> None:
+        if self._cancelled.wait(seconds):
+            raise RunLocked(f"{self.there}: stopped while another process writes this shard")
 
     def _restore(self) -> None:
         assert self._lease is not None

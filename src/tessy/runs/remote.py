@@ -272,7 +272,7 @@ def known_copy(out: str | Path) -> Path:
 def _copy_of(there: RemotePath, kind: str) -> Path:
     digest = hashlib.sha256(there.url.encode()).hexdigest()[:16]
     name = re.sub(r"[^\w.-]", "_", there.name)[:40]
-    return (cache_folder() / kind / f"{name}-{digest}").absolute()
+    return (cache_folder() / kind / digest / name).absolute()
 
 
 def _was_uploaded(shard: ShardFolder) -> bool:
