@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tessy.data.remote import RemotePath
@@ -67,6 +67,12 @@ STEPS = st.lists(st.tuples(st.sampled_from(ACTIONS), st.integers(0, 4)), max_siz
 
 @settings(deadline=None, max_examples=20)
 @given(STEPS)
+@example([("note", 0), ("upload", 0), ("end", 0), ("upload", 0)])
+@example([("fail", 0), ("upload", 0), ("forget", 0), ("note", 0), ("upload", 0), ("lose", 0)])
+@example([("note", 0), ("upload", 0), ("fail", 0), ("forget", 0), ("note", 0), ("upload", 0)])
+@example([("fail", 0), ("upload", 0), ("forget", 0), ("end", 0), ("upload", 0), ("end", 1)])
+@example([("end", 0), ("upload", 0), ("end", 1), ("unnoted", 0), ("end", 2), ("upload", 0)])
+@example([("end", 0), ("upload", 0), ("end", 1), ("lose", 0), ("end", 2), ("upload", 0)])
 def test_restored_is_what_was_uploaded_last_whatever_happened(tmp_path_factory, steps):
     base = tmp_path_factory.mktemp("shard")
     there = RemotePath((base / "remote").as_uri())
@@ -150,6 +156,7 @@ def test_a_chain_is_of_the_latest_writer_and_what_it_began_from():
     taken = [PartName(3, b, a), PartName(4, b, b)]
     assert chain([*stale, first, second], "x") == [first, second, *stale]
     assert chain([*stale, first, *taken, second], "x") == [first, second, *taken]
+    assert chain([*stale, first, taken[0], second], "x") == [first, second, taken[0]]
     on = PartName(5, c, a)  # it began while the stale one was ahead
     assert chain([*taken, first, on, *stale, second], "x") == [first, second, *stale, on]
     assert chain([], "x") == []
