@@ -83,7 +83,10 @@ def readers_read_it(tmp_path: Path, memory) -> None:
     assert shown.out.splitlines()[0] == "q0  finished"
     assert command("show", RUN, "q3").code == 0
     assert command("merge", RUN).out.endswith(f"from 3 shards: {RUN}/dataset.jsonl\n")
-    assert command("report", RUN, "--words", "--quiet").code in (0, 2)  # 2: no scikit-learn
+    reported = command("report", RUN, "--words", "--json", "memory://bucket/report.json")
+    assert reported.code == 0, reported.err
+    assert memory.exists("/bucket/run/report.html")
+    assert memory.exists("/bucket/report.json")
     exported = command("export", RUN, "--to", "trl", "--out", "memory://bucket/trl")
     assert exported.code == 0, exported.err
     assert len(memory.cat_file("/bucket/trl/train.jsonl").splitlines()) == 8
@@ -91,8 +94,10 @@ def readers_read_it(tmp_path: Path, memory) -> None:
     assert "holds an export already" in twice.err
     loaded = package.load(RUN)
     assert [record["id"] for record in loaded.records()] == [f"q{n}" for n in range(8)]
-    verified = command("verify", RUN, "--with", "number:prompt", "--skip-bad")
-    assert "responses" in verified.out
+    verdicts = ("--out", "memory://bucket/verdicts.jsonl")
+    verified = command("verify", RUN, "--with", "exact:id", "--skip-bad", *verdicts)
+    assert "responses" in verified.out, verified.err
+    assert memory.exists("/bucket/verdicts.jsonl")
 
 
 async def test_shards_of_two_machines_are_merged(tmp_path, memory, cache, monkeypatch):
