@@ -191,9 +191,14 @@ async def test_parts_of_so_many_rows_are_written_once_and_as_they_fill(tmp_path,
         assert [pq.read_metadata(fsspec.open(f"{RUN}/shards/0000/{n}").open()).num_rows
                 for n in first] == [3, 3, 1]  # fmt: skip
         assert "dataset.jsonl" not in names(memory)
+        assert command("merge", RUN).code == 0
+        same = await tessy("synth", questions, "--out", RUN, *options, "--limit", "7")
+        assert same.code == 0, same.err
+        assert "dataset.jsonl" in names(memory), "nothing ended since"
         shutil.rmtree(cache)
         rest = await tessy("synth", questions, "--out", RUN, *options)
         assert rest.code == 0, rest.err
+    assert "dataset.jsonl" not in names(memory), "it is out of date"
     full = list(first)[:2]
     assert {n: memory.cat_file(f"/bucket/run/shards/0000/{n}") for n in full} == {
         n: first[n] for n in full

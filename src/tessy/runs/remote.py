@@ -34,6 +34,7 @@ from tessy.runs.lease import LeaseWatch
 from tessy.runs.locks import create_folder
 from tessy.runs.parts import copy_state
 from tessy.runs.restore import parts_at, restore
+from tessy.runs.rows import is_ordered
 
 UPLOAD_S = 60.0
 """Seconds between uploads, unless the settings say otherwise."""
@@ -190,6 +191,15 @@ class RemoteRun:
                 hint=f"nothing is lost, it is in {self.folder.path}: on this machine, the same "
                 "command uploads it",
             ) from None
+
+    def remove_ordered(self) -> None:
+        """Remove the data set in the questions' order, which more samples have made out of date.
+
+        Raises:
+            RemoteError: The URL can't be read, or the files not be removed.
+        """
+        for name in filter(is_ordered, persistently(self.there.names)):
+            (self.there / name).remove()
 
     def _put(self, files: Iterable[Path]) -> None:
         for path in files:

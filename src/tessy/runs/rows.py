@@ -16,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from tessy.data.files import is_there
 from tessy.data.parquet import write_records
 from tessy.errors import JournalError
 from tessy.runs import contents
@@ -73,12 +74,37 @@ def write_parts(shard: ShardFolder, rows: int, *, rest: bool = False) -> list[Pa
             if not is_full and not (rest and found):
                 return written
             path = shard.path / f"part-{number:05}.parquet"
+            if not is_full and _has_rows(path, len(found)):
+                return written
             _write(path, (record for *_, record in found))
             written.append(path)
             if not is_full:
                 return written
             place = f"{found[-1][0]} {found[-1][1]} {number + 1}"
             connection.execute("insert or replace into marks values (?, ?)", (Mark.PARTS, place))
+
+
+def _has_rows(path: Path, count: int) -> bool:
+    """Whether a file holds so many rows: then the rest is what it was at the last stop."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return is_there(path) and bool(pq.read_metadata(path).num_rows == count)
+    except (OSError, pa.ArrowInvalid):
+        return False
+
+
+def is_ordered(name: str) -> bool:
+    """Whether a file of a run's folder is its data set in the questions' order."""
+    return name == "dataset.jsonl" or (name.startswith("dataset-") and name.endswith(".parquet"))
+
+
+def remove_ordered(folder: RunFolder) -> None:
+    """Remove the data set in the questions' order, which more samples have made out of date."""
+    for path in folder.path.iterdir():
+        if is_ordered(path.name):
+            path.unlink()
 
 
 def write_ordered(folder: RunFolder, rows: int) -> list[Path]:

@@ -45,7 +45,7 @@ from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.progress import Progress, Show
 from tessy.runs.reader import JournalReader, ShardReader, is_begun, write_dataset, write_part
 from tessy.runs.remote import RemoteRun, writing
-from tessy.runs.rows import write_parts
+from tessy.runs.rows import remove_ordered, write_parts
 from tessy.runs.shards import ShardNumber, others_write
 from tessy.synthesis.context import RunContext
 from tessy.synthesis.methods import method_of, teacher_only
@@ -223,11 +223,11 @@ async def asynthesize(
                     context.snapshot()
         except BaseException as error:
             with suppress(JournalError, RemoteError, RunLocked):  # what stopped the run says more
-                await _write_dataset(folder, lock, plan)
+                await _write_dataset(plan, lock, counters)
                 if isinstance(error, Outage):
                     progress.summarise(await _result(plan, counters, shard, stopped=True))
             raise
-        await _write_dataset(folder, lock, plan)
+        await _write_dataset(plan, lock, counters)
         return await _result(plan, counters, shard, stopped=stopped)
 
 
@@ -274,7 +274,8 @@ def _finished(folder: RunFolder) -> int:
         return reader.reasons()[None]
 
 
-async def _write_dataset(folder: RunFolder, lock: int, plan: ShardPlan) -> None:
+async def _write_dataset(plan: ShardPlan, lock: int, counters: Counters) -> None:
+    folder = plan.folder
     folder.check_there(lock)
     rows, files = plan.config.rows_per_file, list[Path]()
     place: RunFolder | ShardFolder = folder
@@ -286,6 +287,10 @@ async def _write_dataset(folder: RunFolder, lock: int, plan: ShardPlan) -> None:
     if rows is not None:
         for number in plan.numbers:
             files += await asyncio.to_thread(write_parts, folder.shard(number), rows, rest=True)
+        if counters.ended > counters.ended_before:
+            await asyncio.to_thread(remove_ordered, folder)
+            if plan.remote is not None:
+                await asyncio.to_thread(plan.remote.remove_ordered)
     if plan.remote is not None:
         await plan.remote.finish(plan.numbers, (*files, place.dataset, place.failures))
 
