@@ -491,25 +491,37 @@ def is_begun(folder: RunFolder, *, still: bool = False) -> bool:
     return False
 
 
-def write_dataset(folder: RunFolder) -> None:
+def write_dataset(folder: RunFolder, *, finished: bool = True) -> None:
     """Write dataset.jsonl and failures.jsonl of a run, in the order of the questions.
+
+    Args:
+        folder: The run's folder.
+        finished: Also dataset.jsonl.
 
     Raises:
         JournalError: There is no journal, or a file can't be written.
     """
     with JournalReader(folder) as reader:
         for path, failed in ((folder.dataset, False), (folder.failures, True)):
+            if not failed and not finished:
+                continue
             _write_lines(path, reader.lines(failed=failed))
 
 
-def write_part(shard: ShardFolder) -> None:
+def write_part(shard: ShardFolder, *, finished: bool = True) -> None:
     """Write dataset.jsonl and failures.jsonl of a shard: its part of the data set.
+
+    Args:
+        shard: The shard.
+        finished: Also dataset.jsonl.
 
     Raises:
         JournalError: There is no journal, or a file can't be written.
     """
     with ShardReader(shard) as reader:
         for path, failed in ((shard.dataset, False), (shard.failures, True)):
+            if not failed and not finished:
+                continue
             _write_lines(path, (line for _, line in reader.lines(failed)))
 
 
