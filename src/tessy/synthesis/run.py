@@ -11,6 +11,7 @@ reader       at every stop, writes dataset.jsonl and failures.jsonl from the jou
 from __future__ import annotations
 
 import asyncio
+import datetime
 from collections import Counter
 from collections.abc import Collection
 from contextlib import AsyncExitStack, closing, suppress
@@ -156,12 +157,15 @@ async def asynthesize(
         # In a thread: it may wait for another process.
         locking = folder.locked(shared=shard is not None)
         lock = await asyncio.to_thread(stack.enter_context, locking)
-        async with AsyncExitStack() as changing:
-            await asyncio.to_thread(changing.enter_context, folder.changing_settings())
-            if shard is not None:
-                own = folder.shard(shard.number).locked()
-                await asyncio.to_thread(stack.enter_context, own)
-            date, count = await asyncio.to_thread(begin, folder, chosen, source, read, shard)
+
+        def begun() -> tuple[datetime.date, int]:
+            """Begin in one thread: who waits for it here must not keep the event loop from it."""
+            with folder.changing_settings():
+                if shard is not None:
+                    stack.enter_context(folder.shard(shard.number).locked())
+                return begin(folder, chosen, source, read, shard)
+
+        date, count = await asyncio.to_thread(begun)
         numbers = tuple(range(count)) if shard is None else (shard.number,)
         identity = folder.identity()
         plan = ShardPlan(folder, chosen, read, numbers, count, identity, shard is not None)
@@ -181,7 +185,8 @@ async def asynthesize(
                     judged=method.judged,
                 )
                 models, notes = await stack.enter_async_context(opening)
-                folder.same_models({role.value: model.name for role, model in models.items()})
+                served = {role.value: model.name for role, model in models.items()}
+                await asyncio.to_thread(folder.same_models, served)
                 await asyncio.to_thread(
                     check_conversations, read, read.numbers(), models, chosen, skip_bad=skip_bad
                 )
