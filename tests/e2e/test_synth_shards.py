@@ -93,13 +93,13 @@ async def test_shards_that_start_at_once_agree_on_the_run(tmp_path, tokenizers):
             await package.asynthesize(questions, **dead, seed=7)
         made = await asyncio.gather(
             *(
-                package.asynthesize(questions, **given, shard=ShardNumber(number, 5))
-                for number in range(5)
+                package.asynthesize(questions, **given, shard=ShardNumber(number, 40))
+                for number in range(40)
             )
         )
         one = await package.asynthesize(questions, **{**given, "out": tmp_path / "one"})
     assert sum(result.finished for result in made) == 8
-    assert [result.dataset for result in made] == [run.shard(n).dataset for n in range(5)]
+    assert [result.dataset for result in made] == [run.shard(n).dataset for n in range(40)]
     assert "seed = 0" in run.settings.read_text()
     done = await tessy("merge", run.path)
     assert done.code == 0, done.err

@@ -17,7 +17,7 @@ from tessy.data.remote import RemotePath
 from tessy.errors import JournalError
 from tessy.method.trajectory import DraftKey, Failure, Outcome, Part, Role, Turn
 from tessy.runs.folder import RunFolder, ShardFolder
-from tessy.runs.journal import Journal
+from tessy.runs.journal import Journal, Mark
 from tessy.runs.parts import (
     START,
     CopyState,
@@ -87,7 +87,7 @@ def test_restored_is_what_was_uploaded_last_whatever_happened(tmp_path_factory, 
         writer = new_writer([])
         note_writer(shard.journal, writer)
         journal = Journal(shard)
-        await journal.identify("this run")
+        await journal.set_mark(Mark.IDENTITY, "this run")
         for action, number in steps:
             name = f"s{number}"
             if action == "note" and number not in ended:
@@ -122,7 +122,7 @@ def test_restored_is_what_was_uploaded_last_whatever_happened(tmp_path_factory, 
                 writer = new_writer([part.writer for part in parts])
                 note_writer(shard.journal, writer)
                 journal = Journal(shard)
-                await journal.identify("this run")
+                await journal.set_mark(Mark.IDENTITY, "this run")
                 ended = {
                     row[0]: row[2] and Failure(row[2]) for row in rows(shard.journal)["samples"]
                 }
@@ -193,7 +193,7 @@ def shard(tmp_path) -> tuple[ShardFolder, RemotePath]:
 
     async def write():
         async with Journal(shard) as journal:
-            await journal.identify("this run")
+            await journal.set_mark(Mark.IDENTITY, "this run")
             await journal.end(Sample("a").ending(0))
 
     asyncio.run(write())

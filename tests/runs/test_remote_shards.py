@@ -14,7 +14,7 @@ from tessy.errors import RemoteError, RunLocked
 from tessy.method.trajectory import Failure
 from tessy.runs import lease
 from tessy.runs.folder import RunFolder, ShardFolder
-from tessy.runs.journal import Journal
+from tessy.runs.journal import Journal, Mark
 from tessy.runs.keeper import ShardKeeper
 from tessy.runs.lease import FILE, LeaseText, LeaseWatch, ShardLease, read_lease, wait_for_lease
 from tessy.runs.parts import chain
@@ -46,7 +46,7 @@ def shard_of(tmp_path, name: str) -> ShardFolder:
 
 async def write(shard: ShardFolder, *numbers: int, failure: Failure | None = None) -> None:
     async with Journal(shard) as journal:
-        await journal.identify("this run")
+        await journal.set_mark(Mark.IDENTITY, "this run")
         for number in numbers:
             await journal.end(Sample(f"s{number}", failure=failure).ending(number))
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tessy.errors import JournalError
 from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder, ShardFolder
-from tessy.runs.journal import Journal
+from tessy.runs.journal import Journal, Mark
 from tessy.runs.rows import full_parts, part_files, write_parts
 from written import Written as Sample
 
@@ -43,7 +43,7 @@ def test_each_finished_sample_is_in_one_part_and_full_ones_stay(tmp_path_factory
     async def work():
         count = 0
         async with Journal(shard) as journal:
-            await journal.identify("this run")
+            await journal.set_mark(Mark.IDENTITY, "this run")
             for action, number in steps:
                 if action in ("end", "group", "fail"):
                     size = number if action == "group" else 1

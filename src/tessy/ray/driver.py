@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,11 +108,9 @@ async def _synthesize(run: ClusterRun, progress: Progress) -> RunResult:
         ray = await asyncio.to_thread(stack.enter_context, connected(run.address))
         room = slots(ray, run.cpus)
         lock = await asyncio.to_thread(stack.enter_context, folder.locked(shared=True))
-        with folder.changing_settings():
-            if remote is not None:
-                await asyncio.to_thread(remote.fetch)
-            asked = (folder, config, run.source, read, None)
-            _, count = begin(*asked, shards=room * _SHARDS_A_SLOT, remote=remote)
+        wanted = room * _SHARDS_A_SLOT
+        asked = (stack, folder, config, run.source, read, None)
+        _, count = await asyncio.to_thread(partial(begin, *asked, shards=wanted, remote=remote))
         if remote is not None:
             await asyncio.to_thread(remote.publish)
         identity = folder.identity()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 from tessy._version import __version__
@@ -20,6 +20,7 @@ from tessy.synthesis.shares import default_shards
 
 
 def begin(
+    stack: AsyncExitStack,
     folder: RunFolder,
     config: Config,
     source: str | Path,
@@ -31,10 +32,10 @@ def begin(
 ) -> tuple[datetime.date, int]:
     """Start the run in a folder, or make sure that it can be resumed.
 
-    The caller has the lock of the folder, of the shard, and of the settings
-    (`RunFolder.changing_settings`).
+    It waits for other processes that begin there, so it runs in a thread of its own.
 
     Args:
+        stack: Holds the shard's lock from now on; the caller has the folder's.
         folder: The folder.
         config: The settings.
         source: The questions' name.
@@ -49,22 +50,29 @@ def begin(
 
     Raises:
         RunMismatch: It is another run, or has another number of shards.
+        RunLocked: Another process writes the shard.
+        RemoteError: The run's URL can't be read.
     """
-    wanted = config.shards if shard is None else shard.count
-    begun = is_begun(folder) or others_write(folder, -1 if shard is None else shard.number)
-    begun = begun or (remote is not None and remote.is_begun())
-    known = folder.shard_count() if begun else None
-    if None not in (wanted, known) and wanted != known:
-        option = f"--shards {known}" if shard is None else f"--shard {shard.number}/{known}"
-        raise RunMismatch(
-            f"{folder.path} holds a run of {known} shards, not {wanted}",
-            hint=f"give that number: {option}",
-        )
-    count = known or wanted or shards or default_shards(config)
-    if not begun:
-        folder.remove_journals()
-    identity = (name_of(source), read.digest, __version__)
-    return folder.begin(config, *identity, shards=count, begun=begun), count
+    with folder.changing_settings():
+        if shard is not None:
+            stack.enter_context(folder.shard(shard.number).locked())
+        if remote is not None:
+            remote.fetch()
+        begun = is_begun(folder) or others_write(folder, -1 if shard is None else shard.number)
+        begun = begun or (remote is not None and remote.is_begun())
+        wanted = config.shards if shard is None else shard.count
+        known = folder.shard_count() if begun else None
+        if None not in (wanted, known) and wanted != known:
+            option = f"--shards {known}" if shard is None else f"--shard {shard.number}/{known}"
+            raise RunMismatch(
+                f"{folder.path} holds a run of {known} shards, not {wanted}",
+                hint=f"give that number: {option}",
+            )
+        count = known or wanted or shards or default_shards(config)
+        if not begun:
+            folder.remove_journals()
+        identity = (name_of(source), read.digest, __version__)
+        return folder.begin(config, *identity, shards=count, begun=begun), count
 
 
 def refuse_strangers(folder: RunFolder, identity: str) -> None:

@@ -165,16 +165,9 @@ async def asynthesize(
         # In a thread: it may wait for another process.
         locking = folder.locked(shared=shard is not None)
         lock = await asyncio.to_thread(stack.enter_context, locking)
-        async with AsyncExitStack() as changing:
-            await asyncio.to_thread(changing.enter_context, folder.changing_settings())
-            if shard is not None:
-                own = folder.shard(shard.number).locked()
-                await asyncio.to_thread(stack.enter_context, own)
-            if remote is not None:
-                await asyncio.to_thread(remote.fetch)
-            date, count = await asyncio.to_thread(
-                begin, folder, chosen, source, read, shard, remote=remote
-            )
+        date, count = await asyncio.to_thread(
+            begin, stack, folder, chosen, source, read, shard, remote=remote
+        )
         numbers = tuple(range(count)) if shard is None else (shard.number,)
         identity = folder.identity()
         plan = ShardPlan(folder, chosen, read, numbers, count, identity, shard is not None, remote)
@@ -194,7 +187,8 @@ async def asynthesize(
                     judged=method.judged,
                 )
                 models, notes = await stack.enter_async_context(opening)
-                folder.same_models({role.value: model.name for role, model in models.items()})
+                served = {role.value: model.name for role, model in models.items()}
+                await asyncio.to_thread(folder.same_models, served)
                 if remote is not None:
                     await asyncio.to_thread(remote.publish)
                 await asyncio.to_thread(
