@@ -71,6 +71,8 @@ def merge(run: str | Path, *, partial: bool = False, rows_per_file: int | None =
             + "\n  ".join([*lacking[:_SHOWN], *more]),
             hint="write them with tessy synth … --shard I/N; or merge what is there: --partial",
         )
+    finished = reasons.pop(None, 0)
+    folder.refuse_lost_journal(finished)
     write_dataset(folder, finished=rows_per_file is None)
     files = [folder.dataset]
     if rows_per_file is not None:
@@ -78,9 +80,6 @@ def merge(run: str | Path, *, partial: bool = False, rows_per_file: int | None =
     if is_url(run):
         for path in (*files, folder.failures):
             upload(path, RemotePath(f"{str(run).rstrip('/')}/{path.name}"))
-    finished = reasons.pop(None, 0)
-    folder.refuse_lost_journal(finished)
-    write_dataset(folder)
     failed = {reason: count for reason, count in reasons.items() if reason is not None}
     return Merged(files[0], finished, failed, len(there), count)
 
