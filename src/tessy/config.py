@@ -283,6 +283,13 @@ class Config(StrictSettings):
     )
     """Shards of the run, fixed when it begins. Each holds a part of the questions and is written by
     one process at a time (docs/scale.md)."""
+    upload_s: Annotated[float, SECONDS, Option()] = Field(default=60, ge=1, le=86_400)
+    """Time between uploads of what was added, if the run is at a URL (docs/remote.md)."""
+    rows_per_file: Annotated[int | None, Option(unset="one dataset.jsonl")] = Field(
+        default=None, ge=1
+    )
+    """Samples in a Parquet file of the data set: each shard writes such files as its samples end,
+    in that order, in place of `dataset.jsonl`."""
 
     def of(self, role: Role) -> ModelSettings:
         """The settings of one role's model."""
@@ -321,7 +328,7 @@ class Config(StrictSettings):
         checked when models are opened (`RunFolder.same_models`).
         """
         settings = self.model_dump(mode="json")
-        for key in ("concurrency", "workers", "shards", "mode"):
+        for key in ("concurrency", "workers", "shards", "upload_s", "rows_per_file", "mode"):
             settings.pop(key)
         if self.handover == HandOver():  # as runs of before there was the setting
             settings.pop("handover")

@@ -21,6 +21,7 @@
     ├── JournalError        (also OSError)  the run's journal can't be written or read
     ├── MissingShards       shards of a run are missing, or not complete
     ├── RunLocked           another process is working in this run folder
+    ├── RemoteError         (also OSError)  a file or folder at a URL can't be read or written
     ├── HubError            (also OSError)  Hugging Face did not take an upload
     ├── ViewError           (also OSError)  a run's pages can't be served
     └── Outage              a model server is down; the run stopped and can be resumed
@@ -155,6 +156,16 @@ class MissingShards(TessyError):
 
 class RunLocked(TessyError):
     """Another process is working in this run folder."""
+
+
+class RemoteError(TessyError, OSError):
+    """A file or folder at a URL can't be read or written; the message names the URL.
+
+    Attributes:
+        lasting: Another attempt would fail, too: a package or rights are missing.
+    """
+
+    lasting: bool = False
 
 
 class HubError(TessyError, OSError):

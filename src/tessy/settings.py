@@ -28,7 +28,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails, PydanticUndefined
+from pydantic_core import ErrorDetails, PydanticUndefined, core_schema
 
 from tessy.errors import ConfigError, meant
 
@@ -42,13 +42,33 @@ _OUT_OF_BOUNDS = {
 }
 """What pydantic calls a value out of these bounds."""
 _NO_NUMBER = {"int_parsing": "a whole number", "float_parsing": "a number"}
-_TYPES = {str: "text", int: "integer", float: "number", bool: "true or false", Path: "path"}
+_TYPES: dict[Any, str] = {
+    str: "text",
+    int: "integer",
+    float: "number",
+    bool: "true or false",
+    Path: "path",
+}
 
 
 class StrictSettings(BaseModel):
     """Base of all settings: unknown keys are errors, and values can't be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+class Location(str):
+    """A path, or a URL; a `Path` would make `s3:/bucket` of `s3://bucket`."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, *_: Any) -> core_schema.CoreSchema:
+        given = core_schema.union_schema(
+            [core_schema.str_schema(), core_schema.is_instance_schema(Path)]
+        )
+        return core_schema.no_info_after_validator_function(lambda value: cls(str(value)), given)
+
+
+_TYPES[Location] = "path or URL"
 
 
 # --- Marks of a field ---------------------------------------------------------------------------
@@ -440,4 +460,4 @@ def metavar(setting: Setting) -> str:
     if setting.choices:
         return "|".join(setting.choices)
     kind = get_args(setting.kind)[0] if setting.several else setting.kind
-    return {int: "INTEGER", float: "NUMBER", Path: "PATH"}.get(kind, "TEXT")
+    return {int: "INTEGER", float: "NUMBER", Path: "PATH", Location: "PATH|URL"}.get(kind, "TEXT")

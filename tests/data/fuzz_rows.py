@@ -27,10 +27,10 @@ from data.hostile_rows import HOSTILE
 from tessy.boundary.training.segments import read_segments
 from tessy.boundary.training.traces import read_traces
 from tessy.data.exact import dumps, loads
+from tessy.data.parquet import from_row, to_row
 from tessy.data.questions import read
 from tessy.errors import TessyError
 from tessy.exporting.formats import Alpaca, ShareGpt, Trl
-from tessy.exporting.parquet import from_row, to_row
 from tessy.exporting.samples import ExportCounts
 from tessy.exporting.settings import Mask
 from tessy.exporting.sources import find_source

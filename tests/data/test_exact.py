@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from made_runs import Made, answer, last, write_run
 from tessy import load
 from tessy.data.exact import ExactFloat, ExactInt, dumps, loads, parse
+from tessy.data.parquet import from_row, to_row
 from tessy.data.questions import Question
 from tessy.data.record import finished
 from tessy.data.rows import row_bytes
 from tessy.exporting.job import export
-from tessy.exporting.parquet import from_row, to_row
 from tessy.method.trajectory import Role, Trajectory
 
 NUMBERS = [

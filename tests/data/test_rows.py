@@ -165,8 +165,6 @@ def test_what_is_no_file(tmp_path):
         read(tmp_path / "q.jsonl")
     with pytest.raises(DataError, match="too long"):
         read(tmp_path / ("q" * 5000))
-    with pytest.raises(DataError, match="addresses are not read"):
-        read("https://example.org/q.jsonl")
 
 
 def test_a_long_line_is_bounded(tmp_path, monkeypatch):

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 
 from export_samples import CLOSE, OPEN, any_record, record, write_records
+from tessy.data.parquet import from_row, schema, to_row
 from tessy.data.rows import rows
 from tessy.exporting.huggingface import card
 from tessy.exporting.job import export
-from tessy.exporting.parquet import ParquetWriter, from_row, schema, to_row
+from tessy.exporting.parquet import ParquetWriter
 from tessy.exporting.portable import portable
 from tessy.exporting.samples import ExportCounts, ExportSample
 from tessy.exporting.settings import ExportSettings

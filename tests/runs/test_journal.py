@@ -24,6 +24,7 @@ from tessy.method.trajectory import (
     Turn,
     UndecidedSpan,
 )
+from tessy.runs.database import mode_for
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Ending, Journal, Mark, Written, pack
 from tessy.runs.reader import JournalReader
@@ -342,3 +343,47 @@ async def test_a_full_disk_is_an_error_and_loses_nothing_that_was_reported(tmp_p
     with JournalReader(RunFolder(tmp_path)) as reader:
         found = [entry.id for entry in reader.ended()]
     assert found == [f"s{n}" for n in range(1, len(found) + 1)]
+
+
+MOUNTS = """22 1 0:20 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+30 22 0:40 / /home rw shared:2 - nfs4 server:/home rw,vers=4.2
+31 30 0:41 / /home/me/disk rw - xfs /dev/sdb1 rw
+32 22 0:42 / /my\\040data rw - lustre mgs@tcp:/fs rw
+33 22 0:43 / /mnt/bucket rw - fuse.s3fs s3fs rw
+odd
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "mode"),
+    [
+        ("/tmp/run/journal.sqlite", "wal"),
+        ("/home/me/run/journal.sqlite", "truncate"),
+        ("/home/me/disk/journal.sqlite", "wal"),
+        ("/homeless/journal.sqlite", "wal"),
+        ("/my data/journal.sqlite", "truncate"),
+        ("/mnt/bucket/journal.sqlite", "truncate"),
+    ],
+)
+def test_on_file_systems_of_several_machines_there_is_no_wal(path, mode):
+    """All users of a file in WAL mode must be on one machine."""
+    assert mode_for(Path(path), MOUNTS) == mode
+
+
+async def test_a_journal_without_wal_is_read_while_it_is_written(tmp_path, monkeypatch):
+    """A reader that takes its time keeps no writer waiting."""
+    monkeypatch.setattr("tessy.runs.journal.mode_for", lambda _: "truncate")
+    shard = RunFolder(tmp_path).shard(0)
+    async with journal_of(shard) as journal:
+        for number in range(80):
+            await journal.end(Sample(f"q{number}").ending(number))
+        assert not shard.journal.with_name("journal.sqlite-wal").exists()
+        with JournalReader(RunFolder(tmp_path)) as reader:
+            found = reader.ended()
+            assert next(found).id == "q0"
+            journal.note("late", DraftKey(0, 0), Sample("late").turns()[0], 1.0, 1)
+            async with asyncio.timeout(20):
+                await journal.end(Sample("q80").ending(80))
+                await journal.checkpoint()
+            assert [each.id for each in found] == [f"q{number}" for number in range(1, 81)]
+            assert reader.running() == ["late"]

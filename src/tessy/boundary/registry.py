@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tessy import lab
 from tessy.boundary.protocol import Predictor
+from tessy.data.fetched import local_folder
 from tessy.errors import ConfigError, PredictorError, TessyError, meant
 from tessy.method.trajectory import Role
 from tessy.settings import import_factory
@@ -50,10 +51,13 @@ def load(name: str) -> Predictor:
     Raises:
         ConfigError: There is no such predictor, or it can't be imported.
         ConfigError: Its files are missing, broken, or don't match each other.
+        RemoteError: A folder at a URL can't be fetched.
         PredictorError: A factory returned something else, or failed.
         MissingExtra: It needs an optional dependency.
     """
     scheme, _, rest = name.partition(":")
+    if scheme in ("window", "onnx", "transformers"):
+        rest = local_folder(rest)
     if name == "lexicon":
         from tessy.boundary.lexicon import LexiconPredictor
 

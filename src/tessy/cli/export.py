@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from tessy.cli.options import CommandOptions, command
 from tessy.exporting.settings import ExportSettings
-from tessy.settings import Option
+from tessy.settings import Location, Option
 
 
 class ExportOptions(CommandOptions):
@@ -16,7 +15,7 @@ class ExportOptions(CommandOptions):
     runs: Annotated[tuple[str, ...], Option(argument=True)]
     """A run's folder, even while the run is active; or records: a `dataset.jsonl`, Parquet that
     `tessy export` wrote, or a Hugging Face data set. Several are combined."""
-    out: Annotated[Path, Option()]
+    out: Annotated[Location, Option()]
     """A new folder."""
     force: Annotated[bool, Option()] = False
     """Overwrite an earlier export."""

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import Field
 
 from tessy.cli.options import command
-from tessy.settings import Option, StrictSettings
+from tessy.settings import Location, Option, StrictSettings
 
 
 class MergeOptions(StrictSettings):
     """Options of `tessy merge`."""
 
-    run: Annotated[Path, Option(argument=True)]
-    """The run's folder."""
+    run: Annotated[Location, Option(argument=True)]
+    """The run's folder, or its URL."""
     partial: Annotated[bool, Option()] = False
     """Merge what is there, also if shards are missing or not finished."""
+    rows_per_file: Annotated[int | None, Option(unset="one dataset.jsonl")] = Field(
+        default=None, ge=1
+    )
+    """Write Parquet files of so many samples: `dataset-00000.parquet` and so on."""
 
 
 @command()
 def merge(options: MergeOptions) -> None:
     """Write the data set of a run whose shards were written by `tessy synth --shard`."""
+    from tessy.data.remote import is_url
     from tessy.display import visible_line
     from tessy.runs.merge import merge as merge_run
 
-    found = merge_run(options.run, partial=options.partial)
+    found = merge_run(options.run, partial=options.partial, rows_per_file=options.rows_per_file)
+    place = f"{options.run}/{found.dataset.name}" if is_url(options.run) else str(found.dataset)
     failed = f", {sum(found.failed.values()):,} failed" if found.failed else ""
     of = f" of {found.count:,}" if found.shards < found.count else ""
     typer.echo(
         f"{found.finished:,} samples{failed} from {found.shards:,}{of} shards: "
-        f"{visible_line(str(found.dataset))}"
+        f"{visible_line(place)}"
     )

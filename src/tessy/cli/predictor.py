@@ -17,7 +17,7 @@ from tessy.cli.scoring import ScoringOptions, scorer
 from tessy.config import Config, ModelSettings
 from tessy.display import visible
 from tessy.errors import ConfigError
-from tessy.settings import Option, OptionGroup, UnitName
+from tessy.settings import Location, Option, OptionGroup, UnitName
 
 if TYPE_CHECKING:
     from tessy.boundary.training.annotate import AnnotationCounts
@@ -50,7 +50,7 @@ class AnnotateOptions(CommandOptions):
     annotator: Annotated[str, Option()]
     """The model that marks the style (`http://host:port/v1#name`, `gguf:PATH`, `hf:REPO/FILE`), or
     a predictor such as `lexicon`."""
-    out: Annotated[Path, Option()]
+    out: Annotated[Location, Option()]
     """The segment file; an unfinished one is resumed."""
     config: Annotated[Path | None, Option(unset="none")] = None
     """A TOML file with the annotator's settings below `[student]`; options override it."""
@@ -78,31 +78,32 @@ def annotate(options: AnnotateOptions, config: AnnotatorConfig) -> None:
     """
     from tessy.boundary.registry import is_predictor, load
     from tessy.boundary.training.annotate import AnnotationStore, by_model, by_predictor
-    from tessy.data.outputs import check_outputs
+    from tessy.data.outputs import check_outputs, written_to
     from tessy.event_loop import run_loop
 
     predictor = load(options.annotator) if is_predictor(options.annotator) else None
-    check_outputs({"--out": options.out}, inputs=[options.traces])
-    store = AnnotationStore(options.out, _segments(options, config.seed), options.annotator)
-    if store.counts.done:
-        options.say(f"{store.counts.done} of them are already done")
-    said = time.monotonic()
+    with written_to(options.out, resumed=True, say=options.say) as out:
+        check_outputs({"--out": out}, inputs=[options.traces])
+        store = AnnotationStore(out, _segments(options, config.seed), options.annotator)
+        if store.counts.done:
+            options.say(f"{store.counts.done} of them are already done")
+        said = time.monotonic()
 
-    def progress(counts: AnnotationCounts) -> None:
-        nonlocal said
-        if time.monotonic() - said >= _SAY_EVERY_S:
-            said = time.monotonic()
-            options.say(f"{counts.done} of {counts.total}, {counts.rate:.1%} accepted")
+        def progress(counts: AnnotationCounts) -> None:
+            nonlocal said
+            if time.monotonic() - said >= _SAY_EVERY_S:
+                said = time.monotonic()
+                options.say(f"{counts.done} of {counts.total}, {counts.rate:.1%} accepted")
 
-    try:
-        if predictor:
-            by_predictor(predictor, store, progress)
-        elif store.todo:
-            model = config.student.model_copy(update={"model": options.annotator})
-            asked = config.model_copy(update={"student": model})
-            run_loop(by_model(asked, store, progress, options.say))
-    finally:
-        store.close()
+        try:
+            if predictor:
+                by_predictor(predictor, store, progress)
+            elif store.todo:
+                model = config.student.model_copy(update={"model": options.annotator})
+                asked = config.model_copy(update={"student": model})
+                run_loop(by_model(asked, store, progress, options.say))
+        finally:
+            store.close()
     _summarise(store.counts, options)
 
 
@@ -111,10 +112,10 @@ def _segments(options: AnnotateOptions, seed: int) -> list[Segment]:
     from tessy.boundary.training.segments import draw, is_segment_file, read_segments
     from tessy.boundary.training.traces import read_traces
 
-    if is_segment_file(Path(options.traces)):
+    if is_segment_file(traces := Path(_local(options.traces))):
         segments = [
             segment.model_copy(update={"spans": None, "annotator": ""})
-            for segment in read_segments(Path(options.traces), labelled=False)[: options.count]
+            for segment in read_segments(traces, labelled=False)[: options.count]
         ]
         options.say(f"labelling {len(segments)} segments of {options.traces} again")
         return segments
@@ -130,8 +131,16 @@ def _segments(options: AnnotateOptions, seed: int) -> list[Segment]:
     return segments
 
 
+def _local(name: str) -> str:
+    """A file's name; of a segment file at a URL, that of its copy on this machine."""
+    from tessy.data.fetched import local_file
+
+    return local_file(name) if name.endswith(".jsonl") else name
+
+
 def _summarise(counts: AnnotationCounts, options: AnnotateOptions) -> None:
     from tessy.boundary.training.annotate import rejected_file
+    from tessy.data.remote import is_url
     from tessy.errors import DataError
 
     say = options.say
@@ -140,8 +149,8 @@ def _summarise(counts: AnnotationCounts, options: AnnotateOptions) -> None:
         say(f"  {counts.bare} of them contain no style")
     for reason, number in counts.rejected.most_common():
         say(f"  {number} rejected: {reason}")
-    if counts.rejected:
-        say(f"rejected annotations: {rejected_file(options.out)}")
+    if counts.rejected and not is_url(options.out):
+        say(f"rejected annotations: {rejected_file(Path(options.out))}")
     if not counts.accepted:
         raise DataError("no annotation was accepted", hint="use a stronger model, or a predictor")
 
@@ -152,9 +161,9 @@ def _summarise(counts: AnnotationCounts, options: AnnotateOptions) -> None:
 class TrainOptions(CommandOptions):
     """Options of `tessy predictor train`."""
 
-    segments: Annotated[Path, Option(argument=True)]
+    segments: Annotated[Location, Option(argument=True)]
     """A segment file from `tessy predictor annotate`."""
-    out: Annotated[Path, Option()]
+    out: Annotated[Location, Option()]
     """A new folder; a stopped training in it is resumed."""
     onnx: Annotated[bool, Option()] = False
     """Also write `model.onnx`, of any base but `window`."""
@@ -185,11 +194,13 @@ def train(options: TrainOptions, settings: TrainSettings) -> None:
     from tessy.boundary.training import report
     from tessy.boundary.training.segments import read_segments
     from tessy.boundary.training.train import train
+    from tessy.data.outputs import written_to
 
     _refuse_unused(settings)
     say, out = options.say, options.out
-    segments = read_segments(options.segments)
-    trained = train(segments, out, settings, onnx=options.onnx, say=say)
+    segments = read_segments(Path(_local(options.segments)))
+    with written_to(out, resumed=True, say=say) as folder:
+        trained = train(segments, folder, settings, onnx=options.onnx, say=say)
     say(f"{trained.epochs} epochs; on {trained.segments[1]} held-out segments:")
     for name in report.MAIN:
         figure = trained.figures[name]
@@ -206,13 +217,13 @@ class EvaluateOptions(CommandOptions):
 
     predictor: Annotated[str, Option(argument=True)]
     """A predictor's name, or a labelled segment file to score as one."""
-    gold: Annotated[Path | None, Option(unset="the gold set that ships with tessy")] = None
+    gold: Annotated[Location | None, Option(unset="the gold set that ships with tessy")] = None
     """A segment file with the right labels."""
     against: Annotated[tuple[str, ...], Option(unset="no comparison")] = ()
     """Another predictor to compare with."""
-    json_file: Annotated[Path | None, Option("json", unset="not written")] = None
+    json_file: Annotated[Location | None, Option("json", unset="not written")] = None
     """Write all metrics to this JSON file."""
-    html: Annotated[Path | None, Option(unset="not written")] = None
+    html: Annotated[Location | None, Option(unset="not written")] = None
     """Write an HTML page with the metrics and the worst cases."""
     bootstrap_samples: Annotated[int, Option()] = Field(default=1000, ge=0)
     """Bootstrap samples for the confidence intervals."""
@@ -222,26 +233,33 @@ class EvaluateOptions(CommandOptions):
 @command()
 def evaluate(options: EvaluateOptions) -> None:
     """Measure how well a predictor finds style and its boundaries."""
+    from contextlib import ExitStack
+
     import orjson
 
     from tessy.boundary.training import report
     from tessy.boundary.training.segments import gold_file, read_segments
-    from tessy.data.outputs import check_outputs
+    from tessy.data.outputs import check_outputs, written_to
 
     names = [options.predictor, *options.against]
-    files = {"--json": options.json_file, "--html": options.html}
-    check_outputs(files, inputs=[*names, *([options.gold] if options.gold else [])])
-    segments = read_segments(options.gold) if options.gold else gold_file()
-    found = [_measured(name, segments, options) for name in names]
-    if options.json_file:
-        numbers = orjson.dumps(report.numbers(found), option=orjson.OPT_INDENT_2)
-        options.json_file.write_bytes(numbers)
-    if options.html:
-        options.html.write_text(report.page(found, segments), "utf-8")
+    wanted = {"--json": options.json_file, "--html": options.html}
+    with ExitStack() as stack:
+        files = {
+            name: stack.enter_context(written_to(place, say=options.say))
+            for name, place in wanted.items()
+            if place
+        }
+        check_outputs(files, inputs=[*names, *([options.gold] if options.gold else [])])
+        segments = read_segments(Path(_local(options.gold))) if options.gold else gold_file()
+        found = [_measured(name, segments, options) for name in names]
+        if "--json" in files:
+            numbers = orjson.dumps(report.numbers(found), option=orjson.OPT_INDENT_2)
+            files["--json"].write_bytes(numbers)
+        if "--html" in files:
+            files["--html"].write_text(report.page(found, segments), "utf-8")
     _show(found, len(segments))
-    for path in files.values():
-        if path:
-            options.say(f"written: {path}")
+    for place in filter(None, wanted.values()):
+        options.say(f"written: {place}")
 
 
 def _measured(name: str, segments: list[Segment], options: EvaluateOptions) -> PredictorEvaluation:
@@ -251,7 +269,8 @@ def _measured(name: str, segments: list[Segment], options: EvaluateOptions) -> P
 
     samples = options.bootstrap_samples
     if Path(name).suffix == ".jsonl":
-        return evaluate_labels(name, read_segments(Path(name)), segments, samples=samples)
+        labels = read_segments(Path(_local(name)))
+        return evaluate_labels(name, labels, segments, samples=samples)
     return evaluate(load(name), segments, samples=samples, say=options.say)
 
 
@@ -299,7 +318,7 @@ def _speed(evaluation: PredictorEvaluation) -> str:
 class SharedOptions(ScoringOptions):
     """Options of `tessy predictor shared`."""
 
-    run: Annotated[Path, Option(argument=True)]
+    run: Annotated[Location, Option(argument=True)]
     """The folder of a run with `--min-style-words` above 1."""
     samples: Annotated[int, Option()] = Field(default=100, ge=1)
     """The maximum number of samples to score."""
@@ -319,8 +338,9 @@ def shared(options: SharedOptions) -> None:
 
     from tessy.report.scoring.shared import shared_spans
     from tessy.report.source import open_runs
+    from tessy.runs.remote import reading
 
-    (run,) = open_runs([options.run])
+    (run,) = open_runs([reading(options.run)])
     open_scorer = scorer(options, run)
     if open_scorer is None:
         raise ConfigError(

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from tessy.cli.options import command
 from tessy.cli.scoring import SCORING, ScoringOptions, scorer
 from tessy.errors import ConfigError, MissingExtra
-from tessy.settings import Option
+from tessy.settings import Location, Option
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tessy.report.source import RunSource
 
 
 class ReportOptions(ScoringOptions):
     """Options of `tessy report`."""
 
-    run: Annotated[Path, Option(argument=True)]
-    """The run's folder."""
-    against: Annotated[tuple[Path, ...], Option(unset="no comparison")] = ()
+    run: Annotated[Location, Option(argument=True)]
+    """The run's folder, or its URL."""
+    against: Annotated[tuple[Location, ...], Option(unset="no comparison")] = ()
     """Another run of the same questions to compare with."""
-    out: Annotated[Path | None, Option(unset="report.html in the run's folder")] = None
+    out: Annotated[Location | None, Option(unset="report.html in the run's folder")] = None
     """The HTML file to write."""
-    json_file: Annotated[Path | None, Option("json", unset="not written")] = None
+    json_file: Annotated[Location | None, Option("json", unset="not written")] = None
     """Write all numbers to this JSON file."""
-    markdown: Annotated[Path | None, Option(unset="not written")] = None
+    markdown: Annotated[Location | None, Option(unset="not written")] = None
     """Also write the report to this Markdown file."""
     words: Annotated[bool, Option()] = False
     """Similarity compares words even if there is a tokenizer."""
@@ -50,16 +54,35 @@ def report(options: ReportOptions) -> None:
         raise MissingExtra(
             "reports need scikit-learn", hint="pip install 'tessy[report]'"
         ) from None
+    from contextlib import ExitStack
+
+    from tessy.data.outputs import written_to
+    from tessy.report.source import open_runs
+    from tessy.runs.remote import reading
+
+    runs = [reading(each, say=options.say) for each in (options.run, *options.against)]
+    first, *_ = open_runs(runs)
+    wanted = {"html": options.out or f"{options.run}/report.html"}
+    wanted |= {"json": options.json_file} if options.json_file else {}
+    wanted |= {"markdown": options.markdown} if options.markdown else {}
+    with ExitStack() as stack:
+        files = {
+            name: stack.enter_context(written_to(place, say=options.say))
+            for name, place in wanted.items()
+        }
+        _write(options, first, runs, files)
+    for place in wanted.values():
+        options.say(f"wrote {place}")
+
+
+def _write(
+    options: ReportOptions, first: RunSource, runs: list[Path], files: dict[str, Path]
+) -> None:
+    """Compute the report and write its files."""
     from tessy.data.outputs import check_outputs
     from tessy.report.figures.intervals import Bootstrap
     from tessy.report.job import ReportSettings, make_report, write_report
-    from tessy.report.source import open_runs
 
-    runs = [options.run, *options.against]
-    first, *_ = open_runs(runs)
-    files = {"html": options.out or options.run / "report.html"}
-    files |= {"json": options.json_file} if options.json_file else {}
-    files |= {"markdown": options.markdown} if options.markdown else {}
     check_outputs({"--out" if kind == "html" else f"--{kind}": f for kind, f in files.items()})
     own = first.student_tokenizer
     wanted = ReportSettings(
@@ -71,8 +94,6 @@ def report(options: ReportOptions) -> None:
         scored=options.scored,
     )
     write_report(make_report(wanted, options.say), files)
-    for path in files.values():
-        options.say(f"wrote {path}")
 
 
 def _tokenizer(options: ReportOptions, own: str | None) -> str | None:

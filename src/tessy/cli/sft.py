@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from tessy.cli.options import CommandOptions, command
-from tessy.settings import Option
+from tessy.settings import Location, Option
 from tessy.training.settings import SFTSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tessy.display import Say
+    from tessy.training.epochs import Epoch
 
 
 class SFTOptions(CommandOptions):
@@ -15,7 +21,7 @@ class SFTOptions(CommandOptions):
 
     dataset: Annotated[str, Option(argument=True)]
     """A run's folder, files or a Hugging Face data set, with `messages`."""
-    out: Annotated[Path, Option()]
+    out: Annotated[Location, Option()]
     """A new folder; a stopped training in it is resumed."""
     config: Annotated[Path | None, Option(unset="none")] = None
     """A TOML file with settings; options override it."""
@@ -28,18 +34,36 @@ def sft(options: SFTOptions, settings: SFTSettings) -> None:
     Each epoch is saved as a whole model in its own folder. The same command resumes a training that
     was stopped. Needs `pip install 'tessy[train]'`.
     """
+    from tessy.data.outputs import written_to
     from tessy.training.learning_curve import best, shown
     from tessy.training.plots import CURVE_PLOT
     from tessy.training.train import train
 
     out, say = options.out, options.say
-    trained = train(options.dataset, settings, out, say=say)
+    with written_to(out, resumed=True, say=say) as folder:
+        trained = train(options.dataset, settings, folder, on_epoch=_uploading(out, say), say=say)
     say(f"first step's loss {trained.losses.first:.4f}; card and losses: {out}")
     if highest := best(trained.evaluation):
         score = shown(highest.pass_at_1)
-        say(f"highest: epoch {highest.epoch}, pass@1 {score}; the curve: {out / CURVE_PLOT}")
+        say(f"highest: epoch {highest.epoch}, pass@1 {score}; the curve: {out}/{CURVE_PLOT}")
     for last in trained.epochs[-1:]:
         say(f"the model, whose last epoch had a loss of {last.loss:.4f}: {last.folder}")
         if last.gguf:
             folder = last.folder
             say(f"serve it: tessy synth … --student gguf:{last.gguf} --student-tokenizer {folder}")
+
+
+def _uploading(out: str, say: Say) -> Callable[[Epoch], None]:
+    """What uploads each finished epoch, if the training is at a URL."""
+    from tessy.data.outputs import upload
+    from tessy.data.remote import RemotePath, is_url
+    from tessy.errors import RemoteError
+
+    def finished(epoch: Epoch) -> None:
+        if is_url(out):
+            try:
+                upload(epoch.folder, RemotePath(f"{out.rstrip('/')}/{epoch.folder.name}"), say)
+            except RemoteError as error:
+                say(f"{error.message}; it is tried again at the end")
+
+    return finished

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 from rich.console import Console
 
 from tessy.cli.options import command
-from tessy.settings import Option, StrictSettings
+from tessy.settings import Location, Option, StrictSettings
 
 
 class ShowOptions(StrictSettings):
     """Options of `tessy show`."""
 
-    run: Annotated[Path, Option(argument=True)]
-    """The run's folder."""
+    run: Annotated[Location, Option(argument=True)]
+    """The run's folder, or its URL."""
     sample: Annotated[str | None, Option(argument=True, unset="a list of samples")] = None
     """A sample's id."""
     discarded: Annotated[bool, Option()] = False
@@ -29,9 +28,10 @@ class ShowOptions(StrictSettings):
 def show(options: ShowOptions) -> None:
     """Show who wrote what in a sample; `--discarded` adds the text that was rolled back."""
     from tessy.cli.paint import paint_list, paint_sample
+    from tessy.runs.remote import reading
 
-    console = Console()
+    console, run = Console(), reading(options.run)
     if options.sample is None:
-        paint_list(console, options.run, options.limit)
+        paint_list(console, run, options.limit)
     else:
-        paint_sample(console, options.run, options.sample, discarded=options.discarded)
+        paint_sample(console, run, options.sample, discarded=options.discarded)

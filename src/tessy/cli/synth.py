@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from tessy.cli.options import CommandOptions, command
 from tessy.config import Config
-from tessy.settings import Option
+from tessy.settings import Location, Option
 
 if TYPE_CHECKING:
     from tessy.runs.counters import RunResult
@@ -23,9 +23,9 @@ class RunOptions(CommandOptions):
     questions: Annotated[str, Option(argument=True)]
     """Questions: a file (`.jsonl`, `.json`, `.csv`, `.tsv`, `.parquet`, `.arrow`), a folder of
     shards, a quoted glob, `-` for standard input, or a Hugging Face data set
-    (`owner/name:config:split`)."""
-    out: Annotated[Path, Option()]
-    """The run's folder; an unfinished run in it is resumed."""
+    (`owner/name:config:split`). Files may be at a URL, such as `s3://`."""
+    out: Annotated[Location, Option()]
+    """The run's folder, or its URL (docs/remote.md); an unfinished run in it is resumed."""
     config: Annotated[Path | None, Option(unset="none")] = None
     """A TOML file with settings; options override it."""
     limit: Annotated[int | None, Option(unset="all")] = Field(default=None, ge=1)

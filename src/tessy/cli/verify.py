@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -11,7 +10,7 @@ from rich.table import Table
 
 from tessy.cli.options import CommandOptions, command
 from tessy.display import visible
-from tessy.settings import SECONDS, Option, UnitName
+from tessy.settings import SECONDS, Location, Option, UnitName
 from tessy.verifiers.limits import ProgramLimits
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ class VerifyOptions(CommandOptions):
     verifier: Annotated[str, Option("with")]
     """`exact`, `number`, `math`, `choice`, `reasoning-gym`, `code` or `auto`, each with `:COLUMN`
     to use a column other than its own; or `python:MODULE:FACTORY`."""
-    out: Annotated[Path | None, Option(unset="verdicts are only counted")] = None
+    out: Annotated[Location | None, Option(unset="verdicts are only counted")] = None
     """Write each verdict to this file as a line of JSON; an older file is replaced."""
     group: Annotated[str | None, Option(unset="no groups")] = None
     """Also count for each value of this column."""

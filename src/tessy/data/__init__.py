@@ -2,6 +2,10 @@
 
 sources    finds the files that a source names, and opens them
 exact      JSON read and written without changing a number
+cache      where copies of what can be fetched again are kept
+remote     files and folders at URLs
+fetched    files at URLs, fetched once, and read from the cache folder
+parquet    records as rows of Parquet
 rows       rows of JSON, CSV, Parquet, Arrow and Hugging Face data sets
 messages   the messages of a conversation, checked
 columns    the columns of a row that hold a question
@@ -9,5 +13,5 @@ questions  questions in such rows: checked before any work, then read again as t
 record     the records of finished and failed samples
 pieces     a response cut into pieces by author, with what was discarded
 files      files in folders that may come from elsewhere
-outputs    checks, before any work, that a command can write its files
+outputs    where commands write: checks before any work, and uploads to URLs
 """

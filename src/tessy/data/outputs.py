@@ -1,11 +1,19 @@
-"""Checks, before any work, that a command can write its files."""
+"""Where commands write: checks before any work, and uploads to URLs at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from tessy.errors import ConfigError
+from tessy.data.cache import cache_folder
+from tessy.data.remote import RemotePath, check_writable, is_url, persistently
+from tessy.errors import ConfigError, RemoteError
+
+Say = Callable[[str], None]
 
 
 def check_outputs(outputs: Mapping[str, Path | None], *, inputs: Iterable[str | Path] = ()) -> None:
@@ -35,3 +43,61 @@ def check_outputs(outputs: Mapping[str, Path | None], *, inputs: Iterable[str | 
     for option, path in resolved.items():
         if path in read:
             raise ConfigError(f"{option} {wanted[option]} is an input", hint="name a new file")
+
+
+@contextmanager
+def written_to(
+    out: str | Path, *, resumed: bool = False, say: Say = lambda _: None
+) -> Iterator[Path]:
+    """Where a command writes a file or folder; one at a URL is uploaded when all is written.
+
+    Args:
+        out: A path, or a URL.
+        resumed: If it fails or is stopped, what is written is kept on this machine, and given again
+            for the same URL.
+        say: Called with lines about the upload.
+
+    Raises:
+        RemoteError: The URL can't be written to. If that turns out only at the end, nothing is
+            lost: the message says where it is.
+    """
+    if not is_url(out):
+        yield Path(out)
+        return
+    there = RemotePath(str(out).rstrip("/"))
+    check_writable(RemotePath(there.url.rpartition("/")[0]) if there.suffix else there)
+    if resumed:
+        digest = hashlib.sha256(there.url.encode()).hexdigest()[:16]
+        path = (cache_folder() / "out" / digest / there.name).absolute()
+        path.parent.mkdir(parents=True, exist_ok=True)
+    else:
+        path = Path(tempfile.mkdtemp(prefix="tessy-out-")) / there.name
+    try:
+        yield path
+    except BaseException:
+        if not resumed:
+            _remove(path)
+        raise
+    upload(path, there, say)
+    if not resumed:
+        _remove(path)
+
+
+def upload(path: Path, there: RemotePath, say: Say = lambda _: None) -> None:
+    """Upload a file or a folder.
+
+    Raises:
+        RemoteError: It can't be uploaded; the message says where it is on this machine.
+    """
+    files = [each for each in sorted(path.rglob("*")) if each.is_file()] or [path]
+    try:
+        for file in files:
+            to = there if file == path else there / file.relative_to(path).as_posix()
+            persistently(lambda file=file, to=to: to.put(file), say=say)  # type: ignore[misc]
+    except RemoteError as error:
+        raise RemoteError(error.message, hint=f"nothing is lost: it is in {path}") from None
+    say(f"uploaded: {there}")
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path.parent, ignore_errors=True)

@@ -20,6 +20,8 @@ from typing import Any, BinaryIO
 import orjson
 
 from tessy.data.exact import TO_UTF_8, decimal, dumps, integer, not_utf_8, parse
+from tessy.data.fetched import shown_file
+from tessy.data.parquet import from_row
 from tessy.data.sources import (
     LONGEST_LINE,
     STDIN,
@@ -78,11 +80,12 @@ def rows(source: str | Path, *, what: str, wanted: Wanted | None = None) -> Iter
         yield from _only(_hub(str(source)), wanted)
         return
     for path in files:
-        name = name_of(source) if str(source) == STDIN else str(path)
+        name = name_of(source) if str(source) == STDIN else shown_file(path)
         try:
             match suffix_of(path):
                 case ".parquet" | ".pq" | ".arrow":
-                    yield from _columns(path, wanted)
+                    found = _columns(path, wanted)
+                    yield from ((where, _record(row)) for where, row in found)
                 case ".csv" | ".tsv" as suffix:
                     with open_bytes(path) as file:
                         table = _table(file, name, "\t" if suffix == ".tsv" else ",")
@@ -97,6 +100,11 @@ def rows(source: str | Path, *, what: str, wanted: Wanted | None = None) -> Iter
 
 def _only(found: Iterable[RowWithPlace], wanted: Wanted) -> Iterator[RowWithPlace]:
     return (row if is_wanted else _UNWANTED for row, is_wanted in zip(found, wanted, strict=False))
+
+
+def _record(row: Any) -> Any:
+    """A row of Parquet that tessy wrote, as the record that it was."""
+    return from_row(row) if isinstance(row, dict) else row
 
 
 # --- JSON ---------------------------------------------------------------------------------------

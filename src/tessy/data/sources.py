@@ -19,8 +19,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
+from tessy.data.fetched import fetch_file, fetch_files, stand_in
 from tessy.data.files import is_there
-from tessy.errors import DataError
+from tessy.data.remote import RemotePath, is_url, persistently, shown_url
+from tessy.errors import DataError, RemoteError
 
 STDIN = "-"
 """The source that stands for standard input."""
@@ -31,8 +33,10 @@ _SHARD = re.compile(r"[-_.]?\d+(?:-of-(\d+))?$")
 KINDS = (
     "a .jsonl, .json, .csv, .tsv, .parquet or .arrow file (also .gz, .bz2, .xz, .zst), a folder "
     "of shards, a quoted glob 'data/*.jsonl', - for standard input, or a Hugging Face data set "
-    "owner/name:config:split"
+    "owner/name:config:split; files, folders and globs may be at a URL, such as s3://"
 )
+_ABOUT = ("state.json", "dataset_dict.json")
+"""Small files of `save_to_disk` that say what is in a folder."""
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 """How files of that encoding begin."""
 _BUFFER = 1 << 20
@@ -44,16 +48,20 @@ def find_files(source: str | Path, *, what: str) -> list[Path] | None:
     """The files that a source names; None if it can only be a data set on Hugging Face.
 
     Args:
-        source: A file, a run's folder, a folder of shards or of `save_to_disk`, a glob or `-`.
+        source: A file, a run's folder, a folder of shards or of `save_to_disk`, or a glob, also
+            at a URL; or `-`.
         what: A plural noun for the rows, for messages.
 
     Raises:
         DataError: There is no such file, or the folder holds no or several data sets; or the source
             is neither text nor a path.
+        RemoteError: A URL can't be read.
     """
     check_name(source, what)
     try:
         return _find(str(source), f"{what} are in {KINDS}")
+    except RemoteError:  # which is an OSError
+        raise
     except OSError as error:
         hint = "name the file itself, if you trust it" if error.errno == errno.EINVAL else None
         raise DataError(f"{error.filename or source}: {error.strerror}", hint=hint) from None
@@ -73,6 +81,8 @@ def check_name(source: object, what: str) -> None:
 
 
 def _find(name: str, kinds: str) -> list[Path] | None:
+    if is_url(name):
+        return _at_url(RemotePath(name), kinds)
     path = Path(name)
     if name == STDIN:
         return [from_stdin()]
@@ -90,8 +100,6 @@ def _find(name: str, kinds: str) -> list[Path] | None:
         if not found:
             raise DataError(f"{name}: no data file matches", hint=kinds)
         return found
-    if "://" in name:
-        raise DataError(f"{name}: addresses are not read", hint="download the file and name that")
     is_file = path.suffix.lower() in (*_READ, *_PACKED, *_OTHER)
     if is_file or name.count("/") != 1 or name.startswith((".", "/")):
         raise DataError(f"{name}: no such file", hint=kinds)
@@ -103,9 +111,43 @@ def _find(name: str, kinds: str) -> list[Path] | None:
     return None
 
 
+def _at_url(there: RemotePath, kinds: str) -> list[Path]:
+    """Copies of the files that a URL names."""
+    if any(mark in str(there) for mark in "*["):
+        several = [each for each in persistently(there.matching) if _is_read(each.name)]
+        if not several:
+            raise DataError(f"{there}: no data file matches", hint=kinds)
+        return [fetch_file(each) for each in several]
+    if _is_read(there.name):
+        return [fetch_file(there)]
+    names = [name for name in persistently(lambda: there.files(3)) if _is_wanted(name)]
+    if not names:
+        raise DataError(f"{there}: no data file is there", hint=kinds)
+    chosen = stand_in(there, names, _ABOUT)
+    try:
+        found = [str(path.relative_to(chosen)) for path in _in_folder(chosen, kinds)]
+    except DataError as error:
+        hint = (error.hint or "").replace(str(chosen), str(there))
+        raise DataError(error.message.replace(str(chosen), str(there)), hint=hint) from None
+    finally:
+        shutil.rmtree(chosen.parent)
+    folder = fetch_files(there, found)
+    return [folder / name for name in found]
+
+
+def _is_read(name: str) -> bool:
+    return suffix_of(Path(name)) in _READ
+
+
+def _is_wanted(name: str) -> bool:
+    """Whether a file of a folder says what is in it, or may be data of it."""
+    depth = name.count("/")
+    return Path(name).name in (*_ABOUT, "run.toml") or (depth <= 2 and _is_read(name))
+
+
 def name_of(source: str | Path) -> str:
     """What messages call a source."""
-    return "standard input" if str(source) == STDIN else str(source)
+    return "standard input" if str(source) == STDIN else shown_url(str(source))
 
 
 def suffix_of(path: Path) -> str:
@@ -119,6 +161,8 @@ def _in_folder(folder: Path, kinds: str) -> list[Path]:
     """A run's data set, or the shards of one data set."""
     if is_there(folder / "dataset.jsonl"):
         return [folder / "dataset.jsonl"]
+    if parts := _parts_of_run(folder):
+        return parts
     if (folder / "shards").is_dir() and (folder / "run.toml").is_file():
         raise DataError(
             f"{folder} is a folder without dataset.jsonl",
@@ -146,6 +190,14 @@ def _in_folder(folder: Path, kinds: str) -> list[Path]:
         )
     _check_complete(folder, found)
     return found
+
+
+def _parts_of_run(folder: Path) -> list[Path]:
+    """The Parquet files of a run with `rows_per_file`: merged ones, or those of its shards."""
+    if not (folder / "run.toml").is_file():
+        return []
+    merged = sorted(folder.glob("dataset-*.parquet"))
+    return merged or sorted(folder.glob("shards/*/part-*.parquet"))
 
 
 def _check_complete(folder: Path, found: list[Path]) -> None:

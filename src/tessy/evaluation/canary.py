@@ -28,6 +28,7 @@ from tessy.runs.folder import RunFolder
 from tessy.runs.plan import jobs
 from tessy.runs.progress import Progress
 from tessy.runs.reader import JournalReader
+from tessy.runs.remote import writing
 from tessy.synthesis.methods import method_of
 from tessy.synthesis.methods.teacher_only import TEACHER_ONLY
 from tessy.synthesis.run import asynthesize
@@ -113,7 +114,7 @@ def canary_limit(samples: int, config: Config, limit: int | None) -> int:
 def compare(
     source: str | Path,
     *,
-    out: Path,
+    out: str | Path,
     config: Config,
     limit: int,
     most: int | None = None,
@@ -139,7 +140,7 @@ def compare(
     Raises:
         TessyError: As `synthesize`.
     """
-    folder, alone = out / FOLDER, teacher_config(config)
+    folder, alone = f"{out}/{FOLDER}", teacher_config(config)
     progress.say(f"canary: the teacher alone, on the same questions, in {folder}")
     result = run_anywhere(
         asynthesize(
@@ -156,16 +157,17 @@ def compare(
     if result.stopped:
         return None
     every = read(source, limit=most, skip_bad=skip_bad, column=question_column)
-    with JournalReader(RunFolder(out)) as journal:
+    ours_at = writing(out)[0].path  # what this process has just written
+    with JournalReader(RunFolder(ours_at)) as journal:
         ended = dict(journal.ids(-1))
     left = sum(job.id not in ended for job in jobs(every, config))
     asked = read(source, limit=limit, skip_bad=skip_bad, column=question_column)
     ids = {job.id for job in jobs(asked, config)}
-    ours, teachers = open_runs([out, folder])
+    ours, teachers = open_runs([ours_at, result.folder])
     return Canary(
         _side(ours, ids),
         _side(teachers, ids),
-        folder,
+        result.folder,
         verified=config.verify is not None,
         bad=len(asked.bad),
         left=left,

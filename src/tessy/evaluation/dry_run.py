@@ -35,6 +35,7 @@ from tessy.runs.folder import RunFolder
 from tessy.runs.plan import jobs
 from tessy.runs.progress import Progress
 from tessy.runs.reader import ended_in
+from tessy.runs.remote import known_copy
 from tessy.synthesis.methods import method_of
 from tessy.synthesis.methods.tessy import TESSY
 from tessy.synthesis.run import asynthesize
@@ -82,7 +83,7 @@ class DryRun:
 async def dry_run(
     source: str | Path,
     *,
-    out: Path,
+    out: str | Path,
     config: Config,
     sample: int | None,
     limit: int | None = None,
@@ -132,7 +133,7 @@ async def dry_run(
             verifier, source, limit=limit, skip_bad=skip_bad, column=question_column
         )
     check_formats(config, roles)
-    folder = RunFolder(out)
+    folder = RunFolder(await asyncio.to_thread(known_copy, out))
     ended = await asyncio.to_thread(ended_in, folder, config, name_of(source), asked.digest)
     over = {sample for sample, failure in (ended or {}).items() if not (failure and retry_failed)}
     todo = [job for job in jobs(asked, config) if job.id not in over]

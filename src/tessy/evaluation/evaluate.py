@@ -14,7 +14,9 @@ from typing import Any
 import orjson
 
 from tessy.config import Config
+from tessy.data.outputs import upload
 from tessy.data.questions import Question, read
+from tessy.data.remote import RemotePath, is_url
 from tessy.errors import ConfigError, InputError, meant
 from tessy.evaluation.measure import (
     UNMEASURED,
@@ -114,13 +116,15 @@ def evaluate(
             catch_signals=True,
         )
     )
-    folder = RunFolder(Path(out))
+    folder = RunFolder(run.folder)
     name = folder.models().get("student", chosen.address_of(Role.STUDENT))
     several = chosen.samples_per_question > 1
     with JournalReader(folder) as reader:
         scores = measure(name, _samples(reader, asked, groups, several=several))
     content = orjson.dumps(scores.as_json(), option=orjson.OPT_INDENT_2)
     write_atomically(folder.path / RESULTS, content)
+    if is_url(out):
+        upload(folder.path / RESULTS, RemotePath(f"{str(out).rstrip('/')}/{RESULTS}"))
     return EvalResult(scores, run)
 
 

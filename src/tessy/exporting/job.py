@@ -18,6 +18,8 @@ import orjson
 
 from tessy._version import __version__
 from tessy.data.messages import REASONING
+from tessy.data.outputs import written_to
+from tessy.data.remote import RemotePath, is_url, persistently
 from tessy.data.sources import check_name
 from tessy.display import Say
 from tessy.errors import ConfigError, DataError
@@ -52,7 +54,7 @@ def export(
 
     Args:
         runs: A run's folder, a file or a data set of records; or several of them.
-        out: A new folder; it appears when everything is written.
+        out: A new folder, which appears when everything is written; also at a URL.
         config: What to export, and how; or give it by `settings`.
         force: Overwrite an earlier export.
         say: Called with lines of progress and of results.
@@ -67,10 +69,26 @@ def export(
         JournalError: A run's journal can't be read.
         MissingExtra: A filter's library is not installed.
         RunLocked: Another process is exporting to the same folder.
+        RemoteError: A URL can't be read or written.
         HubError: Hugging Face can't be reached, or refused the upload.
     """
     chosen = config or load_settings(ExportSettings, overrides=settings)
-    return _export(runs, Path(out), chosen, force=force, say=say)
+    if is_url(out):
+        _refuse_at(RemotePath(str(out).rstrip("/")), force=force)
+    with written_to(out, say=say) as folder:
+        return _export(runs, folder, chosen, force=force, say=say)
+
+
+def _refuse_at(there: RemotePath, *, force: bool) -> None:
+    """As `refuse`, for a URL."""
+    if (names := persistently(there.names)) and MANIFEST not in names:
+        raise ConfigError(f"{there} is there, and is no export", hint="give another --out")
+    if names and not force:
+        raise ConfigError(
+            f"{there} holds an export already", hint="give another --out, or overwrite it: --force"
+        )
+    for name in persistently(there.files):
+        (there / name).remove()
 
 
 def _export(

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tessy.data.remote import RemotePath, is_url, shown_url
 from tessy.data.rows import rows
 from tessy.errors import DataError
-from tessy.exporting.parquet import from_row
 from tessy.exporting.samples import ExportSample, check
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
+from tessy.runs.remote import reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,9 @@ class ExportSource:
     @property
     def name(self) -> str:
         """Its name without folders of this machine."""
-        return Path(self.given).resolve().name if Path(self.given).exists() else self.given
+        return (
+            Path(self.given).resolve().name if Path(self.given).exists() else shown_url(self.given)
+        )
 
     def samples(self) -> Iterator[ExportSample]:
         """Read the samples; of a run that is under way, those that are finished.
@@ -54,9 +57,7 @@ class ExportSource:
                 for number, record in enumerate(reader.records(), 1):
                     yield f"{self.given}: sample {number}", record
             return
-        is_lines = ".jsonl" in Path(self.given).suffixes
-        for where, row in rows(self.given, what="data sets"):
-            yield where, row if is_lines or not isinstance(row, dict) else from_row(row)
+        yield from rows(self.given, what="data sets")
 
 
 def find_source(given: str) -> ExportSource:
@@ -67,6 +68,8 @@ def find_source(given: str) -> ExportSource:
         JournalError: The run's journal can't be read.
     """
     path = Path(given)
+    if is_url(given) and RemotePath(f"{given.rstrip('/')}/run.toml").info() is not None:
+        path = reading(given)
     if not path.is_dir():
         next(rows(given, what="data sets"), None)
         return ExportSource(given)

@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from tessy.data.fetched import local_folder
 from tessy.errors import BadResponse, ConfigError
 from tessy.method.trajectory import Failure, SampleFailed
 from tessy.models.wire import checked_ids, shown
@@ -373,12 +374,13 @@ def fetch_tokenizer(name: str) -> Path:
     """The folder of a tokenizer, downloaded from Hugging Face if it is not a local folder.
 
     Args:
-        name: A folder or a Hugging Face id.
+        name: A folder, also at a URL, or a Hugging Face id.
 
     Raises:
         ConfigError: There is no such folder, and it can't be downloaded.
+        RemoteError: The URL can't be read.
     """
-    folder = Path(name)
+    folder = Path(local_folder(name))
     if folder.is_dir():
         return folder
     if name.startswith((".", "/", "~")) or name.count("/") != 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tessy import lab
+from tessy.data.fetched import local_file
 from tessy.display import Say
 from tessy.errors import LocalModelError
 from tessy.models.address import Address, Scheme
@@ -24,7 +25,7 @@ def fetch(address: Address, say: Say = lambda _: None) -> Path:
         case Scheme.LAB:
             return lab.folder(address.place) / "model.gguf"
         case Scheme.GGUF:
-            return _checked(Path(address.place).expanduser())
+            return _checked(Path(local_file(address.place)).expanduser())
         case Scheme.HUB:
             return _checked(_download(address.place, say))
     raise ValueError(f"{address} is a server")

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tessy.config import Config, load
+from tessy.data.parquet import schema, to_row
 from tessy.data.rows import plain, row_bytes
 from tessy.errors import ConfigError, DataError
 from tessy.event_loop import run_loop
-from tessy.exporting.parquet import schema, to_row
 from tessy.models.open import check, check_formats
 from tessy.ray.cluster import import_ray
 from tessy.runs.load import load as load_run

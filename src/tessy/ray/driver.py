@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tessy.config import Config
+from tessy.data.remote import is_url
 from tessy.errors import Outage, RunLocked, TessyError, error_of
 from tessy.event_loop import run_loop
 from tessy.method.trajectory import Failure, Role
@@ -26,8 +27,10 @@ from tessy.ray.task import ShardTask, write_shard
 from tessy.runs.counters import Counters, RunResult
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import EmptyJournal
+from tessy.runs.merge import merge
 from tessy.runs.progress import Progress
-from tessy.runs.reader import JournalReader, ShardReader, is_begun, write_dataset
+from tessy.runs.reader import JournalReader, ShardReader
+from tessy.runs.remote import known_copy, writing
 from tessy.synthesis.begin import begin, refuse_strangers
 from tessy.synthesis.methods import method_of
 from tessy.synthesis.signals import until_stopped
@@ -51,7 +54,7 @@ class ClusterRun:
     Attributes:
         address: `ray`, or `ray://HOST:PORT`.
         source: The questions.
-        out: The run's folder, which all nodes see.
+        out: The run's folder, which all nodes see; or its URL.
         config: The settings; `concurrency` is that of each shard.
         cpus: The cores that a shard takes.
         limit: Use only the first `limit` lines.
@@ -62,7 +65,7 @@ class ClusterRun:
 
     address: str
     source: str
-    out: Path
+    out: str | Path
     config: Config
     cpus: float = 1.0
     limit: int | None = None
@@ -89,7 +92,7 @@ def synthesize_on(run: ClusterRun, progress: Progress) -> RunResult:
 async def _synthesize(run: ClusterRun, progress: Progress) -> RunResult:
     config, method = run.config, method_of(run.config)
     check(config, method.needs(config))
-    folder = RunFolder(run.out.absolute())
+    folder, remote = writing(_absolute(run.out), every_s=config.upload_s, say=progress.say)
     async with AsyncExitStack() as stack:
         verifier = await stack.enter_async_context(open_verifier(config))
         read = await asyncio.to_thread(
@@ -105,27 +108,38 @@ async def _synthesize(run: ClusterRun, progress: Progress) -> RunResult:
         room = slots(ray, run.cpus)
         lock = await asyncio.to_thread(stack.enter_context, folder.locked(shared=True))
         with folder.changing_settings():
-            wanted = room * _SHARDS_A_SLOT
-            _, count = begin(folder, config, run.source, read, None, shards=wanted)
+            if remote is not None:
+                await asyncio.to_thread(remote.fetch)
+            asked = (folder, config, run.source, read, None)
+            _, count = begin(*asked, shards=room * _SHARDS_A_SLOT, remote=remote)
+        if remote is not None:
+            await asyncio.to_thread(remote.publish)
         identity = folder.identity()
         await asyncio.to_thread(refuse_strangers, folder, identity)
         progress.say("checking the nodes of the cluster")
-        await check_nodes(ray, run.cpus, str(folder.path), identity)
-        before = await asyncio.to_thread(_before, folder)
+        seen = None if remote is not None else identity
+        await check_nodes(ray, run.cpus, str(folder.path), seen)
+        copy = RunFolder(await asyncio.to_thread(known_copy, _absolute(run.out)))
+        before = await asyncio.to_thread(_before, copy)
         counters = Counters(total=len(read) * config.samples_per_question + len(read.bad))
         add_up(counters, before, {})
         counters.ended_before = counters.ended
         progress.say(f"{count:,} shards on {room:,} places of the cluster")
         stack.enter_context(_messages_in(folder.path / "ray.log"))
-        tasks = _Tasks(ray, _shard_task(run, folder, count), run, before, counters, progress)
+        tasks = _Tasks(ray, _shard_task(run, count), run, before, counters, progress)
         try:
             async with progress.watching(counters):
                 stopped = await until_stopped(tasks.write(), catch_signals=True)
         finally:
             folder.check_there(lock)
-            if is_begun(folder):
-                await asyncio.to_thread(write_dataset, folder)
-        return _result(folder, counters, stopped=stopped)
+            with suppress(EmptyJournal):
+                if config.rows_per_file is None:
+                    await asyncio.to_thread(merge, _absolute(run.out), partial=True)
+        return await asyncio.to_thread(_result, run, counters, stopped=stopped)
+
+
+def _absolute(out: str | Path) -> str | Path:
+    return out if is_url(out) else Path(out).absolute()
 
 
 @contextmanager
@@ -176,7 +190,8 @@ def add_up(
     counters.add_up(parts, 0, Counter())
 
 
-def _result(folder: RunFolder, counters: Counters, *, stopped: bool) -> RunResult:
+def _result(run: ClusterRun, counters: Counters, *, stopped: bool) -> RunResult:
+    folder = RunFolder(known_copy(_absolute(run.out)))
     with JournalReader(folder) as reader:
         reasons, verdicts = reader.reasons(), dict(reader.verdicts())
     finished = reasons.pop(None, 0)
@@ -190,6 +205,7 @@ def _result(folder: RunFolder, counters: Counters, *, stopped: bool) -> RunResul
         counters=counters,
         dataset=folder.dataset,
         verdicts=verdicts,
+        url=str(run.out) if is_url(run.out) else None,
     )
 
 
@@ -333,11 +349,11 @@ def _silence(ray: Any) -> suppress:
     return suppress(ray.exceptions.RayError, ConnectionError)
 
 
-def _shard_task(run: ClusterRun, folder: RunFolder, count: int) -> ShardTask:
+def _shard_task(run: ClusterRun, count: int) -> ShardTask:
     names = [run.config.of(role).api_key_env for role in Role]
     return ShardTask(
         source=run.source,
-        out=str(folder.path),
+        out=str(_absolute(run.out)),
         config=run.config.model_dump(mode="json"),
         limit=run.limit,
         column=run.column,

@@ -177,6 +177,8 @@ class RunResult:
         counters: The counts of this start.
         dataset: The file of the finished samples.
         verdicts: Finished samples by the verifier's verdict; empty without a verifier.
+        url: Of a run at a URL, of which `folder` is a copy.
+        failed_uploads: Uploads of this start that failed, and were tried again.
     """
 
     folder: Path
@@ -188,6 +190,14 @@ class RunResult:
     counters: Counters
     dataset: Path
     verdicts: dict[str, int] = field(default_factory=dict)
+    url: str | None = None
+    failed_uploads: int = 0
+
+    def shown(self, path: Path) -> str:
+        """What messages call the run's folder, or a file in it."""
+        if self.url is None:
+            return str(path)
+        return "/".join((self.url, *path.relative_to(self.folder).parts))
 
     @property
     def remaining(self) -> int:

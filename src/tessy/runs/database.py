@@ -27,6 +27,28 @@ _OTHER_FILES = 1000
 _BESIDE = ("", "-wal", "-shm", "-journal")
 _NAMES_ANOTHER = bytes.fromhex("d9d505f920a163d7")
 """The end of a journal of changes that names another file (sqlite.org/fileformat2.html, 3)."""
+_OCTAL = re.compile(r"\\([0-7]{3})")
+_SHARED = {
+    "9p",
+    "afs",
+    "beegfs",
+    "ceph",
+    "cifs",
+    "glusterfs",
+    "gpfs",
+    "lustre",
+    "nfs",
+    "nfs4",
+    "orangefs",
+    "panfs",
+    "pvfs2",
+    "smb3",
+    "smbfs",
+    "vboxsf",
+    "virtiofs",
+    "wekafs",
+}
+"""File systems that several machines may use at once; those of FUSE are taken for such, too."""
 _FOREIGN = "it was not written by tessy: open it only if you know where it comes from"
 
 
@@ -53,6 +75,7 @@ def connect(
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=ro{query}",
             uri=True,
+            timeout=60.0,
             check_same_thread=not any_thread,
         )
     try:
@@ -63,6 +86,33 @@ def connect(
         connection.close()
         raise
     return connection
+
+
+def mode_for(path: Path, mounts: str | None = None) -> str:
+    """The journal mode that a file's file system can have: `wal`, or `truncate` if it is shared.
+
+    In WAL mode all processes that use a file must be on one machine (sqlite.org/wal.html, 1); in
+    the older one they lock it for each transaction, as other machines see.
+
+    Args:
+        path: The file.
+        mounts: The content of `/proc/self/mountinfo`; by default this machine's.
+    """
+    if mounts is None:
+        try:
+            mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+        except OSError:  # not Linux
+            return "wal"
+    file, kind, longest = str(path.absolute()), "", -1
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        fields = before.split(" ")
+        if len(fields) < 5 or not after:
+            continue
+        place = _OCTAL.sub(lambda found: chr(int(found[1], 8)), fields[4]).rstrip("/")
+        if (file == place or file.startswith(place + "/")) and len(place) >= longest:
+            kind, longest = after.split(" ")[0], len(place)
+    return "truncate" if kind in _SHARED or kind.startswith("fuse.") else "wal"
 
 
 def harden(connection: sqlite3.Connection) -> None:

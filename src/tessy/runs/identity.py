@@ -11,7 +11,7 @@ from tessy.data.files import is_temporary, read_bytes
 from tessy.errors import ConfigError, RunMismatch
 from tessy.runs.locks import OTHER_OUT
 
-_MOST_SETTINGS = 16 << 20
+MOST_SETTINGS = 16 << 20
 """Bytes of the settings of a run."""
 MOST_SHARDS = 10_000
 
@@ -49,7 +49,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         RunMismatch: They can't be read, or `run` in them is not as tessy writes it.
     """
     try:
-        settings = tomllib.loads(read_bytes(path, _MOST_SETTINGS).decode("utf-8"))
+        settings = tomllib.loads(read_bytes(path, MOST_SETTINGS).decode("utf-8"))
         _check_about(settings.get("run", {}))
     except (OSError, ValueError, RecursionError) as error:
         said = getattr(error, "strerror", None) or error

@@ -39,7 +39,7 @@ from tessy.method.trajectory import (
 )
 from tessy.runs import contents
 from tessy.runs.contents import pack
-from tessy.runs.database import BROKEN, check_schema, connect
+from tessy.runs.database import BROKEN, check_schema, connect, mode_for
 from tessy.runs.folder import ShardFolder, moved
 
 _VERSION = 3
@@ -99,6 +99,12 @@ class Mark(StrEnum):
     """How many samples the shard has, ended or not."""
     UPLOADED = "uploaded"
     """The change up to which the journal was uploaded."""
+    PART = "part"
+    """The name of the part that was uploaded, or restored, last."""
+    PART_MARKS = "part_marks"
+    """A digest of the marks in that part."""
+    WRITER = "writer"
+    """Who uploads the shard, or did last."""
     PARTS = "parts"
     """The change up to which finished samples are in parts of the data set."""
 
@@ -249,20 +255,18 @@ class Journal:
             connection = connect(self.path, write=True)
             try:
                 check_journal(connection, self.path, create=True)
-                mode = connection.execute("pragma journal_mode = wal").fetchone()[0]
-                if mode != "wal":
+                wanted = mode_for(self.path)
+                mode = connection.execute(f"pragma journal_mode = {wanted}").fetchone()[0]
+                if mode != wanted:
                     raise JournalError(
-                        f"{self.path}: its file system can't keep a journal (SQLite's WAL mode)",
+                        f"{self.path}: its file system can't keep a journal (SQLite's mode "
+                        f"{wanted})",
                         hint="give an --out on a local disk",
                     )
                 connection.execute("pragma synchronous = full")
-                # All in one transaction: a reader finds either a complete journal or none.
-                connection.executescript(
-                    f"begin immediate; {_SCHEMA} {_FIRST_MARK}"
-                    f"pragma user_version = {_VERSION}; commit;"
-                )
+                create_tables(connection, _FIRST_MARK)
                 with contents.reading(f"{self.path}: the number of a change"):
-                    self._change = _last_change(connection)
+                    self._change = last_change(connection)
             except BaseException:
                 connection.close()
                 raise
@@ -552,7 +556,21 @@ class Journal:
             raise JournalError(f"{self.path}: {error}") from error
 
 
-def _last_change(connection: sqlite3.Connection) -> int:
+def create_tables(connection: sqlite3.Connection, more: str = "") -> None:
+    """Create a journal's tables if they are not there.
+
+    All in one transaction: a reader finds either a complete journal or none.
+
+    Args:
+        connection: The open file.
+        more: SQL that belongs to it.
+    """
+    connection.executescript(
+        f"begin immediate; {_SCHEMA} {more} pragma user_version = {_VERSION}; commit;"
+    )
+
+
+def last_change(connection: sqlite3.Connection) -> int:
     """The highest number that a transaction has had, as far as anybody may remember it."""
     found = connection.execute(
         "select max(coalesce((select max(change) from samples), 0),"

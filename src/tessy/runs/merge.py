@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from tessy.data.outputs import upload
+from tessy.data.remote import RemotePath, is_url
 from tessy.errors import JournalError, MissingShards
 from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.journal import EmptyJournal, Mark
 from tessy.runs.reader import JournalReader, ShardReader, write_dataset
+from tessy.runs.remote import reading
+from tessy.runs.rows import write_ordered
 
 _SHOWN = 10
 
@@ -33,13 +37,15 @@ class Merged:
     count: int
 
 
-def merge(run: Path, *, partial: bool = False) -> Merged:
+def merge(run: str | Path, *, partial: bool = False, rows_per_file: int | None = None) -> Merged:
     """Write dataset.jsonl and failures.jsonl of a run from all its shards.
 
     Samples are in the order of the questions, as in a run of one shard.
 
     Args:
-        run: The run's folder.
+        run: The run's folder, or its URL.
+        rows_per_file: Write Parquet files of so many samples, `dataset-00000.parquet` and so on, in
+            place of `dataset.jsonl`.
         partial: Merge what is there, also if shards are missing or not finished.
 
     Raises:
@@ -48,7 +54,7 @@ def merge(run: Path, *, partial: bool = False) -> Merged:
         RunMismatch: A shard is of another run, or the data set that is there has more samples.
         JournalError: There is no run, or its journals can't be read.
     """
-    folder = RunFolder(run)
+    folder = RunFolder(reading(run))
     with JournalReader(folder) as reader:
         if folder.settings.exists():
             reader.refuse_others(folder.identity())
@@ -67,9 +73,15 @@ def merge(run: Path, *, partial: bool = False) -> Merged:
         )
     finished = reasons.pop(None, 0)
     folder.refuse_lost_journal(finished)
-    write_dataset(folder)
+    write_dataset(folder, finished=rows_per_file is None)
+    files = [folder.dataset]
+    if rows_per_file is not None:
+        files = write_ordered(folder, rows_per_file)
+    if is_url(run):
+        for path in (*files, folder.failures):
+            upload(path, RemotePath(f"{str(run).rstrip('/')}/{path.name}"))
     failed = {reason: count for reason, count in reasons.items() if reason is not None}
-    return Merged(folder.dataset, finished, failed, len(there), count)
+    return Merged(files[0], finished, failed, len(there), count)
 
 
 def _lacking(shard: ShardFolder | None, number: int) -> str | None:

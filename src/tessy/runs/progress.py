@@ -193,10 +193,10 @@ def summary(result: RunResult) -> Table:
         if met:
             table.add_row(f"{name}'s server", f"faults met: {met}")
     table.add_row("time", duration(result.seconds))
-    table.add_row("data set", Text(visible_line(str(result.dataset))))
+    table.add_row("data set", Text(visible_line(result.shown(result.dataset))))
     if result.failed:
         table.add_row(
-            "failures", Text(visible_line(str(result.dataset.with_name("failures.jsonl"))))
+            "failures", Text(visible_line(result.shown(result.dataset.with_name("failures.jsonl"))))
         )
     return table
 
@@ -211,7 +211,7 @@ def short_summary(result: RunResult) -> str:
     """The result of a run in one line."""
     reasons = ", ".join(f"{count:,} {failure}" for failure, count in sorted(result.failed.items()))
     because = f" ({reasons})" if reasons else ""
-    return f"samples {_accounts(result)}{because}: {visible_line(str(result.folder))}"
+    return f"samples {_accounts(result)}{because}: {visible_line(result.shown(result.folder))}"
 
 
 def percent(share: float | None) -> str:

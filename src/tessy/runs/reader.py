@@ -24,6 +24,11 @@ from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.journal import BEGUN, EmptyJournal, Mark, Written, check_journal
 
 T = TypeVar("T")
+_ROWS = 32
+"""Samples that are read at once. Between two such reads the journal is not in use: a reader that
+takes its time keeps no writer waiting."""
+_CHANGES = 10_000
+"""As above, of two numbers each."""
 FILES = 3
 """Files that SQLite keeps open for a journal."""
 
@@ -100,9 +105,13 @@ class ShardReader:
         return ended, next(self._ask("select count(distinct id) from turns"))[0]
 
     def ended_since(self, change: int) -> Iterator[tuple[int, int]]:
-        """Position and transaction of samples that ended in a transaction or later, in order."""
+        """Position and transaction of samples that ended in a transaction or later, in order.
+
+        Of many, the first `_CHANGES`; no transaction ends so many.
+        """
         rows = self._ask(
-            "select position, change from samples where change >= ? order by change, position",
+            "select position, change from samples where change >= ? order by change, position"
+            f" limit {_CHANGES}",
             (change,),
         )
         with contents.reading(f"{self.path}: the end of a sample"):
@@ -209,17 +218,18 @@ class ShardReader:
 
     def _rows(self, failed: bool | None, columns: str = "") -> Iterator[Any]:
         """Rows of samples that ended: position, id, reason, record, and more columns."""
-        where = {None: "", True: "where reason is not null", False: "where reason is null"}[failed]
-        rows = self._ask(
-            f"select position, id, reason, record{columns and ', ' + columns} from samples {where}"
-            " order by position"
+        where = {None: "", True: "and reason is not null", False: "and reason is null"}[failed]
+        statement = (
+            f"select position, id, reason, record{columns and ', ' + columns} from samples"
+            f" where position > ? {where} order by position limit {_ROWS}"
         )
-        last = -1
-        for position, *row in rows:
-            if type(position) is not int or position <= last:  # or a table could have no end
-                raise JournalError(f"{self.path}: the samples are not in order")
-            last = position
-            yield position, *row
+        last, after = -1, -(1 << 63)
+        while rows := list(self._ask(statement, (after,))):
+            for position, *row in rows:
+                if type(position) is not int or position <= last:  # or a table could have no end
+                    raise JournalError(f"{self.path}: the samples are not in order")
+                last = after = position
+                yield position, *row
 
     def _end(self, sample_id: Any, reason: Any) -> tuple[str, Failure | None]:
         with contents.reading(f"{self.path}: the end of {sample_id!r}"):
@@ -413,7 +423,8 @@ def checked_record(journal: Path, sample_id: Any, reason: Any, blob: Any) -> dic
 
 def _opened(journal: Path, *, still: bool, any_thread: bool) -> sqlite3.Connection:
     """Open a journal; a read-only folder works too, if no process is writing to it."""
-    has_log = journal.with_name(f"{journal.name}-wal").exists()
+    wal, rollback = (journal.with_name(f"{journal.name}-{end}") for end in ("wal", "journal"))
+    has_log = wal.exists() or (rollback.exists() and rollback.stat().st_size > 0)
     if still and not has_log:
         return _checked(journal, "&immutable=1", any_thread=any_thread)
     try:
@@ -480,25 +491,37 @@ def is_begun(folder: RunFolder, *, still: bool = False) -> bool:
     return False
 
 
-def write_dataset(folder: RunFolder) -> None:
+def write_dataset(folder: RunFolder, *, finished: bool = True) -> None:
     """Write dataset.jsonl and failures.jsonl of a run, in the order of the questions.
+
+    Args:
+        folder: The run's folder.
+        finished: Also dataset.jsonl.
 
     Raises:
         JournalError: There is no journal, or a file can't be written.
     """
     with JournalReader(folder) as reader:
         for path, failed in ((folder.dataset, False), (folder.failures, True)):
+            if not failed and not finished:
+                continue
             _write_lines(path, reader.lines(failed=failed))
 
 
-def write_part(shard: ShardFolder) -> None:
+def write_part(shard: ShardFolder, *, finished: bool = True) -> None:
     """Write dataset.jsonl and failures.jsonl of a shard: its part of the data set.
+
+    Args:
+        shard: The shard.
+        finished: Also dataset.jsonl.
 
     Raises:
         JournalError: There is no journal, or a file can't be written.
     """
     with ShardReader(shard) as reader:
         for path, failed in ((shard.dataset, False), (shard.failures, True)):
+            if not failed and not finished:
+                continue
             _write_lines(path, (line for _, line in reader.lines(failed)))
 
 

@@ -14,6 +14,7 @@ from tessy.errors import RunMismatch
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import EmptyJournal
 from tessy.runs.reader import JournalReader, is_begun
+from tessy.runs.remote import RemoteRun
 from tessy.runs.shards import ShardNumber, others_write
 from tessy.synthesis.shares import default_shards
 
@@ -26,6 +27,7 @@ def begin(
     shard: ShardNumber | None,
     *,
     shards: int | None = None,
+    remote: RemoteRun | None = None,
 ) -> tuple[datetime.date, int]:
     """Start the run in a folder, or make sure that it can be resumed.
 
@@ -40,6 +42,7 @@ def begin(
         shard: The shard that this process writes; None if it writes all.
         shards: The number of shards of a new run, if the settings don't say; by default as many as
             the workers need.
+        remote: The run's URL, if it is at one.
 
     Returns:
         The date of its first start, and the number of its shards.
@@ -49,6 +52,7 @@ def begin(
     """
     wanted = config.shards if shard is None else shard.count
     begun = is_begun(folder) or others_write(folder, -1 if shard is None else shard.number)
+    begun = begun or (remote is not None and remote.is_begun())
     known = folder.shard_count() if begun else None
     if None not in (wanted, known) and wanted != known:
         option = f"--shards {known}" if shard is None else f"--shard {shard.number}/{known}"

@@ -21,15 +21,24 @@ from typing import Any
 from tessy.boundary.batcher import PredictorBatcher
 from tessy.boundary.registry import load_all
 from tessy.config import Config, load
-from tessy.errors import ConfigError, InputError, JournalError, Outage
+from tessy.errors import (
+    ConfigError,
+    InputError,
+    JournalError,
+    Outage,
+    RemoteError,
+    RunLocked,
+)
 from tessy.event_loop import run_loop
 from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Failure, Role
 from tessy.models.open import check, check_formats, open_models
 from tessy.runs.counters import Counters, RunResult
-from tessy.runs.folder import RunFolder
+from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.progress import Progress, Show
 from tessy.runs.reader import JournalReader, ShardReader, write_dataset, write_part
+from tessy.runs.remote import writing
+from tessy.runs.rows import remove_ordered, write_parts
 from tessy.runs.shards import ShardNumber
 from tessy.synthesis.begin import begin, refuse_strangers
 from tessy.synthesis.context import RunContext
@@ -60,7 +69,7 @@ def synthesize(
     Args:
         source: Questions: a file, a folder of shards, a glob, `-` for standard input, or a Hugging
             Face data set; see `tessy.data.questions`.
-        out: The run's folder; an unfinished run in it is resumed.
+        out: The run's folder, or its URL (docs/remote.md); an unfinished run in it is resumed.
         config: Settings, or the path of a TOML file.
         limit: Use only the first `limit` lines.
         skip_bad: Record bad lines, and questions that can't be verified, as failures instead of
@@ -142,7 +151,7 @@ async def asynthesize(
     method = method_of(chosen)
     check(chosen, method.needs(chosen))
     predictors = load_all({role: chosen.predictor_of(role) for role in Role if method.judged})
-    folder = RunFolder(Path(out))
+    folder, remote = writing(out, every_s=chosen.upload_s, say=progress.say)
     async with AsyncExitStack() as stack:
         verifier = await stack.enter_async_context(open_verifier(chosen))
         read = await asyncio.to_thread(
@@ -163,12 +172,14 @@ async def asynthesize(
             with folder.changing_settings():
                 if shard is not None:
                     stack.enter_context(folder.shard(shard.number).locked())
-                return begin(folder, chosen, source, read, shard)
+                if remote is not None:
+                    remote.fetch()
+                return begin(folder, chosen, source, read, shard, remote=remote)
 
         date, count = await asyncio.to_thread(begun)
         numbers = tuple(range(count)) if shard is None else (shard.number,)
         identity = folder.identity()
-        plan = ShardPlan(folder, chosen, read, numbers, count, identity, shard is not None)
+        plan = ShardPlan(folder, chosen, read, numbers, count, identity, shard is not None, remote)
         retry = tuple(Failure) if retry_failed is True else retry_failed or ()
         await asyncio.to_thread(refuse_strangers, folder, identity)
         counters, again = await plan.prepare(retry)
@@ -187,6 +198,8 @@ async def asynthesize(
                 models, notes = await stack.enter_async_context(opening)
                 served = {role.value: model.name for role, model in models.items()}
                 await asyncio.to_thread(folder.same_models, served)
+                if remote is not None:
+                    await asyncio.to_thread(remote.publish)
                 await asyncio.to_thread(
                     check_conversations, read, read.numbers(), models, chosen, skip_bad=skip_bad
                 )
@@ -213,21 +226,36 @@ async def asynthesize(
                 if workers == 1:
                     context.snapshot()
         except BaseException as error:
-            with suppress(JournalError):  # what stopped the run says more
-                await _write_dataset(folder, lock, shard)
+            with suppress(JournalError, RemoteError, RunLocked):  # what stopped the run says more
+                await _write_dataset(plan, lock, counters)
                 if isinstance(error, Outage):
-                    progress.summarise(await _result(folder, counters, shard, stopped=True))
+                    progress.summarise(await _result(plan, counters, shard, stopped=True))
             raise
-        await _write_dataset(folder, lock, shard)
-        return await _result(folder, counters, shard, stopped=stopped)
+        await _write_dataset(plan, lock, counters)
+        return await _result(plan, counters, shard, stopped=stopped)
 
 
-async def _write_dataset(folder: RunFolder, lock: int, shard: ShardNumber | None) -> None:
+async def _write_dataset(plan: ShardPlan, lock: int, counters: Counters) -> None:
+    folder = plan.folder
     folder.check_there(lock)
-    if shard is None:
-        await asyncio.to_thread(write_dataset, folder)
+    rows, files = plan.config.rows_per_file, list[Path]()
+    place: RunFolder | ShardFolder = folder
+    if plan.locked:
+        place = part = folder.shard(plan.numbers[0])
+        await asyncio.to_thread(write_part, part, finished=rows is None)
     else:
-        await asyncio.to_thread(write_part, folder.shard(shard.number))
+        await asyncio.to_thread(write_dataset, folder, finished=rows is None)
+    if rows is not None:
+        for number in plan.numbers:
+            files += await asyncio.to_thread(write_parts, folder.shard(number), rows, rest=True)
+        if counters.ended > counters.ended_before:
+            await asyncio.to_thread(remove_ordered, folder)
+            if plan.remote is not None:
+                await asyncio.to_thread(plan.remote.remove_ordered)
+    if plan.remote is not None:
+        await plan.remote.finish(
+            plan.numbers, (*files, place.dataset, place.failures), locked=plan.locked
+        )
 
 
 def _settings(config: Config | str | Path | None, settings: dict[str, Any]) -> Config:
@@ -243,8 +271,9 @@ def _settings(config: Config | str | Path | None, settings: dict[str, Any]) -> C
 
 
 async def _result(
-    folder: RunFolder, counters: Counters, shard: ShardNumber | None, *, stopped: bool
+    plan: ShardPlan, counters: Counters, shard: ShardNumber | None, *, stopped: bool
 ) -> RunResult:
+    folder, remote = plan.folder, plan.remote
     reasons, verdicts = await asyncio.to_thread(_ends, folder, shard)
     finished = reasons.pop(None, 0)
     return RunResult(
@@ -257,6 +286,8 @@ async def _result(
         counters=counters,
         verdicts=verdicts,
         dataset=folder.dataset if shard is None else folder.shard(shard.number).dataset,
+        url=str(remote.there) if remote is not None else None,
+        failed_uploads=remote.failed_uploads if remote is not None else 0,
     )
 
 

@@ -70,7 +70,7 @@ async def _checkpoints(queue: ShardQueue) -> None:
     while True:
         await asyncio.sleep(CHECKPOINT_S)
         for shard in list(queue.open):
-            await shard.journal.checkpoint()
+            await shard.checkpoint()
 
 
 async def write_sample(sample: Sample, method: Method) -> None:

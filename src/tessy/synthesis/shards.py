@@ -23,8 +23,11 @@ from tessy.method.trajectory import Failure, Trajectory
 from tessy.runs.counters import Counters
 from tessy.runs.folder import RunFolder, ShardFolder, moved, refuse_lost
 from tessy.runs.journal import Ending, Journal, Mark, Written
+from tessy.runs.keeper import ShardKeeper
 from tessy.runs.locks import held_if_free
 from tessy.runs.plan import Job, jobs
+from tessy.runs.remote import RemoteRun, keeping
+from tessy.runs.rows import write_parts
 
 _AT_ONCE = 200
 """Samples that are looked up in the journal at once."""
@@ -42,6 +45,7 @@ class ShardPlan:
         count: The number of shards of the run.
         identity: What all shards of the run share; see `RunFolder.identity`.
         locked: This process has the locks of all of them.
+        remote: Keeps the run's URL up to date; None for a run in a folder.
     """
 
     folder: RunFolder
@@ -51,6 +55,7 @@ class ShardPlan:
     count: int
     identity: str
     locked: bool = False
+    remote: RemoteRun | None = None
 
     @property
     def samples(self) -> dict[int, int]:
@@ -97,11 +102,14 @@ class ShardPlan:
         bad: dict[int, list[BadLine]] = {number: [] for number in self.numbers}
         for line in self.questions.bad:
             bad.get(shard_of(line.id, self.count), []).append(line)
+        if self.remote is not None:
+            await asyncio.to_thread(self.remote.look, self.numbers)
         for number in self.numbers:
             shard = self.folder.shard(number)
             async with AsyncExitStack() as stack:
                 if not self.locked:
                     await asyncio.to_thread(stack.enter_context, shard.locked())
+                await stack.enter_async_context(keeping(self.remote, shard))
                 journal = await stack.enter_async_context(await _journal(shard, create=True))
                 if self.locked:
                     finished = (await journal.reasons())[None]
@@ -145,12 +153,16 @@ class OpenShard:
     Attributes:
         folder: The shard's folder.
         journal: The journal.
+        keeper: Uploads it; None for a run in a folder.
+        rows: Samples of a Parquet file of the data set; None for no such files.
         running: Samples being written.
         taken: No more samples are to be started.
     """
 
     folder: ShardFolder
     journal: Journal
+    keeper: ShardKeeper | None
+    rows: int | None
     _jobs: Iterator[Job]
     _stack: AsyncExitStack
     running: int = 0
@@ -172,6 +184,19 @@ class OpenShard:
                     written = await self.journal.resume(job.id) if job.id in begun else Written()
                     self._next.append((replace(job, failures=failures.get(job.id, 0)), written))
         return self._next.popleft()
+
+    async def checkpoint(self) -> None:
+        """Write to disk what is not there yet.
+
+        Raises:
+            RunLocked: Another process has taken the shard.
+            JournalError: It can't be written.
+        """
+        if self.keeper is not None:
+            self.keeper.check()
+        await self.journal.checkpoint()
+        if self.rows is not None:
+            await asyncio.to_thread(write_parts, self.folder, self.rows)
 
     async def close(self) -> None:
         """Close the journal and release the lock."""
@@ -230,6 +255,7 @@ class ShardQueue:
             async with AsyncExitStack() as stack:
                 if not (self._plan.locked or self._is_free(folder, stack)):
                     continue
+                keeper = await stack.enter_async_context(keeping(self._plan.remote, folder))
                 journal = await stack.enter_async_context(await _journal(folder, create=False))
                 if await journal.mark(Mark.IDENTITY) != self._plan.identity:
                     raise moved(self._plan.folder.path)
@@ -237,7 +263,14 @@ class ShardQueue:
                 left = await asyncio.to_thread(self._plan.left, number, ended)
                 if not len(left):
                     continue
-                found = OpenShard(folder, journal, self._jobs(left), stack.pop_all())
+                found = OpenShard(
+                    folder,
+                    journal,
+                    keeper,
+                    self._plan.config.rows_per_file,
+                    self._jobs(left),
+                    stack.pop_all(),
+                )
                 self.open.append(found)
                 return found
         return None

@@ -33,7 +33,9 @@ import orjson
 from tessy.boundary.batcher import PredictorBatcher
 from tessy.boundary.registry import load_all
 from tessy.config import Config
+from tessy.data.remote import RemotePath
 from tessy.data.sources import STDIN, from_stdin
+from tessy.display import Say
 from tessy.errors import Outage, TessyError, error_of
 from tessy.event_loop import run_loop
 from tessy.method.chunks import ChunkSizes
@@ -42,6 +44,7 @@ from tessy.models.open import open_models
 from tessy.models.session import Model
 from tessy.runs.counters import Counters
 from tessy.runs.folder import RunFolder
+from tessy.runs.remote import RemoteRun
 from tessy.synthesis.context import RunContext
 from tessy.synthesis.methods import method_of
 from tessy.synthesis.scheduler import first_of, write_shards
@@ -73,6 +76,7 @@ class Assignment:
         date: The run's date, as ISO text.
         names: The models' names in records, by role.
         streamed: Roles whose thinking is streamed.
+        url: Of the run; None for a run in a folder.
     """
 
     source: str
@@ -86,6 +90,7 @@ class Assignment:
     date: str
     names: dict[str, str]
     streamed: list[str]
+    url: str | None = None
 
 
 async def write_with_workers(
@@ -111,7 +116,8 @@ async def write_with_workers(
         TessyError: The error that a worker raised.
     """
     shares = worker_count(context.config, plan.count, context.models)
-    workers = _Workers(context, lock)
+    remote = plan.remote
+    workers = _Workers(context, lock, remote.say if remote else lambda _: None)
     assignments = [
         Assignment(
             source=str(from_stdin()) if source == STDIN else source,
@@ -125,6 +131,7 @@ async def write_with_workers(
             date=date.isoformat(),
             names={role.value: model.name for role, model in context.models.items()},
             streamed=[role for role, model in context.models.items() if model.streamed],
+            url=remote.there.url if remote else None,
         )
         for share in range(shares)
     ]
@@ -139,8 +146,9 @@ async def write_with_workers(
 class _Workers:
     """Starts workers, and starts them again when they die."""
 
-    def __init__(self, context: RunContext, lock: int) -> None:
+    def __init__(self, context: RunContext, lock: int, say: Say) -> None:
         self._context = context
+        self._say = say
         self._lock = lock
         self._finished = context.counters.finished  # before this start
         self._failed = context.counters.failed.copy()
@@ -166,6 +174,9 @@ class _Workers:
                     said = orjson.loads(line)
                     if "kind" in said:
                         raise error_of(said)
+                    if "said" in said:
+                        self._say(said["said"])
+                        continue
                     self._counts[number] = said
                     self._add_up()
                 code = await process.wait()
@@ -262,7 +273,10 @@ async def _work(assignment: Assignment, say: Callable[[Any], None]) -> int:
             role: replace(model, name=assignment.names[role.value])
             for role, model in opened.items()
         }
-        folder = RunFolder(Path(assignment.out))
+        folder, remote = RunFolder(Path(assignment.out)), None
+        if assignment.url is not None:
+            there = RemotePath(assignment.url)
+            remote = RemoteRun(there, folder, config.upload_s, lambda line: say({"said": line}))
         read = read_verifiable(
             verifier,
             assignment.source,
@@ -271,7 +285,7 @@ async def _work(assignment: Assignment, say: Callable[[Any], None]) -> int:
             column=assignment.column,
         )
         numbers, count = assignment.shards, assignment.count
-        plan = ShardPlan(folder, config, read, numbers, count, assignment.identity)
+        plan = ShardPlan(folder, config, read, numbers, count, assignment.identity, remote=remote)
         sizes = ChunkSizes({role: config.of(role).chunk for role in Role})
         with closing(PredictorBatcher(predictors)) as batcher:
             context = RunContext(config, models, batcher, Counters(total=0), sizes, verifier)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from tessy.data.fetched import local_folder
 from tessy.errors import ConfigError
 from tessy.training.gguf import check_gguf
 from tessy.training.prepare import LengthLimit
@@ -66,7 +67,9 @@ class Student:
             ConfigError: They can't be loaded.
         """
         try:
-            return AutoModelForCausalLM.from_pretrained(self.settings.model, dtype=torch.float32)
+            return AutoModelForCausalLM.from_pretrained(
+                local_folder(self.settings.model), dtype=torch.float32
+            )
         except Exception as error:
             raise ConfigError(f"{self.settings.model}: {error}", hint=_HINT) from None
 
@@ -79,8 +82,8 @@ def load_student(settings: SFTSettings) -> Student:
             exported as asked.
     """
     try:
-        config = AutoConfig.from_pretrained(settings.model)
-        tokenizer = AutoTokenizer.from_pretrained(settings.model)
+        config = AutoConfig.from_pretrained(local_folder(settings.model))
+        tokenizer = AutoTokenizer.from_pretrained(local_folder(settings.model))
     except Exception as error:  # a broken folder may raise anything
         raise ConfigError(f"{settings.model}: {error}", hint=_HINT) from None
     size = getattr(config, "vocab_size", None)

@@ -55,7 +55,7 @@ class Gone(BaseException):
     """The answer's program has ended."""
 
 
-class RemoteError(Exception):
+class AnswerError(Exception):
     """The answer's program raised an exception of its own, or sent what is no value."""
 
 
@@ -372,7 +372,7 @@ class _Talk:
                 raise _exception([str(item) for item in reply[1]], str(reply[2]))
         except (IndexError, TypeError):
             pass
-        raise RemoteError("the answer's program sent no value")
+        raise AnswerError("the answer's program sent no value")
 
     def _other(self, value: Any) -> Any:
         if isinstance(value, Remote):
@@ -384,7 +384,7 @@ class _Talk:
         try:
             return decode(value, self._object)
         except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError):
-            raise RemoteError("the answer's program sent no value") from None
+            raise AnswerError("the answer's program sent no value") from None
 
     def _object(self, value: dict[str, Any]) -> Any:
         if "iterator" in value:
@@ -398,10 +398,10 @@ def _exception(names: list[str], text: str) -> Exception:
         kind = getattr(builtins, name, None)
         if isinstance(kind, type) and issubclass(kind, Exception):
             try:
-                return kind(text) if kind is not Exception else RemoteError(f"{names[0]}: {text}")
+                return kind(text) if kind is not Exception else AnswerError(f"{names[0]}: {text}")
             except TypeError:  # a UnicodeError wants more
                 break
-    return RemoteError(f"{names[0] if names else ''}: {text}")
+    return AnswerError(f"{names[0] if names else ''}: {text}")
 
 
 def _update(old: Any, new: Any) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -15,7 +15,7 @@ import orjson
 
 from tessy.data.files import replacing
 from tessy.data.messages import cut
-from tessy.data.outputs import check_outputs
+from tessy.data.outputs import check_outputs, written_to
 from tessy.data.sources import find_files
 from tessy.display import Say
 from tessy.errors import ConfigError, DataError, InputError, meant
@@ -102,7 +102,7 @@ def verify(
         responses: A run's folder, files or a Hugging Face data set (`tessy.data.rows.rows`), whose
             rows have `messages` that end with the assistant's.
         verifier: Its name, such as `number`, `math:solution` or `python:MODULE:FACTORY`.
-        out: Write each verdict to this file, a line of JSON. The file appears when all is done.
+        out: Write each verdict to this file or URL, a line of JSON. It appears when all is done.
         group: Count for each value of this column, too.
         limit: Only the first responses.
         skip_bad: Skip and count rows that can't be verified instead of refusing to start.
@@ -121,21 +121,21 @@ def verify(
         MissingExtra: The verifier needs an optional dependency.
         SandboxError: The verifier runs programs, and they can't be isolated here.
     """
-    path = Path(out) if out is not None else None
-    check_outputs({"--out": path}, inputs=find_files(responses, what="responses") or ())
-    if not sandbox:
-        say("warning: programs run without isolation: they can do what you can do")
-    usual = VerifierSettings()
-    limits = ProgramLimits(
-        cpu_s=cpu_seconds or usual.limits.cpu_s,
-        wall_s=max(usual.limits.wall_s, 6 * (cpu_seconds or 0)),
-        total_s=max(usual.limits.total_s, 60 * (cpu_seconds or 0)),
-        memory_mb=memory_mb or usual.limits.memory_mb,
-    )
-    settings = VerifierSettings(not sandbox, concurrency or usual.at_once, limits)
-    next(read_responses(responses), None)  # before a sandbox starts
-    work = _verify(responses, verifier, settings, path, group, limit, skip_bad, say)
-    return run_anywhere(work)
+    with nullcontext() if out is None else written_to(out, say=say) as path:
+        check_outputs({"--out": path}, inputs=find_files(responses, what="responses") or ())
+        if not sandbox:
+            say("warning: programs run without isolation: they can do what you can do")
+        usual = VerifierSettings()
+        limits = ProgramLimits(
+            cpu_s=cpu_seconds or usual.limits.cpu_s,
+            wall_s=max(usual.limits.wall_s, 6 * (cpu_seconds or 0)),
+            total_s=max(usual.limits.total_s, 60 * (cpu_seconds or 0)),
+            memory_mb=memory_mb or usual.limits.memory_mb,
+        )
+        settings = VerifierSettings(not sandbox, concurrency or usual.at_once, limits)
+        next(read_responses(responses), None)  # before a sandbox starts
+        work = _verify(responses, verifier, settings, path, group, limit, skip_bad, say)
+        return run_anywhere(work)
 
 
 async def _verify(

@@ -13,7 +13,6 @@ no sample has.
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -21,6 +20,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+from tessy.data.cache import cache_folder
 from tessy.data.record import MARKERS
 from tessy.errors import JournalError, ViewError
 from tessy.method.trajectory import Failure
@@ -137,14 +137,7 @@ def searchable(record: dict[str, Any]) -> str:
 def index_path(folder: RunFolder) -> Path:
     """Where the index of a run is."""
     name = hashlib.sha256(str(folder.path.resolve()).encode()).hexdigest()[:32]
-    return _cache_folder().absolute() / "view" / f"{name}.sqlite"
-
-
-def _cache_folder() -> Path:
-    """`$TESSY_CACHE`, else `tessy` in the user's cache folder."""
-    if own := os.environ.get("TESSY_CACHE"):
-        return Path(own).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "tessy"
+    return cache_folder().absolute() / "view" / f"{name}.sqlite"
 
 
 class Index:
