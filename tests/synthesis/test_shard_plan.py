@@ -49,6 +49,7 @@ class Calls:
         self.count = 0
         self.enough = enough
         self.reached = asyncio.Event()
+        self.more = asyncio.Event()
 
 
 class CountedClient(DrawingClient):
@@ -63,7 +64,7 @@ class CountedClient(DrawingClient):
         await asyncio.sleep(0)
         if self.calls.enough is not None and self.calls.count > self.calls.enough:
             self.calls.reached.set()
-            await asyncio.Event().wait()
+            await self.calls.more.wait()
         return await super().attempt(request)
 
 
@@ -274,9 +275,10 @@ async def test_a_shard_that_can_not_be_written_frees_all_shards(source, tmp_path
     calls = Calls(20)
     queue = ShardQueue(plan)
     writing = asyncio.create_task(write_shards(context(calls), queue))
-    await calls.reached.wait()
+    await until(lambda: calls.count >= 20 + CONFIG.concurrency or writing.done())
     for shard in list(queue.open):
         await shard.journal._ask("pragma query_only = on")
+    calls.more.set()
     with pytest.raises(JournalError, match="readonly"):
         await writing
     await go_on(plan, 1)
