@@ -46,7 +46,7 @@ class World:
     """What is assumed. The source of each is beside it."""
 
     questions: int = 80_000
-    """The issue's run."""
+    """A large run."""
     tokens: int = 14_600
     """Tokens of a response: paper, Fig. 12, with gpt-oss."""
     hand_overs: float = 110
