@@ -39,7 +39,7 @@ class TrainSample:
 
 
 def read_rows(source: str | Path) -> Iterator[tuple[str, Any]]:
-    """Read the rows of a data set; arguments and errors are those of `tessy.runs.records.rows_of`."""
+    """Read the rows of a data set or a run; see `tessy.runs.records.rows_of`."""
     return rows_of(source, what="samples")
 
 
