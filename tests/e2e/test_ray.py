@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from commands import start, tessy
-from scripted import faulty, until, write_questions
+from scripted import faulty, lines, until, write_questions
 from tessy.runs.folder import RunFolder
 from tessy.runs.load import load
 from tessy.runs.merge import merge
@@ -29,8 +30,8 @@ SMALL = ["--mode", "chunks", "--student-chunk", "6", "--teacher-chunk", "10"]
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    with ray_cluster() as found:
+def cluster(tmp_path_factory):
+    with ray_cluster(TESSY_CACHE=str(tmp_path_factory.mktemp("cache"))) as found:
         yield found
 
 
@@ -76,23 +77,30 @@ async def test_exactly_once_when_a_node_dies_and_then_the_driver(
 async def test_ctrl_c_stops_all_shards_and_the_same_command_goes_on(
     tmp_path, tokenizers, cluster: RayCluster
 ):
+    """The run is at a URL: nodes share no folder."""
     questions = write_questions(tmp_path / "q.jsonl", 24)
-    run = tmp_path / "run"
-    on = ["synth", questions, *SMALL, "--concurrency", "4", "--out", run, "--on", "ray"]
+    there, environment = (tmp_path / "there").as_uri(), cluster.environment
+    cache = Path(environment["TESSY_CACHE"])
+    on = ["synth", questions, *SMALL, "--concurrency", "4", "--out", there, "--on", "ray"]
+
+    def ended_there() -> int:
+        return sum(map(ended, (cache / "runs").glob("*/*")))
+
     async with two_replicas(tokenizers, latency=SLOW) as options:
-        driver = await start(*on, *options, **cluster.environment)
+        driver = await start(*on, *options, **environment)
         reading = asyncio.create_task(driver.communicate())
-        await until(lambda: ended(run) > 1)
+        await until(lambda: ended_there() > 1)
         driver.send_signal(signal.SIGINT)
         _, err = await asyncio.wait_for(reading, 60)
         assert driver.returncode == 130, err.decode()
         assert "stopped: the same command resumes it" in err.decode()
-        kept = ended(run)
-        assert 1 < kept < 24
-        driver = await start(*on, *options, **cluster.environment)
+        assert 1 < ended_there() < 24
+        shutil.rmtree(cache)  # another machine goes on from what was uploaded
+        driver = await start(*on, *options, **environment)
         _, err = await asyncio.wait_for(driver.communicate(), 100)
         assert driver.returncode == 0, err.decode()
     assert "24 = 24 finished + 0 failed" in err.decode()
+    assert len(lines(tmp_path / "there" / "dataset.jsonl")) == 24
 
 
 async def test_a_shard_that_no_node_has_cores_for_is_refused(

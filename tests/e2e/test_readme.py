@@ -55,16 +55,38 @@ async def test_every_tessy_command_of_the_readme_runs(tmp_path, tokenizers, monk
     assert len(lines(tmp_path / "runs" / "first" / "dataset.jsonl")) == 2
 
 
+async def test_the_commands_for_a_cluster_run(tmp_path, tokenizers, monkeypatch):
+    """With a URL of this machine, and without the cluster: test_ray.py has one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TESSY_CACHE", str(tmp_path / "cache"))
+    write_questions(tmp_path / "questions.jsonl", 2)
+    (block,) = blocks("sh")
+    found = [shlex.split(line, comments=True)[1:] for line in block.splitlines()]
+    assert found[0][-2:] == ["--on", "ray"]
+    async with two_servers(tokenizers) as (servers, _):
+        (tmp_path / "run.toml").write_text(settings_of(servers, tokenizers))
+        for command in found[1:]:
+            here = [word.replace("s3://lab", tmp_path.as_uri()) for word in command]
+            done = await tessy(*("0/1" if word == "3/64" else word for word in here))
+            assert done.code == 0, (command, done.err, done.out)
+    assert len(lines(tmp_path / "runs" / "first" / "dataset.jsonl")) == 2
+
+
+def settings_of(servers, tokenizers) -> str:
+    sections = [f'predictor = "{PREDICTOR}"']
+    for role, server in servers.items():
+        sections.append(f'[{role}]\nmodel = "{server.url}"\ntokenizer = "{tokenizers[role]}"')
+    return "\n".join(sections)
+
+
 async def test_the_python_of_the_readme_runs(tmp_path, tokenizers, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_questions(tmp_path / "questions.jsonl", 2)
     (block,) = blocks("python")
     async with two_servers(tokenizers) as (servers, _):
         (tmp_path / "examples").mkdir()
-        sections = [f'predictor = "{PREDICTOR}"']
-        for role, server in servers.items():
-            sections.append(f'[{role}]\nmodel = "{server.url}"\ntokenizer = "{tokenizers[role]}"')
-        (tmp_path / "examples" / "cluster.toml").write_text("\n".join(sections))
+        settings = settings_of(servers, tokenizers)
+        (tmp_path / "examples" / "cluster.toml").write_text(settings)
         await asyncio.to_thread(exec, block, {})
     assert capsys.readouterr().out.split()[0] == "2"
 

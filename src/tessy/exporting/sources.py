@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tessy.data.remote import RemotePath, is_url, shown_url
-from tessy.data.rows import rows
+from tessy.data.remote import shown_url
 from tessy.errors import DataError
 from tessy.exporting.samples import ExportSample, check
 from tessy.runs.folder import RunFolder
-from tessy.runs.reader import JournalReader
-from tessy.runs.remote import reading
+from tessy.runs.records import rows_of, run_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,7 @@ class ExportSource:
             DataError: A line is no record.
             JournalError: The run's journal can't be read.
         """
-        for where, row in self._rows():
+        for where, row in rows_of(self.given, what="data sets"):
             try:
                 yield check(row)
             except ValueError as error:
@@ -50,14 +47,6 @@ class ExportSource:
                     f"{where}: {error}",
                     hint="an export reads runs, and data sets that tessy wrote: docs/record.md",
                 ) from None
-
-    def _rows(self) -> Iterator[tuple[str, Any]]:
-        if self.run:
-            with JournalReader(self.run) as reader:
-                for number, record in enumerate(reader.records(), 1):
-                    yield f"{self.given}: sample {number}", record
-            return
-        yield from rows(self.given, what="data sets")
 
 
 def find_source(given: str) -> ExportSource:
@@ -67,17 +56,11 @@ def find_source(given: str) -> ExportSource:
         DataError: There is no such thing.
         JournalError: The run's journal can't be read.
     """
-    path = Path(given)
-    if is_url(given) and RemotePath(f"{given.rstrip('/')}/run.toml").info() is not None:
-        path = reading(given)
-    if not path.is_dir():
-        next(rows(given, what="data sets"), None)
-        return ExportSource(given)
-    folder = RunFolder(path)
-    if not folder.started_shards():
+    run = run_in(given)
+    if run is None and Path(given).is_dir():
         raise DataError(
-            f"{path} is no run: it has no shards with a journal",
+            f"{given} is no run: it has no shards with a journal",
             hint="give a run's folder, or a file of records such as RUN/dataset.jsonl",
         )
-    with JournalReader(folder):
-        return ExportSource(given, folder)
+    next(rows_of(given, what="data sets"), None)
+    return ExportSource(given, run)

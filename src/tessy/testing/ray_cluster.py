@@ -27,17 +27,19 @@ class RayCluster:
 
     Args:
         process: Of this file, as a script.
+        variables: Of its environment.
     """
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], variables: dict[str, str]) -> None:
         self._process = process
+        self._variables = variables
         self._answered()
         self.address = self._answer
 
     @property
     def environment(self) -> dict[str, str]:
         """What a driver's environment says."""
-        return {**_ENVIRONMENT, "RAY_ADDRESS": self.address}
+        return {**_ENVIRONMENT, **self._variables, "RAY_ADDRESS": self.address}
 
     def kill_node(self) -> None:
         """Kill a node without grace, with all that runs there."""
@@ -63,18 +65,18 @@ class RayCluster:
 
 
 @contextmanager
-def ray_cluster(nodes: int = 2, cpus: int = 1) -> Iterator[RayCluster]:
-    """A cluster; what runs there has the environment of this process."""
+def ray_cluster(nodes: int = 2, cpus: int = 1, **variables: str) -> Iterator[RayCluster]:
+    """A cluster; what runs there has the environment of this process, and more variables."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tessy.testing.ray_cluster", str(nodes), str(cpus)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, **_ENVIRONMENT},
+        env={**os.environ, **_ENVIRONMENT, **variables},
     )
     try:
-        yield RayCluster(process)
+        yield RayCluster(process, variables)
     finally:
         assert process.stdin is not None
         process.stdin.close()

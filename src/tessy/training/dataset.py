@@ -15,7 +15,8 @@ from typing import Any
 
 from tessy.data.messages import REASONING, conversation
 from tessy.data.record import MARKERS, THINK_CLOSE, THINK_OPEN, check_spans
-from tessy.data.rows import row_bytes, rows
+from tessy.data.rows import row_bytes
+from tessy.runs.records import rows_of
 from tessy.training.masks import LossPart, WeightRun, character_weights
 
 
@@ -38,8 +39,8 @@ class TrainSample:
 
 
 def read_rows(source: str | Path) -> Iterator[tuple[str, Any]]:
-    """Read the rows of a data set; arguments and errors are those of `tessy.data.rows.rows`."""
-    return rows(source, what="samples")
+    """Read the rows of a data set or a run; see `tessy.runs.records.rows_of`."""
+    return rows_of(source, what="samples")
 
 
 def digest_of(source: str | Path) -> str:

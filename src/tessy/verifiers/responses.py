@@ -10,7 +10,7 @@ from typing import Any
 
 from tessy.data.messages import conversation
 from tessy.data.record import MARKERS, THINK_CLOSE, check_spans
-from tessy.data.rows import rows
+from tessy.runs.records import rows_of
 from tessy.verifiers.protocol import Row
 
 _OPEN, _CLOSE = MARKERS
@@ -36,7 +36,7 @@ class Response:
 
 
 def read_responses(source: str | Path, *, limit: int | None = None) -> Iterator[Response]:
-    """Read responses, one after the other; errors are those of `tessy.data.rows.rows`.
+    """Read responses, one after the other; errors are those of `tessy.runs.records.rows_of`.
 
     Args:
         source: A run's folder, files or a data set on Hugging Face; see `tessy.data.rows.rows`.
@@ -45,7 +45,7 @@ def read_responses(source: str | Path, *, limit: int | None = None) -> Iterator[
     Yields:
         The responses; one with a `fault` is none.
     """
-    for number, (where, row) in enumerate(rows(source, what="responses")):
+    for number, (where, row) in enumerate(rows_of(source, what="responses")):
         if limit is not None and number >= limit:
             return
         try:

@@ -1,0 +1,56 @@
+"""Reads the records of a run as rows, like those of any data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tessy.data.remote import RemotePath, is_url
+from tessy.data.rows import rows
+from tessy.runs.folder import RunFolder
+from tessy.runs.reader import JournalReader
+from tessy.runs.remote import reading
+
+
+def run_in(source: str | Path) -> RunFolder | None:
+    """The folder of the run that a source names; None if it names something else.
+
+    Args:
+        source: A run's folder or its URL, or a data set.
+
+    Raises:
+        RemoteError: The URL can't be read.
+        JournalError: A run of an older version of tessy, or one that can't be read.
+    """
+    path = Path(source)
+    if is_url(source) and RemotePath(f"{str(source).rstrip('/')}/run.toml").info() is not None:
+        path = reading(source)
+    folder = RunFolder(path)
+    return folder if path.is_dir() and folder.started_shards() else None
+
+
+def rows_of(source: str | Path, *, what: str) -> Iterator[tuple[str, Any]]:
+    """The rows of a data set; of a run, the records of all samples that finished so far.
+
+    A run is read from its journals, all shards as one, in the order of the questions; so it may be
+    active.
+
+    Args:
+        source: A run's folder or its URL, or a data set; see `tessy.data.rows.rows`.
+        what: A plural noun for the rows, for messages.
+
+    Yields:
+        The place of a row, and the row.
+
+    Raises:
+        DataError: There is no such source, or it can't be read.
+        JournalError: A journal can't be read.
+    """
+    folder = run_in(source)
+    if folder is None:
+        yield from rows(source, what=what)
+        return
+    with JournalReader(folder) as reader:
+        for number, record in enumerate(reader.records(), 1):
+            yield f"{source}: sample {number}", record

@@ -1,0 +1,52 @@
+"""Commands that read data sets read a run from its journals: all shards, while it is active."""
+
+from __future__ import annotations
+
+import pytest
+
+from tessy.data.rows import rows
+from tessy.errors import DataError
+from tessy.method.trajectory import Failure
+from tessy.runs.folder import RunFolder
+from tessy.runs.reader import write_dataset
+from tessy.runs.records import rows_of
+from tessy.training.dataset import digest_of, read_rows
+from tessy.verifiers.responses import read_responses
+from written import Written, write_run
+
+SAMPLES = [
+    Written(f"q{n}", failure=Failure.REPETITION if n == 2 else None, extra={"answer": n})
+    for n in range(7)
+]
+
+
+async def test_the_records_of_all_shards_are_rows_in_the_order_of_the_questions(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    await write_run(run, SAMPLES, [Written("late")], shards=3)
+    assert not run.dataset.exists()
+    found = [row for _, row in rows_of(run.path, what="samples")]
+    assert [row["id"] for row in found] == [f"q{n}" for n in range(7) if n != 2]
+    assert [row for _, row in read_rows(run.path)] == found
+    assert [each.id for each in read_responses(run.path)] == [row["id"] for row in found]
+
+
+async def test_they_are_the_rows_of_its_data_set(tmp_path):
+    """A training that was begun with one goes on with the other."""
+    run = RunFolder(tmp_path / "run")
+    await write_run(run, SAMPLES, shards=2)
+    write_dataset(run)
+    from_journals, from_file = rows_of(run.path, what="x"), rows(run.dataset, what="x")
+    assert [row for _, row in from_journals] == [row for _, row in from_file]
+    assert digest_of(run.path) == digest_of(run.dataset)
+
+
+async def test_a_data_set_is_read_as_ever(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    await write_run(run, SAMPLES, shards=2)
+    write_dataset(run)
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (alone / "dataset.jsonl").write_bytes(run.dataset.read_bytes())
+    assert len(list(rows_of(alone, what="samples"))) == 6
+    with pytest.raises(DataError, match="no such file"):
+        list(rows_of(tmp_path / "none.jsonl", what="samples"))
