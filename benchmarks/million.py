@@ -107,7 +107,7 @@ def report(folder: Path) -> None:
 
 def export(folder: Path) -> None:
     """Export all samples as Parquet."""
-    _tessy(folder, "export", "--format", "parquet", "--out", str(folder / "export"))
+    _tessy(folder, "export", "--to", "parquet", "--out", str(folder / "export"))
 
 
 def view(folder: Path) -> None:

@@ -97,6 +97,7 @@ __all__ = [
     "evaluate",
     "export",
     "load",
+    "merge",
     "synthesize",
     "verify",
 ]
@@ -113,6 +114,7 @@ _LAZY = {
     "Role": "tessy.method.trajectory",
     "RunResult": "tessy.runs.counters",
     "load": "tessy.runs.load",
+    "merge": "tessy.runs.merge",
     "asynthesize": "tessy.synthesis.run",
     "synthesize": "tessy.synthesis.run",
 }

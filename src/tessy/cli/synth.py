@@ -88,10 +88,8 @@ def synth(options: SynthOptions, config: Config) -> None:
     The same command resumes a run that was stopped.
     """
     from tessy.runs.progress import Progress, Show
-    from tessy.runs.shards import ShardNumber
     from tessy.synthesis.run import synthesize
 
-    shard = ShardNumber.parse(options.shard) if options.shard is not None else None
     progress = Progress(Show.QUIET if options.quiet else Show.AUTO)
     if options.dry_run:
         _estimate(options, config, progress)
@@ -113,7 +111,7 @@ def synth(options: SynthOptions, config: Config) -> None:
         skip_bad=options.skip_bad,
         question_column=options.question_column,
         retry_failed=options.retry_failed,
-        shard=shard,
+        shard=options.shard,
         progress=progress,
     )
     _tell(result, options, progress)
@@ -140,7 +138,10 @@ def _on_cluster(options: SynthOptions, config: Config, progress: Progress) -> No
         column=options.question_column,
         retry=tuple(Failure) if options.retry_failed else (),
     )
-    _tell(synthesize_on(run, progress), options, progress)
+    result = synthesize_on(run, progress)
+    _tell(result, options, progress)
+    if result.total and not result.finished:
+        raise typer.Exit(1)
 
 
 def _tell(result: RunResult, options: SynthOptions, progress: Progress) -> None:

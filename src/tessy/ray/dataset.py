@@ -56,7 +56,7 @@ def synthesize(
         **settings: Override single settings, with `__` for the dot: `student__model="…"`.
 
     Returns:
-        A row for each sample, with the columns of `tessy export --format parquet` (docs/export.md)
+        A row for each sample, with the columns of `tessy export --to parquet` (docs/export.md)
         and `failure`: null, or the reason why the sample failed. Bad rows are failures, too.
 
     Raises:

@@ -59,7 +59,7 @@ def synthesize(
     skip_bad: bool = False,
     question_column: str | None = None,
     retry_failed: bool | Collection[Failure] = False,
-    shard: ShardNumber | None = None,
+    shard: str | ShardNumber | None = None,
     progress: Progress | None = None,
     **settings: Any,
 ) -> RunResult:
@@ -76,7 +76,8 @@ def synthesize(
         question_column: The column of the question; by default the one that is there.
         retry_failed: Write samples again that failed at an earlier start: all of them, or only
             those with one of the given reasons.
-        shard: Write only this shard of the run, while other processes may write others.
+        shard: Write only this shard of the run, `I/N` counted from 0, while other processes may
+            write others; `tessy.merge` then writes the data set.
         progress: Shows the progress; by default nothing is shown.
         **settings: Override single settings, with `__` for the dot: `student__model="…"`.
 
@@ -119,7 +120,7 @@ async def asynthesize(
     skip_bad: bool = False,
     question_column: str | None = None,
     retry_failed: bool | Collection[Failure] = False,
-    shard: ShardNumber | None = None,
+    shard: str | ShardNumber | None = None,
     progress: Progress | None = None,
     catch_signals: bool = False,
     **settings: Any,
@@ -141,11 +142,7 @@ async def asynthesize(
         **settings: Override single settings.
     """
     chosen = _settings(config, settings)
-    if shard is not None and chosen.shards not in (None, shard.count):
-        raise InputError(
-            f"shard {shard} is one of {shard.count:,}, but --shards is {chosen.shards:,}",
-            hint="leave --shards out",
-        )
+    own = _own_shard(shard, chosen)
     progress = progress or Progress(Show.QUIET)
     method = method_of(chosen)
     check(chosen, method.needs(chosen))
@@ -163,14 +160,14 @@ async def asynthesize(
         )
         check_formats(chosen, method.needs(chosen))
         # In a thread: it may wait for another process.
-        locking = folder.locked(shared=shard is not None)
+        locking = folder.locked(shared=own is not None)
         lock = await asyncio.to_thread(stack.enter_context, locking)
         date, count = await asyncio.to_thread(
-            begin, stack, folder, chosen, source, read, shard, remote=remote
+            begin, stack, folder, chosen, source, read, own, remote=remote
         )
-        numbers = tuple(range(count)) if shard is None else (shard.number,)
+        numbers = tuple(range(count)) if own is None else (own.number,)
         identity = folder.identity()
-        plan = ShardPlan(folder, chosen, read, numbers, count, identity, shard is not None, remote)
+        plan = ShardPlan(folder, chosen, read, numbers, count, identity, own is not None, remote)
         retry = tuple(Failure) if retry_failed is True else retry_failed or ()
         await asyncio.to_thread(refuse_strangers, folder, identity)
         counters, again = await plan.prepare(retry)
@@ -220,10 +217,25 @@ async def asynthesize(
             with suppress(JournalError, RemoteError, RunLocked):  # what stopped the run says more
                 await _write_dataset(plan, lock, counters)
                 if isinstance(error, Outage):
-                    progress.summarise(await _result(plan, counters, shard, stopped=True))
+                    progress.summarise(await _result(plan, counters, own, stopped=True))
             raise
         await _write_dataset(plan, lock, counters)
-        return await _result(plan, counters, shard, stopped=stopped)
+        return await _result(plan, counters, own, stopped=stopped)
+
+
+def _own_shard(shard: str | ShardNumber | None, config: Config) -> ShardNumber | None:
+    """The shard that this process writes; None for all.
+
+    Raises:
+        InputError: There is no such shard.
+    """
+    own = ShardNumber.parse(shard) if isinstance(shard, str) else shard
+    if own is not None and config.shards not in (None, own.count):
+        raise InputError(
+            f"shard {own} is one of {own.count:,}, but --shards is {config.shards:,}",
+            hint="leave --shards out",
+        )
+    return own
 
 
 async def _write_dataset(plan: ShardPlan, lock: int, counters: Counters) -> None:
