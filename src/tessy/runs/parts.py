@@ -150,7 +150,7 @@ def lacking(there: Sequence[PartName], copy: CopyState) -> list[PartName] | None
         copy: The copy.
 
     Returns:
-        The parts to add to it; None if it has to be made anew, because another process has gone on
+        The parts to add to it; None if it has to be made again, because another process has gone on
         from another state than this one.
     """
     names = [str(part) for part in there]

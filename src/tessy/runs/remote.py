@@ -65,7 +65,7 @@ class RemoteRun:
     def fetch(self) -> None:
         """Fetch the run's settings; this process has the folder's lock.
 
-        A copy of a run that is no longer at the URL is put aside, so that the run begins anew.
+        A copy of a run that is no longer at the URL is put aside, so that the run begins again.
 
         Raises:
             RemoteError: The URL can't be read.
