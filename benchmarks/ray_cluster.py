@@ -150,15 +150,10 @@ def speed(folder: Path) -> None:
 
 
 def _written(run: Path) -> tuple[float, float]:
-    """When the first shard was begun, and when the last one ended."""
-    folder = RunFolder(run)
-    begun = [shard.path.stat() for shard in folder.shards()]
-    parts = [shard.dataset.stat().st_mtime for shard in folder.shards()]
-    return min(_birth(each) for each in begun), max(parts)
-
-
-def _birth(found: os.stat_result) -> float:
-    return getattr(found, "st_birthtime", found.st_ctime)
+    """When the first shard was locked, and when the last one ended."""
+    shards = RunFolder(run).shards()
+    begun = [(shard.path / "lock").stat().st_mtime for shard in shards]
+    return min(begun), max(shard.dataset.stat().st_mtime for shard in shards)
 
 
 def main(what: str, times: int) -> None:
