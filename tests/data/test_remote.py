@@ -18,6 +18,7 @@ from tessy.data.remote import RemotePath, check_writable, is_url, persistently, 
 from tessy.data.rows import rows
 from tessy.errors import ConfigError, DataError, RemoteError
 from tessy.models.tokenizers import fetch_tokenizer
+from tessy.runs.remote import reading, writing
 
 
 @pytest.fixture(autouse=True)
@@ -175,3 +176,14 @@ def test_an_upload_that_fails_for_good_says_where_the_files_are():
         path.write_text("all my work")
     assert f"nothing is lost: it is in {path}" == caught.value.hint
     assert path.read_text() == "all my work"
+
+
+@pytest.mark.parametrize("place", [Path("s3://bucket/run"), "s3:/bucket/run", "s3:"])
+def test_a_url_without_its_slashes_is_no_folder(place, tmp_path, monkeypatch):
+    """A `Path` makes `s3:/bucket` of `s3://bucket`, and a run would go to a folder of that name."""
+    monkeypatch.chdir(tmp_path)
+    for use in (writing, reading):
+        with pytest.raises(ConfigError, match="is meant as a URL, and is none") as error:
+            use(place)
+        assert "two slashes" in (error.value.hint or "")
+    assert not any(tmp_path.iterdir())

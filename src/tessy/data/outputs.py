@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tessy.data.cache import cache_folder
-from tessy.data.remote import RemotePath, check_writable, is_url, persistently
+from tessy.data.remote import RemotePath, check_writable, is_place_at_url, persistently
 from tessy.errors import ConfigError, RemoteError
 
 Say = Callable[[str], None]
@@ -61,7 +61,7 @@ def written_to(
         RemoteError: The URL can't be written to. If that turns out only at the end, nothing is
             lost: the message says where it is.
     """
-    if not is_url(out):
+    if not is_place_at_url(out):
         yield Path(out)
         return
     there = RemotePath(str(out).rstrip("/"))

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tessy.data.files import write_atomically
-from tessy.errors import RemoteError, meant
+from tessy.errors import ConfigError, RemoteError, meant
 
 T = TypeVar("T")
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
+_COLLAPSED = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):(/.*)?$", re.DOTALL)
+"""A URL of which one or both slashes are gone, as a `Path` makes one; not one with a port."""
 _ATTEMPTS = 5
 _FIRST_WAIT_S = 1.0
 _RIGHTS = ("PermissionError", "NoCredentialsError", "CredentialRetrievalError", "RefreshError")
@@ -27,6 +29,20 @@ _RIGHTS = ("PermissionError", "NoCredentialsError", "CredentialRetrievalError", 
 def is_url(text: object) -> bool:
     """Whether a text is a URL, such as `s3://bucket/run`."""
     return isinstance(text, str) and _URL.match(text) is not None
+
+
+def is_place_at_url(place: str | Path) -> bool:
+    """Whether a place to write to is at a URL.
+
+    Raises:
+        ConfigError: It is a URL whose slashes are gone.
+    """
+    if found := _COLLAPSED.match(str(place)):
+        raise ConfigError(
+            f"{place} is meant as a URL, and is none",
+            hint=f"a URL has two slashes, and is text, not a Path: {found[1]}://…",
+        )
+    return is_url(place)
 
 
 def shown_url(url: str) -> str:

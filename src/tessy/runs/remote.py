@@ -24,7 +24,7 @@ from pathlib import Path
 
 from tessy.data.cache import cache_folder
 from tessy.data.files import write_atomically
-from tessy.data.remote import RemotePath, is_url, persistently
+from tessy.data.remote import RemotePath, is_place_at_url, persistently
 from tessy.errors import ConfigError, JournalError, RemoteError, RunMismatch
 from tessy.runs import lease
 from tessy.runs.folder import RunFolder, ShardFolder
@@ -225,7 +225,7 @@ def writing(
         every_s: Seconds between uploads.
         say: As for `RemoteRun`.
     """
-    if not is_url(out):
+    if not is_place_at_url(out):
         return RunFolder(Path(out)), None
     there = RemotePath(str(out).rstrip("/"))
     folder = RunFolder(_copy_of(there, "runs"))
@@ -250,7 +250,7 @@ def reading(run: str | Path, *, say: Callable[[str], None] = lambda _: None) -> 
         RemoteError: The URL can't be read.
         JournalError: There is no run, or a part of it is not as a run writes it.
     """
-    if not is_url(run):
+    if not is_place_at_url(run):
         return Path(run)
     there = RemotePath(str(run).rstrip("/"))
     folder = RunFolder(_copy_of(there, "read"))
@@ -277,7 +277,7 @@ def reading(run: str | Path, *, say: Callable[[str], None] = lambda _: None) -> 
 
 def known_copy(out: str | Path) -> Path:
     """As `reading`, for a run that need not have begun: its folder is then empty, or not there."""
-    if not is_url(out):
+    if not is_place_at_url(out):
         return Path(out)
     there = RemotePath(str(out).rstrip("/"))
     return reading(out) if persistently((there / "shards").names) else _copy_of(there, "read")
