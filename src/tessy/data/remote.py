@@ -19,7 +19,7 @@ from tessy.errors import ConfigError, RemoteError, meant
 
 T = TypeVar("T")
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
-_COLLAPSED = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):(/.*)?$", re.DOTALL)
+_COLLAPSED = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):(/(?!/).*)?$", re.DOTALL)
 """A URL of which one or both slashes are gone, as a `Path` makes one; not one with a port."""
 _ATTEMPTS = 5
 _FIRST_WAIT_S = 1.0
