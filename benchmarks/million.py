@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import questions as made
@@ -43,8 +44,8 @@ def plan_of(folder: Path):
     source, out = parts(folder)
     config = load(overrides={"shards": SHARDS, "student.model": "lab:student"})
     found, run = read(source), RunFolder(out)
-    with run.locked():
-        begin(run, config, source, found, None)
+    with run.locked(), ExitStack() as stack:
+        begin(stack, run, config, source, found, None)
         return ShardPlan(run, config, found, tuple(range(SHARDS)), SHARDS, run.identity())
 
 

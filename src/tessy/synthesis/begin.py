@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from pathlib import Path
 
 from tessy._version import __version__
@@ -20,7 +20,7 @@ from tessy.synthesis.shares import default_shards
 
 
 def begin(
-    stack: AsyncExitStack,
+    stack: ExitStack | AsyncExitStack,
     folder: RunFolder,
     config: Config,
     source: str | Path,
