@@ -18,6 +18,7 @@ from commands import start, tessy
 from remote_files import failing
 from scripted import lines, two_servers, until, write_questions
 from tessy.runs.folder import RunFolder
+from tessy.runs.reader import JournalReader
 from tessy.runs.remote import reading
 from tessy.testing import Latency
 
@@ -226,3 +227,46 @@ def rows_of(memory, name: str) -> list[dict]:
 
     with memory.open(f"/bucket/run/shards/0000/{name}") as file:
         return pq.read_table(file).to_pylist()
+
+
+async def test_merging_again_leaves_nothing_of_the_last_time(tmp_path, memory, cache):
+    """Or rows would be there twice for whoever reads all files."""
+    questions = write_questions(tmp_path / "q.jsonl", 7)
+    async with two_servers(None) as (_, options):
+        done = await tessy("synth", questions, "--out", RUN, *options)
+        assert done.code == 0, done.err
+    for rows, files in (("2", 4), ("5", 2)):
+        assert command("merge", RUN, "--rows-per-file", rows).code == 0
+        there = [name for name in names(memory) if name.startswith("dataset")]
+        assert there == [f"dataset-{n:05}.parquet" for n in range(files)]
+    assert command("merge", RUN).code == 0
+    assert [name for name in names(memory) if name.startswith("dataset")] == ["dataset.jsonl"]
+
+
+async def test_a_run_that_is_removed_from_its_url_is_no_success(tmp_path, cache):
+    """The machine goes, and nothing is left: it must be said while there is a copy."""
+    questions = write_questions(tmp_path / "q.jsonl", 30)
+    there = tmp_path / "there"
+    command = ["synth", questions, "--out", there.as_uri(), "--upload-s", "1"]
+    slow = Latency(first_token_s=0.01, token_s=0.003)
+    async with two_servers(None, latency=slow, words=100) as (_, options):
+        running = asyncio.create_task(tessy(*command, "--concurrency", "2", *options))
+        await until(lambda: list(there.glob("shards/0000/parts/*")) or running.done())
+        shutil.rmtree(there)
+        done = await running
+    assert done.code == 1, done.err
+    assert "what was uploaded was removed during the run" in done.err
+    (kept,) = (cache / "runs").glob("*/there")
+    assert f"nothing is lost, it is in {kept}" in done.err
+    with JournalReader(RunFolder(kept)) as reader:
+        assert len(list(reader.records())) == 30
+
+
+async def test_the_summary_names_the_parts(tmp_path):
+    questions = write_questions(tmp_path / "q.jsonl", 3)
+    run = tmp_path / "run"
+    async with two_servers(None) as (_, options):
+        command = ["synth", questions, "--out", run, *options, "--rows-per-file", "2"]
+        done = await tessy(*command, COLUMNS="400")
+    assert f"{run}/shards/*/part-*.parquet (not in order: tessy merge)" in done.err
+    assert not (run / "dataset.jsonl").exists()

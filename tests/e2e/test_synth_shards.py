@@ -188,7 +188,7 @@ async def test_bad_lines_and_failures_of_shards(tmp_path, tokenizers):
             done = await tessy(*command)
             assert done.code == 2, "bad lines are refused"
             await tessy(*command, "--skip-bad")
-        assert (await tessy("merge", run.path)).code == 0
+        assert (await tessy("merge", run.path)).code == 1
         one = (tmp_path / "one" / "failures.jsonl").read_bytes()
         assert run.failures.read_bytes() == one
         assert [each["id"] for each in lines(run.failures)][2:4] == ["bad-line:3", "bad-line:4"]
@@ -196,8 +196,53 @@ async def test_bad_lines_and_failures_of_shards(tmp_path, tokenizers):
         failed = len(lines(run.shard(1).failures))
         assert f"{failed} failed samples are written again" in done.err
         assert failed > 1
-    assert (await tessy("merge", run.path)).code == 0
+    assert (await tessy("merge", run.path)).code == 1
     names = [
         each["id"] for name in ("dataset", "failures") for each in lines(run.path / f"{name}.jsonl")
     ]
     assert sorted(names) == sorted([*(f"q{n}" for n in range(6)), "bad-line:3", "bad-line:4"])
+
+
+async def test_shards_of_other_limits_are_no_whole(tmp_path, tokenizers):
+    """What is missing would be arbitrary."""
+    questions, run = write_questions(tmp_path / "q.jsonl", 12), tmp_path / "run"
+    async with two_servers(tokenizers) as (_, options):
+        for shard, limit in ((0, []), (1, ["--limit", "8"])):
+            command = ["synth", questions, "--out", run, "--shard", f"{shard}/2", *limit]
+            done = await tessy(*command, *options)
+            assert done.code == 0, done.err
+        done = await tessy("merge", run)
+        assert done.code == 1
+        assert "shard 0 was written for 12 questions" in done.err
+        assert "shard 1 for 8" in done.err
+        assert (await tessy("merge", run, "--partial")).code == 0
+        done = await tessy(*command[:-2], *options)
+        assert done.code == 0, done.err
+    assert (await tessy("merge", run)).code == 0
+    assert len(lines(run / "dataset.jsonl")) == 12
+
+
+async def test_a_shard_without_questions_is_complete(tmp_path, tokenizers):
+    questions, run = write_questions(tmp_path / "q.jsonl", 2), tmp_path / "run"
+    async with two_servers(tokenizers) as (_, options):
+        for shard in range(8):
+            command = ["synth", questions, "--out", run, "--shard", f"{shard}/8"]
+            done = await tessy(*command, *options)
+            assert done.code == 0, done.err
+    done = await tessy("merge", run)
+    assert done.code == 0, done.err
+    assert "2 samples from 8 shards" in done.out
+
+
+async def test_a_shard_whose_samples_all_failed_has_ended(tmp_path, tokenizers):
+    """The tasks of a cluster end well; merging says that nothing is there."""
+    questions, run = write_questions(tmp_path / "q.jsonl", 4), tmp_path / "run"
+    async with two_servers(tokenizers) as (_, options):
+        limits = ["--thinking-tokens", "4"]
+        for shard in range(2):
+            command = ["synth", questions, "--out", run, "--shard", f"{shard}/2", *limits]
+            done = await tessy(*command, *options)
+            assert done.code == 0, done.err
+    done = await tessy("merge", run)
+    assert done.code == 1
+    assert "0 samples, 4 failed from 2 shards" in done.out

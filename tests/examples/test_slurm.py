@@ -15,7 +15,7 @@ import pytest
 
 SLURM = Path(__file__).parents[2] / "examples" / "slurm"
 SCRIPTS = sorted(SLURM.glob("*.s*"))
-PORTS = ["8030", "8031", "8032"]  # of task 3
+PORTS = ["10080", "10081", "10082"]  # by the job id
 
 STUBS = {
     # Serves when it is told to, until it is stopped; notes what it does.
@@ -49,6 +49,7 @@ STUBS = {
           echo "17;cluster"
           export SLURM_ARRAY_JOB_ID=17 SLURM_ARRAY_TASK_ID
           for SLURM_ARRAY_TASK_ID in $(seq 0 "${BASH_REMATCH[1]}"); do
+            export SLURM_JOB_ID=$((17 + SLURM_ARRAY_TASK_ID))
             bash "$script" "$@" >&2 || touch "$STUB/bad"
           done
         elif [[ ${options[*]} != *afterok:17* || ! -e $STUB/bad ]]; then
@@ -74,6 +75,7 @@ def slurm(tmp_path):
         "LOGS": str(tmp_path),
         "POLL_S": "0.02",
         "SLURM_ARRAY_JOB_ID": "17",
+        "SLURM_JOB_ID": "20",
         "SLURM_ARRAY_TASK_ID": "3",
     }
     yield stub, env
@@ -136,9 +138,9 @@ def test_each_server_has_gpus_of_its_own_and_tessy_all_urls_by_role(slurm):
     noted = notes(stub)
     served = dict(re.match(r"serve (\d+) (\S+ \S+)", line).groups() for line in noted[:3])
     assert served == {
-        "8030": "Qwen/Qwen3-8B 4",
-        "8031": "Qwen/Qwen3-8B 5",
-        "8032": "openai/gpt-oss-120b 6,7",
+        "10080": "Qwen/Qwen3-8B 4",
+        "10081": "Qwen/Qwen3-8B 5",
+        "10082": "openai/gpt-oss-120b 6,7",
     }
     student, more, teacher = (f"http://127.0.0.1:{port}/v1" for port in PORTS)
     assert f"--student {student},{more} --teacher {teacher} " in noted[3]
@@ -165,7 +167,7 @@ def test_a_signal_while_servers_start_stops_them(slurm):
     stub, env = slurm
     (stub / "silent").touch()
     process = start(env)
-    until(stub, "serve 8032 openai/gpt-oss-120b 2,3", process)
+    until(stub, "serve 10082 openai/gpt-oss-120b 2,3", process)
     process.send_signal(signal.SIGUSR1)
     assert process.wait(60) == 130
     assert not any(line.startswith("tessy") for line in notes(stub))
@@ -181,7 +183,7 @@ def test_a_server_that_does_not_come_up_is_named_and_no_tessy_starts(slurm, how,
     process = start(env, START_S=patience_s)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert f"the server of port 8030 {said}" in out
+    assert f"the server of port 10080 {said}" in out
     assert not any(line.startswith("tessy") for line in notes(stub))
 
 

@@ -20,10 +20,10 @@ from written import Written, write_run
 def begin(path, digest="d", begun=True, **overrides):
     settings = {key.replace("__", "."): value for key, value in overrides.items()}
     path.mkdir(exist_ok=True)
-    begun = begun and (path / "run.toml").exists()
-    return RunFolder(path).begin(
-        load(overrides=settings), "q.jsonl", digest, "0.1", shards=1, begun=begun
-    )
+    folder, config = RunFolder(path), load(overrides=settings)
+    if begun and folder.settings.exists():
+        return folder.refuse_other_run(config, "q.jsonl", digest)
+    return folder.begin(config, "q.jsonl", digest, "0.1", shards=1)
 
 
 def test_a_resumed_run_has_the_date_of_its_first_start(tmp_path):

@@ -39,3 +39,5 @@ def merge(options: MergeOptions) -> None:
         f"{found.finished:,} samples{failed} from {found.shards:,}{of} shards: "
         f"{visible_line(place)}"
     )
+    if found.failed and not found.finished:
+        raise typer.Exit(1)

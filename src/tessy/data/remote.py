@@ -21,6 +21,7 @@ T = TypeVar("T")
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 _COLLAPSED = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):(/(?!/).*)?$", re.DOTALL)
 """A URL of which one or both slashes are gone, as a `Path` makes one; not one with a port."""
+_NAMES_A_PLACE = re.compile(r"(file|local):///.|(?!file:|local:)[^:]+://[^/]")
 _ATTEMPTS = 5
 _FIRST_WAIT_S = 1.0
 _RIGHTS = ("PermissionError", "NoCredentialsError", "CredentialRetrievalError", "RefreshError")
@@ -35,12 +36,17 @@ def is_place_at_url(place: str | Path) -> bool:
     """Whether a place to write to is at a URL.
 
     Raises:
-        ConfigError: It is a URL whose slashes are gone.
+        ConfigError: It is a URL whose slashes are gone, or one without a bucket.
     """
     if found := _COLLAPSED.match(str(place)):
         raise ConfigError(
             f"{place} is meant as a URL, and is none",
             hint=f"a URL has two slashes, and is text, not a Path: {found[1]}://…",
+        )
+    if is_url(place) and not _NAMES_A_PLACE.match(str(place)):
+        raise ConfigError(
+            f"{place} names no place",
+            hint="file:///FOLDER has three slashes; others name a bucket or a host: s3://BUCKET/RUN",
         )
     return is_url(place)
 

@@ -6,9 +6,11 @@ import asyncio
 import logging
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +21,7 @@ from tessy.ray.task import examine_node
 _CONNECT_S = 5.0
 _EXAMINE_S = 90.0
 _CLIENT = "ray://"
+_HOST_PORT = re.compile(r"[\w.-]+:\d+")
 HERE = "ray"
 """The cluster that this machine is a node of, or that `RAY_ADDRESS` names."""
 
@@ -71,7 +74,7 @@ def connected(address: str) -> Iterator[Any]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         ray.init(
-            address="auto" if address == HERE else _answering(address),
+            address=_answering(address) if address != HERE else _own_cluster(),
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
@@ -86,6 +89,21 @@ def connected(address: str) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _own_cluster() -> str:
+    """The address of this machine's cluster, if it takes connections: Ray itself waits for minutes.
+
+    Raises:
+        ConnectionError: It takes none.
+    """
+    known = os.environ.get("RAY_ADDRESS", "")
+    with suppress(OSError):
+        folder = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray"
+        known = known or (folder / "ray_current_cluster").read_text().strip()
+    if _HOST_PORT.fullmatch(known):
+        _answering(f"tcp://{known}")
+    return known or "auto"
 
 
 def _answering(address: str) -> str:

@@ -237,9 +237,16 @@ class RunFolder:
         self.refuse_lost_journal()
 
     def begin(
-        self, config: Config, questions: str, digest: str, version: str, *, shards: int, begun: bool
+        self,
+        config: Config,
+        questions: str,
+        digest: str,
+        version: str,
+        *,
+        shards: int,
+        date: datetime.date | None = None,
     ) -> datetime.date:
-        """Start a run in this folder, or make sure that the run in it can be resumed.
+        """Start a run in this folder.
 
         Args:
             config: The settings.
@@ -247,28 +254,24 @@ class RunFolder:
             digest: The digest of the questions.
             version: tessy's version.
             shards: The number of shards.
-            begun: The run has written samples. Otherwise its settings may still change: a first
-                start may have failed because of a typo.
+            date: The date of its first start; by default this is the first.
 
         Returns:
-            The date of the run's first start.
+            The date of its first start.
 
         Raises:
-            RunMismatch: The folder contains a different run; the message says what differs.
+            ConfigError: The folder can't be written to.
         """
-        if not begun:
-            date = datetime.datetime.now(datetime.UTC).date()
-            run = {
-                "questions": questions,
-                "digest": digest,
-                "date": date,
-                "version": version,
-                "shards": shards,
-            }
-            text = tomli_w.dumps({"run": run, **without_none(config.identity())})
-            self._write(text)
-            return date
-        return self.refuse_other_run(config, questions, digest)
+        date = date or datetime.datetime.now(datetime.UTC).date()
+        run = {
+            "questions": questions,
+            "digest": digest,
+            "date": date,
+            "version": version,
+            "shards": shards,
+        }
+        self._write(tomli_w.dumps({"run": run, **without_none(config.identity())}))
+        return date
 
     def identity(self) -> str:
         """What all shards of the run share, in short: a digest of settings, questions and date.

@@ -97,6 +97,8 @@ class Mark(StrEnum):
     """What all shards of a run share; see `RunFolder.identity`."""
     SAMPLES = "samples"
     """How many samples the shard has, ended or not."""
+    QUESTIONS = "questions"
+    """How many questions of the run were used, from the first on: a limit may leave out others."""
     UPLOADED = "uploaded"
     """The change up to which the journal was uploaded."""
     PART = "part"

@@ -126,6 +126,6 @@ def _lock(lock: int, folder: Path, *, shared: bool) -> None:
             who = f"process {owner} is" if said else "other processes are"
             raise RunLocked(
                 f"{folder}: {who} working on this run",
-                hint="wait for the end, or give another --out",
+                hint="wait for its end, or write something else",
             )
         time.sleep(_WAIT_S)

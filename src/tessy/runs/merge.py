@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tessy.data.outputs import upload
-from tessy.data.remote import RemotePath, is_url
+from tessy.data.remote import RemotePath, is_url, persistently
 from tessy.errors import JournalError, MissingShards
 from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.journal import EmptyJournal, Mark
 from tessy.runs.reader import JournalReader, ShardReader, write_dataset
 from tessy.runs.remote import reading
-from tessy.runs.rows import write_ordered
+from tessy.runs.rows import is_ordered, write_ordered
 
 _SHOWN = 10
 
@@ -66,11 +68,14 @@ def merge(run: str | Path, *, partial: bool = False, rows_per_file: int | None =
     ]
     if lacking and not partial:
         more = [f"… and {len(lacking) - _SHOWN:,} more"] if len(lacking) > _SHOWN else []
+        verb = "is" if len(lacking) == 1 else "are"
         raise MissingShards(
-            f"{len(lacking):,} of {count:,} shards are not complete:\n  "
+            f"{len(lacking):,} of {count:,} shards {verb} not complete:\n  "
             + "\n  ".join([*lacking[:_SHOWN], *more]),
             hint="write them with tessy synth … --shard I/N; or merge what is there: --partial",
         )
+    if not partial:
+        _refuse_other_limits(there.values())
     finished = reasons.pop(None, 0)
     folder.refuse_lost_journal(finished)
     write_dataset(folder, finished=rows_per_file is None)
@@ -78,10 +83,39 @@ def merge(run: str | Path, *, partial: bool = False, rows_per_file: int | None =
     if rows_per_file is not None:
         files = write_ordered(folder, rows_per_file)
     if is_url(run):
-        for path in (*files, folder.failures):
-            upload(path, RemotePath(f"{str(run).rstrip('/')}/{path.name}"))
+        _upload(RemotePath(str(run).rstrip("/")), [*files, folder.failures])
     failed = {reason: count for reason, count in reasons.items() if reason is not None}
     return Merged(files[0], finished, failed, len(there), count)
+
+
+def _upload(there: RemotePath, files: Sequence[Path]) -> None:
+    """Upload what was merged; what an earlier merge left under other names is removed."""
+    for path in files:
+        upload(path, there / path.name)
+    names = {path.name for path in files}
+    for name in persistently(there.names):
+        if is_ordered(name) and name not in names:
+            (there / name).remove()
+
+
+def _refuse_other_limits(shards: Iterable[ShardFolder]) -> None:
+    """Make sure that all shards were written with the same questions: `--limit` may leave some out.
+
+    Raises:
+        MissingShards: They were not; the message names two.
+    """
+    known: dict[str, int] = {}
+    for shard in shards:
+        with suppress(EmptyJournal), ShardReader(shard) as reader:
+            if (questions := reader.mark(Mark.QUESTIONS)) is not None:
+                known.setdefault(questions, shard.number)
+    if len(known) > 1:
+        (some, one), (others, other) = list(known.items())[:2]
+        raise MissingShards(
+            f"shard {one} was written for {some} questions of the run, and shard {other} for "
+            f"{others}: their --limit differs",
+            hint="write all with the same --limit; or merge what is there: --partial",
+        )
 
 
 def _lacking(shard: ShardFolder | None, number: int) -> str | None:

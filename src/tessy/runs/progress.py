@@ -193,7 +193,10 @@ def summary(result: RunResult) -> Table:
         if met:
             table.add_row(f"{name}'s server", f"faults met: {met}")
     table.add_row("time", duration(result.seconds))
-    table.add_row("data set", Text(visible_line(result.shown(result.dataset))))
+    place = visible_line(result.shown(result.dataset))
+    if result.dataset.suffix == ".parquet":
+        place += " (not in order: tessy merge)"
+    table.add_row("data set", Text(place))
     if result.failed:
         table.add_row(
             "failures", Text(visible_line(result.shown(result.dataset.with_name("failures.jsonl"))))

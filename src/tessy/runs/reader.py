@@ -24,6 +24,7 @@ from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.journal import BEGUN, EmptyJournal, Mark, Written, check_journal
 
 T = TypeVar("T")
+_AT_URL = "this is a run at a URL, seen as a folder: name it as file:///…"
 _ROWS = 32
 """Samples that are read at once. Between two such reads the journal is not in use: a reader that
 takes its time keeps no writer waiting."""
@@ -267,7 +268,11 @@ class JournalReader:
     def __init__(self, folder: RunFolder, *, still: bool = False) -> None:
         self._stack = ExitStack()
         with ExitStack() as stack:
-            nothing = EmptyJournal(f"{folder.path} is no run: it has no shards with a journal")
+            at_url = any((shard.path / "parts").exists() for shard in folder.shards())
+            nothing = EmptyJournal(
+                f"{folder.path} is no run: it has no shards with a journal",
+                hint=_AT_URL if at_url else None,
+            )
             self._shards: list[ShardReader] = []
             shards = folder.started_shards()
             _refuse_too_many(folder, shards)

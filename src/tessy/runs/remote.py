@@ -32,7 +32,7 @@ from tessy.runs.identity import MOST_SETTINGS
 from tessy.runs.keeper import ShardKeeper
 from tessy.runs.lease import LeaseWatch
 from tessy.runs.locks import create_folder
-from tessy.runs.parts import copy_state
+from tessy.runs.parts import chain, copy_state
 from tessy.runs.restore import parts_at, restore
 from tessy.runs.rows import is_ordered
 
@@ -188,6 +188,7 @@ class RemoteRun:
                     await stack.enter_async_context(keeper)
                 if keeper.pending:
                     raise RemoteError(f"{keeper.there}: the last upload failed")
+            await asyncio.to_thread(self._check_there, numbers)
             await asyncio.to_thread(self._put, files)
         except RemoteError as error:
             raise RemoteError(
@@ -195,6 +196,25 @@ class RemoteRun:
                 hint=f"nothing is lost, it is in {self.folder.path}: on this machine, the same "
                 "command uploads it",
             ) from None
+
+    def _check_there(self, numbers: Iterable[int]) -> None:
+        """Make sure that what was uploaded is still there.
+
+        Raises:
+            RemoteError: It is not: somebody removed it during the run.
+        """
+        for number in numbers:
+            shard = self.folder.shard(number)
+            place = self.there / "shards" / shard.path.name
+            state = copy_state(shard.journal)
+            if state is None or state.part is None:
+                continue
+            try:
+                known = [str(part) for part in chain(parts_at(place), str(place))]
+            except JournalError:
+                known = []
+            if state.part not in known or (self.there / "run.toml").info() is None:
+                raise RemoteError(f"{place}: what was uploaded was removed during the run")
 
     def remove_ordered(self) -> None:
         """Remove the data set in the questions' order, which more samples have made out of date.

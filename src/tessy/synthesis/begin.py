@@ -69,10 +69,23 @@ def begin(
                 hint=f"give that number: {option}",
             )
         count = known or wanted or shards or default_shards(config)
-        if not begun:
+        if begun:
+            return folder.refuse_other_run(config, name_of(source), read.digest), count
+        date = _date_of_same(folder, config, read.digest, count)
+        if date is None:
             folder.remove_journals()
-        identity = (name_of(source), read.digest, __version__)
-        return folder.begin(config, *identity, shards=count, begun=begun), count
+        about = (name_of(source), read.digest, __version__)
+        return folder.begin(config, *about, shards=count, date=date), count
+
+
+def _date_of_same(
+    folder: RunFolder, config: Config, digest: str, count: int
+) -> datetime.date | None:
+    """The date of a start that wrote no sample, if it was of this run: a shard may have none."""
+    with suppress(RunMismatch):
+        if folder.shard_count() == count:
+            return folder.refuse_other_run(config, "", digest)
+    return None
 
 
 def refuse_strangers(folder: RunFolder, identity: str) -> None:

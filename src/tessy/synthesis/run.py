@@ -288,10 +288,19 @@ async def _result(
         seconds=counters.seconds,
         counters=counters,
         verdicts=verdicts,
-        dataset=folder.dataset if shard is None else folder.shard(shard.number).dataset,
+        dataset=_dataset_of(plan),
         url=str(remote.there) if remote is not None else None,
         failed_uploads=remote.failed_uploads if remote is not None else 0,
     )
+
+
+def _dataset_of(plan: ShardPlan) -> Path:
+    """Where the finished samples are: a file, or a pattern of the Parquet parts."""
+    place = plan.folder if not plan.locked else plan.folder.shard(plan.numbers[0])
+    if plan.config.rows_per_file is None:
+        return place.dataset
+    within = "part-*.parquet" if plan.locked else "shards/*/part-*.parquet"
+    return place.path / within
 
 
 def _ends(

@@ -118,6 +118,7 @@ class ShardPlan:
                 again += await journal.forget_failures(retry) if retry else 0
                 reasons, beyond = await journal.reasons(), await journal.count_from(self.end)
                 await journal.set_mark(Mark.SAMPLES, str(samples[number] + beyond))
+                await journal.set_mark(Mark.QUESTIONS, str(len(self.questions.row_hashes)))
                 counters.finished += reasons.pop(None, 0)
                 counters.failed.update({why: n for why, n in reasons.items() if why is not None})
                 counters.total += samples[number] + beyond
