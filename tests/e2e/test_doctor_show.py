@@ -233,7 +233,7 @@ async def test_show_lists_a_run(made):
     assert done.code == 0, done.err
     assert done.out.splitlines() == [f"q{n}  finished" for n in range(4)]
     done = await tessy("show", made, "--limit", "2")
-    assert done.out.splitlines() == ["q0  finished", "q1  finished"]
+    assert done.out.splitlines() == ["q0  finished", "q1  finished", "… and 2 more: --limit"]
 
 
 async def test_show_prints_a_sample_as_it_is_in_the_data_set(made):
@@ -380,7 +380,8 @@ async def test_show_of_samples_under_way(tmp_path):
     await write_run(RunFolder(tmp_path), [], samples)
     listed = await tessy("show", tmp_path)
     assert listed.out.splitlines() == ["q0  under way", "q1  under way"]
-    assert (await tessy("show", tmp_path, "--limit", "1")).out.splitlines() == ["q0  under way"]
+    done = await tessy("show", tmp_path, "--limit", "1")
+    assert done.out.splitlines() == ["q0  under way", "… and 1 more: --limit"]
     done = await tessy("show", tmp_path, "q1", **WIDE)
     assert done.code == 0, done.err
     assert "(under way)" in done.out
@@ -471,3 +472,13 @@ async def test_the_scripts_words_are_shown_on_a_narrow_terminal(made):
     assert done.code == 0, done.err
     content = record["messages"][-1]["content"]
     assert "".join(content.split()) in TAG.sub("", "".join(done.out.split()).replace(",f", ", f"))
+
+
+async def test_a_list_says_how_many_more_there_are(tmp_path):
+    run_folder = tmp_path / "run"
+    await write_run(RunFolder(run_folder), [Written(f"q{n}") for n in range(5)], [Written("late")])
+    done = await tessy("show", run_folder, "--limit", "3")
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[-1] == "… and 3 more: --limit"
+    done = await tessy("show", run_folder, "--limit", "6")
+    assert "more" not in done.out

@@ -56,7 +56,7 @@ def test_skypilots_script_is_bash_and_uses_what_it_sets():
     for part in ("setup", "run"):
         assert subprocess.run(["bash", "-n"], input=task[part], text=True).returncode == 0
     used = set(re.findall(r"\$\{?([A-Z][A-Z_]+)", task["run"]))
-    assert used == {*task["envs"], "SKYPILOT_NODE_RANK", "SKYPILOT_NUM_NODES"}
+    assert used == {*task["envs"]}
 
 
 def test_skypilot_accepts_the_task():

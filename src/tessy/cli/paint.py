@@ -48,8 +48,13 @@ def paint_list(console: Console, run: Path, limit: int) -> None:
         for sample_id, reason in ended:
             end = Text(reason or "finished", style="red" if reason else "green")
             console.print(Text.assemble(visible_line(sample_id), "  ", end))
-        for sample_id in reader.running()[: limit - len(ended)]:
+        running = reader.running()
+        shown = running[: limit - len(ended)]
+        for sample_id in shown:
             console.print(Text.assemble(visible_line(sample_id), "  ", ("under way", "yellow")))
+        more = reader.reasons().total() + len(running) - len(ended) - len(shown)
+    if more > 0:
+        console.print(Text(f"… and {more:,} more: --limit", style="dim"))
 
 
 def paint_sample(console: Console, run: Path, sample_id: str, *, discarded: bool) -> None:

@@ -36,7 +36,8 @@ class ShardNumber:
         if not 0 <= self.number < self.count:
             raise InputError(
                 f"shard {self}: there is no such shard",
-                hint=f"shards are counted from 0: 0/{self.count} to {self.count - 1}/{self.count}",
+                hint="shards are counted from 0: "
+                + (f"0/{self.count} to {self.count - 1}/{self.count}" if self.count > 1 else "0/1"),
             )
 
     def __str__(self) -> str:
