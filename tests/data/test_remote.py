@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from contextlib import suppress
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fsspec
@@ -187,3 +189,14 @@ def test_a_url_without_its_slashes_is_no_folder(place, tmp_path, monkeypatch):
             use(place)
         assert "two slashes" in (error.value.hint or "")
     assert not any(tmp_path.iterdir())
+
+
+def test_a_server_that_only_serves_files_is_no_place_to_write(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    handler = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(RemoteError, match="its server takes no files") as error:
+            check_writable(RemotePath(f"http://127.0.0.1:{server.server_port}/run"))
+        server.shutdown()
+    assert "can be written to" in (error.value.hint or "")

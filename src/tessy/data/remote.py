@@ -24,6 +24,8 @@ _COLLAPSED = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):(/(?!/).*)?$", re.DOTALL)
 _NAMES_A_PLACE = re.compile(r"(file|local):///.|(?!file:|local:)[^:]+://[^/]")
 _ATTEMPTS = 5
 _FIRST_WAIT_S = 1.0
+_NOT_TAKEN = (405, 501)
+"""What HTTP servers say that let files only be read."""
 _RIGHTS = ("PermissionError", "NoCredentialsError", "CredentialRetrievalError", "RefreshError")
 
 
@@ -202,6 +204,11 @@ def _told(place: RemotePath, error: Exception) -> RemoteError:
     """What a file system raised, as an error that names the URL and says what to do."""
     kinds = {each.__name__ for each in type(error).__mro__}
     said = str(error).strip() or type(error).__name__
+    if getattr(error, "status", None) in _NOT_TAKEN:
+        return _lasting(
+            f"{place}: its server takes no files: {said}",
+            hint="name a URL that can be written to, such as s3://BUCKET/RUN",
+        )
     if kinds.intersection(_RIGHTS):
         return _lasting(
             f"{place}: no rights: {said}",
