@@ -275,7 +275,7 @@ async def test_a_shard_that_can_not_be_written_frees_all_shards(source, tmp_path
     calls = Calls(20)
     queue = ShardQueue(plan)
     writing = asyncio.create_task(write_shards(context(calls), queue))
-    await until(lambda: calls.count >= 20 + CONFIG.concurrency or writing.done())
+    await calls.reached.wait()
     for shard in list(queue.open):
         await shard.journal._ask("pragma query_only = on")
     calls.more.set()

@@ -193,6 +193,8 @@ def _check_files(path: Path) -> None:
         file = path.with_name(path.name + suffix)
         try:
             names_another = is_there(file) and suffix == "-journal" and _names_another(file)
+        except FileNotFoundError:  # SQLite has just removed it, for another process
+            continue
         except OSError as error:
             raise JournalError(f"{file}: {error.strerror}", hint=_FOREIGN) from None
         if names_another:
