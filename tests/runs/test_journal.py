@@ -24,6 +24,7 @@ from tessy.method.trajectory import (
     Turn,
     UndecidedSpan,
 )
+from tessy.runs import database
 from tessy.runs.database import mode_for
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Ending, Journal, Mark, Written, pack
@@ -387,3 +388,20 @@ async def test_a_journal_without_wal_is_read_while_it_is_written(tmp_path, monke
                 await journal.checkpoint()
             assert [each.id for each in found] == [f"q{number}" for number in range(1, 81)]
             assert reader.running() == ["late"]
+
+
+async def test_a_file_that_sqlite_removes_meanwhile_is_no_fault(tmp_path, monkeypatch):
+    """Another process ends a transaction while this one looks what is beside the journal."""
+    await write_run(RunFolder(tmp_path), [Sample("q0")])
+    beside = RunFolder(tmp_path).shard(0).journal.with_name("journal.sqlite-journal")
+    beside.touch()
+    look = database._names_another
+
+    def gone(file):
+        file.unlink()
+        return look(file)
+
+    monkeypatch.setattr(database, "_names_another", gone)
+    with JournalReader(RunFolder(tmp_path)) as reader:
+        assert [each.id for each in reader.ended()] == ["q0"]
+    assert not beside.exists()
