@@ -16,7 +16,7 @@ from remote_files import failing
 from tessy.boundary.registry import load as load_predictor
 from tessy.data.fetched import local_folder
 from tessy.data.outputs import written_to
-from tessy.data.remote import RemotePath, check_writable, is_url, persistently, shown_url
+from tessy.data.remote import RemotePath, absolute, check_writable, is_url, persistently, shown_url
 from tessy.data.rows import rows
 from tessy.errors import ConfigError, DataError, RemoteError
 from tessy.models.tokenizers import fetch_tokenizer
@@ -200,3 +200,12 @@ def test_a_server_that_only_serves_files_is_no_place_to_write(tmp_path, monkeypa
             check_writable(RemotePath(f"http://127.0.0.1:{server.server_port}/run"))
         server.shutdown()
     assert "can be written to" in (error.value.hint or "")
+
+
+def test_a_place_that_is_named_to_another_machine_stays_a_url(tmp_path, monkeypatch):
+    """A `Path` of it would be a folder of that machine."""
+    monkeypatch.chdir(tmp_path)
+    assert absolute("s3://bucket/run") == "s3://bucket/run"
+    assert absolute("runs/one") == absolute(Path("runs/one")) == str(tmp_path / "runs" / "one")
+    with pytest.raises(ConfigError, match="is meant as a URL"):
+        absolute(Path("s3://bucket/run"))

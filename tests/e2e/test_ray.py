@@ -119,13 +119,13 @@ async def test_a_shard_that_no_node_has_cores_for_is_refused(
 DATASET = """
 import json, sys
 import ray, tessy.ray
-settings, questions, out = sys.argv[1:]
+settings, questions, out, result = sys.argv[1:]
 ray.init(address="auto", log_to_driver=False)
 ray.data.DataContext.get_current().enable_progress_bars = False
 asked = ray.data.from_items([json.loads(line) for line in open(questions)] + [{"id": "bad"}])
 found = tessy.ray.synthesize(asked, config=settings, out=out, batch_size=3)
 rows = sorted(found.take_all(), key=lambda row: row["id"])
-json.dump([[row["id"], row["failure"], row["messages"]] for row in rows], open(out + ".json", "w"))
+json.dump([[row["id"], row["failure"], row["messages"]] for row in rows], open(result, "w"))
 """
 
 
@@ -138,13 +138,14 @@ async def test_samples_of_a_data_set_of_ray_are_those_of_synth(
         done = await tessy("synth", questions, *SMALL, "--out", tmp_path / "one", *options)
         assert done.code == 0, done.err
         settings.write_text(toml_of(SMALL, options))
-        command = [sys.executable, "-c", DATASET, settings, questions, out]
+        command = [sys.executable, "-c", DATASET, settings, questions, out.as_uri()]
+        command.append(tmp_path / "rows.json")
         process = await asyncio.create_subprocess_exec(
             *command, stderr=asyncio.subprocess.PIPE, env={**os.environ, **cluster.environment}
         )
         _, err = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, err.decode()
-    rows = json.loads(out.with_suffix(".json").read_text())
+    rows = json.loads((tmp_path / "rows.json").read_text())
     assert [row[1] for row in rows] == ["bad_question", *[None] * 5]
     records = {record["id"]: record["messages"] for record in load(tmp_path / "one").records()}
     assert {name: messages for name, failure, messages in rows if not failure} == records

@@ -53,6 +53,15 @@ def is_place_at_url(place: str | Path) -> bool:
     return is_url(place)
 
 
+def absolute(place: str | Path) -> str:
+    """A place to write to, as other processes and machines name it.
+
+    Raises:
+        ConfigError: As `is_place_at_url`.
+    """
+    return str(place if is_place_at_url(place) else Path(place).absolute())
+
+
 def shown_url(url: str) -> str:
     """A URL without what may be secret in it: a user's name and password, and a signature."""
     said = re.sub(r"://[^/@]*@", "://", url)

@@ -7,16 +7,17 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tessy.config import Config, load
+from tessy.config import Config
 from tessy.data.parquet import schema, to_row
+from tessy.data.remote import absolute
 from tessy.data.rows import plain, row_bytes
-from tessy.errors import ConfigError, DataError
+from tessy.errors import DataError
 from tessy.event_loop import run_loop
 from tessy.models.open import check, check_formats
 from tessy.ray.cluster import import_ray
 from tessy.runs.load import load as load_run
 from tessy.synthesis.methods import method_of
-from tessy.synthesis.run import asynthesize
+from tessy.synthesis.run import asynthesize, chosen_settings
 
 if TYPE_CHECKING:
     import pyarrow
@@ -45,9 +46,9 @@ def synthesize(
         dataset: The questions, in columns as `tessy synth` reads them. Rows without an `id` get one
             that is a hash of the row.
         config: Settings, or the path of a TOML file.
-        out: A folder that all nodes see: there each batch keeps its run, so that a batch whose node
-            died, or the same data set another time, goes on from its journal. Without it, such a
-            batch is written from its beginning.
+        out: A folder that all nodes see, or a URL: there each batch keeps its run, so that a batch
+            whose node died, or the same data set another time, goes on from its journal. Without
+            it, such a batch is written from its beginning.
         batch_size: Questions of a batch. `concurrency` of them are written at once, so it should
             be several times as large.
         workers: Batches that are written at once; by default as many as the cluster has room for.
@@ -64,14 +65,7 @@ def synthesize(
         MissingExtra: Ray is not installed.
     """
     import_ray()
-    overrides = {key.replace("__", "."): value for key, value in settings.items()}
-    if isinstance(config, Config) and overrides:
-        raise ConfigError(
-            "both a Config and single settings are given", hint="config.model_copy(update=…)"
-        )
-    chosen = (
-        config if isinstance(config, Config) else load(Path(config) if config else None, overrides)
-    )
+    chosen = chosen_settings(config, settings)
     import ray.data
 
     method = method_of(chosen)
@@ -85,7 +79,7 @@ def synthesize(
         compute=ray.data.TaskPoolStrategy(size=workers),
         fn_kwargs={
             "config": chosen.model_dump(mode="json"),
-            "out": None if out is None else str(Path(out).absolute()),
+            "out": None if out is None else absolute(out),
             "column": question_column,
         },
     )
@@ -115,7 +109,7 @@ def write_batch(
     with tempfile.TemporaryDirectory(prefix="tessy-") as folder:
         questions = Path(folder) / _QUESTIONS
         pq.write_table(batch, questions)
-        run = Path(folder) / "run" if out is None else Path(out) / name
+        run = Path(folder) / "run" if out is None else f"{out.rstrip('/')}/{name}"
         run_loop(
             asynthesize(
                 questions,

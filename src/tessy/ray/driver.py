@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tessy.config import Config
-from tessy.data.remote import is_url
+from tessy.data.remote import absolute, is_url
 from tessy.errors import Outage, RunLocked, TessyError, error_of
 from tessy.event_loop import run_loop
 from tessy.method.trajectory import Failure, Role
@@ -93,7 +93,7 @@ def synthesize_on(run: ClusterRun, progress: Progress) -> RunResult:
 async def _synthesize(run: ClusterRun, progress: Progress) -> RunResult:
     config, method = run.config, method_of(run.config)
     check(config, method.needs(config))
-    folder, remote = writing(_absolute(run.out), every_s=config.upload_s, say=progress.say)
+    folder, remote = writing(absolute(run.out), every_s=config.upload_s, say=progress.say)
     async with AsyncExitStack() as stack:
         verifier = await stack.enter_async_context(open_verifier(config))
         read = await asyncio.to_thread(
@@ -118,7 +118,7 @@ async def _synthesize(run: ClusterRun, progress: Progress) -> RunResult:
         progress.say("checking the nodes of the cluster")
         seen = None if remote is not None else identity
         await check_nodes(ray, run.cpus, str(folder.path), seen)
-        copy = RunFolder(await asyncio.to_thread(known_copy, _absolute(run.out)))
+        copy = RunFolder(await asyncio.to_thread(known_copy, absolute(run.out)))
         before = await asyncio.to_thread(_before, copy)
         counters = Counters(total=len(read) * config.samples_per_question + len(read.bad))
         add_up(counters, before, {})
@@ -133,12 +133,8 @@ async def _synthesize(run: ClusterRun, progress: Progress) -> RunResult:
             folder.check_there(lock)
             with suppress(EmptyJournal):
                 if config.rows_per_file is None:
-                    await asyncio.to_thread(merge, _absolute(run.out), partial=True)
+                    await asyncio.to_thread(merge, absolute(run.out), partial=True)
         return await asyncio.to_thread(_result, run, counters, stopped=stopped)
-
-
-def _absolute(out: str | Path) -> str | Path:
-    return out if is_url(out) else Path(out).absolute()
 
 
 @contextmanager
@@ -190,8 +186,9 @@ def add_up(
 
 
 def _result(run: ClusterRun, counters: Counters, *, stopped: bool) -> RunResult:
-    folder = RunFolder(known_copy(_absolute(run.out)))
-    with JournalReader(folder) as reader:
+    folder = RunFolder(known_copy(absolute(run.out)))
+    reasons, verdicts = Counter[Failure | None](), dict[str, int]()
+    with suppress(EmptyJournal), JournalReader(folder) as reader:  # stopped before any task began
         reasons, verdicts = reader.reasons(), dict(reader.verdicts())
     finished = reasons.pop(None, 0)
     return RunResult(
@@ -290,7 +287,8 @@ class _Tasks:
         ended = self._counters.ended
         self._deaths = 1 if ended > self._ended else self._deaths + 1
         self._ended = ended
-        why = type(error).__name__
+        self._locked_since.pop(task.shard, None)
+        why = _cause(error)
         if self._deaths > _MOST_DEATHS:
             raise Outage(
                 f"tasks die again and again; the last was of shard {task.shard}: {why}",
@@ -343,6 +341,12 @@ class _Tasks:
         await self._read_board()
 
 
+def _cause(error: Exception) -> str:
+    """What killed a task, in a line: of an exception that it raised, its own last line."""
+    lines = str(error).strip().splitlines() if type(error).__name__.startswith("RayTask") else []
+    return ": ".join([type(error).__name__, *lines[-1:]])
+
+
 def _silence(ray: Any) -> suppress:
     """Ignore that the cluster does not answer for a moment."""
     return suppress(ray.exceptions.RayError, ConnectionError)
@@ -352,7 +356,7 @@ def _shard_task(run: ClusterRun, count: int) -> ShardTask:
     names = [run.config.of(role).api_key_env for role in Role]
     return ShardTask(
         source=run.source,
-        out=str(_absolute(run.out)),
+        out=absolute(run.out),
         config=run.config.model_dump(mode="json"),
         limit=run.limit,
         column=run.column,

@@ -141,7 +141,7 @@ async def asynthesize(
             are left to the program around this call, which can cancel it.
         **settings: Override single settings.
     """
-    chosen = _settings(config, settings)
+    chosen = chosen_settings(config, settings)
     own = _own_shard(shard, chosen)
     progress = progress or Progress(Show.QUIET)
     method = method_of(chosen)
@@ -261,7 +261,16 @@ async def _write_dataset(plan: ShardPlan, lock: int, counters: Counters) -> None
         )
 
 
-def _settings(config: Config | str | Path | None, settings: dict[str, Any]) -> Config:
+def chosen_settings(config: Config | str | Path | None, settings: dict[str, Any]) -> Config:
+    """The settings of a run, as the Python API takes them.
+
+    Args:
+        config: Settings, or the path of a TOML file.
+        settings: Single settings that override it, with `__` for the dot.
+
+    Raises:
+        ConfigError: They can't be used, or both a `Config` and single settings are given.
+    """
     overrides = {key.replace("__", "."): value for key, value in settings.items()}
     if isinstance(config, Config):
         if overrides:
