@@ -7,7 +7,7 @@ Each engine works in steps, which take the longest of three times: the chip's, w
 step or without, and the engine process's. A trajectory is a chain of spans: for each, the wait for
 a first token, then a step a token. How many are written at once follows from the room that the
 weights leave for their texts. The step, the sequences in it and the requests a second depend on
-each other; the model goes round until they agree.
+each other; the model repeats that until they agree.
 """
 
 from __future__ import annotations

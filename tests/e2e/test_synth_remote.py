@@ -230,7 +230,7 @@ def rows_of(memory, name: str) -> list[dict]:
 
 
 async def test_merging_again_leaves_nothing_of_the_last_time(tmp_path, memory, cache):
-    """Or rows would be there twice for whoever reads all files."""
+    """Or rows would be there twice for a reader of all files."""
     questions = write_questions(tmp_path / "q.jsonl", 7)
     async with two_servers(None) as (_, options):
         done = await tessy("synth", questions, "--out", RUN, *options)

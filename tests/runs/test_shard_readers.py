@@ -223,7 +223,7 @@ async def test_merged_shards_are_the_bytes_of_one(tmp_path):
 async def test_missing_and_incomplete_shards_are_named_and_merged_on_request(tmp_path):
     run = await complete(tmp_path)
     shutil.rmtree(run.shard(1).path)
-    async with journals_of(run, 3) as journals:  # which begins shard 1 anew, and marks nothing
+    async with journals_of(run, 3) as journals:  # which begins shard 1 again, and marks nothing
         await journals.all[2].set_mark(Mark.SAMPLES, "7")
     run.shard(1).journal.unlink()
     done = commands.run("merge", run.path)

@@ -1,4 +1,4 @@
-"""*Exactly once* over shards: whoever writes them, the data set is that of a run of one shard."""
+"""*Exactly once* over shards: the data set is that of one shard, no matter who writes which."""
 
 from __future__ import annotations
 

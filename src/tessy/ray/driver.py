@@ -32,6 +32,7 @@ from tessy.runs.merge import merge
 from tessy.runs.progress import Progress
 from tessy.runs.reader import JournalReader, ShardReader
 from tessy.runs.remote import known_copy, writing
+from tessy.runs.shards import dataset_files
 from tessy.synthesis.begin import begin, refuse_strangers
 from tessy.synthesis.methods import method_of
 from tessy.synthesis.signals import until_stopped
@@ -199,7 +200,7 @@ def _result(run: ClusterRun, counters: Counters, *, stopped: bool) -> RunResult:
         stopped=stopped,
         seconds=counters.seconds,
         counters=counters,
-        dataset=folder.dataset,
+        dataset=dataset_files(folder, run.config, None),
         verdicts=verdicts,
         url=str(run.out) if is_url(run.out) else None,
     )

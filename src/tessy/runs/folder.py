@@ -45,15 +45,34 @@ _SHARD = re.compile(r"[0-9]{4}")
 
 
 @dataclass(frozen=True, slots=True)
-class ShardFolder:
-    """The paths of a shard of a run.
+class DatasetFolder:
+    """A folder with a data set: that of a run, or a shard's part.
 
     Attributes:
-        path: Its folder.
-        number: Its number, from 0.
+        path: The folder.
     """
 
     path: Path
+
+    @property
+    def dataset(self) -> Path:
+        """`dataset.jsonl`."""
+        return self.path / "dataset.jsonl"
+
+    @property
+    def failures(self) -> Path:
+        """`failures.jsonl`."""
+        return self.path / "failures.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFolder(DatasetFolder):
+    """The paths of a shard of a run.
+
+    Attributes:
+        number: Its number, from 0.
+    """
+
     number: int
 
     @property
@@ -66,41 +85,19 @@ class ShardFolder:
         """`journal.sqlite`."""
         return self.path / "journal.sqlite"
 
-    @property
-    def dataset(self) -> Path:
-        """`dataset.jsonl`."""
-        return self.path / "dataset.jsonl"
-
-    @property
-    def failures(self) -> Path:
-        """`failures.jsonl`."""
-        return self.path / "failures.jsonl"
-
     def locked(self) -> AbstractContextManager[int]:
         """Lock the shard; see `held`."""
         return held(self.path)
 
 
 @dataclass(frozen=True, slots=True)
-class RunFolder:
+class RunFolder(DatasetFolder):
     """The paths of a run."""
-
-    path: Path
 
     @property
     def settings(self) -> Path:
         """`run.toml`."""
         return self.path / "run.toml"
-
-    @property
-    def dataset(self) -> Path:
-        """`dataset.jsonl`."""
-        return self.path / "dataset.jsonl"
-
-    @property
-    def failures(self) -> Path:
-        """`failures.jsonl`."""
-        return self.path / "failures.jsonl"
 
     def shard(self, number: int) -> ShardFolder:
         """A shard, which need not have been started."""

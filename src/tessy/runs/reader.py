@@ -6,8 +6,8 @@ import heapq
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from operator import attrgetter, itemgetter
@@ -20,7 +20,7 @@ from tessy.errors import JournalError, RunMismatch
 from tessy.method.trajectory import Failure
 from tessy.runs import contents
 from tessy.runs.database import BROKEN, allow_open_files, connect
-from tessy.runs.folder import RunFolder, ShardFolder
+from tessy.runs.folder import DatasetFolder, RunFolder, ShardFolder
 from tessy.runs.journal import BEGUN, EmptyJournal, Mark, Written, check_journal
 
 T = TypeVar("T")
@@ -507,10 +507,7 @@ def write_dataset(folder: RunFolder, *, finished: bool = True) -> None:
         JournalError: There is no journal, or a file can't be written.
     """
     with JournalReader(folder) as reader:
-        for path, failed in ((folder.dataset, False), (folder.failures, True)):
-            if not failed and not finished:
-                continue
-            _write_lines(path, reader.lines(failed=failed))
+        _write_files(folder, lambda failed: reader.lines(failed=failed), finished=finished)
 
 
 def write_part(shard: ShardFolder, *, finished: bool = True) -> None:
@@ -524,19 +521,33 @@ def write_part(shard: ShardFolder, *, finished: bool = True) -> None:
         JournalError: There is no journal, or a file can't be written.
     """
     with ShardReader(shard) as reader:
-        for path, failed in ((shard.dataset, False), (shard.failures, True)):
-            if not failed and not finished:
-                continue
-            _write_lines(path, (line for _, line in reader.lines(failed)))
+        lines = reader.lines
+        _write_files(shard, lambda failed: (line for _, line in lines(failed)), finished=finished)
 
 
-def _write_lines(path: Path, lines: Iterable[bytes]) -> None:
+def _write_files(
+    folder: DatasetFolder, lines: Callable[[bool], Iterable[bytes]], *, finished: bool
+) -> None:
+    with made_from_journal(folder.failures):
+        write_atomically(folder.failures, lines(True))
+    if finished:
+        with made_from_journal(folder.dataset):
+            write_atomically(folder.dataset, lines(False))
+
+
+@contextmanager
+def made_from_journal(path: Path) -> Iterator[None]:
+    """Say of a file that can't be written that it can be made again.
+
+    Raises:
+        JournalError: It can't be written.
+    """
     try:
-        write_atomically(path, lines)
+        yield
     except JournalError:  # which is an OSError
         raise
     except OSError as error:
         raise JournalError(
-            f"{path}: {error.strerror}",
+            f"{path}: {error.strerror or error}",
             hint="nothing is lost: the same command writes it again from the journal",
         ) from None

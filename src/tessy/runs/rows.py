@@ -23,7 +23,7 @@ from tessy.runs import contents
 from tessy.runs.database import BROKEN, connect
 from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.journal import Mark
-from tessy.runs.reader import JournalReader, checked_record
+from tessy.runs.reader import JournalReader, checked_record, made_from_journal
 
 _NAME = re.compile(r"part-(\d{5,})\.parquet")
 _Place = tuple[int, int, int]
@@ -161,15 +161,8 @@ def _place(connection: sqlite3.Connection, journal: Path) -> _Place:
 
 
 def _write(path: Path, records: Iterator[dict[str, Any]]) -> None:
-    try:
+    with made_from_journal(path):
         write_records(path, records)
-    except JournalError:  # which is an OSError
-        raise
-    except OSError as error:
-        raise JournalError(
-            f"{path}: {error.strerror or error}",
-            hint="nothing is lost: the same command writes it again from the journal",
-        ) from None
 
 
 @contextmanager

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
+from tessy.config import Config
 from tessy.errors import InputError
 from tessy.runs.folder import RunFolder
 from tessy.runs.identity import MOST_SHARDS
@@ -69,3 +71,17 @@ def others_write(folder: RunFolder, number: int) -> bool:
                 if not free:
                     return True
     return False
+
+
+def dataset_files(folder: RunFolder, config: Config, shard: ShardNumber | None) -> Path:
+    """Where finished samples of a run or a shard are: a file, or a pattern of Parquet parts.
+
+    Args:
+        folder: The run's folder.
+        config: The run's settings.
+        shard: The shard; None for the whole run.
+    """
+    place = folder if shard is None else folder.shard(shard.number)
+    if config.rows_per_file is None:
+        return place.dataset
+    return place.path / ("shards/*/part-*.parquet" if shard is None else "part-*.parquet")

@@ -38,7 +38,7 @@ from tessy.runs.progress import Progress, Show
 from tessy.runs.reader import JournalReader, ShardReader, write_dataset, write_part
 from tessy.runs.remote import writing
 from tessy.runs.rows import remove_ordered, write_parts
-from tessy.runs.shards import ShardNumber
+from tessy.runs.shards import ShardNumber, dataset_files
 from tessy.synthesis.begin import begin, refuse_strangers
 from tessy.synthesis.context import RunContext
 from tessy.synthesis.conversations import check_conversations
@@ -297,19 +297,10 @@ async def _result(
         seconds=counters.seconds,
         counters=counters,
         verdicts=verdicts,
-        dataset=_dataset_of(plan),
+        dataset=dataset_files(folder, plan.config, shard),
         url=str(remote.there) if remote is not None else None,
         failed_uploads=remote.failed_uploads if remote is not None else 0,
     )
-
-
-def _dataset_of(plan: ShardPlan) -> Path:
-    """Where the finished samples are: a file, or a pattern of the Parquet parts."""
-    place = plan.folder if not plan.locked else plan.folder.shard(plan.numbers[0])
-    if plan.config.rows_per_file is None:
-        return place.dataset
-    within = "part-*.parquet" if plan.locked else "shards/*/part-*.parquet"
-    return place.path / within
 
 
 def _ends(
