@@ -13,7 +13,7 @@ from tessy.data import record
 from tessy.data.questions import Question
 from tessy.method.trajectory import Failure, Outcome, Part, Role, Trajectory, Turn
 from tessy.runs.folder import RunFolder
-from tessy.runs.journal import Ending
+from tessy.runs.written import Ending
 from written import journals_of
 
 STUDENT, TEACHER = Role.STUDENT, Role.TEACHER

@@ -33,7 +33,8 @@ from tessy.runs.contents import reading
 from tessy.runs.counters import RunResult
 from tessy.runs.folder import RunFolder, write_atomically
 from tessy.runs.progress import Progress
-from tessy.runs.reader import EndedSample, JournalReader
+from tessy.runs.reader import JournalReader
+from tessy.runs.shard_reader import EndedSample
 from tessy.synthesis.run import asynthesize
 from tessy.verifiers.protocol import VerdictOutcome
 

@@ -27,11 +27,12 @@ from tessy.ray.cluster import check_nodes, connected, slots
 from tessy.ray.task import ShardTask, write_shard
 from tessy.runs.counters import Counters, RunResult
 from tessy.runs.folder import RunFolder
-from tessy.runs.journal import EmptyJournal
 from tessy.runs.merge import merge
 from tessy.runs.progress import Progress
-from tessy.runs.reader import JournalReader, ShardReader
+from tessy.runs.reader import JournalReader
 from tessy.runs.remote import known_copy, writing
+from tessy.runs.schema import EmptyJournal
+from tessy.runs.shard_reader import ShardReader
 from tessy.runs.shards import dataset_files
 from tessy.synthesis.begin import begin, refuse_strangers
 from tessy.synthesis.methods import method_of

@@ -4,10 +4,14 @@
     identity  the settings in a folder, which a run that goes on there must have
     locks     who may write to a folder
     shards    a shard by its name, `I/N`
-    journal   of a shard: the samples that ended, and the turns of unfinished ones, in SQLite
     database  opens SQLite files that may come from elsewhere
+    schema    the tables of a journal
     contents  checks what a journal holds
-    reader    reads the journals as one, even while the run is active; writes the data set from them
+    written   what a journal holds of a sample
+    journal   of a shard: the samples that ended, and the turns of unfinished ones, in SQLite
+    shard_reader reads a shard's journal, even while it is written
+    reader    reads the journals of a run as one
+    dataset   writes dataset.jsonl and failures.jsonl
     parts     the parts of a shard that are uploaded, and which of them make it up
     restore   makes a copy of a shard from its parts
     lease     who writes a shard at a URL

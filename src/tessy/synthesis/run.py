@@ -33,11 +33,13 @@ from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Failure, Role
 from tessy.models.open import check, check_formats, open_models
 from tessy.runs.counters import Counters, RunResult
+from tessy.runs.dataset import write_dataset, write_part
 from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.progress import Progress, Show
-from tessy.runs.reader import JournalReader, ShardReader, write_dataset, write_part
+from tessy.runs.reader import JournalReader
 from tessy.runs.remote import writing
 from tessy.runs.rows import remove_ordered, write_parts
+from tessy.runs.shard_reader import ShardReader
 from tessy.runs.shards import ShardNumber, dataset_files
 from tessy.synthesis.begin import begin, refuse_strangers
 from tessy.synthesis.context import RunContext

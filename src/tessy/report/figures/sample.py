@@ -12,7 +12,7 @@ import orjson
 from tessy.data.pieces import mark_of
 from tessy.data.record import THINK_OPEN
 from tessy.method.trajectory import Failure, Part, Role
-from tessy.runs.reader import EndedSample
+from tessy.runs.shard_reader import EndedSample
 
 
 class AuthoredText(NamedTuple):
