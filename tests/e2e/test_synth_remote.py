@@ -58,6 +58,7 @@ async def test_a_run_at_a_url_is_one_of_a_folder(tmp_path, memory, cache):
         done = await tessy("synth", "memory://bucket/q.jsonl", "--out", RUN, *options)
         assert done.code == 0, done.err
         assert f"{RUN}/dataset.jsonl" in done.err
+        assert "is lost with it" in done.err
         assert (
             memory.cat_file("/bucket/run/dataset.jsonl")
             == (tmp_path / "run/dataset.jsonl").read_bytes()
@@ -75,6 +76,7 @@ async def test_a_run_at_a_url_is_one_of_a_folder(tmp_path, memory, cache):
         assert names(memory) == there, "nothing was uploaded again"
         other = await tessy("synth", questions, "--out", RUN, *options, "--seed", "7")
         assert other.code == 2
+        assert f"{RUN} holds a run with other settings" in other.err, "not its copy"
         assert "seed: 0 then, 7 now" in other.err
     readers_read_it(tmp_path, memory)
 
@@ -111,9 +113,10 @@ async def test_shards_of_two_machines_are_merged(tmp_path, memory, cache, monkey
             assert early.code != 0
             said = "is no run" if shard == 0 else "shard 1 was not started"
             assert said in early.err
-            more = ("--shard", f"{shard}/2")
+            more = ("--shard", f"{shard}/2", "--workers", "2")
             done = await tessy("synth", questions, "--out", RUN, *options, *more)
             assert done.code == 0, done.err
+            assert "workers = 2 is not used" in done.err
     assert command("merge", RUN).code == 0
     expected = (tmp_path / "run/dataset.jsonl").read_bytes()
     assert memory.cat_file("/bucket/run/dataset.jsonl") == expected

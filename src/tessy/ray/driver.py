@@ -30,7 +30,7 @@ from tessy.runs.folder import RunFolder
 from tessy.runs.merge import merge
 from tessy.runs.progress import Progress
 from tessy.runs.reader import JournalReader
-from tessy.runs.remote import known_copy, writing
+from tessy.runs.remote import known_copy, named_by_url, writing
 from tessy.runs.schema import EmptyJournal
 from tessy.runs.shard_reader import ShardReader
 from tessy.runs.shards import dataset_files
@@ -96,7 +96,10 @@ async def _synthesize(run: ClusterRun, progress: Progress) -> RunResult:
     config, method = run.config, method_of(run.config)
     check(config, method.needs(config))
     folder, remote = writing(absolute(run.out), every_s=config.upload_s, say=progress.say)
+    if (config.workers or 1) > 1:
+        progress.say(f"the cluster has the places: workers = {config.workers} is not used")
     async with AsyncExitStack() as stack:
+        stack.enter_context(named_by_url(remote))
         verifier = await stack.enter_async_context(open_verifier(config))
         read = await asyncio.to_thread(
             read_verifiable,

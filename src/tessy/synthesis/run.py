@@ -37,7 +37,7 @@ from tessy.runs.dataset import write_dataset, write_part
 from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.progress import Progress, Show
 from tessy.runs.reader import JournalReader
-from tessy.runs.remote import writing
+from tessy.runs.remote import named_by_url, writing
 from tessy.runs.rows import remove_ordered, write_parts
 from tessy.runs.shard_reader import ShardReader
 from tessy.runs.shards import ShardNumber, dataset_files
@@ -146,11 +146,14 @@ async def asynthesize(
     chosen = chosen_settings(config, settings)
     own = _own_shard(shard, chosen)
     progress = progress or Progress(Show.QUIET)
+    if own is not None and (chosen.workers or 1) > 1:
+        progress.say(f"a shard is written by one process: workers = {chosen.workers} is not used")
     method = method_of(chosen)
     check(chosen, method.needs(chosen))
     predictors = load_all({role: chosen.predictor_of(role) for role in Role if method.judged})
     folder, remote = writing(out, every_s=chosen.upload_s, say=progress.say)
     async with AsyncExitStack() as stack:
+        stack.enter_context(named_by_url(remote))
         verifier = await stack.enter_async_context(open_verifier(chosen))
         read = await asyncio.to_thread(
             read_verifiable,
