@@ -16,7 +16,7 @@ import tessy as package
 from commands import run as command
 from commands import start, tessy
 from remote_files import failing
-from scripted import lines, two_servers, until, write_questions
+from scripted import FIXED, lines, two_servers, until, write_questions
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
 from tessy.runs.remote import reading
@@ -106,6 +106,7 @@ def readers_read_it(tmp_path: Path, memory) -> None:
 async def test_shards_of_two_machines_are_merged(tmp_path, memory, cache, monkeypatch):
     questions = write_questions(tmp_path / "q.jsonl", 10)
     async with two_servers(None) as (_, options):
+        options += FIXED
         await tessy("synth", questions, "--out", tmp_path / "run", *options)
         for shard in range(2):
             monkeypatch.setenv("TESSY_CACHE", str(cache / str(shard)))
