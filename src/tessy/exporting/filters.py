@@ -23,7 +23,7 @@ from typing import Any
 
 from tessy.data.questions import read
 from tessy.display import Say
-from tessy.errors import ConfigError, MissingExtra
+from tessy.errors import ConfigError, MissingExtra, install_hint
 from tessy.exporting.samples import Drop, ExportSample, Reason
 from tessy.exporting.settings import NGRAM, ExportSettings
 from tessy.method.words import plain
@@ -196,7 +196,7 @@ class NearDuplicates:
             from datasketch import MinHash, MinHashLSH
         except ImportError:
             raise MissingExtra(
-                "finding near-duplicates needs `datasketch`", hint="pip install 'tessy[export]'"
+                "finding near-duplicates needs `datasketch`", hint=install_hint("export")
             ) from None
         self._threshold = threshold
         self._index = MinHashLSH(
