@@ -13,6 +13,7 @@ from tessy.data.pieces import mark_of
 from tessy.data.record import THINK_OPEN
 from tessy.method.trajectory import Failure, Part, Role
 from tessy.runs.shard_reader import EndedSample
+from tessy.verifiers.protocol import VerdictOutcome
 
 
 class AuthoredText(NamedTuple):
@@ -66,7 +67,7 @@ class ReportSample:
     seconds: float
     requests: int
     models: Mapping[str, str]
-    verdict: str | None
+    verdict: VerdictOutcome | None
 
     @classmethod
     def read(cls, entry: EndedSample, *, several: bool) -> ReportSample:
@@ -85,6 +86,7 @@ class ReportSample:
             content, detail = response["content"], ""
         else:
             messages, content, detail = record["messages"], record["content"], record["detail"]
+        verdict = record.get("verdict")
         return cls(
             id=entry.id,
             question=_key(entry.id.rsplit("#", 1)[0] if several else entry.id, messages),
@@ -99,7 +101,7 @@ class ReportSample:
             seconds=entry.seconds,
             requests=entry.requests,
             models=record.get("models") or {},
-            verdict=(record.get("verdict") or {}).get("outcome"),
+            verdict=VerdictOutcome(verdict["outcome"]) if verdict else None,
         )
 
     @property
