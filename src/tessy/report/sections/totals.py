@@ -19,7 +19,7 @@ from tessy.report.document import (
 )
 from tessy.report.figures.accounts import Totals
 from tessy.report.figures.accuracy import Accuracy
-from tessy.report.figures.intervals import Interval
+from tessy.report.figures.intervals import MANY, Interval
 from tessy.report.report import Report, RunReport
 
 PAPER_SHARES = "77.65% with gpt-oss-120b, 66.5% with DeepSeek-R1, 69.2% with Qwen3-235B"
@@ -132,7 +132,8 @@ def accounts(report: Report) -> Section:
         f"{PAPER_SHARES}). The discarded share is the cost of rolling back: tokens that were "
         "generated but are in no sample. Tokens are each model's own, as its server counts them. "
         "Intervals are 95%, by bootstrap over questions "
-        f"({report.bootstrap.samples:,} resamples)."
+        f"({report.bootstrap.samples:,} resamples), or with more than {MANY:,} questions by the "
+        "normal distribution."
     )
     first = report.runs[0]
     parts = (first.accounts.finished, first.accounts.lost, first.accounts.all)
