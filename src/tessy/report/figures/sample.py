@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
-from tessy.data.pieces import mark_of
-from tessy.data.record import THINK_OPEN
-from tessy.method.trajectory import Failure, Part, Role
+from tessy.data.pieces import AuthoredText, authored
+from tessy.method.trajectory import Failure
 from tessy.runs.shard_reader import EndedSample
 from tessy.verifiers.protocol import VerdictOutcome
-
-
-class AuthoredText(NamedTuple):
-    """The text of one span of a response.
-
-    Attributes:
-        role: Who wrote it.
-        part: Thinking or answer.
-        text: What it says.
-        mark: Why it was kept although it is of the other kind: `forced` (for *Progress*) or
-            `tolerated` (too short for a hand-over); else empty.
-    """
-
-    role: Role
-    part: Part
-    text: str
-    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +77,7 @@ class ReportSample:
             messages=tuple(messages),
             content=content,
             spans=record["spans"],
-            texts=tuple(_texts(content, record["spans"])),
+            texts=tuple(authored(content, record["spans"])),
             stats=record["stats"],
             trace=entry.trace,
             seconds=entry.seconds,
@@ -114,14 +96,3 @@ class ReportSample:
 def _key(question_id: str, messages: list[Any]) -> bytes:
     """An id alone is not enough: questions without ids are numbered, so files share their ids."""
     return hashlib.blake2b(orjson.dumps([question_id, messages]), digest_size=16).digest()
-
-
-def _texts(content: str, spans: Sequence[dict[str, Any]]) -> Iterator[AuthoredText]:
-    """The answer begins after the second marker, `</think>`."""
-    part = Part.THINKING
-    for span in spans:
-        start, end = span["start"], span["end"]
-        if span["role"] != "format":
-            yield AuthoredText(Role(span["role"]), part, content[start:end], mark_of(span))
-        elif start >= len(THINK_OPEN):
-            part = Part.ANSWER
