@@ -20,7 +20,7 @@ from tessy.config import Config
 from tessy.data.remote import absolute, is_url
 from tessy.errors import Outage, RunLocked, TessyError, error_of
 from tessy.event_loop import run_loop
-from tessy.method.trajectory import Failure, Role
+from tessy.method.trajectory import Failure
 from tessy.models.open import check, check_formats
 from tessy.ray.board import Board
 from tessy.ray.cluster import check_nodes, connected, slots
@@ -104,6 +104,7 @@ async def _synthesize(run: ClusterRun, progress: Progress) -> RunResult:
             limit=run.limit,
             skip_bad=run.skip_bad,
             column=run.column,
+            config=config,
         )
         check_formats(config, method.needs(config))
         ray = await asyncio.to_thread(stack.enter_context, connected(run.address))
@@ -354,7 +355,7 @@ def _silence(ray: Any) -> suppress:
 
 
 def _shard_task(run: ClusterRun, count: int) -> ShardTask:
-    names = [run.config.of(role).api_key_env for role in Role]
+    names = [run.config.of(model).api_key_env for model in run.config.models()]
     return ShardTask(
         source=run.source,
         out=absolute(run.out),

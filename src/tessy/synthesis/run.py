@@ -29,7 +29,6 @@ from tessy.errors import (
     RunLocked,
 )
 from tessy.event_loop import run_loop
-from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Failure, Role
 from tessy.models.open import check, check_formats, open_models
 from tessy.runs.counters import Counters, RunResult
@@ -157,6 +156,7 @@ async def asynthesize(
             limit=limit,
             skip_bad=skip_bad,
             column=question_column,
+            config=chosen,
         )
         check_formats(chosen, method.needs(chosen))
         # In a thread: it may wait for another process.
@@ -184,8 +184,9 @@ async def asynthesize(
                     judged=method.judged,
                 )
                 models, notes = await stack.enter_async_context(opening)
-                served = {role.value: model.name for role, model in models.items()}
-                await asyncio.to_thread(folder.same_models, served)
+                batcher = stack.enter_context(closing(PredictorBatcher(predictors)))
+                context = RunContext.of(chosen, models, batcher, counters, verifier)
+                await asyncio.to_thread(folder.same_models, context.served)
                 if remote is not None:
                     await asyncio.to_thread(remote.publish)
                 await asyncio.to_thread(
@@ -193,14 +194,6 @@ async def asynthesize(
                 )
                 for note in notes:
                     progress.say(note)
-                context = RunContext(
-                    config=chosen,
-                    models=models,
-                    batcher=stack.enter_context(closing(PredictorBatcher(predictors))),
-                    counters=counters,
-                    sizes=ChunkSizes({role: chosen.of(role).chunk for role in Role}),
-                    verifier=verifier,
-                )
                 workers = worker_count(chosen, len(numbers), models)
                 if workers == 1:
                     work = write_shards(context, ShardQueue(plan))

@@ -124,7 +124,7 @@ def unfinished(sample_id: str, written: Written) -> SampleView:
         sample_id: Unique in the run.
         written: What the journal has of it; at least one draft.
     """
-    *others, (trajectory, _) = written.drafts
+    *others, (trajectory, *_) = written.drafts
     trace = record.trace(trajectory, others)
     content, spans = record.content(trajectory), record.spans(trajectory)
     return SampleView(
