@@ -189,9 +189,10 @@ def add_up(
 
 def _result(run: ClusterRun, counters: Counters, *, stopped: bool) -> RunResult:
     folder = RunFolder(known_copy(absolute(run.out)))
-    reasons, verdicts = Counter[Failure | None](), dict[str, int]()
+    reasons, verdicts, teachers = Counter[Failure | None](), dict[str, int](), dict[str, int]()
     with suppress(EmptyJournal), JournalReader(folder) as reader:  # stopped before any task began
         reasons, verdicts = reader.reasons(), dict(reader.verdicts())
+        teachers = dict(reader.teachers()) if run.config.route is not None else {}
     finished = reasons.pop(None, 0)
     return RunResult(
         folder=folder.path,
@@ -203,6 +204,7 @@ def _result(run: ClusterRun, counters: Counters, *, stopped: bool) -> RunResult:
         counters=counters,
         dataset=dataset_files(folder, run.config, None),
         verdicts=verdicts,
+        teachers=teachers,
         url=str(run.out) if is_url(run.out) else None,
     )
 

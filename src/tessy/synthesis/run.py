@@ -279,7 +279,7 @@ async def _result(
     plan: ShardPlan, counters: Counters, shard: ShardNumber | None, *, stopped: bool
 ) -> RunResult:
     folder, remote = plan.folder, plan.remote
-    reasons, verdicts = await asyncio.to_thread(_ends, folder, shard)
+    reasons, verdicts, teachers = await asyncio.to_thread(_ends, plan, shard)
     finished = reasons.pop(None, 0)
     return RunResult(
         folder=folder.path,
@@ -290,6 +290,7 @@ async def _result(
         seconds=counters.seconds,
         counters=counters,
         verdicts=verdicts,
+        teachers=teachers,
         dataset=dataset_files(folder, plan.config, shard),
         url=str(remote.there) if remote is not None else None,
         failed_uploads=remote.failed_uploads if remote is not None else 0,
@@ -297,8 +298,11 @@ async def _result(
 
 
 def _ends(
-    folder: RunFolder, shard: ShardNumber | None
-) -> tuple[Counter[Failure | None], dict[str, int]]:
+    plan: ShardPlan, shard: ShardNumber | None
+) -> tuple[Counter[Failure | None], dict[str, int], dict[str, int]]:
+    """Samples by reason, by verdict and by teacher."""
+    folder = plan.folder
     opened = JournalReader(folder) if shard is None else ShardReader(folder.shard(shard.number))
     with opened as reader:
-        return reader.reasons(), dict(reader.verdicts())
+        teachers = reader.teachers() if plan.config.route is not None else {}
+        return reader.reasons(), dict(reader.verdicts()), dict(teachers)

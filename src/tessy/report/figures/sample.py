@@ -51,6 +51,7 @@ class ReportSample:
         requests: Calls to models.
         models: Names by role, and the predictors'.
         verdict: The verifier's outcome; None if it was not verified, or failed.
+        teacher: The name of its teacher, if there are several; of a failed one, the last.
     """
 
     id: str
@@ -67,6 +68,7 @@ class ReportSample:
     requests: int
     models: Mapping[str, str]
     verdict: str | None
+    teacher: str | None = None
 
     @classmethod
     def read(cls, entry: EndedSample, *, several: bool) -> ReportSample:
@@ -100,6 +102,9 @@ class ReportSample:
             requests=entry.requests,
             models=record.get("models") or {},
             verdict=(record.get("verdict") or {}).get("outcome"),
+            teacher=record.get("teacher")
+            if entry.failure
+            else record["models"].get("teacher_name"),
         )
 
     @property
