@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from test_methods import QUESTION, cuts, settings_of, write
+
 from tessy.config import Config, NamedTeacher
 from tessy.data.questions import Question
 from tessy.errors import ConfigError, InputError
@@ -154,8 +154,9 @@ def test_a_method_without_a_teacher_needs_no_route():
 @pytest.mark.parametrize(
     ("extra", "said"),
     [
-        ({"answer": "2"}, "it has no column 'from' to name its teacher (only answer)"),
-        ({}, "(only its question)"),
+        ({"answer": "2"}, "it has no column 'from' to name its teacher: only answer is there"),
+        ({"form": "big"}, "did you mean form? only form is there"),
+        ({}, "only its question is there"),
         ({"from": "bgi"}, "from is 'bgi': did you mean big? teachers are big, old-7b, v3.1"),
         ({"from": "BIG"}, "from is 'BIG': did you mean big?"),
         ({"from": ""}, "from is '': teachers are"),

@@ -23,9 +23,10 @@ def check_question(config: Config, question: Question) -> None:
     if column is None or column == VOTE:
         return
     if column not in question.extra:
+        there = ", ".join(question.extra) or "its question"
         raise InputError(
-            f"it has no column {column!r} to name its teacher (only "
-            f"{', '.join(question.extra) or 'its question'})"
+            f"it has no column {column!r} to name its teacher: "
+            f"{meant(column, question.extra)}only {there} is there"
         )
     named, names = question.extra[column], sorted(config.teachers)
     if named not in names:
