@@ -299,7 +299,8 @@ class Config(StrictSettings):
     """Verifier, as `NAME` or `NAME:COLUMN`: `exact`, `number`, `math`, `choice`, `reasoning-gym`,
     `code`, `auto` or `python:MODULE:FACTORY`. Answers that it rejects are not kept."""
     attempts: Annotated[int, Option(panel="Verifying")] = Field(default=1, ge=1, le=1000)
-    """Maximum number of attempts at a sample; a failure or a rejected answer leads to the next."""
+    """Maximum number of attempts at a sample; a failure or a rejected answer leads to the next.
+    With `route = "vote"`, of rounds through all teachers."""
     on_wrong: OnWrong = OnWrong.FAIL
     """When the verifier rejects the last attempt: `fail` the sample with `rejected`, `keep` it with
     its verdict, or `keep_judged`: keep it unless the verifier failed."""
