@@ -481,10 +481,23 @@ def _hint(error: ValidationError, kind: type[BaseModel]) -> str | None:
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
-            return meant(key, known).strip() or "docs/configuration.md lists them"
+            near = [*known, *_with_names(item, known)]
+            return meant(key, near).strip() or "docs/configuration.md lists them"
         if item["type"] == "missing" and key in known and known[key].flag:
             return f"{known[key].flag} {metavar(known[key])}, or {key} in a TOML file"
     return None
+
+
+def _with_names(item: ErrorDetails, known: Mapping[str, Setting]) -> Iterator[str]:
+    """What may be meant by an unknown key where tables have names that the user gives them."""
+    first, *others = map(str, item["loc"])
+    for table in known.values():
+        if get_origin(table.kind) is dict and table.key == first and len(others) > 1:
+            yield from (
+                f"{first}.{others[0]}.{s.key}" for s in definitions(get_args(table.kind)[1])
+            )
+        if table.named and table.key.startswith(f"{first}.") and isinstance(item["input"], dict):
+            yield ".".join((table.named, *others))
 
 
 def import_factory(address: str) -> Any:

@@ -9,13 +9,14 @@ import os
 import signal
 import sqlite3
 import tomllib
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from commands import in_a_process, start, tessy
 from scripted import PREDICTOR, lines, two_servers, until, write_questions
+from several_teachers import SLOW, WORDS, asked, by_turns, teachers
 from tessy.runs.contents import unpack
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
@@ -24,9 +25,6 @@ from tessy.testing import CooperativeScript, Latency, ScriptedServer
 HERE = str(Path(__file__).parent)
 PYTHONPATH = os.pathsep.join(filter(None, (HERE, os.environ.get("PYTHONPATH"))))
 VERIFIED = ["--verify", "python:verdicts:WordsVerifier", "--answer-by", "teacher"]
-WORDS = {"big": 5, "old-7b": 9, "third": 14}
-"""Words of each teacher's answers, so that the verifier can tell them apart."""
-SLOW = Latency(first_token_s=0.004, token_s=0.001)
 SMALL = ["--concurrency", "4", "--workers", "1"]
 ONE_TEACHER = "98b64c126b3fe77b007b6c12161b712ca08c97133e6bb6d735084005f4d6f53e"
 EVEN = "python:verdicts:EvenVerifier"
@@ -61,41 +59,6 @@ async def test_a_run_with_one_teacher_keeps_its_bytes(tmp_path):
 
 
 # --- Two and three teachers ---------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def teachers(*names: str, latency: Latency = SLOW, words: int = 40):
-    """A student and some teachers; yields them and the options that name them."""
-    async with AsyncExitStack() as stack:
-        student = CooperativeScript("student", thinking_words=words)
-        servers = {"student": ScriptedServer(student, latency=latency)}
-        for seed, name in enumerate(names, 1):
-            script = CooperativeScript(
-                "teacher", seed=seed, thinking_words=words, answer_words=WORDS[name]
-            )
-            served = f"model of {name}"
-            servers[name] = ScriptedServer(script, latency=latency, served_name=served)
-        for server in servers.values():
-            await stack.enter_async_context(server)
-        options = ["--student", servers["student"].url, "--student-format", "plain"]
-        options += ["--teacher-format", "plain", "--predictor", PREDICTOR]
-        for name in names:
-            options += ["--teacher", f"{name}={servers[name].url}"]
-        yield servers, options
-
-
-def asked(path: Path, rows: list[dict]) -> Path:
-    """Questions with these columns."""
-    numbered = (
-        {"id": f"q{n}", "prompt": f"[[task {n}]] What is {n} + {n}?", **row}
-        for n, row in enumerate(rows)
-    )
-    path.write_text("".join(json.dumps(row) + "\n" for row in numbered), encoding="utf-8")
-    return path
-
-
-def by_turns(count: int) -> list[dict]:
-    return [{"from": ("big", "old-7b")[n % 2]} for n in range(count)]
 
 
 def accepting(count: int) -> list[dict]:

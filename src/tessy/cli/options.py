@@ -98,9 +98,9 @@ def _read(
     for each in settings:
         if each.named and overrides[each.key] is not None:
             overrides[each.key], named = by_name(flags[each.key], overrides[each.key])
-            table = overrides.setdefault(each.named, {})
             for name, value in named.items():
-                table.setdefault(name, {})[each.key.rpartition(".")[2]] = value
+                own = overrides.setdefault(each.named, {}).setdefault(name, {})
+                own[each.key.rpartition(".")[2]] = value
     return load_settings(kind, path, overrides, flags=was_given)
 
 
