@@ -87,6 +87,7 @@ class ReportSample:
             content, detail = response["content"], ""
         else:
             messages, content, detail = record["messages"], record["content"], record["detail"]
+        models = record.get("models") or {}
         return cls(
             id=entry.id,
             question=_key(entry.id.rsplit("#", 1)[0] if several else entry.id, messages),
@@ -100,11 +101,9 @@ class ReportSample:
             trace=entry.trace,
             seconds=entry.seconds,
             requests=entry.requests,
-            models=record.get("models") or {},
+            models=models,
             verdict=(record.get("verdict") or {}).get("outcome"),
-            teacher=record.get("teacher")
-            if entry.failure
-            else record["models"].get("teacher_name"),
+            teacher=record.get("teacher") if entry.failure else models.get("teacher_name"),
         )
 
     @property
