@@ -129,6 +129,15 @@ def test_settings_are_the_same_after_their_way_to_a_worker(teachers, shared):
     assert Config.model_validate(made.model_dump(mode="json")) == made
 
 
+def test_settings_of_single_models_can_be_replaced(several):
+    found = load(several)
+    faster = {each: found.of(each).model_copy(update={"concurrency": 3}) for each in found.models()}
+    other = found.having(faster)
+    assert [other.of(each).concurrency for each in other.models()] == [3, 3, 3]
+    assert found.having({BIG: faster[BIG]}).of(OLD) == found.of(OLD)
+    assert found.having({}) == found
+
+
 def test_options_are_put_over_the_teachers_of_a_file(several):
     new = {"v2-big": {"chunk": "7"}, "third": {"model": "http://c/v1"}}
     found = load(several, {"teachers": new, "teacher.format": "qwen3"})

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_methods import QUESTION, cuts, settings_of, write
+from test_methods import QUESTION, cuts, sample_of, settings_of, write
 
+from scripted import until
 from tessy.config import Config, NamedTeacher
 from tessy.data.questions import Question
 from tessy.errors import ConfigError, InputError
+from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Role
+from tessy.synthesis import watch
 from tessy.synthesis.methods import METHODS, method_of
 from tessy.synthesis.routing import attempts_of, check_question, teacher_of, teachers_of
 
@@ -53,6 +57,7 @@ def test_every_teacher_of_a_vote_has_about_as_much_to_do():
     config = several("tessy")
     for attempt in range(len(NAMES)):
         found = Counter(teacher_of(config, QUESTION, f"q{n}", attempt) for n in range(900))
+        assert found.keys() == set(NAMES)
         assert min(found.values()) > 250
 
 
@@ -106,6 +111,35 @@ def test_a_teacher_by_column_writes_what_it_writes_alone(name, teacher, seed):
     alone = several(name, [teacher], route="from", seed=seed, candidates=2)
     seen, turns, _, _ = write(routed, question=asked(teacher))
     assert (seen, turns) == write(alone, question=asked(teacher))[:2]
+
+
+def test_a_sample_has_the_settings_of_its_teacher():
+    own = {"v3.1": {"model": "http://v/v1", "chunk": 7, "span_tokens": 33}}
+    base = several("tessy", route="from")
+    config = base.model_copy(update={"teachers": {**base.teachers, **several_of(own)}})
+    for name, chunk, span_tokens in (("v3.1", 7, 33), ("big", 20, 512)):
+        context = write(config, question=asked(name))[3].context
+        assert context.models[Role.TEACHER].teacher == name
+        assert context.models[Role.TEACHER].settings is config.teachers[name]
+        assert context.sizes.of(Role.TEACHER) == chunk
+        assert context.config.of(Role.TEACHER).span_tokens == span_tokens
+        assert context.served.keys() == {"student", *(f"teacher {each}" for each in NAMES)}
+
+
+async def test_what_a_run_waits_for_is_known_of_each_teacher(monkeypatch):
+    """All chunk sizes learn how late text is read, not only those of one teacher."""
+    monkeypatch.setattr(watch, "WINDOW_S", 0.001)
+    learned = []
+    monkeypatch.setattr(ChunkSizes, "read_after", lambda sizes, _: learned.append(id(sizes)))
+    context = sample_of(several("tessy", route="from"), question=asked("big"))[0].context
+    watching = asyncio.create_task(watch.watch(context))
+    await until(lambda: learned)
+    watching.cancel()
+    assert {id(each.sizes) for each in context.teachers.values()} <= set(learned)
+
+
+def several_of(tables: dict) -> dict:
+    return Config.model_validate({"teachers": tables}).teachers
 
 
 @given(st.integers(0, 2**30), names, st.integers(1, 2))

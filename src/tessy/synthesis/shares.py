@@ -6,22 +6,22 @@ import os
 from collections.abc import Iterable
 
 from tessy.config import Config, ModelRole
-from tessy.method.trajectory import Role
 
 _SAMPLES_A_WORKER = 200
 """Samples at once that one process writes before it uses a whole core (docs/performance.md)."""
 _SHARDS_A_WORKER = 4
 
 
-def worker_count(config: Config, shards: int, models: Iterable[ModelRole] = Role) -> int:
+def worker_count(config: Config, shards: int, models: Iterable[ModelRole] | None = None) -> int:
     """How many workers to start: no more than there are shards, or concurrent samples or calls.
 
     Args:
         config: The run's settings.
         shards: The number of shards of the run.
-        models: The models that are called.
+        models: The models that are called; by default all.
     """
-    bounds = [config.of(model).concurrency for model in models]
+    called = config.models() if models is None else models
+    bounds = [config.of(model).concurrency for model in called]
     wanted = wanted_workers(config)
     return min(wanted, shards, config.concurrency, *(bound for bound in bounds if bound))
 
