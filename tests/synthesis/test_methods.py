@@ -30,11 +30,13 @@ from tessy.models.wire import Completion
 from tessy.runs.plan import Job
 from tessy.synthesis.cooperation import think_alone
 from tessy.synthesis.methods import METHODS, attempts, method_of
+from tessy.synthesis.methods.judge import rating_in
 from tessy.synthesis.sample import Sample
 from tessy.verifiers.protocol import Verdict, VerdictOutcome
 
 QUESTION = Question(3, "q", ({"role": "user", "content": "How many?"},), {"answer": "2"})
 SCORED = "Score: N"
+RATED = '"score": N'
 
 
 def chance(*what) -> random.Random:
@@ -61,6 +63,8 @@ class DrawingClient(SimulatedClient):
             text = f"the {self.role} says {drawn.randint(0, 2)}"
             if SCORED in messages:
                 text = drawn.choice(("Score: 3", "So: 9.5/10. Score: 9.5", "I can't say."))
+            if RATED in messages:
+                text = drawn.choice(("Score: 2", '{"why": "hard", "score": 9}', "I can't say."))
             return Completion(text, "stop", 4)
         if drawn.random() < self.trouble:
             raise drawn.choice(TROUBLES)
@@ -177,6 +181,7 @@ WRITERS = {
     "teacher-answer": ({S}, {T}),
     "teacher-score": ({S}, {S}),
     "teacher-reference": ({S}, {S}),
+    "judge": ({T}, {T}),
 }
 
 
@@ -259,6 +264,58 @@ def test_without_a_score_the_sample_fails(monkeypatch):
     reasons = {write(config.model_copy(update={"seed": n}))[0]["failure"][0] for n in range(12)}
     assert Failure.UNSCORED in reasons
     assert None not in reasons
+
+
+def test_a_judge_is_shown_the_rubric_and_fails_without_a_score():
+    reasons = set()
+    for seed in range(20):
+        config = settings_of("judge", prompts={"judge": "Is it hard? {question}"}, seed=seed)
+        seen, _, models, made = write(config)
+        reasons.add(seen["failure"][0])
+        if seen["failure"][0] is None:
+            assert rating_in(made.trajectory.answer) in (2, 9)
+        assert models[T].prompts[0].startswith("Is it hard? How many?\n\nAnswer with a JSON")
+        assert made.messages == list(QUESTION.messages)
+    assert {None, Failure.UNSCORED} <= reasons
+
+
+def test_a_judge_is_shown_all_of_a_conversation():
+    messages = ({"role": "system", "content": "Be {brief}."}, {"role": "user", "content": "Why?"})
+    _, _, models, _ = write(settings_of("judge"), question=Question(0, "q", messages))
+    assert "system: Be {brief}.\n\nuser: Why?\n\nAnswer" in models[T].prompts[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        ('{"why": "a score: 3 would be low", "score": 7}', 7),
+        ('{"score": 7, "why": "not a score: 3"}', 7),
+        ('Here: {"why": "{}", "score": 7.5}\n', 7.5),
+        ('{"score": 0}', 0),
+        ('{"score": 11}', None),
+        ('{"score": -1}', None),
+        ('{"score": true}', None),
+        ('{"score": "7"}', 7),
+        ("Score: 7", 7),
+        ("7", 7),
+        ("{7}", 7),
+        ("[7]", 7),
+        ("{a} then Score: 8", 8),
+        ("I like it.", None),
+        ("", None),
+    ],
+)
+def test_the_score_in_a_judges_answer(text, score):
+    assert rating_in(text) == score
+
+
+def test_the_rubric_is_part_of_what_a_judge_writes_and_of_nothing_else():
+    """Runs of other methods resume whatever the rubric that comes with a later version."""
+    plain, other = settings_of("tessy"), settings_of("tessy", prompts={"judge": "{question}?"})
+    assert plain.identity() == other.identity()
+    assert "judge" not in plain.identity()["prompts"]
+    judged = settings_of("judge", prompts={"judge": "{question}?"})
+    assert judged.identity()["prompts"]["judge"] == "{question}?"
 
 
 def test_a_verifier_scores_candidates_without_a_teacher_and_each_once():

@@ -182,6 +182,7 @@ async def asynthesize(
                     say=progress.say,
                     roles=method.needs(chosen),
                     judged=method.judged,
+                    schemas=method.schema is not None,
                 )
                 models, notes = await stack.enter_async_context(opening)
                 served = {role.value: model.name for role, model in models.items()}

@@ -267,6 +267,7 @@ async def _work(assignment: Assignment, say: Callable[[Any], None]) -> int:
             date=date,
             roles=method.needs(config),
             streamed=frozenset(Role(role) for role in assignment.streamed),
+            schemas=method.schema is not None,
         ) as (opened, _),
     ):
         models: dict[Role, Model] = {

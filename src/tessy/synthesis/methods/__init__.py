@@ -1,4 +1,4 @@
-"""Methods: ways of writing a sample. TESSY and every baseline of the paper (Table 1).
+"""Methods: ways of writing a sample. TESSY, every baseline of the paper (Table 1), two of ours.
 
 Each is a small file with one coroutine, which opens drafts of a sample and returns the one that is
 its response; `METHODS` lists them. They use `synthesis.sample` (drafts) and `synthesis.cooperation`
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from tessy.config import Config, HandOver
 from tessy.errors import ConfigError, meant
 from tessy.method.trajectory import Role
+from tessy.synthesis.methods.judge import JUDGE
 from tessy.synthesis.methods.method import Method
 from tessy.synthesis.methods.rewrite import REWRITE
 from tessy.synthesis.methods.student_only import STUDENT_ONLY
@@ -35,6 +36,7 @@ METHODS: Mapping[str, Method] = {
         TEACHER_SCORE,
         TEACHER_REFERENCE,
         REWRITE,
+        JUDGE,
     )
 }
 
