@@ -214,7 +214,7 @@ class Prompts(StrictSettings):
         "0: it is no problem, it can't be solved as it stands, or it needs no thought.\n\n"
         "Problem:\n{question}"
     )
-    """To the judge of `tessy select`: the rubric, with the question. How to answer is put after it."""
+    """To the judge of `tessy select`: the rubric, with the question. How to answer follows it."""
 
     @model_validator(mode="after")
     def _have_their_places(self) -> Prompts:

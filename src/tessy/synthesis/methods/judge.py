@@ -7,6 +7,8 @@ schema where the server takes one.
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 
 from tessy.method.trajectory import Failure, Role, SampleFailed
@@ -59,7 +61,7 @@ def rating_in(text: str) -> float | None:
         read = orjson.loads(text[text.index("{") : text.rindex("}") + 1])
     except ValueError:
         return score_in(text)
-    score = read.get("score") if isinstance(read, dict) else None
+    score: Any = read.get("score") if isinstance(read, dict) else None
     if type(score) not in (int, float):
         return score_in(text)
     return float(score) if 0 <= score <= HIGHEST else None
