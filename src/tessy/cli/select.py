@@ -110,10 +110,7 @@ def _tables(found: SelectResult, column: str) -> Iterator[Table]:
     made.add_column("", justify="right")
     made.add_column("", justify="right")
     counts = [("read", found.read), ("kept", found.kept)]
-    counts += [
-        (f"dropped: {reason}{about and f' {about}'}", count)
-        for (reason, about), count in found.dropped.items()
-    ]
+    counts += [(f"dropped: {label}", count) for label, count in found.dropped.items()]
     for name, count in counts:
         made.add_row(name, f"{count:,}", f"{count / max(1, found.read):.1%}")
     yield made

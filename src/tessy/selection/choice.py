@@ -35,12 +35,17 @@ class Cause:
     Attributes:
         reason: The documented reason.
         detail: Says of a question, by its row, what exactly.
-        about: What the reason is about, if there are several: a condition.
+        about: What the reason is about, if there may be several causes with it.
     """
 
     reason: SelectReason
     detail: Callable[[int], str]
     about: str = ""
+
+    @property
+    def label(self) -> str:
+        """The reason, with what it is about."""
+        return f"{self.reason}: {self.about}" if self.about else self.reason.value
 
 
 class Choice:
@@ -76,11 +81,11 @@ class Choice:
         why = int(self._why[row])
         return self._causes[why - 1] if why else None
 
-    def counts(self) -> Counter[tuple[SelectReason, str]]:
-        """How many are dropped by reason, and by what it is about, in the order of the causes."""
+    def counts(self) -> Counter[str]:
+        """How many are dropped, by reason and what it is about, in the order of the causes."""
         counts = np.bincount(self._why, minlength=len(self._causes) + 1)[1:]
-        found: Counter[tuple[SelectReason, str]] = Counter()
+        found: Counter[str] = Counter()
         for cause, count in zip(self._causes, counts, strict=True):
             if count:
-                found[cause.reason, cause.about] += int(count)
+                found[cause.label] += int(count)
         return found

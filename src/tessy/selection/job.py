@@ -51,7 +51,8 @@ class SelectResult:
     Attributes:
         read: Lines that were read.
         kept: Questions that were written.
-        dropped: Those that were not, by reason and by what it is about (a condition, or nothing).
+        dropped: Those that were not, by reason and what it is about, such as
+            `condition: not teacher>0`.
         strata: Of each stratum, how many were drawn, and of how many; empty without strata.
         agreements: How the judge's scores agree with measured rates; empty without both.
         judged: The run of the judge; None without one, or if its scores were read by `by`.
@@ -59,7 +60,7 @@ class SelectResult:
 
     read: int
     kept: int
-    dropped: Counter[tuple[SelectReason, str]]
+    dropped: Counter[str]
     strata: dict[str, tuple[int, int]]
     agreements: tuple[Agreement, ...]
     judged: RunResult | None
@@ -166,6 +167,8 @@ def select(
             if judged.stopped:
                 raise JudgeStopped(judged)
             measures[JUDGE] = measured(JUDGE, str(judged.folder), asked)
+        for each in measures.values():
+            progress.say(each.summary(asked.good))
         choice = _choose(asked, conditions, measures, overlap, chosen, progress.say)
         strata = _draw(asked, choice, chosen)
         _refuse_none(choice)
@@ -262,7 +265,7 @@ def _apply(condition: Condition, by: Measures, choice: Choice, *, unmeasured: bo
         return f"{by.told(row)}: not {condition}"
 
     fails = is_known & ~condition.holds(by.values)
-    choice.drop(fails, Cause(SelectReason.CONDITION, detail, str(condition)))
+    choice.drop(fails, Cause(SelectReason.CONDITION, detail, f"not {condition}"))
 
 
 def _draw(
@@ -294,8 +297,7 @@ def _refuse_none(choice: Choice) -> None:
     """
     if len(choice.kept):
         return
-    counts = choice.counts().items()
-    said = [f"{count:,} {reason}{about and ' ' + about}" for (reason, about), count in counts]
+    said = [f"{count:,} {label}" for label, count in choice.counts().items()]
     raise DataError("\n  ".join(["no question is kept", *said]), hint="drop less")
 
 

@@ -57,7 +57,7 @@ _WHY = {
     Missing.NOT_THERE: "{run} does not have it",
     Missing.CHANGED: "its text is not the one that was measured in {run}",
     Missing.NOT_ENDED: "not all of its samples in {run} have ended",
-    Missing.FAILED: "no sample of it in {run} could be measured",
+    Missing.FAILED: "{run} says nothing of it: calls failed, or there is no score",
 }
 
 
@@ -83,6 +83,18 @@ class Measures:
     samples: NDArray[np.int32]
     missing: NDArray[np.uint8]
 
+    def summary(self, good: NDArray[np.bool_]) -> str:
+        """How many questions were measured, and why others were not.
+
+        Args:
+            good: Whether a row is a question.
+        """
+        counts = np.bincount(self.missing[good], minlength=len(Missing))
+        said = f"{self.name}: {counts[0]:,} of {counts.sum():,} questions are measured"
+        if self.model:
+            said += f", of {self.model}"
+        return "; ".join([said, *_causes(counts, self.run)])
+
     def told(self, row: int) -> str:
         """What was measured of a question, or why nothing was."""
         missing = Missing(int(self.missing[row]))
@@ -92,6 +104,11 @@ class Measures:
         if self.most != 1:
             return f"{self.name} {value:g}"
         return f"{self.name} {value:g} ({round(value * samples)} of {samples} right)"
+
+
+def _causes(counts: NDArray[np.int64], run: str) -> list[str]:
+    """Why questions are not measured, with how many."""
+    return [f"{counts[why]:,}: {text.format(run=run)}" for why, text in _WHY.items() if counts[why]]
 
 
 def named_runs(given: tuple[str, ...]) -> dict[str, str]:
@@ -273,17 +290,16 @@ class _Table:
         )
 
     def _nothing(self, missing: NDArray[np.uint8]) -> DataError:
-        counts = np.bincount(missing[self.asked.good], minlength=len(Missing))
-        said = [
-            f"{counts[why]:,}: {text.format(run='it')}" for why, text in _WHY.items() if counts[why]
-        ]
+        said = _causes(np.bincount(missing[self.asked.good], minlength=len(Missing)), self.run)
         if self.others:
             said.append(f"it has {self.others:,} samples of other questions")
+        hint = "name the run that evaluated these questions; those without an `id` are told apart "
+        hint += "by their row, so they must be in the same order"
+        if (missing == Missing.FAILED).any():
+            hint = "its failures.jsonl says why; --retry-failed asks again"
         return DataError(
-            f"--by {self.name}={self.run}: none of the questions was measured there\n  "
-            + "\n  ".join(said),
-            hint="name the run that evaluated these questions; questions without an `id` are told "
-            "apart by their row, so they must be in the same order",
+            f"{self.name}: {self.run} has measured none of the questions\n  " + "\n  ".join(said),
+            hint=hint,
         )
 
 

@@ -84,15 +84,16 @@ def _schema(rows: Iterable[Row]) -> pyarrow.Schema:
     """
     import pyarrow as pa
 
-    known = pa.schema([])
+    known, name = pa.schema([]), ""
     try:
         for group in _groups(rows):
             names = dict.fromkeys(name for row in group for name in row)
-            columns = {name: pa.array([row.get(name) for row in group]) for name in names}
-            found = pa.schema([(name, column.type) for name, column in columns.items()])
-            known = pa.unify_schemas([known, found], promote_options="permissive")
+            for name in names:
+                values = pa.array([row.get(name) for row in group])
+                column = pa.schema([(name, values.type)])
+                known = pa.unify_schemas([known, column], promote_options="permissive")
     except (pa.ArrowException, OverflowError) as error:
-        raise DataError(f"Parquet can't hold these rows: {error}", hint=_INSTEAD) from None
+        raise DataError(f"Parquet can't hold the column {name!r}: {error}", hint=_INSTEAD) from None
     return known
 
 
