@@ -37,7 +37,9 @@ def read_rows(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
-def write_evaluation(folder: Path, rows: list[dict], samples, *, several=1, **settings) -> Path:
+def write_evaluation(
+    folder: Path, rows: list[dict], samples, *, several=1, thinking="hm", **settings
+) -> Path:
     """Write the run of an evaluation.
 
     Args:
@@ -47,6 +49,7 @@ def write_evaluation(folder: Path, rows: list[dict], samples, *, several=1, **se
             wrong, a number or text for a judge's answer, or a `Failure`. Those that are missing
             have not ended.
         several: Samples of each question.
+        thinking: The thinking of each.
         **settings: Of the run.
     """
 
@@ -58,7 +61,8 @@ def write_evaluation(folder: Path, rows: list[dict], samples, *, several=1, **se
                 )
                 for index, end in enumerate(samples.get(row["id"], ())):
                     name = f"{row['id']}#{index}" if several > 1 else row["id"]
-                    made = _ending(number * several + index, name, question, end)
+                    at = number * several + index
+                    made = _ending(at, name, question, end, thinking)
                     await journals.of(name).end(made)
 
     asyncio.run(write())
@@ -76,9 +80,9 @@ def write_ratings(folder: Path, rows: list[dict], answers) -> Path:
     return write_evaluation(folder, rows, answers, method="judge", verify=None)
 
 
-def _ending(position: int, name: str, question: Question, end: object) -> Ending:
+def _ending(position: int, name: str, question: Question, end: object, thinking: str) -> Ending:
     said = end if isinstance(end, str) else "It is 7."
-    trajectory = Trajectory.replay([last(S, "hm", 3), answer(said, 2)])
+    trajectory = Trajectory.replay([last(S, thinking, 3), answer(said, 2)])
     trace = record.trace(trajectory)
     if isinstance(end, Failure):
         made = record.failed(name, question, trajectory, end, "as it was made")
