@@ -88,7 +88,7 @@ def read_asked(
     Raises:
         DataError: Lines are bad, or no question has the column of the strata.
     """
-    notes = _Notes(stratify, seed)
+    notes = _QuestionNotes(stratify, seed)
     questions = read(source, limit=limit, skip_bad=skip_bad, column=column, check=notes.add)
     notes.refuse_no_strata()
     rows = len(questions.row_hashes)
@@ -108,7 +108,7 @@ def read_asked(
     )
 
 
-class _Notes:
+class _QuestionNotes:
     """What is noted of each question while all are checked.
 
     Args:

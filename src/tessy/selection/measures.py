@@ -148,12 +148,12 @@ def measured(name: str, run: str, asked: AskedQuestions) -> Measures:
     """
     shown = shown_url(run)
     if run.endswith(".json"):
-        table = _Table(name, shown, asked)
+        table = _Sums(name, shown, asked)
         model = _add_results(table, run)
     else:
         folder = _folder(run, shown)
         settings = read_settings(folder.settings)
-        table = _Table(name, shown, asked, is_judge=settings.get("method") == JUDGE)
+        table = _Sums(name, shown, asked, is_judge=settings.get("method") == JUDGE)
         _refuse_unverified(settings, shown, is_judge=table.is_judge)
         several = settings.get("samples_per_question", 1)
         table.samples_per_question = several if isinstance(several, int) else 1
@@ -197,7 +197,7 @@ def _refuse_unverified(settings: dict[str, Any], shown: str, *, is_judge: bool) 
 
 
 @dataclass(slots=True, eq=False)
-class _Table:
+class _Sums:
     """Sums up samples by question.
 
     Attributes:
@@ -303,7 +303,7 @@ class _Table:
         )
 
 
-def _add_results(table: _Table, path: str) -> str:
+def _add_results(table: _Sums, path: str) -> str:
     """Add the counts of an `evaluation.json`; returns the name of the model.
 
     Raises:
