@@ -66,6 +66,19 @@ def test_a_question_that_has_changed_is_not_measured(tmp_path, asked):
     assert "4 of 5 questions are measured, of small; 1: its text" in found.summary(asked.good)
 
 
+def test_bad_lines_among_them_move_no_question(tmp_path):
+    rows = question_rows(5)
+    path = write_rows(tmp_path / "bad.jsonl", [{"id": "x"}, rows[0], {"prompt": ""}, *rows[1:]])
+    asked = read_asked(path, skip_bad=True, stratify=None, seed=0)
+    run = write_evaluation(tmp_path / "run", rows, {r["id"]: [r["id"] == "q1"] for r in rows})
+    found = measured("teacher", str(run), asked)
+    assert [*asked.good] == [False, True, False, *[True] * 4]
+    assert [*found.missing] == [1, 0, 1, 0, 0, 0, 0]
+    assert [*found.values[asked.good]] == [0, 1, 0, 0, 0]
+    assert "5 of 5 questions" in found.summary(asked.good)
+    assert [bool(lot) for lot in asked.lots] == [*asked.good]
+
+
 def test_runs_of_other_questions_are_refused_and_say_what_they_have(tmp_path, asked):
     rows = [{"id": f"x{n}", "prompt": "?"} for n in range(3)]
     run = write_evaluation(tmp_path / "run", rows, {row["id"]: [True] for row in rows})

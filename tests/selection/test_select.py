@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -192,6 +194,25 @@ def test_an_output_at_a_url_comes_with_what_was_dropped(tmp_path):
     assert again.kept == 3
     dropped = rows_at(dropped_file(url), what="rows")
     assert {row["reason"] for _, row in dropped} == {"not_drawn"}
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_questions_are_not_held_in_memory(tmp_path, suffix):
+    texts = (f"{number} " * 1500 for number in range(3000))
+    write_rows(
+        tmp_path / "q.jsonl", ({"id": f"q{n}", "prompt": text} for n, text in enumerate(texts))
+    )
+    size = (tmp_path / "q.jsonl").stat().st_size
+    select = partial(tessy.select, tmp_path / "q.jsonl", out=tmp_path / f"out.{suffix}")
+    select(limit=1)  # imports
+    tracemalloc.start()
+    try:
+        assert select(count=2900).kept == 2900
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size > 18_000_000
+    assert peak < (size / 10 if suffix == "jsonl" else size)  # a row group has 1,000 rows
 
 
 @pytest.mark.parametrize(

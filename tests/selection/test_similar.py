@@ -41,7 +41,7 @@ def test_decisions_are_those_of_comparing_all(drawn, threshold):
         for number, name, text in read(numbers)
         if (like := all_of_them.find(name, text))
     }
-    assert dict(near_duplicates(read, numbers, threshold)) == wanted
+    assert dict(near_duplicates(SimilarTexts(threshold), read, numbers)) == wanted
 
 
 def test_texts_that_share_nothing_are_read_once():
@@ -52,7 +52,7 @@ def test_texts_that_share_nothing_are_read_once():
         asked.append(len(wanted))
         return ((int(n), f"q{n}", texts[n]) for n in wanted)
 
-    found = dict(near_duplicates(read, np.arange(51), 0.7))
+    found = dict(near_duplicates(SimilarTexts(0.7), read, np.arange(51)))
     assert [*found] == [50]
     assert asked[0] == 51
     assert asked[1] <= 4
@@ -60,4 +60,4 @@ def test_texts_that_share_nothing_are_read_once():
 
 def test_nothing_is_like_nothing():
     assert sharing_bands([], 0).tolist() == []
-    assert list(near_duplicates(lambda wanted: [], np.arange(0), 0.8)) == []
+    assert list(near_duplicates(SimilarTexts(0.8), lambda wanted: [], np.arange(0))) == []

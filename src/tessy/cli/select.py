@@ -72,7 +72,8 @@ def select(options: SelectOptions, judge: JudgeConfig) -> None:
     Every question is kept, or dropped for one reason. A judge's run resumes with the same command.
     """
     from tessy.runs.progress import Progress, Show, short_summary
-    from tessy.selection.job import JudgeStopped, dropped_file, select
+    from tessy.selection.job import dropped_file, select
+    from tessy.selection.judge import JudgeStopped
 
     if options.rubric is not None:
         prompts = judge.prompts.model_copy(update={"judge": read_rubric(options.rubric)})

@@ -71,7 +71,7 @@ def read_asked(
     *,
     limit: int | None = None,
     skip_bad: bool = False,
-    column: str | None = None,
+    question_column: str | None = None,
     stratify: str | None = None,
     seed: int | None = None,
 ) -> AskedQuestions:
@@ -81,7 +81,7 @@ def read_asked(
         source: The questions, as for `tessy.data.questions.read`.
         limit: Use only the first lines.
         skip_bad: Return bad lines instead of raising an error.
-        column: The column of the question; None for the one that is there.
+        question_column: The column of the question; None for the one that is there.
         stratify: The column of the strata; None for none.
         seed: Of the draw; None if nothing is drawn.
 
@@ -89,7 +89,9 @@ def read_asked(
         DataError: Lines are bad, or no question has the column of the strata.
     """
     notes = _QuestionNotes(stratify, seed)
-    questions = read(source, limit=limit, skip_bad=skip_bad, column=column, check=notes.add)
+    questions = read(
+        source, limit=limit, skip_bad=skip_bad, column=question_column, check=notes.add
+    )
     notes.refuse_no_strata()
     rows = len(questions.row_hashes)
     good = np.zeros(rows, bool)

@@ -27,7 +27,7 @@ from tessy.data.columns import id_in
 from tessy.data.outputs import check_outputs, written_to
 from tessy.display import Say
 from tessy.errors import ConfigError, DataError
-from tessy.exporting.overlap import WordOverlap, questions_in
+from tessy.exporting.overlap import SimilarTexts, WordOverlap, questions_in
 from tessy.runs.counters import RunResult
 from tessy.runs.progress import Progress, Show
 from tessy.selection.agreement import Agreement, auc, spearman
@@ -64,18 +64,6 @@ class SelectResult:
     strata: dict[str, tuple[int, int]]
     agreements: tuple[Agreement, ...]
     judged: RunResult | None
-
-
-class JudgeStopped(Exception):
-    """The judge was stopped by a signal, and nothing was written; the same call goes on.
-
-    Attributes:
-        run: The judge's run.
-    """
-
-    def __init__(self, run: RunResult) -> None:
-        super().__init__("the judge was stopped: the same call goes on")
-        self.run = run
 
 
 def dropped_file(out: str) -> str:
@@ -122,6 +110,7 @@ def select(
     Raises:
         ConfigError: An argument can't be used; no model was called.
         DataError: Questions or measurements can't be read, or no question is kept.
+        MissingExtra: A filter's library is not installed.
         TessyError: The subclass says why the judge could not start, or had to stop.
         JudgeStopped: A signal stopped the judge.
     """
@@ -132,6 +121,11 @@ def select(
     names = [*runs, *([JUDGE] if judge is not None else [])]
     conditions = conditions_of(chosen.keep, names)
     check_suffix(str(out))
+    lines_used: dict[str, Any] = {
+        "limit": limit,
+        "skip_bad": skip_bad,
+        "question_column": question_column,
+    }
     with ExitStack() as stack:
         several = (str(out), dropped_file(str(out)))
         kept_at, dropped_at = (
@@ -141,35 +135,19 @@ def select(
             {"--out": kept_at, "what is dropped,": dropped_at},
             inputs=[questions, *chosen.decontaminate, *runs.values()],
         )
-        asked = read_asked(
-            questions,
-            limit=limit,
-            skip_bad=skip_bad,
-            column=question_column,
-            stratify=chosen.stratify,
-            seed=None if chosen.count is None else chosen.seed,
-        )
-        overlap = _overlap(chosen, progress.say)
+        seed = None if chosen.count is None else chosen.seed
+        asked = read_asked(questions, **lines_used, stratify=chosen.stratify, seed=seed)
+        filters = _filters(chosen, progress.say)
         measures = {name: measured(name, run, asked) for name, run in runs.items()}
         check_bounds(conditions, {JUDGE: HIGHEST} | {n: m.most for n, m in measures.items()})
         judged = None
         if judge is not None and judge_out is not None:
-            judged = rate(
-                questions,
-                out=judge_out,
-                config=judge,
-                limit=limit,
-                skip_bad=skip_bad,
-                question_column=question_column,
-                retry_failed=retry_failed,
-                progress=progress,
-            )
-            if judged.stopped:
-                raise JudgeStopped(judged)
+            more: dict[str, Any] = {"retry_failed": retry_failed, "progress": progress}
+            judged = rate(questions, out=judge_out, config=judge, **lines_used, **more)
             measures[JUDGE] = measured(JUDGE, str(judged.folder), asked)
         for each in measures.values():
             progress.say(each.summary(asked.good))
-        choice = _choose(asked, conditions, measures, overlap, chosen, progress.say)
+        choice = _choose(asked, conditions, measures, filters, chosen, progress.say)
         strata = _draw(asked, choice, chosen)
         _refuse_none(choice)
         _write(asked, choice, kept_at, dropped_at)
@@ -211,20 +189,28 @@ def _settings(
     return load_settings(SelectSettings, overrides={"by": runs, **settings})
 
 
-def _overlap(settings: SelectSettings, say: Say) -> WordOverlap | None:
-    """What finds words of test questions; None if none are given."""
+def _filters(settings: SelectSettings, say: Say) -> tuple[WordOverlap | None, SimilarTexts | None]:
+    """What finds words of test questions, and similar texts; None if that is not asked for.
+
+    Raises:
+        DataError: A file of test questions can't be read.
+        MissingExtra: `datasketch` is not installed.
+    """
+    similar, threshold = None, settings.near_duplicates
+    if threshold is not None:
+        similar = SimilarTexts(threshold)
     if not settings.decontaminate:
-        return None
+        return None, similar
     overlap = WordOverlap(questions_in(settings.decontaminate), settings.ngram)
     say(str(overlap))
-    return overlap
+    return overlap, similar
 
 
 def _choose(
     asked: AskedQuestions,
     conditions: list[Condition],
     measures: Mapping[str, Measures],
-    overlap: WordOverlap | None,
+    filters: tuple[WordOverlap | None, SimilarTexts | None],
     settings: SelectSettings,
     say: Say,
 ) -> Choice:
@@ -234,6 +220,7 @@ def _choose(
     choice.drop(~asked.good, Cause(SelectReason.BAD_QUESTION, bad.__getitem__))
     for condition in conditions:
         _apply(condition, measures[condition.name], choice, unmeasured=settings.keep_unmeasured)
+    overlap, similar = filters
     if overlap is not None:
         say(f"{len(choice.kept):,} questions are compared with test questions")
         found = {
@@ -242,7 +229,7 @@ def _choose(
             if (shared := overlap.find(question.messages)) is not None
         }
         choice.drop([*found], Cause(SelectReason.CONTAMINATED, found.__getitem__))
-    if settings.near_duplicates is not None:
+    if similar is not None:
         say(f"{len(choice.kept):,} questions are compared with each other")
 
         def texts(numbers: NDArray[np.int64]) -> Iterator[Text]:
@@ -250,7 +237,7 @@ def _choose(
                 said = [each["content"] for each in question.messages if each["role"] != "system"]
                 yield question.number, question.id, "\n".join(said)
 
-        like = dict(near_duplicates(texts, choice.kept, settings.near_duplicates))
+        like = dict(near_duplicates(similar, texts, choice.kept))
         choice.drop([*like], Cause(SelectReason.NEAR_DUPLICATE, like.__getitem__))
     return choice
 

@@ -12,6 +12,18 @@ from tessy.selection.settings import JudgeConfig
 from tessy.synthesis.run import asynthesize
 
 
+class JudgeStopped(Exception):
+    """The judge was stopped by a signal, and nothing was written; the same call goes on.
+
+    Attributes:
+        run: The judge's run.
+    """
+
+    def __init__(self, run: RunResult) -> None:
+        super().__init__("the judge was stopped: the same call goes on")
+        self.run = run
+
+
 def rate(
     questions: str | Path,
     *,
@@ -40,9 +52,10 @@ def rate(
 
     Raises:
         TessyError: The subclass says why it could not start, or had to stop.
+        JudgeStopped: A signal stopped it.
     """
     try:
-        return run_anywhere(
+        run = run_anywhere(
             asynthesize(
                 questions,
                 out=out,
@@ -61,3 +74,6 @@ def rate(
             error.hint = error.hint and error.hint.replace(before, after)
         error.args = (error.message,)
         raise
+    if run.stopped:
+        raise JudgeStopped(run)
+    return run

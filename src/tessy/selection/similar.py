@@ -21,24 +21,20 @@ Text = tuple[int, str, str]
 
 
 def near_duplicates(
+    similar: SimilarTexts,
     texts: Callable[[NDArray[np.int64]], Iterable[Text]],
     numbers: NDArray[np.int64],
-    threshold: float,
 ) -> Iterator[tuple[int, str]]:
     """Find texts that are nearly one before them that is kept.
 
     Args:
+        similar: Says so of two texts; it has seen none yet.
         texts: Reads the texts with some numbers, in their order.
         numbers: The numbers of all texts, ascending.
-        threshold: Similarity from which a text is a near-duplicate, above 0 and at most 1.
 
     Yields:
         The number of a near-duplicate, and which text it is like.
-
-    Raises:
-        MissingExtra: `datasketch` is not installed.
     """
-    similar = SimilarTexts(threshold)
     shared = sharing_bands((similar.bands(text) for _, _, text in texts(numbers)), len(numbers))
     for number, name, text in texts(numbers[shared]):
         if (found := similar.find(name, text)) is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".jsonl", ".parquet")
 """The kinds of files that can be written."""
-_GROUP = 1_000
-"""Rows of a row group: that many are held in memory."""
+_GROUP_ROWS, _GROUP_BYTES = 1_000, 16 << 20
+"""Rows of a row group, and about so many bytes of them: that much is held in memory."""
 _INSTEAD = "name a .jsonl file: it holds any row"
 
 Row = dict[str, Any]
@@ -71,8 +70,15 @@ def lines(path: Path) -> Iterator[Callable[[Row], None]]:
 
 
 def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    found = iter(rows)
-    while group := list(islice(found, _GROUP)):
+    group: list[Row] = []
+    size = 0
+    for row in rows:
+        group.append(row)
+        size += len(dumps(row))
+        if len(group) == _GROUP_ROWS or size >= _GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
         yield group
 
 
