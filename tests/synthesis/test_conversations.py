@@ -58,3 +58,17 @@ def test_of_more_questions_than_are_rendered_some_are_drawn(tmp_path, monkeypatc
     monkeypatch.setattr(conversations, "MOST", 100)
     with pytest.raises(ConfigError, match="question 000001, student: not shown"):
         check(1)
+
+
+def test_a_judge_is_shown_the_rubric_and_no_system_message_of_a_question(tmp_path):
+    path = tmp_path / "q.jsonl"
+    system = {"role": "system", "content": "Be brief."}
+    path.write_text(json.dumps({"messages": [system, {"role": "user", "content": "Why?"}]}))
+    questions, rendered = read(path), []
+    shown = SimpleNamespace(opening=rendered.append)
+    models = {Role.TEACHER: SimpleNamespace(conversation=lambda m: m, format=shown)}
+    config = load(None, {"method": "judge", "prompts.judge": "Nice? {question}"})
+    check_conversations(questions, questions.numbers(), models, config, skip_bad=False)
+    ((message,),) = rendered
+    assert message["role"] == "user"
+    assert message["content"].startswith("Nice? system: Be brief.\n\nuser: Why?\n\nAnswer with")

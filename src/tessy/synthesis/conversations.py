@@ -13,7 +13,7 @@ from tessy.errors import ConfigError
 from tessy.method.trajectory import Role
 from tessy.models.session import Model
 from tessy.models.templates import Messages
-from tessy.synthesis.methods import teacher_only
+from tessy.synthesis.methods import judge, teacher_only
 
 MOST = 10_000
 """Questions that are rendered; of more, so many are drawn evenly. That takes some seconds."""
@@ -49,7 +49,9 @@ def check_conversations(
     for question in questions.take(drawn):
         for role, model in models.items():
             messages: Messages = list(question.messages)
-            if role is Role.TEACHER:
+            if config.method == judge.JUDGE.name:
+                messages = judge.prompt(config, messages)
+            elif role is Role.TEACHER:
                 messages = teacher_only.with_system_prompt(config, messages)
             try:
                 model.format.opening(model.conversation(messages))

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from tessy.config import Config
 from tessy.method.trajectory import Failure, Role, SampleFailed
 from tessy.models.templates import Messages
 from tessy.synthesis.cooperation import answer, think_alone
@@ -39,13 +40,18 @@ async def write(sample: Sample) -> Draft:
     Raises:
         SampleFailed: It gave no score that can be read.
     """
-    rubric = filled(sample.context.config.prompts.judge, question=_shown(sample.messages))
-    draft = sample.draft([{"role": "user", "content": rubric + _ANSWER}])
+    draft = sample.draft(prompt(sample.context.config, sample.messages))
     await think_alone(draft, Role.TEACHER)
     await answer(draft, Role.TEACHER, schema=_SCHEMA)
     if rating_in(draft.trajectory.answer) is None:
         raise SampleFailed(Failure.UNSCORED, f"no score in: {draft.trajectory.answer.strip()!r}")
     return draft
+
+
+def prompt(config: Config, messages: Messages) -> Messages:
+    """What the judge is shown: the rubric with the question in it, and how to answer."""
+    rubric = filled(config.prompts.judge, question=_shown(messages))
+    return [{"role": "user", "content": rubric + _ANSWER}]
 
 
 def rating_in(text: str) -> float | None:
