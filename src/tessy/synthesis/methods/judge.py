@@ -30,8 +30,8 @@ _SCHEMA = {
 }
 _ANSWER = """
 
-Answer with a JSON object and nothing else: {"why": "one sentence", "score": N}, where N is a \
-whole number from 0 to 10."""
+Answer with a JSON object and nothing else: {"why": "…", "score": N}. `why` is one sentence, and \
+N a whole number from 0 to 10."""
 
 
 async def write(sample: Sample) -> Draft:
