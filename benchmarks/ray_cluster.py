@@ -34,7 +34,7 @@ ROLES = {"student": "qwen3", "teacher": "gpt-oss"}
 PREDICTOR = "python:tessy.testing.predictors:digits"
 CHUNKS = ["--mode", "chunks", "--student-chunk", "16", "--teacher-chunk", "48"]
 QUESTIONS, SHARDS = 400, 8
-SPEED_SHARDS, SPEED_QUESTIONS = 16, 384
+SPEED_SHARDS, SPEED_QUESTIONS = 96, 1152
 
 
 @contextmanager
@@ -140,7 +140,7 @@ def speed(folder: Path) -> None:
             servers(folder, "--token-ms", "15", "--first-token-ms", "30") as options,
             ray_cluster(places) as cluster,
         ):
-            command = ["synth", questions, *CHUNKS, "--concurrency", "8", "--out", run]
+            command = ["synth", questions, *CHUNKS, "--concurrency", "12", "--out", run]
             command += ["--on", "ray", "--shards", str(SPEED_SHARDS), *options]
             ended(tessy(*command, **cluster.environment))
         first, last = _written(run)

@@ -24,7 +24,8 @@ import tomli_w
 
 from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder
-from tessy.runs.journal import Ending, Journal
+from tessy.runs.journal import Journal
+from tessy.runs.written import Ending
 
 WORDS = 60_000
 TOKENS_A_WORD = 1.3

@@ -28,7 +28,8 @@ import numpy as np
 from tessy.data.record import THINK_CLOSE, THINK_OPEN
 from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder
-from tessy.runs.journal import Ending, Journal
+from tessy.runs.journal import Journal
+from tessy.runs.written import Ending
 
 WORD = 6.5
 """Characters of a word, with the blank after it."""

@@ -11,6 +11,8 @@ from tessy.testing import CooperativeScript, Faults, ScriptedServer
 from tessy.testing.stats import Latency
 
 PLAIN = ["--student-format", "plain", "--teacher-format", "plain"]
+FIXED = ["--student-chunk", "16", "--teacher-chunk", "48"]
+"""With it, nothing that is written depends on time, for tests that compare bytes."""
 PREDICTOR = "python:tessy.testing.predictors:digits"
 
 

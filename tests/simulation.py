@@ -29,8 +29,8 @@ from tessy.models.templates import ChatFormat, Family
 from tessy.models.tokenizers import PromptPiece, Token
 from tessy.models.wire import Capabilities, Completion, Event, Request
 from tessy.runs.counters import Counters
-from tessy.runs.journal import Written
 from tessy.runs.plan import Job
+from tessy.runs.written import Written
 from tessy.synthesis.context import RunContext
 from tessy.synthesis.cooperation import answer, think
 from tessy.synthesis.sample import Draft, Sample

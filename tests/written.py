@@ -11,7 +11,8 @@ from tessy.data import record
 from tessy.data.questions import Question, shard_of
 from tessy.method.trajectory import DraftKey, Failure, Outcome, Part, Role, Trajectory, Turn
 from tessy.runs.folder import RunFolder, ShardFolder
-from tessy.runs.journal import Ending, Journal
+from tessy.runs.journal import Journal
+from tessy.runs.written import Ending
 
 MODELS = {"student": "small", "teacher": "large"}
 

@@ -93,7 +93,8 @@ class ModelSettings(StrictSettings):
     chunk: Annotated[
         int | None, TOKENS, Option(unset="learned: the size that turns out to be fastest")
     ] = Field(default=None, ge=SMALLEST_CHUNK, le=4096)
-    """Tokens to ask for in one turn, when thinking is written in chunks."""
+    """Tokens to ask for in one turn, when thinking is written in chunks. If it is set, nothing that
+    is written depends on time, in streams neither."""
     span_tokens: Annotated[int, TOKENS] = Field(default=512, ge=SMALLEST_CHUNK, le=16_384)
     """Tokens to ask for in one turn, when thinking is streamed: a bound for servers that continue
     after the stream is closed."""

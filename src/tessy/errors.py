@@ -35,6 +35,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tessy._version import DISTRIBUTION
+
 
 def meant(name: str, known: Iterable[str]) -> str:
     """`did you mean NAME? `, if a known name is near; otherwise nothing."""
@@ -46,6 +48,11 @@ def meant(name: str, known: Iterable[str]) -> str:
     names = {each.lower().replace("_", "-"): each for each in known}
     near = difflib.get_close_matches(name.lower().replace("_", "-"), names, n=1)
     return f"did you mean {names[near[0]]}? " if near else ""
+
+
+def install_hint(extra: str) -> str:
+    """How to install what an extra brings."""
+    return f"pip install '{DISTRIBUTION}[{extra}]'"
 
 
 class TessyError(Exception):

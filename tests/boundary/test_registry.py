@@ -142,7 +142,7 @@ def test_what_is_missing_is_said_with_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingExtra, match="transformers:x needs torch and transformers") as error:
         load("transformers:x")
-    assert error.value.hint == "pip install 'tessy[train]'"
+    assert error.value.hint == "pip install 'tessy-synth[train]'"
     assert load("lexicon").name == "lexicon"
 
 
@@ -165,5 +165,5 @@ def test_the_command_line_says_so_too(tmp_path):
     )
     assert done.returncode == 1
     assert "error: transformers:x needs torch and transformers" in done.stderr
-    assert "hint: pip install 'tessy[train]'" in done.stderr
+    assert "hint: pip install 'tessy-synth[train]'" in done.stderr
     assert "Traceback" not in done.stderr

@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from commands import start, tessy
-from scripted import PLAIN, lines, two_servers, until, write_questions
+from scripted import FIXED, PLAIN, lines, two_servers, until, write_questions
 from tessy.config import Config, Mode
 from tessy.evaluation.dry_run import dry_run
 from tessy.method.trajectory import Role
@@ -299,7 +299,7 @@ async def test_a_canary_stops_compares_and_lets_the_run_go_on(tmp_path, tokenize
     questions = write_questions(tmp_path / "q.jsonl", 8)
     run = tmp_path / "run"
     async with two_servers(tokenizers) as (servers, options):
-        command = ["synth", questions, *options, "--out"]
+        command = ["synth", questions, *options, *FIXED, "--out"]
         assert (await tessy(*command, tmp_path / "calm")).code == 0
         done = await tessy(*command, run, "--canary", "4")
         assert done.code == 0, done.err
@@ -339,7 +339,7 @@ async def test_a_canary_stops_compares_and_lets_the_run_go_on(tmp_path, tokenize
 async def test_a_canary_with_workers_is_the_same(tmp_path, tokenizers):
     questions = write_questions(tmp_path / "q.jsonl", 4)
     async with two_servers(tokenizers) as (_, options):
-        command = ["synth", questions, *options, "--canary", "3", "--out"]
+        command = ["synth", questions, *options, *FIXED, "--canary", "3", "--out"]
         one = await tessy(*command, tmp_path / "one")
         two = await tessy(*command, tmp_path / "two", "--workers", "2")
     assert (one.code, two.code) == (0, 0)

@@ -157,4 +157,4 @@ def test_without_scikit_learn_it_says_what_to_install(runs):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "reports need scikit-learn" in done.stderr
-    assert "pip install 'tessy[report]'" in done.stderr
+    assert "pip install 'tessy-synth[report]'" in done.stderr

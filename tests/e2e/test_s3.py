@@ -1,18 +1,17 @@
-"""Runs and files on S3, as a server of this machine speaks it (moto); skipped without s3fs."""
+"""Runs and files on S3, as a server of this machine speaks it (moto)."""
 
 from __future__ import annotations
 
 import json
 
 import pytest
+import s3fs
+from moto import server
 
 from commands import tessy
 from scripted import two_servers, write_questions
 from tessy.data.remote import RemotePath
 from tessy.errors import RemoteError
-
-s3fs = pytest.importorskip("s3fs")
-server = pytest.importorskip("moto.server")
 
 
 @pytest.fixture

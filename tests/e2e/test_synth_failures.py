@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from commands import start, tessy
-from scripted import PLAIN, PREDICTOR, faulty, lines, two_servers, until, write_questions
+from scripted import FIXED, PLAIN, PREDICTOR, faulty, lines, two_servers, until, write_questions
 from tessy.testing import Faults, Latency, LoopScript, ScriptedServer, SilentScript
 from tessy.testing.faults import Fault
 
@@ -15,10 +15,10 @@ async def test_every_question_is_accounted_for_with_a_fifth_of_all_calls_failing
 ):
     questions = write_questions(tmp_path / "q.jsonl", 20)
     async with two_servers(tokenizers) as (_, options):
-        done = await tessy("synth", questions, "--out", tmp_path / "calm", *options)
+        done = await tessy("synth", questions, "--out", tmp_path / "calm", *options, *FIXED)
         assert done.code == 0, done.err
     async with two_servers(tokenizers, faults=faulty(0.2)) as (servers, options):
-        done = await tessy("synth", questions, "--out", tmp_path / "run", *options)
+        done = await tessy("synth", questions, "--out", tmp_path / "run", *options, *FIXED)
         assert done.code == 0, done.err
         assert servers["student"].stats.faults
     assert "faults met" in done.err

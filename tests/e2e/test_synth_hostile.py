@@ -25,7 +25,7 @@ from models.hostile_servers import (
     sends,
     text,
 )
-from scripted import lines, two_servers, until, write_questions
+from scripted import FIXED, lines, two_servers, until, write_questions
 from tessy.models import client as client_module
 from tessy.testing import EchoScript, Fault, Faults, ScriptedServer
 
@@ -156,7 +156,7 @@ async def test_aborted_and_silent_answers_leave_nothing_in_the_data(tmp_path, qu
     """Every third call is cut off; what is finished is what a calm run writes."""
     questions = write_questions(tmp_path / "q.jsonl", 4)
     (tmp_path / "run.toml").write_text(SETTINGS.replace("retries = 1", "retries = 20"))
-    options = ["--config", tmp_path / "run.toml", *PLAIN]
+    options = ["--config", tmp_path / "run.toml", *PLAIN, *FIXED]
     for name, kinds in (("calm", ()), ("run", (Fault.ABORT, Fault.STALL))):
         faults = (lambda seed, kinds=kinds: Faults(0.3, kinds, seed=seed)) if kinds else None
         async with two_servers(None, words=12, faults=None) as (servers, named):

@@ -16,7 +16,7 @@ import tessy as package
 from commands import run as command
 from commands import start, tessy
 from remote_files import failing
-from scripted import lines, two_servers, until, write_questions
+from scripted import FIXED, lines, two_servers, until, write_questions
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
 from tessy.runs.remote import reading
@@ -58,6 +58,7 @@ async def test_a_run_at_a_url_is_one_of_a_folder(tmp_path, memory, cache):
         done = await tessy("synth", "memory://bucket/q.jsonl", "--out", RUN, *options)
         assert done.code == 0, done.err
         assert f"{RUN}/dataset.jsonl" in done.err
+        assert "is lost with it" in done.err
         assert (
             memory.cat_file("/bucket/run/dataset.jsonl")
             == (tmp_path / "run/dataset.jsonl").read_bytes()
@@ -75,6 +76,7 @@ async def test_a_run_at_a_url_is_one_of_a_folder(tmp_path, memory, cache):
         assert names(memory) == there, "nothing was uploaded again"
         other = await tessy("synth", questions, "--out", RUN, *options, "--seed", "7")
         assert other.code == 2
+        assert f"{RUN} holds a run with other settings" in other.err, "not its copy"
         assert "seed: 0 then, 7 now" in other.err
     readers_read_it(tmp_path, memory)
 
@@ -104,6 +106,7 @@ def readers_read_it(tmp_path: Path, memory) -> None:
 async def test_shards_of_two_machines_are_merged(tmp_path, memory, cache, monkeypatch):
     questions = write_questions(tmp_path / "q.jsonl", 10)
     async with two_servers(None) as (_, options):
+        options += FIXED
         await tessy("synth", questions, "--out", tmp_path / "run", *options)
         for shard in range(2):
             monkeypatch.setenv("TESSY_CACHE", str(cache / str(shard)))
@@ -111,9 +114,10 @@ async def test_shards_of_two_machines_are_merged(tmp_path, memory, cache, monkey
             assert early.code != 0
             said = "is no run" if shard == 0 else "shard 1 was not started"
             assert said in early.err
-            more = ("--shard", f"{shard}/2")
+            more = ("--shard", f"{shard}/2", "--workers", "2")
             done = await tessy("synth", questions, "--out", RUN, *options, *more)
             assert done.code == 0, done.err
+            assert "workers = 2 is not used" in done.err
     assert command("merge", RUN).code == 0
     expected = (tmp_path / "run/dataset.jsonl").read_bytes()
     assert memory.cat_file("/bucket/run/dataset.jsonl") == expected

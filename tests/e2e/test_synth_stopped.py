@@ -13,7 +13,7 @@ import termios
 import pytest
 
 from commands import start, tessy
-from scripted import PLAIN, lines, two_servers, until, write_questions
+from scripted import FIXED, PLAIN, lines, two_servers, until, write_questions
 from tessy.errors import JournalError
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
@@ -34,7 +34,7 @@ async def test_exactly_once_with_kill_9_at_random_moments(tmp_path, tokenizers):
     slow = Latency(first_token_s=0.005, token_s=0.001)
     chance = random.Random(7)
     async with two_servers(tokenizers, latency=slow, words=150) as (servers, options):
-        command = ["synth", questions, *options, "--concurrency", "4", "--quiet", "--out"]
+        command = ["synth", questions, *options, *FIXED, "--concurrency", "4", "--quiet", "--out"]
         done = await tessy(*command, tmp_path / "undisturbed")
         assert done.code == 0, done.err
         stats = servers["teacher"].stats
@@ -58,7 +58,7 @@ async def test_a_killed_run_goes_on_from_its_turns_and_not_from_the_start(tmp_pa
     questions = write_questions(tmp_path / "q.jsonl", 1)
     slow = Latency(first_token_s=0.02, token_s=0.002)
     async with two_servers(tokenizers, latency=slow, words=200) as (servers, options):
-        command = ["synth", questions, *options, "--quiet", "--out"]
+        command = ["synth", questions, *options, *FIXED, "--quiet", "--out"]
         assert (await tessy(*command, tmp_path / "undisturbed")).code == 0
         whole = servers["teacher"].stats.generated_tokens
         process = await start(*command, tmp_path / "killed")

@@ -14,8 +14,8 @@ import pytest
 from commands import start, tessy
 from scripted import faulty, lines, two_servers, until, write_questions
 from tessy.runs.folder import RunFolder, ShardFolder
-from tessy.runs.journal import EmptyJournal
 from tessy.runs.reader import JournalReader
+from tessy.runs.schema import EmptyJournal
 from tessy.testing import Latency
 
 SLOW = Latency(first_token_s=0.005, token_s=0.001)

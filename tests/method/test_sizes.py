@@ -110,9 +110,9 @@ def test_no_other_number_of_tokens_ahead_would_have_cost_servers_less(
             assert took <= served(lengths, size, first_s, token_s, late_s) * (1 + 1e-9)
 
 
-def learned(late_s):
+def learned(late_s, fixed=None):
     """Sizes that have seen spans of 15 tokens, 25 ms to the first and 10 ms for each."""
-    sizes, chance = ChunkSizes({}), random.Random(1)
+    sizes, chance = ChunkSizes({TEACHER: fixed}), random.Random(1)
     for _ in range(200):
         tokens = chance.choice([5, 10, 20])
         sizes.called(TEACHER, tokens, 0.025 + 0.010 * tokens)
@@ -131,3 +131,7 @@ def test_streams_that_are_left_late_ask_for_the_usual_length():
     assert sizes.ahead(Role.STUDENT) is None, "nothing is known of it"
     sizes.read_after(0.0)
     assert sizes.ahead(TEACHER) is None
+
+
+def test_replay_with_a_fixed_size_streams_do_not_depend_on_how_late_they_are_read():
+    assert learned(1.0, fixed=48).ahead(TEACHER) is None

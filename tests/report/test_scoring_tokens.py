@@ -16,7 +16,7 @@ from tessy.report.figures.intervals import Bootstrap
 from tessy.report.figures.likelihood import AUTHORS, likelihood
 from tessy.report.figures.sample import ReportSample
 from tessy.report.scoring.tokens import Unaligned, likelihood_sums, tokenize
-from tessy.runs.reader import EndedSample
+from tessy.runs.shard_reader import EndedSample
 from tessy.testing import build_tokenizer
 from texts import any_text
 

@@ -34,11 +34,13 @@ from tessy.report.source import open_runs
 from tessy.report.viewer.index import Index
 from tessy.report.viewer.sample import read_sample
 from tessy.report.viewer.server import serving
-from tessy.runs.contents import MOST_INFLATED
+from tessy.runs.contents import MOST_INFLATED, pack
+from tessy.runs.dataset import write_dataset
 from tessy.runs.folder import RunFolder
-from tessy.runs.journal import Journal, Mark, pack
+from tessy.runs.journal import Journal
 from tessy.runs.load import load
-from tessy.runs.reader import JournalReader, is_begun, write_dataset
+from tessy.runs.reader import JournalReader, is_begun
+from tessy.runs.schema import Mark
 from tessy.training.dataset import read_rows
 from tessy.verifiers.responses import read_responses
 from written import Written, write_run

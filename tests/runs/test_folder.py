@@ -11,9 +11,10 @@ import pytest
 from tessy.config import load
 from tessy.data.files import write_atomically
 from tessy.errors import ConfigError, JournalError, RunLocked, RunMismatch
+from tessy.runs.dataset import write_dataset
 from tessy.runs.folder import RunFolder
 from tessy.runs.identity import differences
-from tessy.runs.reader import JournalReader, is_begun, write_dataset
+from tessy.runs.reader import JournalReader, is_begun
 from written import Written, write_run
 
 

@@ -13,8 +13,8 @@ from tessy.errors import ConfigError, JournalError, RunLocked, RunMismatch
 from tessy.exporting.staging import staged
 from tessy.report.job import ReportSettings, make_report, write_report
 from tessy.report.scoring.store import FILE, open_scores
+from tessy.runs.dataset import write_dataset
 from tessy.runs.folder import RunFolder
-from tessy.runs.reader import write_dataset
 from tessy.training.folder import SFTFolder
 
 

@@ -19,8 +19,9 @@ from tessy.report.source import open_runs
 from tessy.report.viewer.filters import Filter
 from tessy.report.viewer.index import Index, index_path
 from tessy.report.viewer.search import Search
+from tessy.runs.dataset import write_dataset
 from tessy.runs.folder import RunFolder
-from tessy.runs.reader import JournalReader, write_dataset
+from tessy.runs.reader import JournalReader
 from tessy.verifiers.responses import read_responses
 from written import Written, write_run
 

@@ -25,10 +25,13 @@ from tessy.method.trajectory import (
     UndecidedSpan,
 )
 from tessy.runs import database
+from tessy.runs.contents import pack
 from tessy.runs.database import mode_for
 from tessy.runs.folder import RunFolder
-from tessy.runs.journal import Ending, Journal, Mark, Written, pack
+from tessy.runs.journal import Journal
 from tessy.runs.reader import JournalReader
+from tessy.runs.schema import Mark
+from tessy.runs.written import Ending, Written
 from texts import any_text
 from written import Written as Sample
 from written import journal_of, write_run

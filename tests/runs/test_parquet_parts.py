@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from tessy.errors import JournalError
 from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder, ShardFolder
-from tessy.runs.journal import Journal, Mark
+from tessy.runs.journal import Journal
 from tessy.runs.rows import full_parts, part_files, write_parts
+from tessy.runs.schema import Mark
 from written import Written as Sample
 
 STEPS = st.lists(

@@ -17,7 +17,7 @@ from tessy.data.remote import RemotePath
 from tessy.errors import JournalError
 from tessy.method.trajectory import DraftKey, Failure, Outcome, Part, Role, Turn
 from tessy.runs.folder import RunFolder, ShardFolder
-from tessy.runs.journal import Journal, Mark
+from tessy.runs.journal import Journal
 from tessy.runs.parts import (
     START,
     CopyState,
@@ -31,6 +31,7 @@ from tessy.runs.parts import (
     parts_of,
 )
 from tessy.runs.restore import PARTS, parts_at, restore
+from tessy.runs.schema import Mark
 from written import Written as Sample
 
 TURN = Turn(Role.STUDENT, Part.THINKING, Outcome.CLOSED, kept="so", tokens=1)

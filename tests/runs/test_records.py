@@ -7,8 +7,8 @@ import pytest
 from tessy.data.rows import rows
 from tessy.errors import DataError
 from tessy.method.trajectory import Failure
+from tessy.runs.dataset import write_dataset
 from tessy.runs.folder import RunFolder
-from tessy.runs.reader import write_dataset
 from tessy.runs.records import rows_of
 from tessy.training.dataset import digest_of, read_rows
 from tessy.verifiers.responses import read_responses

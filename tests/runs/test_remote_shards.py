@@ -14,11 +14,12 @@ from tessy.errors import RemoteError, RunLocked
 from tessy.method.trajectory import Failure
 from tessy.runs import lease
 from tessy.runs.folder import RunFolder, ShardFolder
-from tessy.runs.journal import Journal, Mark
+from tessy.runs.journal import Journal
 from tessy.runs.keeper import ShardKeeper
 from tessy.runs.lease import FILE, LeaseText, LeaseWatch, ShardLease, read_lease, wait_for_lease
 from tessy.runs.parts import chain
 from tessy.runs.restore import parts_at, restore
+from tessy.runs.schema import Mark
 from written import Written as Sample
 
 URL = "failing://b/run/shards/0000"

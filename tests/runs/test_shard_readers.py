@@ -15,11 +15,12 @@ import commands
 from tessy.data.questions import shard_of
 from tessy.errors import InputError, JournalError, MissingShards, RunMismatch
 from tessy.method.trajectory import Failure
+from tessy.runs.dataset import write_dataset
 from tessy.runs.folder import RunFolder
-from tessy.runs.journal import Mark
 from tessy.runs.load import load
 from tessy.runs.merge import merge
-from tessy.runs.reader import JournalReader, write_dataset
+from tessy.runs.reader import JournalReader
+from tessy.runs.schema import Mark
 from tessy.runs.shards import ShardNumber, others_write
 from written import Written, journals_of, write_run
 

@@ -244,6 +244,12 @@ def test_bad_options_are_refused_before_any_work(tmp_path, monkeypatch, options,
     assert [each.name for each in tmp_path.iterdir()] == ["q.jsonl"]
 
 
+def test_questions_may_be_in_memory(tmp_path):
+    result = tessy.select(["What?", "Why?"], out=tmp_path / "out.jsonl", count=1)
+    assert result.read == 2
+    assert read_rows(tmp_path / "out.jsonl")[0]["prompt"] in ("What?", "Why?")
+
+
 def test_inputs_are_not_overwritten(tmp_path):
     path = write_rows(tmp_path / "q.jsonl", question_rows(2))
     with pytest.raises(ConfigError, match=r"q\.jsonl is an input"):

@@ -30,7 +30,7 @@ from tessy.models.wire import Completion
 from tessy.runs.plan import Job
 from tessy.synthesis.cooperation import think_alone
 from tessy.synthesis.methods import METHODS, attempts, method_of
-from tessy.synthesis.methods.judge import rating_in
+from tessy.synthesis.methods.judge import JUDGE, rating_in
 from tessy.synthesis.sample import Sample
 from tessy.verifiers.protocol import Verdict, VerdictOutcome
 
@@ -174,6 +174,7 @@ def authors(made, part):
 
 
 S, T = Role.STUDENT, Role.TEACHER
+EVERY = {**METHODS, JUDGE.name: JUDGE}
 WRITERS = {
     "student-only": ({S}, {S}),
     "teacher-only": ({T}, {T}),
@@ -191,7 +192,7 @@ def test_who_writes_what(name, seed):
     seen, _, models, made = write(settings_of(name, seed=seed))
     if seen["failure"][0] is None:
         assert (authors(made, Part.THINKING), authors(made, Part.ANSWER)) == WRITERS[name]
-    assert set(models) == METHODS[name].roles
+    assert set(models) == EVERY[name].roles
 
 
 @pytest.mark.parametrize("answer_by", ["student", "teacher"])
@@ -330,7 +331,7 @@ def test_a_verifier_scores_candidates_without_a_teacher_and_each_once():
             assert seen["verdict"].passed
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", EVERY)
 def test_only_what_the_verifier_accepts_is_kept(name):
     failures = set()
     for seed in range(60):
@@ -375,7 +376,7 @@ def test_a_model_that_hands_over_after_so_many_tokens_leaves_no_part_of_a_word()
     assert [discard.text for discard in made.discards] == [" 7", "well so"]
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", EVERY)
 def test_replay_each_call_of_a_sample_has_a_seed_of_its_own(name):
     for seed in range(5):
         config = settings_of(name, seed=seed, verify="exact", attempts=2, candidates=2)
@@ -438,7 +439,7 @@ def test_wrong_answers_are_kept_by_keep_judged():
 
 
 @given(
-    st.sampled_from(sorted(METHODS)),
+    st.sampled_from(sorted(EVERY)),
     st.integers(0, 2**30),
     st.integers(1, 3),
     st.booleans(),
@@ -506,7 +507,7 @@ def test_a_failed_attempt_is_not_verified_again():
     assert Ends2.asked == before + 1
 
 
-@given(st.sampled_from(sorted(METHODS)), st.integers(0, 2**30), st.integers(1, 3))
+@given(st.sampled_from(sorted(EVERY)), st.integers(0, 2**30), st.integers(1, 3))
 @settings(max_examples=60, deadline=None)
 def test_every_token_is_kept_or_discarded(name, seed, tries):
     config = settings_of(name, seed=seed, attempts=tries, verify="exact", candidates=2)

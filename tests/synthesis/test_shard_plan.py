@@ -20,11 +20,13 @@ from tessy.data.questions import shard_of
 from tessy.errors import JournalError, MissingShards, RunMismatch
 from tessy.method.trajectory import Failure, Role
 from tessy.runs.counters import Counters
+from tessy.runs.dataset import write_dataset
 from tessy.runs.folder import RunFolder
-from tessy.runs.journal import Mark
 from tessy.runs.locks import held_if_free
 from tessy.runs.merge import merge
-from tessy.runs.reader import JournalReader, ShardReader, write_dataset
+from tessy.runs.reader import JournalReader
+from tessy.runs.schema import Mark
+from tessy.runs.shard_reader import ShardReader
 from tessy.synthesis.scheduler import write_shards
 from tessy.synthesis.shards import ShardPlan, ShardQueue
 from written import Written, write_run

@@ -190,7 +190,7 @@ def test_what_is_missing_is_named_with_the_command_that_mends_it(monkeypatch):
     for spec, package, extra in MISSING:
         with pytest.raises(MissingExtra, match=f"needs {package}") as caught:
             load(spec)
-        assert caught.value.hint == f"pip install 'tessy[{extra}]'"
+        assert caught.value.hint == f"pip install 'tessy-synth[{extra}]'"
 
 
 def test_every_name_loads(isolated):

@@ -20,9 +20,9 @@ from tessy.report.viewer.pages import render
 from tessy.report.viewer.sample import ended, unfinished
 from tessy.report.viewer.search import Neighbours, SampleList
 from tessy.report.viewer.updates import IndexState
-from tessy.runs import journal
 from tessy.runs.contents import pack, unpack
-from tessy.runs.reader import EndedSample, UnfinishedSample
+from tessy.runs.shard_reader import EndedSample, UnfinishedSample
+from tessy.runs.written import Written as WrittenBefore
 from written import FIRST, Written
 
 HOSTILE = [
@@ -77,7 +77,7 @@ class ReadPage(HTMLParser):
 def sample_page(sample: Written, *, running: bool = False) -> str:
     ending = sample.ending(0)
     if running:
-        written = journal.Written({FIRST: sample.turns()[:1]}, {}, 1.0, 2)
+        written = WrittenBefore({FIRST: sample.turns()[:1]}, {}, 1.0, 2)
         found = unfinished(sample.id, written)
     else:
         trace = unpack(pack(ending.trace))

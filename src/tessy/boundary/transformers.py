@@ -14,7 +14,7 @@ from typing import Any
 
 from tessy.boundary.classifier import ClassifierPredictor
 from tessy.boundary.settings import ClassifierSettings, read_settings
-from tessy.errors import ConfigError, MissingExtra
+from tessy.errors import ConfigError, MissingExtra, install_hint
 
 
 class TorchNetwork:
@@ -71,7 +71,7 @@ def load(address: str) -> ClassifierPredictor:
         from transformers.utils import logging
     except ImportError:
         raise MissingExtra(
-            f"transformers:{place} needs torch and transformers", hint="pip install 'tessy[train]'"
+            f"transformers:{place} needs torch and transformers", hint=install_hint("train")
         ) from None
     logging.disable_progress_bar()
     try:

@@ -16,7 +16,8 @@ from tessy.errors import InputError
 from tessy.method.trajectory import Role, Trajectory
 from tessy.runs.folder import RunFolder
 from tessy.runs.progress import STYLES
-from tessy.runs.reader import EndedSample, JournalReader
+from tessy.runs.reader import JournalReader
+from tessy.runs.shard_reader import EndedSample
 
 _FORMAT = "dim"
 _DISCARDED = "strike dim"

@@ -189,7 +189,7 @@ def _refuse_unused(settings: TrainSettings) -> None:
 def train(options: TrainOptions, settings: TrainSettings) -> None:
     """Train a boundary predictor on a segment file.
 
-    The same command resumes a training that was stopped. Needs `pip install 'tessy[train]'`.
+    The same command resumes a training that was stopped. Needs the extra `train`.
     """
     from tessy.boundary.training import report
     from tessy.boundary.training.segments import read_segments

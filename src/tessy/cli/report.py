@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tessy.cli.options import command
 from tessy.cli.scoring import SCORING, ScoringOptions, scorer
-from tessy.errors import ConfigError, MissingExtra
+from tessy.errors import ConfigError, MissingExtra, install_hint
 from tessy.settings import Location, Option
 
 if TYPE_CHECKING:
@@ -46,14 +46,12 @@ class ReportOptions(ScoringOptions):
 def report(options: ReportOptions) -> None:
     """Report on a run: who wrote what, whether it is closer to the student, and what it cost.
 
-    Writes one HTML file that works offline. Needs `pip install 'tessy[report]'`.
+    Writes one HTML file that works offline. Needs the extra `report`.
     """
     try:
         import sklearn  # noqa: F401
     except ImportError:
-        raise MissingExtra(
-            "reports need scikit-learn", hint="pip install 'tessy[report]'"
-        ) from None
+        raise MissingExtra("reports need scikit-learn", hint=install_hint("report")) from None
     from contextlib import ExitStack
 
     from tessy.data.outputs import written_to

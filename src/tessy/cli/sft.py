@@ -32,7 +32,7 @@ def sft(options: SFTOptions, settings: SFTSettings) -> None:
     """Train a student on a data set (supervised fine-tuning, with TRL).
 
     Each epoch is saved as a whole model in its own folder. The same command resumes a training that
-    was stopped. Needs `pip install 'tessy[train]'`.
+    was stopped. Needs the extra `train`.
     """
     from tessy.data.outputs import written_to
     from tessy.training.learning_curve import best, shown

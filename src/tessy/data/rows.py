@@ -32,7 +32,7 @@ from tessy.data.sources import (
     open_bytes,
     suffix_of,
 )
-from tessy.errors import DataError, MissingExtra
+from tessy.errors import DataError, MissingExtra, install_hint
 
 _LARGEST_ARRAY = 1 << 30
 """Bytes of the largest file that is one array: it is read as a whole."""
@@ -307,7 +307,7 @@ def _hub(source: str) -> Iterator[RowWithPlace]:
     except ImportError:
         raise MissingExtra(
             f"{source}: no such file, and reading a Hugging Face data set needs `datasets`",
-            hint="pip install 'tessy[hub]'",
+            hint=install_hint("hub"),
         ) from None
     # The errors of its retries are in the last one's message.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)

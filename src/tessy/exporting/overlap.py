@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tessy.data.questions import read
-from tessy.errors import MissingExtra
+from tessy.errors import MissingExtra, install_hint
 from tessy.exporting.settings import NGRAM
 from tessy.method.words import plain
 
@@ -112,7 +112,7 @@ class SimilarTexts:
             from datasketch import MinHash, MinHashLSH
         except ImportError:
             raise MissingExtra(
-                "finding near-duplicates needs `datasketch`", hint="pip install 'tessy[export]'"
+                "finding near-duplicates needs `datasketch`", hint=install_hint("export")
             ) from None
         self._threshold = threshold
         self._index = MinHashLSH(

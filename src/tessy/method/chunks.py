@@ -119,8 +119,11 @@ class ChunkSizes:
         known.new += 1
 
     def ahead(self, role: Role) -> int | None:
-        """The most tokens that a stream should ask for; None if any number will do."""
-        return self._learned[role].ahead
+        """The most tokens that a stream should ask for; None if any number will do.
+
+        For a role with a fixed size it does not depend on how late the client is (*Replay*).
+        """
+        return None if self._fixed.get(role) else self._learned[role].ahead
 
     def read_after(self, seconds: float) -> None:
         """Choose again how much streams should ask for.

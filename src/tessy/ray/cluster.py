@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tessy._version import __version__
-from tessy.errors import ConfigError, MissingExtra, Outage
+from tessy._version import DISTRIBUTION, __version__
+from tessy.errors import ConfigError, MissingExtra, Outage, install_hint
 from tessy.ray.task import examine_node
 
 _CONNECT_S = 5.0
@@ -48,9 +48,7 @@ def import_ray() -> Any:
     try:
         import ray
     except ImportError:
-        raise MissingExtra(
-            "a run on a Ray cluster needs `ray`", hint="pip install 'tessy[ray]'"
-        ) from None
+        raise MissingExtra("a run on a Ray cluster needs `ray`", hint=install_hint("ray")) from None
     return ray
 
 
@@ -199,7 +197,7 @@ async def _answer(ray: Any, name: str, ref: Any) -> Mapping[str, Any] | None:
     except ray.exceptions.RayError as error:
         if "No module named 'tessy'" in str(error):
             raise ConfigError(
-                f"node {name} has no tessy", hint=f"pip install tessy=={__version__} there"
+                f"node {name} has no tessy", hint=f"pip install {DISTRIBUTION}=={__version__} there"
             ) from None
         said = str(error).strip().splitlines()
         raise Outage(
@@ -213,7 +211,7 @@ def _check(name: str, found: Mapping[str, Any], out: str) -> None:
     if found["version"] != __version__:
         raise ConfigError(
             f"node {name} has tessy {found['version']}, and this is {__version__}",
-            hint=f"pip install tessy=={__version__} there",
+            hint=f"pip install {DISTRIBUTION}=={__version__} there",
         )
     if not found["seen"]:
         raise ConfigError(

@@ -9,29 +9,30 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import AsyncExitStack, contextmanager, redirect_stdout, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tessy.config import Config
 from tessy.data.remote import absolute, is_url
-from tessy.errors import Outage, RunLocked, TessyError, error_of
 from tessy.event_loop import run_loop
 from tessy.method.trajectory import Failure, Role
 from tessy.models.open import check, check_formats
-from tessy.ray.board import Board
 from tessy.ray.cluster import check_nodes, connected, slots
-from tessy.ray.task import ShardTask, write_shard
+from tessy.ray.recovery import add_up
+from tessy.ray.task import ShardTask
+from tessy.ray.tasks import ShardTasks
 from tessy.runs.counters import Counters, RunResult
 from tessy.runs.folder import RunFolder
-from tessy.runs.journal import EmptyJournal
 from tessy.runs.merge import merge
 from tessy.runs.progress import Progress
-from tessy.runs.reader import JournalReader, ShardReader
-from tessy.runs.remote import known_copy, writing
+from tessy.runs.reader import JournalReader
+from tessy.runs.remote import known_copy, named_by_url, writing
+from tessy.runs.schema import EmptyJournal
+from tessy.runs.shard_reader import ShardReader
 from tessy.runs.shards import dataset_files
 from tessy.synthesis.begin import begin, refuse_strangers
 from tessy.synthesis.methods import method_of
@@ -39,14 +40,6 @@ from tessy.synthesis.signals import until_stopped
 from tessy.synthesis.verification import open_verifier, read_verifiable
 
 _SHARDS_A_SLOT = 4
-_LOOK_S = 0.5
-_BOARD_S = 5.0
-_MOST_DEATHS = 5
-"""How often tasks may die in a row, if no sample ends in between."""
-_LOCKED_S = 60.0
-"""How long the process of a dead node may hold its shard's lock."""
-_END_S = 60.0
-"""How long tasks may take to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +88,10 @@ async def _synthesize(run: ClusterRun, progress: Progress) -> RunResult:
     config, method = run.config, method_of(run.config)
     check(config, method.needs(config))
     folder, remote = writing(absolute(run.out), every_s=config.upload_s, say=progress.say)
+    if (config.workers or 1) > 1:
+        progress.say(f"the cluster has the places: workers = {config.workers} is not used")
     async with AsyncExitStack() as stack:
+        stack.enter_context(named_by_url(remote))
         verifier = await stack.enter_async_context(open_verifier(config))
         read = await asyncio.to_thread(
             read_verifiable,
@@ -126,7 +122,7 @@ async def _synthesize(run: ClusterRun, progress: Progress) -> RunResult:
         counters.ended_before = counters.ended
         progress.say(f"{count:,} shards on {room:,} places of the cluster")
         stack.enter_context(_messages_in(folder.path / "ray.log"))
-        tasks = _Tasks(ray, _shard_task(run, count), run, before, counters, progress)
+        tasks = ShardTasks(ray, _shard_task(run, count), run.cpus, before, counters, progress)
         try:
             async with progress.watching(counters):
                 stopped = await until_stopped(tasks.write(), catch_signals=True)
@@ -157,35 +153,6 @@ def _before(folder: RunFolder) -> dict[int, dict[str, Any]]:
     return found
 
 
-def add_up(
-    counters: Counters,
-    before: Mapping[int, dict[str, Any]],
-    reports: Mapping[tuple[int, int], dict[str, Any]],
-    running: Collection[tuple[int, int]] = (),
-) -> None:
-    """Add up what the tasks of a run report. Pure, but for the counters.
-
-    Samples that ended are those of a shard's last report; tokens and requests are added up over
-    all of its tasks, also those that died.
-
-    Args:
-        counters: Are updated.
-        before: The counts of earlier starts, by shard.
-        reports: The last counts of each task, by shard and attempt.
-        running: The tasks that are running.
-    """
-    last = {shard: attempt for shard, attempt in sorted(reports)}
-    parts = [counts for shard, counts in before.items() if shard not in last]
-    for (shard, attempt), counts in reports.items():
-        part = dict(counts)
-        if last[shard] != attempt:
-            part |= {"finished": 0, "failed": {}}
-        if (shard, attempt) not in running:
-            part |= {"running": 0, "paused": 0}
-        parts.append(part)
-    counters.add_up(parts, 0, Counter())
-
-
 def _result(run: ClusterRun, counters: Counters, *, stopped: bool) -> RunResult:
     folder = RunFolder(known_copy(absolute(run.out)))
     reasons, verdicts = Counter[Failure | None](), dict[str, int]()
@@ -206,153 +173,6 @@ def _result(run: ClusterRun, counters: Counters, *, stopped: bool) -> RunResult:
     )
 
 
-class _Tasks:
-    """The tasks of a run.
-
-    Args:
-        ray: The package.
-        model: A task, of which those of all shards are made.
-        run: The run.
-        before: The counts of earlier starts, by shard.
-        counters: Are updated.
-        progress: Says which tasks died.
-    """
-
-    def __init__(
-        self,
-        ray: Any,
-        model: ShardTask,
-        run: ClusterRun,
-        before: Mapping[int, dict[str, Any]],
-        counters: Counters,
-        progress: Progress,
-    ) -> None:
-        self._ray = ray
-        self._model = model
-        self._retry = tuple(reason.value for reason in run.retry)
-        self._before = before
-        self._counters = counters
-        self._progress = progress
-        self._board = ray.remote(Board).options(num_cpus=0, max_restarts=-1).remote()
-        self._task = ray.remote(write_shard).options(
-            num_cpus=run.cpus, max_retries=0, scheduling_strategy="SPREAD"
-        )
-        self._running: dict[Any, ShardTask] = {}
-        self._reports: dict[tuple[int, int], dict[str, Any]] = {}
-        self._results: dict[tuple[int, int], dict[str, Any]] = {}
-        self._deaths = 0
-        self._ended = counters.ended  # when a task last died
-        self._locked_since: dict[int, float] = {}
-
-    async def write(self) -> None:
-        """Write all shards.
-
-        Raises:
-            Outage: Tasks die repeatedly.
-            TessyError: The error of a shard.
-        """
-        for number in range(self._model.shards):
-            self._submit(replace(self._model, shard=number, retry=self._retry))
-        try:
-            while self._running:
-                await self._step()
-        finally:
-            await self._end()
-
-    def _submit(self, task: ShardTask) -> None:
-        self._running[self._task.remote(task, self._board)] = task
-
-    def _again(self, task: ShardTask) -> None:
-        self._submit(replace(task, attempt=task.attempt + 1, retry=()))
-
-    async def _step(self) -> None:
-        done, _ = await asyncio.to_thread(
-            self._ray.wait, list(self._running), num_returns=1, timeout=_LOOK_S
-        )
-        await self._read_board()
-        for ref in done:
-            task = self._running.pop(ref)
-            try:
-                said = await asyncio.to_thread(self._ray.get, ref)
-            except self._ray.exceptions.RayError as error:
-                self._died(task, error)
-                continue
-            if "kind" in said:
-                await self._failed(task, error_of(said))
-            else:
-                self._results[task.shard, task.attempt] = said
-                self._add_up()
-
-    def _died(self, task: ShardTask, error: Exception) -> None:
-        """A task died with its node, or by itself: its shard is written again from its journal."""
-        ended = self._counters.ended
-        self._deaths = 1 if ended > self._ended else self._deaths + 1
-        self._ended = ended
-        self._locked_since.pop(task.shard, None)
-        why = _cause(error)
-        if self._deaths > _MOST_DEATHS:
-            raise Outage(
-                f"tasks die again and again; the last was of shard {task.shard}: {why}",
-                hint="the same command goes on; ray status and ray's logs say more",
-            )
-        self._progress.say(
-            f"shard {task.shard}: its node or process died; another takes it ({why})"
-        )
-        self._again(task)
-
-    async def _failed(self, task: ShardTask, error: TessyError) -> None:
-        """A task raised an error."""
-        now = asyncio.get_running_loop().time()
-        since = self._locked_since.setdefault(task.shard, now)
-        if not isinstance(error, RunLocked) or now - since > _LOCKED_S:
-            raise error
-        await asyncio.sleep(_LOOK_S)  # the process of a dead node is about to end
-        self._again(task)
-
-    async def _read_board(self) -> None:
-        """Update the counters by what the tasks reported."""
-        with _silence(self._ray):
-            read = self._board.read.remote()
-            self._reports = await asyncio.to_thread(self._ray.get, read, timeout=_BOARD_S)
-        self._add_up()
-
-    def _add_up(self) -> None:
-        running = {(task.shard, task.attempt) for task in self._running.values()}
-        add_up(self._counters, self._before, self._reports | self._results, running)
-
-    async def _end(self) -> None:
-        """Have all tasks stop at a checkpoint; those that have not begun are cancelled."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + _END_S
-        await self._read_board()
-        for ref, task in self._running.items():
-            if (task.shard, task.attempt) not in self._reports:
-                with _silence(self._ray):
-                    self._ray.cancel(ref)
-        left = list(self._running)
-        while left and loop.time() < deadline:
-            with _silence(self._ray):
-                self._board.stop.remote()
-            _, left = await asyncio.to_thread(
-                self._ray.wait, left, num_returns=len(left), timeout=_LOOK_S
-            )
-        for ref in left:
-            with _silence(self._ray):
-                self._ray.cancel(ref, force=True)
-        await self._read_board()
-
-
-def _cause(error: Exception) -> str:
-    """What killed a task, in a line: of an exception that it raised, its own last line."""
-    lines = str(error).strip().splitlines() if type(error).__name__.startswith("RayTask") else []
-    return ": ".join([type(error).__name__, *lines[-1:]])
-
-
-def _silence(ray: Any) -> suppress:
-    """Ignore that the cluster does not answer for a moment."""
-    return suppress(ray.exceptions.RayError, ConnectionError)
-
-
 def _shard_task(run: ClusterRun, count: int) -> ShardTask:
     names = [run.config.of(role).api_key_env for role in Role]
     return ShardTask(
@@ -365,7 +185,7 @@ def _shard_task(run: ClusterRun, count: int) -> ShardTask:
         shard=0,
         attempt=0,
         shards=count,
-        retry=(),
+        retry=tuple(reason.value for reason in run.retry),
         folder=str(Path.cwd()),
         environment={name: os.environ[name] for name in names if name and name in os.environ},
     )

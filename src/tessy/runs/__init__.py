@@ -1,25 +1,29 @@
 """A run on disk: its folder, the journals of its shards, and its counts.
 
-    folder    the paths of a run and of its shards, and whether it can be resumed
-    identity  the settings in a folder, which a run that goes on there must have
-    locks     who may write to a folder
-    shards    a shard by its name, `I/N`
-    journal   of a shard: the samples that ended, and the turns of unfinished ones, in SQLite
-    database  opens SQLite files that may come from elsewhere
-    contents  checks what a journal holds
-    reader    reads the journals as one, even while the run is active; writes the data set from them
-    parts     the parts of a shard that are uploaded, and which of them make it up
-    restore   makes a copy of a shard from its parts
-    lease     who writes a shard at a URL
-    keeper    uploads a shard while it is written
-    remote    a run at a URL
-    rows      parts of the data set in Parquet
-    records   the records of a run, as rows of a data set
-    merge     `tessy merge`: the data set of shards that were written apart
-    load      `tessy.load`: reading a run in Python
-    counters  the counts of a run
-    plan      the samples of a run, in order
-    progress  shows the counts in a terminal
+    folder        the paths of a run and of its shards, and whether it can be resumed
+    identity      the settings in a folder, which a run that goes on there must have
+    locks         who may write to a folder
+    shards        a shard by its name, `I/N`
+    database      opens SQLite files that may come from elsewhere
+    schema        the tables of a journal
+    contents      checks what a journal holds
+    written       what a journal holds of a sample
+    journal       of a shard: the samples that ended, and the turns of unfinished ones, in SQLite
+    shard_reader  reads a shard's journal, even while it is written
+    reader        reads the journals of a run as one
+    dataset       writes dataset.jsonl and failures.jsonl
+    parts         the parts of a shard that are uploaded, and which of them make it up
+    restore       makes a copy of a shard from its parts
+    lease         who writes a shard at a URL
+    keeper        uploads a shard while it is written
+    remote        a run at a URL
+    rows          parts of the data set in Parquet
+    records       the records of a run, as rows of a data set
+    merge         `tessy merge`: the data set of shards that were written apart
+    load          `tessy.load`: reading a run in Python
+    counters      the counts of a run
+    plan          the samples of a run, in order
+    progress      shows the counts in a terminal
 
 `synthesis` writes runs.
 """

@@ -6,8 +6,7 @@ transaction is on disk. Unfinished samples are stored as turns, written every fe
 trajectory is the fold of its turns, so after `kill -9` it resumes from the last stored turn.
 
 One thread does all the writing, in groups: samples that end during one transaction go into the next
-one. Each transaction has a number, which its rows hold (`change`): what is new since an upload, or
-since a page was made, are the rows with larger numbers. No number is used twice.
+one.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,187 +26,19 @@ import orjson
 from numpy.typing import NDArray
 
 from tessy.data.exact import dumps
-from tessy.data.record import RejectedDraft
 from tessy.errors import JournalError
 from tessy.method.trajectory import (
     DraftKey,
     Failure,
-    Rejection,
-    Trajectory,
-    Turn,
 )
 from tessy.runs import contents
 from tessy.runs.contents import pack
-from tessy.runs.database import BROKEN, check_schema, connect, mode_for
+from tessy.runs.database import BROKEN, connect, mode_for
 from tessy.runs.folder import ShardFolder, moved
-
-_VERSION = 3
-_MOST_CHANGES = 1 << 53
-_NEEDED = {"samples", "turns", "attempts", "marks"}
-_SCHEMA = """
-create table if not exists samples (
-    position integer primary key,   -- in the order of the questions
-    id       text not null unique,
-    reason   text,                  -- of the failure; null if finished
-    record   blob not null,         -- JSON, as in dataset.jsonl or failures.jsonl
-    trace    blob not null,         -- compressed JSON: what was discarded
-    seconds  real not null,         -- from its first call to its end, over all starts
-    requests integer not null,      -- calls to both models
-    change   integer not null       -- the transaction that wrote it
-);
-create table if not exists turns (
-    id       text not null,
-    batch    integer not null,
-    turns    blob not null,         -- compressed JSON: turns and rejections, each with its draft
-    seconds  real not null,
-    requests integer not null,
-    change   integer not null,      -- as above
-    primary key (id, batch)
-) without rowid;
-create table if not exists attempts (
-    id       text primary key,
-    failed   integer not null,      -- how often it failed and was then written again
-    change   integer not null       -- as above
-) without rowid;
-create table if not exists marks (
-    name     text primary key,      -- see `Mark`
-    value    text not null
-) without rowid;
-create index if not exists reasons on samples (reason);
-create index if not exists changes on samples (change);
-"""
+from tessy.runs.schema import BEGUN, Mark, check_journal, create_tables, last_change
+from tessy.runs.written import Ending, Entry, Written
 
 _FIRST_MARK = "insert or ignore into marks values ('journal', lower(hex(randomblob(16))));"
-BEGUN = """
-select exists (select 1 from turns)
-    or exists (select 1 from samples where reason is null or reason != ?)
-    or exists (select 1 from attempts)
-"""
-"""Whether a journal contains anything other than failures with a given reason."""
-
-
-class Mark(StrEnum):
-    """What a journal says about its shard."""
-
-    JOURNAL = "journal"
-    """A random id, by which it is known whether this is the same journal as before."""
-
-    IDENTITY = "identity"
-    """What all shards of a run share; see `RunFolder.identity`."""
-    SAMPLES = "samples"
-    """How many samples the shard has, ended or not."""
-    QUESTIONS = "questions"
-    """How many questions of the run were used, from the first on: a limit may leave out others."""
-    UPLOADED = "uploaded"
-    """The change up to which the journal was uploaded."""
-    PART = "part"
-    """The name of the part that was uploaded, or restored, last."""
-    PART_MARKS = "part_marks"
-    """A digest of the marks in that part."""
-    WRITER = "writer"
-    """Who uploads the shard, or did last."""
-    PARTS = "parts"
-    """The change up to which finished samples are in parts of the data set."""
-
-
-class EmptyJournal(JournalError):
-    """No journal has tables: it was only just created, or was lost; or there is none."""
-
-
-Entry = Turn | Rejection
-"""An event of a draft that is noted in the journal."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a sample ended.
-
-    Attributes:
-        position: Its position in the order of the questions, from 0.
-        id: Its id, unique in the run.
-        failure: The reason of its failure; None if it finished.
-        record: Its line in dataset.jsonl or failures.jsonl.
-        trace: What the record leaves out; see `tessy.data.record.trace`.
-        seconds: Time spent on it, over all starts.
-        requests: Calls to both models, over all starts.
-    """
-
-    position: int
-    id: str
-    failure: Failure | None
-    record: dict[str, Any]
-    trace: dict[str, Any]
-    seconds: float
-    requests: int
-
-
-@dataclass(slots=True)
-class Written:
-    """What earlier starts wrote of a sample.
-
-    Attributes:
-        turns: The turns of each draft, in order.
-        rejections: The rejections of drafts.
-        seconds: Time spent on the sample.
-        requests: Calls to both models.
-    """
-
-    turns: dict[DraftKey, list[Turn]] = field(default_factory=dict)
-    rejections: dict[DraftKey, Rejection] = field(default_factory=dict)
-    seconds: float = 0.0
-    requests: int = 0
-
-    @property
-    def attempt(self) -> int:
-        """The number of the latest attempt, from 0."""
-        return max((key.attempt for key in self.keys), default=0)
-
-    @property
-    def keys(self) -> list[DraftKey]:
-        """The keys of all drafts in order, including drafts that failed before their first turn."""
-        return sorted(self.turns.keys() | self.rejections.keys())
-
-    @property
-    def drafts(self) -> list[RejectedDraft]:
-        """All drafts in order; the rejection of one that was not rejected is empty."""
-        return [
-            RejectedDraft(
-                Trajectory.replay(self.turns.get(key, ())), self.rejections.get(key, Rejection(""))
-            )
-            for key in self.keys
-        ]
-
-    @classmethod
-    def read(cls, journal: Path, sample_id: str, rows: Iterable[Any]) -> Written:
-        """What rows of the table of turns hold of a sample.
-
-        Args:
-            journal: The journal, for messages.
-            sample_id: The sample.
-            rows: Turns, seconds and requests of each batch, in order.
-
-        Raises:
-            JournalError: They are not as a run writes them.
-        """
-        written = cls()
-        with contents.reading(f"{journal}: the turns of {sample_id!r}"):
-            for blob, seconds, requests in rows:
-                written.add(blob)
-                written.seconds = contents.seconds(seconds)
-                written.requests = contents.a_count(requests, "requests")
-        return written
-
-    def add(self, blob: bytes) -> None:
-        """Add a blob from the table of turns.
-
-        Raises:
-            ValueError: It does not hold turns.
-        """
-        for key, entry in contents.entries(blob):
-            if isinstance(entry, Rejection):
-                self.rejections[key] = entry
-            else:
-                self.turns.setdefault(key, []).append(entry)
 
 
 @dataclass(slots=True)
@@ -558,34 +388,6 @@ class Journal:
             raise JournalError(f"{self.path}: {error}") from error
 
 
-def create_tables(connection: sqlite3.Connection, more: str = "") -> None:
-    """Create a journal's tables if they are not there.
-
-    All in one transaction: a reader finds either a complete journal or none.
-
-    Args:
-        connection: The open file.
-        more: SQL that belongs to it.
-    """
-    connection.executescript(
-        f"begin immediate; {_SCHEMA} {more} pragma user_version = {_VERSION}; commit;"
-    )
-
-
-def last_change(connection: sqlite3.Connection) -> int:
-    """The highest number that a transaction has had, as far as anybody may remember it."""
-    found = connection.execute(
-        "select max(coalesce((select max(change) from samples), 0),"
-        " coalesce((select max(change) from turns), 0),"
-        " coalesce((select max(change) from attempts), 0),"
-        " coalesce((select max(cast(value as integer)) from marks where name in (?, ?)), 0))",
-        (Mark.UPLOADED, Mark.PARTS),
-    ).fetchone()
-    if found[0] > _MOST_CHANGES:
-        raise ValueError(f"it is {found[0]!r:.80}")
-    return int(found[0])
-
-
 def _inode(path: Path) -> tuple[int, int] | None:
     """Device and inode of a file; None if it is not there."""
     try:
@@ -602,31 +404,3 @@ async def _shielded(work: asyncio.Future[None]) -> None:
     except asyncio.CancelledError:
         work.add_done_callback(lambda done: done.cancelled() or done.exception())
         raise
-
-
-def check_journal(connection: sqlite3.Connection, path: Path, *, create: bool = False) -> bool:
-    """Refuse what is no journal of this version.
-
-    Args:
-        connection: The open file.
-        path: Its path, for messages.
-        create: It may be new, and without tables.
-
-    Returns:
-        Whether it has its tables.
-
-    Raises:
-        EmptyJournal: It has no tables: it was only just created, or was lost.
-        JournalError: It has another version, or other tables.
-        sqlite3.Error: It can't be read.
-    """
-    version = connection.execute("pragma user_version").fetchone()[0]
-    if version not in (0, _VERSION):
-        raise JournalError(
-            f"{path}: a run of another version of tessy (journal {version}, not {_VERSION})",
-            hint="resume it with that version, or start again in another folder",
-        )
-    begun = check_schema(connection, path, _SCHEMA, _NEEDED)
-    if not begun and not create:
-        raise EmptyJournal(f"{path} is empty: no sample was begun, or the journal was lost")
-    return begun

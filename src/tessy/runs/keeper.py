@@ -17,9 +17,9 @@ from tessy.runs import lease
 from tessy.runs.folder import ShardFolder
 from tessy.runs.lease import LeaseWatch, ShardLease, wait_for_lease
 from tessy.runs.parts import copy_state, make_part, new_writer, note_part, note_writer
-from tessy.runs.reader import ShardReader
 from tessy.runs.restore import PARTS, parts_at, restore
 from tessy.runs.rows import full_parts, number_of, part_files
+from tessy.runs.shard_reader import ShardReader
 
 
 @dataclass(slots=True)

@@ -11,11 +11,13 @@ from tessy.data.outputs import upload
 from tessy.data.remote import RemotePath, is_url, persistently
 from tessy.errors import JournalError, MissingShards
 from tessy.method.trajectory import Failure
+from tessy.runs.dataset import write_dataset
 from tessy.runs.folder import RunFolder, ShardFolder
-from tessy.runs.journal import EmptyJournal, Mark
-from tessy.runs.reader import JournalReader, ShardReader, write_dataset
+from tessy.runs.reader import JournalReader
 from tessy.runs.remote import reading
 from tessy.runs.rows import is_ordered, write_ordered
+from tessy.runs.schema import EmptyJournal, Mark
+from tessy.runs.shard_reader import ShardReader
 
 _SHOWN = 10
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from tessy.errors import JournalError
 from tessy.runs import contents
 from tessy.runs.database import BROKEN, connect
-from tessy.runs.journal import Mark, check_journal, create_tables, last_change
+from tessy.runs.schema import Mark, check_journal, create_tables, last_change
 
 START = "start"
 """What the first part names in place of the one before."""

@@ -16,16 +16,16 @@ import hashlib
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tessy.data.cache import cache_folder
 from tessy.data.files import write_atomically
 from tessy.data.remote import RemotePath, is_place_at_url, persistently
-from tessy.errors import ConfigError, JournalError, RemoteError, RunMismatch
+from tessy.errors import ConfigError, JournalError, RemoteError, RunLocked, RunMismatch
 from tessy.runs import lease
 from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.identity import MOST_SETTINGS
@@ -244,12 +244,33 @@ def writing(
         out: A folder, or a URL.
         every_s: Seconds between uploads.
         say: As for `RemoteRun`.
+
+    Raises:
+        ConfigError: The URL names no place.
     """
     if not is_place_at_url(out):
         return RunFolder(Path(out)), None
+    if str(out).startswith("memory:"):
+        say(f"{out} is in the memory of this process, and is lost with it")
     there = RemotePath(str(out).rstrip("/"))
     folder = RunFolder(_copy_of(there, "runs"))
     return folder, RemoteRun(there, folder, every_s, say)
+
+
+@contextmanager
+def named_by_url(remote: RemoteRun | None) -> Iterator[None]:
+    """Errors that say which run is in the folder, or who writes it, name the URL and not its copy.
+
+    Args:
+        remote: The run; None if it is not at a URL.
+    """
+    try:
+        yield
+    except (RunLocked, RunMismatch) as error:
+        if remote is None:
+            raise
+        said = error.message.replace(str(remote.folder.path), str(remote.there))
+        raise type(error)(said, hint=error.hint) from None
 
 
 def keeping(

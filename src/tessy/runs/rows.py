@@ -21,9 +21,11 @@ from tessy.data.parquet import write_records
 from tessy.errors import JournalError
 from tessy.runs import contents
 from tessy.runs.database import BROKEN, connect
+from tessy.runs.dataset import made_from_journal
 from tessy.runs.folder import RunFolder, ShardFolder
-from tessy.runs.journal import Mark
-from tessy.runs.reader import JournalReader, checked_record, made_from_journal
+from tessy.runs.reader import JournalReader
+from tessy.runs.schema import Mark
+from tessy.runs.shard_reader import checked_record
 
 _NAME = re.compile(r"part-(\d{5,})\.parquet")
 _Place = tuple[int, int, int]

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tessy.data.columns import id_in
+from tessy.data.given import Given, as_source
 from tessy.data.outputs import check_outputs, written_to
 from tessy.display import Say
 from tessy.errors import ConfigError, DataError
@@ -72,7 +73,7 @@ def dropped_file(out: str) -> str:
 
 
 def select(
-    questions: str | Path,
+    questions: Given,
     *,
     out: str | Path,
     by: Mapping[str, str | Path] | Iterable[str] = (),
@@ -89,7 +90,7 @@ def select(
     """Select questions by what was measured of them, as `tessy select` does.
 
     Args:
-        questions: Files or a Hugging Face data set, as `tessy.synthesize` takes them.
+        questions: As `tessy.synthesize` takes them.
         out: The file of the selected questions, `.jsonl` or `.parquet`, also at a URL. What is
             dropped is in a file beside it, `NAME.dropped.jsonl`.
         by: What was measured: runs by name, or texts `NAME=RUN`.
@@ -114,6 +115,7 @@ def select(
         TessyError: The subclass says why the judge could not start, or had to stop.
         JudgeStopped: A signal stopped the judge.
     """
+    questions = as_source(questions)
     chosen = config or _settings(by, settings)
     progress = progress or Progress(Show.QUIET)
     runs = named_runs(chosen.by)

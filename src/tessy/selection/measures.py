@@ -26,8 +26,9 @@ from tessy.evaluation.measure import EvalOutcome
 from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder
 from tessy.runs.identity import read_settings
-from tessy.runs.reader import EndedSample, JournalReader
+from tessy.runs.reader import JournalReader
 from tessy.runs.records import run_in
+from tessy.runs.shard_reader import EndedSample
 from tessy.selection.asked import AskedQuestions, text_hash
 from tessy.selection.conditions import NAME
 from tessy.selection.settings import JUDGE

@@ -12,9 +12,9 @@ from tessy.data.questions import Questions
 from tessy.data.sources import name_of
 from tessy.errors import RunMismatch
 from tessy.runs.folder import RunFolder
-from tessy.runs.journal import EmptyJournal
 from tessy.runs.reader import JournalReader, is_begun
 from tessy.runs.remote import RemoteRun
+from tessy.runs.schema import EmptyJournal
 from tessy.runs.shards import ShardNumber, others_write
 from tessy.synthesis.shares import default_shards
 

@@ -20,6 +20,7 @@ from typing import Any
 from tessy.boundary.batcher import PredictorBatcher
 from tessy.boundary.registry import load_all
 from tessy.config import Config, load
+from tessy.data.given import Given, as_source
 from tessy.errors import (
     ConfigError,
     InputError,
@@ -33,11 +34,13 @@ from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Failure, Role
 from tessy.models.open import check, check_formats, open_models
 from tessy.runs.counters import Counters, RunResult
+from tessy.runs.dataset import write_dataset, write_part
 from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.progress import Progress, Show
-from tessy.runs.reader import JournalReader, ShardReader, write_dataset, write_part
-from tessy.runs.remote import writing
+from tessy.runs.reader import JournalReader
+from tessy.runs.remote import named_by_url, writing
 from tessy.runs.rows import remove_ordered, write_parts
+from tessy.runs.shard_reader import ShardReader
 from tessy.runs.shards import ShardNumber, dataset_files
 from tessy.synthesis.begin import begin, refuse_strangers
 from tessy.synthesis.context import RunContext
@@ -51,7 +54,7 @@ from tessy.synthesis.verification import open_verifier, read_verifiable
 
 
 def synthesize(
-    source: str | Path,
+    source: Given,
     *,
     out: str | Path,
     config: Config | str | Path | None = None,
@@ -67,7 +70,8 @@ def synthesize(
 
     Args:
         source: Questions: a file, a folder of shards, a glob, `-` for standard input, or a Hugging
-            Face data set; see `tessy.data.questions`.
+            Face data set, see `tessy.data.questions`; or a list of prompts or rows, a data set, a
+            table of pandas.
         out: The run's folder, or its URL (docs/remote.md); an unfinished run in it is resumed.
         config: Settings, or the path of a TOML file.
         limit: Use only the first `limit` lines.
@@ -79,7 +83,8 @@ def synthesize(
         shard: Write only this shard of the run, `I/N` counted from 0, while other processes may
             write others; `tessy.merge` then writes the data set.
         progress: Shows the progress; by default nothing is shown.
-        **settings: Override single settings, with `__` for the dot: `student__model="…"`.
+        **settings: Override single settings, with `__` for the dot: `limits__answer_tokens=500`;
+            `student` and `teacher` may be addresses: `student="http://localhost:8000/v1"`.
 
     Returns:
         The counts of the run, and its folder.
@@ -112,7 +117,7 @@ def synthesize(
 
 
 async def asynthesize(
-    source: str | Path,
+    source: Given,
     *,
     out: str | Path,
     config: Config | str | Path | None = None,
@@ -141,14 +146,18 @@ async def asynthesize(
             are left to the program around this call, which can cancel it.
         **settings: Override single settings.
     """
+    source = await asyncio.to_thread(as_source, source)
     chosen = chosen_settings(config, settings)
     own = _own_shard(shard, chosen)
     progress = progress or Progress(Show.QUIET)
+    if own is not None and (chosen.workers or 1) > 1:
+        progress.say(f"a shard is written by one process: workers = {chosen.workers} is not used")
     method = method_of(chosen)
     check(chosen, method.needs(chosen))
     predictors = load_all({role: chosen.predictor_of(role) for role in Role if method.judged})
     folder, remote = writing(out, every_s=chosen.upload_s, say=progress.say)
     async with AsyncExitStack() as stack:
+        stack.enter_context(named_by_url(remote))
         verifier = await stack.enter_async_context(open_verifier(chosen))
         read = await asyncio.to_thread(
             read_verifiable,
@@ -273,6 +282,11 @@ def chosen_settings(config: Config | str | Path | None, settings: dict[str, Any]
         ConfigError: They can't be used, or both a `Config` and single settings are given.
     """
     overrides = {key.replace("__", "."): value for key, value in settings.items()}
+    for role in Role:
+        if isinstance(overrides.get(role.value), str):
+            if f"{role}.model" in overrides:
+                raise ConfigError(f"the {role} is given twice: {role} and {role}__model")
+            overrides[f"{role}.model"] = overrides.pop(role.value)
     if isinstance(config, Config):
         if overrides:
             raise ConfigError(

@@ -28,8 +28,9 @@ from tessy.method.trajectory import (
 )
 from tessy.models.session import ModelSession
 from tessy.models.templates import Messages
-from tessy.runs.journal import Journal, Written
+from tessy.runs.journal import Journal
 from tessy.runs.plan import Job
+from tessy.runs.written import Written
 from tessy.synthesis.context import RunContext
 from tessy.verifiers.protocol import Verdict, VerdictOutcome
 

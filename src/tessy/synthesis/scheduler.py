@@ -22,7 +22,7 @@ from tessy.errors import (
 )
 from tessy.method.trajectory import Failure, Role, SampleFailed
 from tessy.models.replicas import GONE
-from tessy.runs.journal import Ending
+from tessy.runs.written import Ending
 from tessy.synthesis.context import RunContext
 from tessy.synthesis.methods import attempts, method_of
 from tessy.synthesis.methods.method import Method

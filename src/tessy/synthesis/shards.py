@@ -22,12 +22,14 @@ from tessy.data.questions import BadLine, Questions, shard_of
 from tessy.method.trajectory import Failure, Trajectory
 from tessy.runs.counters import Counters
 from tessy.runs.folder import RunFolder, ShardFolder, moved, refuse_lost
-from tessy.runs.journal import Ending, Journal, Mark, Written
+from tessy.runs.journal import Journal
 from tessy.runs.keeper import ShardKeeper
 from tessy.runs.locks import held_if_free
 from tessy.runs.plan import Job, jobs
 from tessy.runs.remote import RemoteRun, keeping
 from tessy.runs.rows import write_parts
+from tessy.runs.schema import Mark
+from tessy.runs.written import Ending, Written
 
 _AT_ONCE = 200
 """Samples that are looked up in the journal at once."""

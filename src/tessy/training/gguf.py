@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tessy.errors import MissingExtra
+from tessy.errors import MissingExtra, install_hint
 from tessy.training.gguf_vocabulary import (
     GgufVocabulary,
     add_vocabulary,
@@ -51,9 +51,7 @@ def write_gguf(model_folder: Path, out: Path, *, dtype: DType = "f16") -> Path:
         import torch  # noqa: F401
         from transformers import AutoConfig, AutoTokenizer
     except ImportError as error:
-        raise MissingExtra(
-            f"writing GGUF needs {error.name}", hint="pip install 'tessy[train]'"
-        ) from None
+        raise MissingExtra(f"writing GGUF needs {error.name}", hint=install_hint("train")) from None
     config = AutoConfig.from_pretrained(model_folder)
     vocabulary = check_gguf(config, AutoTokenizer.from_pretrained(model_folder))
     writer = gguf.GGUFWriter(out, "llama")

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from tessy.data.files import write_atomically
 from tessy.display import Say
-from tessy.errors import MissingExtra
+from tessy.errors import MissingExtra, install_hint
 from tessy.training.card import CARD_FILE, card
 from tessy.training.dataset import digest_of
 from tessy.training.epochs import Epoch
@@ -141,7 +141,7 @@ def _ignore(_: Any) -> None:
 def _need_extra() -> None:
     for name in ("accelerate", "datasets", "matplotlib", "peft", "torch", "transformers", "trl"):
         if find_spec(name) is None:
-            raise MissingExtra(f"training needs {name}", hint="pip install 'tessy[train]'")
+            raise MissingExtra(f"training needs {name}", hint=install_hint("train"))
 
 
 def _prepare(dataset: str | Path, folder: SFTFolder, student: Student, say: Say) -> None:

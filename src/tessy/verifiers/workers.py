@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tessy.errors import MissingExtra
+from tessy.errors import MissingExtra, install_hint
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.sandbox import End, ProgramTest, SandboxLibraries, SandboxSession
 
@@ -157,9 +157,7 @@ def packages_of(module: str, wanted_for: str, extra: str) -> tuple[Path, ...]:
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         package = module.replace("_", "-")
-        raise MissingExtra(
-            f"verifier {wanted_for} needs {package}", hint=f"pip install 'tessy[{extra}]'"
-        )
+        raise MissingExtra(f"verifier {wanted_for} needs {package}", hint=install_hint(extra))
     paths = sysconfig.get_paths()
     own = Path(spec.origin).resolve().parent.parent
     folders = dict.fromkeys(

@@ -35,7 +35,7 @@ from tessy.boundary.settings import LABELS, TrainSettings
 from tessy.boundary.training.segments import Segment, is_style
 from tessy.boundary.transformers import TorchNetwork
 from tessy.display import Say
-from tessy.errors import ConfigError, MissingExtra, PredictorError
+from tessy.errors import ConfigError, MissingExtra, PredictorError, install_hint
 from tessy.method.words import is_neutral, units
 
 CHECKPOINTS = "checkpoints"
@@ -337,7 +337,7 @@ def export(model: Any, folder: Path, sample: Sequence[Sequence[int]]) -> float:
     try:
         import onnx  # noqa: F401
     except ImportError:
-        raise MissingExtra("--onnx needs onnx", hint="pip install 'tessy[train]'") from None
+        raise MissingExtra("--onnx needs onnx", hint=install_hint("train")) from None
     path = folder / MODEL_FILE
     model = model.to("cpu").eval()  # it may have been trained on a GPU
     ids = torch.ones((2, 16), dtype=torch.long)

@@ -32,7 +32,7 @@ from tessy.boundary.training.segments import Segment, dump, is_style, split
 from tessy.boundary.training.walk import counted, labellings
 from tessy.boundary.window import WindowPredictor, WindowSettings
 from tessy.display import Say
-from tessy.errors import ConfigError, DataError, MissingExtra
+from tessy.errors import ConfigError, DataError, MissingExtra, install_hint
 from tessy.method.words import units
 
 TRAINING_FILE = "training.json"
@@ -100,7 +100,7 @@ def train(
         import transformers  # noqa: F401
     except ImportError:
         raise MissingExtra(
-            "training needs torch and transformers", hint="pip install 'tessy[train]'"
+            "training needs torch and transformers", hint=install_hint("train")
         ) from None
     if settings.base == WINDOW and (onnx or settings.shift):
         raise ConfigError(

@@ -18,7 +18,7 @@ from typing import Any
 
 from tessy.config import Config
 from tessy.display import Say
-from tessy.errors import ConfigError, MissingExtra
+from tessy.errors import ConfigError, MissingExtra, install_hint
 from tessy.method.trajectory import Role
 from tessy.models.logprobs import logprobs_field, prompt_logprobs
 from tessy.models.open import open_one
@@ -123,7 +123,7 @@ async def open_weights(
         from transformers import AutoModelForCausalLM
     except ImportError:
         raise MissingExtra(
-            "--student-weights needs torch and transformers", hint="pip install 'tessy[train]'"
+            "--student-weights needs torch and transformers", hint=install_hint("train")
         ) from None
     place = tokenizer_folder or folder
     tokenizer = LocalTokenizer(place)

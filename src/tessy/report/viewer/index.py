@@ -28,8 +28,9 @@ from tessy.runs.contents import reading
 from tessy.runs.contents import seconds as a_time
 from tessy.runs.database import BROKEN, allow_open_files, harden
 from tessy.runs.folder import RunFolder
-from tessy.runs.journal import EmptyJournal, Mark
-from tessy.runs.reader import FILES, ShardReader, checked_record
+from tessy.runs.reader import FILES
+from tessy.runs.schema import EmptyJournal, Mark
+from tessy.runs.shard_reader import ShardReader, checked_record
 
 TOKENIZE = "unicode61"
 _VERSION = 2

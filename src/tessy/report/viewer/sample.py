@@ -11,8 +11,9 @@ from tessy.data.exact import dumps
 from tessy.data.pieces import Piece, pieces
 from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder
-from tessy.runs.journal import Written
-from tessy.runs.reader import EndedSample, JournalReader
+from tessy.runs.reader import JournalReader
+from tessy.runs.shard_reader import EndedSample
+from tessy.runs.written import Written
 
 _SHOWN = 2000
 """Characters of a column that are shown."""

@@ -27,7 +27,8 @@ from tessy.report.viewer.sample import read_sample
 from tessy.report.viewer.search import PAGE, Search
 from tessy.report.viewer.updates import IndexUpdater
 from tessy.runs.folder import RunFolder
-from tessy.runs.reader import JournalReader, UnfinishedSample
+from tessy.runs.reader import JournalReader
+from tessy.runs.shard_reader import UnfinishedSample
 
 HOST = "127.0.0.1"
 FILES = {"view.css": "text/css", "view.js": "text/javascript", "icon.svg": "image/svg+xml"}

@@ -1,4 +1,4 @@
-"""Methods: ways of writing a sample. TESSY, every baseline of the paper (Table 1), two of ours.
+"""Methods: ways of writing a sample. TESSY and every baseline of the paper (Table 1).
 
 Each is a small file with one coroutine, which opens drafts of a sample and returns the one that is
 its response; `METHODS` lists them. They use `synthesis.sample` (drafts) and `synthesis.cooperation`
@@ -36,9 +36,10 @@ METHODS: Mapping[str, Method] = {
         TEACHER_SCORE,
         TEACHER_REFERENCE,
         REWRITE,
-        JUDGE,
     )
 }
+_ALL: Mapping[str, Method] = {**METHODS, JUDGE.name: JUDGE}
+"""With the one that makes no data."""
 
 
 def method_of(config: Config) -> Method:
@@ -47,7 +48,7 @@ def method_of(config: Config) -> Method:
     Raises:
         ConfigError: There is no such method, or a setting is not for this method.
     """
-    method = METHODS.get(config.method)
+    method = _ALL.get(config.method)
     if method is None:
         known = ", ".join(each.name for each in METHODS.values())
         raise ConfigError(
