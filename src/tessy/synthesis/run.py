@@ -166,6 +166,7 @@ async def asynthesize(
             skip_bad=skip_bad,
             column=question_column,
             config=chosen,
+            say=progress.say,
         )
         check_formats(chosen, method.needs(chosen))
         # In a thread: it may wait for another process.

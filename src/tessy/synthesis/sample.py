@@ -33,7 +33,7 @@ from tessy.runs.plan import Job
 from tessy.runs.written import Written
 from tessy.synthesis.context import RunContext
 from tessy.synthesis.routing import teacher_of
-from tessy.verifiers.protocol import Verdict, VerdictOutcome
+from tessy.verifiers.protocol import MissingReference, Verdict, VerdictOutcome
 
 
 @dataclass(slots=True, eq=False)
@@ -211,7 +211,10 @@ class Sample:
         self.context.counters.requests += 1
 
     async def verify(self, draft: Draft) -> Verdict | None:
-        """The verifier's verdict on a draft's answer; None if the run has no verifier.
+        """The verifier's verdict on a draft's answer.
+
+        None if the run has no verifier, or the question nothing to verify by, which was checked
+        before the run (`tessy.synthesis.verification`).
 
         Each draft is verified only once.
 
@@ -224,6 +227,8 @@ class Sample:
         if draft.key not in self._verdicts:
             try:
                 found = await verifier.verify(self.job.question.row, draft.trajectory.answer)
+            except MissingReference:
+                return None
             except TessyError:
                 raise
             except Exception as error:  # the user's code can raise anything
