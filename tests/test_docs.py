@@ -1,4 +1,4 @@
-"""The docs: messages that are explained exist, options in examples exist, the site lists all pages."""
+"""The docs: messages, options and pages that they name exist, and the site lists every page."""
 
 from __future__ import annotations
 
