@@ -93,6 +93,21 @@ async def test_the_python_of_the_readme_runs(tmp_path, tokenizers, monkeypatch, 
     assert capsys.readouterr().out.split()[0] == "2"
 
 
+async def test_the_python_of_the_docs_runs(tmp_path, tokenizers, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_questions(tmp_path / "questions.jsonl", 2)
+    block = blocks("python", "docs/api.md")[0]
+    async with two_servers(tokenizers) as (servers, _):
+        for role, port, name in (
+            ("student", 8000, "Qwen/Qwen3-8B"),
+            ("teacher", 8001, "openai/gpt-oss-120b"),
+        ):
+            block = block.replace(f"http://localhost:{port}/v1", servers[role].url)
+            block = block.replace(name, str(tokenizers[role]))
+        await asyncio.to_thread(exec, block, {})
+    assert capsys.readouterr().out.startswith("2 of 2 finished; failed: {}\n")
+
+
 @pytest.mark.parametrize("page", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])
 def test_every_make_target_exists(page):
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
