@@ -367,6 +367,8 @@ def test_what_cannot_be_opened_verified_or_exported(tmp_path, call, said):
         ({"student": 7}, "student = 7", None),
         ({"student": NOWHERE, "student__chunk": 9}, "no teacher is given", "--teacher"),
         ({"student": NOWHERE, "student__model": NOWHERE, "teacher": NOWHERE}, "twice", None),
+        ({"student__tokenizer": "./nothere"}, "./nothere: no such folder", "Hugging Face"),
+        ({"student__tokenizer": "tests/nothere"}, "tests/nothere: no such folder", None),
         ({"method": "guess"}, "method = 'guess'", "one of tessy"),
         ({"config": "nothing.toml"}, "nothing.toml: no such configuration file", None),
     ],
@@ -413,13 +415,16 @@ async def test_other_settings_for_the_same_run(tmp_path, tokenizers):
             await tessy.asynthesize(questions, out=tmp_path / "run", **named, seed=1)
 
 
+@pytest.mark.parametrize("rows", [{"prompt": "a?"}, None, 3])
+def test_what_is_no_questions_is_refused_by_all(tmp_path, rows):
+    for call in (tessy.synthesize, tessy.evaluate):
+        with pytest.raises(DataError, match="can't be given as a ") as error:
+            call(rows, out=tmp_path / "run")
+        assert "a list of prompts" in error.value.hint
+
+
 @pytest.mark.parametrize("rows", [[{"prompt": "a?"}], {"prompt": "a?"}, None, 3])
-def test_rows_instead_of_a_path_are_refused(tmp_path, rows):
-    with pytest.raises(DataError, match="must be a path, or the name of a data set, not ") as error:
-        tessy.synthesize(rows, out=tmp_path / "run", student__model=NOWHERE, teacher__model=NOWHERE)
-    assert "write the rows to a file" in error.value.hint
-    with pytest.raises(DataError, match="must be a path"):
-        tessy.evaluate(rows, out=tmp_path / "run", model=NOWHERE)
+def test_responses_are_read_from_a_path(tmp_path, rows):
     with pytest.raises(DataError, match="must be a path"):
         tessy.verify(rows, "number")
     with pytest.raises(DataError, match="must be a path"):

@@ -101,8 +101,8 @@ def evaluate(
         InputError: An argument can't be used; no model was called.
         TessyError: The subclass says why the run could not start, or had to stop.
     """
-    chosen = _config(config, {"student__model": model, **settings})
     questions = as_source(questions)
+    chosen = _config(config, {"student__model": model, **settings})
     asked = list(read(questions, limit=limit, skip_bad=skip_bad, column=question_column))
     groups = groups_of(asked, group)
     run = run_anywhere(
