@@ -20,6 +20,7 @@ from tessy.cli import (
     merge,
     predictor,
     report,
+    select,
     sft,
     show,
     synth,
@@ -69,6 +70,7 @@ app = typer.Typer(
 )
 app.command("synth")(synth.synth)
 app.command("eval")(evaluate.evaluate)
+app.command("select")(select.select)
 app.command("doctor")(doctor.doctor)
 app.command("show")(show.show)
 app.command("view")(view.view)

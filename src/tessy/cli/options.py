@@ -67,7 +67,8 @@ def command(*, only: Collection[str] | None = None) -> Callable[[Any], Any]:
         own, *others = [
             [setting for setting in definitions(kind) if setting.option] for kind in kinds
         ]
-        own.sort(key=lambda setting: setting.key == "quiet")  # it is inherited, so it came first
+        # What is inherited came first.
+        own.sort(key=lambda setting: (setting.key == "quiet", not setting.required))
         shared = [s for settings in others for s in settings if only is None or s.key in only]
         has_file = any(setting.key == _FILE for setting in own)
 

@@ -13,7 +13,7 @@ from tessy.errors import ConfigError
 from tessy.method.trajectory import Role
 from tessy.models.session import Model
 from tessy.models.templates import Messages
-from tessy.synthesis.methods import teacher_only
+from tessy.synthesis.methods import judge, teacher_only
 from tessy.synthesis.routing import teachers_of
 
 MOST = 10_000
@@ -53,7 +53,9 @@ def check_conversations(
             if isinstance(each, NamedTeacher) and each.name not in teachers:
                 continue
             messages: Messages = list(question.messages)
-            if role_of(each) is Role.TEACHER:
+            if config.method == judge.JUDGE.name:
+                messages = judge.prompt(config, messages)
+            elif role_of(each) is Role.TEACHER:
                 messages = teacher_only.with_system_prompt(config, messages)
             try:
                 model.format.opening(model.conversation(messages))

@@ -10,6 +10,7 @@ repetition   detects text that repeats itself
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from tessy.boundary.batcher import PredictorBatcher
 from tessy.config import SMALLEST_CHUNK, OnLimit
@@ -112,8 +113,15 @@ async def think_alone(draft: Draft, role: Role, *, until: int | None = None) -> 
         check_repetition(guard, draft, turn.kept)
 
 
-async def answer(draft: Draft, role: Role = Role.STUDENT) -> None:
+async def answer(
+    draft: Draft, role: Role = Role.STUDENT, *, schema: dict[str, Any] | None = None
+) -> None:
     """Let one model write the answer, by default the student (Fig. 9: teacher answers do harm).
+
+    Args:
+        draft: The draft.
+        role: Who writes.
+        schema: A JSON schema of the answer, used if the server takes one.
 
     Raises:
         SampleFailed: The answer can't be kept.
@@ -124,7 +132,7 @@ async def answer(draft: Draft, role: Role = Role.STUDENT) -> None:
         return
     streams = draft.context.models[role].servers.capabilities.streams
     limit = draft.context.config.limits.answer_tokens
-    chunk = await ask(draft, role, limit, stream=streams)
+    chunk = await ask(draft, role, limit, stream=streams, schema=schema)
     if fault := fault_of_answer(chunk, role):
         await draft.commit(turns.rejected_answer(chunk, role))
         raise fault
@@ -222,7 +230,14 @@ async def write_chunk(draft: Draft, budget: int) -> tuple[Chunk, Judgement]:
     return chunk, await draft.context.batcher.judge_text(judging, text, final=final)
 
 
-async def ask(draft: Draft, role: Role, max_tokens: int, *, stream: bool = False) -> Chunk:
+async def ask(
+    draft: Draft,
+    role: Role,
+    max_tokens: int,
+    *,
+    stream: bool = False,
+    schema: dict[str, Any] | None = None,
+) -> Chunk:
     """Make one call to a model, and wait for its end.
 
     Args:
@@ -230,13 +245,14 @@ async def ask(draft: Draft, role: Role, max_tokens: int, *, stream: bool = False
         role: Who writes.
         max_tokens: The maximum number of tokens to write.
         stream: Stream the response; see `Client.complete`.
+        schema: A JSON schema of what it writes, used if the server takes one.
 
     Raises:
         SampleFailed: The model's context is full.
         ModelError: The model failed.
     """
     session = await draft.session(role)
-    request = await session.request(draft.trajectory, max_tokens, draft.seed)
+    request = await session.request(draft.trajectory, max_tokens, draft.seed, schema=schema)
     await draft.sample.begin_request()
     completion = await session.complete(request, stream=stream)
     return await session.chunk(request, completion, draft.trajectory)

@@ -191,6 +191,7 @@ async def asynthesize(
                     say=progress.say,
                     roles=method.needs(chosen),
                     judged=method.judged,
+                    schemas=method.schema is not None,
                 )
                 models, notes = await stack.enter_async_context(opening)
                 batcher = stack.enter_context(closing(PredictorBatcher(predictors)))
