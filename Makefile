@@ -26,7 +26,7 @@ help:
 	@echo "make fuzz     random bytes for every reader, MINUTES=10 each"
 	@echo "make sandbox  install bubblewrap, if need be and if it can be done"
 	@echo "make check    lint, format, types and the direction of imports"
-	@echo "make docs     the reference of settings and options, from their definitions"
+	@echo "make docs     the documentation as a site, with the reference from the code: site/index.html"
 	@echo "make bench    how fast it is, against the bound (docs/performance.md)"
 	@echo "make bench-engine  the same on a real engine's time: 12 minutes"
 	@echo "make format   fix lint and format"
@@ -45,6 +45,10 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/installed-dev: $(VENV)/installed
 	$(INSTALL) --editable '.[hub,report,train,verify]' --group dev
 	@$(INSTALL) --editable '.[gym]' >/dev/null 2>&1 || echo "no reasoning-gym (it needs a C compiler): its tests skip"
+	@touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(INSTALL) --group docs
 	@touch $@
 
 install: $(VENV)/installed
@@ -117,8 +121,11 @@ check: install-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-docs: install
+# A link that leads nowhere, or a page that the site does not list, is an error.
+docs: $(VENV)/installed-docs
 	$(BIN)/python docs/reference.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html"
 
 bench: install-dev
 	$(BIN)/python benchmarks/bench.py
@@ -131,4 +138,4 @@ format: install-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from tessy.method.trajectory import Failure, Role
     from tessy.runs.counters import RunResult
     from tessy.runs.load import load
+    from tessy.runs.merge import merge
     from tessy.selection.job import select
     from tessy.synthesis.run import asynthesize, synthesize
     from tessy.verifiers.verify import verify
