@@ -30,7 +30,14 @@ def blocks(language: str, page: str = "README.md") -> list[str]:
 def commands() -> list[list[str]]:
     """The `tessy` commands of the README, with their continuation lines."""
     joined = README.replace("\\\n", " ")
-    return [shlex.split(m) for m in re.findall(r"^    (tessy .*)$", joined, re.MULTILINE)]
+    found = re.findall(r"^    (tessy .*)$", joined, re.MULTILINE)
+    return [shlex.split(line, comments=True) for line in found]
+
+
+def on_a_cluster() -> list[list[str]]:
+    """The commands for a cluster."""
+    (block,) = blocks("sh", "docs/cluster.md")
+    return [shlex.split(line, comments=True) for line in block.splitlines()]
 
 
 def with_servers(command: list[str], servers, tokenizers) -> list[str]:
@@ -48,8 +55,9 @@ def with_servers(command: list[str], servers, tokenizers) -> list[str]:
 async def test_every_tessy_command_of_the_readme_runs(tmp_path, tokenizers, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_questions(tmp_path / "questions.jsonl", 2)
-    found = commands()
+    found, cluster = commands()[:2], commands()[2:]
     assert [command[1] for command in found] == ["doctor", "synth"]
+    assert cluster == on_a_cluster(), "those run in the next test"
     async with two_servers(tokenizers) as (servers, _):
         for command in found:
             done = await tessy(*with_servers(command, servers, tokenizers))
@@ -62,8 +70,7 @@ async def test_the_commands_for_a_cluster_run(tmp_path, tokenizers, monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TESSY_CACHE", str(tmp_path / "cache"))
     write_questions(tmp_path / "questions.jsonl", 2)
-    (block,) = blocks("sh", "docs/cluster.md")
-    found = [shlex.split(line, comments=True)[1:] for line in block.splitlines()]
+    found = [command[1:] for command in on_a_cluster()]
     assert found[0][-2:] == ["--on", "ray"]
     async with two_servers(tokenizers) as (servers, _):
         (tmp_path / "run.toml").write_text(settings_of(servers, tokenizers))
