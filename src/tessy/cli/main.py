@@ -20,6 +20,7 @@ from tessy.cli import (
     merge,
     predictor,
     report,
+    serve,
     sft,
     show,
     synth,
@@ -69,6 +70,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.command("synth")(synth.synth)
+app.command("serve")(serve.serve)
 app.command("eval")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
 app.command("show")(show.show)

@@ -82,6 +82,8 @@ class Failure(StrEnum):
     """The verifier failed or could not use its reference, so the answer could not be checked."""
     UNSCORED = "unscored"
     """No candidate got a readable score from the teacher (Teacher-Score)."""
+    CANCELLED = "cancelled"
+    """Its client left before its end, or the server was stopped (only with `tessy serve`)."""
 
 
 class SampleFailed(Exception):

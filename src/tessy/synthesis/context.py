@@ -17,6 +17,24 @@ from tessy.verifiers.protocol import Verifier
 
 
 @dataclass(frozen=True, slots=True)
+class ResponseForm:
+    """What a client asks of a response, beyond the settings (`tessy serve`).
+
+    Attributes:
+        tokens: Longest thinking and answer together; None for the settings' limits alone.
+        stop: Texts at which the answer ends; they are no part of it.
+        schema: A JSON schema for the answer; its model's server has to take one.
+    """
+
+    tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    schema: dict[str, Any] | None = None
+
+
+ANY_FORM = ResponseForm()
+
+
+@dataclass(frozen=True, slots=True)
 class RunContext:
     """What all samples of a run share.
 
@@ -28,6 +46,7 @@ class RunContext:
         sizes: Chunk sizes, for thinking that is written in chunks.
         verifier: Checks answers; None if the settings name none.
         gate: Lets only so many trajectories run at once.
+        form: What is asked of responses.
     """
 
     config: Config
@@ -37,6 +56,7 @@ class RunContext:
     sizes: ChunkSizes
     verifier: Verifier | None = None
     gate: Gate = field(default_factory=Gate)
+    form: ResponseForm = ANY_FORM
 
     def snapshot(self) -> dict[str, Any]:
         """The counts since this start, as JSON; updates the models' faults first."""

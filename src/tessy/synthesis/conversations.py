@@ -47,15 +47,10 @@ def check_conversations(
     drawn = spread(numbers, MOST)
     bad = []
     for question in questions.take(drawn):
-        for role, model in models.items():
-            messages: Messages = list(question.messages)
-            if role is Role.TEACHER:
-                messages = teacher_only.with_system_prompt(config, messages)
-            try:
-                model.format.opening(model.conversation(messages))
-            except ConfigError as error:
-                bad.append(f"question {question.id}, {role}: {error}")
-                break
+        try:
+            check_messages(question.messages, models, config)
+        except ConfigError as error:
+            bad.append(f"question {question.id}, {error}")
     if not bad or (skip_bad and len(bad) < len(drawn)):
         return
     of = f", drawn from {len(numbers):,}," if len(drawn) < len(numbers) else ""
@@ -67,6 +62,27 @@ def check_conversations(
         hint="another template, in the tokenizer's folder as chat_template.jinja; change the "
         "questions; or record them as failures: --skip-bad",
     )
+
+
+def check_messages(messages: Messages, models: Mapping[Role, Model], config: Config) -> None:
+    """Render a conversation in each chat format.
+
+    Args:
+        messages: The conversation.
+        models: The models by role.
+        config: The settings.
+
+    Raises:
+        ConfigError: A template does not show it as it is (*Shown*); the message begins with whose.
+    """
+    for role, model in models.items():
+        shown = messages
+        if role is Role.TEACHER:
+            shown = teacher_only.with_system_prompt(config, messages)
+        try:
+            model.format.opening(model.conversation(shown))
+        except ConfigError as error:
+            raise ConfigError(f"{role}: {error}") from None
 
 
 def spread(numbers: NDArray[np.int64], most: int) -> NDArray[np.int64]:

@@ -54,7 +54,7 @@ class AccessControl:
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let a request through, or refuse it."""
-        if not _is_local(request.headers.get("Host", ""), request.headers.get("Origin")):
+        if not is_local(request.headers.get("Host", ""), request.headers.get("Origin")):
             raise web.HTTPForbidden(text="this server answers 127.0.0.1 and localhost only\n")
         wanted = request.match_info
         if "ticket" not in wanted and not _equal(wanted.get("token", ""), self.token):
@@ -71,7 +71,7 @@ def _equal(given: str, secret: str) -> bool:
     return secrets.compare_digest(given.encode(), secret.encode())
 
 
-def _is_local(host: str, origin: str | None) -> bool:
+def is_local(host: str, origin: str | None) -> bool:
     """Whether a request is for the loopback, and not from another site's page.
 
     Args:

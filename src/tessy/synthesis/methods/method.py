@@ -25,6 +25,8 @@ class Method:
         roles: The models that it needs.
         judged: Predictors decide where it hands over; otherwise no predictor is loaded.
         unless_verified: Models that it needs only without a verifier.
+        chosen: Which draft becomes the response is known only at the end.
+        answerers: Who may write the answer; `answer_by` of the settings is not among them.
     """
 
     name: str
@@ -33,6 +35,8 @@ class Method:
     roles: frozenset[Role] = BOTH
     judged: bool = False
     unless_verified: frozenset[Role] = frozenset()
+    chosen: bool = False
+    answerers: frozenset[Role] = frozenset({Role.STUDENT})
 
     def needs(self, config: Config) -> frozenset[Role]:
         """The models that a run with these settings needs."""
