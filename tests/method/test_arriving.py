@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,7 +49,7 @@ def test_what_is_certain_of_an_answer_is_never_taken_back(pieces, stops):
     assert (ended is not None) == any(stop in "".join(pieces) for stop in stops)
     assert text == whole(pieces, stops)
     final = whole([text], MARKERS).strip()
-    for before, after in zip(certain, certain[1:], strict=False):
+    for before, after in pairwise(certain):
         assert after.startswith(before)
     assert all(final.startswith(each) for each in certain)
 
@@ -88,7 +90,9 @@ def test_nothing_comes_after_a_marker(marker):
 
 
 WORDS = st.lists(
-    st.sampled_from(["so", " x", "=7", " ", "\n", "语", "言", "e\u0301", " <", "</th", "ink>", END]),
+    st.sampled_from(
+        ["so", " x", "=7", " ", "\n", "语", "言", "e\u0301", " <", "</th", "ink>", END]
+    ),
     max_size=25,
 )
 
@@ -106,6 +110,6 @@ def test_what_is_certain_of_thinking_is_committed(pieces, pending, ends):
     chunk = Chunk(cut, finish, len(text), retracted=retracted)
     written = len(pending) - retracted + len(cut)
     turn = settle(trajectory, chunk, Judgement(boundary=None, settled=written))
-    for before, after in zip(certain, certain[1:], strict=False):
+    for before, after in pairwise(certain):
         assert after.startswith(before)
     assert all(turn.kept.startswith(each) for each in certain)

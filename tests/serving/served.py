@@ -71,9 +71,7 @@ def config_of(servers: Servers, tokenizers, **more) -> ServedConfig:
     tree: dict = {"predictor": PREDICTOR}
     for role, server in servers.items():
         tree[role] = {"model": server.url}
-        tree[role] |= (
-            {"tokenizer": str(tokenizers[role])} if tokenizers else {"format": "plain"}
-        )
+        tree[role] |= {"tokenizer": str(tokenizers[role])} if tokenizers else {"format": "plain"}
     for name, value in more.items():
         role, _, inner = name.partition("__")
         if inner:

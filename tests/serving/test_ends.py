@@ -1,4 +1,4 @@
-"""How requests to `tessy serve` end when not all goes well: clients that leave, servers that fail."""
+"""How requests to `tessy serve` end when not all goes well: clients leave, servers fail."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import aiohttp
 import pytest
+from served import NEVER, SLOW, Streamed, asking, chat, events_of, metrics, served, stream
 
 from scripted import until
-from served import NEVER, SLOW, Streamed, asking, chat, events_of, metrics, served, stream
 from tessy.method.trajectory import Failure, Trajectory
 from tessy.serving import handlers
 from tessy.serving.choices import WrittenChoice
@@ -100,9 +100,7 @@ async def test_a_server_that_dies_ends_the_stream_with_an_error(tokenizers, clie
     few = {"student__retries": 1, "teacher__retries": 1}
     async with served(tokenizers, pair_of=LONG, **few) as made:
         found = Streamed()
-        async with client.post(
-            f"{made.url}/chat/completions", json=asking(stream=True)
-        ) as answer:
+        async with client.post(f"{made.url}/chat/completions", json=asking(stream=True)) as answer:
             events = events_of(answer)
             found.add(await anext(events))
             await made.servers["teacher"].__aexit__()
@@ -220,7 +218,9 @@ async def test_an_answer_that_is_begun_again_and_differs_fails_if_text_was_sent(
     ],
 )
 async def test_what_models_can_not_finish_is_a_response(client, script, failure, finish):
-    async with served(None, pair_of={"scripts": dict.fromkeys(("student", "teacher"), script)}) as made:
+    async with served(
+        None, pair_of={"scripts": dict.fromkeys(("student", "teacher"), script)}
+    ) as made:
         status, _, whole = await chat(client, made.url)
         _, found = await stream(client, made.url)
     assert status == 200
@@ -273,9 +273,7 @@ async def test_a_stream_says_that_it_is_there_while_nothing_comes(tokenizers, cl
     async with served(tokenizers) as made:
         for server in made.servers.values():
             server._model.latency = NEVER
-        async with client.post(
-            f"{made.url}/chat/completions", json=asking(stream=True)
-        ) as answer:
+        async with client.post(f"{made.url}/chat/completions", json=asking(stream=True)) as answer:
             assert answer.status == 200
             assert (await answer.content.readline()).startswith(b":")
 

@@ -6,9 +6,9 @@ import asyncio
 
 import openai
 import pytest
+from served import NEVER, SLOW, served
 
 from scripted import until
-from served import NEVER, SLOW, served
 from tessy.serving.server import ServeSettings
 
 QUESTION = [{"role": "user", "content": "[[task 1]] What is 1 + 1?"}]
@@ -95,9 +95,7 @@ async def test_leaving_without_asyncio(tokenizers):
     def leave(url: str) -> None:
         with (
             openai.OpenAI(base_url=url, api_key="none") as client,
-            client.chat.completions.create(
-                model="tessy", messages=QUESTION, stream=True
-            ) as stream,
+            client.chat.completions.create(model="tessy", messages=QUESTION, stream=True) as stream,
         ):
             next(iter(stream))
 
@@ -125,9 +123,7 @@ async def test_errors_are_those_that_it_knows(tokenizers, monkeypatch):
         async with client_of(made) as client:
             with pytest.raises(openai.AuthenticationError):
                 await client.models.list()
-        async with openai.AsyncOpenAI(
-            base_url=made.url, api_key="s3cret", max_retries=0
-        ) as client:
+        async with openai.AsyncOpenAI(base_url=made.url, api_key="s3cret", max_retries=0) as client:
             create = client.chat.completions.create
             with pytest.raises(openai.NotFoundError, match="no model 'gpt-4o'"):
                 await create(model="gpt-4o", messages=QUESTION)

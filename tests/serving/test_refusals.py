@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from served import asking, chat, served, stream
+
 from tessy.serving.handlers import LARGEST_BODY
 from tessy.serving.refusals import ApiError
 from tessy.serving.requests import chat_request, prompt_request
@@ -145,11 +146,10 @@ NAMES = st.sampled_from(sorted({name for wrong, *_ in WRONG for name in wrong} |
 
 @given(st.dictionaries(NAMES, VALUES, max_size=4))
 def test_any_body_is_read_or_refused(more):
+    raw = json.dumps({**asking(), **more}).encode("utf-8", "surrogatepass")
     for read in (chat_request, prompt_request):
-        try:
-            read(json.dumps({**asking(), **more}).encode("utf-8", "surrogatepass"))
-        except ApiError as error:
-            assert error.status == 400
+        with suppress(ApiError):
+            assert read(raw).n >= 1
 
 
 # --- Over HTTP ------------------------------------------------------------------------------------

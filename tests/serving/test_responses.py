@@ -6,10 +6,10 @@ import asyncio
 import json
 
 import pytest
+from served import asking, chat, metrics, pair, serve, served, stream
 
 from commands import tessy
 from scripted import lines
-from served import asking, chat, metrics, pair, serve, served, stream
 from tessy.synthesis.methods import METHODS
 from tessy.testing import CooperativeScript
 

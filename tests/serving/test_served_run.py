@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
+from served import SLOW, asking, chat, config_of, events_of, pair, serve, served
 
 from commands import tessy
 from scripted import lines, until
-from served import SLOW, asking, chat, config_of, events_of, pair, serve, served
 from tessy.errors import JournalError, RunLocked, RunMismatch
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
-from tessy.serving.server import ServeSettings
 from tessy.serving.served_run import served_run
+from tessy.serving.server import ServeSettings
 
 
 def into(folder) -> ServeSettings:
@@ -60,9 +60,7 @@ async def test_what_a_client_left_is_a_failure(tokenizers, client, tmp_path):
     out = tmp_path / "run"
     pair_of = {"words": 2000, "latency": SLOW}
     async with served(tokenizers, into(out), pair_of=pair_of) as made:
-        async with client.post(
-            f"{made.url}/chat/completions", json=asking(stream=True)
-        ) as answer:
+        async with client.post(f"{made.url}/chat/completions", json=asking(stream=True)) as answer:
             await anext(events_of(answer))
         await until(lambda: made.server.handlers.answering == 0)
     (failed,) = lines(out / "failures.jsonl")
@@ -124,7 +122,7 @@ async def test_what_a_killed_server_left_is_ended(tokenizers, client, tmp_path):
             async def lost(ending):
                 """The process is gone before this."""
 
-            journal.end, end = lost, journal.end
+            journal.end = lost
             await service._run.checkpoint()
         with JournalReader(RunFolder(out)) as reader:
             (left,) = reader.running()
@@ -157,5 +155,3 @@ async def test_a_folder_of_something_else(tokenizers, tmp_path):
             async with serve(tokenizers, servers, into(tmp_path)):
                 pass
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
-
-

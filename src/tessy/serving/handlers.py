@@ -213,7 +213,7 @@ class ApiHandlers:
         writer = ResponseWriter(request, response_id, int(time.time()))
         with self._service.admission.admit(len(choices)):
             if request.stream:
-                streamed = _Stream(self._service, prepared, choices, response_id, writer)
+                streamed = _EventResponse(self._service, prepared, choices, response_id, writer)
                 return await streamed.answer(http, began)
             written = await self._written(prepared, choices, response_id)
             return _json(writer.body(written))
@@ -230,7 +230,7 @@ class ApiHandlers:
             await _cancelled(tasks)
 
 
-class _Stream:
+class _EventResponse:
     """A response as server-sent events, while it is written.
 
     Nothing is sent before there is something to say, so that an early error has its status.
