@@ -1,7 +1,7 @@
 """Real clients of `tessy serve`, unchanged: `make test-clients`, which installs them (1.5 GB).
 
-lm-eval, inspect_ai, evalplus, and the AI SDK (npm). With the small models that ship, an accuracy that
-lm-eval measures is the one that `tessy eval` measures.
+lm-eval, inspect_ai, evalplus, and the AI SDK (npm). With the small models that ship, the accuracy
+that lm-eval measures is that of `tessy eval`.
 """
 
 from __future__ import annotations

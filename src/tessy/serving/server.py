@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import gc
 import ipaddress
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
@@ -37,6 +38,9 @@ from tessy.synthesis.methods import method_of
 from tessy.synthesis.watch import watch
 
 _BACKLOG = 1024
+_COLLECT_S = 20.0
+"""How often garbage is collected: a request that ends leaves cycles (a cancelled task, its error and
+its frames), and the collector of `run_loop` hardly ever looks at what is a little older."""
 _GONE_S = 2.0
 """How long handlers that were cancelled may take to end."""
 
@@ -153,7 +157,7 @@ async def serving(
         names = served_models(config, roles)
         service = Service(context, names, admission, metrics, run)
         handlers = ApiHandlers(service, say, api_key=key, local=settings.is_local)
-        tasks = [asyncio.create_task(watch(context))]
+        tasks = [asyncio.create_task(each) for each in (watch(context), _collect_garbage())]
         if run is not None:
             tasks.append(asyncio.create_task(run.checkpoints(say)))
         stack.push_async_callback(_ended, tasks)
@@ -203,6 +207,12 @@ async def _look_for_schemas(models: Iterable[Model]) -> None:
     """Find out which servers take a JSON schema."""
     clients = [replica.client for model in models for replica in model.servers.replicas]
     await asyncio.gather(*(takes_schemas(client) for client in clients))
+
+
+async def _collect_garbage() -> None:
+    while True:
+        await asyncio.sleep(_COLLECT_S)
+        gc.collect()
 
 
 async def _ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
