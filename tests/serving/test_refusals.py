@@ -191,7 +191,8 @@ async def test_bodies_that_can_not_be_read(tokenizers, client):
 async def test_only_who_has_the_key(tokenizers, client, monkeypatch):
     monkeypatch.setenv("SERVE_KEY", "s3cret")
     async with served(tokenizers, ServeSettings(port=0, api_key_env="SERVE_KEY")) as made:
-        for headers in ({}, {"Authorization": "Bearer no"}, {"Authorization": "Basic s3cret"}):
+        wrong = ("Bearer no", "Basic s3cret", "Bearer", "s3cret", "Bearer \udcff")
+        for headers in ({}, *({"Authorization": each} for each in wrong)):
             for path in ("chat/completions", "models", "nothing"):
                 method = client.post if "chat" in path else client.get
                 async with method(f"{made.url}/{path}", headers=headers) as got:
@@ -240,9 +241,10 @@ async def test_a_conversation_that_a_template_does_not_show(tmp_path, tokenizers
 
 async def test_a_prompt_that_is_too_long(tokenizers, client):
     async with served(tokenizers, pair_of={"context_length": 500}) as made:
-        long = asking("[[task 1]] " + "why? " * 900)
-        for answer in (await chat(client, made.url, long), await stream(client, made.url, **long)):
-            status, found = answer[0], answer[-1]
-            error = found.error if hasattr(found, "error") else found["error"]
-            assert (status, error["code"]) == (400, "context_length_exceeded")
+        for count in (900, 100_000):
+            long = asking("[[task 1]] " + "why? " * count)
+            status, _, whole = await chat(client, made.url, long)
+            assert (status, whole["error"]["code"]) == (400, "context_length_exceeded")
+            status, found = await stream(client, made.url, **long)
+            assert (status, found.error["code"]) == (400, "context_length_exceeded")
         assert (await chat(client, made.url))[0] == 200

@@ -9,7 +9,7 @@ from served import SLOW, asking, chat, config_of, events_of, pair, serve, served
 
 from commands import tessy
 from scripted import lines, until
-from tessy.errors import JournalError, RunLocked, RunMismatch
+from tessy.errors import ConfigError, JournalError, RunLocked, RunMismatch
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
 from tessy.serving.served_run import served_run
@@ -146,6 +146,13 @@ async def test_a_journal_that_can_not_be_written(tokenizers, client, tmp_path, m
         assert "disk is full" in body["error"]["message"]
         monkeypatch.undo()
         assert (await chat(client, made.url))[0] == 200
+
+
+async def test_a_url_is_no_folder(tokenizers):
+    async with pair(tokenizers) as servers:
+        with pytest.raises(ConfigError, match="s3://bucket/run is a URL"):
+            async with serve(tokenizers, servers, into("s3://bucket/run")):
+                pass
 
 
 async def test_a_folder_of_something_else(tokenizers, tmp_path):

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from tessy.cli.options import CommandOptions, command
 from tessy.serving.settings import NOT_SERVED, ServedConfig, ignored_in
-from tessy.settings import SECONDS, Option
+from tessy.settings import SECONDS, Location, Option
 
 if TYPE_CHECKING:
     from tessy.serving.server import RunningServer
@@ -31,7 +31,7 @@ class ServeOptions(CommandOptions):
     """Samples that may wait while `concurrency` are written; more get 429, try again later."""
     drain_s: Annotated[float, SECONDS, Option(panel="Serving")] = Field(default=60, ge=0, le=86_400)
     """How long requests may go on when the server is stopped."""
-    journal: Annotated[Path | None, Option(unset="nothing is kept", panel="Serving")] = None
+    journal: Annotated[Location | None, Option(unset="nothing is kept", panel="Serving")] = None
     """The folder of a run, in which what is served is kept; the same folder goes on."""
 
 

@@ -21,6 +21,11 @@ class Admission:
     Args:
         at_once: Samples that are written at once.
         queue: Samples that may wait.
+
+    Attributes:
+        admitted: Samples of requests that have not ended.
+        waiting: Samples that wait for a place.
+        running: Samples that have one.
     """
 
     def __init__(self, at_once: int, queue: int) -> None:
@@ -29,12 +34,8 @@ class Admission:
         self._places = asyncio.Semaphore(at_once)
         self._mean_s = 1.0
         self.admitted = 0
+        self.waiting = 0
         self.running = 0
-
-    @property
-    def waiting(self) -> int:
-        """Samples that were admitted and wait for a place, or have ended before their request."""
-        return self.admitted - self.running
 
     @contextmanager
     def admit(self, samples: int) -> Iterator[None]:
@@ -66,14 +67,19 @@ class Admission:
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
         """Wait for a place, and keep it while the context is open."""
-        async with self._places:
-            self.running += 1
-            began = time.monotonic()
-            try:
-                yield
-            finally:
-                self.running -= 1
-                self._mean_s += _NEW * (time.monotonic() - began - self._mean_s)
+        self.waiting += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self.waiting -= 1
+        self.running += 1
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.running -= 1
+            self._places.release()
+            self._mean_s += _NEW * (time.monotonic() - began - self._mean_s)
 
     @property
     def retry_after_s(self) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 from tessy.data import record
 from tessy.data.messages import REASONING
 from tessy.method.trajectory import Failure, Part, Role, Span, Trajectory
-from tessy.serving.refusals import OF_SERVER, ApiError, of_server
+from tessy.serving.refusals import ApiError, of_server
 
 _CONTENT = "content"
 _FILTERED = "content_filter"
@@ -73,12 +73,10 @@ class WrittenChoice:
     @property
     def whole(self) -> str:
         """All as one text, as in a record."""
-        answered = self.trajectory.part is Part.ANSWER
-        return record.THINK_OPEN + self.trajectory.thinking + self._closed * answered
-
-    @property
-    def _closed(self) -> str:
-        return record.THINK_CLOSE + self.answer
+        text = record.THINK_OPEN + self.trajectory.thinking
+        if self.trajectory.part is Part.THINKING:
+            return text
+        return text + record.THINK_CLOSE + self.answer
 
     @property
     def finish(self) -> str:
@@ -102,12 +100,12 @@ class WrittenChoice:
 
     def authors(self) -> list[dict[str, Any]]:
         """Who wrote what of thinking and answer: half-open offsets into each, without gaps."""
-        found = [
+        names = {Part.THINKING: REASONING, Part.ANSWER: _CONTENT}
+        return [
             {"part": name, **span._asdict()}
-            for part, name in ((Part.THINKING, REASONING), (Part.ANSWER, _CONTENT))
+            for part, name in names.items()
             for span in self._spans(part)
         ]
-        return found
 
     def whole_authors(self) -> list[dict[str, Any]]:
         """The same for all as one text, as in a record."""
@@ -137,8 +135,3 @@ def shown_answer(discarded: str) -> str:
     """What is shown of an answer that was not kept: the text before a marker."""
     ends = [at for marker in record.MARKERS if (at := discarded.find(marker)) >= 0]
     return discarded[: min(ends, default=len(discarded))].strip()
-
-
-def unexpected(error: BaseException) -> ApiError:
-    """The error for a bug of ours."""
-    return ApiError(500, f"tessy failed: {error!r:.300}", kind=OF_SERVER, code="internal_error")

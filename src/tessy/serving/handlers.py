@@ -25,11 +25,11 @@ from aiohttp import web
 from tessy.display import Say
 from tessy.method.trajectory import Part
 from tessy.report.viewer.access import is_local
-from tessy.serving.choices import WrittenChoice, unexpected
+from tessy.serving.choices import WrittenChoice
 from tessy.serving.live import LiveText
 from tessy.serving.metrics import CONTENT_TYPE
 from tessy.serving.names import named
-from tessy.serving.refusals import OF_SERVER, ApiError
+from tessy.serving.refusals import OF_SERVER, ApiError, unexpected
 from tessy.serving.requests import AskedChoice, ServedRequest, chat_request, prompt_request
 from tessy.serving.responses import (
     DONE,
@@ -138,12 +138,9 @@ class ApiHandlers:
             return _error(_of_http(error, request))
         except ConnectionError:  # the client left while it was written to
             return web.Response()
-        except asyncio.CancelledError:
-            raise
         except Exception as error:
             status = 500
-            self._say("".join(traceback.format_exception(error)))
-            return _error(unexpected(error))
+            return _error(_bug(error, self._say))
         finally:
             self._running.discard(task)
             if not self._running:
@@ -162,7 +159,8 @@ class ApiHandlers:
         if self._key is None or not request.path.startswith("/v1"):
             return
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        same = secrets.compare_digest(given.strip().encode(), self._key.encode())
+        sent = given.strip().encode("utf-8", "surrogateescape")
+        same = secrets.compare_digest(sent, self._key.encode())
         if scheme.lower() != "bearer" or not same:
             said = "the API key is missing or wrong: send Authorization: Bearer KEY"
             raise ApiError(401, said, kind="authentication_error", code="invalid_api_key")
@@ -213,7 +211,9 @@ class ApiHandlers:
         writer = ResponseWriter(request, response_id, int(time.time()))
         with self._service.admission.admit(len(choices)):
             if request.stream:
-                streamed = _EventResponse(self._service, prepared, choices, response_id, writer)
+                streamed = _EventResponse(
+                    self._service, prepared, choices, response_id, writer, self._say
+                )
                 return await streamed.answer(http, began)
             written = await self._written(prepared, choices, response_id)
             return _json(writer.body(written))
@@ -241,6 +241,7 @@ class _EventResponse:
         choices: Its choices.
         response_id: Its id.
         writer: Makes the events.
+        say: Shows what an operator should know.
     """
 
     def __init__(
@@ -250,8 +251,10 @@ class _EventResponse:
         choices: list[AskedChoice],
         response_id: str,
         writer: ResponseWriter,
+        say: Say,
     ) -> None:
         self._service = service
+        self._say = say
         self._prepared = prepared
         self._choices = choices
         self._id = response_id
@@ -333,8 +336,7 @@ class _EventResponse:
         except ApiError as error:
             self._events.put_nowait(error)
         except Exception as error:
-            traceback.print_exception(error)
-            self._events.put_nowait(unexpected(error))
+            self._events.put_nowait(_bug(error, self._say))
 
 
 async def _cancelled(tasks: list[asyncio.Task[Any]]) -> None:
@@ -342,6 +344,12 @@ async def _cancelled(tasks: list[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _bug(error: Exception, say: Say) -> ApiError:
+    """The error for what nobody expected; the operator sees where it was."""
+    say("".join(traceback.format_exception(error)))
+    return unexpected(error)
 
 
 def _json(body: object, status: int = 200) -> web.Response:

@@ -56,6 +56,11 @@ def refused(param: str, message: str, *, code: str | None = None) -> ApiError:
     return ApiError(400, f"{param}: {message}", param=param, code=code)
 
 
+def unexpected(error: BaseException) -> ApiError:
+    """The error for a bug of ours."""
+    return ApiError(500, f"tessy failed: {error!r:.300}", kind=OF_SERVER, code="internal_error")
+
+
 def of_server(status: int, error: TessyError | str, code: str) -> ApiError:
     """The error for what is not the client's fault."""
     said = str(error)

@@ -17,8 +17,9 @@ from aiohttp import web
 from tessy.boundary.batcher import PredictorBatcher
 from tessy.boundary.registry import load_all
 from tessy.config import Config
+from tessy.data.remote import is_url
 from tessy.display import Say
-from tessy.errors import ServeError
+from tessy.errors import ConfigError, ServeError
 from tessy.event_loop import leave_closed_terminal, stopping_signals
 from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Role
@@ -39,8 +40,8 @@ from tessy.synthesis.watch import watch
 
 _BACKLOG = 1024
 _COLLECT_S = 20.0
-"""How often garbage is collected: a request that ends leaves cycles (a cancelled task, its error and
-its frames), and the collector of `run_loop` hardly ever looks at what is a little older."""
+"""How often garbage is collected: a request that ends leaves cycles (a cancelled task, its error
+and its frames), and the collector of `run_loop` hardly ever looks at what is a little older."""
 _GONE_S = 2.0
 """How long handlers that were cancelled may take to end."""
 
@@ -63,7 +64,7 @@ class ServeSettings:
     queue: int = 256
     drain_s: float = 60.0
     api_key_env: str | None = None
-    journal: Path | None = None
+    journal: str | Path | None = None
 
     @property
     def is_local(self) -> bool:
@@ -127,6 +128,11 @@ async def serving(
     key = None
     if settings.api_key_env:
         key = key_in(settings.api_key_env, "--api-key-env")
+    if settings.journal is not None and is_url(settings.journal):
+        raise ConfigError(
+            f"--journal {settings.journal} is a URL, and has to be a folder of this machine",
+            hint="what was served can be copied there afterwards",
+        )
     check(config, roles)
     judged = roles == set(Role)
     predictors = load_all({role: config.predictor_of(role) for role in Role if judged})
@@ -135,7 +141,7 @@ async def serving(
         run: ServedRun | None = None
         date = datetime.datetime.now(datetime.UTC).date()
         if settings.journal is not None:
-            run = await stack.enter_async_context(served_run(settings.journal, config))
+            run = await stack.enter_async_context(served_run(Path(settings.journal), config))
             date = run.date
         opening = open_models(config, date=date, say=say, roles=roles, judged=judged)
         models, notes = await stack.enter_async_context(opening)

@@ -24,6 +24,9 @@ from tessy.synthesis.conversations import check_messages
 from tessy.synthesis.sample import Listener, Sample, SampleJournal
 from tessy.synthesis.scheduler import ending_of, write_sample
 
+_CHARACTERS_A_TOKEN = 32
+"""No text has so many in the mean. One that is longer than the context by that is not rendered."""
+
 
 class _Recorder:
     """The journal of a sample: keeps how it ended, and passes all on to the run's, if any."""
@@ -99,8 +102,8 @@ class Service:
         """Check all that can be checked of a request before any work.
 
         Raises:
-            ApiError: There is no such model, its server takes no schemas, or a chat template can't
-                show a message.
+            ApiError: There is no such model, its server takes no schemas, a chat template can't
+                show a message, or the conversation is far too long.
         """
         served = named(request.model, self.models)
         if request.form.schema is not None:
@@ -108,8 +111,12 @@ class Service:
                 if not self.context.models[role].servers.capabilities.schemas:
                     said = f"the {role}, which answers, is on a server that takes no JSON schema"
                     raise refused("response_format", said, code="unsupported_parameter")
-        context = self._context_of(request, served)
+        context, tokens = self._context_of(request, served), self.context_tokens(served)
         for messages in request.conversations:
+            characters = sum(len(text) for message in messages for text in message.values())
+            if characters > _CHARACTERS_A_TOKEN * tokens:
+                said = f"{characters:,} characters are more than a context of {tokens:,} tokens"
+                raise refused("messages", said, code="context_length_exceeded")
             try:
                 check_messages(messages, context.models, context.config)
             except ConfigError as error:
