@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 
 import aiohttp
 import pytest
+from aiohttp import web
 from served import NEVER, SLOW, Streamed, asking, chat, events_of, metrics, served, stream
 
 from scripted import until
 from tessy.method.trajectory import Failure, Trajectory
-from tessy.serving import handlers
+from tessy.serving import streaming
 from tessy.serving.choices import WrittenChoice
 from tessy.serving.server import ServeSettings
 from tessy.testing import CooperativeScript, Fault, Faults, Latency, LoopScript, SilentScript
@@ -308,13 +309,29 @@ async def test_a_bug_is_an_error_and_is_told_to_the_operator(tokenizers, client,
 
 
 async def test_a_stream_says_that_it_is_there_while_nothing_comes(tokenizers, client, monkeypatch):
-    monkeypatch.setattr(handlers, "HEARTBEAT_S", 0.02)
+    monkeypatch.setattr(streaming, "HEARTBEAT_S", 0.02)
     async with served(tokenizers) as made:
         for server in made.servers.values():
             server._model.latency = NEVER
         async with client.post(f"{made.url}/chat/completions", json=asking(stream=True)) as answer:
             assert answer.status == 200
             assert (await answer.content.readline()).startswith(b":")
+
+
+async def test_a_client_that_takes_nothing_has_left(tokenizers, client, monkeypatch):
+    async def stuck(response, data):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(streaming, "SEND_S", 0.05)
+    async with served(tokenizers, pair_of=LONG) as made:
+        monkeypatch.setattr(web.StreamResponse, "write", stuck)
+        async with client.post(f"{made.url}/chat/completions", json=asking(stream=True)) as answer:
+            with pytest.raises(aiohttp.ClientError):
+                await answer.read()
+        monkeypatch.undo()
+        await until(lambda: not made.in_flight)
+        found = await metrics(client, made)
+        assert found['tessy_requests_total{endpoint="/v1/chat/completions",status="499"}'] == 1
 
 
 # --- The end of the server ------------------------------------------------------------------------

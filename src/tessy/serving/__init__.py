@@ -12,6 +12,7 @@
     metrics      /metrics, for Prometheus
     served_run   what was served, as a run
     service      writes what a request asks for
+    streaming    a response as server-sent events, while it is written
     handlers     what each address answers
     server       opens models, listens, and ends in an orderly way
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -23,38 +22,22 @@ import orjson
 from aiohttp import web
 
 from tessy.display import Say
-from tessy.method.trajectory import Part
+from tessy.event_loop import cancel_all
 from tessy.report.viewer.access import is_local
 from tessy.serving.choices import WrittenChoice
-from tessy.serving.live import LiveText
 from tessy.serving.metrics import CONTENT_TYPE
 from tessy.serving.names import named
-from tessy.serving.refusals import OF_SERVER, ApiError, unexpected
-from tessy.serving.requests import AskedChoice, ServedRequest, chat_request, prompt_request
-from tessy.serving.responses import (
-    DONE,
-    STILL_HERE,
-    ResponseWriter,
-    error_event,
-    model_entry,
-)
+from tessy.serving.refusals import OF_SERVER, ApiError, bug
+from tessy.serving.requests import ServedRequest, chat_request, prompt_request
+from tessy.serving.responses import ResponseWriter, model_entry
 from tessy.serving.service import PreparedRequest, Service
+from tessy.serving.streaming import ENDED, EventResponse
 
 LARGEST_BODY = 16 * 2**20
-HEARTBEAT_S = 15.0
 _CLIENT_LEFT = 499
-_ENDED = web.RequestKey("ended", int)
-"""The status of a request whose stream had begun before it was known."""
 _KINDS = {404: "not_found_error", 405: "invalid_request_error", 413: "invalid_request_error"}
 _JSON = "application/json"
-_STREAM_HEADERS = {
-    "Content-Type": "text/event-stream; charset=utf-8",
-    "Cache-Control": "no-cache",
-    "X-Accel-Buffering": "no",  # nginx would hold events back
-}
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-StreamEvent = tuple[int, Part, str] | WrittenChoice | ApiError
-"""More text of a choice, its end, or an error that ends the stream."""
 
 
 class ApiHandlers:
@@ -114,7 +97,7 @@ class ApiHandlers:
     async def close(self) -> None:
         """End the requests that are being answered, as if their clients had left."""
         self.draining = True
-        await _cancelled([*self._running])
+        await cancel_all([*self._running])
 
     # --- Every request ----------------------------------------------------------------------
 
@@ -128,7 +111,7 @@ class ApiHandlers:
         try:
             self._check(request)
             response = await handler(request)
-            status = request.get(_ENDED, response.status)
+            status = request.get(ENDED, response.status)
             return response
         except ApiError as error:
             status = error.status
@@ -140,16 +123,14 @@ class ApiHandlers:
             return web.Response()
         except Exception as error:
             status = 500
-            return _error(_bug(error, self._say))
+            return _error(bug(error, self._say))
         finally:
             self._running.discard(task)
             if not self._running:
                 self._idle.set()
-            writes = request.method == "POST" and status not in (401, 403, 404, 405)
             resource = request.match_info.route.resource
             endpoint = resource.canonical if resource else "other"
-            taken = time.monotonic() - began if writes else None
-            self._service.metrics.ended(endpoint, status, taken)
+            self._service.metrics.ended(endpoint, status, time.monotonic() - began)
 
     def _check(self, request: web.Request) -> None:
         host, origin = request.headers.get("Host", ""), request.headers.get("Origin")
@@ -189,13 +170,13 @@ class ApiHandlers:
     # --- Responses --------------------------------------------------------------------------
 
     async def _chat(self, http: web.Request) -> web.StreamResponse:
-        return await self._respond(http, chat_request, "chatcmpl")
+        return await self._respond(http, chat_request)
 
     async def _prompt(self, http: web.Request) -> web.StreamResponse:
-        return await self._respond(http, prompt_request, "cmpl")
+        return await self._respond(http, prompt_request)
 
     async def _respond(
-        self, http: web.Request, read: Callable[[bytes], ServedRequest], prefix: str
+        self, http: web.Request, read: Callable[[bytes], ServedRequest]
     ) -> web.StreamResponse:
         if self.draining:
             said = "this server is being stopped: it takes no more requests"
@@ -203,153 +184,22 @@ class ApiHandlers:
         if http.content_type != _JSON:
             said = f"Content-Type must be {_JSON}, not {http.content_type:.100}"
             raise ApiError(415, said, code="unsupported_media_type")
-        began = time.monotonic()
         request = read(await http.read())
         prepared = self._service.prepare(request)
-        choices = list(request.choices())
-        response_id = f"{prefix}-{secrets.token_hex(12)}"
-        writer = ResponseWriter(request, response_id, int(time.time()))
-        with self._service.admission.admit(len(choices)):
+        writer = ResponseWriter(request, prepared.id, int(time.time()))
+        with self._service.admission.admit(len(prepared.choices)):
             if request.stream:
-                streamed = _EventResponse(
-                    self._service, prepared, choices, response_id, writer, self._say
-                )
-                return await streamed.answer(http, began)
-            written = await self._written(prepared, choices, response_id)
-            return _json(writer.body(written))
+                return await EventResponse(self._service, prepared, writer, self._say).send(http)
+            return _json(writer.body(await self._written(prepared)))
 
-    async def _written(
-        self, prepared: PreparedRequest, choices: list[AskedChoice], response_id: str
-    ) -> list[WrittenChoice]:
+    async def _written(self, prepared: PreparedRequest) -> list[WrittenChoice]:
         """All choices of a response; the first error ends the others."""
-        work = [self._service.write(prepared, each, response_id) for each in choices]
-        tasks = [asyncio.ensure_future(each) for each in work]
+        work = [self._service.write(prepared, each) for each in prepared.choices]
+        tasks = [asyncio.create_task(each) for each in work]
         try:
             return list(await asyncio.gather(*tasks))
         finally:
-            await _cancelled(tasks)
-
-
-class _EventResponse:
-    """A response as server-sent events, while it is written.
-
-    Nothing is sent before there is something to say, so that an early error has its status.
-
-    Args:
-        service: Writes it.
-        prepared: What the client asks for.
-        choices: Its choices.
-        response_id: Its id.
-        writer: Makes the events.
-        say: Shows what an operator should know.
-    """
-
-    def __init__(
-        self,
-        service: Service,
-        prepared: PreparedRequest,
-        choices: list[AskedChoice],
-        response_id: str,
-        writer: ResponseWriter,
-        say: Say,
-    ) -> None:
-        self._service = service
-        self._say = say
-        self._prepared = prepared
-        self._choices = choices
-        self._id = response_id
-        self._writer = writer
-        self._events: asyncio.Queue[StreamEvent] = asyncio.Queue()
-        self._ended: list[WrittenChoice] = []
-        self._error: ApiError | None = None
-
-    async def answer(self, http: web.Request, began: float) -> web.StreamResponse:
-        """Send it.
-
-        Args:
-            http: The request.
-            began: When it arrived, by the monotonic clock.
-
-        Raises:
-            ApiError: It failed before anything was sent.
-        """
-        tasks = [asyncio.create_task(self._write(each)) for each in self._choices]
-        response = web.StreamResponse(headers=_STREAM_HEADERS)
-        told = False
-        try:
-            while self._error is None and len(self._ended) < len(self._choices):
-                events = await self._next()
-                sent = b"".join(map(self._event, events)) or STILL_HERE
-                if self._error is not None and not response.prepared:
-                    raise self._error
-                if not response.prepared:
-                    await response.prepare(http)
-                if not told and any(isinstance(event, tuple) for event in events):
-                    told = True
-                    self._service.metrics.first_text(time.monotonic() - began)
-                await response.write(sent)
-        finally:
-            await _cancelled(tasks)
-        if self._error is not None:
-            http[_ENDED] = self._error.status
-        else:
-            await response.write(self._last())
-        await response.write_eof()
-        return response
-
-    async def _next(self) -> list[StreamEvent]:
-        """The events that are there; none if it took long for one to come."""
-        try:
-            async with asyncio.timeout(HEARTBEAT_S):
-                found = [await self._events.get()]
-        except TimeoutError:
-            return []
-        while not self._events.empty():
-            found.append(self._events.get_nowait())
-        return found
-
-    def _event(self, event: StreamEvent) -> bytes:
-        if isinstance(event, tuple):
-            return self._writer.delta(*event)
-        if isinstance(event, ApiError):
-            self._error = self._error or event
-            return error_event(event)
-        self._ended.append(event)
-        return self._writer.end(event)
-
-    def _last(self) -> bytes:
-        ended = sorted(self._ended, key=lambda choice: choice.index)
-        usage = self._writer.usage(ended) if self._prepared.request.include_usage else b""
-        return usage + DONE
-
-    async def _write(self, asked: AskedChoice) -> None:
-        """Write a choice, and put what is to be sent of it into the queue."""
-
-        def send(part: Part, text: str) -> None:
-            self._events.put_nowait((asked.index, part, text))
-
-        live = LiveText(send)
-        try:
-            choice = await self._service.write(self._prepared, asked, self._id, live)
-            live.finish(choice.texts)
-            self._events.put_nowait(choice)
-        except ApiError as error:
-            self._events.put_nowait(error)
-        except Exception as error:
-            self._events.put_nowait(_bug(error, self._say))
-
-
-async def _cancelled(tasks: list[asyncio.Task[Any]]) -> None:
-    """Cancel tasks that have not ended, and wait for their ends."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _bug(error: Exception, say: Say) -> ApiError:
-    """The error for what nobody expected; the operator sees where it was."""
-    say("".join(traceback.format_exception(error)))
-    return unexpected(error)
+            await cancel_all(tasks)
 
 
 def _json(body: object, status: int = 200) -> web.Response:

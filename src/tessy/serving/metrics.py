@@ -46,7 +46,8 @@ class ServerMetrics:
         )
         self._whole = Histogram(
             "tessy_request_seconds",
-            "From the arrival of a request for a response to its end.",
+            "From the arrival of a request to its end.",
+            ["endpoint"],
             buckets=_SECONDS,
             registry=self._registry,
         )
@@ -57,17 +58,16 @@ class ServerMetrics:
         )
         self._registry.register(_Running(counters, admission, waiting))
 
-    def ended(self, endpoint: str, status: int, seconds: float | None) -> None:
+    def ended(self, endpoint: str, status: int, seconds: float) -> None:
         """Count a request that has ended.
 
         Args:
             endpoint: The address.
             status: The status that it got, or would have got before its stream began.
-            seconds: How long it took, if it asked for a response.
+            seconds: From its arrival to its end.
         """
         self._requests.labels(endpoint, str(status)).inc()
-        if seconds is not None:
-            self._whole.observe(seconds)
+        self._whole.labels(endpoint).observe(seconds)
 
     def first_text(self, seconds: float) -> None:
         """Record how long a stream took until its first text."""

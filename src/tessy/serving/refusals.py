@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
+from tessy.display import Say
 from tessy.errors import TessyError
 
 BAD_REQUEST = "invalid_request_error"
@@ -56,8 +58,14 @@ def refused(param: str, message: str, *, code: str | None = None) -> ApiError:
     return ApiError(400, f"{param}: {message}", param=param, code=code)
 
 
-def unexpected(error: BaseException) -> ApiError:
-    """The error for a bug of ours."""
+def bug(error: Exception, say: Say) -> ApiError:
+    """The error for what nobody expected.
+
+    Args:
+        error: It.
+        say: Shows the operator where it was.
+    """
+    say("".join(traceback.format_exception(error)))
     return ApiError(500, f"tessy failed: {error!r:.300}", kind=OF_SERVER, code="internal_error")
 
 

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 
@@ -20,7 +19,7 @@ from tessy.config import Config
 from tessy.data.remote import is_url
 from tessy.display import Say
 from tessy.errors import ConfigError, ServeError
-from tessy.event_loop import leave_closed_terminal, stopping_signals
+from tessy.event_loop import cancel_all, leave_closed_terminal, stopping_signals
 from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Role
 from tessy.models.client import key_in
@@ -103,7 +102,7 @@ class RunningServer:
         try:
             await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await _ended(waits)
+            await cancel_all(waits)
         return self.handlers.answering
 
 
@@ -166,7 +165,7 @@ async def serving(
         tasks = [asyncio.create_task(each) for each in (watch(context), _collect_garbage())]
         if run is not None:
             tasks.append(asyncio.create_task(run.checkpoints(say)))
-        stack.push_async_callback(_ended, tasks)
+        stack.push_async_callback(cancel_all, tasks)
         url = await stack.enter_async_context(_listening(handlers, settings))
         yield RunningServer(url, tuple(names), handlers)
 
@@ -219,12 +218,6 @@ async def _collect_garbage() -> None:
     while True:
         await asyncio.sleep(_COLLECT_S)
         gc.collect()
-
-
-async def _ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -57,12 +58,16 @@ class PreparedRequest:
     """A request whose prompts can be made, with all that its choices need.
 
     Attributes:
+        id: The response's id.
         request: What the client asks for.
+        choices: Its choices.
         served: The model that it names.
         context: The server's context, with what is of this request.
     """
 
+    id: str
     request: ServedRequest
+    choices: tuple[AskedChoice, ...]
     served: ServedModel
     context: RunContext
 
@@ -121,7 +126,8 @@ class Service:
                 check_messages(messages, context.models, context.config)
             except ConfigError as error:
                 raise refused("messages", str(error), code="invalid_value") from None
-        return PreparedRequest(request, served, context)
+        made = f"{'chatcmpl' if request.chat else 'cmpl'}-{secrets.token_hex(12)}"
+        return PreparedRequest(made, request, tuple(request.choices()), served, context)
 
     def _context_of(self, request: ServedRequest, served: ServedModel) -> RunContext:
         """The context of a request's samples: its own sampling, seed, limits and method."""
@@ -139,7 +145,6 @@ class Service:
         self,
         prepared: PreparedRequest,
         asked: AskedChoice,
-        response_id: str,
         listener: Listener | None = None,
     ) -> WrittenChoice:
         """Write one choice, when there is a place for it.
@@ -147,15 +152,14 @@ class Service:
         Args:
             prepared: The request.
             asked: The choice.
-            response_id: The response's id.
             listener: Hears the text while it is written.
 
         Raises:
             ApiError: There is no response: a server, a predictor or the journal failed, or the
                 prompt is too long.
         """
-        several = len(prepared.request.conversations) * prepared.request.n > 1
-        sample_id = f"{response_id}#{asked.index}" if several else response_id
+        several = len(prepared.choices) > 1
+        sample_id = f"{prepared.id}#{asked.index}" if several else prepared.id
         async with self.admission.place():
             recorder = _Recorder(None if self._run is None else self._run.journal)
             sample = self._sample(prepared, asked, sample_id, recorder, listener)
