@@ -105,7 +105,7 @@ test-trainers: install-dev
 
 test-clients: install-dev
 	test -x .venv-clients/bin/lm_eval || { $(PYTHON) -m venv .venv-clients && .venv-clients/bin/pip install --quiet --upgrade pip && .venv-clients/bin/pip install --quiet --group clients; }
-	test -d .venv-clients/node_modules || ! command -v npm || npm install --silent --prefix .venv-clients ai@6.0.326 @ai-sdk/openai-compatible@2.0.92
+	test -d .venv-clients/node_modules || ! command -v npm >/dev/null || npm install --silent --prefix .venv-clients ai@6.0.326 @ai-sdk/openai-compatible@2.0.92
 	TESSY_CLIENTS=$(CURDIR)/.venv-clients/bin TESSY_AI_SDK=$(CURDIR)/.venv-clients \
 	  $(BIN)/python -m pytest -q -rA tests/e2e/test_clients.py
 

@@ -10,6 +10,7 @@ from served import SLOW, asking, chat, config_of, events_of, pair, serve, served
 from commands import tessy
 from scripted import lines, until
 from tessy.errors import ConfigError, JournalError, RunLocked, RunMismatch
+from tessy.report.viewer.server import serving as viewing
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
 from tessy.serving.served_run import served_run
@@ -20,7 +21,9 @@ def into(folder) -> ServeSettings:
     return ServeSettings(port=0, journal=folder)
 
 
-async def test_each_choice_is_a_sample_under_its_response_s_id(tokenizers, client, tmp_path):
+async def test_each_choice_is_a_sample_under_its_response_s_id(
+    tokenizers, client, tmp_path, monkeypatch
+):
     out = tmp_path / "run"
     async with served(tokenizers, into(out)) as made:
         _, _, one = await chat(client, made.url)
@@ -28,6 +31,9 @@ async def test_each_choice_is_a_sample_under_its_response_s_id(tokenizers, clien
         _, _, cut = await chat(client, made.url, max_tokens=40)
         shown = await tessy("show", out, one["id"])
         assert shown.code == 0, "also while it is served"
+        monkeypatch.setenv("TESSY_CACHE", str(tmp_path / "cache"))
+        async with viewing(RunFolder(out)) as site, client.get(site.url) as page:
+            assert one["id"] in await page.text()
     rows = {row["id"]: row for row in lines(out / "dataset.jsonl")}
     assert list(rows) == [one["id"], f"{two['id']}#0", f"{two['id']}#1"]
     assert [choice["tessy"]["id"] for choice in two["choices"]] == list(rows)[1:]
