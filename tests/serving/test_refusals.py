@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from contextlib import suppress
 
 import pytest
@@ -218,6 +219,19 @@ async def test_other_sites_do_not_reach_the_loopback_through_a_browser(tokenizer
         url = made.url.replace("0.0.0.0", "127.0.0.1")
         async with client.get(f"{url}/models", headers={"Host": "gpu7.example"}) as got:
             assert got.status == 200
+
+
+async def test_the_loopback_of_ipv6(tokenizers, client):
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("there is no IPv6")
+    async with served(tokenizers, ServeSettings(port=0, host="::1")) as made:
+        assert made.url.startswith("http://[::1]:")
+        async with client.get(f"{made.url}/models") as got:
+            assert got.status == 200
+        async with client.get(f"{made.url}/models", headers={"Host": "evil.example"}) as got:
+            assert got.status == 403
 
 
 async def test_a_conversation_that_a_template_does_not_show(tmp_path, tokenizers, client):

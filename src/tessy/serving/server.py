@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime
 import gc
-import ipaddress
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from tessy.models.client import key_in
 from tessy.models.open import check, check_formats, open_models
 from tessy.models.probe import takes_schemas
 from tessy.models.session import Model
+from tessy.report.viewer.access import is_loopback
 from tessy.runs.counters import Counters
 from tessy.serving.admission import Admission
 from tessy.serving.handlers import ApiHandlers
@@ -68,10 +68,7 @@ class ServeSettings:
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach it."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_loopback(self.host)
 
 
 @dataclass(frozen=True, slots=True)
