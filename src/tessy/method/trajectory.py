@@ -82,6 +82,8 @@ class Failure(StrEnum):
     """The verifier failed or could not use its reference, so the answer could not be checked."""
     UNSCORED = "unscored"
     """The teacher gave no candidate a readable score (Teacher-Score), or the question (judge)."""
+    CANCELLED = "cancelled"
+    """Its client left before its end, or the server was stopped (only with `tessy serve`)."""
 
 
 class SampleFailed(Exception):

@@ -85,4 +85,5 @@ TEACHER_SCORE = Method(
     "the student writes candidates, the teacher scores them, and the best is kept",
     write,
     unless_verified=frozenset({Role.TEACHER}),
+    chosen=True,
 )
