@@ -130,7 +130,7 @@ class ModelSettings(StrictSettings):
     event_tokens: Annotated[int, TOKENS] = Field(default=1, ge=1, le=64)
     """Tokens in an event of a stream, if the server takes that (vLLM's `stream_interval`). Larger
     events cost less CPU in tessy but more discarded tokens, since a boundary is seen later."""
-    sampling: Sampling = Field(default_factory=Sampling)
+    sampling: Annotated[Sampling, OptionGroup(panel="Sampling")] = Field(default_factory=Sampling)
     """How this model draws tokens."""
     timeouts: Timeouts = Field(default_factory=Timeouts)
     """How long to wait for this model's server."""

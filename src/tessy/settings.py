@@ -252,7 +252,8 @@ def definitions(
         if setting.table:
             below = marks.get(OptionGroup) if group else None
             if below and group and group.name:
-                below = replace(below, name=f"{group.name}-{below.name}")
+                joined = "-".join(part for part in (group.name, below.name) if part)
+                below = replace(below, name=joined, named=group.named)
             is_there = not (setting.required or is_optional)
             yield from definitions(setting.table, setting, default if is_there else None, below)
 

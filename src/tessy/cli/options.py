@@ -109,7 +109,10 @@ def _read(
             overrides[each.key], named = by_name(flags[each.key], overrides[each.key])
             for name, value in named.items():
                 own = overrides.setdefault(each.named, {}).setdefault(name, {})
-                own[each.key.rpartition(".")[2]] = value
+                *tables, last = each.key.split(".")[1:]
+                for table in tables:
+                    own = own.setdefault(table, {})
+                own[last] = value
     return load_settings(kind, path, overrides, flags=was_given)
 
 

@@ -195,6 +195,9 @@ def summary(result: RunResult) -> Table:
     table.add_row("samples", _accounts(result), end_section=True)
     for failure, count in sorted(result.failed.items()):
         table.add_row("", f"{count:,} {failure}")
+    if result.teachers:
+        told = ", ".join(f"{n:,} with {name}" for name, n in sorted(result.teachers.items()))
+        table.add_row("teachers", Text(visible_line(f"finished: {told}")))
     for role in counters.writers if wrote else ():
         line = f"{counters.kept[role]:,} tokens kept, {counters.discarded[role]:,} discarded"
         table.add_row(str(role), Text(line, style=STYLES[role]))
