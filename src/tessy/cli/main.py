@@ -28,6 +28,7 @@ from tessy.cli import (
     verify,
     view,
 )
+from tessy.cli.examples import epilog
 from tessy.display import visible
 from tessy.errors import InputError, Outage, TessyError
 
@@ -69,18 +70,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-app.command("synth")(synth.synth)
-app.command("serve")(serve.serve)
-app.command("eval")(evaluate.evaluate)
-app.command("select")(select.select)
-app.command("doctor")(doctor.doctor)
-app.command("show")(show.show)
-app.command("view")(view.view)
-app.command("report")(report.report)
-app.command("export")(export.export)
-app.command("merge")(merge.merge)
-app.command("sft")(sft.sft)
-app.command("verify")(verify.verify)
+app.command("synth", epilog=epilog("synth"))(synth.synth)
+app.command("serve", epilog=epilog("serve"))(serve.serve)
+app.command("eval", epilog=epilog("eval"))(evaluate.evaluate)
+app.command("select", epilog=epilog("select"))(select.select)
+app.command("doctor", epilog=epilog("doctor"))(doctor.doctor)
+app.command("show", epilog=epilog("show"))(show.show)
+app.command("view", epilog=epilog("view"))(view.view)
+app.command("report", epilog=epilog("report"))(report.report)
+app.command("export", epilog=epilog("export"))(export.export)
+app.command("merge", epilog=epilog("merge"))(merge.merge)
+app.command("sft", epilog=epilog("sft"))(sft.sft)
+app.command("verify", epilog=epilog("verify"))(verify.verify)
 app.add_typer(predictor.app, name="predictor")
 
 
