@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from tessy import palette
 from tessy.errors import InputError, RunMismatch, TessyError, ViewError
 from tessy.report.viewer.access import AccessControl, Handler, add_headers
 from tessy.report.viewer.filters import Filter, Status, page_number
@@ -155,6 +156,8 @@ class Handlers:
         """A file of our own."""
         name = request.match_info["file"]
         content = resources.files("tessy.report.viewer").joinpath("static", name).read_bytes()
+        if name == "view.css":
+            content = palette.css().encode() + content
         return web.Response(body=content, content_type=FILES[name], charset="utf-8")
 
     @web.middleware
