@@ -9,28 +9,30 @@ import re
 import shutil
 import signal
 import socket
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import aiohttp
 import pytest
 from yarl import URL
 
 from commands import run as tessy
+from tessy.report.viewer.files import FILES
 from tessy.runs.folder import RunFolder
 from viewing import viewing, viewing_process
 from written import Written, write_run
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; "
-    "connect-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    "connect-src 'self'; img-src 'self'; font-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
     "form-action 'self'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-PATHS = ("", "sample?sample=q0", "events", "view.css", "view.js", "icon.svg")
+PATHS = ("", "sample?sample=q0", "events", *(f"../{name}" for name in FILES))
+"""Of a run; the files are those of all runs."""
 
 
 @pytest.fixture(scope="module")
@@ -63,16 +65,18 @@ async def status(client, url, **more) -> int:
 
 async def test_every_address_wants_the_token(view, client):
     base = urlsplit(view.url)
-    token = base.path.strip("/")
+    token = base.path.split("/")[1]
     assert len(token) > 30
     for path in PATHS:
-        assert await status(client, view.url + path) == 200
+        assert await status(client, urljoin(view.url, path)) == 200
         for wrong in ("", "x/", token[:-1] + "/", token + "x/", "é/"):
-            refused = f"http://{base.netloc}/{wrong}{path}"
+            refused = urljoin(f"http://{base.netloc}/{wrong}0/", path)
             assert await status(client, refused) == 403, refused
-    assert await status(client, view.url.rstrip("/")) == 303
+    assert await status(client, urljoin(view.url, "../")) == 303, "the only run"
+    assert await status(client, urljoin(view.url, "..").rstrip("/")) == 303
+    assert await status(client, urljoin(view.url, "../1/")) == 404, "no such run"
     assert await status(client, view.url + "no-such-file") == 403
-    assert await status(client, view.url + "../view.css") == 403
+    assert await status(client, urljoin(view.url, "../../view.css")) == 403
 
 
 async def test_a_page_elsewhere_cannot_ask(view, client):
@@ -100,7 +104,7 @@ async def test_a_page_elsewhere_cannot_ask(view, client):
         assert await status(client, view.url, headers={"Origin": origin}) == 403, origin
 
 
-async def test_only_reading_and_only_on_the_loopback(view, client):
+async def test_no_other_method_and_only_on_the_loopback(view, client):
     for method in ("POST", "PUT", "DELETE", "OPTIONS"):
         async with client.request(method, view.url) as answer:
             assert answer.status in (403, 405)
@@ -237,7 +241,7 @@ async def test_the_browser_is_started_with_a_ticket_that_works_once(run, client,
             while not told.exists():
                 await asyncio.sleep(0.02)
         ticket = told.read_text().strip()
-        assert urlsplit(view.url).path.strip("/") not in ticket
+        assert urlsplit(view.url).path.split("/")[1] not in ticket
         async with client.get(ticket) as answer:
             assert (answer.status, str(answer.url)) == (200, view.url)
         assert await status(client, ticket) == 403

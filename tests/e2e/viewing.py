@@ -12,16 +12,17 @@ from pathlib import Path
 import pytest
 
 from commands import start
+from tessy.report.viewer.served import find_runs
 from tessy.report.viewer.server import serving
-from tessy.runs.folder import RunFolder
 
 
 @asynccontextmanager
-async def viewing(run: Path, *, port: int = 0):
-    """Serve a run's pages in this event loop; its index is beside it."""
+async def viewing(*runs: Path, port: int = 0, read_only: bool = False):
+    """Serve the pages of runs in this event loop; their indexes are beside the first."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TESSY_CACHE", str(run.parent / "cache"))
-        async with serving(RunFolder(run), port) as site:
+        patch.setenv("TESSY_CACHE", str(runs[0].parent / "cache"))
+        found = find_runs([(run.name, run, False) for run in runs])
+        async with serving(found, port, read_only=read_only) as site:
             yield site
 
 

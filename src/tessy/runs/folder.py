@@ -39,7 +39,7 @@ from tessy.runs.identity import (
     refuse_strangers,
     without_none,
 )
-from tessy.runs.locks import OTHER_OUT, held, no_folder, opened_lock
+from tessy.runs.locks import OTHER_OUT, held, is_held, no_folder, opened_lock
 
 _SHARD = re.compile(r"[0-9]{4}")
 
@@ -160,6 +160,14 @@ class RunFolder(DatasetFolder):
             raise moved(self.path) from None
         if (there.st_dev, there.st_ino) != (held.st_dev, held.st_ino):
             raise moved(self.path)
+
+    def is_written(self) -> bool:
+        """Whether a process is writing the run, or a shard of it, on a machine that shares locks.
+
+        Raises:
+            JournalError: As `shards`.
+        """
+        return any(is_held(path) for path in (self.path, *(shard.path for shard in self.shards())))
 
     def shard_count(self) -> int | None:
         """How many shards the run has; None before it was started.

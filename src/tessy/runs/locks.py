@@ -59,6 +59,23 @@ def held_if_free(folder: Path) -> Iterator[bool]:
         os.close(lock)
 
 
+def is_held(folder: Path) -> bool:
+    """Whether another process has the lock of a folder.
+
+    It asks for a share of the lock for an instant; a process that begins then waits for that.
+    """
+    try:
+        lock = open_file(folder / "lock", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return not lock_file(lock, folder, shared=True)
+    except ConfigError:  # a file system without locks
+        return True
+    finally:
+        os.close(lock)
+
+
 def create_folder(folder: Path) -> None:
     """Create a folder of a run.
 

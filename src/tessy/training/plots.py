@@ -25,7 +25,9 @@ def plot_losses(losses: Losses, folder: Path) -> None:
         axes.plot(seen, values, color=LIGHT["run1"], linewidth=0.9, label="step")
         middles = [number - 0.5 for number in epochs]
         means = list(epochs.values())
-        axes.plot(middles, means, "o-", color=LIGHT["link"], markersize=4, label="mean of the epoch")
+        axes.plot(
+            middles, means, "o-", color=LIGHT["link"], markersize=4, label="mean of the epoch"
+        )
         axes.set_ylim(bottom=0)
         axes.set_title(f"first step: {losses.first:.3f}", loc="left", fontsize=10)
         axes.legend(frameon=False)

@@ -9,11 +9,15 @@ from typing import Any
 from tessy.data import record
 from tessy.data.exact import dumps
 from tessy.data.pieces import Piece, pieces
+from tessy.data.record import THINK_CLOSE, THINK_OPEN
 from tessy.method.trajectory import Failure
+from tessy.report.viewer.index import outcome_of
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
+from tessy.runs.reviews import digest
 from tessy.runs.shard_reader import EndedSample
 from tessy.runs.written import Written
+from tessy.verifiers.protocol import VerdictOutcome
 
 _SHOWN = 2000
 """Characters of a column that are shown."""
@@ -52,7 +56,9 @@ class SampleView:
         detail: What exactly went wrong.
         messages: The question; empty while the sample is under way, since turns don't hold it.
         columns: Other columns of the question: names, and values as text.
-        origin: How it was made, and its verifier's verdict: names and values.
+        origin: How it was made: names and values.
+        outcome: What its verifier decided; None without one.
+        verdict: Its score, and what the verifier says: names and values.
     """
 
     id: str
@@ -67,6 +73,38 @@ class SampleView:
     messages: Sequence[Mapping[str, str]] = ()
     columns: Sequence[tuple[str, str]] = ()
     origin: Sequence[tuple[str, str]] = ()
+    outcome: VerdictOutcome | None = None
+    verdict: Sequence[tuple[str, str]] = ()
+
+    @property
+    def content(self) -> str:
+        """The response: markers, thinking and answer."""
+        return "".join(piece.text for piece in self.pieces if not piece.discarded)
+
+    @property
+    def thinking(self) -> str:
+        """The thinking, without markers."""
+        return self.content.removeprefix(THINK_OPEN).partition(THINK_CLOSE)[0]
+
+    @property
+    def answer(self) -> str:
+        """The answer; empty if there is none."""
+        return self.content.partition(THINK_CLOSE)[2]
+
+    @property
+    def digest(self) -> str:
+        """What names the response in reviews."""
+        return digest(self.content)
+
+    @property
+    def tokens_a_call(self) -> float | None:
+        """Generated tokens for each call."""
+        return (self.kept + self.discarded) / self.requests if self.requests else None
+
+    @property
+    def seconds_a_call(self) -> float | None:
+        """Seconds for each call, what the sample waited for included."""
+        return self.seconds / self.requests if self.requests else None
 
     @property
     def kept(self) -> int:
@@ -115,6 +153,8 @@ def ended(entry: EndedSample) -> SampleView:
         messages=messages,
         columns=() if entry.failure else tuple(_columns(made)),
         origin=() if entry.failure else tuple(_origin(made)),
+        outcome=None if entry.failure else outcome_of(made),
+        verdict=() if entry.failure else tuple(_verdict(made)),
     )
 
 
@@ -169,6 +209,9 @@ def _origin(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "seed", str(made["seed"])
     for role, name in made["models"].items():
         yield role.replace("_", " "), name
+
+
+def _verdict(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if verdict := made.get("verdict"):
-        yield "verdict", f"{verdict['outcome']}, score {verdict['score']}"
+        yield "score", str(verdict["score"])
         yield "verifier says", str(verdict.get("detail") or "–")

@@ -1,0 +1,24 @@
+"""The files that pages load: our own, and KaTeX, which draws formulas (static/vendor/katex)."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from tessy import palette
+
+_FOLDER = resources.files("tessy.report.viewer").joinpath("static")
+_KINDS = {
+    "css": "text/css",
+    "js": "text/javascript",
+    "svg": "image/svg+xml",
+    "woff2": "font/woff2",
+}
+_OWN = ("view.css", "code.css", "icon.svg", "view.js", "keys.js", "live.js")
+FILES = {name: _KINDS[name.rpartition(".")[2]] for name in _OWN}
+"""Names of files in addresses, and their media types."""
+
+
+def content(name: str) -> bytes:
+    """A file; the palette is in front of our style sheet."""
+    found = _FOLDER.joinpath(*name.split("/")).read_bytes()
+    return palette.css().encode() + found if name == "view.css" else found
