@@ -14,8 +14,8 @@ from commands import tessy
 from scripted import PLAIN, PREDICTOR, faulty, lines, two_servers, write_questions
 from tessy.cli.paint import visible
 from tessy.method.trajectory import Role
-from tessy.runs.folder import RunFolder
 from tessy.palette import TERMINAL
+from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
 from tessy.testing import EchoScript, LoopScript, ScriptedServer
 from tessy.testing.faults import Fault

@@ -10,7 +10,10 @@ from tessy.data.record import THINK_CLOSE, THINK_OPEN
 from tessy.method.trajectory import Role
 from tessy.report.viewer.compare import changes, compared
 
-words = st.lists(st.sampled_from("so the sum is 4 5 . wait".split()), max_size=12).map(" ".join)
+WORDS = ["so", "the", "sum", "is", "4", "5", ".", "wait"]
+words = st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join)
+    st.sampled_from(["so", "the", "sum", "is", "4", "5", ".", "wait"]), max_size=12
+).map(" ".join)
 some = words | st.text(max_size=20)
 
 

@@ -1,4 +1,4 @@
-"""The files that pages load: our own, and KaTeX, which draws formulas (static/vendor/katex)."""
+"""The files that pages load: our own, and KaTeX (static/katex, MIT licence), for formulas."""
 
 from __future__ import annotations
 
@@ -13,8 +13,16 @@ _KINDS = {
     "svg": "image/svg+xml",
     "woff2": "font/woff2",
 }
-_OWN = ("view.css", "code.css", "icon.svg", "view.js", "keys.js", "live.js")
-FILES = {name: _KINDS[name.rpartition(".")[2]] for name in _OWN}
+_OWN = ("view.css", "icon.svg", "view.js", "keys.js", "live.js", "formulas.js", "boundaries.js")
+_KATEX = tuple(
+    f"katex/{name}"
+    for name in (
+        "katex.min.css",
+        "katex.min.js",
+        *(f"fonts/{font.name}" for font in _FOLDER.joinpath("katex", "fonts").iterdir()),
+    )
+)
+FILES = {name: _KINDS[name.rpartition(".")[2]] for name in (*_OWN, *_KATEX)}
 """Names of files in addresses, and their media types."""
 
 

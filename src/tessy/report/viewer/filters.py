@@ -12,7 +12,6 @@ from urllib.parse import urlencode
 from tessy.errors import InputError
 from tessy.method.trajectory import Failure
 
-
 Value = TypeVar("Value", bound=StrEnum)
 
 
@@ -78,6 +77,7 @@ class Filter:
         review: What a reader decided.
         sort: What the list is sorted by; None for the order of the questions.
         descending: The greatest first.
+        rendered: Samples are shown as Markdown, not as raw text.
     """
 
     id: str = ""
@@ -91,6 +91,7 @@ class Filter:
     review: ReviewFilter | None = None
     sort: Sort | None = None
     descending: bool = False
+    rendered: bool = False
 
     @classmethod
     def parse(cls, query: Mapping[str, str]) -> Filter:
@@ -111,12 +112,13 @@ class Filter:
             review=_one_of(ReviewFilter, query, "review"),
             sort=_one_of(Sort, query, "sort"),
             descending=query.get("descending", "") == "yes",
+            rendered=query.get("rendered", "") == "yes",
         )
 
     @property
     def narrows(self) -> bool:
         """Whether it excludes any sample."""
-        return replace(self, sort=None, descending=False) != Filter()
+        return replace(self, sort=None, descending=False, rendered=False) != Filter()
 
     def sorted_by(self, sort: Sort) -> Filter:
         """The same samples, sorted; by what they are sorted by already, the other way round."""
@@ -131,8 +133,8 @@ class Filter:
 
     def query(self, **more: str | int | None) -> str:
         """A query string for this filter and more; empty if it would ask for nothing."""
-        pairs = {**asdict(self), "descending": "yes" if self.descending else "", **more}
-        return urlencode({k: _typed(v) for k, v in pairs.items() if v is not None and v != ""})
+        pairs = {**asdict(self), **more}
+        return urlencode({k: _typed(v) for k, v in pairs.items() if v is not None and v is not False and v != ""})
 
 
 def page_number(query: Mapping[str, str]) -> int:
@@ -149,6 +151,8 @@ def page_number(query: Mapping[str, str]) -> int:
 
 def _typed(value: object) -> str:
     """A value as a user would type it."""
+    if isinstance(value, bool):
+        return "yes"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

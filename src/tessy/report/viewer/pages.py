@@ -13,6 +13,7 @@ import jinja2
 from tessy.display import visible_value
 from tessy.method.trajectory import Failure
 from tessy.report.viewer.filters import Sort, Status
+from tessy.report.viewer.rendered import MOST, rendered, rendered_text
 from tessy.runs.progress import duration, number, percent
 
 OUTCOMES = {
@@ -54,11 +55,13 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {"percent": percent, "duration": duration, "shortest": _shortest}
     environment.filters |= {"one": number, "brief": _brief}
+    environment.filters |= {"rendered": rendered, "markdown": rendered_text}
     environment.tests["long"] = is_long
     environment.globals |= {
         "Failure": Failure,
         "Sort": Sort,
         "Status": Status,
+        "most_rendered": MOST,
         "outcomes": OUTCOMES,
     }
     return environment

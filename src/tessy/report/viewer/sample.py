@@ -10,7 +10,7 @@ from tessy.data import record
 from tessy.data.exact import dumps
 from tessy.data.pieces import Piece, pieces
 from tessy.data.record import THINK_CLOSE, THINK_OPEN
-from tessy.method.trajectory import Failure
+from tessy.method.trajectory import Failure, Role
 from tessy.report.viewer.index import outcome_of
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
@@ -80,6 +80,33 @@ class SampleView:
     def content(self) -> str:
         """The response: markers, thinking and answer."""
         return "".join(piece.text for piece in self.pieces if not piece.discarded)
+
+    @property
+    def parts(self) -> tuple[list[Piece], list[Piece]]:
+        """The pieces of the thinking and those of the answer, without markers."""
+        found: tuple[list[Piece], list[Piece]] = ([], [])
+        markers = 0
+        for piece in self.pieces:
+            if piece.role is None:
+                markers += 1
+            else:
+                found[markers > 1].append(piece)
+        return found
+
+    @property
+    def style(self) -> list[tuple[int, int]]:
+        """What the student wrote of the thinking: half-open offsets into it."""
+        found: list[tuple[int, int]] = []
+        at = 0
+        for piece in self.parts[0]:
+            if piece.discarded:
+                continue
+            end = at + len(piece.text)
+            if piece.role is Role.STUDENT and at < end:
+                joined = found and found[-1][1] == at
+                found[-1:] = [(found[-1][0], end)] if joined else [*found[-1:], (at, end)]
+            at = end
+        return found
 
     @property
     def thinking(self) -> str:

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -100,7 +101,7 @@ def _app(runs: Sequence[ServedRun], access: AccessControl) -> web.Application:
             web.post(f"{of}/review", partial(handlers.decide, "review")),
             web.post(f"{of}/boundaries", partial(handlers.decide, "boundaries")),
             web.get(f"{of}/events", handlers.events),
-            web.get(f"/{{token}}/{{file:{'|'.join(FILES)}}}", handlers.file),
+            web.get(f"/{{token}}/{{file:{'|'.join(map(re.escape, FILES))}}}", handlers.file),
         ]
     )
     return app

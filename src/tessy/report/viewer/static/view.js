@@ -4,6 +4,8 @@
 
 import "./keys.js";
 import "./live.js";
+import "./formulas.js";
+import "./boundaries.js";
 
 const discarded = document.getElementById("discarded");
 if (discarded) {
