@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,8 +14,6 @@ from tessy.report.viewer.compare import changes, compared
 
 WORDS = ["so", "the", "sum", "is", "4", "5", ".", "wait"]
 words = st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join)
-    st.sampled_from(["so", "the", "sum", "is", "4", "5", ".", "wait"]), max_size=12
-).map(" ".join)
 some = words | st.text(max_size=20)
 
 
@@ -27,7 +27,7 @@ def cut(draw, text: str) -> list[Piece]:
     edges = sorted({0, len(text), *draw(st.lists(st.integers(0, len(text)), max_size=5))})
     roles = [None, Role.STUDENT, Role.TEACHER]
     found = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         found.append(Piece(text[start:end], draw(st.sampled_from(roles))))
         if draw(st.booleans()):
             found.append(Piece("or not", Role.STUDENT, discarded=True))

@@ -27,6 +27,7 @@ from tessy.errors import ConfigError, MissingExtra, install_hint
 from tessy.exporting.samples import Drop, ExportSample, Reason
 from tessy.exporting.settings import NGRAM, ExportSettings
 from tessy.method.words import plain
+from tessy.runs.reviews import Decision, Review, digest
 
 SHINGLE = 5
 """Words in a row that near-duplicates are compared by."""
@@ -37,6 +38,23 @@ _MISSING_IS_WORSE = (0.1, 0.9)
 """The index finds candidates, and their sketches decide. So the index searches a little below the
 threshold, and its weights make a miss worse than a false candidate: with the library's own weights
 it would miss 60% of the pairs whose similarity is exactly a threshold of 0.8."""
+
+
+def by_review(sample: ExportSample, review: Review | None) -> Drop | None:
+    """Drop a sample that no reader accepted as it is.
+
+    Args:
+        sample: The sample.
+        review: What a reader said about it last.
+    """
+    if review is None or review.decision is None:
+        return Drop(Reason.NOT_ACCEPTED, "no reader has decided")
+    if review.text != digest(sample.content):
+        return Drop(Reason.NOT_ACCEPTED, "a reader decided about an earlier response")
+    if review.decision is Decision.REJECTED:
+        comment = f": {review.comment}" if review.comment else ""
+        return Drop(Reason.NOT_ACCEPTED, f"rejected{comment}")
+    return None
 
 
 class Filters:

@@ -134,7 +134,9 @@ class Filter:
     def query(self, **more: str | int | None) -> str:
         """A query string for this filter and more; empty if it would ask for nothing."""
         pairs = {**asdict(self), **more}
-        return urlencode({k: _typed(v) for k, v in pairs.items() if v is not None and v is not False and v != ""})
+        return urlencode(
+            {k: _typed(v) for k, v in pairs.items() if v is not None and v is not False and v != ""}
+        )
 
 
 def page_number(query: Mapping[str, str]) -> int:
@@ -152,7 +154,7 @@ def page_number(query: Mapping[str, str]) -> int:
 def _typed(value: object) -> str:
     """A value as a user would type it."""
     if isinstance(value, bool):
-        return "yes"
+        return "yes" if value else ""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

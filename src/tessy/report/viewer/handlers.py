@@ -9,7 +9,9 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from tessy.display import visible
 from tessy.errors import InputError, TessyError
+from tessy.method.words import units
 from tessy.report.viewer import files
 from tessy.report.viewer.access import AccessControl, Handler
 from tessy.report.viewer.compare import compared
@@ -78,6 +80,11 @@ class Handlers:
         """A sample; its id is `sample`, since `id` is a filter of the list around it."""
         wanted, sample_id = Filter.parse(request.query), request.query.get("sample", "")
         return await asyncio.to_thread(self._sample, self._run(request), wanted, sample_id)
+
+    async def words(self, request: web.Request) -> web.StreamResponse:
+        """The words of a sample's thinking and which are style, as JSON."""
+        run, sample_id = self._run(request), request.query.get("sample", "")
+        return await asyncio.to_thread(_words, run, sample_id)
 
     async def decide(self, what: str, request: web.Request) -> web.StreamResponse:
         """Keep a review or corrected boundaries, and go back to the sample."""
@@ -194,6 +201,31 @@ class Handlers:
     def _chosen(self, request: web.Request) -> list[ServedRun]:
         numbers = [_number(value) for value in request.query.getall("run", [])]
         return [run for run in self._runs if not numbers or run.number in numbers]
+
+
+def _words(run: ServedRun, sample_id: str) -> web.Response:
+    sample = read_sample(run.folder, sample_id)
+    if sample is None:
+        raise InputError(f"there is no sample {sample_id!r} in this run")
+    correction = reviews.read_corrections(run.folder.path).get(sample_id)
+    style = sample.style
+    if correction is not None and correction.text == sample.digest:
+        style = list(correction.style)
+    return web.Response(
+        body=orjson.dumps(
+            {
+                "text": visible(sample.thinking),
+                "words": [
+                    (word.word_start, word.word_end)
+                    for word in units(sample.thinking)
+                    if word.word_start < word.word_end
+                ],
+                "style": style,
+                "written": sample.style,
+            }
+        ),
+        content_type="application/json",
+    )
 
 
 def _number(value: str) -> int:

@@ -135,7 +135,9 @@ def _class(author: Role | None) -> str:
 @cache
 def _parser() -> MarkdownIt:
     markdown = MarkdownIt(
-        "commonmark", {"html": False, "breaks": True}, renderer_cls=AuthorRenderer
+        "commonmark",
+        {"html": False, "breaks": True, "xhtmlOut": False},
+        renderer_cls=AuthorRenderer,
     )
     markdown.enable(["table", "strikethrough"])
     markdown.disable(["link", "image", "autolink", "reference", "html_block", "html_inline"])

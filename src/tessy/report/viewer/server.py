@@ -5,6 +5,7 @@
 /TOKEN/view.css …            files of our own
 /TOKEN/0/                    the list of the first run, filtered by its query string
 /TOKEN/0/sample?sample=ID    a sample
+/TOKEN/0/words?sample=ID     the words of its thinking, to correct boundaries
 /TOKEN/0/review …            what a reader decided: forms
 /TOKEN/0/events              how far the run is, as server-sent events
 /open/TICKET                 once: to the runs; what a browser is started with
@@ -98,6 +99,7 @@ def _app(runs: Sequence[ServedRun], access: AccessControl) -> web.Application:
             web.get("/{token}/compare", handlers.compare),
             web.get(f"{of}/", handlers.samples),
             web.get(f"{of}/sample", handlers.sample),
+            web.get(f"{of}/words", handlers.words),
             web.post(f"{of}/review", partial(handlers.decide, "review")),
             web.post(f"{of}/boundaries", partial(handlers.decide, "boundaries")),
             web.get(f"{of}/events", handlers.events),

@@ -1,5 +1,5 @@
-// Corrects boundaries: each word of the thinking is style or capability, and a click turns it. The
-// form sends what is style as offsets into the thinking, counted in characters as Python counts them.
+// Corrects boundaries: each word of the thinking is style or capability, and a click turns it. Words
+// and spans are offsets into the thinking, in code points; words are those that predictors judge.
 
 const form = document.getElementById("boundaries");
 if (form) {
@@ -7,23 +7,28 @@ if (form) {
   document.getElementById("correct").addEventListener("click", begin, { once: true });
 }
 
-function begin() {
-  const trace = document.getElementById("trace");
-  const words = cut(thinkingOf(trace));
-  mark(words, JSON.parse(form.dataset.style), "style");
-  mark(words, JSON.parse(form.dataset.written), "written");
+async function begin() {
+  const answer = await fetch(form.dataset.words);
+  const { text, words: cuts, style, written } = await answer.json();
+  const characters = [...text];
+  const words = cuts.map(([start, end]) => ({ start, end }));
+  mark(words, style, "style");
+  mark(words, written, "written");
 
   const field = document.createElement("div");
   field.className = "text trace words";
   field.tabIndex = 0;
   field.setAttribute("role", "application");
   field.setAttribute("aria-label", "The thinking, word by word");
+  let at = 0;
   for (const [number, word] of words.entries()) {
     word.element = document.createElement("span");
     word.element.dataset.word = number;
-    word.element.textContent = word.text;
-    field.append(word.gap, word.element);
+    word.element.textContent = characters.slice(word.start, word.end).join("");
+    field.append(characters.slice(at, word.start).join(""), word.element);
+    at = word.end;
   }
+  const trace = document.getElementById("trace");
   trace.before(field);
   trace.hidden = true;
   document.getElementById("correct").hidden = true;
@@ -31,29 +36,6 @@ function begin() {
   listen(field, words);
   paint(words);
   field.focus();
-}
-
-// The kept text between the markers.
-function thinkingOf(trace) {
-  let markers = 0;
-  let text = "";
-  for (const piece of trace.querySelectorAll(":scope > span")) {
-    if (piece.classList.contains("format")) markers += 1;
-    else if (markers === 1) text += piece.textContent;
-  }
-  return text;
-}
-
-// Words with the blanks before them; `start` and `end` count code points.
-function cut(text) {
-  const words = [];
-  let at = 0;
-  for (const [whole, gap, word] of text.matchAll(/(\s*)(\S+)/gu)) {
-    const start = at + [...gap].length;
-    at += [...whole].length;
-    words.push({ gap, text: word, start, end: at, style: false, written: false });
-  }
-  return words;
 }
 
 function mark(words, spans, name) {

@@ -94,8 +94,8 @@ function listen(wait = 1000) {
   source.onmessage = (event) => {
     wait = 1000;
     const state = JSON.parse(event.data);
-    if (live.hasAttribute("data-grows")) say("live: under way, as of its last checkpoint");
-    else say(`live: ${number.format(state.ended)} ended, ${number.format(state.running)} under way`);
+    if (live.hasAttribute("data-grows")) say(`live: ${state.written ? "under way" : "stopped"}, as of its last checkpoint`);
+    else say(`live: ${number.format(state.ended)} ended, ${number.format(state.running)} ${state.written ? "under way" : "not ended"}`);
     refresh();
   };
   source.onerror = () => {
