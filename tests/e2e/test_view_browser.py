@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 import pytest
@@ -15,7 +14,7 @@ from tessy.method.trajectory import Failure, Outcome, Role
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Journal
 from tessy.runs.locks import held
-from viewing import viewing
+from viewing import goto, looking, until, viewing
 from written import FIRST, Written, write_run
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -27,36 +26,6 @@ HOSTILE = (
     "\u202egnp.exe\u202c \x1b[31mred\x1b[0m \0",
     "W" * 4000,
 )
-
-
-@asynccontextmanager
-async def looking(browser, view, **more):
-    """A page that makes a test fail when it complains or asks for anything elsewhere."""
-    page = await fresh_page(browser, **{"viewport": {"width": 1280, "height": 900}, **more})
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on(
-        "request",
-        lambda request: (
-            request.url.startswith(view.url.removesuffix("0/")) or complaints.append(request.url)
-        ),
-    )
-    yield page
-    assert complaints == []
-    await page.context.close()
-
-
-async def goto(page, url):
-    await page.goto(url)
-    await page.wait_for_selector("main[data-ready]")
-
-
-async def until(page, expression: str):
-    """Wait until something is so in a page (its policy forbids what Playwright's own way needs)."""
-    async with asyncio.timeout(180):
-        while not await page.evaluate(expression):
-            await asyncio.sleep(0.05)
 
 
 FEW = [
