@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -111,6 +112,7 @@ def report(folder: Path) -> None:
 
 def export(folder: Path) -> None:
     """Export all samples as Parquet."""
+    shutil.rmtree(folder / "export", ignore_errors=True)
     _tessy(folder, "export", "--to", "parquet", "--out", str(folder / "export"))
 
 
@@ -120,6 +122,7 @@ def view(folder: Path) -> None:
     from tessy.runs.folder import RunFolder
 
     os.environ["TESSY_CACHE"] = str(folder / "cache")
+    shutil.rmtree(folder / "cache", ignore_errors=True)
     index = Index(RunFolder(parts(folder)[1]))
     began = time.monotonic()
     while index.add(250):

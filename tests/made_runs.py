@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import tomli_w
@@ -14,6 +14,7 @@ from tessy.data.questions import Question
 from tessy.method.trajectory import Failure, Outcome, Part, Role, Trajectory, Turn
 from tessy.runs.folder import RunFolder
 from tessy.runs.written import Ending
+from tessy.verifiers.protocol import Verdict, VerdictOutcome
 from written import journals_of
 
 STUDENT, TEACHER = Role.STUDENT, Role.TEACHER
@@ -48,6 +49,7 @@ class Made:
     seconds: float = 1.0
     requests: int = 1
     trace: dict = field(default_factory=dict)
+    verdict: str | None = None
 
 
 def ending(position: int, made: Made, method: str) -> Ending:
@@ -57,7 +59,13 @@ def ending(position: int, made: Made, method: str) -> Ending:
     if made.failure is None:
         models = {"student": "small", "teacher": "large"}
         written = record.finished(
-            made.id, question, trajectory, method=method, models=models, seed=0
+            made.id,
+            question,
+            trajectory,
+            method=method,
+            models=models,
+            seed=0,
+            verdict=asdict(Verdict(VerdictOutcome(made.verdict))) if made.verdict else None,
         )
     else:
         written = record.failed(made.id, question, trajectory, made.failure, made.detail)

@@ -252,6 +252,80 @@ def test_a_run_is_verified_exported_and_read(tmp_path, tokenizers):
     }
 
 
+def test_a_run_is_samples_with_spans_and_a_table(tmp_path, tokenizers):
+    rows = [{"id": f"q{n}", "prompt": f"[[task {n}]] ?", "answer": n} for n in range(3)]
+    with models(tokenizers) as named:
+        tessy.synthesize(rows, out=tmp_path / "run", **named)
+    run = tessy.load(tmp_path / "run")
+    assert [sample.id for sample in run] == ["q0", "q1", "q2"]
+    assert len(run) == 3
+    sample = run["q1"]
+    assert sample.prompt == "[[task 1]] ?"
+    assert sample.messages == [{"role": "user", "content": "[[task 1]] ?"}]
+    thinking, answer = sample.content.removeprefix("<think>\n").split("\n</think>\n\n")
+    assert (sample.thinking, sample.answer) == (thinking, answer)
+    assert "".join(span.text for span in sample.spans) == thinking + answer
+    assert {span.role for span in sample.spans} == set(tessy.Role)
+    assert sample.verdict is None
+    with pytest.raises(KeyError, match="q7"):
+        run["q7"]
+    table = run.to_pandas()
+    assert list(table["answer"]) == [0, 1, 2], "the questions' own column"
+    assert list(table["answer_text"]) == [each.answer for each in run]
+    assert list(table["teacher_tokens"]) == [each.stats["teacher_tokens"] for each in run]
+    data = run.to_datasets()
+    assert data["id"] == ["q0", "q1", "q2"]
+    assert data[1]["messages"] == sample.record["messages"]
+
+
+def test_questions_may_be_in_memory(tmp_path, tokenizers, monkeypatch):
+    import datasets
+    import pandas
+
+    monkeypatch.setenv("TESSY_CACHE", str(tmp_path / "cache"))
+    prompts = [f"[[task {n}]] ?" for n in range(3)]
+    rows = [{"prompt": prompt, "kind": None} for prompt in prompts]
+    given = {
+        "prompts": prompts,
+        "rows": rows,
+        "generator": (row for row in rows),
+        "table": pandas.DataFrame(rows),
+        "data": datasets.Dataset.from_list(rows),
+    }
+    with models(tokenizers) as named:
+        student, teacher = named.pop("student__model"), named.pop("teacher__model")
+        for name, questions in given.items():
+            made = {"student": student, "teacher": teacher, **named}
+            result = tessy.synthesize(questions, out=tmp_path / name, **made)
+            assert result.finished == 3, name
+        again = tessy.synthesize(prompts, out=tmp_path / "prompts", **made)
+        assert (again.finished, again.counters.requests) == (3, 0)
+    texts = {name: [sample.content for sample in tessy.load(tmp_path / name)] for name in given}
+    assert len({tuple(each) for each in texts.values()}) == 1
+
+
+@pytest.mark.parametrize(
+    ("questions", "said"),
+    [
+        ({"prompt": "?"}, "can't be given as a dict"),
+        (7, "can't be given as a int"),
+        ([["?"]], "question 0 is a list"),
+        ([{"prompt": "?", "when": object()}], "question 0 can't be written as JSON"),
+        ([], "contains no questions"),
+    ],
+)
+def test_what_is_no_questions_is_named(tmp_path, questions, said):
+    with pytest.raises(DataError, match=said):
+        tessy.synthesize(questions, out=tmp_path / "run", **nowhere())
+    assert not (tmp_path / "run").exists()
+
+
+def test_names_are_those_that_users_need():
+    assert dir(tessy) == sorted(tessy.__all__)
+    for name in dir(tessy):
+        assert getattr(tessy, name) is not None
+
+
 def test_failed_samples_are_read_with_their_reasons(tmp_path, tokenizers):
     questions = write_questions(tmp_path / "q.jsonl", 2)
     with models(tokenizers) as named:
@@ -290,8 +364,11 @@ def test_what_cannot_be_opened_verified_or_exported(tmp_path, call, said):
         ({"student__chunk__size": 3}, "student.chunk = {'size': 3}", None),
         ({"seed": "many"}, "seed = 'many'", None),
         ({"student__chunk": 1}, "student.chunk = 1", None),
-        ({"student": NOWHERE}, f"student = '{NOWHERE}'", None),
-        ({"student": NOWHERE, "student__chunk": 9}, f"student = '{NOWHERE}'", None),
+        ({"student": 7}, "student = 7", None),
+        ({"student": NOWHERE, "student__chunk": 9}, "no teacher is given", "--teacher"),
+        ({"student": NOWHERE, "student__model": NOWHERE, "teacher": NOWHERE}, "twice", None),
+        ({"student__tokenizer": "./nothere"}, "./nothere: no such folder", "Hugging Face"),
+        ({"student__tokenizer": "tests/nothere"}, "tests/nothere: no such folder", None),
         ({"method": "guess"}, "method = 'guess'", "one of tessy"),
         ({"config": "nothing.toml"}, "nothing.toml: no such configuration file", None),
     ],
@@ -338,13 +415,16 @@ async def test_other_settings_for_the_same_run(tmp_path, tokenizers):
             await tessy.asynthesize(questions, out=tmp_path / "run", **named, seed=1)
 
 
+@pytest.mark.parametrize("rows", [{"prompt": "a?"}, None, 3])
+def test_what_is_no_questions_is_refused_by_all(tmp_path, rows):
+    for call in (tessy.synthesize, tessy.evaluate):
+        with pytest.raises(DataError, match="can't be given as a ") as error:
+            call(rows, out=tmp_path / "run")
+        assert "a list of prompts" in error.value.hint
+
+
 @pytest.mark.parametrize("rows", [[{"prompt": "a?"}], {"prompt": "a?"}, None, 3])
-def test_rows_instead_of_a_path_are_refused(tmp_path, rows):
-    with pytest.raises(DataError, match="must be a path, or the name of a data set, not ") as error:
-        tessy.synthesize(rows, out=tmp_path / "run", student__model=NOWHERE, teacher__model=NOWHERE)
-    assert "write the rows to a file" in error.value.hint
-    with pytest.raises(DataError, match="must be a path"):
-        tessy.evaluate(rows, out=tmp_path / "run", model=NOWHERE)
+def test_responses_are_read_from_a_path(tmp_path, rows):
     with pytest.raises(DataError, match="must be a path"):
         tessy.verify(rows, "number")
     with pytest.raises(DataError, match="must be a path"):

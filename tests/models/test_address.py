@@ -52,3 +52,20 @@ def test_a_name_that_is_not_a_model(text, message):
 def test_a_url_that_would_break_a_request(url):
     with pytest.raises(ConfigError, match="has a character that no URL has"):
         parse(url)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("Qwen/Qwen3-8B", "`vllm serve Qwen/Qwen3-8B`"),
+        ("./models/qwen", "`vllm serve ./models/qwen`"),
+        ("localhost:8000/v1", "http://localhost:8000/v1"),
+        ("10.0.0.1:8000", "http://10.0.0.1:8000"),
+        ("student.gguf", "gguf:student.gguf"),
+        ("lab:studnt", "did you mean student?"),
+    ],
+)
+def test_what_to_write_instead(text, hint):
+    with pytest.raises(ConfigError) as error:
+        parse(text)
+    assert hint in (error.value.hint or "")

@@ -65,7 +65,6 @@ app = typer.Typer(
     help="Make SFT data that a student and a teacher write together, turn by turn.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     rich_markup_mode="markdown",
 )
 app.command("synth")(synth.synth)

@@ -27,6 +27,8 @@ from tessy.display import visible
 from tessy.settings import Option, Setting, StrictSettings, definitions, load_settings, metavar
 
 _FILE = "config"
+_NAMED = re.compile(r"`([a-z0-9][\w-]*:?)`")
+"""A value that a meaning tells: `tessy`, `lab:`."""
 
 
 class CommandOptions(StrictSettings):
@@ -129,6 +131,7 @@ def _parameter(
             metavar=None if is_flag else metavar(setting),
             rich_help_panel=setting.panel,
             show_default=False,
+            autocompletion=_completion(setting),
         )
     return inspect.Parameter(
         _name(setting),
@@ -136,6 +139,22 @@ def _parameter(
         annotation=Annotated[kind if required or is_flag else kind | None, info],
         default=inspect.Parameter.empty if required else False if is_flag else None,
     )
+
+
+def _completion(setting: Setting) -> Callable[[str], list[str]] | None:
+    """What a shell offers as values: the choices, or the names that the meaning tells.
+
+    None where a shell offers files.
+    """
+    is_named = setting.kind is str and not setting.several
+    values = setting.choices or (_NAMED.findall(setting.meaning) if is_named else ())
+    if len(values) < 2:
+        return None
+
+    def offered(incomplete: str) -> list[str]:
+        return [value for value in values if value.startswith(incomplete)]
+
+    return offered
 
 
 def meaning_for(setting: Setting, every: Collection[Setting]) -> str:

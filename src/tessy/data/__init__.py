@@ -9,6 +9,7 @@ parquet    records as rows of Parquet
 rows       rows of JSON, CSV, Parquet, Arrow and Hugging Face data sets
 messages   the messages of a conversation, checked
 columns    the columns of a row that hold a question
+given      questions that a program has in memory, kept as a file
 questions  questions in such rows: checked before any work, then read again as they are needed
 record     the records of finished and failed samples
 pieces     a response cut into pieces by author, with what was discarded

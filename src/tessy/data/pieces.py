@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tessy.data.record import THINK_OPEN
 from tessy.method.trajectory import Part, Role
@@ -32,6 +32,23 @@ class Piece:
     mark: str = ""
     discarded: bool = False
     opens: bool = False
+
+
+class AuthoredText(NamedTuple):
+    """The text of one span of a response.
+
+    Attributes:
+        role: Who wrote it.
+        part: Thinking or answer.
+        text: What it says.
+        mark: Why it was kept although it is of the other kind: `forced` (for *Progress*) or
+            `tolerated` (too short for a hand-over); else empty.
+    """
+
+    role: Role
+    part: Part
+    text: str
+    mark: str = ""
 
 
 def mark_of(span: Mapping[str, Any]) -> str:
@@ -82,3 +99,19 @@ def _placed(
     for discard in discards:
         at = begins[Part(discard["part"])] + discard["at"]
         yield at, Piece(discard["text"], Role(discard["role"]), discarded=True)
+
+
+def authored(content: str, spans: Sequence[Mapping[str, Any]]) -> Iterator[AuthoredText]:
+    """The texts of a response's spans, in order, without the markers around the thinking.
+
+    Args:
+        content: The assistant's content, as in a record.
+        spans: Its spans, as in a record.
+    """
+    part = Part.THINKING
+    for span in spans:
+        start, end = span["start"], span["end"]
+        if span["role"] != _FORMAT:
+            yield AuthoredText(Role(span["role"]), part, content[start:end], mark_of(span))
+        elif start >= len(THINK_OPEN):  # the second marker
+            part = Part.ANSWER

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from tessy.config import Config
+from tessy.data.given import Given, as_source
 from tessy.data.outputs import upload
 from tessy.data.questions import Question, read
 from tessy.data.remote import RemotePath, is_url
@@ -61,7 +62,7 @@ class EvalResult:
 
 
 def evaluate(
-    questions: str | Path,
+    questions: Given,
     *,
     out: str | Path,
     model: str | None = None,
@@ -77,8 +78,7 @@ def evaluate(
     """Measure how many questions a model answers correctly.
 
     Args:
-        questions: Files or a Hugging Face data set, as `tessy.synthesize` takes them, with the
-            columns that their verifier needs.
+        questions: As `tessy.synthesize` takes them, with the columns that their verifier needs.
         out: The run's folder; an unfinished run in it resumes.
         model: The model's address, as `--model` of `tessy eval`.
         config: A TOML file with settings, or the settings as `evaluation.settings.load` returns
@@ -101,6 +101,7 @@ def evaluate(
         InputError: An argument can't be used; no model was called.
         TessyError: The subclass says why the run could not start, or had to stop.
     """
+    questions = as_source(questions)
     chosen = _config(config, {"student__model": model, **settings})
     asked = list(read(questions, limit=limit, skip_bad=skip_bad, column=question_column))
     groups = groups_of(asked, group)

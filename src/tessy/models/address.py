@@ -7,14 +7,18 @@ local server.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from tessy.errors import ConfigError
+from tessy.errors import ConfigError, meant
 from tessy.lab import MEMBERS
 
 _LAB_HINT = ", ".join(f"lab:{name}" for name in MEMBERS)
+_HOST = re.compile(r"(localhost|[\w.-]+\.[\w-]+|\d+(\.\d+){3}):\d{1,5}(/\S*)?")
+_REPOSITORY = re.compile(r"[\w.~-]*(/[\w.-]+)+/?")
+"""`Qwen/Qwen3-8B`, or a folder."""
 _HINT = f"http://host:port/v1#served-name, {_LAB_HINT}, gguf:PATH or hf:OWNER/REPO/FILE.gguf"
 
 
@@ -69,12 +73,26 @@ def parse(text: str) -> Address:
         return _server(text)
     scheme, _, place = text.partition(":")
     if not place or scheme not in (Scheme.LAB, Scheme.GGUF, Scheme.HUB):
-        raise ConfigError(f"{text!r} is not a model", hint=f"a model is {_HINT}")
+        raise ConfigError(f"{text!r} is not a model", hint=_meant_by(text))
     if scheme == Scheme.LAB and place not in MEMBERS:
-        raise ConfigError(f"{text!r} is not a model", hint=_LAB_HINT)
+        raise ConfigError(f"{text!r} is not a model", hint=meant(place, MEMBERS) + _LAB_HINT)
     if scheme == Scheme.HUB and place.count("/") < 2:
         raise ConfigError(f"{text!r} names no file", hint="hf:OWNER/REPO/FILE.gguf")
     return Address(Scheme(scheme), place)
+
+
+def _meant_by(text: str) -> str:
+    """What to write instead of a text that is no model's name."""
+    if text.endswith(".gguf"):
+        return f"weights in a file are gguf:{text}"
+    if _HOST.fullmatch(text):
+        return f"a server's address begins with http://: http://{text}"
+    if _REPOSITORY.fullmatch(text):
+        return (
+            f"serve it, as with `vllm serve {text}`, and give the URL: http://localhost:8000/v1; "
+            "tessy serves GGUF files itself: hf:OWNER/REPO/FILE.gguf"
+        )
+    return f"a model is {_HINT}"
 
 
 def _server(text: str) -> Address:

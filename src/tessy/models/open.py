@@ -30,6 +30,7 @@ from tessy.models.tokenizers import (
     Tokenizer,
     fetch_tokenizer,
     read_template,
+    refuse_missing,
 )
 from tessy.models.wire import Capabilities
 
@@ -75,14 +76,16 @@ def check(config: Config, roles: Iterable[Role] = Role) -> None:
         roles: The roles whose models are needed.
 
     Raises:
-        ConfigError: A model is missing, its name has no known form, its chat format does not
-            exist, or its API key is not set or none.
+        ConfigError: A model is missing, its name has no known form, its chat format or the folder
+            of its tokenizer does not exist, or its API key is not set or none.
     """
     for role in sorted(roles):  # always the same error first
         settings = config.of(role)
         address.parse_all(config.address_of(role))
         if settings.api_key_env:
             key_in(settings.api_key_env, f"{role}.api_key_env")
+        if settings.tokenizer:
+            refuse_missing(settings.tokenizer)
         if settings.format:
             date, arguments = datetime.date.min, settings.template_args
             templates.named(settings.format, date=date, arguments=arguments)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tessy.data.fetched import local_folder
+from tessy.data.remote import is_url
 from tessy.errors import BadResponse, ConfigError
 from tessy.method.trajectory import Failure, SampleFailed
 from tessy.models.wire import checked_ids, shown
@@ -370,6 +371,22 @@ def _read(path: Path) -> str:
         raise ConfigError(f"{path}: {error}") from None
 
 
+def refuse_missing(name: str) -> None:
+    """Make sure that a tokenizer may be there, without asking anybody for it.
+
+    Args:
+        name: As for `fetch_tokenizer`.
+
+    Raises:
+        ConfigError: It can only be a folder, and there is none.
+    """
+    if is_url(name) or Path(name).is_dir():
+        return
+    is_path = name.startswith((".", "/", "~")) or name.count("/") != 1
+    if is_path or Path(name).parent.is_dir():
+        raise ConfigError(f"{name}: no such folder", hint="a folder, or a Hugging Face id")
+
+
 def fetch_tokenizer(name: str) -> Path:
     """The folder of a tokenizer, downloaded from Hugging Face if it is not a local folder.
 
@@ -380,11 +397,10 @@ def fetch_tokenizer(name: str) -> Path:
         ConfigError: There is no such folder, and it can't be downloaded.
         RemoteError: The URL can't be read.
     """
+    refuse_missing(name)
     folder = Path(local_folder(name))
     if folder.is_dir():
         return folder
-    if name.startswith((".", "/", "~")) or name.count("/") != 1:
-        raise ConfigError(f"{name}: no such folder", hint="a folder, or a Hugging Face id")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 

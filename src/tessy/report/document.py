@@ -116,6 +116,23 @@ def percent(share: Interval) -> str:
     return f"{share.value:.1%} ({100 * share.low:.1f}–{share.high:.1%})"
 
 
+def points(difference: Interval) -> str:
+    """A difference of shares in percentage points: `+12.5 (+3.1 to +21.9) points`."""
+    if math.isnan(difference.value):
+        return NOTHING
+    value, low, high = (100 * x for x in (difference.value, difference.low, difference.high))
+    if math.isnan(low) or low == high:
+        return f"{value:+.1f} points"
+    return f"{value:+.1f} ({low:+.1f} to {high:+.1f}) points"
+
+
+def p_value(p: float) -> str:
+    """A p-value: `0.031`, `< 0.001`."""
+    if math.isnan(p):
+        return NOTHING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def whole(number: float) -> str:
     """A number without decimals: `14,602`."""
     return NOTHING if math.isnan(number) else f"{number:,.0f}"

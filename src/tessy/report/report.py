@@ -11,6 +11,7 @@ from tessy.display import Say
 from tessy.method.trajectory import Role
 from tessy.report.excerpts import Excerpt, ExcerptPicker
 from tessy.report.figures.accounts import Accounts, AccountsCounter, Totals
+from tessy.report.figures.accuracy import Accuracy, AccuracyCounter, PairedAccuracy, compare
 from tessy.report.figures.intervals import Bootstrap
 from tessy.report.figures.lengths import Histogram, LengthCounter, histogram, round_width
 from tessy.report.figures.likelihood import Likelihood
@@ -44,6 +45,7 @@ class RunReport:
         models: What was served, and the predictors, by role.
         under_way: Samples that have not ended.
         accounts: Of all samples that ended.
+        accuracy: None if nothing was verified.
         responses: Tokens of the responses to the questions that are compared.
         spans: Words of the spans of the thinking, by author.
         style: Of all samples.
@@ -59,6 +61,7 @@ class RunReport:
     models: Mapping[str, str]
     under_way: int
     accounts: Accounts
+    accuracy: Accuracy | None
     responses: Histogram
     spans: Mapping[Role, Histogram]
     style: Style
@@ -104,6 +107,8 @@ class Report:
         runs: The run it is about, then those it is compared with.
         bootstrap: How intervals are made.
         shared: Questions that all runs answered; of a run alone, those it answered.
+        paired: The first run's accuracy against each other one's, by the other's label, as far as
+            both were verified.
         side_by_side: Totals on those questions, by label; empty for a run alone.
         unit: What similarity counts: `words`, or the tokens of a tokenizer.
         similarity: None for a run alone, or without a shared question.
@@ -116,6 +121,7 @@ class Report:
     runs: Sequence[RunReport]
     bootstrap: Bootstrap
     shared: int
+    paired: Mapping[str, PairedAccuracy]
     side_by_side: Mapping[str, Totals]
     unit: str
     similarity: Similarity | None
@@ -136,6 +142,7 @@ class RunCounters:
         words: Of finished samples.
         models: Names by role, as the first record with names has them.
         accounts: Of all samples.
+        accuracy: Of all samples.
         style: Of all samples.
         lengths: Of finished samples.
     """
@@ -146,6 +153,7 @@ class RunCounters:
     words: WordCounter
     models: Mapping[str, str] = field(default_factory=dict)
     accounts: AccountsCounter = field(default_factory=AccountsCounter)
+    accuracy: AccuracyCounter = field(default_factory=AccuracyCounter)
     style: StyleCounter = field(default_factory=StyleCounter)
     lengths: LengthCounter = field(default_factory=LengthCounter)
 
@@ -170,6 +178,7 @@ def read_run(
     run = RunCounters(source, under_way, ExcerptPicker(traces), WordCounter(numbers, tokenize))
     for count, sample in enumerate(source.samples(), 1):
         run.accounts.add(sample)
+        run.accuracy.add(sample)
         run.style.add(sample)
         run.excerpts.add(sample)
         if sample.failure is None:
@@ -228,6 +237,7 @@ def build_report(
         ],
         bootstrap=bootstrap,
         shared=len(shared),
+        paired=_paired(runs, bootstrap),
         side_by_side={
             label: run.accounts.finished_on(shared, bootstrap)
             for label, run in by_label.items()
@@ -249,6 +259,17 @@ def build_report(
     )
 
 
+def _paired(runs: Sequence[RunCounters], bootstrap: Bootstrap) -> dict[str, PairedAccuracy]:
+    first, *others = runs
+    found = {
+        other.source.label: compare(
+            first.accuracy.by_question, other.accuracy.by_question, bootstrap
+        )
+        for other in others
+    }
+    return {label: pair for label, pair in found.items() if pair is not None}
+
+
 def _run_report(
     run: RunCounters, bootstrap: Bootstrap, responses: Histogram, span_width: int
 ) -> RunReport:
@@ -262,6 +283,7 @@ def _run_report(
         models=dict(run.models or about.get("models", {})),
         under_way=run.under_way,
         accounts=run.accounts.accounts(bootstrap),
+        accuracy=run.accuracy.accuracy(bootstrap),
         responses=responses,
         spans={role: histogram(found, span_width) for role, found in run.lengths.spans.items()},
         style=run.style.style(),

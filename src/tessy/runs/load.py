@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tessy.data.pieces import AuthoredText, authored
 from tessy.data.remote import is_url
-from tessy.method.trajectory import Failure
+from tessy.errors import MissingExtra, install_hint
+from tessy.method.trajectory import Failure, Part
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
 from tessy.runs.remote import reading
+
+if TYPE_CHECKING:
+    import datasets
+    import pandas
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +36,68 @@ class SampleCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadedSample:
+    """A finished sample.
+
+    Attributes:
+        record: Its line in `dataset.jsonl` (docs/record.md).
+    """
+
+    record: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """Its id, unique in the run."""
+        return str(self.record["id"])
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """The messages of its question."""
+        return list(self.record["messages"][:-1])
+
+    @property
+    def prompt(self) -> str:
+        """The last message of its question."""
+        return self.messages[-1]["content"]
+
+    @property
+    def content(self) -> str:
+        """The whole response: the thinking between its markers, and the answer."""
+        return str(self.record["messages"][-1]["content"])
+
+    @property
+    def spans(self) -> list[AuthoredText]:
+        """Who wrote what, in order."""
+        return list(authored(self.content, self.record["spans"]))
+
+    @property
+    def thinking(self) -> str:
+        """The thinking."""
+        return "".join(span.text for span in self.spans if span.part is Part.THINKING)
+
+    @property
+    def answer(self) -> str:
+        """The answer."""
+        return "".join(span.text for span in self.spans if span.part is Part.ANSWER)
+
+    @property
+    def verdict(self) -> str | None:
+        """The verifier's verdict, such as `right`; None if it was not verified."""
+        found = self.record.get("verdict")
+        return None if found is None else str(found["outcome"])
+
+    @property
+    def stats(self) -> dict[str, Any]:
+        """Its counts of tokens, turns and hand-overs."""
+        return dict(self.record["stats"])
+
+
+@dataclass(frozen=True, slots=True)
 class LoadedRun:
     """A run; each call reads the current state of its folder.
+
+    Iterating gives the finished samples in the order of the questions, `run["q7"]` the one of that
+    id, and `len(run)` how many there are.
 
     Attributes:
         path: The folder; of a run at a URL, that of its copy on this machine.
@@ -40,6 +106,46 @@ class LoadedRun:
 
     path: Path
     url: str | None = None
+
+    def __iter__(self) -> Iterator[LoadedSample]:
+        return map(LoadedSample, self.records())
+
+    def __getitem__(self, sample_id: str) -> LoadedSample:
+        with JournalReader(self._folder()) as reader:
+            found = reader.ended_sample(sample_id)
+        if found is None or found.failure is not None:
+            raise KeyError(sample_id)
+        return LoadedSample(found.record)
+
+    def __len__(self) -> int:
+        return self.counts().finished
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The finished samples as a table: their records, with verdict and counts in columns.
+
+        The texts are in `prompt_text`, `thinking_text` and `answer_text`, beside columns of the
+        questions that may be called `answer`.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise MissingExtra("a table needs pandas", hint="pip install pandas") from None
+        return pandas.DataFrame([_row(sample) for sample in self])
+
+    def to_datasets(self) -> datasets.Dataset:
+        """The records of the finished samples as a data set of Hugging Face.
+
+        Raises:
+            MissingExtra: `datasets` is not installed.
+        """
+        try:
+            import datasets
+        except ImportError:
+            raise MissingExtra("a data set needs `datasets`", hint=install_hint("hub")) from None
+        return datasets.Dataset.from_list(list(self.records()))
 
     def records(self) -> Iterator[dict[str, Any]]:
         """The records of finished samples, in the order of the questions (docs/record.md)."""
@@ -65,6 +171,12 @@ class LoadedRun:
         with JournalReader(self._folder()) as reader:
             for entry in reader.ended(failed=failed):
                 yield entry.record
+
+
+def _row(sample: LoadedSample) -> dict[str, Any]:
+    own = {name: value for name, value in sample.record.items() if name not in ("stats", "verdict")}
+    texts = {f"{name}_text": getattr(sample, name) for name in ("prompt", "thinking", "answer")}
+    return {**own, **texts, "verdict": sample.verdict, **sample.stats}
 
 
 def load(run: str | Path) -> LoadedRun:

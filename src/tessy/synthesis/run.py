@@ -20,6 +20,7 @@ from typing import Any
 from tessy.boundary.batcher import PredictorBatcher
 from tessy.boundary.registry import load_all
 from tessy.config import Config, load
+from tessy.data.given import Given, as_source
 from tessy.errors import (
     ConfigError,
     InputError,
@@ -53,7 +54,7 @@ from tessy.synthesis.verification import open_verifier, read_verifiable
 
 
 def synthesize(
-    source: str | Path,
+    source: Given,
     *,
     out: str | Path,
     config: Config | str | Path | None = None,
@@ -69,7 +70,8 @@ def synthesize(
 
     Args:
         source: Questions: a file, a folder of shards, a glob, `-` for standard input, or a Hugging
-            Face data set; see `tessy.data.questions`.
+            Face data set, see `tessy.data.questions`; or a list of prompts or rows, a data set, a
+            table of pandas.
         out: The run's folder, or its URL (docs/remote.md); an unfinished run in it is resumed.
         config: Settings, or the path of a TOML file.
         limit: Use only the first `limit` lines.
@@ -81,7 +83,8 @@ def synthesize(
         shard: Write only this shard of the run, `I/N` counted from 0, while other processes may
             write others; `tessy.merge` then writes the data set.
         progress: Shows the progress; by default nothing is shown.
-        **settings: Override single settings, with `__` for the dot: `student__model="…"`.
+        **settings: Override single settings, with `__` for the dot: `limits__answer_tokens=500`;
+            `student` and `teacher` may be addresses: `student="http://localhost:8000/v1"`.
 
     Returns:
         The counts of the run, and its folder.
@@ -114,7 +117,7 @@ def synthesize(
 
 
 async def asynthesize(
-    source: str | Path,
+    source: Given,
     *,
     out: str | Path,
     config: Config | str | Path | None = None,
@@ -143,6 +146,7 @@ async def asynthesize(
             are left to the program around this call, which can cancel it.
         **settings: Override single settings.
     """
+    source = await asyncio.to_thread(as_source, source)
     chosen = chosen_settings(config, settings)
     own = _own_shard(shard, chosen)
     progress = progress or Progress(Show.QUIET)
@@ -277,6 +281,11 @@ def chosen_settings(config: Config | str | Path | None, settings: dict[str, Any]
         ConfigError: They can't be used, or both a `Config` and single settings are given.
     """
     overrides = {key.replace("__", "."): value for key, value in settings.items()}
+    for role in Role:
+        if isinstance(overrides.get(role.value), str):
+            if f"{role}.model" in overrides:
+                raise ConfigError(f"the {role} is given twice: {role} and {role}__model")
+            overrides[f"{role}.model"] = overrides.pop(role.value)
     if isinstance(config, Config):
         if overrides:
             raise ConfigError(

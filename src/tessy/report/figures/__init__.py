@@ -2,6 +2,7 @@
 
     intervals   ratios of sums, with bootstrap intervals over questions
     sample      a sample that ended
+    accuracy    how many answers are right, and runs compared question by question
     accounts    samples, tokens, requests and seconds
     lengths     histograms of responses and spans
     words       how often each word occurs, sparse; frequent words, and words that differ

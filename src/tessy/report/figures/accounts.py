@@ -8,6 +8,7 @@ sample were generated in vain.
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -98,7 +99,7 @@ class AccountsCounter:
 
     questions: list[bytes] = field(default_factory=list)
     failures: list[Failure | None] = field(default_factory=list)
-    _rows: list[list[float]] = field(default_factory=list)
+    _rows: array[float] = field(default_factory=lambda: array("d"))
     _cut_off: int = 0
     _rejected: Counter[str] = field(default_factory=Counter)
 
@@ -110,7 +111,7 @@ class AccountsCounter:
         counted = [float(stats[name]) for name in _STATS]
         thinking = "".join(each.text for each in sample.texts if each.part is Part.THINKING)
         words = len(thinking.split()) / 1000
-        self._rows.append([*counted, float(sample.requests), sample.seconds, words, 1.0])
+        self._rows.extend((*counted, sample.requests, sample.seconds, words, 1.0))
         self._cut_off += sample.failure is None and bool(stats["thinking_cut_off"])
         self._rejected.update(draft.get("why", "?") for draft in sample.trace.get("drafts") or ())
 
@@ -140,7 +141,7 @@ class AccountsCounter:
 
     def _totals(self, chosen: NDArray[np.bool_], bootstrap: Bootstrap) -> Totals:
         """Totals of the samples that a mask of shape (samples,) chooses."""
-        table = np.array(self._rows, dtype=float).reshape(-1, len(COLUMNS))[chosen]
+        table = np.frombuffer(self._rows).reshape(-1, len(COLUMNS))[chosen]
         questions = [key for key, wanted in zip(self.questions, chosen, strict=True) if wanted]
         above, below = (
             np.stack([_sum(table, names[side]) for names in RATIOS.values()], axis=1)

@@ -19,6 +19,8 @@ _Z = 1.959964
 """Where the middle 95% of the normal distribution end."""
 _AT_ONCE = 100
 """Resamples drawn at once, so that memory stays small."""
+MANY = 10_000
+"""With more questions, a bootstrap costs minutes and gives what the normal distribution gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,9 @@ def ratios(
 ) -> list[Interval]:
     """Ratios of sums, all with the same resamples of the questions.
 
+    With more than `MANY` questions, the interval is that of the normal distribution, with the
+    variance of the ratio's linear part (the delta method; Cochran, *Sampling Techniques*, 2.11).
+
     Args:
         above: Numerators, shape (rows, ratios).
         below: Denominators, of the same shape.
@@ -81,10 +86,23 @@ def ratios(
     values = _divided(table.sum(0))
     if len(numbers) < 2 or not bootstrap.samples:
         return [Interval(float(value)) for value in values]
+    if len(numbers) > MANY:
+        return _normal(table, values)
     resampled = np.vstack([_divided(sums) for sums in _resampled(table, bootstrap)])
     return [
         Interval(float(value), *_middle(column))
         for value, column in zip(values, resampled.T, strict=True)
+    ]
+
+
+def _normal(table: Array, values: Array) -> list[Interval]:
+    above, below = np.split(table, 2, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        apart = (above - values * below) / below.mean(0)
+        half = _Z * np.sqrt(apart.var(0, ddof=1) / len(table))
+    return [
+        Interval(float(value), float(value - each), float(value + each))
+        for value, each in zip(values, half, strict=True)
     ]
 
 

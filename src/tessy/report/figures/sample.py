@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
-from tessy.data.pieces import mark_of
-from tessy.data.record import THINK_OPEN
-from tessy.method.trajectory import Failure, Part, Role
+from tessy.data.pieces import AuthoredText, authored
+from tessy.method.trajectory import Failure
 from tessy.runs.shard_reader import EndedSample
-
-
-class AuthoredText(NamedTuple):
-    """The text of one span of a response.
-
-    Attributes:
-        role: Who wrote it.
-        part: Thinking or answer.
-        text: What it says.
-        mark: Why it was kept although it is of the other kind: `forced` (for *Progress*) or
-            `tolerated` (too short for a hand-over); else empty.
-    """
-
-    role: Role
-    part: Part
-    text: str
-    mark: str = ""
+from tessy.verifiers.protocol import VerdictOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +49,7 @@ class ReportSample:
     seconds: float
     requests: int
     models: Mapping[str, str]
-    verdict: str | None
+    verdict: VerdictOutcome | None
 
     @classmethod
     def read(cls, entry: EndedSample, *, several: bool) -> ReportSample:
@@ -85,6 +68,7 @@ class ReportSample:
             content, detail = response["content"], ""
         else:
             messages, content, detail = record["messages"], record["content"], record["detail"]
+        verdict = record.get("verdict")
         return cls(
             id=entry.id,
             question=_key(entry.id.rsplit("#", 1)[0] if several else entry.id, messages),
@@ -93,13 +77,13 @@ class ReportSample:
             messages=tuple(messages),
             content=content,
             spans=record["spans"],
-            texts=tuple(_texts(content, record["spans"])),
+            texts=tuple(authored(content, record["spans"])),
             stats=record["stats"],
             trace=entry.trace,
             seconds=entry.seconds,
             requests=entry.requests,
             models=record.get("models") or {},
-            verdict=(record.get("verdict") or {}).get("outcome"),
+            verdict=VerdictOutcome(verdict["outcome"]) if verdict else None,
         )
 
     @property
@@ -112,14 +96,3 @@ class ReportSample:
 def _key(question_id: str, messages: list[Any]) -> bytes:
     """An id alone is not enough: questions without ids are numbered, so files share their ids."""
     return hashlib.blake2b(orjson.dumps([question_id, messages]), digest_size=16).digest()
-
-
-def _texts(content: str, spans: Sequence[dict[str, Any]]) -> Iterator[AuthoredText]:
-    """The answer begins after the second marker, `</think>`."""
-    part = Part.THINKING
-    for span in spans:
-        start, end = span["start"], span["end"]
-        if span["role"] != "format":
-            yield AuthoredText(Role(span["role"]), part, content[start:end], mark_of(span))
-        elif start >= len(THINK_OPEN):
-            part = Part.ANSWER

@@ -236,8 +236,8 @@ def differences(
     """
     there = [at for at in np.flatnonzero(first + second).tolist() if _is_word(words[at])]
     first, second = first[there], second[there]
-    if not first.sum() or not second.sum():
-        return [], []
+    if len(there) < 2 or not first.sum() or not second.sum():
+        return [], []  # a single word has all of the text on both sides
     prior = PRIOR * (first + second) / (first.sum() + second.sum())
     log_odds = [
         np.log((side + prior) / (side.sum() + PRIOR - side - prior)) for side in (first, second)

@@ -1,14 +1,25 @@
-"""Sections about runs as a whole: what they are, their accounts, the lengths of their texts."""
+"""Sections about runs as a whole: right answers, what runs are, their accounts, their lengths."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tessy.method.trajectory import Role
 from tessy.report.charts import histograms
-from tessy.report.document import NOTHING, Section, Table, decimal, percent, share, whole
+from tessy.report.document import (
+    NOTHING,
+    Section,
+    Table,
+    decimal,
+    p_value,
+    percent,
+    points,
+    share,
+    whole,
+)
 from tessy.report.figures.accounts import Totals
-from tessy.report.figures.intervals import Interval
+from tessy.report.figures.accuracy import Accuracy
+from tessy.report.figures.intervals import MANY, Interval
 from tessy.report.report import Report, RunReport
 
 PAPER_SHARES = "77.65% with gpt-oss-120b, 66.5% with DeepSeek-R1, 69.2% with Qwen3-235B"
@@ -40,6 +51,53 @@ _MEANS = {
     "requests_a_sample": "requests a sample",
     "seconds_a_sample": "seconds a sample",
 }
+
+
+def accuracy(report: Report) -> Section | None:
+    """How many answers are right; None if nothing was verified."""
+    if not any(run.accuracy for run in report.runs):
+        return None
+    found = [run.accuracy for run in report.runs]
+
+    def row(title: str, of: Callable[[Accuracy], str]) -> list[str]:
+        return [title, *(of(each) if each else NOTHING for each in found)]
+
+    rows = [
+        row("right", lambda each: f"{each.right:,}"),
+        row("wrong, or without an answer", lambda each: f"{each.wrong:,}"),
+        row("of them rejected, so not in the data set", lambda each: f"{each.rejected:,}"),
+        row("not verified", lambda each: f"{each.unverified:,}"),
+        row("failed", lambda each: f"{each.failed:,}"),
+        row("right, of those with a verdict", lambda each: percent(each.share)),
+        row("right, if failed ones count as wrong", lambda each: percent(each.share_of_ended)),
+    ]
+    how = (
+        "The verifier's verdicts. Intervals are 95%, by bootstrap over questions. A sample that "
+        "the verifier rejected at its last attempt counts as wrong."
+    )
+    tables = [_by_run("Answers", report, rows)]
+    if report.paired:
+        how += (
+            " Runs are compared on the questions on which both were verified; p is that of "
+            "McNemar's exact test, where each question has one sample."
+        )
+        tables.append(_paired(report))
+    return Section("accuracy", "Right answers", how, [], tables)
+
+
+def _paired(report: Report) -> Table:
+    first = report.runs[0].label
+    pairs = report.paired
+    rows = [
+        ["questions", *(whole(each.questions) for each in pairs.values())],
+        [f"right: {first}", *(f"{each.first:.1%}" for each in pairs.values())],
+        ["right: the other", *(f"{each.second:.1%}" for each in pairs.values())],
+        ["difference", *(points(each.difference) for each in pairs.values())],
+        [f"more often right: {first}", *(whole(each.only_first) for each in pairs.values())],
+        ["more often right: the other", *(whole(each.only_second) for each in pairs.values())],
+        ["p", *(p_value(each.p) for each in pairs.values())],
+    ]
+    return Table("Question by question", ["against", *pairs], rows)
 
 
 def runs(report: Report) -> Section:
@@ -74,7 +132,8 @@ def accounts(report: Report) -> Section:
         f"{PAPER_SHARES}). The discarded share is the cost of rolling back: tokens that were "
         "generated but are in no sample. Tokens are each model's own, as its server counts them. "
         "Intervals are 95%, by bootstrap over questions "
-        f"({report.bootstrap.samples:,} resamples)."
+        f"({report.bootstrap.samples:,} resamples), or with more than {MANY:,} questions by the "
+        "normal distribution."
     )
     first = report.runs[0]
     parts = (first.accounts.finished, first.accounts.lost, first.accounts.all)

@@ -1,0 +1,120 @@
+"""Right answers in a report: counted once each, compared question by question."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections import Counter
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from made_runs import STUDENT, Made, answer, last, write_run
+from tessy.errors import JournalError
+from tessy.method.trajectory import Failure
+from tessy.report.figures.accuracy import AccuracyCounter, compare, mcnemar
+from tessy.report.figures.intervals import Bootstrap
+from tessy.report.figures.sample import ReportSample
+from tessy.report.formats import as_html, as_json, as_markdown
+from tessy.report.job import ReportSettings, make_report
+from tessy.verifiers.protocol import VerdictOutcome
+
+NONE = Bootstrap(0)
+VERDICTS = {"a": "right", "b": "right", "c": "wrong", "d": None}
+ENDS = (*VerdictOutcome, None, Failure.REJECTED, Failure.REPETITION)
+
+
+def sample(question: str, end: str | Failure | None) -> ReportSample:
+    failure = end if isinstance(end, Failure) else None
+    return ReportSample(
+        *(question, question.encode(), failure, "", (), "", (), (), {}, {}, 1.0, 1, {}),
+        verdict=None if failure else end,
+    )
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(ENDS)), max_size=30))
+def test_every_sample_is_counted_once(samples):
+    counter = AccuracyCounter()
+    for question, end in samples:
+        counter.add(sample(question, end))
+    ends = Counter(end for _, end in samples)
+    found = counter.accuracy(NONE)
+    verified = sum(ends[end] for end in ("right", "wrong", "no_answer", Failure.REJECTED))
+    assert (found is None) == (verified == 0)
+    if found is not None:
+        assert found.right == ends["right"]
+        assert found.verified == verified
+        assert found.rejected == ends[Failure.REJECTED]
+        assert found.unverified == ends["error"] + ends[None]
+        assert found.failed == ends[Failure.REPETITION]
+        assert found.verified + found.unverified + found.failed == len(samples)
+        assert found.share.value == pytest.approx(found.right / verified)
+        of = verified + ends[Failure.REPETITION]
+        assert found.share_of_ended.value == pytest.approx(found.right / of)
+
+
+def pairs(text: str) -> dict[bytes, tuple[int, int]]:
+    """`+` is a question with one sample that is right, `-` one that is wrong."""
+    return {str(n).encode(): (int(mark == "+"), 1) for n, mark in enumerate(text) if mark != " "}
+
+
+def test_runs_are_compared_on_the_questions_that_both_have():
+    found = compare(pairs("+++- +"), pairs("+--+-"), Bootstrap(200, 1))
+    assert found is not None
+    assert (found.questions, found.only_first, found.only_second) == (4, 2, 1)
+    assert (found.first, found.second) == (0.75, 0.5)
+    assert found.difference.value == pytest.approx(0.25)
+    assert found.difference.low < 0.25 < found.difference.high
+    assert found.p == pytest.approx(1.0)
+    assert compare(pairs("+ "), pairs(" +"), NONE) is None
+
+
+def test_mcnemar_is_the_sign_test_of_the_pairs_that_differ():
+    assert mcnemar(9, 1) == pytest.approx(2 * (1 + 10) / 2**10)
+    assert mcnemar(1, 9) == mcnemar(9, 1)
+    assert math.isnan(mcnemar(0, 0))
+    several = {b"0": (1, 2)}
+    found = compare(several, pairs("-"), NONE)
+    assert found is not None
+    assert math.isnan(found.p), "samples of one question are no independent pairs"
+
+
+def made(verdicts: dict[str, str | None]) -> list[Made]:
+    return [
+        Made(name, [last(STUDENT, "Okay", 1), answer("4", 1)], verdict=verdict)
+        for name, verdict in verdicts.items()
+    ]
+
+
+def test_a_report_leads_with_right_answers(tmp_path):
+    first = write_run(
+        tmp_path / "first", made({"a": "right", "b": "right", "c": "wrong", "d": None})
+    )
+    other = made({"a": "wrong", "b": "right", "c": "wrong"})
+    alone = write_run(tmp_path / "alone", other, method="student-only")
+    report = make_report(ReportSettings([first, alone], bootstrap=Bootstrap(100, 1)))
+    text = as_markdown(report)
+    lead, heading = text.split("\n\n")[1:3]
+    assert lead.startswith("2 of 3 answers are right: 66.7%")
+    assert heading == "## Right answers"
+    assert "| difference | +33.3 (" in text
+    assert "| not verified | 1 | 0 |" in text
+    assert "Right answers" in as_html(report)
+    paired = orjson.loads(as_json(report))["paired"]
+    assert paired["student-only (alone)"]["only_first"] == 1
+
+
+def test_a_report_of_a_run_that_was_not_verified_does_not_speak_of_it(tmp_path):
+    run = write_run(tmp_path / "run", made({"a": None, "b": None}))
+    assert "right" not in as_markdown(make_report(ReportSettings([run]))).split("\n\n")[1]
+
+
+def test_a_verdict_that_no_run_writes_is_an_error(tmp_path):
+    run = write_run(tmp_path / "run", made({"a": "right"}))
+    (journal,) = run.glob("shards/*/journal.sqlite")
+    with sqlite3.connect(journal) as connection:
+        connection.execute("update samples set record = replace(record, '\"right\"', '\"fine\"')")
+    with pytest.raises(JournalError):
+        make_report(ReportSettings([run]))
