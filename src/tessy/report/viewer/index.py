@@ -158,8 +158,7 @@ def outcome_of(record: Any) -> VerdictOutcome | None:
     """What a verifier decided about a finished sample; None without one, or of a stranger's."""
     verdict = record.get("verdict")
     outcome = verdict.get("outcome") if isinstance(verdict, dict) else None
-    known = isinstance(outcome, str) and outcome in list(VerdictOutcome)
-    return VerdictOutcome(outcome) if known else None
+    return next((each for each in VerdictOutcome if each == outcome), None)
 
 
 def searchable(record: dict[str, Any]) -> str:
