@@ -16,9 +16,8 @@ from dataclasses import dataclass, field
 import orjson
 
 from tessy.boundary.batcher import PredictorBatcher
-from tessy.config import Config, HandOver
+from tessy.config import Config, HandOver, ModelRole, NamedTeacher, role_of
 from tessy.data.questions import Question
-from tessy.method.chunks import ChunkSizes
 from tessy.method.judgement import Judgement, Passage
 from tessy.method.trajectory import DraftKey, Rejection, Role, Turn
 from tessy.method.words import Unit, complete, units
@@ -152,14 +151,17 @@ def text_of(request: Request) -> str:
     return "".join(map(chr, ids))
 
 
-def model_of(role: Role, client: Client, settings: Config, *, streamed: bool = False) -> Model:
+def model_of(
+    model: ModelRole, client: Client, settings: Config, *, streamed: bool = False
+) -> Model:
     return Model(
-        role=role,
-        name=f"the {role}",
+        role=role_of(model),
+        teacher=model.name if isinstance(model, NamedTeacher) else None,
+        name=f"the {model}",
         servers=Replicas([client]),
         format=FORMAT,
         tokenizer=Characters(),
-        settings=settings.of(role),
+        settings=settings.of(model),
         context_tokens=100_000,
         ends=("</think>",),
         streamed=streamed,
@@ -259,17 +261,12 @@ def config(
 
 def context_of(clients, predictor, settings: Config, *, streamed=False, verifier=None):
     """The context of a run with simulated servers."""
-    return RunContext(
-        config=settings,
-        models={
-            role: model_of(role, client, settings, streamed=streamed)
-            for role, client in clients.items()
-        },
-        batcher=PredictorBatcher(dict.fromkeys(Role, predictor)),
-        counters=Counters(total=1),
-        sizes=ChunkSizes({role: settings.of(role).chunk for role in Role}),
-        verifier=verifier,
-    )
+    models = {
+        each: model_of(each, client, settings, streamed=streamed)
+        for each, client in clients.items()
+    }
+    batcher = PredictorBatcher(dict.fromkeys(Role, predictor))
+    return RunContext.of(settings, models, batcher, Counters(total=1), verifier)
 
 
 def draft_of(

@@ -14,6 +14,7 @@ from tessy.settings import (
     Option,
     OptionGroup,
     StrictSettings,
+    by_name,
     definitions,
     load_settings,
     shown,
@@ -117,3 +118,40 @@ def test_a_setting_below_something_that_is_not_a_table_is_refused(tmp_path: Path
     (tmp_path / "kitchen.toml").write_text("big = 3")
     with pytest.raises(ConfigError, match="big = 3 is not a table of settings"):
         load_settings(Kitchen, tmp_path / "kitchen.toml", {"big.size": 4})
+
+
+# --- Values with names --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "own", "named"),
+    [
+        (["lab:teacher"], "lab:teacher", {}),
+        (["a=lab:teacher", "b.2=http://h/v1?k=1,http://g/v1"], None, {
+            "a": "lab:teacher", "b.2": "http://h/v1?k=1,http://g/v1",
+        }),
+        (["http://h/v1?k=1"], "http://h/v1?k=1", {}),
+        (["gguf:a=b.gguf"], "gguf:a=b.gguf", {}),
+        (["./a=b", "c=d"], "./a=b", {"c": "d"}),
+        ([""], "", {}),
+    ],
+)  # fmt: skip
+def test_a_value_has_a_name_unless_it_is_a_url_or_a_path(values, own, named):
+    assert by_name("--teacher", values) == (own, named)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (["a b=x"], "--teacher a b=x: this is not NAME=VALUE"),
+        (["=x"], "--teacher =x: this is not"),
+        (["a="], "--teacher a=: this is not"),
+        (["a=x", "a=y"], "--teacher a=y: a has a value already, x"),
+        (["x", "y"], "--teacher is given several times: x, y"),
+    ],
+)
+def test_names_that_are_none_or_there_twice_are_refused(values, said):
+    with pytest.raises(ConfigError) as refused:
+        by_name("--teacher", values)
+    assert said in str(refused.value)
+    assert refused.value.hint

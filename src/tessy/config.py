@@ -7,18 +7,21 @@ The classes form the same tree as the TOML file: `[student]`, `[student.sampling
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from tessy.errors import ConfigError
 from tessy.method.judging import ShortSpans
 from tessy.method.trajectory import Role
 from tessy.method.words import plain_word
 from tessy.settings import (
+    NAME,
     SECONDS,
     TOKENS,
     WORDS,
@@ -26,6 +29,7 @@ from tessy.settings import (
     OptionGroup,
     StrictSettings,
     load_settings,
+    merged,
 )
 
 SMALLEST_CHUNK = 4
@@ -40,6 +44,31 @@ _FOR_SPEED = (
     "event_tokens",
 )
 """Settings of a model that may change from one start of a run to the next."""
+VOTE = "vote"
+"""The `route` by which each teacher is tried until the verifier accepts an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTeacher:
+    """One of several teachers of a run.
+
+    Attributes:
+        name: Its name, which is also how `[teachers.NAME]` is found.
+    """
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"{Role.TEACHER} {self.name}"
+
+
+ModelRole = Role | NamedTeacher
+"""A model of a run: the student, the teacher, or one of several teachers."""
+
+
+def role_of(model: ModelRole) -> Role:
+    """The role of a model."""
+    return Role.TEACHER if isinstance(model, NamedTeacher) else model
 
 
 class Sampling(StrictSettings):
@@ -71,7 +100,7 @@ class Timeouts(StrictSettings):
 
 
 class ModelSettings(StrictSettings):
-    """One of the two models."""
+    """One of the models."""
 
     model: Annotated[str | None, Option(head=True, unset="none; methods that use it need it")] = (
         None
@@ -217,6 +246,12 @@ class Prompts(StrictSettings):
         return self
 
 
+def _teacher_name(name: str) -> str:
+    if not re.fullmatch(NAME, name):
+        raise ValueError("a teacher's name has only letters, digits and . _ -")
+    return name
+
+
 class Config(StrictSettings):
     """The settings of a run: what it writes, and how fast."""
 
@@ -224,10 +259,18 @@ class Config(StrictSettings):
         default_factory=ModelSettings
     )
     """The model that the data will train."""
-    teacher: Annotated[ModelSettings, OptionGroup("teacher", panel="Models")] = Field(
+    teacher: Annotated[ModelSettings, OptionGroup("teacher", "Models", named="teachers")] = Field(
         default_factory=ModelSettings
     )
-    """The model to learn from."""
+    """The model to learn from. Several have names: `NAME=ADDRESS` (docs/teachers.md)."""
+    teachers: dict[Annotated[str, AfterValidator(_teacher_name)], ModelSettings] = Field(
+        default_factory=dict
+    )
+    """Several teachers, each a table `[teachers.NAME]` with the settings below; what it leaves out
+    is as in `[teacher]`."""
+    route: Annotated[str | None, Option(unset="there is one teacher", panel="Models")] = None
+    """Which of several teachers writes a sample: the one that this column of the question names; or
+    `vote`: one after the other, until `verify` accepts an answer."""
     method: Annotated[str, Option(panel="Method")] = "tessy"
     """How samples are written: `tessy`, `student-only`, `teacher-only`, `teacher-mix`,
     `teacher-think`, `teacher-answer`, `teacher-score`, `teacher-reference` or `rewrite`."""
@@ -257,7 +300,8 @@ class Config(StrictSettings):
     """Verifier, as `NAME` or `NAME:COLUMN`: `exact`, `number`, `math`, `choice`, `reasoning-gym`,
     `code`, `auto` or `python:MODULE:FACTORY`. Answers that it rejects are not kept."""
     attempts: Annotated[int, Option(panel="Verifying")] = Field(default=1, ge=1, le=1000)
-    """Maximum number of attempts at a sample; a failure or a rejected answer leads to the next."""
+    """Maximum number of attempts at a sample; a failure or a rejected answer leads to the next.
+    With `route = "vote"`, of rounds through all teachers."""
     on_wrong: OnWrong = OnWrong.FAIL
     """When the verifier rejects the last attempt: `fail` the sample with `rejected`, `keep` it with
     its verdict, or `keep_judged`: keep it unless the verifier failed."""
@@ -292,29 +336,78 @@ class Config(StrictSettings):
     """Samples in a Parquet file of the data set: each shard writes such files as its samples end,
     in that order, in place of `dataset.jsonl`."""
 
-    def of(self, role: Role) -> ModelSettings:
-        """The settings of one role's model."""
-        return self.student if role is Role.STUDENT else self.teacher
+    @field_validator("teachers", mode="before")
+    @classmethod
+    def _complete(cls, given: Any, info: ValidationInfo) -> Any:
+        """Give each teacher the settings of `[teacher]` that it has not of its own."""
+        shared = info.data.get("teacher")
+        if shared is None or not isinstance(given, dict):
+            return given
+        usual = shared.model_dump(exclude_unset=True, exclude={"model"})
+        own = {
+            name: each.model_dump(exclude_unset=True) if isinstance(each, ModelSettings) else each
+            for name, each in given.items()
+        }
+        return {
+            name: merged(usual, each) if isinstance(each, dict) else each
+            for name, each in own.items()
+        }
 
-    def address_of(self, role: Role) -> str:
-        """The address of one role's model.
+    @model_validator(mode="after")
+    def _teachers_have_names(self) -> Config:
+        if self.teachers and self.teacher.model:
+            names = ", ".join(self.teachers)
+            raise ValueError(
+                f"the teacher {self.teacher.model} has no name, and others have: {names}; "
+                "with several, each has one: --teacher NAME=ADDRESS, or [teachers.NAME]"
+            )
+        return self
+
+    def models(self, roles: Iterable[ModelRole] = Role) -> list[ModelRole]:
+        """The models of some roles, in order: for a teacher, all of several."""
+        teachers: list[ModelRole] = [NamedTeacher(name) for name in sorted(self.teachers)]
+        every: list[ModelRole] = [Role.STUDENT, *(teachers or [Role.TEACHER])]
+        wanted = set(roles)
+        return [model for model in every if model in wanted or role_of(model) in wanted]
+
+    def of(self, model: ModelRole) -> ModelSettings:
+        """The settings of a model."""
+        if isinstance(model, NamedTeacher):
+            return self.teachers[model.name]
+        return self.student if model is Role.STUDENT else self.teacher
+
+    def having(self, models: Mapping[ModelRole, ModelSettings]) -> Config:
+        """The same, with other settings of some models."""
+        teachers = {m.name: each for m, each in models.items() if isinstance(m, NamedTeacher)}
+        own = {m.value: each for m, each in models.items() if isinstance(m, Role)}
+        return self.model_copy(update={**own, "teachers": {**self.teachers, **teachers}})
+
+    def address_of(self, model: ModelRole) -> str:
+        """The address of a model.
 
         Raises:
             ConfigError: It is not set.
         """
-        address = self.of(role).model
+        address = self.of(model).model
         if address is None:
+            role, table = role_of(model), self.table_of(model)
             port = 8000 if role is Role.STUDENT else 8001
+            name = f"{model.name}=" if isinstance(model, NamedTeacher) else ""
             raise ConfigError(
-                f"no {role} is given",
-                hint=f"--{role} http://localhost:{port}/v1, or model below [{role}] in the TOML "
-                f"file; --{role} lab:{role} to try tessy out",
+                f"no {role} is given" if model is role else f"{model} has no address",
+                hint=f"--{role} {name}http://localhost:{port}/v1, or model below [{table}] in the "
+                f"TOML file; --{role} {name}lab:{role} to try tessy out",
             )
         return address
 
-    def option_of(self, role: Role, name: str) -> str:
-        """The command line's option for a setting of one role's model."""
-        return f"--{role}-{name}"
+    def table_of(self, model: ModelRole) -> str:
+        """The table of a model's settings."""
+        return f"teachers.{model.name}" if isinstance(model, NamedTeacher) else model.value
+
+    def option_of(self, model: ModelRole, name: str, value: str) -> str:
+        """How the command line gives a setting of a model a value."""
+        own = f"{model.name}=" if isinstance(model, NamedTeacher) else ""
+        return f"--{role_of(model)}-{name} {own}{value}"
 
     def predictor_of(self, role: Role) -> str:
         """The predictor that judges one role's text."""
@@ -333,8 +426,13 @@ class Config(StrictSettings):
             settings.pop(key)
         if self.handover == HandOver():  # as runs of before there was the setting
             settings.pop("handover")
-        for role in Role:
-            model = settings[role.value]
+        if self.teachers:
+            settings.pop("teacher")  # each has its settings
+        else:
+            for key in ("teachers", "route"):  # as above
+                settings.pop(key)
+        every = [settings[role] for role in Role if role in settings]
+        for model in (*every, *settings.get("teachers", {}).values()):
             for key in _FOR_SPEED:
                 model.pop(key)
             if (model["model"] or "").startswith(("http://", "https://")):

@@ -15,9 +15,10 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
@@ -33,6 +34,8 @@ from pydantic_core import ErrorDetails, PydanticUndefined, core_schema
 from tessy.errors import ConfigError, meant
 
 S = TypeVar("S", bound=BaseModel)
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+"""A name that a user gives to something."""
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 _OUT_OF_BOUNDS = {
     "ge": "greater_than_equal",
@@ -102,10 +105,13 @@ class OptionGroup:
     Attributes:
         name: The prefix of their names; may be empty.
         panel: Their heading in `--help`.
+        named: A table of tables like this one. The options may be repeated: `NAME=VALUE` is for the
+            table with this name.
     """
 
     name: str = ""
     panel: str | None = None
+    named: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +145,7 @@ class Setting:
         flag: Its option, such as `--student-tokenizer`; None if it is no option.
         option: The `Option` of its field; None if it is no option.
         panel: The option's heading in `--help`.
+        named: The `named` of its group; None if its option can't be repeated for others.
     """
 
     key: str
@@ -151,6 +158,7 @@ class Setting:
     flag: str | None
     option: Option | None
     panel: str | None
+    named: str | None = None
 
     @property
     def required(self) -> bool:
@@ -238,6 +246,7 @@ def definitions(
             flag=_flag(name, group, option) if group and option else None,
             option=option,
             panel=option.panel if option and option.panel else group.panel if group else None,
+            named=group.named if group and option else None,
         )
         yield setting
         if setting.table:
@@ -373,10 +382,58 @@ def _put(tree: dict[str, Any], key: str, value: object) -> None:
                 f"{name} = {tree!r} is not a table of settings, so {key} can't be set",
                 hint=f"[{name}] with settings below it, such as {name}.model",
             )
-    there = tree.get(last)
-    if isinstance(there, dict) and isinstance(value, dict):
-        value = {**there, **value}
-    tree[last] = value
+    tree.update(merged(tree, {last: value}))
+
+
+def merged(usual: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """A tree of settings, put over another one."""
+    found = dict(usual)
+    for key, value in own.items():
+        there = found.get(key)
+        is_table = isinstance(there, dict) and isinstance(value, dict)
+        found[key] = merged(there or {}, value) if is_table else value
+    return found
+
+
+def by_name(flag: str, values: Iterable[str]) -> tuple[str | None, dict[str, str]]:
+    """The values of an option that may be repeated, as `VALUE` or as `NAME=VALUE`.
+
+    What has a `:` or a `/` before its first `=` is a URL or a path, and has no name.
+
+    Args:
+        flag: The option.
+        values: What it was given.
+
+    Returns:
+        The value without a name, None if there is none; and those with a name.
+
+    Raises:
+        ConfigError: A name or a value is missing, no name, or there twice.
+    """
+    own, named = list[str](), dict[str, str]()
+    for value in values:
+        name, equals, rest = value.partition("=")
+        if not equals or re.search("[:/]", name):
+            own.append(value)
+        elif not re.fullmatch(NAME, name) or not rest:
+            raise ConfigError(
+                f"{flag} {value}: this is not NAME=VALUE",
+                hint="a name has only letters, digits and . _ -",
+            )
+        elif name in named:
+            raise ConfigError(
+                f"{flag} {value}: {name} has a value already, {named[name]}",
+                hint="replicas of one model are listed: NAME=URL,URL",
+            )
+        else:
+            named[name] = rest
+    if len(own) > 1:
+        raise ConfigError(
+            f"{flag} is given several times: {', '.join(own)}",
+            hint=f"several models have names: {flag} NAME=VALUE; replicas of one are listed: "
+            "URL,URL",
+        )
+    return (own[0] if own else None), named
 
 
 def explain(
@@ -424,10 +481,23 @@ def _hint(error: ValidationError, kind: type[BaseModel]) -> str | None:
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
-            return meant(key, known).strip() or "docs/configuration.md lists them"
+            near = [*known, *_with_names(item, known)]
+            return meant(key, near).strip() or "docs/configuration.md lists them"
         if item["type"] == "missing" and key in known and known[key].flag:
             return f"{known[key].flag} {metavar(known[key])}, or {key} in a TOML file"
     return None
+
+
+def _with_names(item: ErrorDetails, known: Mapping[str, Setting]) -> Iterator[str]:
+    """What may be meant by an unknown key where tables have names that the user gives them."""
+    first, *others = map(str, item["loc"])
+    for table in known.values():
+        if get_origin(table.kind) is dict and table.key == first and len(others) > 1:
+            yield from (
+                f"{first}.{others[0]}.{s.key}" for s in definitions(get_args(table.kind)[1])
+            )
+        if table.named and table.key.startswith(f"{first}.") and isinstance(item["input"], dict):
+            yield ".".join((table.named, *others))
 
 
 def import_factory(address: str) -> Any:

@@ -14,6 +14,7 @@ import pytest
 
 from commands import start, tessy
 from scripted import faulty, lines, until, write_questions
+from several_teachers import asked, by_turns, teachers
 from tessy.runs.folder import RunFolder
 from tessy.runs.load import load
 from tessy.runs.merge import merge
@@ -71,6 +72,25 @@ async def test_exactly_once_when_a_node_dies_and_then_the_driver(
     assert "24 = 24 finished + 0 failed" in err.decode()
     assert merge(run).finished == 24
     one, other = ((path / "dataset.jsonl").read_bytes() for path in (tmp_path / "one", run))
+    assert one == other
+
+
+async def test_replay_shards_have_the_teachers_of_their_questions_and_their_keys(
+    tmp_path, cluster: RayCluster
+):
+    questions = asked(tmp_path / "q.jsonl", by_turns(8))
+    toml = tmp_path / "keys.toml"
+    toml.write_text("".join(f'[teachers.{n}]\napi_key_env = "KEY"\n' for n in ("big", "old-7b")))
+    async with teachers("big", "old-7b", api_key="secret") as (_, options):
+        command = ["synth", questions, *options, "--route", "from", "--config", toml, "--out"]
+        done = await tessy(*command, tmp_path / "one", KEY="secret")
+        assert done.code == 0, done.err
+        on = [*command, tmp_path / "cluster", "--on", "ray", "--shards", "2"]
+        driver = await start(*on, **cluster.environment, KEY="secret")
+        _, err = await asyncio.wait_for(driver.communicate(), 100)
+    assert driver.returncode == 0, err.decode()
+    assert "finished: 4 with big, 4 with old-7b" in err.decode()
+    one, other = ((tmp_path / run / "dataset.jsonl").read_bytes() for run in ("one", "cluster"))
     assert one == other
 
 

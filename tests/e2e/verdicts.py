@@ -24,3 +24,19 @@ class EvenVerifier:
 
     async def aclose(self):
         pass
+
+
+class WordsVerifier:
+    """Accepts answers with as many words as one of the question's column `accepts`."""
+
+    name = "words"
+
+    def check(self, row):
+        pass
+
+    async def verify(self, row, answer):
+        count = len(answer.split())
+        return Verdict.of(count in row["accepts"], "" if count in row["accepts"] else f"{count}")
+
+    async def aclose(self):
+        pass

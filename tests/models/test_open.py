@@ -6,11 +6,11 @@ import datetime
 
 import pytest
 
-from tessy.config import load
-from tessy.errors import ConfigError
+from tessy.config import NamedTeacher, load
+from tessy.errors import ConfigError, Unreachable
 from tessy.method.trajectory import Role
 from tessy.models import probe
-from tessy.models.open import open_models
+from tessy.models.open import check_formats, open_models
 from tessy.testing import CooperativeScript, Latency, ScriptedServer
 
 SLOW = Latency(token_s=0.005)
@@ -59,3 +59,38 @@ async def test_the_user_decides():
     assert (await read_as("stream", aborts=False))[0] == BOTH
     with pytest.raises(ConfigError, match="the teacher's server does not stream"):
         await read_as("stream", streams=False)
+
+
+async def test_no_marker_of_any_of_several_teachers_gets_into_a_thinking():
+    """Each is opened with its own settings; the ends of the thinking are those of all."""
+    async with (
+        ScriptedServer(CooperativeScript("student")) as student,
+        ScriptedServer(CooperativeScript("teacher"), served_name="a", aborts=False) as first,
+        ScriptedServer(CooperativeScript("teacher"), served_name="b") as second,
+    ):
+        teachers = {
+            "a": {"model": first.url, "format": "qwen3"},
+            "b": {"model": second.url, "format": "gpt-oss"},
+        }
+        own = {"student.model": student.url, "student.format": "plain", "mode": "chunks"}
+        config = load(None, {**own, "teachers": teachers})
+        async with open_models(config, date=datetime.date(2026, 1, 1)) as (models, _):
+            a, b = (models[NamedTeacher(name)] for name in "ab")
+            assert models.keys() == {Role.STUDENT, NamedTeacher("a"), NamedTeacher("b")}
+            assert (a.name, a.title, a.role, b.name) == ("a", "teacher a", Role.TEACHER, "b")
+            assert models[Role.STUDENT].title == "student"
+            for model in models.values():
+                assert set(model.ends) >= {*a.format.family.ends, *b.format.family.ends}
+
+
+async def test_a_teacher_that_can_not_be_used_is_named():
+    teachers = {"a": {"model": "http://127.0.0.1:9/v1", "format": "plain", "retries": 0}}
+    config = load(None, {"teachers": teachers})
+    with pytest.raises(Unreachable, match="the teacher a can't be used"):
+        async with open_models(config, date=datetime.date(2026, 1, 1), roles=[Role.TEACHER]):
+            pass
+    without = load(None, {"teachers": {"a": {"model": "http://127.0.0.1:9/v1"}}})
+    with pytest.raises(ConfigError, match="the teacher a's chat format") as refused:
+        check_formats(without, [Role.TEACHER])
+    assert "--teacher-format a=FORMAT" in refused.value.hint
+    assert "[teachers.a]" in refused.value.hint

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessy.config import load
+from tessy.config import NamedTeacher, load
 from tessy.data.questions import read
 from tessy.errors import ConfigError
 from tessy.method.trajectory import Role
@@ -58,3 +58,29 @@ def test_of_more_questions_than_are_rendered_some_are_drawn(tmp_path, monkeypatc
     monkeypatch.setattr(conversations, "MOST", 100)
     with pytest.raises(ConfigError, match="question 000001, student: not shown"):
         check(1)
+
+
+def test_a_question_is_rendered_for_the_teachers_that_may_write_it(tmp_path):
+    path = tmp_path / "q.jsonl"
+    rows = [{"prompt": "0", "from": "a"}, {"prompt": "1", "from": "b"}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    questions = read(path)
+
+    def conversation(messages):
+        if messages[-1]["content"] == "0":
+            raise ConfigError("not shown")
+        return messages
+
+    shown = SimpleNamespace(opening=lambda made: made)
+    fine = SimpleNamespace(conversation=lambda messages: messages, format=shown)
+    strict = SimpleNamespace(conversation=conversation, format=shown)
+    models = {Role.STUDENT: fine, NamedTeacher("a"): fine, NamedTeacher("b"): strict}
+    teachers = {"teachers": {"a": {}, "b": {}}}
+    numbers = questions.numbers()
+    check_conversations(
+        questions, numbers, models, load(None, {**teachers, "route": "from"}), skip_bad=False
+    )
+    with pytest.raises(ConfigError, match="question 000000, teacher b: not shown"):
+        check_conversations(
+            questions, numbers, models, load(None, {**teachers, "route": "vote"}), skip_bad=False
+        )

@@ -21,7 +21,7 @@ from simulation import (
     text_of,
     written,
 )
-from tessy.config import Config
+from tessy.config import Config, ModelRole, role_of
 from tessy.data import record
 from tessy.data.questions import Question
 from tessy.method.trajectory import Failure, Part, Rejection, Role, SampleFailed
@@ -44,7 +44,7 @@ def chance(*what) -> random.Random:
 class DrawingClient(SimulatedClient):
     """A server that draws words by the seed of each call."""
 
-    def __init__(self, role: Role, trouble: float = 0.0) -> None:
+    def __init__(self, role: ModelRole, trouble: float = 0.0) -> None:
         super().__init__(lambda text: "")
         self.role = role
         self.trouble = trouble
@@ -67,7 +67,7 @@ class DrawingClient(SimulatedClient):
         return self.draws(drawn)
 
     def draws(self, drawn) -> Completion:
-        words = [drawn.choice(WORDS[self.role]) for _ in range(drawn.randint(1, 9))]
+        words = [drawn.choice(WORDS[role_of(self.role)]) for _ in range(drawn.randint(1, 9))]
         ends = drawn.random() < 0.3
         text = " ".join(words) + ("" if ends else " ")
         return Completion(text, "stop" if ends else "length", len(words))
@@ -108,7 +108,7 @@ PREDICTOR = WordPredictor(lambda before, word: not word[0].isdigit())
 
 def sample_of(config: Config, *, position=0, entries=(), trouble=0.0, question=QUESTION):
     method = method_of(config)
-    clients = {role: DrawingClient(role, trouble) for role in method.needs(config)}
+    clients = {each: DrawingClient(each, trouble) for each in config.models(method.needs(config))}
     verifier = Ends2() if config.verify else None
     context = context_of(clients, PREDICTOR, config, verifier=verifier)
     return Sample(context, Notes(), Job(position, "q", question), written(entries)), clients
@@ -140,7 +140,7 @@ def write(config: Config, *, entries=(), **more):
         return None, ""
 
     failure, detail = asyncio.run(job())
-    assert all(r.load == 0 for m in made.context.models.values() for r in m.servers.replicas)
+    assert all(r.load == 0 for m in made.context.opened.values() for r in m.servers.replicas)
     seen = {
         "failure": (failure, detail),
         "content": record.content(made.trajectory),

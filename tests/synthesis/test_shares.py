@@ -37,6 +37,19 @@ def test_all_workers_together_use_the_limits_and_do_not_exceed_them(
         assert set(own) == {None} if bound is None else sum(own) == bound and min(own) > 0
 
 
+@given(counts, st.dictionaries(st.sampled_from("abc"), counts, min_size=1), st.integers(1, 64))
+def test_all_workers_together_use_the_limits_of_each_of_several_teachers(samples, calls, workers):
+    teachers = {
+        name: ModelSettings(model="http://t/v1", concurrency=most) for name, most in calls.items()
+    }
+    config = Config(teachers=teachers, concurrency=samples, workers=workers)
+    count = worker_count(config, 100)
+    assert count <= min(calls.values())
+    shares = [share_of(config, place, count) for place in range(count)]
+    for name, most in calls.items():
+        assert sum(each.teachers[name].concurrency for each in shares) == most
+
+
 def test_one_process_is_enough_for_a_few_hundred_samples_at_once(monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     for samples, workers, shards in ((64, 1, 1), (399, 1, 1), (400, 2, 8), (9000, 8, 32)):

@@ -199,7 +199,7 @@ async def test_pages_and_neighbours(folder):
 
 def judged(n: int) -> Written:
     """A sample of many kinds: by verdict, failure, share, length, calls."""
-    failure = Failure.REPETITION if n % 7 == 3 else None
+    failure = {3: Failure.REPETITION, 5: Failure.REJECTED}.get(n % 7)
     outcome = None if failure else [None, "right", "wrong", "right", "no_answer", "error"][n % 6]
     tokens = {"student_tokens": n % 5, "teacher_tokens": n % 4}
     return Written(f"s{n:02}", failure=failure, outcome=outcome, seconds=n % 3, **tokens)
@@ -250,9 +250,10 @@ async def test_verdicts_are_listed_filtered_and_added_up(folder):
     assert totals.requests == 3 * len(JUDGED)
     assert totals.tokens == sum(s.student_tokens + s.teacher_tokens for s in JUDGED)
     assert totals.teacher == sum(s.teacher_tokens for s in JUDGED)
-    right, verified = len(by_verdict[VerdictFilter.RIGHT]), totals.verified
-    assert verified == sum(sample.outcome is not None for sample in JUDGED)
-    assert totals.accuracy == wilson(right, verified)
+    right, rejected = len(by_verdict[VerdictFilter.RIGHT]), totals.rejected
+    assert rejected == sum(sample.failure is Failure.REJECTED for sample in JUDGED) > 0
+    wrong = sum(sample.outcome in ("wrong", "no_answer") for sample in JUDGED) + rejected
+    assert totals.accuracy == wilson(right, right + wrong), "as `tessy report` counts"
     assert search.totals(Filter(id="no such")).accuracy is None
 
 

@@ -1,4 +1,4 @@
-"""`tessy doctor`: checks both models before a run."""
+"""`tessy doctor`: checks the models before a run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DoctorOptions(StrictSettings):
 
 @command(only=[f"{role}.{part}" for role in ("student", "teacher") for part in _PARTS])
 def doctor(options: DoctorOptions, config: Config) -> None:
-    """Check what both models can do, and whether synthesis will work with them."""
+    """Check what the models can do, and whether synthesis will work with them."""
     from tessy.evaluation.told import hand_over_lines
     from tessy.event_loop import run_loop
     from tessy.models.doctor import examine, refusal, table

@@ -24,7 +24,15 @@ import typer
 from pydantic import BaseModel
 
 from tessy.display import visible
-from tessy.settings import Option, Setting, StrictSettings, definitions, load_settings, metavar
+from tessy.settings import (
+    Option,
+    Setting,
+    StrictSettings,
+    by_name,
+    definitions,
+    load_settings,
+    metavar,
+)
 
 _FILE = "config"
 _NAMED = re.compile(r"`([a-z0-9][\w-]*:?)`")
@@ -89,6 +97,12 @@ def _read(
     overrides = {each.key: _value(each, given[_name(each)]) for each in settings}
     flags = {each.key: each.flag or each.key.upper() for each in settings}
     was_given = {key: flag for key, flag in flags.items() if overrides[key] is not None}
+    for each in settings:
+        if each.named and overrides[each.key] is not None:
+            overrides[each.key], named = by_name(flags[each.key], overrides[each.key])
+            for name, value in named.items():
+                own = overrides.setdefault(each.named, {}).setdefault(name, {})
+                own[each.key.rpartition(".")[2]] = value
     return load_settings(kind, path, overrides, flags=was_given)
 
 
@@ -120,7 +134,8 @@ def _parameter(
     """
     assert setting.option is not None
     is_flag = setting.kind is bool or setting.table is not None
-    kind: Any = bool if is_flag else list[str] if setting.several else str
+    repeats = setting.several or setting.named
+    kind: Any = bool if is_flag else list[str] if repeats else str
     info: Any
     if setting.option.argument:
         info = typer.Argument(help=_help(setting, every), show_default=False)
@@ -182,6 +197,8 @@ def _help(setting: Setting, every: Collection[Setting]) -> str:
         said.append(f"({aside})")
     if setting.several and setting.flag:
         said.append("May be repeated.")
+    if setting.named:
+        said.append("May be repeated, as `NAME=VALUE`.")
     if setting.usual:
         said.append(f"[default: {setting.usual}]")
     return " ".join(said)

@@ -101,8 +101,10 @@ def _paint_entry(console: Console, entry: EndedSample, *, discarded: bool) -> No
 def _paint_drafts(console: Console, drafts: list[dict[str, Any]], *, tagged: bool) -> None:
     """Print rejected drafts, each with the reason."""
     for draft in drafts:
+        teacher = f", teacher {draft['teacher']}" if draft.get("teacher") else ""
         reason = f" ({draft['reason']})" if draft.get("reason") else ""
-        console.print(Text(visible(f"\nrejected{reason}: {draft['why']}"), style="yellow"))
+        said = visible(f"\nrejected{teacher}{reason}: {draft['why']}")
+        console.print(Text(said, style="yellow"))
         console.print(
             painted(draft["content"], draft["spans"], draft.get("discards", []), tagged=tagged)
         )

@@ -30,10 +30,12 @@ class RejectedDraft(NamedTuple):
     Attributes:
         trajectory: Its text.
         rejection: Why it was rejected.
+        teacher: The name of its teacher, if there are several.
     """
 
     trajectory: Trajectory
     rejection: Rejection
+    teacher: str | None = None
 
 
 def finished(
@@ -54,7 +56,8 @@ def finished(
         question: The question.
         trajectory: The response; it is done.
         method: The name of the method.
-        models: Names of the models by role, and of the predictors.
+        models: Names of the models by role, and of the predictors; and `teacher_name`, the name of
+            the teacher if there are several.
         seed: The run's seed.
         others: The rejected drafts.
         verdict: The verdict on the answer; None without a verifier.
@@ -82,6 +85,7 @@ def failed(
     *,
     line: BadLine | None = None,
     others: Sequence[RejectedDraft] = (),
+    teacher: str | None = None,
 ) -> dict[str, Any]:
     """The record of a failed sample, with the text until then.
 
@@ -93,6 +97,7 @@ def failed(
         detail: What happened, in a sentence.
         line: The bad line, if that is the reason.
         others: The rejected drafts.
+        teacher: The name of its last teacher, if there are several.
     """
     counts = stats(trajectory, others)
     return {
@@ -105,6 +110,7 @@ def failed(
         "spans": [] if line else spans(trajectory),
         "answer": _discarded_answer(trajectory),
         "stats": {**counts, "drafts": 0} if line else counts,
+        **({"teacher": teacher} if teacher is not None else {}),
     }
 
 
@@ -220,10 +226,11 @@ def _of_turns(trajectory: Trajectory) -> dict[str, Any]:
 
 
 def _draft(draft: RejectedDraft) -> dict[str, Any]:
-    trajectory, (why, failure) = draft
+    trajectory, (why, failure), teacher = draft
     return {
         "why": why,
         "reason": failure.value if failure else None,
+        **({"teacher": teacher} if teacher is not None else {}),
         "content": content(trajectory),
         "spans": spans(trajectory),
         **_of_turns(trajectory),

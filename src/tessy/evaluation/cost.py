@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import fmean
 
-from tessy.config import Config
+from tessy.config import Config, ModelRole, role_of
 from tessy.method.trajectory import Role
 from tessy.models.pace import ServerPace
 from tessy.report.figures.intervals import Interval
@@ -98,7 +99,9 @@ class RunCost:
     most_s: float | None
 
 
-def assumed_length(config: Config, contexts: Mapping[Role, int | None]) -> tuple[int, str | None]:
+def assumed_length(
+    config: Config, contexts: Mapping[ModelRole, int | None]
+) -> tuple[int, str | None]:
     """The tokens of a response by the assumptions above, and no more than the run allows.
 
     Args:
@@ -113,7 +116,7 @@ def assumed_length(config: Config, contexts: Mapping[Role, int | None]) -> tuple
         "thinking_tokens and answer_tokens": limits.thinking_tokens + limits.answer_tokens,
         "context_tokens": limits.context_tokens,
     }
-    allowed |= {f"the {role}'s context": tokens for role, tokens in contexts.items() if tokens}
+    allowed |= {f"the {model}'s context": tokens for model, tokens in contexts.items() if tokens}
     limit = min(allowed, key=allowed.__getitem__)
     if allowed[limit] >= TRAJECTORY_TOKENS:
         return TRAJECTORY_TOKENS, None
@@ -161,6 +164,31 @@ def assumed(
 def discarded_words(minimum: int) -> float:
     """Assumed words that a hand-over discards, if it takes so many words of style."""
     return DISCARDED_WORDS + WORDS_TO_BE_SURE * (minimum - 1)
+
+
+def pace_of_roles(
+    paces: Mapping[ModelRole, ServerPace | None],
+) -> dict[Role, ServerPace | None]:
+    """The pace of each role: that of several teachers is their mean, None if one is not known."""
+    found: dict[Role, ServerPace | None] = {}
+    for role in dict.fromkeys(map(role_of, paces)):
+        every = [pace for model, pace in paces.items() if role_of(model) is role]
+        known = [pace for pace in every if pace is not None]
+        found[role] = None
+        if len(known) == len(every):
+            means = fmean(p.first_token_s for p in known), fmean(p.token_s for p in known)
+            found[role] = ServerPace(*means)
+    return found
+
+
+def slots_of_roles(slots: Mapping[ModelRole, int | None]) -> dict[Role, int | None]:
+    """The calls that each role's servers take at once, added up; None if one is not known."""
+    found: dict[Role, int | None] = {}
+    for role in dict.fromkeys(map(role_of, slots)):
+        every = [count for model, count in slots.items() if role_of(model) is role]
+        known = [count for count in every if count is not None]
+        found[role] = sum(known) if len(known) == len(every) else None
+    return found
 
 
 def waiting(trajectory: TrajectoryCost, paces: Mapping[Role, ServerPace]) -> tuple[float, float]:

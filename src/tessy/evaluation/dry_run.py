@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tessy.boundary.registry import load_all
-from tessy.config import Config
+from tessy.config import Config, ModelRole
 from tessy.data.exact import dumps
 from tessy.data.questions import Question
 from tessy.data.sources import name_of
@@ -64,7 +64,7 @@ class DryRun:
     Attributes:
         config: The run's settings.
         questions: How many the run has.
-        findings: About the models that the run needs, by role.
+        findings: About the models that the run needs.
         trajectory: One trajectory, in the mean.
         run: What the run will cost, without the samples that have ended.
         accounts: Of the sample; None if there is none.
@@ -73,7 +73,7 @@ class DryRun:
 
     config: Config
     questions: int
-    findings: dict[Role, Finding]
+    findings: dict[ModelRole, Finding]
     trajectory: TrajectoryCost
     run: RunCost
     accounts: Accounts | None
@@ -125,28 +125,38 @@ async def dry_run(
             "what handover.shared_words and min_capability_words save is not assumed",
             hint="--sample 20 measures it",
         )
+    if sample is None and config.route is not None:
+        raise ConfigError(
+            "what several teachers cost is not assumed", hint="--sample 20 measures it"
+        )
     check(config, roles)
     load_all({role: config.predictor_of(role) for role in Role if method.judged})
     async with AsyncExitStack() as stack:
         verifier = await stack.enter_async_context(open_verifier(config))
         asked = read_verifiable(
-            verifier, source, limit=limit, skip_bad=skip_bad, column=question_column
+            verifier,
+            source,
+            limit=limit,
+            skip_bad=skip_bad,
+            column=question_column,
+            config=config,
         )
     check_formats(config, roles)
     folder = RunFolder(await asyncio.to_thread(known_copy, out))
     ended = await asyncio.to_thread(ended_in, folder, config, name_of(source), asked.digest)
     over = {sample for sample, failure in (ended or {}).items() if not (failure and retry_failed)}
     todo = [job for job in jobs(asked, config) if job.id not in over]
-    findings: dict[Role, Finding] = {}
+    findings: dict[ModelRole, Finding] = {}
     if todo:
         progress.say("dry run: measuring how fast the servers are")
         findings = await _findings(config, roles, progress)
         if ended is not None:
             names = {
-                r.value: f.capabilities.served_name for r, f in findings.items() if f.capabilities
+                str(model): found.capabilities.served_name
+                for model, found in findings.items()
+                if found.capabilities
             }
             folder.refuse_other_models(folder.models() or names, names)
-    paces = {role: finding.pace for role, finding in findings.items()}
     trajectory, accounts = _assumed(config, findings), None
     if sample is not None and todo:
         questions = list({job.question.id: job.question for job in todo}.values())
@@ -154,7 +164,8 @@ async def dry_run(
         if written is None:
             return None
         trajectory, accounts = written.trajectory, written.accounts
-    slots = {role: slots_of(config, role) for role in roles}
+    paces = cost.pace_of_roles({model: found.pace for model, found in findings.items()})
+    slots = cost.slots_of_roles({model: slots_of(config, model) for model in config.models(roles)})
     room = cost.lanes(trajectory, {r: pace for r, pace in paces.items() if pace}, slots)
     run = run_cost(trajectory, len(todo), config.concurrency, room)
     done = len(asked) * config.samples_per_question - len(todo)
@@ -163,23 +174,23 @@ async def dry_run(
 
 async def _findings(
     config: Config, roles: frozenset[Role], progress: Progress
-) -> dict[Role, Finding]:
+) -> dict[ModelRole, Finding]:
     """Examine the models.
 
     Raises:
         TessyError: One can't be used.
     """
-    findings = {finding.role: finding for finding in await examine(config, progress.say, roles)}
-    for role, found in findings.items():
+    findings = {found.model: found for found in await examine(config, progress.say, roles)}
+    for model, found in findings.items():
         if said := found.error or found.missing:
-            raise TessyError(said if str(role) in said else f"{role}: {said}", hint=found.hint)
+            raise TessyError(said if str(model) in said else f"{model}: {said}", hint=found.hint)
     return findings
 
 
-def _assumed(config: Config, findings: Mapping[Role, Finding]) -> TrajectoryCost:
-    contexts = {r: f.capabilities.context_tokens for r, f in findings.items() if f.capabilities}
+def _assumed(config: Config, findings: Mapping[ModelRole, Finding]) -> TrajectoryCost:
+    contexts = {m: f.capabilities.context_tokens for m, f in findings.items() if f.capabilities}
     tokens, limit = cost.assumed_length(config, contexts)
-    paces = {role: finding.pace for role, finding in findings.items()}
+    paces = cost.pace_of_roles({model: found.pace for model, found in findings.items()})
     minimum = config.handover.min_style_words
     return cost.assumed(paces, tokens / cost.TOKENS_A_WORD, limit=limit, minimum=minimum)
 

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import field_validator, model_validator
 
-from tessy.config import Config, ModelSettings, OnWrong, Sampling
-from tessy.method.trajectory import Role
+from tessy.config import Config, ModelRole, ModelSettings, OnWrong, Sampling
 from tessy.settings import Option, OptionGroup, load_settings
 
 SAMPLING = Sampling(temperature=0.6, top_p=0.95, top_k=20)
@@ -23,6 +22,8 @@ OF_SYNTHESIS = (
     "on_wrong",
     "prompts",
     "teacher",
+    "teachers",
+    "route",
     "predictor",
     "student_predictor",
     "teacher_predictor",
@@ -63,9 +64,9 @@ class EvaluationConfig(Config):
     on_wrong: OnWrong = OnWrong.KEEP_JUDGED
     """Answers are kept, right or wrong, unless the verifier broke."""
 
-    def option_of(self, role: Role, name: str) -> str:
+    def option_of(self, model: ModelRole, name: str, value: str) -> str:
         """See `Config.option_of`: there is one model, so no role is named."""
-        return f"--{name}"
+        return f"--{name} {value}"
 
     @model_validator(mode="before")
     @classmethod

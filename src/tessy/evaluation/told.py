@@ -6,6 +6,7 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 
+from tessy.config import ModelRole
 from tessy.evaluation import cost
 from tessy.evaluation.cost import TrajectoryCost
 from tessy.evaluation.dry_run import DryRun
@@ -37,7 +38,7 @@ def rows(found: DryRun, gpus: int | None = None) -> list[tuple[str, str]]:
         made.append((str(role), f"{_amount(tokens)} tokens, {_short(requests)} requests"))
     made.append(("discarded", f"{percent(trajectory.discarded)} of these tokens"))
     made += _time(found)
-    paces = {role: finding.pace for role, finding in found.findings.items()}
+    paces = cost.pace_of_roles({model: each.pace for model, each in found.findings.items()})
     known = {role: pace for role, pace in paces.items() if pace is not None}
     made += [("", ""), *_basis(found)]
     if len(known) == len(paces):
@@ -47,7 +48,7 @@ def rows(found: DryRun, gpus: int | None = None) -> list[tuple[str, str]]:
         made.append(("first tokens", f"waiting for them is {alone}{share}"))
     if gpus is not None:
         made += _split(trajectory, known, gpus)
-    made += [(f"{role}'s cache", _cache(found, role)) for role in found.findings]
+    made += [(f"{model}'s cache", _cache(found, model)) for model in found.findings]
     return made
 
 
@@ -148,8 +149,8 @@ def _capped(trajectory: TrajectoryCost) -> str:
 
 def _paces(found: DryRun) -> list[tuple[str, str]]:
     return [
-        (f"{role}'s server", f"{_pace(finding.pace)}, alone (median of {STREAMS} streams)")
-        for role, finding in found.findings.items()
+        (f"{model}'s server", f"{_pace(finding.pace)}, alone (median of {STREAMS} streams)")
+        for model, finding in found.findings.items()
         if finding.pace
     ]
 
@@ -176,14 +177,14 @@ def _split(
     ]
 
 
-def _cache(found: DryRun, role: Role) -> str:
-    finding, length = found.findings[role], found.trajectory.length
+def _cache(found: DryRun, model: ModelRole) -> str:
+    finding, length = found.findings[model], found.trajectory.length
     each, tokens = finding.kv_bytes, finding.cache_tokens
     said = []
     if each:
         said.append(f"{each / 1000:,.0f} KB a token, {_bytes(each * length)} a response")
     if tokens:
-        servers = len(parse_all(found.config.address_of(role)))
+        servers = len(parse_all(found.config.address_of(model)))
         fit = int(tokens * servers // max(length, 1))
         said.append(f"its {tokens * servers:,} tokens hold {fit:,} whole responses")
         if fit < found.run.at_once:
@@ -197,11 +198,25 @@ def hand_over_lines(findings: Sequence[Finding]) -> list[str]:
     """What hand-overs will cost, by the assumptions of `evaluation.cost`; empty if not known.
 
     Args:
-        findings: About both models.
+        findings: About the student and the teacher, or several teachers.
     """
-    paces = {finding.role: finding.pace for finding in findings if finding.pace}
-    if len(paces) < len(Role):
-        return []
+    student = [each.pace for each in findings if each.model is Role.STUDENT]
+    teachers = [each for each in findings if each.model is not Role.STUDENT]
+    lines = []
+    for each in teachers:
+        label = "" if each.model is Role.TEACHER else f"{each.model}: "
+        for pace in student:
+            if pace and each.pace:
+                told = _hand_overs({Role.STUDENT: pace, Role.TEACHER: each.pace})
+                lines += [label + line for line in told]
+    measured = (
+        f"measured: each server alone, the median of {STREAMS} streams; of your questions: "
+        "tessy synth … --dry-run --sample 20"
+    )
+    return [*lines, measured] if lines else []
+
+
+def _hand_overs(paces: Mapping[Role, ServerPace]) -> list[str]:
     (waits, in_all), (least, of_least), (most, of_most) = (
         cost.waiting(cost.assumed(paces, 1000, Interval(each)), paces)
         for each in (cost.HAND_OVERS.value, cost.HAND_OVERS.low, cost.HAND_OVERS.high)
@@ -216,8 +231,6 @@ def hand_over_lines(findings: Sequence[Finding]) -> list[str]:
         f"assumed: {overs:.0f} hand-overs; with {cost.HAND_OVERS.low:.0f} to "
         f"{cost.HAND_OVERS.high:.0f}, as models differ, {least / of_least:.0%} to "
         f"{most / of_most:.0%} (docs/serving.md)",
-        f"measured: each server alone, the median of {STREAMS} streams; of your questions: "
-        "tessy synth … --dry-run --sample 20",
     ]
 
 

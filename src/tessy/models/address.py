@@ -72,6 +72,11 @@ def parse(text: str) -> Address:
     if text.startswith(("http://", "https://")):
         return _server(text)
     scheme, _, place = text.partition(":")
+    if "=" in scheme:
+        raise ConfigError(
+            f"{text!r} is not a model",
+            hint="only teachers have names: --teacher NAME=ADDRESS, once for each",
+        )
     if not place or scheme not in (Scheme.LAB, Scheme.GGUF, Scheme.HUB):
         raise ConfigError(f"{text!r} is not a model", hint=_meant_by(text))
     if scheme == Scheme.LAB and place not in MEMBERS:

@@ -1,4 +1,4 @@
-"""`tessy doctor`: what both models can do, found by the probe and a few more requests."""
+"""`tessy doctor`: what the models can do, found by the probe and a few more requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from tessy.config import Config, Sampling
+from tessy.config import Config, ModelRole, Sampling
 from tessy.display import Say, visible
 from tessy.errors import TessyError
 from tessy.method.trajectory import Role
@@ -34,7 +34,7 @@ class Finding:
     """The findings about one model.
 
     Attributes:
-        role: The model's role.
+        model: The model.
         address: The model's name in the settings.
         error: Why synthesis can't use it; None if it can.
         missing: What synthesis needs besides, and is not given; None if there is nothing.
@@ -50,7 +50,7 @@ class Finding:
         notes: What else the user should know.
     """
 
-    role: Role
+    model: ModelRole
     address: str
     error: str | None = None
     missing: str | None = None
@@ -72,23 +72,22 @@ async def examine(
     """Examine models, one after the other; local servers are started and stopped.
 
     Args:
-        config: The settings of both models.
+        config: The settings of the models.
         say: Called with lines about progress.
         roles: The roles whose models are examined.
 
     Raises:
         InputError: A model's name or chat format is not valid.
     """
-    wanted = [role for role in Role if role in set(roles)]
-    check(config, wanted)
+    check(config, roles)
     findings = []
-    for role in wanted:
+    for model in config.models(roles):
         try:
-            check_formats(config, [role])
-            findings.append(await _examine(config, role, say))
+            check_formats(config, [model])
+            findings.append(await _examine(config, model, say))
         except UnknownFormat as error:  # the server can be asked all the same
-            settings = config.of(role).model_copy(update={"format": "plain"})
-            found = await _examine(config.model_copy(update={role.value: settings}), role, say)
+            settings = config.of(model).model_copy(update={"format": "plain"})
+            found = await _examine(config.having({model: settings}), model, say)
             found = replace(found, format_name="not known", missing=str(error))
             both = "\n      ".join(hint for hint in (found.hint, error.hint) if hint)
             findings.append(replace(found, hint=both))
@@ -109,19 +108,19 @@ def refusal(findings: list[Finding]) -> TessyError | None:
 
 def _why(finding: Finding) -> list[str]:
     """Why synthesis can't use a model, what is worst first."""
-    error = f"the {finding.role} does not work, as said above"
+    error = f"the {finding.model} does not work, as said above"
     return [*([error] if finding.error else []), *([finding.missing] if finding.missing else [])]
 
 
-async def _examine(config: Config, role: Role, say: Say) -> Finding:
-    settings = config.of(role)
-    finding = Finding(role, config.address_of(role))
+async def _examine(config: Config, model: ModelRole, say: Say) -> Finding:
+    settings = config.of(model)
+    finding = Finding(model, config.address_of(model))
     settings = settings.model_copy(update={"retries": min(_RETRIES, settings.retries)})
-    config = config.model_copy(update={role.value: settings})
+    config = config.having({model: settings})
     today = datetime.datetime.now(datetime.UTC).date()
     async with AsyncExitStack() as stack:
         try:
-            opened = await open_one(config, role, today, stack, say)
+            opened = await open_one(config, model, today, stack, say)
             brings_own = opened.settings.tokenizer != settings.tokenizer
             finding = replace(
                 finding,
@@ -171,7 +170,7 @@ def table(findings: list[Finding]) -> Table:
     made = Table(show_lines=False)
     made.add_column("")
     for finding in findings:
-        made.add_column(str(finding.role), overflow="fold")
+        made.add_column(str(finding.model), overflow="fold")
     columns = [_column(finding) for finding in findings]
     for label in columns[0]:
         made.add_row(label, *(column[label] for column in columns))

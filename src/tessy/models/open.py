@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 
 from tessy import lab
-from tessy.config import Config, Mode, ModelSettings
+from tessy.config import Config, Mode, ModelRole, ModelSettings, NamedTeacher, role_of
 from tessy.data.record import THINK_CLOSE
 from tessy.display import Say
 from tessy.errors import ConfigError, ModelError
@@ -79,11 +79,11 @@ def check(config: Config, roles: Iterable[Role] = Role) -> None:
         ConfigError: A model is missing, its name has no known form, its chat format or the folder
             of its tokenizer does not exist, or its API key is not set or none.
     """
-    for role in sorted(roles):  # always the same error first
-        settings = config.of(role)
-        address.parse_all(config.address_of(role))
+    for model in config.models(roles):
+        settings = config.of(model)
+        address.parse_all(config.address_of(model))
         if settings.api_key_env:
-            key_in(settings.api_key_env, f"{role}.api_key_env")
+            key_in(settings.api_key_env, f"{config.table_of(model)}.api_key_env")
         if settings.tokenizer:
             refuse_missing(settings.tokenizer)
         if settings.format:
@@ -91,21 +91,21 @@ def check(config: Config, roles: Iterable[Role] = Role) -> None:
             templates.named(settings.format, date=date, arguments=arguments)
 
 
-def check_formats(config: Config, roles: Iterable[Role]) -> None:
+def check_formats(config: Config, roles: Iterable[ModelRole]) -> None:
     """Make sure that a chat format is given for each model, without opening it.
 
     Args:
         config: Checked settings of a run.
-        roles: The roles whose models are needed.
+        roles: The roles whose models are needed, or single models.
 
     Raises:
         UnknownFormat: None is given.
     """
-    for role in sorted(roles):
-        settings, (where, *_) = config.of(role), address.parse_all(config.address_of(role))
+    for model in config.models(roles):
+        settings, (where, *_) = config.of(model), address.parse_all(config.address_of(model))
         is_lab = where.scheme is address.Scheme.LAB  # these bring their own
         if not (settings.format or settings.tokenizer or is_lab):
-            raise UnknownFormat(config, role)
+            raise UnknownFormat(config, model)
 
 
 class UnknownFormat(ConfigError):
@@ -113,29 +113,30 @@ class UnknownFormat(ConfigError):
 
     Args:
         config: The run's settings.
-        role: The model's role.
+        model: The model.
         why: Why it is not known.
     """
 
-    def __init__(self, config: Config, role: Role, why: str = "it is not given") -> None:
-        tokenizer, format_ = (config.option_of(role, name) for name in ("tokenizer", "format"))
+    def __init__(self, config: Config, model: ModelRole, why: str = "it is not given") -> None:
         *chat, base = templates.NAMED
         super().__init__(
-            f"the {role}'s chat format is not known: {why}",
-            hint=f"{tokenizer} FOLDER-OR-ID, whose chat template is used; or {format_} with one of "
-            f"{', '.join(chat)}, or {base} for base models; or either below [{role}] in the TOML",
+            f"the {model}'s chat format is not known: {why}",
+            hint=f"{config.option_of(model, 'tokenizer', 'FOLDER-OR-ID')}, whose chat template is "
+            f"used; or {config.option_of(model, 'format', 'FORMAT')}, which is one of "
+            f"{', '.join(chat)}, or {base} for base models; or either below "
+            f"[{config.table_of(model)}] in the TOML",
         )
 
 
-def slots_of(config: Config, role: Role) -> int | None:
-    """The calls that a role's servers get or take at once; None if that is not known.
+def slots_of(config: Config, model: ModelRole) -> int | None:
+    """The calls that a model's servers get or take at once; None if that is not known.
 
     Args:
         config: Checked settings of a run.
-        role: The model's role.
+        model: The model.
     """
-    where, *others = address.parse_all(config.address_of(role))
-    calls = config.of(role).concurrency
+    where, *others = address.parse_all(config.address_of(model))
+    calls = config.of(model).concurrency
     if where.scheme is address.Scheme.SERVER:
         return calls and calls * (1 + len(others))
     return min(_LOCAL_SLOTS, config.concurrency, calls or _LOCAL_SLOTS)
@@ -149,8 +150,8 @@ async def open_models(
     say: Say = lambda _: None,
     roles: Iterable[Role] = Role,
     judged: bool = True,
-    streamed: frozenset[Role] | None = None,
-) -> AsyncIterator[tuple[dict[Role, Model], list[str]]]:
+    streamed: Collection[ModelRole] | None = None,
+) -> AsyncIterator[tuple[dict[ModelRole, Model], list[str]]]:
     """Open the models that are needed; local servers run while the context is open.
 
     Args:
@@ -159,32 +160,35 @@ async def open_models(
         say: Called with lines about progress.
         roles: The roles whose models are needed.
         judged: The thinking is judged, so it may be streamed and the stream closed at a boundary.
-        streamed: Roles whose thinking is streamed; None to find out.
+        streamed: Models whose thinking is streamed; None to find out.
 
     Yields:
-        The models by role, and notes that the user should read before the run starts.
+        The models, and notes that the user should read before the run starts.
 
     Raises:
         TessyError: A model can't be used; the message says which, and why.
     """
-    wanted = [role for role in Role if role in set(roles)]
+    wanted = config.models(roles)
     async with AsyncExitStack() as stack:
         results = await asyncio.gather(
-            *(open_one(config, role, date, stack, say) for role in wanted), return_exceptions=True
+            *(open_one(config, model, date, stack, say) for model in wanted), return_exceptions=True
         )
-        opened: dict[Role, OpenedModel] = {}
-        for role, result in zip(wanted, results, strict=True):
+        opened: dict[ModelRole, OpenedModel] = {}
+        for model, result in zip(wanted, results, strict=True):
             if isinstance(result, BaseException):
                 raise result
-            opened[role] = result
+            opened[model] = result
         if streamed is None:
-            streamed = frozenset(
-                [role for role in opened if judged and await _streams(opened[role], role, config)]
-            )
+            streamed = [
+                model
+                for model, one in opened.items()
+                if judged and await _streams(one, model, config)
+            ]
         markers = [end for one in opened.values() for end in one.format.family.ends]
         models = {
-            role: Model(
-                role=role,
+            model: Model(
+                role=role_of(model),
+                teacher=model.name if isinstance(model, NamedTeacher) else None,
                 name=one.name,
                 servers=one.servers,
                 format=one.format,
@@ -194,15 +198,15 @@ async def open_models(
                     config.limits.context_tokens, one.capabilities.context_tokens or 2**31
                 ),
                 ends=tuple(dict.fromkeys((*markers, THINK_CLOSE.strip()))),
-                streamed=role in streamed,
+                streamed=model in streamed,
             )
-            for role, one in opened.items()
+            for model, one in opened.items()
         }
         yield models, [note for one in opened.values() for note in one.notes]
 
 
-async def _streams(opened: OpenedModel, role: Role, config: Config) -> bool:
-    """Whether to stream a role's thinking.
+async def _streams(opened: OpenedModel, model: ModelRole, config: Config) -> bool:
+    """Whether to stream a model's thinking.
 
     Raises:
         ConfigError: The settings say so, but its server does not stream.
@@ -210,34 +214,34 @@ async def _streams(opened: OpenedModel, role: Role, config: Config) -> bool:
     streams = opened.capabilities.streams
     if config.mode is Mode.STREAM and not streams:
         raise ConfigError(
-            f"mode = 'stream', but the {role}'s server does not stream",
+            f"mode = 'stream', but the {model}'s server does not stream",
             hint="mode = 'auto', or 'chunks'",
         )
     if config.mode is not Mode.AUTO or not streams:
         return config.mode is Mode.STREAM
     if await stops_early(opened.client) is False:
         opened.notes.append(
-            f"{role}: its server keeps generating when a stream is closed, so it writes in chunks"
+            f"{model}: its server keeps generating when a stream is closed, so it writes in chunks"
         )
         return False
     return True
 
 
 async def open_one(
-    config: Config, role: Role, date: datetime.date, stack: AsyncExitStack, say: Say
+    config: Config, model: ModelRole, date: datetime.date, stack: AsyncExitStack, say: Say
 ) -> OpenedModel:
-    """Open one role's model; `stack` closes it.
+    """Open one model; `stack` closes it.
 
     Raises:
         TessyError: The model can't be used; the message says why.
     """
-    settings = config.of(role)
-    name = config.address_of(role)
+    settings = config.of(model)
+    name = config.address_of(model)
     where, *others = address.parse_all(name)
     urls, label = [where.place, *(other.place for other in others)], None
     if where.scheme is not address.Scheme.SERVER:
         path = await asyncio.to_thread(weights.fetch, where, say)
-        say(f"starting a local server for the {role}, {path.name}")
+        say(f"starting a local server for the {model}, {path.name}")
         slots = min(_LOCAL_SLOTS, config.concurrency)
         context = min(config.limits.context_tokens, _LOCAL_CONTEXT)
         urls = [
@@ -253,11 +257,11 @@ async def open_one(
     clients = [Client(url, served, settings) for url in urls]
     servers = stack.enter_context(closing(Replicas(clients)))
     notes: list[str] = []
-    capabilities = await _probed(servers, role, notes, say)
+    capabilities = await _probed(servers, model, notes, say)
     tokenizer, format_ = await _tokenizer_and_format(
-        config, settings, role, date, servers, capabilities
+        config, settings, model, date, servers, capabilities
     )
-    _check_end(role, format_, capabilities)
+    _check_end(model, format_, capabilities)
     for replica in servers.replicas:
         replica.client.stats = ClientStats()  # without the probe's calls, some of which fail
     return OpenedModel(
@@ -271,7 +275,7 @@ async def open_one(
     )
 
 
-async def _probed(servers: Replicas, role: Role, notes: list[str], say: Say) -> Capabilities:
+async def _probed(servers: Replicas, model: ModelRole, notes: list[str], say: Say) -> Capabilities:
     """Probe all servers of a model, which must have the same capabilities.
 
     Raises:
@@ -286,11 +290,11 @@ async def _probed(servers: Replicas, role: Role, notes: list[str], say: Say) -> 
     for replica, found in pairs:
         client = replica.client
         if isinstance(found, GONE) and known:
-            notes.append(f"{role}: {client.base_url} does not answer; it is used when it does")
+            notes.append(f"{model}: {client.base_url} does not answer; it is used when it does")
             client.capabilities = known[0][1]
             servers.mark_down(replica)
         elif isinstance(found, ModelError):
-            found.args = (f"the {role} can't be used: {found}",)
+            found.args = (f"the {model} can't be used: {found}",)
             found.hint = found.hint or IS_IT_RUNNING + ASK_DOCTOR
             raise found
         elif isinstance(found, BaseException):
@@ -300,14 +304,14 @@ async def _probed(servers: Replicas, role: Role, notes: list[str], say: Say) -> 
         if different := capabilities.differences(found):
             urls = f"{first.client.base_url} and {replica.client.base_url}"
             raise ConfigError(
-                f"the {role}'s servers differ: {urls} in {', '.join(different)}",
+                f"the {model}'s servers differ: {urls} in {', '.join(different)}",
                 hint="replicas are servers of one kind and version with one model",
             )
     lengths = [found.context_tokens for _, found in known if found.context_tokens]
     return replace(capabilities, context_tokens=min(lengths, default=None))
 
 
-def _check_end(role: Role, format_: ChatFormat, capabilities: Capabilities) -> None:
+def _check_end(model: ModelRole, format_: ChatFormat, capabilities: Capabilities) -> None:
     """Make sure that the end of the thinking can be seen, if servers leave its marker out.
 
     Raises:
@@ -315,7 +319,7 @@ def _check_end(role: Role, format_: ChatFormat, capabilities: Capabilities) -> N
     """
     if format_.family.hidden and not capabilities.extensions and not capabilities.return_ids:
         raise ConfigError(
-            f"the {role} can't be used: its format, {format_.name}, ends the thinking with a "
+            f"the {model} can't be used: its format, {format_.name}, ends the thinking with a "
             "special token, and its server takes none of stop_token_ids, skip_special_tokens and "
             "return_token_ids, so nobody could tell where the thinking ends",
             hint="serve it with vLLM, SGLang or llama.cpp",
@@ -325,7 +329,7 @@ def _check_end(role: Role, format_: ChatFormat, capabilities: Capabilities) -> N
 async def _tokenizer_and_format(
     config: Config,
     settings: ModelSettings,
-    role: Role,
+    model: ModelRole,
     date: datetime.date,
     servers: Replicas,
     capabilities: Capabilities,
@@ -338,12 +342,12 @@ async def _tokenizer_and_format(
     """
     tokenizer: Tokenizer | None = None
     format_: ChatFormat | None = None
-    arguments = settings.template_args
+    arguments, table = settings.template_args, config.table_of(model)
     if settings.tokenizer:
         folder = await asyncio.to_thread(fetch_tokenizer, settings.tokenizer)
         if settings.format and read_template(folder) is not None:
             raise ConfigError(
-                f"{role}.format is given, and {role}.tokenizer brings its own chat template",
+                f"{table}.format is given, and {table}.tokenizer brings its own chat template",
                 hint="leave the format out",
             )
         tokenizer = LocalTokenizer(folder)
@@ -353,11 +357,11 @@ async def _tokenizer_and_format(
     if settings.format:
         format_ = templates.named(settings.format, date=date, arguments=arguments)
     if format_ is None:
-        raise UnknownFormat(config, role, f"{settings.tokenizer} has no chat template")
+        raise UnknownFormat(config, model, f"{settings.tokenizer} has no chat template")
     if not capabilities.id_prompts:
         return None, format_
     if tokenizer is not None:
-        name = f"{role}.tokenizer, {settings.tokenizer},"
+        name = f"{table}.tokenizer, {settings.tokenizer},"
         up = [replica.client for replica in servers.replicas if replica.up]
         await asyncio.gather(*(check_tokenizer(client, tokenizer, name) for client in up))
     elif capabilities.tokenizes:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from tessy.config import ModelSettings
+from tessy.config import ModelSettings, NamedTeacher
 from tessy.errors import Refused
 from tessy.method.trajectory import Failure, Part, Role, SampleFailed, Trajectory, Turn
 from tessy.method.turns import Chunk, Finish
@@ -50,10 +50,11 @@ class Model:
         tokenizer: Encodes its prompts; None if prompts are sent as text.
         settings: Its settings; a `lab:` address adds its tokenizer.
         context_tokens: Longest prompt and generation together, in tokens.
-        ends: Texts that end the thinking: the markers of both models and of the record, so that
+        ends: Texts that end the thinking: the markers of all models and of the record, so that
             none gets into the canonical text.
         streamed: Its thinking is streamed, one request for each span; otherwise it is written in
             chunks.
+        teacher: Its name, if it is one of several teachers.
     """
 
     role: Role
@@ -65,6 +66,12 @@ class Model:
     context_tokens: int
     ends: tuple[str, ...]
     streamed: bool = False
+    teacher: str | None = None
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return self.role.value if self.teacher is None else str(NamedTeacher(self.teacher))
 
     def conversation(self, messages: Messages) -> Messages:
         """Add the model's system message, if it has one and the conversation has none."""
@@ -165,7 +172,7 @@ class ModelSession:
         room = model.context_tokens - used
         if room < _SMALLEST_ROOM:
             raise ContextFull(
-                f"{used} of {model.context_tokens} tokens of the {model.role}'s context are used"
+                f"{used} of {model.context_tokens} tokens of the {model.title}'s context are used"
             )
         stop_ids = self._stop_ids[trajectory.part]
         stop = family.ends if thinking else (*family.answer_stops, *family.answer_stop_tokens)
@@ -208,7 +215,7 @@ class ModelSession:
         """
         self._note(request, answer)
         if answer.finish == "content_filter":
-            raise Refused(f"the {self.model.role}'s server filtered its answer (content_filter)")
+            raise Refused(f"the {self.model.title}'s server filtered its answer (content_filter)")
         thinking = trajectory.is_thinking
         if thinking:
             answer = await self._cut_at_stop_ids(answer)

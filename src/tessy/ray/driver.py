@@ -19,7 +19,7 @@ from typing import Any
 from tessy.config import Config
 from tessy.data.remote import absolute, is_url
 from tessy.event_loop import run_loop
-from tessy.method.trajectory import Failure, Role
+from tessy.method.trajectory import Failure
 from tessy.models.open import check, check_formats
 from tessy.ray.cluster import check_nodes, connected, slots
 from tessy.ray.recovery import add_up
@@ -100,6 +100,7 @@ async def _synthesize(run: ClusterRun, progress: Progress) -> RunResult:
             limit=run.limit,
             skip_bad=run.skip_bad,
             column=run.column,
+            config=config,
         )
         check_formats(config, method.needs(config))
         ray = await asyncio.to_thread(stack.enter_context, connected(run.address))
@@ -155,9 +156,10 @@ def _before(folder: RunFolder) -> dict[int, dict[str, Any]]:
 
 def _result(run: ClusterRun, counters: Counters, *, stopped: bool) -> RunResult:
     folder = RunFolder(known_copy(absolute(run.out)))
-    reasons, verdicts = Counter[Failure | None](), dict[str, int]()
+    reasons, verdicts, teachers = Counter[Failure | None](), dict[str, int](), dict[str, int]()
     with suppress(EmptyJournal), JournalReader(folder) as reader:  # stopped before any task began
         reasons, verdicts = reader.reasons(), dict(reader.verdicts())
+        teachers = dict(reader.teachers()) if run.config.route is not None else {}
     finished = reasons.pop(None, 0)
     return RunResult(
         folder=folder.path,
@@ -169,12 +171,13 @@ def _result(run: ClusterRun, counters: Counters, *, stopped: bool) -> RunResult:
         counters=counters,
         dataset=dataset_files(folder, run.config, None),
         verdicts=verdicts,
+        teachers=teachers,
         url=str(run.out) if is_url(run.out) else None,
     )
 
 
 def _shard_task(run: ClusterRun, count: int) -> ShardTask:
-    names = [run.config.of(role).api_key_env for role in Role]
+    names = [run.config.of(model).api_key_env for model in run.config.models()]
     return ShardTask(
         source=run.source,
         out=absolute(run.out),

@@ -280,7 +280,7 @@ def _run_report(
         method=run.source.method,
         begun=str(about.get("date", "?")),
         questions=str(about.get("questions", "?")),
-        models=dict(run.models or about.get("models", {})),
+        models=_models(run, about.get("models", {})),
         under_way=run.under_way,
         accounts=run.accounts.accounts(bootstrap),
         accuracy=run.accuracy.accuracy(bootstrap),
@@ -290,3 +290,11 @@ def _run_report(
         finished=run.excerpts.finished,
         failed=run.excerpts.failed,
     )
+
+
+def _models(run: RunCounters, served: Mapping[str, str]) -> dict[str, str]:
+    """Names by role: of a record, but all of several teachers, as `run.toml` has them."""
+    if any(run.accounts.teachers):
+        predictors = {role: name for role, name in run.models.items() if "predictor" in role}
+        return {**served, **predictors}
+    return dict(run.models or served)

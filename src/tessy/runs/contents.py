@@ -141,6 +141,7 @@ def record(blob: Any, failure: Failure | None) -> dict[str, Any]:
     else:
         content = an(str, made["content"], "content")
         an(str, made["detail"], "detail")
+        an(str, made.get("teacher", ""), "teacher")
     _check_spans(content, made["spans"])
     for name in _COUNTS:
         a_count(made["stats"][name], f"stats.{name}")
@@ -158,6 +159,7 @@ def trace(blob: Any) -> dict[str, Any]:
     _check_trace(made)
     for draft in made.get("drafts", ()):
         an(str, draft["why"], "why")
+        an(str, draft.get("teacher", ""), "teacher")
         reason(draft.get("reason"))
         _check_spans(an(str, draft["content"], "content"), draft["spans"])
         _check_trace(draft)

@@ -177,6 +177,7 @@ class RunResult:
         counters: The counts of this start.
         dataset: The file of the finished samples.
         verdicts: Finished samples by the verifier's verdict; empty without a verifier.
+        teachers: Finished samples by their teacher's name; empty if there is only one.
         url: Of a run at a URL, of which `folder` is a copy.
         failed_uploads: Uploads of this start that failed, and were tried again.
     """
@@ -190,6 +191,7 @@ class RunResult:
     counters: Counters
     dataset: Path
     verdicts: dict[str, int] = field(default_factory=dict)
+    teachers: dict[str, int] = field(default_factory=dict)
     url: str | None = None
     failed_uploads: int = 0
 

@@ -180,6 +180,9 @@ def summary(result: RunResult) -> Table:
         right = result.verdicts.get("right", 0) / sum(result.verdicts.values())
         told = visible_line(told.replace("_", " "))
         table.add_row("verified", Text(f"{told}: {percent(right)} right"))
+    if result.teachers:
+        told = ", ".join(f"{n:,} with {name}" for name, n in sorted(result.teachers.items()))
+        table.add_row("teachers", Text(visible_line(f"finished: {told}")))
     for role in counters.writers if wrote else ():
         line = f"{counters.kept[role]:,} tokens kept, {counters.discarded[role]:,} discarded"
         table.add_row(str(role), Text(line, style=TERMINAL[role]))

@@ -140,6 +140,10 @@ class JournalReader:
         """Finished samples by verdict; samples without a verdict are left out."""
         return sum((shard.verdicts() for shard in self._shards), Counter[str]())
 
+    def teachers(self) -> Counter[str]:
+        """Finished samples by the name of their teacher; empty if there is only one."""
+        return sum((shard.teachers() for shard in self._shards), Counter[str]())
+
     def unfinished(self, part: str = "", *, limit: int, offset: int = 0) -> list[UnfinishedSample]:
         """Samples that were started and have not ended, in the order of their ids.
 

@@ -181,6 +181,14 @@ class ShardReader:
         )
         return Counter({str(outcome): count for outcome, count in rows})
 
+    def teachers(self) -> Counter[str]:
+        """Finished samples by the name of their teacher; empty if there is only one."""
+        rows = self._ask(
+            "select json_extract(cast(record as text), '$.models.teacher_name') as teacher, "
+            "count(*) from samples where reason is null and teacher is not null group by teacher"
+        )
+        return Counter({str(teacher): count for teacher, count in rows})
+
     def reasons(self) -> Counter[Failure | None]:
         """How many samples failed for each reason, and with None how many finished."""
         rows = self._ask("select reason, count(*) from samples group by reason")

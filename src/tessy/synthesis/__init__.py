@@ -1,5 +1,6 @@
 """Writes samples, from the whole run down to one draft.
 
+    routing        which of several teachers writes a sample; no I/O
     gate           how many trajectories run at once: the others wait before their next request
     context        what all samples of a run share: `RunContext`
     sample         a sample and its drafts, one of which becomes the response

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from tessy.config import Config
+from tessy.config import Config, ModelRole, NamedTeacher, role_of
 from tessy.data.questions import Questions
 from tessy.errors import ConfigError
 from tessy.method.trajectory import Role
 from tessy.models.session import Model
 from tessy.models.templates import Messages
 from tessy.synthesis.methods import teacher_only
+from tessy.synthesis.routing import teachers_of
 
 MOST = 10_000
 """Questions that are rendered; of more, so many are drawn evenly. That takes some seconds."""
@@ -24,7 +25,7 @@ _SHOWN = 10
 def check_conversations(
     questions: Questions,
     numbers: NDArray[np.int64],
-    models: Mapping[Role, Model],
+    models: Mapping[ModelRole, Model],
     config: Config,
     *,
     skip_bad: bool,
@@ -36,7 +37,7 @@ def check_conversations(
     Args:
         questions: The questions.
         numbers: The numbers of those to be written, ascending.
-        models: The models by role.
+        models: The models of the run.
         config: The run's settings.
         skip_bad: Let samples fail, with `bad_prompt`, whose question a template does not show.
 
@@ -47,14 +48,17 @@ def check_conversations(
     drawn = spread(numbers, MOST)
     bad = []
     for question in questions.take(drawn):
-        for role, model in models.items():
+        teachers = teachers_of(config, question)
+        for each, model in models.items():
+            if isinstance(each, NamedTeacher) and each.name not in teachers:
+                continue
             messages: Messages = list(question.messages)
-            if role is Role.TEACHER:
+            if role_of(each) is Role.TEACHER:
                 messages = teacher_only.with_system_prompt(config, messages)
             try:
                 model.format.opening(model.conversation(messages))
             except ConfigError as error:
-                bad.append(f"question {question.id}, {role}: {error}")
+                bad.append(f"question {question.id}, {each}: {error}")
                 break
     if not bad or (skip_bad and len(bad) < len(drawn)):
         return

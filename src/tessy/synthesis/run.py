@@ -30,7 +30,6 @@ from tessy.errors import (
     RunLocked,
 )
 from tessy.event_loop import run_loop
-from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Failure, Role
 from tessy.models.open import check, check_formats, open_models
 from tessy.runs.counters import Counters, RunResult
@@ -166,6 +165,7 @@ async def asynthesize(
             limit=limit,
             skip_bad=skip_bad,
             column=question_column,
+            config=chosen,
         )
         check_formats(chosen, method.needs(chosen))
         # In a thread: it may wait for another process.
@@ -193,8 +193,9 @@ async def asynthesize(
                     judged=method.judged,
                 )
                 models, notes = await stack.enter_async_context(opening)
-                served = {role.value: model.name for role, model in models.items()}
-                await asyncio.to_thread(folder.same_models, served)
+                batcher = stack.enter_context(closing(PredictorBatcher(predictors)))
+                context = RunContext.of(chosen, models, batcher, counters, verifier)
+                await asyncio.to_thread(folder.same_models, context.served)
                 if remote is not None:
                     await asyncio.to_thread(remote.publish)
                 await asyncio.to_thread(
@@ -202,14 +203,6 @@ async def asynthesize(
                 )
                 for note in notes:
                     progress.say(note)
-                context = RunContext(
-                    config=chosen,
-                    models=models,
-                    batcher=stack.enter_context(closing(PredictorBatcher(predictors))),
-                    counters=counters,
-                    sizes=ChunkSizes({role: chosen.of(role).chunk for role in Role}),
-                    verifier=verifier,
-                )
                 workers = worker_count(chosen, len(numbers), models)
                 if workers == 1:
                     work = write_shards(context, ShardQueue(plan))
@@ -300,7 +293,7 @@ async def _result(
     plan: ShardPlan, counters: Counters, shard: ShardNumber | None, *, stopped: bool
 ) -> RunResult:
     folder, remote = plan.folder, plan.remote
-    reasons, verdicts = await asyncio.to_thread(_ends, folder, shard)
+    reasons, verdicts, teachers = await asyncio.to_thread(_ends, plan, shard)
     finished = reasons.pop(None, 0)
     return RunResult(
         folder=folder.path,
@@ -311,6 +304,7 @@ async def _result(
         seconds=counters.seconds,
         counters=counters,
         verdicts=verdicts,
+        teachers=teachers,
         dataset=dataset_files(folder, plan.config, shard),
         url=str(remote.there) if remote is not None else None,
         failed_uploads=remote.failed_uploads if remote is not None else 0,
@@ -318,8 +312,11 @@ async def _result(
 
 
 def _ends(
-    folder: RunFolder, shard: ShardNumber | None
-) -> tuple[Counter[Failure | None], dict[str, int]]:
+    plan: ShardPlan, shard: ShardNumber | None
+) -> tuple[Counter[Failure | None], dict[str, int], dict[str, int]]:
+    """Samples by reason, by verdict and by teacher."""
+    folder = plan.folder
     opened = JournalReader(folder) if shard is None else ShardReader(folder.shard(shard.number))
     with opened as reader:
-        return reader.reasons(), dict(reader.verdicts())
+        teachers = reader.teachers() if plan.config.route is not None else {}
+        return reader.reasons(), dict(reader.verdicts()), dict(teachers)

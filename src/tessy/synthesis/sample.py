@@ -32,6 +32,7 @@ from tessy.runs.journal import Journal
 from tessy.runs.plan import Job
 from tessy.runs.written import Written
 from tessy.synthesis.context import RunContext
+from tessy.synthesis.routing import teacher_of
 from tessy.verifiers.protocol import Verdict, VerdictOutcome
 
 
@@ -133,7 +134,7 @@ class Sample:
     """A sample while it is written; a method opens its drafts and writes them.
 
     Attributes:
-        context: The run's context.
+        context: The run's context, with the teacher of the current attempt if there are several.
         journal: The journal of its shard.
         job: What to write.
         written: What earlier starts wrote.
@@ -158,6 +159,18 @@ class Sample:
 
     def __post_init__(self) -> None:
         self.requests = self.written.requests
+        self._choose_teacher()
+
+    def _choose_teacher(self) -> None:
+        self.context = self.context.with_teacher(self.teacher)
+
+    @property
+    def teacher(self) -> str | None:
+        """The name of the teacher of the current attempt; None if there is only one."""
+        return self._teacher_of(self.attempt)
+
+    def _teacher_of(self, attempt: int) -> str | None:
+        return teacher_of(self.context.config, self.job.question, self.job.id, attempt)
 
     @property
     def messages(self) -> Messages:
@@ -254,6 +267,7 @@ class Sample:
                 self.drafts.append(self._restored(key, self.messages))
         self.earlier += self.drafts
         self.drafts, self.attempt, self.verdict = [], attempt, None
+        self._choose_teacher()
 
     def close(self) -> None:
         """Close the drafts of the current attempt."""
@@ -280,4 +294,7 @@ class Sample:
     def _others(self, shown: Draft | None) -> Iterable[RejectedDraft]:
         for draft in (*self.earlier, *self.drafts):
             if draft is not shown:
-                yield RejectedDraft(draft.trajectory, draft.rejection or Rejection(""))
+                rejection = draft.rejection or Rejection("")
+                yield RejectedDraft(
+                    draft.trajectory, rejection, self._teacher_of(draft.key.attempt)
+                )

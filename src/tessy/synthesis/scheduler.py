@@ -116,10 +116,10 @@ async def _stop_if_gone(context: RunContext, error: ModelError) -> None:
     """
     if not isinstance(error, GONE):
         return
-    for role, model in context.models.items():
+    for each, model in context.opened.items():
         if not await model.servers.is_alive():
             raise Outage(
-                f"the {role}'s server {model.servers.base_url} is gone: {error}",
+                f"the {each}'s server {model.servers.base_url} is gone: {error}",
                 hint="start it again, then run the same command: it resumes the run",
             )
 
@@ -138,9 +138,17 @@ def _record(sample: Sample, method: Method, failure: Failure | None, detail: str
     context, job = sample.context, sample.job
     if failure is not None:
         return record.failed(
-            job.id, job.question, sample.trajectory, failure, detail, others=sample.others
+            job.id,
+            job.question,
+            sample.trajectory,
+            failure,
+            detail,
+            others=sample.others,
+            teacher=sample.teacher,
         )
     names = {role.value: model.name for role, model in context.models.items()}
+    if sample.teacher is not None:
+        names["teacher_name"] = sample.teacher
     if method.judged:
         names |= {f"{role}_predictor": context.config.predictor_of(role) for role in Role}
     return record.finished(

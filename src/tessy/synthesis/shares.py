@@ -5,23 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from tessy.config import Config
-from tessy.method.trajectory import Role
+from tessy.config import Config, ModelRole
 
 _SAMPLES_A_WORKER = 200
 """Samples at once that one process writes before it uses a whole core (docs/performance.md)."""
 _SHARDS_A_WORKER = 4
 
 
-def worker_count(config: Config, shards: int, roles: Iterable[Role] = Role) -> int:
+def worker_count(config: Config, shards: int, models: Iterable[ModelRole] | None = None) -> int:
     """How many workers to start: no more than there are shards, or concurrent samples or calls.
 
     Args:
         config: The run's settings.
         shards: The number of shards of the run.
-        roles: The roles whose models are called.
+        models: The models that are called; by default all.
     """
-    bounds = [config.of(role).concurrency for role in roles]
+    called = config.models() if models is None else models
+    bounds = [config.of(model).concurrency for model in called]
     wanted = wanted_workers(config)
     return min(wanted, shards, config.concurrency, *(bound for bound in bounds if bound))
 
@@ -50,11 +50,11 @@ def share_of(config: Config, share: int, shares: int) -> Config:
         return max(1, count // shares + (share < count % shares))
 
     models = {
-        role.value: model.model_copy(update={"concurrency": own(model.concurrency)})
-        for role in Role
-        if (model := config.of(role)).concurrency is not None
+        each: model.model_copy(update={"concurrency": own(model.concurrency)})
+        for each in config.models()
+        if (model := config.of(each)).concurrency is not None
     }
-    return config.model_copy(update={"concurrency": own(config.concurrency), **models})
+    return config.having(models).model_copy(update={"concurrency": own(config.concurrency)})
 
 
 def default_shards(config: Config) -> int:

@@ -1,4 +1,4 @@
-"""The verifier of a run; its columns are checked before any work."""
+"""The verifier of a run; columns of questions are checked before any work."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
-from tessy.config import Config
+from tessy.config import VOTE, Config
 from tessy.data.questions import Question, Questions, read, refuse_bad
 from tessy.errors import DataError, InputError
+from tessy.synthesis.routing import check_question
 from tessy.synthesis.shares import wanted_workers
 from tessy.verifiers.protocol import Verifier
 
@@ -42,27 +43,33 @@ def read_verifiable(
     limit: int | None = None,
     skip_bad: bool = False,
     column: str | None = None,
+    config: Config | None = None,
 ) -> Questions:
-    """Read questions; make sure, before any work, that they have the columns of the verifier.
+    """Read questions; make sure, before any work, that they have the columns that they need.
 
     Args:
         verifier: The verifier; None for none.
         source: The questions, as for `tessy.data.questions.read`.
         limit: Use only the first `limit` lines.
-        skip_bad: Questions that can't be verified become bad lines, too.
+        skip_bad: Questions that can't be verified, or name no teacher, become bad lines, too.
         column: The column of the question; None for the one that is there.
+        config: The run's settings, by which questions may have to name a teacher.
 
     Raises:
         DataError: Lines are bad, or some questions lack those columns; the message names the first
             ones.
         MissingExtra: `datasets` is needed.
     """
-    if verifier is None:
+    routed = config is not None and config.route not in (None, VOTE)
+    if verifier is None and not routed:
         return read(source, limit=limit, skip_bad=skip_bad, column=column)
 
     def check(question: Question) -> None:
         try:
-            verifier.check(question.row)
+            if config is not None:
+                check_question(config, question)
+            if verifier is not None:
+                verifier.check(question.row)
         except InputError as error:
             raise InputError(f"id {question.id!r}: {error}") from None
 
@@ -74,9 +81,11 @@ def read_verifiable(
         return refuse_bad(found)
     shown = [f"  {line.where}: {line.reason}" for line in bad[:_SHOWN]]
     shown += ["  …"] if len(bad) > _SHOWN else []
+    why = [f"can't be verified by {verifier.name}"] if verifier else []
+    why += ["name no teacher"] if routed else []
     raise DataError(
-        f"{len(bad)} of {found.count + len(bad)} questions can't be verified by {verifier.name}:\n"
+        f"{len(bad)} of {found.count + len(bad)} questions {', or '.join(why)}:\n"
         + "\n".join(shown),
-        hint="docs/verifiers.md says which columns each verifier needs; --skip-bad records "
-        "such questions as failures",
+        hint=("docs/verifiers.md says which columns each verifier needs; " if verifier else "")
+        + "--skip-bad records such questions as failures",
     )

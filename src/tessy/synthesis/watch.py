@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from statistics import fmean
 
-from tessy.method.trajectory import Role
 from tessy.models.session import Model
 from tessy.synthesis.context import RunContext
 from tessy.synthesis.pressure import WINDOW_S, Pressure, Window
@@ -24,7 +23,7 @@ async def watch(context: RunContext) -> None:
         context: The run's context; its gate, sizes and counters are updated.
     """
     pressure, cache = Pressure(context.config.concurrency), _Cache(context)
-    paces = [_TokenPace(model) for model in context.models.values() if model.streamed]
+    paces = [_TokenPace(model) for model in context.opened.values() if model.streamed]
     counters, waits = context.counters, context.batcher.waits
     while True:
         waits.clear()
@@ -38,7 +37,8 @@ async def watch(context: RunContext) -> None:
         )
         before = pressure.limit
         pressure.take(window)
-        context.sizes.read_after(window.late_s + window.predictor_s)
+        for sizes in (context.sizes, *(each.sizes for each in context.teachers.values())):
+            sizes.read_after(window.late_s + window.predictor_s)
         if pressure.limit != before:
             context.gate.limit(pressure.limit)
             cache.forget()
@@ -79,7 +79,7 @@ class _Cache:
     """How many of the tokens that servers had before they computed again."""
 
     def __init__(self, context: RunContext) -> None:
-        self._models = context.models
+        self._models = [*context.opened.values()]
         self._seen = self._lost = 0
 
     def forget(self) -> None:
@@ -97,5 +97,5 @@ class _Cache:
 
     def _counted(self) -> tuple[int, int]:
         """Prompt tokens that servers had before, as far as they report, and those then lost."""
-        all_stats = [self._models[role].servers.stats for role in Role if role in self._models]
+        all_stats = [model.servers.stats for model in self._models]
         return sum(s.seen_tokens for s in all_stats), sum(s.lost_tokens for s in all_stats)

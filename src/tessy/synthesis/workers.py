@@ -38,10 +38,8 @@ from tessy.data.sources import STDIN, from_stdin
 from tessy.display import Say
 from tessy.errors import Outage, TessyError, error_of
 from tessy.event_loop import run_loop
-from tessy.method.chunks import ChunkSizes
 from tessy.method.trajectory import Role
 from tessy.models.open import open_models
-from tessy.models.session import Model
 from tessy.runs.counters import Counters
 from tessy.runs.folder import RunFolder
 from tessy.runs.remote import RemoteRun
@@ -74,8 +72,8 @@ class Assignment:
         identity: What all shards of the run share.
         config: The worker's settings, as JSON; local servers are URLs in it.
         date: The run's date, as ISO text.
-        names: The models' names in records, by role.
-        streamed: Roles whose thinking is streamed.
+        names: The models' names in records; see `RunContext.served`.
+        streamed: Models whose thinking is streamed.
         url: Of the run; None for a run in a folder.
     """
 
@@ -115,7 +113,7 @@ async def write_with_workers(
         Outage: A server is down, or workers die repeatedly.
         TessyError: The error that a worker raised.
     """
-    shares = worker_count(context.config, plan.count, context.models)
+    shares = worker_count(context.config, plan.count, context.opened)
     remote = plan.remote
     workers = _Workers(context, lock, remote.say if remote else lambda _: None)
     assignments = [
@@ -129,8 +127,8 @@ async def write_with_workers(
             identity=plan.identity,
             config=share_of(_served(context), share, shares).model_dump(mode="json"),
             date=date.isoformat(),
-            names={role.value: model.name for role, model in context.models.items()},
-            streamed=[role for role, model in context.models.items() if model.streamed],
+            names=context.served,
+            streamed=[str(each) for each, model in context.opened.items() if model.streamed],
             url=remote.there.url if remote else None,
         )
         for share in range(shares)
@@ -239,7 +237,7 @@ async def _process(
 def _served(context: RunContext) -> Config:
     """The settings, with the URLs of local servers."""
     models = {
-        role.value: model.settings.model_copy(
+        each: model.settings.model_copy(
             update={
                 "model": ",".join(
                     f"{replica.client.base_url}#{replica.client.served_name}"
@@ -247,9 +245,9 @@ def _served(context: RunContext) -> Config:
                 )
             }
         )
-        for role, model in context.models.items()
+        for each, model in context.opened.items()
     }
-    return context.config.model_copy(update=models)
+    return context.config.having(models)
 
 
 # --- A worker -----------------------------------------------------------------------------------
@@ -266,12 +264,11 @@ async def _work(assignment: Assignment, say: Callable[[Any], None]) -> int:
             config,
             date=date,
             roles=method.needs(config),
-            streamed=frozenset(Role(role) for role in assignment.streamed),
+            streamed=[m for m in config.models() if str(m) in assignment.streamed],
         ) as (opened, _),
     ):
-        models: dict[Role, Model] = {
-            role: replace(model, name=assignment.names[role.value])
-            for role, model in opened.items()
+        models = {
+            each: replace(model, name=assignment.names[str(each)]) for each, model in opened.items()
         }
         folder, remote = RunFolder(Path(assignment.out)), None
         if assignment.url is not None:
@@ -283,12 +280,12 @@ async def _work(assignment: Assignment, say: Callable[[Any], None]) -> int:
             limit=assignment.limit,
             skip_bad=True,
             column=assignment.column,
+            config=config,
         )
         numbers, count = assignment.shards, assignment.count
         plan = ShardPlan(folder, config, read, numbers, count, assignment.identity, remote=remote)
-        sizes = ChunkSizes({role: config.of(role).chunk for role in Role})
         with closing(PredictorBatcher(predictors)) as batcher:
-            context = RunContext(config, models, batcher, Counters(total=0), sizes, verifier)
+            context = RunContext.of(config, models, batcher, Counters(total=0), verifier)
             counting = asyncio.create_task(_count(context, say))
             try:
                 work = write_shards(context, ShardQueue(plan))

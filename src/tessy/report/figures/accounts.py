@@ -64,6 +64,21 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
+class TeacherAccounts:
+    """What one of several teachers wrote.
+
+    Attributes:
+        finished: Totals of the finished samples whose response it wrote with the student.
+        failed: Samples that failed with it as their last teacher.
+        rejected: Other drafts of samples that it wrote, and that were rejected.
+    """
+
+    finished: Totals
+    failed: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
 class Accounts:
     """The accounts of a run.
 
@@ -76,6 +91,7 @@ class Accounts:
         lost_share: Share of all generated tokens that went into failed samples.
         cut_off: Finished samples whose thinking was closed at its limit.
         rejected: Drafts that were written and rejected, by why.
+        teachers: By name; empty if there is only one teacher.
     """
 
     ended: int
@@ -86,6 +102,7 @@ class Accounts:
     lost_share: float
     cut_off: int
     rejected: Mapping[str, int]
+    teachers: Mapping[str, TeacherAccounts] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -95,25 +112,31 @@ class AccountsCounter:
     Attributes:
         questions: The key of each sample's question, in the order of the samples.
         failures: Why each sample failed; None for finished ones.
+        teachers: The name of each sample's teacher; None if there is only one.
     """
 
     questions: list[bytes] = field(default_factory=list)
     failures: list[Failure | None] = field(default_factory=list)
+    teachers: list[str | None] = field(default_factory=list)
     _rows: array[float] = field(default_factory=lambda: array("d"))
     _cut_off: int = 0
     _rejected: Counter[str] = field(default_factory=Counter)
+    _rejected_of: Counter[str | None] = field(default_factory=Counter)
 
     def add(self, sample: ReportSample) -> None:
         """Count a sample."""
         stats = sample.stats
         self.questions.append(sample.question)
         self.failures.append(sample.failure)
+        self.teachers.append(sample.teacher)
         counted = [float(stats[name]) for name in _STATS]
         thinking = "".join(each.text for each in sample.texts if each.part is Part.THINKING)
         words = len(thinking.split()) / 1000
         self._rows.extend((*counted, sample.requests, sample.seconds, words, 1.0))
         self._cut_off += sample.failure is None and bool(stats["thinking_cut_off"])
-        self._rejected.update(draft.get("why", "?") for draft in sample.trace.get("drafts") or ())
+        drafts = sample.trace.get("drafts") or ()
+        self._rejected.update(draft.get("why", "?") for draft in drafts)
+        self._rejected_of.update(draft.get("teacher") for draft in drafts)
 
     def accounts(self, bootstrap: Bootstrap) -> Accounts:
         """The accounts of all samples."""
@@ -130,7 +153,22 @@ class AccountsCounter:
             lost_share=lost.generated / everything.generated if everything.generated else math.nan,
             cut_off=self._cut_off,
             rejected=dict(self._rejected.most_common()),
+            teachers=self._by_teacher(failed, bootstrap),
         )
+
+    def _by_teacher(
+        self, failed: NDArray[np.bool_], bootstrap: Bootstrap
+    ) -> dict[str, TeacherAccounts]:
+        """What each of several teachers wrote; `failed` is a mask of shape (samples,)."""
+        found = {}
+        for name in sorted(filter(None, {*self.teachers, *self._rejected_of})):
+            own = np.array([each == name for each in self.teachers], bool)
+            found[name] = TeacherAccounts(
+                finished=self._totals(own & ~failed, bootstrap),
+                failed=int((own & failed).sum()),
+                rejected=self._rejected_of[name],
+            )
+        return found
 
     def finished_on(self, questions: Sequence[bytes], bootstrap: Bootstrap) -> Totals:
         """Totals of the finished samples of some questions."""

@@ -34,6 +34,7 @@ class ReportSample:
         requests: Calls to models.
         models: Names by role, and the predictors'.
         verdict: The verifier's outcome; None if it was not verified, or failed.
+        teacher: The name of its teacher, if there are several; of a failed one, the last.
     """
 
     id: str
@@ -50,6 +51,7 @@ class ReportSample:
     requests: int
     models: Mapping[str, str]
     verdict: VerdictOutcome | None
+    teacher: str | None = None
 
     @classmethod
     def read(cls, entry: EndedSample, *, several: bool) -> ReportSample:
@@ -69,6 +71,7 @@ class ReportSample:
         else:
             messages, content, detail = record["messages"], record["content"], record["detail"]
         verdict = record.get("verdict")
+        models = record.get("models") or {}
         return cls(
             id=entry.id,
             question=_key(entry.id.rsplit("#", 1)[0] if several else entry.id, messages),
@@ -82,8 +85,9 @@ class ReportSample:
             trace=entry.trace,
             seconds=entry.seconds,
             requests=entry.requests,
-            models=record.get("models") or {},
+            models=models,
             verdict=VerdictOutcome(verdict["outcome"]) if verdict else None,
+            teacher=record.get("teacher") if entry.failure else models.get("teacher_name"),
         )
 
     @property

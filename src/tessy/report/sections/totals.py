@@ -146,6 +146,7 @@ def accounts(report: Report) -> Section:
             sums + _ratios(parts),
         ),
     ]
+    tables += [_by_teacher(run) for run in report.runs if run.accounts.teachers]
     if report.side_by_side:
         title = f"Side by side, finished samples of the {report.shared:,} shared questions"
         totals = [report.side_by_side[run.label] for run in report.runs]
@@ -167,6 +168,19 @@ def _ended(report: Report) -> Table:
     rows.append(["under way", *(whole(run.under_way) for run in report.runs)])
     rows.append(["tokens lost with failed samples", *lost])
     return _by_run("Samples", report, rows)
+
+
+def _by_teacher(run: RunReport) -> Table:
+    """What each of several teachers wrote with the student."""
+    teachers = run.accounts.teachers.values()
+    rows = [
+        ["finished samples", *(whole(each.finished.sums["samples"]) for each in teachers)],
+        ["failed samples, as their last teacher", *(whole(each.failed) for each in teachers)],
+        ["other drafts, rejected", *(whole(each.rejected) for each in teachers)],
+        *_ratios([each.finished for each in teachers]),
+    ]
+    title = f"Teachers of {run.label}, finished samples"
+    return Table(title, ["", *run.accounts.teachers], rows)
 
 
 def _ratios(parts: Sequence[Totals]) -> list[list[str]]:

@@ -33,11 +33,13 @@ class RejectedView:
         why: Why it was rejected, in words.
         reason: Why it failed, if it did.
         pieces: Who wrote what, and what was discarded where.
+        teacher: The name of its teacher, if there are several.
     """
 
     why: str
     reason: str | None
     pieces: tuple[Piece, ...]
+    teacher: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,7 @@ def ended(entry: EndedSample) -> SampleView:
         detail=detail,
         messages=messages,
         columns=() if entry.failure else tuple(_columns(made)),
-        origin=() if entry.failure else tuple(_origin(made)),
+        origin=tuple(_teacher(made) if entry.failure else _origin(made)),
         outcome=None if entry.failure else outcome_of(made),
         verdict=() if entry.failure else tuple(_verdict(made)),
     )
@@ -192,7 +194,7 @@ def unfinished(sample_id: str, written: Written) -> SampleView:
         sample_id: Unique in the run.
         written: What the journal has of it; at least one draft.
     """
-    *others, (trajectory, _) = written.drafts
+    *others, (trajectory, *_) = written.drafts
     trace = record.trace(trajectory, others)
     content, spans = record.content(trajectory), record.spans(trajectory)
     return SampleView(
@@ -212,6 +214,7 @@ def _drafts(trace: Mapping[str, Any]) -> tuple[RejectedView, ...]:
             why=draft["why"],
             reason=draft.get("reason"),
             pieces=tuple(pieces(draft["content"], draft["spans"], draft.get("discards", ()))),
+            teacher=draft.get("teacher"),
         )
         for draft in trace.get("drafts", ())
     )
@@ -229,6 +232,12 @@ def _json(value: Any) -> str:
         return dumps(value).decode()
     except TypeError:  # it is nested more deeply than orjson writes
         return "(nested too deeply to be shown)"
+
+
+def _teacher(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The last teacher of a failed sample, if there are several."""
+    if name := made.get("teacher"):
+        yield "teacher", name
 
 
 def _origin(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

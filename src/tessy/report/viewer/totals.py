@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tessy.report.figures.intervals import Interval, wilson
 
 TOTALS = """
-    count(*), sum(reason is not null),
+    count(*), sum(reason is not null), sum(reason = 'rejected'),
     sum(outcome = 'right'), sum(outcome = 'wrong'), sum(outcome = 'no_answer'),
     sum(outcome = 'error'), sum(reason is null and outcome is null),
     sum(tokens), sum(teacher), sum(discarded), sum(requests), sum(seconds)
@@ -22,6 +22,7 @@ class Totals:
     Attributes:
         samples: How many they are.
         failed: How many failed.
+        rejected: Of these, those that the verifier rejected at their last attempt.
         right: How many answers are right, by the run's verifier.
         wrong: How many are wrong.
         no_answer: How many have nothing that could be an answer.
@@ -36,6 +37,7 @@ class Totals:
 
     samples: int = 0
     failed: int = 0
+    rejected: int = 0
     right: int = 0
     wrong: int = 0
     no_answer: int = 0
@@ -48,14 +50,15 @@ class Totals:
     seconds: float = 0.0
 
     @property
-    def verified(self) -> int:
-        """How many have a verdict; what could not be verified is among them, as in `synth`."""
-        return self.right + self.wrong + self.no_answer + self.error
+    def all_wrong(self) -> int:
+        """How many answers are wrong, are none, or were rejected; as reports count them."""
+        return self.wrong + self.no_answer + self.rejected
 
     @property
     def accuracy(self) -> Interval | None:
-        """The share of right ones among those with a verdict; None if there is none."""
-        return wilson(self.right, self.verified) if self.verified else None
+        """The share of right ones among right and wrong ones; None if there are none."""
+        verified = self.right + self.all_wrong
+        return wilson(self.right, verified) if verified else None
 
     @property
     def teacher_share(self) -> float | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tessy.config import Config, HandOver
+from tessy.config import VOTE, Config, HandOver
 from tessy.errors import ConfigError, meant
 from tessy.method.trajectory import Role
 from tessy.synthesis.methods.method import Method
@@ -70,4 +70,35 @@ def method_of(config: Config) -> Method:
             hint="no predictor finds boundaries there; methods that have them: "
             + ", ".join(each.name for each in METHODS.values() if each.judged),
         )
+    _check_route(config, method)
     return method
+
+
+def _check_route(config: Config, method: Method) -> None:
+    """Check that the settings say which of several teachers writes a sample.
+
+    Raises:
+        ConfigError: They do not, or say it where there is nothing to choose.
+    """
+    route, teaches = config.route, Role.TEACHER in method.needs(config)
+    if route is None and config.teachers and teaches:
+        raise ConfigError(
+            f"nothing says which teacher writes a sample: {', '.join(sorted(config.teachers))}",
+            hint="--route COLUMN, a column of the questions that names it; or --route vote",
+        )
+    if route is not None and not teaches:
+        raise ConfigError(
+            f"route = {route!r} chooses a teacher, and method {method.name!r} "
+            + ("has none" if Role.TEACHER not in method.roles else "with a verifier has none"),
+            hint="leave --route out",
+        )
+    if route is not None and not config.teachers:
+        raise ConfigError(
+            f"route = {route!r} chooses one of several teachers, and none has a name",
+            hint="--teacher NAME=ADDRESS, once for each",
+        )
+    if route == VOTE and config.verify is None:
+        raise ConfigError(
+            "route = 'vote' keeps the first answer that a verifier accepts, and there is none",
+            hint="--verify NAME, or --route COLUMN",
+        )

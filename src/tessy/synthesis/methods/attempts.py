@@ -9,17 +9,18 @@ from __future__ import annotations
 from tessy.config import OnWrong
 from tessy.method.trajectory import Failure, SampleFailed
 from tessy.synthesis.methods.method import Method
+from tessy.synthesis.routing import attempts_of
 from tessy.synthesis.sample import Sample
 from tessy.verifiers.protocol import VerdictOutcome
 
 
 async def write(sample: Sample, method: Method) -> None:
-    """Write a sample with a method, in at most `attempts` attempts.
+    """Write a sample with a method, in as many attempts as the settings allow.
 
     Raises:
         SampleFailed: The last attempt failed, or was rejected and must not be kept.
     """
-    last = sample.context.config.attempts - 1
+    last = attempts_of(sample.context.config) - 1
     for attempt in range(sample.written.attempt, last + 1):
         sample.begin(attempt)
         try:
