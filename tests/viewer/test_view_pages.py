@@ -22,7 +22,7 @@ from tessy.report.viewer.index import IndexRow, searchable
 from tessy.report.viewer.pages import render
 from tessy.report.viewer.sample import SampleView, ended, unfinished
 from tessy.report.viewer.search import Neighbours, SampleList
-from tessy.report.viewer.totals import Totals
+from tessy.report.viewer.totals import SampleTotals
 from tessy.report.viewer.updates import IndexState
 from tessy.runs.contents import pack, unpack
 from tessy.runs.reviews import Decision, Review
@@ -97,7 +97,7 @@ def shown_run(name: str, number: int = 0) -> SimpleNamespace:
 
 
 STATE = IndexState(ended=2, running=1, listed=2, searched=1, total=9, journal=7)
-TOTALS = Totals(
+TOTALS = SampleTotals(
     samples=9, failed=1, right=4, wrong=2, error=1, unverified=1, tokens=9, teacher=5, requests=4
 )
 

@@ -15,7 +15,7 @@ from tessy.errors import InputError, ViewError
 from tessy.method.trajectory import Failure
 from tessy.report.viewer.filters import Filter, ReviewFilter, Sort, Status, VerdictFilter
 from tessy.report.viewer.index import TOKENIZE, IndexRow
-from tessy.report.viewer.totals import TOTALS, Totals
+from tessy.report.viewer.totals import TOTALS, SampleTotals
 from tessy.runs.reviews import Review
 from tessy.verifiers.protocol import VerdictOutcome
 
@@ -144,12 +144,12 @@ class Search:
             rows = connection.execute("select reason, count(*) from samples group by reason")
             return {reason or Status.FINISHED.value: count for reason, count in rows}
 
-    def totals(self, wanted: Filter) -> Totals:
+    def totals(self, wanted: Filter) -> SampleTotals:
         """What the samples of a filter come to."""
         where, values = self._where(wanted)
         with self._open() as connection:
             row = connection.execute(f"select {TOTALS} from samples {where}", values).fetchone()
-            return Totals(*(value or 0 for value in row))
+            return SampleTotals(*(value or 0 for value in row))
 
     def _where(self, wanted: Filter, *more: tuple[str, tuple[Any, ...]]) -> tuple[str, list[Any]]:
         """The `where` clause of a filter and more tests, and its values."""

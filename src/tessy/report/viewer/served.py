@@ -12,7 +12,7 @@ from pathlib import Path
 from tessy.errors import JournalError, RunMismatch, TessyError
 from tessy.report.viewer.filters import Filter
 from tessy.report.viewer.search import Search
-from tessy.report.viewer.totals import Totals
+from tessy.report.viewer.totals import SampleTotals
 from tessy.report.viewer.updates import IndexState, IndexUpdater
 from tessy.runs.folder import RunFolder
 from tessy.runs.reviews import ReviewCache
@@ -110,7 +110,7 @@ class ServedRun:
         self.updater = IndexUpdater(self.folder, remote=found.remote)
         self.reviews = ReviewCache(found.path)
         self.search = Search(self.updater.index_path, self.reviews)
-        self._totals: tuple[IndexState, Totals] | None = None
+        self._totals: tuple[IndexState, SampleTotals] | None = None
 
     @property
     def method(self) -> str | None:
@@ -126,7 +126,7 @@ class ServedRun:
             return {str(role): str(name) for role, name in self.folder.models().items()}
         return {}
 
-    def totals(self, wanted: Filter) -> Totals:
+    def totals(self, wanted: Filter) -> SampleTotals:
         """What the samples of a filter come to; those of all are kept until something changes."""
         if wanted.narrows:
             return self.search.totals(wanted)

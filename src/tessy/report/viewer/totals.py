@@ -12,11 +12,11 @@ TOTALS = """
     sum(outcome = 'error'), sum(reason is null and outcome is null),
     sum(tokens), sum(teacher), sum(discarded), sum(requests), sum(seconds)
 """
-"""The fields of `Totals` as SQL, in order, of the index's table of samples."""
+"""The fields of `SampleTotals` as SQL, in order, of the index's table of samples."""
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class SampleTotals:
     """Sums over samples that ended.
 
     Attributes:

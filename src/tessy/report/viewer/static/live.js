@@ -19,6 +19,12 @@ function say(text, now = false) {
   lastSaid = Date.now();
 }
 
+function counted(state) {
+  const ended = `${number.format(state.ended)} ended`;
+  if (!state.running && !state.written) return ended;
+  return `${ended}, ${number.format(state.running)} ${state.written ? "under way" : "not ended"}`;
+}
+
 // Replaces the children that differ, and leaves those before and after alone: a selection, the
 // focus and the reader's place stay.
 function renew(old, fresh) {
@@ -95,7 +101,7 @@ function listen(wait = 1000) {
     wait = 1000;
     const state = JSON.parse(event.data);
     if (live.hasAttribute("data-grows")) say(`live: ${state.written ? "under way" : "stopped"}, as of its last checkpoint`);
-    else say(`live: ${number.format(state.ended)} ended, ${number.format(state.running)} ${state.written ? "under way" : "not ended"}`);
+    else say(`live: ${counted(state)}`);
     refresh();
   };
   source.onerror = () => {
