@@ -122,8 +122,8 @@ async def test_text_has_contrast(shown, scheme):
     opened, _ = shown
     await opened.emulate_media(color_scheme=scheme)
     variables = await opened.evaluate(
-        "Object.fromEntries(['paper', 'soft', 'ink', 'quiet', 'student', 'teacher', 'student-paper',"
-        " 'teacher-paper'].map(n => [n, getComputedStyle(document.documentElement)"
+        "Object.fromEntries(['paper', 'soft', 'ink', 'quiet', 'student', 'teacher',"
+        " 'student-paper', 'teacher-paper'].map(n => [n, getComputedStyle(document.documentElement)"
         ".getPropertyValue('--' + n).trim()]))"
     )
     for text, behind in [
