@@ -108,7 +108,8 @@ class Search:
                 f"select count(*) from samples {where}", values
             ).fetchone()  # fmt: skip
             rows = connection.execute(
-                f"select {_COLUMNS} from samples {where} order by {order} limit ? offset ?",
+                f"select {_COLUMNS} from samples join (select position as here from samples {where}"
+                f" order by {order} limit ? offset ?) on position = here order by {order}",
                 (*values, PAGE, (number - 1) * PAGE),
             )
             return SampleList(tuple(map(_row, rows)), total)
@@ -126,8 +127,12 @@ class Search:
                 return Neighbours(None, None, 1)
 
             def first(columns: str, than: str, side: str, order: str = "") -> Any:
-                test = f"({key} {than} ? or ({key} = ? and position {side} ?))"
-                where, values = self._where(wanted, (test, (here[0], *here)))
+                if wanted.sort is None:  # as SQLite can use the table's own order
+                    test, asked = f"position {side} ?", here[1:]
+                else:
+                    test = f"({key} {than} ? or ({key} = ? and position {side} ?))"
+                    asked = (here[0], *here)
+                where, values = self._where(wanted, (test, asked))
                 found = connection.execute(f"select {columns} from samples {where} {order}", values)
                 return (found.fetchone() or (None,))[0]
 
