@@ -92,7 +92,7 @@ def shown_run(name: str, number: int = 0) -> SimpleNamespace:
         method=name,
         models={name: name},
         updater=SimpleNamespace(state=STATE),
-        totals=lambda wanted: TOTALS,
+        totals=lambda: TOTALS,
     )
 
 
@@ -146,7 +146,7 @@ def compare_page(sample: Written) -> str:
 
 
 def runs_page(sample: Written) -> str:
-    return render("runs", runs=[shown_run(sample.id), shown_run(sample.question)], all=Filter())
+    return render("runs", runs=[shown_run(sample.id), shown_run(sample.question)])
 
 
 def list_page(sample: Written) -> str:
@@ -160,11 +160,10 @@ def list_page(sample: Written) -> str:
         wanted=Filter(id=sample.id, text=sample.question),
         page=2,
         pages=3,
-        found=SampleList((row,), 120),
+        found=SampleList((row,), TOTALS),
         under_way=[UnfinishedSample(sample.id, 1.5, 3)],
         statuses={"finished": 1, "repetition": 1},
         totals=TOTALS,
-        here=TOTALS,
         reviews={sample.id: Review(id=sample.id, text="", decision=Decision.ACCEPTED)},
     )
 

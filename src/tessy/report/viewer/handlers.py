@@ -65,7 +65,7 @@ class Handlers:
         """The runs; to the only one, if there is one."""
         if len(self._runs) == 1:
             raise web.HTTPSeeOther(f"/{self._access.token}/0/")
-        return await asyncio.to_thread(_page, "runs", runs=self._runs, all=Filter())
+        return await asyncio.to_thread(_page, "runs", runs=self._runs)
 
     async def compare(self, request: web.Request) -> web.StreamResponse:
         """A sample of several runs, side by side."""
@@ -131,7 +131,7 @@ class Handlers:
             return _page("error", status, run=run, message=str(error), hint=error.hint)
 
     def _samples(self, run: ServedRun, wanted: Filter, page: int) -> web.Response:
-        found = run.search.page(wanted, page)
+        found = run.page(wanted, page)
         under_way = _under_way(run, wanted, page)
         pages = max(1, -(-found.total // PAGE))
         if wanted.status is Status.RUNNING:
@@ -148,8 +148,7 @@ class Handlers:
             found=found,
             under_way=under_way,
             statuses=run.search.statuses(),
-            totals=run.totals(Filter()),
-            here=run.totals(wanted),
+            totals=run.totals(),
             reviews=run.reviews(),
         )
 

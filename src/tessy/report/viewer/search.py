@@ -56,11 +56,16 @@ class SampleList:
 
     Attributes:
         rows: Its samples, in the order of the filter.
-        total: Samples on all pages.
+        totals: What the samples on all pages come to.
     """
 
     rows: tuple[IndexRow, ...]
-    total: int
+    totals: SampleTotals
+
+    @property
+    def total(self) -> int:
+        """Samples on all pages."""
+        return self.totals.samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,25 +99,25 @@ class Search:
         self._path = path
         self._reviews = reviews
 
-    def page(self, wanted: Filter, number: int) -> SampleList:
+    def page(self, wanted: Filter, number: int, totals: SampleTotals | None = None) -> SampleList:
         """A page of the samples of a filter.
 
         Args:
             wanted: The filter.
             number: From 1.
+            totals: What its samples come to, if that is known.
         """
         where, values = self._where(wanted)
         order = f"{_SORTED_BY[wanted.sort]} {_direction(wanted)}, position"
         with self._open() as connection:
-            (total,) = connection.execute(
-                f"select count(*) from samples {where}", values
-            ).fetchone()  # fmt: skip
+            if totals is None:
+                totals = _totals(connection, where, values)
             rows = connection.execute(
                 f"select {_COLUMNS} from samples join (select position as here from samples {where}"
                 f" order by {order} limit ? offset ?) on position = here order by {order}",
                 (*values, PAGE, (number - 1) * PAGE),
             )
-            return SampleList(tuple(map(_row, rows)), total)
+            return SampleList(tuple(map(_row, rows)), totals)
 
     def neighbours(self, wanted: Filter, sample_id: str) -> Neighbours:
         """The samples before and after one; none while the index does not have it."""
@@ -153,8 +158,7 @@ class Search:
         """What the samples of a filter come to."""
         where, values = self._where(wanted)
         with self._open() as connection:
-            row = connection.execute(f"select {TOTALS} from samples {where}", values).fetchone()
-            return SampleTotals(*(value or 0 for value in row))
+            return _totals(connection, where, values)
 
     def _where(self, wanted: Filter, *more: tuple[str, tuple[Any, ...]]) -> tuple[str, list[Any]]:
         """The `where` clause of a filter and more tests, and its values."""
@@ -181,6 +185,11 @@ def terms(text: str) -> list[str]:
         connection.execute("create virtual table v using fts5vocab (t, 'row')")
         connection.execute("insert into t values (?)", (text,))
         return [row[0] for row in connection.execute("select term from v")]
+
+
+def _totals(connection: sqlite3.Connection, where: str, values: list[Any]) -> SampleTotals:
+    row = connection.execute(f"select {TOTALS} from samples {where}", values).fetchone()
+    return SampleTotals(*(value or 0 for value in row))
 
 
 def _direction(wanted: Filter) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tessy.errors import JournalError, RunMismatch, TessyError
 from tessy.report.viewer.filters import Filter
-from tessy.report.viewer.search import Search
+from tessy.report.viewer.search import SampleList, Search
 from tessy.report.viewer.totals import SampleTotals
 from tessy.report.viewer.updates import IndexState, IndexUpdater
 from tessy.runs.folder import RunFolder
@@ -126,14 +126,16 @@ class ServedRun:
             return {str(role): str(name) for role, name in self.folder.models().items()}
         return {}
 
-    def totals(self, wanted: Filter) -> SampleTotals:
-        """What the samples of a filter come to; those of all are kept until something changes."""
-        if wanted.narrows:
-            return self.search.totals(wanted)
+    def totals(self) -> SampleTotals:
+        """What all samples come to; kept until something changes."""
         state = self.updater.state
         if self._totals is None or self._totals[0] != state:
             self._totals = state, self.search.totals(Filter())
         return self._totals[1]
+
+    def page(self, wanted: Filter, number: int) -> SampleList:
+        """A page of the samples of a filter; see `Search.page`."""
+        return self.search.page(wanted, number, None if wanted.narrows else self.totals())
 
 
 async def start(runs: Iterable[ServedRun]) -> None:
