@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -281,7 +282,7 @@ async def test_reviews_filter_a_list(folder):
     }
 
 
-async def test_a_run_that_no_process_writes_has_stopped(folder):
+async def test_a_run_that_no_process_writes_has_stopped(folder, monkeypatch):
     await write_run(folder, [Written("q0")], [Written("q1")])
     updater = IndexUpdater(folder)
     with held(folder.path):
@@ -294,9 +295,16 @@ async def test_a_run_that_no_process_writes_has_stopped(folder):
         while updater.state.stopped:
             await updater.change(updater.state, 1)
     await updater.close()
+    with held(folder.shard(0).path):
+        (folder.shard(0).path / "lock").write_text("99999999")  # of a process that is gone
+        assert not folder.is_written(), "an old signature: the lock was not even tried"
     assert not IndexState(ended=2, total=2).stopped
     assert IndexState(ended=2, total=3).stopped
     assert not IndexState(ended=2, total=3, written=True).stopped
+    monkeypatch.setattr("tessy.runs.folder.mode_for", lambda path: "truncate")
+    assert folder.is_written(), "on a shared file system: a journal changed just now"
+    os.utime(folder.shard(0).journal, (0, 0))
+    assert not folder.is_written()
     copy = IndexUpdater(folder, remote=True)
     await copy.start()
     assert not copy.state.stopped, "the locks of a run at a URL are elsewhere"

@@ -60,16 +60,19 @@ def held_if_free(folder: Path) -> Iterator[bool]:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether another process has the lock of a folder.
+    """Whether a process of this machine has the lock of a folder, and did not share it.
 
-    It asks for a share of the lock for an instant; a process that begins then waits for that.
+    The lock is only tried while the process that signed it is there: so nobody who begins, or looks
+    for a free shard, finds it taken by this look.
     """
     try:
         lock = open_file(folder / "lock", os.O_RDONLY)
     except OSError:
         return False
     try:
-        return not lock_file(lock, folder, shared=True)
+        owner = os.pread(lock, 20, 0).decode(errors="replace").strip()
+        alive = owner.isdecimal() and Path(f"/proc/{owner}").exists()
+        return alive and not lock_file(lock, folder, shared=True)
     except ConfigError:  # a file system without locks
         return True
     finally:
