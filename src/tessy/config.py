@@ -236,11 +236,21 @@ class Prompts(StrictSettings):
         "End with a line `Score: N`, where N is a number from 0 (wrong) to 10 (right)."
     )
     """To the teacher, with a candidate's answer (Teacher-Score)."""
+    judge: str = (
+        "How much would a worked solution of this problem teach a model that reasons?\n\n"
+        "10: it takes several steps of real reasoning, says all that is needed, and has one answer "
+        "that can be checked.\n"
+        "5: one known step solves it, or it leaves open what is meant.\n"
+        "0: it is no problem, it can't be solved as it stands, or it needs no thought.\n\n"
+        "Problem:\n{question}"
+    )
+    """To the judge of `tessy select`: the rubric, with the question. How to answer follows it."""
 
     @model_validator(mode="after")
     def _have_their_places(self) -> Prompts:
-        for name in ("reference", "score"):
-            missing = [p for p in ("{question}", "{answer}") if p not in getattr(self, name)]
+        both = ("{question}", "{answer}")
+        for name, places in (("reference", both), ("score", both), ("judge", both[:1])):
+            missing = [place for place in places if place not in getattr(self, name)]
             if missing:
                 raise ValueError(f"prompts.{name} does not contain {' and '.join(missing)}")
         return self
@@ -426,6 +436,8 @@ class Config(StrictSettings):
             settings.pop(key)
         if self.handover == HandOver():  # as runs of before there was the setting
             settings.pop("handover")
+        if self.method != "judge":
+            settings["prompts"].pop("judge")
         if self.teachers:
             settings.pop("teacher")  # each has its settings
         else:

@@ -24,6 +24,7 @@
     ├── RemoteError         (also OSError)  a file or folder at a URL can't be read or written
     ├── HubError            (also OSError)  Hugging Face did not take an upload
     ├── ViewError           (also OSError)  a run's pages can't be served
+    ├── ServeError          (also OSError)  `tessy serve` can't listen at its address
     └── Outage              a model server is down; the run stopped and can be resumed
 
 A failure of one *sample* is data, not an exception: see `tessy.Failure`. A message says what is
@@ -181,6 +182,10 @@ class HubError(TessyError, OSError):
 
 class ViewError(TessyError, OSError):
     """The pages of a run can't be served: the port is taken, or the index can't be kept."""
+
+
+class ServeError(TessyError, OSError):
+    """`tessy serve` can't listen at its address: the port is taken, or it is not this machine's."""
 
 
 class Outage(TessyError):

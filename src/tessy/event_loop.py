@@ -12,7 +12,7 @@ import gc
 import os
 import signal
 import stat
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -48,6 +48,13 @@ def run_anywhere(main: Coroutine[Any, Any, T]) -> T:
         return run_loop(main)
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(run_loop, main).result()
+
+
+async def cancel_all(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks that have not ended, and wait for their ends, whatever they are."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def stopping_signals() -> tuple[signal.Signals, ...]:

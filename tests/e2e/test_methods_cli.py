@@ -102,13 +102,51 @@ async def test_settings_that_do_not_go_together_are_refused(tmp_path, options, m
 async def test_questions_that_cannot_be_verified_are_named_before_any_model_is_called(tmp_path):
     questions = tmp_path / "q.jsonl"
     rows = [{"id": "a", "prompt": "1 + 1?", "answer": 2}, {"id": "b", "prompt": "2 + 2?"}]
+    rows[1]["answer"] = ["four"]
     questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
     options = ["--student", DEAD, "--teacher", DEAD, "--verify", "number"]
     done = await tessy("synth", questions, "--out", tmp_path / "run", *options)
     assert done.code == 2
     assert "1 of 2 questions can't be verified by number" in done.err
-    assert f"{questions}:2: id 'b': verifier number: no column" in done.err
+    assert f"{questions}:2: id 'b': verifier number: column 'answer' must hold text" in done.err
     assert not (tmp_path / "run").exists()
+
+
+async def test_questions_without_a_reference_are_written_and_counted(tmp_path, tokenizers):
+    questions = tmp_path / "q.jsonl"
+    rows = [{"id": f"q{n}", "prompt": f"[[task {n}]] ?", "answer": n} for n in range(4)]
+    rows[1].pop("answer")
+    rows[2]["answer"] = None
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    async with two_servers(tokenizers) as (_, options):
+        command = ["synth", questions, "--out", tmp_path / "run", *options, "--verify", "number"]
+        done = await tessy(*command, "--config", keeping(tmp_path))
+        assert done.code == 0, done.err
+        strict = ["--model", options[1], "--tokenizer", tokenizers["student"], "--verify", "number"]
+        refused = await tessy("eval", questions, "--out", tmp_path / "eval", *strict)
+    assert "2 of 4 questions are written and not verified, such as id 'q1': verifier" in done.err
+    assert "of 2 verified: " in done.err
+    assert "(2 not verified)" in done.err
+    records = lines(tmp_path / "run" / "dataset.jsonl")
+    assert ["verdict" in record for record in records] == [True, False, False, True]
+    assert refused.code == 2
+    assert "2 of 4 questions can't be verified by number" in refused.err
+
+
+async def test_a_column_that_no_question_has_is_a_mistake(tmp_path):
+    questions = write_questions(tmp_path / "q.jsonl", 2)
+    options = ["--student", DEAD, "--teacher", DEAD, "--verify", "number:gold"]
+    done = await tessy("synth", questions, "--out", tmp_path / "run", *options)
+    assert done.code == 2
+    assert "no question can be verified: id 'q0': verifier number: no column 'gold'" in done.err
+    assert not (tmp_path / "run").exists()
+
+
+def keeping(folder: Path) -> Path:
+    """Settings by which wrong answers are kept."""
+    path = folder / "keep.toml"
+    path.write_text('on_wrong = "keep"\n')
+    return path
 
 
 async def test_what_the_verifier_rejects_is_a_failure_and_the_rest_has_its_verdict(
@@ -127,7 +165,9 @@ async def test_what_the_verifier_rejects_is_a_failure_and_the_rest_has_its_verdi
     assert {(r["id"], r["reason"]) for r in failed} == {(f"q{n}", "rejected") for n in (1, 3, 5, 7)}
     assert all(r["stats"]["drafts"] == 2 for r in failed)
     assert all(r["stats"]["drafts"] == 1 for r in finished)
-    assert "verified  4 right: 100.0% right" in done.err
+    assert "right     4 of 8 verified: 50.0% (4 rejected)" in done.err
+    listed = await tessy("show", tmp_path / "run")
+    assert listed.out.splitlines()[0] == "right: 4 of 8 verified: 50.0% (4 rejected)"
     shown = await tessy("show", tmp_path / "run", "q1", "--discarded")
     assert "rejected (rejected): wrong: 1 is odd" in shown.out
 

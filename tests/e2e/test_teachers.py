@@ -17,6 +17,10 @@ import pytest
 from commands import in_a_process, start, tessy
 from scripted import PREDICTOR, lines, two_servers, until, write_questions
 from several_teachers import SLOW, WORDS, asked, by_turns, teachers
+from tessy.report.viewer.filters import Filter
+from tessy.report.viewer.pages import render
+from tessy.report.viewer.sample import read_sample
+from tessy.report.viewer.search import Neighbours
 from tessy.runs.contents import unpack
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
@@ -125,6 +129,12 @@ async def test_a_vote_keeps_the_first_answer_that_is_accepted(tmp_path):
     assert sum(entry.failure is None for entry in ended) == 8
     shown = await tessy("show", run, "q0", "--discarded")
     assert shown.out.count("rejected, teacher") == 2
+    failed = read_sample(RunFolder(run), "q0")
+    assert failed is not None
+    beside = Neighbours(None, None, 1)
+    page = render("sample", run=str(run), wanted=Filter(), sample=failed, beside=beside)
+    assert page.count("<summary>Rejected, teacher ") == 2
+    assert dict(failed.origin).keys() == {"teacher"}
     told = await tessy("report", run, "--markdown", tmp_path / "report.md")
     assert told.code == 0, told.err
     text = (tmp_path / "report.md").read_text("utf-8")

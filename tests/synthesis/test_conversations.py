@@ -84,3 +84,17 @@ def test_a_question_is_rendered_for_the_teachers_that_may_write_it(tmp_path):
         check_conversations(
             questions, numbers, models, load(None, {**teachers, "route": "vote"}), skip_bad=False
         )
+
+
+def test_a_judge_is_shown_the_rubric_and_no_system_message_of_a_question(tmp_path):
+    path = tmp_path / "q.jsonl"
+    system = {"role": "system", "content": "Be brief."}
+    path.write_text(json.dumps({"messages": [system, {"role": "user", "content": "Why?"}]}))
+    questions, rendered = read(path), []
+    shown = SimpleNamespace(opening=rendered.append)
+    models = {Role.TEACHER: SimpleNamespace(conversation=lambda m: m, format=shown)}
+    config = load(None, {"method": "judge", "prompts.judge": "Nice? {question}"})
+    check_conversations(questions, questions.numbers(), models, config, skip_bad=False)
+    ((message,),) = rendered
+    assert message["role"] == "user"
+    assert message["content"].startswith("Nice? system: Be brief.\n\nuser: Why?\n\nAnswer with")

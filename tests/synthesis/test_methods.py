@@ -8,7 +8,7 @@ from dataclasses import replace
 from zlib import crc32
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from simulation import (
@@ -30,11 +30,13 @@ from tessy.models.wire import Completion
 from tessy.runs.plan import Job
 from tessy.synthesis.cooperation import think_alone
 from tessy.synthesis.methods import METHODS, attempts, method_of
+from tessy.synthesis.methods.judge import JUDGE, rating_in
 from tessy.synthesis.sample import Sample
 from tessy.verifiers.protocol import Verdict, VerdictOutcome
 
 QUESTION = Question(3, "q", ({"role": "user", "content": "How many?"},), {"answer": "2"})
 SCORED = "Score: N"
+RATED = '"score": N'
 
 
 def chance(*what) -> random.Random:
@@ -61,6 +63,8 @@ class DrawingClient(SimulatedClient):
             text = f"the {self.role} says {drawn.randint(0, 2)}"
             if SCORED in messages:
                 text = drawn.choice(("Score: 3", "So: 9.5/10. Score: 9.5", "I can't say."))
+            if RATED in messages:
+                text = drawn.choice(("Score: 2", '{"why": "hard", "score": 9}', "I can't say."))
             return Completion(text, "stop", 4)
         if drawn.random() < self.trouble:
             raise drawn.choice(TROUBLES)
@@ -170,6 +174,7 @@ def authors(made, part):
 
 
 S, T = Role.STUDENT, Role.TEACHER
+EVERY = {**METHODS, JUDGE.name: JUDGE}
 WRITERS = {
     "student-only": ({S}, {S}),
     "teacher-only": ({T}, {T}),
@@ -177,6 +182,7 @@ WRITERS = {
     "teacher-answer": ({S}, {T}),
     "teacher-score": ({S}, {S}),
     "teacher-reference": ({S}, {S}),
+    "judge": ({T}, {T}),
 }
 
 
@@ -186,7 +192,7 @@ def test_who_writes_what(name, seed):
     seen, _, models, made = write(settings_of(name, seed=seed))
     if seen["failure"][0] is None:
         assert (authors(made, Part.THINKING), authors(made, Part.ANSWER)) == WRITERS[name]
-    assert set(models) == METHODS[name].roles
+    assert set(models) == EVERY[name].roles
 
 
 @pytest.mark.parametrize("answer_by", ["student", "teacher"])
@@ -261,6 +267,58 @@ def test_without_a_score_the_sample_fails(monkeypatch):
     assert None not in reasons
 
 
+def test_a_judge_is_shown_the_rubric_and_fails_without_a_score():
+    reasons = set()
+    for seed in range(20):
+        config = settings_of("judge", prompts={"judge": "Is it hard? {question}"}, seed=seed)
+        seen, _, models, made = write(config)
+        reasons.add(seen["failure"][0])
+        if seen["failure"][0] is None:
+            assert rating_in(made.trajectory.answer) in (2, 9)
+        assert models[T].prompts[0].startswith("Is it hard? How many?\n\nAnswer with a JSON")
+        assert made.messages == list(QUESTION.messages)
+    assert {None, Failure.UNSCORED} <= reasons
+
+
+def test_a_judge_is_shown_all_of_a_conversation():
+    messages = ({"role": "system", "content": "Be {brief}."}, {"role": "user", "content": "Why?"})
+    _, _, models, _ = write(settings_of("judge"), question=Question(0, "q", messages))
+    assert "system: Be {brief}.\n\nuser: Why?\n\nAnswer" in models[T].prompts[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        ('{"why": "a score: 3 would be low", "score": 7}', 7),
+        ('{"score": 7, "why": "not a score: 3"}', 7),
+        ('Here: {"why": "{}", "score": 7.5}\n', 7.5),
+        ('{"score": 0}', 0),
+        ('{"score": 11}', None),
+        ('{"score": -1}', None),
+        ('{"score": true}', None),
+        ('{"score": "7"}', 7),
+        ("Score: 7", 7),
+        ("7", 7),
+        ("{7}", 7),
+        ("[7]", 7),
+        ("{a} then Score: 8", 8),
+        ("I like it.", None),
+        ("", None),
+    ],
+)
+def test_the_score_in_a_judges_answer(text, score):
+    assert rating_in(text) == score
+
+
+def test_the_rubric_is_part_of_what_a_judge_writes_and_of_nothing_else():
+    """Runs of other methods resume whatever the rubric that comes with a later version."""
+    plain, other = settings_of("tessy"), settings_of("tessy", prompts={"judge": "{question}?"})
+    assert plain.identity() == other.identity()
+    assert "judge" not in plain.identity()["prompts"]
+    judged = settings_of("judge", prompts={"judge": "{question}?"})
+    assert judged.identity()["prompts"]["judge"] == "{question}?"
+
+
 def test_a_verifier_scores_candidates_without_a_teacher_and_each_once():
     config = settings_of("teacher-score", candidates=6, verify="exact")
     for seed in range(10):
@@ -273,7 +331,7 @@ def test_a_verifier_scores_candidates_without_a_teacher_and_each_once():
             assert seen["verdict"].passed
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", EVERY)
 def test_only_what_the_verifier_accepts_is_kept(name):
     failures = set()
     for seed in range(60):
@@ -318,7 +376,7 @@ def test_a_model_that_hands_over_after_so_many_tokens_leaves_no_part_of_a_word()
     assert [discard.text for discard in made.discards] == [" 7", "well so"]
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", EVERY)
 def test_replay_each_call_of_a_sample_has_a_seed_of_its_own(name):
     for seed in range(5):
         config = settings_of(name, seed=seed, verify="exact", attempts=2, candidates=2)
@@ -381,7 +439,7 @@ def test_wrong_answers_are_kept_by_keep_judged():
 
 
 @given(
-    st.sampled_from(sorted(METHODS)),
+    st.sampled_from(sorted(EVERY)),
     st.integers(0, 2**30),
     st.integers(1, 3),
     st.booleans(),
@@ -449,7 +507,8 @@ def test_a_failed_attempt_is_not_verified_again():
     assert Ends2.asked == before + 1
 
 
-@given(st.sampled_from(sorted(METHODS)), st.integers(0, 2**30), st.integers(1, 3))
+@given(st.sampled_from(sorted(EVERY)), st.integers(0, 2**30), st.integers(1, 3))
+@example("teacher-score", 5667, 1)  # every candidate fails
 @settings(max_examples=60, deadline=None)
 def test_every_token_is_kept_or_discarded(name, seed, tries):
     config = settings_of(name, seed=seed, attempts=tries, verify="exact", candidates=2)

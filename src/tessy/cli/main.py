@@ -20,6 +20,8 @@ from tessy.cli import (
     merge,
     predictor,
     report,
+    select,
+    serve,
     sft,
     show,
     synth,
@@ -68,7 +70,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.command("synth")(synth.synth)
+app.command("serve")(serve.serve)
 app.command("eval")(evaluate.evaluate)
+app.command("select")(select.select)
 app.command("doctor")(doctor.doctor)
 app.command("show")(show.show)
 app.command("view")(view.view)

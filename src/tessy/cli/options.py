@@ -51,7 +51,9 @@ class CommandOptions(StrictSettings):
             print(visible(line), file=sys.stderr, flush=True)
 
 
-def command(*, only: Collection[str] | None = None) -> Callable[[Any], Any]:
+def command(
+    *, only: Collection[str] | None = None, without: Collection[str] = ()
+) -> Callable[[Any], Any]:
     """Turn a function of settings into a function that typer can make a command of.
 
     The function's parameters are annotated with the command's own settings, and with others if it
@@ -60,15 +62,20 @@ def command(*, only: Collection[str] | None = None) -> Callable[[Any], Any]:
 
     Args:
         only: Keys of the other settings that become options; by default all with an `Option`.
+        without: Keys of those that don't.
     """
+
+    def wanted(key: str) -> bool:
+        return key not in without and (only is None or key in only)
 
     def made(function: Callable[..., None]) -> Any:
         kinds = [kind for name, kind in get_type_hints(function).items() if name != "return"]
         own, *others = [
             [setting for setting in definitions(kind) if setting.option] for kind in kinds
         ]
-        own.sort(key=lambda setting: setting.key == "quiet")  # it is inherited, so it came first
-        shared = [s for settings in others for s in settings if only is None or s.key in only]
+        # What is inherited came first.
+        own.sort(key=lambda setting: (setting.key == "quiet", not setting.required))
+        shared = [s for settings in others for s in settings if wanted(s.key)]
         has_file = any(setting.key == _FILE for setting in own)
 
         def run(**given: Any) -> None:

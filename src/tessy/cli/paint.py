@@ -16,6 +16,7 @@ from tessy.errors import InputError
 from tessy.method.trajectory import Role, Trajectory
 from tessy.palette import DISCARDED, MARKS, TERMINAL
 from tessy.runs.folder import RunFolder
+from tessy.runs.progress import right_of
 from tessy.runs.reader import JournalReader
 from tessy.runs.shard_reader import EndedSample
 
@@ -37,12 +38,17 @@ def legend(*, tagged: bool) -> Text:
 
 
 def paint_list(console: Console, run: Path, limit: int) -> None:
-    """Print the first samples of a run, and how each ended.
+    """Print how many answers of a run are right, and its first samples and how each ended.
 
     Raises:
         JournalError: The folder contains no run.
     """
     with JournalReader(RunFolder(run)) as reader:
+        failed = reader.reasons()
+        finished = failed.pop(None, 0)
+        by_reason = {reason: count for reason, count in failed.items() if reason is not None}
+        if (right := right_of(finished, by_reason, reader.verdicts())) is not None:
+            console.print(Text(f"right: {right}", style="bold"))
         ended = reader.ids(limit)
         for sample_id, reason in ended:
             end = Text(reason or "finished", style="red" if reason else "green")

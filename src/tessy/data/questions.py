@@ -133,6 +133,18 @@ class Questions:
         for number, where, row in _again(self.source, numbers, self.row_hashes):
             yield _question(row, number, where, self.column)
 
+    def rows(self, numbers: NDArray[np.int64]) -> Iterator[tuple[int, Any]]:
+        """Number and content of some rows, good or bad, as they are in the source.
+
+        Args:
+            numbers: Numbers of rows, ascending.
+
+        Raises:
+            DataError: As `take`.
+        """
+        for number, _, row in _again(self.source, numbers, self.row_hashes):
+            yield number, row
+
     def shard_sizes(self, shards: int) -> list[int]:
         """How many good questions each shard has; see `shard_of`."""
         good = np.delete(self.id_hashes, [line.number for line in self.bad])
@@ -225,7 +237,12 @@ def shard_of(question_id: str, shards: int) -> int:
         question_id: The id.
         shards: The number of shards.
     """
-    return int.from_bytes(_id_hash(question_id)) % shards
+    return id_hash(question_id) % shards
+
+
+def id_hash(question_id: str) -> int:
+    """The hash of an id that is in `Questions.id_hashes`."""
+    return int.from_bytes(_id_hash(question_id))
 
 
 def _question(row: Any, number: int, where: str, column: str | None) -> Question:

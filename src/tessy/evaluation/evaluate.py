@@ -187,14 +187,19 @@ def _samples(
         yield EvalSample(
             question=question,
             group=groups.get(question, ""),
-            outcome=_outcome(entry, record),
+            outcome=outcome_in(entry),
             thinking_tokens=stats["thinking_tokens"],
             answer_tokens=stats["answer_tokens"] + lost,
         )
 
 
-def _outcome(entry: EndedSample, record: dict[str, Any]) -> EvalOutcome:
+def outcome_in(entry: EndedSample) -> EvalOutcome:
+    """How a sample of an evaluation ended.
+
+    Raises:
+        JournalError: It finished, and has no verdict.
+    """
     if entry.failure is not None:
         return outcome_of(entry.failure)
     with reading(f"the verdict of {entry.id!r}"):
-        return _OUTCOMES[VerdictOutcome(record["verdict"]["outcome"])]
+        return _OUTCOMES[VerdictOutcome(entry.record["verdict"]["outcome"])]

@@ -41,6 +41,7 @@ TRUNCATIONS = (Failure.THINKING_LIMIT, Failure.ANSWER_LIMIT, Failure.CONTEXT_LIM
 UNMEASURED = (
     Failure.MODEL_ERROR,
     Failure.REFUSED,
+    Failure.CANCELLED,
     Failure.PREDICTOR_ERROR,
     Failure.VERIFIER_ERROR,
     Failure.BAD_QUESTION,

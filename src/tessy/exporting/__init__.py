@@ -3,6 +3,7 @@
     settings     what to export, and how
     samples      a sample to export, the reasons to drop one, and counts of both
     portable     names and settings without anything of this machine
+    overlap      texts that share words with test questions, or are nearly the same
     filters      drops samples: by their numbers, test questions, near-duplicates
     trial        what a student's chat template makes of the samples
     formats      what a format is; TRL, ShareGPT and Alpaca

@@ -1,43 +1,22 @@
 """Filters: each gives a reason to drop a sample, or none.
 
-A sample is *contaminated* if it holds any N words in a row of a test question, N = 13 by default:
-the overlap of Brown et al. 2020 (GPT-3), appendix C, as EleutherAI's lm-evaluation-harness
-computes it (its page on decontamination). Words are compared in lower case, without
-punctuation. All messages of a sample are searched, since a response may repeat a question that
-its own question only hints at. A test question with fewer words would be found everywhere by
-chance, so it is compared as a whole with the sample's questions as a whole.
-
-*Near-duplicates* are found among responses, not questions: several samples of one question are
-wanted, two samples with nearly the same response are not. Similarity is the Jaccard index of the
-sets of five words in a row, estimated by MinHash; locality-sensitive hashing finds the candidates
-(`datasketch`). Of similar samples the first one is kept. The hash functions are fixed, so the same
-input gives the same decisions everywhere.
+What is contaminated, and what is nearly the same, is in `overlap`. All messages of a sample are
+searched for words of test questions, since a response may repeat a question that its own question
+only hints at. Near-duplicates are found among responses, not questions: several samples of one
+question are wanted, two samples with nearly the same response are not.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from tessy.data.questions import read
 from tessy.display import Say
-from tessy.errors import ConfigError, MissingExtra, install_hint
+from tessy.errors import ConfigError
+from tessy.exporting.overlap import SimilarTexts, WordOverlap, questions_in
 from tessy.exporting.samples import Drop, ExportSample, Reason
-from tessy.exporting.settings import NGRAM, ExportSettings
-from tessy.method.words import plain
+from tessy.exporting.settings import ExportSettings
 from tessy.runs.reviews import Decision, Review, digest
-
-SHINGLE = 5
-"""Words in a row that near-duplicates are compared by."""
-PERMUTATIONS = 128
-"""Hash functions of a sketch: the estimate's standard error is at most 0.044."""
-_MARGIN = 0.05
-_MISSING_IS_WORSE = (0.1, 0.9)
-"""The index finds candidates, and their sketches decide. So the index searches a little below the
-threshold, and its weights make a miss worse than a false candidate: with the library's own weights
-it would miss 60% of the pairs whose similarity is exactly a threshold of 0.8."""
 
 
 def by_review(sample: ExportSample, review: Review | None) -> Drop | None:
@@ -77,7 +56,7 @@ class Filters:
             self._tokens = token_counter(settings.tokenizer)
         self._word_filters: list[Callable[[ExportSample], Drop | None]] = []
         if settings.decontaminate:
-            contamination = Contamination(_test_questions(settings.decontaminate), settings.ngram)
+            contamination = Contamination(questions_in(settings.decontaminate), settings.ngram)
             self._word_filters.append(contamination)
             say(str(contamination))
         if settings.near_duplicates is not None:
@@ -140,101 +119,19 @@ def token_counter(name: str) -> Callable[[ExportSample], int]:
     return count
 
 
-def _test_questions(sources: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Name and text of each question in files or data sets."""
-    for source in sources:
-        for question in read(source):
-            yield f"{source} {question.id}", question.messages[-1]["content"]
-
-
-def ngrams(words: list[str], size: int) -> Iterator[tuple[str, ...]]:
-    """All runs of `size` words."""
-    return zip(*(words[start:] for start in range(size)), strict=False)
-
-
-class Contamination:
-    """Drops samples that share words with test questions.
-
-    Args:
-        questions: Name and text of each test question.
-        size: Number of words in a row that a sample may not share.
-    """
-
-    def __init__(self, questions: Iterable[tuple[str, str]], size: int = NGRAM) -> None:
-        self._size = size
-        self._runs: dict[tuple[str, ...], str] = {}
-        self._short: dict[tuple[str, ...], str] = {}
-        self.questions = 0
-        self.short = 0
-        """Questions with fewer than `size` words, compared as a whole."""
-        for name, text in questions:
-            words = plain(text)
-            self.questions += 1
-            if len(words) < size:
-                self.short += 1
-                self._short.setdefault(tuple(words), name)
-            for run in ngrams(words, size):
-                self._runs.setdefault(run, name)
-
-    def __str__(self) -> str:
-        short = f", {self.short} of them compared as a whole" if self.short else ""
-        return f"{self.questions} test questions{short}"
+class Contamination(WordOverlap):
+    """Drops samples that share words with test questions."""
 
     def __call__(self, sample: ExportSample) -> Drop | None:
         """Drop a sample that shares words with a test question."""
-        for message in sample.messages:
-            words = plain(message["content"])
-            whole = tuple(words)
-            if message["role"] == "user" and words and whole in self._short:
-                return self._drop(self._short[whole], whole)
-            if self._runs.keys().isdisjoint(ngrams(words, self._size)):
-                continue
-            run = next(run for run in ngrams(words, self._size) if run in self._runs)
-            return self._drop(self._runs[run], run)
-        return None
-
-    def _drop(self, name: str, run: tuple[str, ...]) -> Drop:
-        return Drop(Reason.CONTAMINATED, f"shares with test question {name}: {' '.join(run)}")
+        found = self.find(sample.messages)
+        return None if found is None else Drop(Reason.CONTAMINATED, found)
 
 
-class NearDuplicates:
-    """Drops samples whose response is nearly that of a sample that passed.
-
-    It keeps a sketch of each sample that passed, about 6 kB with its place in the index.
-
-    Args:
-        threshold: Similarity from which a sample is dropped, above 0 and at most 1.
-
-    Raises:
-        MissingExtra: `datasketch` is not installed.
-    """
-
-    def __init__(self, threshold: float) -> None:
-        try:
-            from datasketch import MinHash, MinHashLSH
-        except ImportError:
-            raise MissingExtra(
-                "finding near-duplicates needs `datasketch`", hint=install_hint("export")
-            ) from None
-        self._threshold = threshold
-        self._index = MinHashLSH(
-            threshold=max(threshold - _MARGIN, _MARGIN),
-            num_perm=PERMUTATIONS,
-            weights=_MISSING_IS_WORSE,
-        )
-        self._empty = MinHash(num_perm=PERMUTATIONS, seed=1, hashfunc=zlib.crc32)
-        self._kept: list[tuple[str, Any]] = []
+class NearDuplicates(SimilarTexts):
+    """Drops samples whose response is nearly that of a sample that passed."""
 
     def __call__(self, sample: ExportSample) -> Drop | None:
         """Drop a sample that is similar to one that passed; else remember it."""
-        words = plain(sample.content)
-        runs = ngrams(words, min(SHINGLE, len(words)) or 1)
-        sketch = self._empty.copy()
-        sketch.update_batch({" ".join(run).encode() for run in runs})
-        for number in sorted(self._index.query(sketch)):
-            sample_id, other = self._kept[number]
-            if (similarity := sketch.jaccard(other)) >= self._threshold:
-                return Drop(Reason.NEAR_DUPLICATE, f"{similarity:.2f} like {sample_id}")
-        self._index.insert(len(self._kept), sketch)
-        self._kept.append((sample.id, sketch))
-        return None
+        found = self.find(sample.id, sample.content)
+        return None if found is None else Drop(Reason.NEAR_DUPLICATE, found)

@@ -6,6 +6,7 @@
     turns       what to keep of a chunk, and who writes next
     judging     what is known of a span so far; leaves short spans with their writer
     reading     what to judge of a span while it is written, and when
+    arriving    text that is certain to stay, of what a model is still writing
     chunks      chunk sizes learned from timings, for servers that can't stop a stream
     repetition  detects text that repeats itself
 

@@ -67,6 +67,11 @@ class Reading:
             self._open = word.end
         self._needs_word = trajectory.idle > 0 and trajectory.span_kept == 0
 
+    @property
+    def text(self) -> str:
+        """Pending and new text that a view may show."""
+        return self._text
+
     def add(self, piece: str) -> Sequence[int]:
         """Add text; returns the ends of the views to judge now, in order.
 

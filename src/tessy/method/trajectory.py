@@ -81,7 +81,9 @@ class Failure(StrEnum):
     VERIFIER_ERROR = "verifier_error"
     """The verifier failed or could not use its reference, so the answer could not be checked."""
     UNSCORED = "unscored"
-    """No candidate got a readable score from the teacher (Teacher-Score)."""
+    """The teacher gave no candidate a readable score (Teacher-Score), or the question (judge)."""
+    CANCELLED = "cancelled"
+    """Its client left before its end, or the server was stopped (only with `tessy serve`)."""
 
 
 class SampleFailed(Exception):

@@ -20,7 +20,7 @@ from tessy.errors import ConfigError, ModelError
 from tessy.method.trajectory import Role
 from tessy.models import address, local, templates, weights
 from tessy.models.client import Client, ClientStats, key_in
-from tessy.models.probe import check_tokenizer, probe, stops_early
+from tessy.models.probe import check_tokenizer, probe, stops_early, takes_schemas
 from tessy.models.replicas import GONE, Replicas
 from tessy.models.session import Model
 from tessy.models.templates import ChatFormat
@@ -151,6 +151,7 @@ async def open_models(
     roles: Iterable[Role] = Role,
     judged: bool = True,
     streamed: Collection[ModelRole] | None = None,
+    schemas: bool = False,
 ) -> AsyncIterator[tuple[dict[ModelRole, Model], list[str]]]:
     """Open the models that are needed; local servers run while the context is open.
 
@@ -161,6 +162,7 @@ async def open_models(
         roles: The roles whose models are needed.
         judged: The thinking is judged, so it may be streamed and the stream closed at a boundary.
         streamed: Models whose thinking is streamed; None to find out.
+        schemas: Find out which servers take a JSON schema.
 
     Yields:
         The models, and notes that the user should read before the run starts.
@@ -178,6 +180,8 @@ async def open_models(
             if isinstance(result, BaseException):
                 raise result
             opened[model] = result
+        if schemas:
+            await asyncio.gather(*(_find_schemas(one.servers) for one in opened.values()))
         if streamed is None:
             streamed = [
                 model
@@ -203,6 +207,13 @@ async def open_models(
             for model, one in opened.items()
         }
         yield models, [note for one in opened.values() for note in one.notes]
+
+
+async def _find_schemas(servers: Replicas) -> None:
+    """Find out which of a model's servers take a JSON schema; the calls are not counted."""
+    for client in (replica.client for replica in servers.replicas if replica.up):
+        await takes_schemas(client)
+        client.stats = ClientStats()
 
 
 async def _streams(opened: OpenedModel, model: ModelRole, config: Config) -> bool:

@@ -97,6 +97,9 @@ class ModelSession:
         model: The model.
         messages: The conversation to respond to.
         key: The trajectory's id, by which its replica is chosen.
+
+    Attributes:
+        opening_tokens: Tokens of the prompt of its first call, as far as they are known.
     """
 
     def __init__(self, model: Model, messages: Messages, key: str) -> None:
@@ -111,6 +114,8 @@ class ModelSession:
         self._session = hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
         self._stop_ids = {part: model.stop_ids(part) for part in Part}
         self._used = 0  # tokens of context after the last call, as its server counts them
+        self._called = False
+        self.opening_tokens: int | None = None
 
     @property
     def counts_cached(self) -> bool:
@@ -240,6 +245,9 @@ class ModelSession:
                 await self._prefix.observe(before, turn, trajectory)
 
     def _note(self, request: Request, answer: Completion) -> None:
+        if not self._called:
+            own, self._called = request.prompt_tokens, True
+            self.opening_tokens = answer.prompt_tokens if own is None else own
         # A stream that was closed early does not report the length of its prompt.
         before = self._used if answer.prompt_tokens is None else answer.prompt_tokens
         self._used = before + answer.tokens

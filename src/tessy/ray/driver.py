@@ -101,6 +101,7 @@ async def _synthesize(run: ClusterRun, progress: Progress) -> RunResult:
             skip_bad=run.skip_bad,
             column=run.column,
             config=config,
+            say=progress.say,
         )
         check_formats(config, method.needs(config))
         ray = await asyncio.to_thread(stack.enter_context, connected(run.address))

@@ -18,12 +18,14 @@ class Job:
         id: Its id, unique in the run.
         question: The question.
         failures: How often it failed and was then written again.
+        seed_key: What its seeds are derived from; by default its id.
     """
 
     position: int
     id: str
     question: Question
     failures: int = 0
+    seed_key: str | None = None
 
 
 def jobs(questions: Iterable[Question], config: Config) -> Iterator[Job]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from copy import copy
 from enum import StrEnum
@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tessy.display import visible, visible_line
+from tessy.method.trajectory import Failure
 from tessy.palette import TERMINAL
 from tessy.runs.counters import Counters, RunResult
 
@@ -172,17 +173,12 @@ def summary(result: RunResult) -> Table:
     table = Table(title=title, box=None)
     table.add_column(style="dim")
     table.add_column()
+    right = right_of(result.finished, result.failed, result.verdicts)
+    if right is not None:
+        table.add_row("right", Text(right, style="bold"))
     table.add_row("samples", _accounts(result), end_section=True)
     for failure, count in sorted(result.failed.items()):
         table.add_row("", f"{count:,} {failure}")
-    if result.verdicts:
-        told = ", ".join(f"{n:,} {name}" for name, n in sorted(result.verdicts.items()))
-        right = result.verdicts.get("right", 0) / sum(result.verdicts.values())
-        told = visible_line(told.replace("_", " "))
-        table.add_row("verified", Text(f"{told}: {percent(right)} right"))
-    if result.teachers:
-        told = ", ".join(f"{n:,} with {name}" for name, n in sorted(result.teachers.items()))
-        table.add_row("teachers", Text(visible_line(f"finished: {told}")))
     for role in counters.writers if wrote else ():
         line = f"{counters.kept[role]:,} tokens kept, {counters.discarded[role]:,} discarded"
         table.add_row(str(role), Text(line, style=TERMINAL[role]))
@@ -202,6 +198,28 @@ def summary(result: RunResult) -> Table:
             "failures", Text(visible_line(result.shown(result.dataset.with_name("failures.jsonl"))))
         )
     return table
+
+
+def right_of(
+    finished: int, failed: Mapping[Failure, int], verdicts: Mapping[str, int]
+) -> str | None:
+    """How many answers are right, in a line; None if none was verified.
+
+    Args:
+        finished: Finished samples.
+        failed: Failed samples by reason; rejected ones count as wrong.
+        verdicts: Finished samples by verdict.
+    """
+    rejected = failed.get(Failure.REJECTED, 0)
+    known = {name: count for name, count in verdicts.items() if name != "error"}
+    verified = sum(known.values()) + rejected
+    if not verified:
+        return None
+    right, unverified = known.get("right", 0), finished - sum(known.values())
+    aside = [f"{rejected:,} rejected"] if rejected else []
+    aside += [f"{unverified:,} not verified"] if unverified else []
+    said = f"{right:,} of {verified:,} verified: {percent(right / verified)}"
+    return f"{said} ({', '.join(aside)})" if aside else said
 
 
 def _accounts(result: RunResult) -> str:

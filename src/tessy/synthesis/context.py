@@ -30,6 +30,24 @@ class OpenedTeacher:
 
 
 @dataclass(frozen=True, slots=True)
+class ResponseForm:
+    """What a client asks of a response, beyond the settings (`tessy serve`).
+
+    Attributes:
+        tokens: Longest thinking and answer together; None for the settings' limits alone.
+        stop: Texts at which the answer ends; they are no part of it.
+        schema: A JSON schema for the answer; its model's server has to take one.
+    """
+
+    tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    schema: dict[str, Any] | None = None
+
+
+ANY_FORM = ResponseForm()
+
+
+@dataclass(frozen=True, slots=True)
 class RunContext:
     """What all samples of a run share.
 
@@ -43,6 +61,7 @@ class RunContext:
         gate: Lets only so many trajectories run at once.
         teachers: By name, if there are several. What writes a sample then has the context that
             `with_teacher` returns.
+        form: What is asked of responses.
     """
 
     config: Config
@@ -53,6 +72,7 @@ class RunContext:
     verifier: Verifier | None = None
     gate: Gate = field(default_factory=Gate)
     teachers: Mapping[str, OpenedTeacher] = field(default_factory=dict)
+    form: ResponseForm = ANY_FORM
 
     @classmethod
     def of(

@@ -13,7 +13,7 @@ from tessy.errors import ConfigError
 from tessy.method.trajectory import Role
 from tessy.models.session import Model
 from tessy.models.templates import Messages
-from tessy.synthesis.methods import teacher_only
+from tessy.synthesis.methods import judge, teacher_only
 from tessy.synthesis.routing import teachers_of
 
 MOST = 10_000
@@ -49,17 +49,15 @@ def check_conversations(
     bad = []
     for question in questions.take(drawn):
         teachers = teachers_of(config, question)
-        for each, model in models.items():
-            if isinstance(each, NamedTeacher) and each.name not in teachers:
-                continue
-            messages: Messages = list(question.messages)
-            if role_of(each) is Role.TEACHER:
-                messages = teacher_only.with_system_prompt(config, messages)
-            try:
-                model.format.opening(model.conversation(messages))
-            except ConfigError as error:
-                bad.append(f"question {question.id}, {each}: {error}")
-                break
+        asked = {
+            each: model
+            for each, model in models.items()
+            if not isinstance(each, NamedTeacher) or each.name in teachers
+        }
+        try:
+            check_messages(question.messages, asked, config)
+        except ConfigError as error:
+            bad.append(f"question {question.id}, {error}")
     if not bad or (skip_bad and len(bad) < len(drawn)):
         return
     of = f", drawn from {len(numbers):,}," if len(drawn) < len(numbers) else ""
@@ -71,6 +69,29 @@ def check_conversations(
         hint="another template, in the tokenizer's folder as chat_template.jinja; change the "
         "questions; or record them as failures: --skip-bad",
     )
+
+
+def check_messages(messages: Messages, models: Mapping[ModelRole, Model], config: Config) -> None:
+    """Render a conversation in each chat format.
+
+    Args:
+        messages: The conversation.
+        models: The models that may be shown it.
+        config: The settings.
+
+    Raises:
+        ConfigError: A template does not show it as it is (*Shown*); the message begins with whose.
+    """
+    for each, model in models.items():
+        shown: Messages = list(messages)
+        if config.method == judge.JUDGE.name:
+            shown = judge.prompt(config, shown)
+        elif role_of(each) is Role.TEACHER:
+            shown = teacher_only.with_system_prompt(config, shown)
+        try:
+            model.format.opening(model.conversation(shown))
+        except ConfigError as error:
+            raise ConfigError(f"{each}: {error}") from None
 
 
 def spread(numbers: NDArray[np.int64], most: int) -> NDArray[np.int64]:

@@ -10,12 +10,16 @@ repetition   detects text that repeats itself
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from tessy.boundary.batcher import PredictorBatcher
 from tessy.config import SMALLEST_CHUNK, OnLimit
 from tessy.data.record import MARKERS
 from tessy.errors import ModelError
 from tessy.method import turns
+from tessy.method.arriving import ArrivingAnswer, ArrivingText, ArrivingThinking
 from tessy.method.chunks import SMALLEST
 from tessy.method.judgement import Judgement, Passage
 from tessy.method.judging import Judging
@@ -25,6 +29,7 @@ from tessy.method.trajectory import Failure, Outcome, Role, SampleFailed, Turn
 from tessy.method.turns import Chunk, Finish
 from tessy.models.session import ModelSession
 from tessy.models.stream import EventStream
+from tessy.models.wire import Completion, Request
 from tessy.synthesis.sample import Draft
 
 _LONG = 8_000
@@ -103,7 +108,10 @@ async def think_alone(draft: Draft, role: Role, *, until: int | None = None) -> 
         if (budget := await tokens_left(draft)) == 0:
             return
         trajectory.role = role
-        chunk = await ask(draft, role, min(size, budget))
+        arriving = None
+        if draft.listener is not None:
+            arriving = partial(ArrivingThinking, trajectory, draft.context.models[role].ends)
+        chunk = await ask(draft, role, min(size, budget), arriving=arriving)
         written = len(trajectory.pending) + len(chunk.text)
         turn = turns.settle(trajectory, chunk, Judgement(boundary=None, settled=written))
         await draft.commit(turn)
@@ -112,8 +120,15 @@ async def think_alone(draft: Draft, role: Role, *, until: int | None = None) -> 
         check_repetition(guard, draft, turn.kept)
 
 
-async def answer(draft: Draft, role: Role = Role.STUDENT) -> None:
+async def answer(
+    draft: Draft, role: Role = Role.STUDENT, *, schema: dict[str, Any] | None = None
+) -> None:
     """Let one model write the answer, by default the student (Fig. 9: teacher answers do harm).
+
+    Args:
+        draft: The draft.
+        role: Who writes.
+        schema: A JSON schema of the answer, used if the server takes one.
 
     Raises:
         SampleFailed: The answer can't be kept.
@@ -122,9 +137,15 @@ async def answer(draft: Draft, role: Role = Role.STUDENT) -> None:
     check_rejection(draft)
     if draft.trajectory.done or draft.rejection is not None:
         return
-    streams = draft.context.models[role].servers.capabilities.streams
-    limit = draft.context.config.limits.answer_tokens
-    chunk = await ask(draft, role, limit, stream=streams)
+    model, stop = draft.context.models[role], draft.form.stop
+    arriving = None
+    if draft.listener is not None or stop:
+        stops = (*stop, *model.format.family.answer_stops)
+        arriving = partial(ArrivingAnswer, stops, MARKERS)
+    streams = model.servers.capabilities.streams
+    chunk = await ask(
+        draft, role, answer_tokens(draft), stream=streams, arriving=arriving, schema=schema
+    )
     if fault := fault_of_answer(chunk, role):
         await draft.commit(turns.rejected_answer(chunk, role))
         raise fault
@@ -222,7 +243,15 @@ async def write_chunk(draft: Draft, budget: int) -> tuple[Chunk, Judgement]:
     return chunk, await draft.context.batcher.judge_text(judging, text, final=final)
 
 
-async def ask(draft: Draft, role: Role, max_tokens: int, *, stream: bool = False) -> Chunk:
+async def ask(
+    draft: Draft,
+    role: Role,
+    max_tokens: int,
+    *,
+    stream: bool = False,
+    schema: dict[str, Any] | None = None,
+    arriving: Callable[[], ArrivingText] | None = None,
+) -> Chunk:
     """Make one call to a model, and wait for its end.
 
     Args:
@@ -230,16 +259,66 @@ async def ask(draft: Draft, role: Role, max_tokens: int, *, stream: bool = False
         role: Who writes.
         max_tokens: The maximum number of tokens to write.
         stream: Stream the response; see `Client.complete`.
+        schema: A JSON schema of what it writes, used if the server takes one.
+        arriving: Reads the text while it is written, for a listener or a stop text.
 
     Raises:
         SampleFailed: The model's context is full.
         ModelError: The model failed.
     """
     session = await draft.session(role)
-    request = await session.request(draft.trajectory, max_tokens, draft.seed)
+    if not draft.trajectory.is_thinking:
+        schema = schema or draft.form.schema
+    request = await session.request(draft.trajectory, max_tokens, draft.seed, schema=schema)
     await draft.sample.begin_request()
-    completion = await session.complete(request, stream=stream)
+    if arriving is None:
+        completion = await session.complete(request, stream=stream)
+    else:
+        completion = await read_aloud(draft, session, request, arriving)
     return await session.chunk(request, completion, draft.trajectory)
+
+
+async def read_aloud(
+    draft: Draft, session: ModelSession, request: Request, arriving: Callable[[], ArrivingText]
+) -> Completion:
+    """Make one call, with retries, and tell the draft's listener what is certain of its text.
+
+    Args:
+        draft: The draft.
+        session: The session of its writer.
+        request: The call.
+        arriving: Makes what reads the text of an attempt; it may end the call.
+
+    Raises:
+        SampleFailed: A later attempt wrote other text than what the listener has heard.
+        ModelError: The call failed for good.
+    """
+
+    def add(piece: str) -> None:
+        certain = text.add(piece)
+        if certain and draft.listener is not None:
+            draft.listener.arrived(certain)
+
+    call = session.call()
+    streams = session.model.servers.capabilities.streams
+    while True:
+        text = arriving()
+        try:
+            if not streams:
+                completion = await call.client.attempt(request)
+                add(completion.text)
+                break
+            async with call.client.stream(request) as events:
+                async for event in events:
+                    add(event.text)
+                    if text.ended:
+                        break
+            completion = events.completion()
+            break
+        except ModelError as error:
+            await call.retry_after(error)
+    own = text.end()
+    return completion if own is None else completion._replace(text=own, finish="stop")
 
 
 async def tokens_left(draft: Draft) -> int:
@@ -248,8 +327,12 @@ async def tokens_left(draft: Draft) -> int:
     Raises:
         SampleFailed: The limit is reached, and the settings say that the sample then fails.
     """
-    limits = draft.context.config.limits
-    left = limits.thinking_tokens - draft.trajectory.thinking_tokens
+    limits, used = draft.context.config.limits, draft.trajectory.thinking_tokens
+    left = limits.thinking_tokens - used
+    if (most := draft.form.tokens) is not None:
+        if most - used < SMALLEST_CHUNK:
+            raise SampleFailed(Failure.THINKING_LIMIT, f"no end within {most} tokens")
+        left = min(left, most - used)
     if left >= SMALLEST_CHUNK:
         return left
     if limits.on_thinking_limit is OnLimit.FAIL:
@@ -257,6 +340,20 @@ async def tokens_left(draft: Draft) -> int:
         raise SampleFailed(Failure.THINKING_LIMIT, detail)
     await draft.commit(turns.close_thinking(draft.trajectory))
     return 0
+
+
+def answer_tokens(draft: Draft) -> int:
+    """The most tokens that the answer may have.
+
+    Raises:
+        SampleFailed: The thinking has left it none.
+    """
+    limit, most = draft.context.config.limits.answer_tokens, draft.form.tokens
+    if most is None:
+        return limit
+    if (left := most - draft.trajectory.thinking_tokens) < 1:
+        raise SampleFailed(Failure.ANSWER_LIMIT, f"the thinking took all of {most} tokens")
+    return min(limit, left)
 
 
 def check_rejection(draft: Draft) -> None:

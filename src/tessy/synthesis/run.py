@@ -166,6 +166,7 @@ async def asynthesize(
             skip_bad=skip_bad,
             column=question_column,
             config=chosen,
+            say=progress.say,
         )
         check_formats(chosen, method.needs(chosen))
         # In a thread: it may wait for another process.
@@ -191,6 +192,7 @@ async def asynthesize(
                     say=progress.say,
                     roles=method.needs(chosen),
                     judged=method.judged,
+                    schemas=method.schema is not None,
                 )
                 models, notes = await stack.enter_async_context(opening)
                 batcher = stack.enter_context(closing(PredictorBatcher(predictors)))

@@ -13,6 +13,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from tessy.data.record import RejectedDraft
 from tessy.errors import TessyError
@@ -28,12 +29,43 @@ from tessy.method.trajectory import (
 )
 from tessy.models.session import ModelSession
 from tessy.models.templates import Messages
-from tessy.runs.journal import Journal
 from tessy.runs.plan import Job
-from tessy.runs.written import Written
-from tessy.synthesis.context import RunContext
+from tessy.runs.written import Ending, Entry, Written
+from tessy.synthesis.context import ANY_FORM, ResponseForm, RunContext
 from tessy.synthesis.routing import teacher_of
-from tessy.verifiers.protocol import Verdict, VerdictOutcome
+from tessy.verifiers.protocol import MissingReference, Verdict, VerdictOutcome
+
+
+class SampleJournal(Protocol):
+    """Where a sample's turns and its end are noted; see `tessy.runs.journal.Journal`."""
+
+    def note(
+        self, sample_id: str, key: DraftKey, entry: Entry, seconds: float, requests: int
+    ) -> None:
+        """Note a turn or a rejection."""
+
+    async def end(self, ending: Ending) -> None:
+        """End the sample."""
+
+
+class Listener(Protocol):
+    """Hears the text of a response while it is written."""
+
+    def arrived(self, text: str) -> None:
+        """Text that will stay, of a call that goes on: all of it since the last turn.
+
+        A call that is made again begins again.
+
+        Raises:
+            SampleFailed: It is not what arrived before, which can't be taken back.
+        """
+
+    def committed(self, turn: Turn) -> None:
+        """A turn was added to the response.
+
+        Raises:
+            SampleFailed: Its text is not what arrived before.
+        """
 
 
 @dataclass(slots=True, eq=False)
@@ -67,13 +99,24 @@ class Draft:
         return self.sample.context
 
     @property
+    def form(self) -> ResponseForm:
+        """What is asked of it; nothing if it can't become the response."""
+        return ANY_FORM if self.auxiliary else self.context.form
+
+    @property
+    def listener(self) -> Listener | None:
+        """Who hears its text; None if nobody does, or if it can't become the response."""
+        return None if self.auxiliary or self.turn is not None else self.sample.listener
+
+    @property
     def seed(self) -> int:
         """The seed of the next call: a function of run, sample, draft and turn (*Replay*)."""
         job, (attempt, number) = self.sample.job, self.key
         draft = f"{attempt}.{number}/" if attempt or number else ""
         turn = "" if self.turn is None else f"{self.turn}."
         turn += str(self.trajectory.turns)
-        key = f"{self.context.config.seed}/{job.id}/{job.failures}/{draft}{turn}"
+        name = job.id if job.seed_key is None else job.seed_key
+        key = f"{self.context.config.seed}/{name}/{job.failures}/{draft}{turn}"
         return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=4).digest())
 
     async def session(self, role: Role) -> ModelSession:
@@ -93,6 +136,7 @@ class Draft:
 
         Raises:
             ModelError: A call to the server's tokenizer failed.
+            SampleFailed: Its text is not what a listener heard before.
         """
         before = self.trajectory.pending
         self.trajectory.apply(turn)
@@ -101,6 +145,8 @@ class Draft:
             self.sample.note(self.key, turn)
             if not turn.copied:
                 self.context.counters.turn(turn)
+        if (listener := self.listener) is not None:
+            listener.committed(turn)
         if turn.outcome is Outcome.HANDED_OVER and not turn.copied:
             self.context.sizes.handed_over(turn.role, self._span_tokens)
         if self.trajectory.role is not turn.role:
@@ -135,24 +181,26 @@ class Sample:
 
     Attributes:
         context: The run's context, with the teacher of the current attempt if there are several.
-        journal: The journal of its shard.
+        journal: Where it is noted: the journal of its shard, in a run.
         job: What to write.
         written: What earlier starts wrote.
         drafts: The drafts of the current attempt, in order.
         earlier: The drafts of earlier attempts.
         attempt: The number of the current attempt, from 0.
         verdict: The verdict on the response; None without a verifier.
+        listener: Hears the response while it is written; None if nobody does.
         requests: Calls to models, over all starts.
     """
 
     context: RunContext
-    journal: Journal
+    journal: SampleJournal
     job: Job
     written: Written = field(default_factory=Written)
     drafts: list[Draft] = field(default_factory=list)
     earlier: list[Draft] = field(default_factory=list)
     attempt: int = 0
     verdict: Verdict | None = None
+    listener: Listener | None = None
     requests: int = field(init=False)
     _started: float = field(default_factory=time.monotonic)
     _verdicts: dict[DraftKey, Verdict] = field(default_factory=dict)
@@ -211,7 +259,10 @@ class Sample:
         self.context.counters.requests += 1
 
     async def verify(self, draft: Draft) -> Verdict | None:
-        """The verifier's verdict on a draft's answer; None if the run has no verifier.
+        """The verifier's verdict on a draft's answer.
+
+        None if the run has no verifier, or the question nothing to verify by, which was checked
+        before the run (`tessy.synthesis.verification`).
 
         Each draft is verified only once.
 
@@ -224,6 +275,8 @@ class Sample:
         if draft.key not in self._verdicts:
             try:
                 found = await verifier.verify(self.job.question.row, draft.trajectory.answer)
+            except MissingReference:
+                return None
             except TessyError:
                 raise
             except Exception as error:  # the user's code can raise anything

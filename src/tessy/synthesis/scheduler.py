@@ -100,12 +100,23 @@ async def write_sample(sample: Sample, method: Method) -> None:
         sample.close()
         context.gate.leave(job.position)
         context.counters.running -= 1
+    await sample.journal.end(ending_of(sample, method, failure, detail))
+    context.counters.end(failure)
+
+
+def ending_of(sample: Sample, method: Method, failure: Failure | None, detail: str) -> Ending:
+    """The end of a sample, for a journal.
+
+    Args:
+        sample: The sample.
+        method: How it was written.
+        failure: Why it failed; None if it is finished.
+        detail: What happened, in a sentence.
+    """
     made = _record(sample, method, failure, detail)
     trace = record.trace(sample.trajectory, sample.others)
-    await sample.journal.end(
-        Ending(job.position, job.id, failure, made, trace, sample.seconds, sample.requests)
-    )
-    context.counters.end(failure)
+    position, sample_id = sample.job.position, sample.job.id
+    return Ending(position, sample_id, failure, made, trace, sample.seconds, sample.requests)
 
 
 async def _stop_if_gone(context: RunContext, error: ModelError) -> None:

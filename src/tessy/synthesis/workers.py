@@ -265,6 +265,7 @@ async def _work(assignment: Assignment, say: Callable[[Any], None]) -> int:
             date=date,
             roles=method.needs(config),
             streamed=[m for m in config.models() if str(m) in assignment.streamed],
+            schemas=method.schema is not None,
         ) as (opened, _),
     ):
         models = {

@@ -28,7 +28,7 @@ from typing import Any
 
 from tessy.errors import DataError
 from tessy.verifiers.code_programs import head_of
-from tessy.verifiers.protocol import Row, from_json, present, required
+from tessy.verifiers.protocol import MissingReference, Row, from_json, present, required
 from tessy.verifiers.sandbox import ProgramTest
 from tessy.verifiers.sandbox_calls import Broken, names_in
 
@@ -85,11 +85,12 @@ def suite(row: Row, column: str | None = None) -> Suite:
         column: The column of its tests; by default the first known one that holds some.
 
     Raises:
-        DataError: There are none, or they have no known shape.
+        MissingReference: There are none.
+        DataError: They have no known shape.
     """
     name = column or next((name for name in _COLUMNS if row.get(name)), None)
     if name is None:
-        raise DataError(
+        raise MissingReference(
             f"verifier code: none of {', '.join(_COLUMNS)} is there (only {present(row)})",
             hint="code:COLUMN reads another column",
         )

@@ -103,15 +103,19 @@ class Verifier(Protocol):
         ...
 
 
+class MissingReference(DataError):
+    """A column that the verifier needs is missing or empty: there is nothing to verify by."""
+
+
 def required(row: Row, column: str, verifier: str) -> Any:
     """The value of a column that must be there.
 
     Raises:
-        DataError: The column is missing or empty.
+        MissingReference: The column is missing or empty.
     """
     value = row.get(column)
     if value is None or value == "":
-        raise DataError(
+        raise MissingReference(
             f"verifier {verifier}: no column {column!r} (only {present(row)})",
             hint="NAME:COLUMN reads another column, as in number:gold",
         )
@@ -122,7 +126,8 @@ def required_text(row: Row, column: str, verifier: str) -> str:
     """The value of a column that must hold text, a number or a truth value, as text.
 
     Raises:
-        DataError: The column is missing or empty, or holds something else.
+        MissingReference: The column is missing or empty.
+        DataError: It holds something else.
     """
     value = required(row, column, verifier)
     if not isinstance(value, str | int | float):

@@ -12,6 +12,7 @@ The token is in the path and not in a cookie, since cookies are shared by all po
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
@@ -28,7 +29,6 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_NAMES = ("127.0.0.1", "localhost")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -70,7 +70,7 @@ class AccessControl:
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let a request through, or refuse it."""
-        if not _is_local(request.headers.get("Host", ""), request.headers.get("Origin")):
+        if not is_local(request.headers.get("Host", ""), request.headers.get("Origin")):
             raise web.HTTPForbidden(text="this server answers 127.0.0.1 and localhost only\n")
         wanted = request.match_info
         if "ticket" not in wanted and not _equal(wanted.get("token", ""), self.token):
@@ -87,7 +87,7 @@ def _equal(given: str, secret: str) -> bool:
     return secrets.compare_digest(given.encode(), secret.encode())
 
 
-def _is_local(host: str, origin: str | None) -> bool:
+def is_local(host: str, origin: str | None) -> bool:
     """Whether a request is for the loopback, and not from another site's page.
 
     Args:
@@ -98,4 +98,12 @@ def _is_local(host: str, origin: str | None) -> bool:
         name = urlsplit(f"//{host}").hostname
     except ValueError:
         return False
-    return name in _NAMES and origin in (None, f"http://{host}")
+    return is_loopback(name or "") and origin in (None, f"http://{host}")
+
+
+def is_loopback(name: str) -> bool:
+    """Whether a host's name is `localhost`, or an address of the loopback."""
+    try:
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

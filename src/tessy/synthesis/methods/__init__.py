@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from tessy.config import VOTE, Config, HandOver
 from tessy.errors import ConfigError, meant
 from tessy.method.trajectory import Role
+from tessy.synthesis.methods.judge import JUDGE
 from tessy.synthesis.methods.method import Method
 from tessy.synthesis.methods.rewrite import REWRITE
 from tessy.synthesis.methods.student_only import STUDENT_ONLY
@@ -37,6 +38,8 @@ METHODS: Mapping[str, Method] = {
         REWRITE,
     )
 }
+_ALL: Mapping[str, Method] = {**METHODS, JUDGE.name: JUDGE}
+"""With the one that makes no data."""
 
 
 def method_of(config: Config) -> Method:
@@ -45,7 +48,7 @@ def method_of(config: Config) -> Method:
     Raises:
         ConfigError: There is no such method, or a setting is not for this method.
     """
-    method = METHODS.get(config.method)
+    method = _ALL.get(config.method)
     if method is None:
         known = ", ".join(each.name for each in METHODS.values())
         raise ConfigError(

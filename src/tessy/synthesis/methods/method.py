@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from tessy.config import Config
 from tessy.method.trajectory import Role
@@ -25,6 +26,9 @@ class Method:
         roles: The models that it needs.
         judged: Predictors decide where it hands over; otherwise no predictor is loaded.
         unless_verified: Models that it needs only without a verifier.
+        schema: A JSON schema of its answers, for servers that take one.
+        chosen: Which draft becomes the response is known only at the end.
+        answerers: Who may write the answer; `answer_by` of the settings is not among them.
     """
 
     name: str
@@ -33,6 +37,9 @@ class Method:
     roles: frozenset[Role] = BOTH
     judged: bool = False
     unless_verified: frozenset[Role] = frozenset()
+    schema: dict[str, Any] | None = None
+    chosen: bool = False
+    answerers: frozenset[Role] = frozenset({Role.STUDENT})
 
     def needs(self, config: Config) -> frozenset[Role]:
         """The models that a run with these settings needs."""

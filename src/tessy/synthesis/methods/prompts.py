@@ -11,7 +11,8 @@ _RANGE = re.compile(
 )
 """`Score (0-10): 7`, `score 1-10: 6`: the range is not the score."""
 _BARE = re.compile(r"\W*(\d+(?:\.\d+)?)(?:\s*/\s*10)?\W*")
-_HIGHEST = 10.0
+HIGHEST = 10.0
+"""The best score."""
 
 
 def filled(template: str, **texts: str) -> str:
@@ -32,6 +33,6 @@ def score_in(text: str) -> float | None:
     found = _SCORE.findall(_RANGE.sub(r"\1", text))
     if not found and (bare := _BARE.fullmatch(text)):
         found = [bare[1]]
-    if not found or float(found[-1]) > _HIGHEST:
+    if not found or float(found[-1]) > HIGHEST:
         return None
     return float(found[-1])

@@ -12,4 +12,9 @@ async def write(sample: Sample) -> Draft:
     return await written_by(sample, Role.STUDENT, Role.TEACHER)
 
 
-TEACHER_ANSWER = Method("teacher-answer", "the student thinks, the teacher answers", write)
+TEACHER_ANSWER = Method(
+    "teacher-answer",
+    "the student thinks, the teacher answers",
+    write,
+    answerers=frozenset({Role.TEACHER}),
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tessy.synthesis.methods import student_only, teacher_only
-from tessy.synthesis.methods.method import Method
+from tessy.synthesis.methods.method import BOTH, Method
 from tessy.synthesis.sample import Draft, Sample
 
 
@@ -14,5 +14,8 @@ async def write(sample: Sample) -> Draft:
 
 
 TEACHER_MIX = Method(
-    "teacher-mix", "the teacher writes every other sample, the student the rest", write
+    "teacher-mix",
+    "the teacher writes every other sample, the student the rest",
+    write,
+    answerers=BOTH,
 )

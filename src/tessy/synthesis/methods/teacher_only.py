@@ -29,5 +29,9 @@ def with_system_prompt(config: Config, messages: Messages) -> Messages:
 
 
 TEACHER_ONLY = Method(
-    "teacher-only", "the teacher writes everything", write, roles=frozenset({Role.TEACHER})
+    "teacher-only",
+    "the teacher writes everything",
+    write,
+    roles=frozenset({Role.TEACHER}),
+    answerers=frozenset({Role.TEACHER}),
 )

@@ -51,15 +51,14 @@ async def _candidates(sample: Sample) -> list[Draft]:
         SampleFailed: No candidate has an answer.
     """
     found: list[Draft] = []
-    last: SampleFailed | None = None
-    for _ in range(sample.context.config.candidates):
+    last = sample.context.config.candidates - 1
+    for number in range(last + 1):
         try:
             found.append(await written_by(sample, Role.STUDENT))
         except SampleFailed as failed:
-            last = failed
+            if not found and number == last:
+                raise  # the attempt fails with it: it represents the sample
             sample.drafts[-1].reject(failed.detail, failed.failure)
-    if not found and last is not None:
-        raise last
     return found
 
 
@@ -86,4 +85,5 @@ TEACHER_SCORE = Method(
     "the student writes candidates, the teacher scores them, and the best is kept",
     write,
     unless_verified=frozenset({Role.TEACHER}),
+    chosen=True,
 )
