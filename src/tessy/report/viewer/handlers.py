@@ -19,7 +19,7 @@ from tessy.report.viewer.filters import Filter, Status, page_number
 from tessy.report.viewer.pages import render
 from tessy.report.viewer.sample import SampleView, read_sample
 from tessy.report.viewer.search import PAGE
-from tessy.report.viewer.served import ServedRun
+from tessy.report.viewer.served import ViewedRun
 from tessy.report.viewer.writing import correction_of, review_of
 from tessy.runs import reviews
 from tessy.runs.reader import JournalReader
@@ -41,11 +41,11 @@ class Handlers:
         access: Has the tokens.
     """
 
-    def __init__(self, runs: Sequence[ServedRun], access: AccessControl) -> None:
+    def __init__(self, runs: Sequence[ViewedRun], access: AccessControl) -> None:
         self._runs = runs
         self._access = access
 
-    def _run(self, request: web.Request) -> ServedRun:
+    def _run(self, request: web.Request) -> ViewedRun:
         number = int(request.match_info["run"])
         if number >= len(self._runs):
             raise web.HTTPNotFound(text="there is no such run\n")
@@ -130,7 +130,7 @@ class Handlers:
             status = 410 if gone else 400 if isinstance(error, InputError) else 500
             return _page("error", status, run=run, message=str(error), hint=error.hint)
 
-    def _samples(self, run: ServedRun, wanted: Filter, page: int) -> web.Response:
+    def _samples(self, run: ViewedRun, wanted: Filter, page: int) -> web.Response:
         found = run.page(wanted, page)
         under_way = _under_way(run, wanted, page)
         pages = max(1, -(-found.total // PAGE))
@@ -152,7 +152,7 @@ class Handlers:
             reviews=run.reviews(),
         )
 
-    def _sample(self, run: ServedRun, wanted: Filter, sample_id: str) -> web.Response:
+    def _sample(self, run: ViewedRun, wanted: Filter, sample_id: str) -> web.Response:
         sample = read_sample(run.folder, sample_id)
         if sample is None:
             return _missing(run, f"there is no sample {sample_id!r} in this run, or not yet")
@@ -169,7 +169,7 @@ class Handlers:
             form_token=self._access.form_token if run.writable else None,
         )
 
-    def _decide(self, what: str, run: ServedRun, sample_id: str, form: Any) -> None:
+    def _decide(self, what: str, run: ViewedRun, sample_id: str, form: Any) -> None:
         sample = read_sample(run.folder, sample_id)
         if sample is None:
             raise InputError(f"there is no sample {sample_id!r} in this run")
@@ -197,12 +197,12 @@ class Handlers:
             chosen=[run.number for run, _ in shown],
         )
 
-    def _chosen(self, request: web.Request) -> list[ServedRun]:
+    def _chosen(self, request: web.Request) -> list[ViewedRun]:
         numbers = [_number(value) for value in request.query.getall("run", [])]
         return [run for run in self._runs if not numbers or run.number in numbers]
 
 
-def _words(run: ServedRun, sample_id: str) -> web.Response:
+def _words(run: ViewedRun, sample_id: str) -> web.Response:
     sample = read_sample(run.folder, sample_id)
     if sample is None:
         raise InputError(f"there is no sample {sample_id!r} in this run")
@@ -240,7 +240,7 @@ def _beside(sample: SampleView, base: SampleView) -> list[Any]:
     return list(compared(sample.pieces, base.content))
 
 
-def _under_way(run: ServedRun, wanted: Filter, page: int) -> Sequence[UnfinishedSample]:
+def _under_way(run: ViewedRun, wanted: Filter, page: int) -> Sequence[UnfinishedSample]:
     if wanted.needs_end:
         return ()
     with JournalReader(run.folder) as reader:
@@ -251,7 +251,7 @@ def _under_way(run: ServedRun, wanted: Filter, page: int) -> Sequence[Unfinished
     return ()
 
 
-def _missing(run: ServedRun | None, message: str) -> web.Response:
+def _missing(run: ViewedRun | None, message: str) -> web.Response:
     return _page("error", 404, run=run, message=message, hint=None)
 
 

@@ -80,7 +80,7 @@ def _runs_in(path: Path, depth: int) -> Iterator[Path]:
                 yield from _runs_in(each, depth - 1)
 
 
-class ServedRun:
+class ViewedRun:
     """A run, its index and its reviews.
 
     Args:
@@ -138,10 +138,10 @@ class ServedRun:
         return self.search.page(wanted, number, None if wanted.narrows else self.totals())
 
 
-async def start(runs: Iterable[ServedRun]) -> None:
+async def start(runs: Iterable[ViewedRun]) -> None:
     """Start to keep the indexes; the first page of a single run has rows at once."""
     several = list(runs)
-    started: list[ServedRun] = []
+    started: list[ViewedRun] = []
     try:
         for run in several:
             await run.updater.start(at_once=len(several) == 1)
@@ -151,7 +151,7 @@ async def start(runs: Iterable[ServedRun]) -> None:
         raise
 
 
-async def close(runs: Iterable[ServedRun]) -> None:
+async def close(runs: Iterable[ViewedRun]) -> None:
     """Stop keeping the indexes, and end the pages' streams."""
     found = await asyncio.gather(*(run.updater.close() for run in runs), return_exceptions=True)
     for error in found:

@@ -26,7 +26,7 @@ from tessy.report.viewer import served
 from tessy.report.viewer.access import AccessControl, add_headers
 from tessy.report.viewer.files import FILES
 from tessy.report.viewer.handlers import Handlers
-from tessy.report.viewer.served import FoundRun, ServedRun
+from tessy.report.viewer.served import FoundRun, ViewedRun
 from tessy.runs.reviews import MOST_COMMENT
 
 HOST = "127.0.0.1"
@@ -64,7 +64,7 @@ async def serving(
         ViewError: The port is taken, or an index can't be kept.
     """
     access = AccessControl()
-    several = [ServedRun(number, run, read_only=read_only) for number, run in enumerate(runs)]
+    several = [ViewedRun(number, run, read_only=read_only) for number, run in enumerate(runs)]
     runner = web.AppRunner(_app(several, access), shutdown_timeout=1, access_log=None)
     await runner.setup()
     try:
@@ -82,7 +82,7 @@ async def serving(
         await runner.cleanup()
 
 
-def _app(runs: Sequence[ServedRun], access: AccessControl) -> web.Application:
+def _app(runs: Sequence[ViewedRun], access: AccessControl) -> web.Application:
     handlers = Handlers(runs, access)
     app = web.Application(
         middlewares=[access.middleware, handlers.errors], client_max_size=_MOST_BYTES
