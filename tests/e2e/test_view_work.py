@@ -10,9 +10,10 @@ import pytest_asyncio
 from browser import fresh_page
 from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder
+from tessy.runs.locks import held
 from tessy.runs.reviews import read_corrections, read_reviews
 from viewing import goto, looking, viewing
-from written import Written, write_run
+from written import Written, journals_of, write_run
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -210,6 +211,24 @@ async def test_one_question_of_several_runs(tmp_path, browser):
         await page.wait_for_selector("h1:text('q0')")
         await page.get_by_role("link", name="Side by side").click()
         await page.wait_for_selector(".runs-beside")
+
+
+async def test_the_list_of_runs_follows_them(tmp_path, browser):
+    folder = RunFolder(tmp_path / "going")
+    await write_run(RunFolder(tmp_path / "done"), SAMPLES)
+    async with journals_of(folder) as journals:
+        with held(folder.path):
+            await journals.all[0].end(SAMPLES[1].ending(0))
+            runs = tmp_path / "going", tmp_path / "done"
+            async with viewing(*runs) as view, looking(browser, view) as page:
+                await goto(page, view.url)
+                row = page.locator("tr", has_text="going")
+                await row.get_by_text("under way").wait_for()
+                await journals.all[0].end(SAMPLES[3].ending(1))
+                await row.locator("td[data-name=samples]", has_text="2").wait_for()
+                (folder.path / "lock").unlink()  # as if its process had ended
+                await row.get_by_text("complete").wait_for()
+                assert await page.locator("[data-polls]").count() == 0, "nothing is left to ask"
 
 
 @pytest.mark.parametrize(("width", "scheme"), SCREENS)

@@ -146,7 +146,7 @@ def compare_page(sample: Written) -> str:
 
 
 def runs_page(sample: Written) -> str:
-    return render("runs", runs=[shown_run(sample.id), shown_run(sample.question)])
+    return render("runs", runs=[shown_run(sample.id), shown_run(sample.question)], polls=True)
 
 
 def list_page(sample: Written) -> str:

@@ -65,7 +65,8 @@ class Handlers:
         """The runs; to the only one, if there is one."""
         if len(self._runs) == 1:
             raise web.HTTPSeeOther(f"/{self._access.token}/0/")
-        return await asyncio.to_thread(_page, "runs", runs=self._runs)
+        polls = any(run.updater.state.changes for run in self._runs)
+        return await asyncio.to_thread(_page, "runs", runs=self._runs, polls=polls)
 
     async def compare(self, request: web.Request) -> web.StreamResponse:
         """A sample of several runs, side by side."""

@@ -45,6 +45,13 @@ class IndexState:
     trouble: str | None = None
 
     @property
+    def changes(self) -> bool:
+        """Whether it will change by itself: the run is written, or not all of it is listed."""
+        return self.trouble is None and (
+            self.written or self.listed < self.ended or self.journal < 0
+        )
+
+    @property
     def stopped(self) -> bool:
         """No process is writing the run, and it is not complete."""
         missing = self.total is not None and self.ended < self.total

@@ -81,7 +81,7 @@ function take(page) {
   if (atEnd && live.hasAttribute("data-grows") && scrollY > 0) {
     scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
   }
-  if (!page.querySelector("[data-live]")) {
+  if (live && !page.querySelector("[data-live]")) {
     live = null;
     say("it has ended", true);
     hang();
@@ -110,6 +110,13 @@ function listen(wait = 1000) {
     retry = setTimeout(() => listen(Math.min(2 * wait, LONGEST_WAIT_MS)), wait);
   };
 }
+
+// The list of runs asks again while something in it changes: a stream for each run would be too many.
+async function poll() {
+  if (document.visibilityState === "visible") await refresh();
+  if (document.querySelector("[data-polls]")) setTimeout(poll, REFRESH_MS);
+}
+if (document.querySelector("[data-polls]")) setTimeout(poll, REFRESH_MS);
 
 // A browser has few connections to a server: only a visible page keeps one.
 function watch() {
