@@ -75,6 +75,7 @@ async def test_doctor_of_two_models_that_work(tokenizers):
     assert rows["KV cache"] == ["–", "–"]
     assert "in 1,000 words: about 110 hand-overs × " in done.out
     assert "% of the wall time of one trajectory)" in done.out
+    assert done.out.splitlines()[-1] == "ready: there is nothing to change"
 
 
 async def test_doctor_of_servers_that_can_do_little(think_tokenizers):
@@ -89,6 +90,7 @@ async def test_doctor_of_servers_that_can_do_little(think_tokenizers):
         assert rows[label] == ["no", "no"], label
     assert [rows[label] for label in TIMES] == [["–", "–"], ["–", "–"]]
     assert "in 1,000 words" not in done.out
+    assert done.out.splitlines()[-1].startswith("ready; the student's server does not stream")
 
 
 async def test_doctor_without_a_tokenizer_says_that_the_format_is_not_known():

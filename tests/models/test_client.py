@@ -259,3 +259,16 @@ def test_retry_after_takes_seconds_and_dates():
     assert retry_after_s({"retry-after": "soon"}) == 0
     later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=60)
     assert 50 < retry_after_s({"retry-after": later.strftime("%a, %d %b %Y %H:%M:%S GMT")}) <= 60
+
+
+async def test_a_call_that_waits_to_be_made_again_is_counted_while_it_waits():
+    with closing(client("http://127.0.0.1:9/v1", retries=9)) as made:
+        call = asyncio.create_task(made.complete(ASK))
+        async with asyncio.timeout(20):
+            while not made.stats.retrying:
+                await asyncio.sleep(0.01)
+        assert made.stats.retrying == 1
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert made.stats.retrying == 0

@@ -348,3 +348,20 @@ def test_shares_and_numbers():
         *("–", "0.0%", "50.0%", "33.3%", "100.0%"),
     ]
     assert [number(value) for value in (None, 0, 12.34)] == ["–", "0.0", "12.3"]
+
+
+def test_calls_that_wait_for_a_server_are_told_while_they_wait():
+    part = Counters(total=9, running=3)
+    part.retrying = {"teacher": 2}
+    whole = Counters(total=9)
+    whole.add_up([part.as_json(), part.as_json()], 0, Counter())
+    assert "the teacher's server fails or does not answer: 4 calls will be made again" in (
+        plain_line(whole)
+    )
+    ended = {**part.as_json(), "running": 0}
+    whole.add_up([part.as_json(), ended], 0, Counter())
+    assert whole.retrying == {"teacher": 2}, "a process that has ended waits for nothing"
+    whole.retrying = {"teacher": 1}
+    assert "1 call will be made again" in plain_line(whole)
+    whole.over = True
+    assert "made again" not in plain_line(whole)

@@ -27,7 +27,7 @@ def doctor(options: DoctorOptions, config: Config) -> None:
     """Check what the models can do, and whether synthesis will work with them."""
     from tessy.evaluation.told import hand_over_lines
     from tessy.event_loop import run_loop
-    from tessy.models.doctor import examine, refusal, table
+    from tessy.models.doctor import examine, readiness, refusal, table
 
     findings = run_loop(examine(config, lambda line: typer.echo(line, err=True)))
     Console().print(table(findings))
@@ -35,3 +35,4 @@ def doctor(options: DoctorOptions, config: Config) -> None:
         typer.echo(line)
     if refused := refusal(findings):
         raise refused
+    typer.echo(readiness(findings))

@@ -71,6 +71,7 @@ class ClientStats:
         paced_tokens: Tokens of streams that came after the first ones, whether read or not, …
         paced_s: … and the seconds in which they came.
         faults: Failed attempts, by the name of their error.
+        retrying: Calls that wait now until they are made again.
     """
 
     requests: int = 0
@@ -83,6 +84,7 @@ class ClientStats:
     paced_tokens: int = 0
     paced_s: float = 0.0
     faults: Counter[str] = field(default_factory=Counter)
+    retrying: int = 0
 
     def answered(self, completion: Completion) -> None:
         """Count a call that succeeded."""
@@ -110,6 +112,7 @@ class ClientStats:
             paced_tokens=self.paced_tokens + other.paced_tokens,
             paced_s=self.paced_s + other.paced_s,
             faults=self.faults + other.faults,
+            retrying=self.retrying + other.retrying,
         )
 
 
@@ -152,7 +155,12 @@ class Call:
         self.client.stats.faults[type(error).__name__] += 1
         if isinstance(error, Refused | NotAStream) or self.attempts > self.client.settings.retries:
             raise error
-        await asyncio.sleep(wait_s(self.attempts, error))
+        stats = self.client.stats
+        stats.retrying += 1
+        try:
+            await asyncio.sleep(wait_s(self.attempts, error))
+        finally:
+            stats.retrying -= 1
 
 
 class Client:

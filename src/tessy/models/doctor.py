@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from tessy.config import Config, ModelRole, Sampling
+from tessy.config import Config, ModelRole, Sampling, role_of
 from tessy.display import Say, visible
 from tessy.errors import TessyError
 from tessy.method.trajectory import Role
@@ -24,6 +24,8 @@ from tessy.models.probe import LONG_PROMPT, stops_early
 from tessy.models.tokenizers import fetch_tokenizer
 from tessy.models.wire import Capabilities, Request
 
+_HIT = 0.5
+"""A long prompt that was sent before is cached, if at least this share of it is."""
 _GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0)
 _RETRIES = 1
 """Fewer than in a run: a server that does not respond is a finding."""
@@ -104,6 +106,34 @@ def refusal(findings: list[Finding]) -> TessyError | None:
     return TessyError(
         f"synthesis would not start: {'; '.join(said)}", hint="\n      ".join(hints) or None
     )
+
+
+def readiness(findings: list[Finding]) -> str:
+    """A line: synthesis can start with these models, and what would make it better. Pure.
+
+    Args:
+        findings: None of which is a reason to refuse.
+    """
+    changes = [change for each in findings for change in _changes(each)]
+    return "; ".join(["ready", *changes]) if changes else "ready: there is nothing to change"
+
+
+def _changes(finding: Finding) -> list[str]:
+    """What could be changed about a model."""
+    server, whose = finding.capabilities, f"the {finding.model}'s server"
+    changes = []
+    if server is not None and server.id_prompts and finding.prompts == "text":
+        flag = f"--{role_of(finding.model)}-tokenizer"
+        changes.append(f"{flag} would send token ids, which prefix caches hit more often")
+    if finding.cached_share is not None and finding.cached_share < _HIT:
+        changes.append(f"{whose} should cache prefixes (vLLM: --enable-prefix-caching)")
+    if server is not None and not server.streams:
+        changes.append(f"{whose} does not stream, so it writes in chunks, which costs more")
+    elif finding.early_stop is False:
+        changes.append(
+            f"{whose} goes on when a stream is closed, so it writes in chunks, which costs more"
+        )
+    return changes
 
 
 def _why(finding: Finding) -> list[str]:

@@ -30,6 +30,7 @@ class Counters:
         over: No sample is written any more.
         bound: What the run waits for most, in a word; None if not known.
         paused: Running samples that wait until more may run at once.
+        retrying: Calls that wait now until they are made again, by the model's name.
     """
 
     total: int
@@ -45,6 +46,7 @@ class Counters:
     over: bool = False
     bound: str | None = None
     paused: int = 0
+    retrying: dict[str, int] = field(default_factory=dict)
     started: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -80,6 +82,7 @@ class Counters:
             "faults": self.faults,
             "bound": self.bound,
             "paused": self.paused,
+            "retrying": self.retrying,
         }
 
     def add_up(
@@ -100,6 +103,8 @@ class Counters:
             fresh.paused += part["paused"]
             bounds.update([part["bound"]] if part["bound"] and part["running"] else [])
             fresh.requests += part["requests"]
+            for name, calls in part["retrying"].items() if part["running"] else ():
+                fresh.retrying[name] = fresh.retrying.get(name, 0) + calls
             fresh.failed.update({Failure(name): n for name, n in part["failed"].items()})
             for role in Role:
                 fresh.generated[role] += part["generated"][role]
@@ -110,6 +115,7 @@ class Counters:
         self.finished, self.failed, self.running = fresh.finished, fresh.failed, fresh.running
         self.generated, self.discarded = fresh.generated, fresh.discarded
         self.requests, self.faults = fresh.requests, fresh.faults
+        self.retrying = fresh.retrying
         self.paused, self.bound = fresh.paused, next((b for b, _ in bounds.most_common(1)), None)
 
     @property

@@ -120,6 +120,8 @@ class _Panel:
         outer = Table.grid()
         outer.add_row(table)
         outer.add_row(speeds)
+        for line in _retrying(counters):
+            outer.add_row(Text(line, style="yellow"))
         return outer
 
 
@@ -142,6 +144,17 @@ def _bound(counters: Counters) -> list[str]:
     return [f"bound by the {counters.bound}"] if counters.bound and not counters.over else []
 
 
+def _retrying(counters: Counters) -> list[str]:
+    """What waits for servers that fail."""
+    if counters.over:
+        return []
+    return [
+        f"the {name}'s server fails or does not answer: {calls:,} call{'s' * (calls > 1)} "
+        "will be made again"
+        for name, calls in sorted(counters.retrying.items())
+    ]
+
+
 def _to_go(counters: Counters) -> list[str]:
     return [] if counters.eta_s is None else [f"{duration(counters.eta_s)} to go"]
 
@@ -159,6 +172,7 @@ def plain_line(counters: Counters) -> str:
         *_shares(counters),
         *_bound(counters),
         *_to_go(counters),
+        *_retrying(counters),
     ]
     return ", ".join(parts)
 

@@ -43,6 +43,11 @@ async def watch(context: RunContext) -> None:
             context.gate.limit(pressure.limit)
             cache.forget()
         counters.bound, counters.paused = pressure.bound, context.gate.waiting
+        counters.retrying = {
+            str(each): waiting
+            for each, model in context.opened.items()
+            if (waiting := model.servers.stats.retrying)
+        }
 
 
 async def _lateness() -> float:
