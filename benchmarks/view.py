@@ -44,6 +44,10 @@ FILTERS = {
     "text, one letter": "text=a",
     "all at once": "id=q7&status=finished&share_least=50&tokens_least=5000&text=aba",
     "none, the last page": "page={last}",
+    "verdict": "verdict=wrong",
+    "none, by tokens": "sort=tokens&descending=yes",
+    "none, by tokens, the last page": "sort=tokens&page={last}",
+    "none, by time a call": "sort=seconds_a_call",
 }
 
 
@@ -94,7 +98,9 @@ class Texts:
             record |= {"messages": asked, "content": content, "answer": ""}
         else:
             answered = {"role": "assistant", "content": content}
+            outcome = "wrong" if number % 7 == 0 else "right"
             record |= {"messages": [*asked, answered], "method": "tessy", "models": {}, "seed": 0}
+            record["verdict"] = {"outcome": outcome, "score": 0.0, "detail": ""}
         discards = [
             {"role": "teacher", "part": "thinking", "at": int(at), "text": thinking[at : at + 40]}
             for at in cuts[::2]
@@ -219,6 +225,8 @@ def _filters(server: Server, ended: int) -> None:
     middle = f"sample={urllib.parse.quote(f'q{ended // 2}')}"
     page, seconds = _best(server, f"sample?{middle}")
     _row(f"a sample ({len(page) / 1e3:.0f} kB)", seconds)
+    page, seconds = _best(server, f"sample?rendered=yes&{middle}")
+    _row(f"the same as Markdown ({len(page) / 1e3:.0f} kB)", seconds)
     _, seconds = _best(server, f"sample?text=aba+abe&{middle}")
     _row("a sample of a list filtered by two common words", seconds)
 

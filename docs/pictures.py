@@ -74,7 +74,7 @@ def _sample(browser: Browser, url: str, run: Path, out: Path) -> None:
     most = max(records, key=lambda record: record["stats"]["hand_overs"])["id"]
     shown.get_by_role("link", name=most, exact=True).click()
     shown.wait_for_url(f"**{most}**")
-    shown.get_by_role("checkbox").check()
+    shown.get_by_label("Show what was discarded").check()
     shown.screenshot(path=out / "view-sample.png", clip={"x": 0, "y": 0, **SAMPLE})
 
 

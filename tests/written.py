@@ -19,7 +19,8 @@ MODELS = {"student": "small", "teacher": "large"}
 
 @dataclass
 class Written:
-    """A sample: text of the student and the teacher, discarded text between, the answer."""
+    """A sample: text of the student and the teacher, discarded text between, the answer; what a
+    verifier decided, if one was asked."""
 
     id: str
     question: str = "Why?"
@@ -33,6 +34,7 @@ class Written:
     seconds: float = 1.5
     student_tokens: int = 10
     teacher_tokens: int = 30
+    outcome: str | None = None
 
     def turns(self) -> list[Turn]:
         """Its turns."""
@@ -58,8 +60,15 @@ class Written:
         if self.failure:
             made = record.failed(self.id, question, trajectory, self.failure, "that is why")
         else:
+            verdict = self.outcome and {"outcome": self.outcome, "score": 0.5, "detail": "7 or 8"}
             made = record.finished(
-                self.id, question, trajectory, method="tessy", models=MODELS, seed=0
+                self.id,
+                question,
+                trajectory,
+                method="tessy",
+                models=MODELS,
+                seed=0,
+                verdict=verdict or None,
             )
         trace = record.trace(trajectory)
         if self.drafts:

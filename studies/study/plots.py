@@ -15,19 +15,9 @@ from matplotlib.ticker import MaxNLocator
 
 from studies.study.results import Accuracy, Mean, Results
 from studies.study.settings import Condition
+from tessy.palette import LIGHT, SERIES
 
-_COLOURS = (
-    "#e69f00",
-    "#56b4e9",
-    "#009e73",
-    "#cc79a7",
-    "#0072b2",
-    "#d55e00",
-    "#7f7f7f",
-    "#f0e442",
-    "#000000",
-)
-"""Okabe and Ito's, which colour-blind readers can tell apart."""
+_COLOURS = (*SERIES, LIGHT["ink"])
 _MARKS = "osD^vPX*<"
 _VIEWS: Sequence[tuple[str, Callable[[Accuracy], Mean]]] = (
     ("target", lambda accuracy: accuracy.target),

@@ -14,8 +14,8 @@ from commands import tessy
 from scripted import PLAIN, PREDICTOR, faulty, lines, two_servers, write_questions
 from tessy.cli.paint import visible
 from tessy.method.trajectory import Role
+from tessy.palette import TERMINAL
 from tessy.runs.folder import RunFolder
-from tessy.runs.progress import STYLES
 from tessy.runs.reader import JournalReader
 from tessy.testing import EchoScript, LoopScript, ScriptedServer
 from tessy.testing.faults import Fault
@@ -225,7 +225,8 @@ def untagged(out: str) -> str:
     return squeezed(TAG.sub("", out))
 
 
-def ansi(colour: str) -> str:
+def ansi(style: str) -> str:
+    colour = style.split()[-1]
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
     return f"38;2;{red};{green};{blue}"
 
@@ -271,8 +272,8 @@ async def test_show_paints_each_word_in_the_colour_of_who_wrote_it(made):
     content = record["messages"][-1]["content"]
     painted = re.findall(r"\x1b\[([\d;]*)m([^\x1b]*)", done.out)
     for role in Role:
-        code = ansi(STYLES[role])
-        text = "".join(t for codes, t in painted if code in codes and not codes.startswith("7"))
+        code = ansi(TERMINAL[role])
+        text = "".join(t for codes, t in painted if code in codes and "7" not in codes.split(";"))
         spans = [s for s in record["spans"] if s["role"] == role.value]
         written = "".join(content[span["start"] : span["end"]] for span in spans)
         assert written.strip()
@@ -289,7 +290,7 @@ async def test_show_adds_what_was_discarded_where_it_fell(made):
     assert len(discards) > 1
     without = await tessy("show", made, "q0", **WIDE, **colours)
     with_ = await tessy("show", made, "q0", "--discarded", **WIDE, **colours)
-    struck = r"\x1b\[2;9;38[\d;]*m([^\x1b]*)\x1b\[0m"
+    struck = r"\x1b\[2;(?:3;)?9;38[\d;]*m([^\x1b]*)\x1b\[0m"
     assert not re.search(struck, without.out)
     discarded = "".join(re.findall(struck, with_.out))
     bracketed = "".join(f"⟦{discard['text']}⟧" for discard in discards)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 import pytest
@@ -14,7 +13,8 @@ from tessy.display import visible
 from tessy.method.trajectory import Failure, Outcome, Role
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Journal
-from viewing import viewing
+from tessy.runs.locks import held
+from viewing import goto, looking, until, viewing
 from written import FIRST, Written, write_run
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -26,34 +26,6 @@ HOSTILE = (
     "\u202egnp.exe\u202c \x1b[31mred\x1b[0m \0",
     "W" * 4000,
 )
-
-
-@asynccontextmanager
-async def looking(browser, view, **more):
-    """A page that makes a test fail when it complains or asks for anything elsewhere."""
-    page = await fresh_page(browser, **{"viewport": {"width": 1280, "height": 900}, **more})
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on(
-        "request",
-        lambda request: request.url.startswith(view.url) or complaints.append(request.url),
-    )
-    yield page
-    assert complaints == []
-    await page.context.close()
-
-
-async def goto(page, url):
-    await page.goto(url)
-    await page.wait_for_selector("main[data-ready]")
-
-
-async def until(page, expression: str):
-    """Wait until something is so in a page (its policy forbids what Playwright's own way needs)."""
-    async with asyncio.timeout(180):
-        while not await page.evaluate(expression):
-            await asyncio.sleep(0.05)
 
 
 FEW = [
@@ -115,13 +87,13 @@ async def test_the_list_and_its_filters(view, browser):
         assert await listed(page) == ["q0", "q1", "q2", "q3"]
         assert await page.locator("#under-way a.sample").all_inner_texts() == ["going"]
         row = page.locator("tr", has_text="q2")
-        assert await row.locator(".status").inner_text() == "failed: repetition"
+        assert await row.locator(".status").inner_text() == "✗ failed: repetition"
         await page.get_by_label("Text").fill("wait")
         await page.get_by_label("Text").press("Enter")
         await until(page, "document.querySelectorAll('#ended a.sample').length === 1")
         assert await listed(page) == ["q1"]
         await page.get_by_role("link", name="Clear").click()
-        await page.get_by_label("Status").select_option("failed")
+        await page.locator("select[name=status]").select_option("failed")
         await page.get_by_role("button", name="Filter").click()
         await page.wait_for_url("**status=failed**")
         assert await listed(page) == ["q2"]
@@ -288,35 +260,39 @@ async def test_pages_read_without_scripts(view, browser):
 async def test_the_list_and_a_trace_grow_while_the_run_goes_on(tmp_path, browser):
     folder, sample = RunFolder(tmp_path / "run"), Written("q1", "What is one?")
     await write_run(folder, [Written("q0")])
-    async with Journal(folder.shard(0)) as journal:
+    with held(folder.path):
+        async with Journal(folder.shard(0)) as journal:
+            await grow(folder, journal, sample, browser)
 
-        async def take(turn):
-            journal.note(sample.id, FIRST, turn, 2.5, 4)
-            await journal.checkpoint()
 
-        first, *_ = turns = sample.turns()
-        await take(first)
-        async with viewing(folder.path) as view, looking(browser, view) as page:
-            await goto(page, view.url)
-            await page.locator("#under-way a.sample").focus()
-            grown = await fresh_page(browser)
-            await goto(grown, f"{view.url}sample?sample=q1")
-            await grown.evaluate("window.stays = document.querySelector('#trace span')")
-            sample.turns = lambda: [first, first._replace(role=Role.TEACHER, kept=" m"), *turns[1:]]
-            await take(sample.turns()[1])
-            await grown.wait_for_selector("#trace .teacher:has-text(' m')")
-            kept = "document.querySelector('#trace').contains(window.stays)"
-            assert await grown.evaluate(kept), "what was there was left alone"
-            await journal.end(sample.ending(1))
-            await grown.wait_for_selector(".status.finished")
-            assert await grown.locator("#asked .asked").inner_text() == "What is one?"
-            assert await grown.locator("#said").inner_text() == "it has ended"
-            shown = "".join(await grown.locator("#trace > span").all_text_contents())
-            assert shown == "<think>\nokay, so m x=7\n</think>\n\nIt is 7."
-            await until(page, "document.querySelectorAll('#ended a.sample').length === 2")
-            assert await page.locator("#under-way a.sample").count() == 0
-            assert await listed(page) == ["q0", "q1"]
-            await grown.context.close()
+async def grow(folder, journal, sample, browser):
+    async def take(turn):
+        journal.note(sample.id, FIRST, turn, 2.5, 4)
+        await journal.checkpoint()
+
+    first, *_ = turns = sample.turns()
+    await take(first)
+    async with viewing(folder.path) as view, looking(browser, view) as page:
+        await goto(page, view.url)
+        await page.locator("#under-way a.sample").focus()
+        grown = await fresh_page(browser)
+        await goto(grown, f"{view.url}sample?sample=q1")
+        await grown.evaluate("window.stays = document.querySelector('#trace span')")
+        sample.turns = lambda: [first, first._replace(role=Role.TEACHER, kept=" m"), *turns[1:]]
+        await take(sample.turns()[1])
+        await grown.wait_for_selector("#trace .teacher:has-text(' m')")
+        kept = "document.querySelector('#trace').contains(window.stays)"
+        assert await grown.evaluate(kept), "what was there was left alone"
+        await journal.end(sample.ending(1))
+        await grown.wait_for_selector(".status.finished")
+        assert await grown.locator("#asked .asked").inner_text() == "What is one?"
+        assert await grown.locator("#said").inner_text() == "it has ended"
+        shown = "".join(await grown.locator("#trace > span").all_text_contents())
+        assert shown == "<think>\nokay, so m x=7\n</think>\n\nIt is 7."
+        await until(page, "document.querySelectorAll('#ended a.sample').length === 2")
+        assert await page.locator("#under-way a.sample").count() == 0
+        assert await listed(page) == ["q0", "q1"]
+        await grown.context.close()
 
 
 async def test_a_page_says_when_the_server_is_gone(tmp_path, browser):

@@ -9,28 +9,31 @@ import re
 import shutil
 import signal
 import socket
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import aiohttp
 import pytest
 from yarl import URL
 
 from commands import run as tessy
+from tessy.report.viewer.files import FILES
 from tessy.runs.folder import RunFolder
+from tessy.runs.reviews import REVIEWS, read_corrections, read_reviews
 from viewing import viewing, viewing_process
 from written import Written, write_run
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; "
-    "connect-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    "connect-src 'self'; img-src 'self'; font-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
     "form-action 'self'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-PATHS = ("", "sample?sample=q0", "events", "view.css", "view.js", "icon.svg")
+PATHS = ("", "sample?sample=q0", "events", *(f"../{name}" for name in FILES))
+"""Of a run; the files are those of all runs."""
 
 
 @pytest.fixture(scope="module")
@@ -63,16 +66,18 @@ async def status(client, url, **more) -> int:
 
 async def test_every_address_wants_the_token(view, client):
     base = urlsplit(view.url)
-    token = base.path.strip("/")
+    token = base.path.split("/")[1]
     assert len(token) > 30
     for path in PATHS:
-        assert await status(client, view.url + path) == 200
+        assert await status(client, urljoin(view.url, path)) == 200
         for wrong in ("", "x/", token[:-1] + "/", token + "x/", "é/"):
-            refused = f"http://{base.netloc}/{wrong}{path}"
+            refused = urljoin(f"http://{base.netloc}/{wrong}0/", path)
             assert await status(client, refused) == 403, refused
-    assert await status(client, view.url.rstrip("/")) == 303
+    assert await status(client, urljoin(view.url, "../")) == 303, "the only run"
+    assert await status(client, urljoin(view.url, "..").rstrip("/")) == 303
+    assert await status(client, urljoin(view.url, "../1/")) == 404, "no such run"
     assert await status(client, view.url + "no-such-file") == 403
-    assert await status(client, view.url + "../view.css") == 403
+    assert await status(client, urljoin(view.url, "../../view.css")) == 403
 
 
 async def test_a_page_elsewhere_cannot_ask(view, client):
@@ -100,7 +105,7 @@ async def test_a_page_elsewhere_cannot_ask(view, client):
         assert await status(client, view.url, headers={"Origin": origin}) == 403, origin
 
 
-async def test_only_reading_and_only_on_the_loopback(view, client):
+async def test_no_other_method_and_only_on_the_loopback(view, client):
     for method in ("POST", "PUT", "DELETE", "OPTIONS"):
         async with client.request(method, view.url) as answer:
             assert answer.status in (403, 405)
@@ -143,6 +148,139 @@ async def test_what_cannot_be_shown_is_said(view, client, path, code, said):
         page = await answer.text()
     assert quote(said, safe="") in quote(html.unescape(page), safe="")
     assert "<b>" not in page
+
+
+# --- What readers decide --------------------------------------------------------------------------
+
+
+async def form_of(client, view, sample="q0") -> dict[str, str]:
+    """The hidden fields of a sample's forms."""
+    async with client.get(f"{view.url}sample?sample={sample}") as answer:
+        page = await answer.text()
+    return dict(re.findall(r'name="(form_token|text)" value="([^"]*)"', page))
+
+
+async def send(client, view, form, what="review", sample="q0", **headers):
+    own = {"Origin": f"http://{urlsplit(view.url).netloc}"}
+    url = f"{view.url}{what}?sample={sample}"
+    more = {"headers": {**own, **headers}, "allow_redirects": False}
+    async with client.post(url, data=form, **more) as answer:
+        return answer.status, await answer.text()
+
+
+@pytest.fixture
+async def own(tmp_path):
+    """Pages of a run of its own, to decide about; and the run's folder."""
+    folder = RunFolder(tmp_path / "run")
+    await write_run(folder, [Written("q0"), Written("q1")], [Written("q2")])
+    async with viewing(folder.path) as site:
+        yield site, folder.path
+
+
+async def test_a_decision_is_kept_and_shown(own, client):
+    view, run = own
+    form = await form_of(client, view)
+    for decision, comment in (("accepted", "good"), ("rejected", ""), ("", "<b>hm")):
+        said = {**form, "decision": decision, "comment": comment}
+        assert (await send(client, view, said))[0] == 303
+        review = read_reviews(run)["q0"]
+        assert (review.decision or "", review.comment) == (decision, comment)
+    form = await form_of(client, view)
+    style = {**form, "style": "[[0, 5]]", "whole": "yes"}
+    assert (await send(client, view, style, "boundaries"))[0] == 303
+    correction = read_corrections(run)["q0"]
+    assert (correction.style, correction.whole) == (((0, 5),), True)
+    async with client.get(view.url + "?review=commented") as answer:
+        page = await answer.text()
+    assert "sample=q0" in page
+    assert "sample=q1" not in page
+
+
+async def test_only_a_form_of_our_own_decides(own, client):
+    view, run = own
+    form = {**await form_of(client, view), "decision": "accepted"}
+    for wrong in ({}, {**form, "form_token": ""}, {**form, "form_token": "é"}):
+        assert (await send(client, view, wrong))[0] == 403
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:1"):
+        assert (await send(client, view, form, Origin=origin))[0] == 403
+    async with client.post(f"{view.url}review?sample=q0", data=form) as answer:
+        assert answer.status == 403, "no page sent it"
+    elsewhere = view.url.replace("/0/", "x/0/")
+    async with client.post(f"{elsewhere}review?sample=q0", data=form) as answer:
+        assert answer.status == 403
+    assert not (run / REVIEWS).exists()
+
+
+@pytest.mark.parametrize(
+    ("what", "change", "sample", "said"),
+    [
+        ("review", {"decision": "good"}, "q0", "decision 'good' is not known"),
+        ("review", {"text": "0"}, "q0", "written again"),
+        ("review", {"comment": "x" * 10_001}, "q0", "longer than 10,000"),
+        ("review", {}, "none", "there is no sample 'none'"),
+        ("review", {}, "q2", "has not ended"),
+        ("boundaries", {"style": "[[5, 3]]"}, "q0", "not in order"),
+        ("boundaries", {"style": "[[0, 5], [4, 8]]"}, "q0", "not in order"),
+        ("boundaries", {"style": "[[0, 5000]]"}, "q0", "outside the thinking"),
+        ("boundaries", {"style": "[[0]]"}, "q0", "no list of pairs"),
+        ("boundaries", {"style": "no"}, "q0", "no list of pairs"),
+        ("boundaries", {}, "q0", "no list of pairs"),
+    ],
+)
+async def test_what_makes_no_sense_is_not_kept(own, client, what, change, sample, said):
+    view, run = own
+    form = {**await form_of(client, view), **change}
+    code, page = await send(client, view, form, what, sample)
+    assert code == 400
+    assert said in html.unescape(page)
+    assert not (run / REVIEWS).exists()
+    assert not (run / "boundaries.jsonl").exists()
+
+
+async def test_read_only_shows_reviews_and_takes_none(tmp_path, client):
+    folder = RunFolder(tmp_path / "run")
+    await write_run(folder, [Written("q0")])
+    async with viewing(folder.path) as view:
+        form = {**await form_of(client, view), "decision": "accepted", "comment": "my own"}
+        await send(client, view, form)
+    async with viewing(folder.path, read_only=True) as view:
+        async with client.get(f"{view.url}sample?sample=q0") as answer:
+            page = await answer.text()
+        assert "my own" in page
+        assert "<form id=" not in page
+        assert (await send(client, view, form))[0] == 403
+
+
+async def test_a_broken_file_of_reviews_is_said(own, client):
+    view, run = own
+    (run / REVIEWS).write_text("nonsense\n")
+    async with client.get(view.url) as answer:
+        assert answer.status == 500
+        assert "reviews.jsonl, line 1" in await answer.text()
+
+
+# --- Several runs ---------------------------------------------------------------------------------
+
+
+async def test_a_folder_of_runs_is_an_index(tmp_path, client):
+    for name in ("a", "b/c"):
+        await write_run(RunFolder(tmp_path / "runs" / name), [Written("q0", outcome="right")])
+    (tmp_path / "runs" / "empty").mkdir()
+    async with viewing(tmp_path / "runs") as view:
+        async with client.get(view.url) as answer:
+            page = await answer.text()
+        assert re.findall(r'data-sample="\d">([^<]*)</a>', page) == ["a", "b/c"]
+        async with client.get(view.url + "1/sample?sample=q0") as answer:
+            assert answer.status == 200
+        async with client.get(view.url + "compare?sample=q0&run=1&run=0&base=1") as answer:
+            assert answer.status == 200
+        for path, code in (
+            ("compare?sample=none", 404),
+            ("compare?sample=q0&run=x", 400),
+            ("2/", 404),
+        ):
+            async with client.get(view.url + path) as answer:
+                assert answer.status == code, path
 
 
 async def test_a_run_that_was_deleted_is_gone(tmp_path, client):
@@ -237,7 +375,7 @@ async def test_the_browser_is_started_with_a_ticket_that_works_once(run, client,
             while not told.exists():
                 await asyncio.sleep(0.02)
         ticket = told.read_text().strip()
-        assert urlsplit(view.url).path.strip("/") not in ticket
+        assert urlsplit(view.url).path.split("/")[1] not in ticket
         async with client.get(ticket) as answer:
             assert (answer.status, str(answer.url)) == (200, view.url)
         assert await status(client, ticket) == 403

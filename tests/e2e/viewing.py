@@ -11,18 +11,50 @@ from pathlib import Path
 
 import pytest
 
+from browser import fresh_page
 from commands import start
+from tessy.report.viewer.served import find_runs
 from tessy.report.viewer.server import serving
-from tessy.runs.folder import RunFolder
 
 
 @asynccontextmanager
-async def viewing(run: Path, *, port: int = 0):
-    """Serve a run's pages in this event loop; its index is beside it."""
+async def viewing(*runs: Path, port: int = 0, read_only: bool = False):
+    """Serve the pages of runs in this event loop; their indexes are beside the first."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TESSY_CACHE", str(run.parent / "cache"))
-        async with serving(RunFolder(run), port) as site:
+        patch.setenv("TESSY_CACHE", str(runs[0].parent / "cache"))
+        found = find_runs([(run.name, run, False) for run in runs])
+        async with serving(found, port, read_only=read_only) as site:
             yield site
+
+
+@asynccontextmanager
+async def looking(browser, view, **more):
+    """A page that makes a test fail when it complains or asks for anything elsewhere."""
+    page = await fresh_page(browser, **{"viewport": {"width": 1280, "height": 900}, **more})
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "request",
+        lambda request: (
+            request.url.startswith(view.url.removesuffix("0/")) or complaints.append(request.url)
+        ),
+    )
+    yield page
+    assert complaints == [], complaints
+    await page.context.close()
+
+
+async def goto(page, url):
+    await page.goto(url)
+    await page.wait_for_selector("main[data-ready]")
+
+
+async def until(page, expression: str):
+    """Wait until something is so in a page (its policy forbids what Playwright's own way needs)."""
+    async with asyncio.timeout(180):
+        while not await page.evaluate(expression):
+            await asyncio.sleep(0.05)
 
 
 @dataclass

@@ -19,7 +19,10 @@ from tessy.exporting.job import export, split_of
 from tessy.exporting.samples import ExportSample, Reason, check
 from tessy.exporting.settings import ExportSettings
 from tessy.exporting.staging import staged
+from tessy.runs.folder import RunFolder
+from tessy.runs.reviews import Decision, Review, add, digest
 from tessy.settings import load_settings
+from written import Written, write_run
 
 
 def lines(path):
@@ -354,3 +357,42 @@ def test_bad_test_questions_stop_it_before_anything_is_written(tmp_path, source)
 def test_a_setting_that_can_not_be_is_named(given_, said):
     with pytest.raises(ConfigError, match=said):
         load_settings(ExportSettings, overrides=given_)
+
+
+def reviewed(run, sample: Written, decision, comment="", text=None):
+    content = sample.ending(0).record["messages"][-1]["content"]
+    named = digest(content if text is None else text)
+    add(run, Review(id=sample.id, text=named, decision=decision, comment=comment))
+
+
+async def test_only_what_a_reader_accepted(tmp_path):
+    run_folder = tmp_path / "run"
+    samples = [Written(name) for name in ("good", "bad", "other", "open", "later")]
+    await write_run(RunFolder(run_folder), samples)
+    good, bad, other, _, later = samples
+    reviewed(run_folder, good, Decision.ACCEPTED)
+    reviewed(run_folder, bad, Decision.REJECTED, "too long")
+    reviewed(run_folder, other, Decision.ACCEPTED, text="another response")
+    reviewed(run_folder, later, Decision.ACCEPTED)
+    reviewed(run_folder, later, None, "not sure")
+    out = tmp_path / "out"
+    counts = run(run_folder, out, "sharegpt", accepted=True)
+    assert ids(out) == {"train": ["good"]}
+    dropped = {row["id"]: (row["reason"], row["detail"]) for row in lines(out / "dropped.jsonl")}
+    assert dropped == {
+        "bad": ("not_accepted", "rejected: too long"),
+        "other": ("not_accepted", "a reader decided about an earlier response"),
+        "open": ("not_accepted", "no reader has decided"),
+        "later": ("not_accepted", "no reader has decided"),
+    }
+    assert counts.read == counts.kept["train"] + counts.dropped.total()
+    run(run_folder, tmp_path / "all", "sharegpt")
+    assert len(ids(tmp_path / "all")["train"]) == 5
+
+
+def test_a_file_has_no_reviews(tmp_path):
+    source = write_records(tmp_path / "dataset.jsonl", [record()])
+    with pytest.raises(ConfigError, match="has no reviews") as caught:
+        run(source, tmp_path / "out", accepted=True)
+    assert "run's folder" in (caught.value.hint or "")
+    assert not (tmp_path / "out").exists()

@@ -33,6 +33,7 @@ from tessy.exporting.sources import find_source
 from tessy.report.source import open_runs
 from tessy.report.viewer.index import Index
 from tessy.report.viewer.sample import read_sample
+from tessy.report.viewer.served import FoundRun
 from tessy.report.viewer.server import serving
 from tessy.runs.contents import MOST_INFLATED, pack
 from tessy.runs.dataset import write_dataset
@@ -107,7 +108,7 @@ def _show(folder: Path) -> None:
 
 
 async def _view(folder: Path) -> None:
-    async with serving(RunFolder(folder)) as site, aiohttp.ClientSession() as client:
+    async with serving([FoundRun("run", folder)]) as site, aiohttp.ClientSession() as client:
         for path in ("", "?text=so", *(f"sample?sample={n}" for n in ("one", "two", "four"))):
             async with client.get(site.url + path) as answer:
                 text = await answer.text()

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from tessy.errors import InputError
 from tessy.method.trajectory import Failure
-from tessy.report.viewer.filters import Filter, Status, page_number
+from tessy.report.viewer.filters import (
+    Filter,
+    ReviewFilter,
+    Sort,
+    Status,
+    VerdictFilter,
+    page_number,
+)
 from texts import any_text
 
 filters = st.builds(
@@ -22,6 +29,10 @@ filters = st.builds(
     share_most=st.none() | st.integers(0, 100).map(float),
     tokens_least=st.none() | st.integers(0, 10**9),
     tokens_most=st.none() | st.integers(0, 10**9),
+    verdict=st.none() | st.sampled_from(VerdictFilter),
+    review=st.none() | st.sampled_from(ReviewFilter),
+    sort=st.none() | st.sampled_from(Sort),
+    descending=st.booleans(),
 )
 
 
@@ -41,6 +52,9 @@ def test_nothing_asked_for_is_no_query_string():
     ("query", "said"),
     [
         ({"status": "done"}, "status 'done' is not known"),
+        ({"verdict": "good"}, "verdict 'good' is not known"),
+        ({"review": "yes"}, "review 'yes' is not known"),
+        ({"sort": "samples"}, "sort 'samples' is not known"),
         ({"share_least": "much"}, "share_least = 'much': not a percentage"),
         ({"share_most": "101"}, "share_most = '101': not a percentage"),
         ({"share_most": "nan"}, "share_most = 'nan': not a percentage"),
@@ -61,3 +75,12 @@ def test_a_page_is_a_number_from_1():
     for bad in ("0", "-1", "last", "9" * 30):
         with pytest.raises(InputError, match="page"):
             page_number({"page": bad})
+
+
+def test_sorting_excludes_nothing_and_turns_round():
+    wanted = Filter().sorted_by(Sort.TOKENS)
+    assert not wanted.narrows
+    assert not wanted.needs_end
+    assert wanted.sorted_by(Sort.TOKENS).descending
+    assert not wanted.sorted_by(Sort.TOKENS).sorted_by(Sort.TOKENS).descending
+    assert Filter(verdict=VerdictFilter.RIGHT).narrows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -14,10 +15,14 @@ from hypothesis import strategies as st
 from tessy.display import visible
 from tessy.errors import InputError, ViewError
 from tessy.method.trajectory import Failure
-from tessy.report.viewer.filters import Filter, Status
+from tessy.report.figures.intervals import wilson
+from tessy.report.viewer.filters import Filter, ReviewFilter, Sort, Status, VerdictFilter
 from tessy.report.viewer.index import Index, index_path
 from tessy.report.viewer.search import PAGE, Search, terms
+from tessy.report.viewer.updates import IndexState, IndexUpdater
 from tessy.runs.folder import RunFolder
+from tessy.runs.locks import held
+from tessy.runs.reviews import Decision, Review
 from written import Written, journal_of, journals_of, write_run
 
 EVERYTHING = Filter()
@@ -191,6 +196,119 @@ async def test_pages_and_neighbours(folder):
     assert (odd.previous, odd.next, odd.page) == (names[PAGE - 1], names[PAGE + 3], 1)
     lost = search.neighbours(EVERYTHING, "no such")
     assert (lost.previous, lost.next) == (None, None)
+
+
+def judged(n: int) -> Written:
+    """A sample of many kinds: by verdict, failure, share, length, calls."""
+    failure = {3: Failure.REPETITION, 5: Failure.REJECTED}.get(n % 7)
+    outcome = None if failure else [None, "right", "wrong", "right", "no_answer", "error"][n % 6]
+    tokens = {"student_tokens": n % 5, "teacher_tokens": n % 4}
+    return Written(f"s{n:02}", failure=failure, outcome=outcome, seconds=n % 3, **tokens)
+
+
+JUDGED = [judged(n) for n in range(PAGE + 20)]
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("sort", [None, *Sort])
+async def test_every_order_is_one_walk_over_all_samples(folder, sort, descending):
+    """Pages in order and the links from sample to sample lead to the same samples, each once."""
+    await write_run(folder, JUDGED)
+    search, wanted = bring_up(folder), Filter(sort=sort, descending=descending)
+    listed = ids(search, wanted) + ids(search, wanted, 2)
+    assert sorted(listed) == [sample.id for sample in JUDGED]
+    for at in (0, 1, 17, PAGE - 1, PAGE, len(listed) - 1):
+        beside = search.neighbours(wanted, listed[at])
+        assert beside.previous == (listed[at - 1] if at else None)
+        assert beside.next == (listed[at + 1] if at + 1 < len(listed) else None)
+        assert beside.page == at // PAGE + 1
+    rows = {row.id: row for page in (1, 2) for row in search.page(EVERYTHING, page).rows}
+    if sort in (Sort.TOKENS, Sort.DISCARDED, Sort.TOKENS_A_CALL, Sort.SECONDS_A_CALL):
+        values = [getattr(rows[name], sort) for name in listed]
+        assert values == sorted(values, reverse=descending)
+    if sort is Sort.VERDICT and not descending:
+        assert rows[listed[0]].outcome == "wrong", "what needs a look comes first"
+
+
+async def test_verdicts_are_listed_filtered_and_added_up(folder):
+    await write_run(folder, JUDGED)
+    search = bring_up(folder)
+    by_verdict = {
+        verdict: [
+            sample.id
+            for sample in JUDGED
+            if not sample.failure and (sample.outcome or "unverified") == verdict
+        ]
+        for verdict in VerdictFilter
+    }
+    totals = search.totals(EVERYTHING)
+    for verdict, expected in by_verdict.items():
+        wanted = Filter(verdict=verdict)
+        assert ids(search, wanted) == expected
+        assert getattr(totals, verdict) == len(expected) == search.totals(wanted).samples
+    assert totals.samples == len(JUDGED)
+    assert totals.failed == sum(sample.failure is not None for sample in JUDGED)
+    assert totals.requests == 3 * len(JUDGED)
+    assert totals.tokens == sum(s.student_tokens + s.teacher_tokens for s in JUDGED)
+    assert totals.teacher == sum(s.teacher_tokens for s in JUDGED)
+    right, rejected = len(by_verdict[VerdictFilter.RIGHT]), totals.rejected
+    assert rejected == sum(sample.failure is Failure.REJECTED for sample in JUDGED) > 0
+    wrong = sum(sample.outcome in ("wrong", "no_answer") for sample in JUDGED) + rejected
+    assert totals.accuracy == wilson(right, right + wrong), "as `tessy report` counts"
+    assert search.totals(Filter(id="no such")).accuracy is None
+
+
+async def test_what_a_verifier_of_a_stranger_says_is_no_verdict(folder):
+    await write_run(folder, [Written("q", outcome="splendid")])
+    (row,) = bring_up(folder).page(EVERYTHING, 1).rows
+    assert row.outcome is None
+
+
+async def test_reviews_filter_a_list(folder):
+    await write_run(folder, [Written(name) for name in ("a", "b", "c", "d")])
+    bring_up(folder)
+    reviews = {
+        "a": Review(id="a", text="", decision=Decision.ACCEPTED),
+        "b": Review(id="b", text="", decision=Decision.REJECTED, comment="too long"),
+        "c": Review(id="c", text="", comment="hm"),
+    }
+    search = Search(index_path(folder), lambda: reviews)
+    found = {kind: ids(search, Filter(review=kind)) for kind in ReviewFilter}
+    assert found == {
+        "accepted": ["a"],
+        "rejected": ["b"],
+        "commented": ["b", "c"],
+        "open": ["c", "d"],
+    }
+
+
+async def test_a_run_that_no_process_writes_has_stopped(folder, monkeypatch):
+    await write_run(folder, [Written("q0")], [Written("q1")])
+    updater = IndexUpdater(folder)
+    with held(folder.path):
+        await updater.start()
+        assert (updater.state.written, updater.state.stopped) == (True, False)
+    async with asyncio.timeout(60):
+        while not updater.state.stopped:
+            await updater.change(updater.state, 1)
+    with held(folder.shard(0).path):  # `--shard`
+        while updater.state.stopped:
+            await updater.change(updater.state, 1)
+    await updater.close()
+    with held(folder.shard(0).path):
+        (folder.shard(0).path / "lock").write_text("99999999")  # of a process that is gone
+        assert not folder.is_written(), "an old signature: the lock was not even tried"
+    assert not IndexState(ended=2, total=2).stopped
+    assert IndexState(ended=2, total=3).stopped
+    assert not IndexState(ended=2, total=3, written=True).stopped
+    monkeypatch.setattr("tessy.runs.folder.mode_for", lambda path: "truncate")
+    assert folder.is_written(), "on a shared file system: a journal changed just now"
+    os.utime(folder.shard(0).journal, (0, 0))
+    assert not folder.is_written()
+    copy = IndexUpdater(folder, remote=True)
+    await copy.start()
+    assert not copy.state.stopped, "the locks of a run at a URL are elsewhere"
+    await copy.close()
 
 
 @pytest.mark.parametrize(("shards", "then"), [(1, 1), (1, 3), (3, 1), (3, 2)])

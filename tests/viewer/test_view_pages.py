@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -14,13 +15,17 @@ from tessy.data import record
 from tessy.data.questions import Question
 from tessy.display import visible
 from tessy.method.trajectory import Failure, Trajectory
+from tessy.report.viewer.compare import compared
+from tessy.report.viewer.files import FILES
 from tessy.report.viewer.filters import Filter
 from tessy.report.viewer.index import IndexRow, searchable
 from tessy.report.viewer.pages import render
-from tessy.report.viewer.sample import ended, unfinished
+from tessy.report.viewer.sample import SampleView, ended, unfinished
 from tessy.report.viewer.search import Neighbours, SampleList
+from tessy.report.viewer.totals import SampleTotals
 from tessy.report.viewer.updates import IndexState
 from tessy.runs.contents import pack, unpack
+from tessy.runs.reviews import Decision, Review
 from tessy.runs.shard_reader import EndedSample, UnfinishedSample
 from tessy.runs.written import Written as WrittenBefore
 from written import FIRST, Written
@@ -39,7 +44,12 @@ HOSTILE = [
     "\u2028\ufeff",
 ]
 text = st.sampled_from(HOSTILE) | st.text(max_size=40)
-VOID = {"meta", "link", "input"}
+OWN_ADDRESSES = {
+    *("", "./", "../", "0/", "1/", "sample", "0/sample", "1/sample", "compare", "../compare"),
+    *(f"{root}{name}" for root in ("", "../") for name in FILES),
+    *("review", "boundaries", "#main"),
+}
+VOID = {"meta", "link", "input", "br", "hr"}
 
 
 class ReadPage(HTMLParser):
@@ -74,37 +84,92 @@ class ReadPage(HTMLParser):
         raise AssertionError("a comment")
 
 
-def sample_page(sample: Written, *, running: bool = False) -> str:
+def shown_run(name: str, number: int = 0) -> SimpleNamespace:
+    """What pages ask of a run."""
+    return SimpleNamespace(
+        name=name,
+        number=number,
+        method=name,
+        models={name: name},
+        updater=SimpleNamespace(state=STATE),
+        totals=lambda: TOTALS,
+    )
+
+
+STATE = IndexState(ended=2, running=1, listed=2, searched=1, total=9, journal=7)
+TOTALS = SampleTotals(
+    samples=9, failed=1, right=4, wrong=2, error=1, unverified=1, tokens=9, teacher=5, requests=4
+)
+
+
+def found_sample(sample: Written, *, running: bool = False) -> SampleView:
     ending = sample.ending(0)
     if running:
         written = WrittenBefore({FIRST: sample.turns()[:1]}, {}, 1.0, 2)
-        found = unfinished(sample.id, written)
-    else:
-        trace = unpack(pack(ending.trace))
-        found = ended(EndedSample(ending.id, ending.failure, ending.record, trace, 1.5, 3))
-    beside = Neighbours(sample.id, sample.id, 2)
-    wanted = Filter(text=sample.question)
-    return render("sample", run=sample.id, wanted=wanted, sample=found, beside=beside)
+        return unfinished(sample.id, written)
+    trace = unpack(pack(ending.trace))
+    return ended(EndedSample(ending.id, ending.failure, ending.record, trace, 1.5, 3))
+
+
+def sample_page(sample: Written, *, running: bool = False) -> str:
+    return render(
+        "sample",
+        run=shown_run(sample.id),
+        several=True,
+        wanted=Filter(text=sample.question),
+        sample=found_sample(sample, running=running),
+        stopped=False,
+        beside=Neighbours(sample.id, sample.id, 2),
+        review=Review(id=sample.id, text="", comment=sample.question),
+        correction=None,
+        form_token="x",
+    )
+
+
+def compare_page(sample: Written) -> str:
+    view = found_sample(sample)
+    other = replace(view, pieces=view.pieces[:-1])
+    runs = [shown_run(sample.id), shown_run(sample.question, 1)]
+    return render(
+        "compare",
+        runs=runs,
+        missing=[],
+        sample_id=sample.id,
+        base=runs[0],
+        beside=Neighbours(sample.id, sample.id, 2),
+        columns=[
+            (runs[0], view, [p for p in view.pieces if not p.discarded]),
+            (runs[1], other, list(compared(other.pieces, view.content))),
+        ],
+        chosen=[0, 1],
+    )
+
+
+def runs_page(sample: Written) -> str:
+    return render("runs", runs=[shown_run(sample.id), shown_run(sample.question)], polls=True)
 
 
 def list_page(sample: Written) -> str:
     ending = sample.ending(0)
+    row = IndexRow.of(0, ending.id, ending.failure, 1.5, 3, ending.record)
     return render(
         "samples",
-        run=sample.id,
+        run=shown_run(sample.id),
         method=sample.question,
-        state=IndexState(2, 1, 2, 1, 7, trouble=sample.question),
+        state=replace(STATE, trouble=sample.question),
         wanted=Filter(id=sample.id, text=sample.question),
         page=2,
         pages=3,
-        found=SampleList((IndexRow.of(0, ending.id, ending.failure, 1.5, ending.record),), 120),
+        found=SampleList((row,), TOTALS),
         under_way=[UnfinishedSample(sample.id, 1.5, 3)],
         statuses={"finished": 1, "repetition": 1},
+        totals=TOTALS,
+        reviews={sample.id: Review(id=sample.id, text="", decision=Decision.ACCEPTED)},
     )
 
 
 def error_page(message: str, hint: str | None) -> str:
-    return render("error", run=message, message=message, hint=hint)
+    return render("error", run=shown_run(message), message=message, hint=hint)
 
 
 @st.composite
@@ -128,9 +193,18 @@ def tame(sample: Written) -> Written:
     return replace(sample, **texts, extra={"column": "a"}, drafts=drafts)
 
 
+PAGES = (
+    sample_page,
+    list_page,
+    runs_page,
+    compare_page,
+    lambda it: sample_page(it, running=True),
+)
+
+
 @given(written())
 def test_a_page_has_the_same_elements_whatever_is_said_in_it(sample):
-    for page in (sample_page, list_page, lambda it: sample_page(it, running=True)):
+    for page in PAGES:
         hostile, harmless = ReadPage(page(sample)), ReadPage(page(tame(sample)))
         assert hostile.elements == harmless.elements
         assert hostile.open == harmless.open
@@ -156,7 +230,7 @@ def test_a_list_says_the_method(method):
     )
 
 
-@pytest.mark.parametrize("page", [sample_page, list_page])
+@pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_nothing_is_loaded_from_elsewhere_and_nothing_runs(page, hostile):
     sample = Written(*[hostile] * 6, extra={hostile: hostile})
@@ -165,15 +239,7 @@ def test_nothing_is_loaded_from_elsewhere_and_nothing_runs(page, hostile):
         assert not name.startswith("on")
         assert name != "style"
         if name in ("href", "src", "action"):
-            assert value.split("?")[0] in (
-                "",
-                "./",
-                "sample",
-                "view.css",
-                "view.js",
-                "icon.svg",
-                "#main",
-            ), (tag, name, value)
+            assert value.split("?")[0] in OWN_ADDRESSES, (tag, name, value)
     assert [tag for tag, _ in found.elements].count("script") == 1
 
 

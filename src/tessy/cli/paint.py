@@ -14,14 +14,13 @@ from tessy.data.pieces import Piece, pieces
 from tessy.display import visible, visible_line
 from tessy.errors import InputError
 from tessy.method.trajectory import Role, Trajectory
+from tessy.palette import DISCARDED, MARKS, TERMINAL
 from tessy.runs.folder import RunFolder
-from tessy.runs.progress import STYLES, right_of
+from tessy.runs.progress import right_of
 from tessy.runs.reader import JournalReader
 from tessy.runs.shard_reader import EndedSample
 
 _FORMAT = "dim"
-_DISCARDED = "strike dim"
-_MARKS = {"forced": "underline", "tolerated": "italic"}
 _NAMED = 5
 """Samples that are named where there is none of that name."""
 
@@ -30,11 +29,11 @@ def legend(*, tagged: bool) -> Text:
     """The legend of colours, or of tags if there are no colours."""
     text = Text()
     for role in Role:
-        text.append(f"⟨{role}⟩" if tagged else f" {role} ", style=f"reverse {STYLES[role]}")
+        text.append(f"⟨{role}⟩" if tagged else f" {role} ", style=f"reverse {TERMINAL[role]}")
         text.append(" ")
-    text.append("⟦discarded⟧", style=_DISCARDED)
-    text.append(" ⟨…, forced⟩" if tagged else " forced (Progress)", style=_MARKS["forced"])
-    text.append(" ⟨…, tolerated⟩" if tagged else " tolerated (short)", style=_MARKS["tolerated"])
+    text.append("⟦discarded⟧", style=DISCARDED)
+    text.append(" ⟨…, forced⟩" if tagged else " forced (Progress)", style=MARKS["forced"])
+    text.append(" ⟨…, tolerated⟩" if tagged else " tolerated (short)", style=MARKS["tolerated"])
     return text
 
 
@@ -139,7 +138,7 @@ def painted(
     text = Text()
     for piece in pieces(content, spans, discards):
         if piece.discarded:
-            text.append(f"⟦{visible(piece.text)}⟧", style=f"{_DISCARDED} {_style(piece)}")
+            text.append(f"⟦{visible(piece.text)}⟧", style=f"{DISCARDED} {_style(piece)}")
             continue
         if tagged and piece.opens and piece.role:
             text.append(f"⟨{piece.role}{f', {piece.mark}' if piece.mark else ''}⟩")
@@ -148,8 +147,8 @@ def painted(
 
 
 def _style(piece: Piece) -> str:
-    style = STYLES[piece.role] if piece.role else _FORMAT
-    return f"{style} {_MARKS[piece.mark]}" if piece.mark else style
+    style = TERMINAL[piece.role] if piece.role else _FORMAT
+    return f"{style} {MARKS[piece.mark]}" if piece.mark else style
 
 
 def _numbers(stats: dict[str, Any], entry: EndedSample) -> str:

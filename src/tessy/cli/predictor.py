@@ -162,7 +162,8 @@ class TrainOptions(CommandOptions):
     """Options of `tessy predictor train`."""
 
     segments: Annotated[Location, Option(argument=True)]
-    """A segment file from `tessy predictor annotate`."""
+    """A segment file from `tessy predictor annotate`; or a run's folder, for the boundaries that
+    were corrected in `tessy view`."""
     out: Annotated[Location, Option()]
     """A new folder; a stopped training in it is resumed."""
     onnx: Annotated[bool, Option()] = False
@@ -187,18 +188,20 @@ def _refuse_unused(settings: TrainSettings) -> None:
 @app.command()
 @command()
 def train(options: TrainOptions, settings: TrainSettings) -> None:
-    """Train a boundary predictor on a segment file.
+    """Train a boundary predictor on a segment file, or on boundaries corrected in `tessy view`.
 
     The same command resumes a training that was stopped. Needs the extra `train`.
     """
     from tessy.boundary.training import report
+    from tessy.boundary.training.corrections import corrected_segments
     from tessy.boundary.training.segments import read_segments
     from tessy.boundary.training.train import train
     from tessy.data.outputs import written_to
 
     _refuse_unused(settings)
     say, out = options.say, options.out
-    segments = read_segments(Path(_local(options.segments)))
+    place = Path(_local(options.segments))
+    segments = corrected_segments(place) if place.is_dir() else read_segments(place)
     with written_to(out, resumed=True, say=say) as folder:
         trained = train(segments, folder, settings, onnx=options.onnx, say=say)
     say(f"{trained.epochs} epochs; on {trained.segments[1]} held-out segments:")

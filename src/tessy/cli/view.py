@@ -1,4 +1,4 @@
-"""`tessy view`: shows a run's samples in a browser."""
+"""`tessy view`: shows the samples of runs in a browser."""
 
 from __future__ import annotations
 
@@ -14,17 +14,22 @@ from tessy.settings import Location, Option, StrictSettings
 class ViewOptions(StrictSettings):
     """Options of `tessy view`."""
 
-    run: Annotated[Location, Option(argument=True)]
-    """The run's folder, or its URL."""
+    runs: Annotated[tuple[Location, ...], Option(argument=True)]
+    """A run's folder, or its URL; or a folder with runs in it. Several are shown side by side."""
     port: Annotated[int, Option(unset="a free one")] = Field(default=0, ge=0, le=65535)
     """Port on the loopback interface."""
     no_open: Annotated[bool, Option()] = False
     """Do not open a browser."""
+    read_only: Annotated[bool, Option()] = False
+    """Samples can't be accepted, rejected or corrected."""
 
 
 @command()
 def view(options: ViewOptions) -> None:
-    """Show a run's samples in a browser, even while the run is active; Ctrl-C stops the server."""
+    """Show the samples of runs in a browser, even while they are active; Ctrl-C stops the server.
+
+    What you accept, reject, comment or correct is kept in the run's folder.
+    """
     import asyncio
     import contextlib
     import webbrowser
@@ -33,8 +38,8 @@ def view(options: ViewOptions) -> None:
     from tessy.display import visible
     from tessy.errors import JournalError, RemoteError
     from tessy.event_loop import leave_closed_terminal, run_loop, stopping_signals
+    from tessy.report.viewer.served import find_runs
     from tessy.report.viewer.server import serving
-    from tessy.runs.folder import RunFolder
     from tessy.runs.remote import UPLOAD_S, reading
 
     async def main() -> None:
@@ -46,8 +51,10 @@ def view(options: ViewOptions) -> None:
 
         for number in stopping_signals():
             loop.add_signal_handler(number, stop)
-        async with serving(RunFolder(run), options.port) as site:
-            typer.echo(f"{visible(str(options.run))} is shown at {site.url}")
+        async with serving(found, options.port, read_only=options.read_only) as site:
+            named = visible(str(options.runs[0]))
+            what = f"{named} is" if len(found) == 1 else f"{len(found)} runs are"
+            typer.echo(f"{what} shown at {site.url}")
             typer.echo("Ctrl-C stops it; the address contains a key: don't share it", err=True)
             if not options.no_open:
                 with contextlib.suppress(webbrowser.Error):
@@ -57,10 +64,11 @@ def view(options: ViewOptions) -> None:
             refreshing.cancel()
 
     async def refresh() -> None:
-        while is_url(options.run):  # what was uploaded meanwhile
+        while any(map(is_url, options.runs)):  # what was uploaded meanwhile
             await asyncio.sleep(UPLOAD_S)
-            with contextlib.suppress(RemoteError, JournalError):
-                await asyncio.to_thread(reading, options.run)
+            for run in filter(is_url, options.runs):
+                with contextlib.suppress(RemoteError, JournalError):
+                    await asyncio.to_thread(reading, run)
 
-    run = reading(options.run)
+    found = find_runs([(run, reading(run), is_url(run)) for run in options.runs])
     run_loop(main())

@@ -7,9 +7,8 @@ Parquet and the sketches of `near_duplicates`.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from tessy.data.remote import RemotePath, is_url, persistently
 from tessy.data.sources import check_name
 from tessy.display import Say
 from tessy.errors import ConfigError, DataError
-from tessy.exporting.filters import Filters
+from tessy.exporting.filters import Filters, by_review
 from tessy.exporting.formats import Alpaca, Format, ShareGpt, Trl, WriteRow, write_jsonl
 from tessy.exporting.huggingface import HuggingFace, check_access, upload
 from tessy.exporting.parquet import Parquet
@@ -106,6 +105,9 @@ def _export(
     for source in several:
         check_name(source, "each source")
     found = [find_source(str(source)) for source in several]
+    if settings.accepted:
+        for each in found:
+            each.reviews()
     format_ = _format(settings, found)
     filters = Filters(settings, say)
     with staged(out, force=force) as folder:
@@ -185,9 +187,9 @@ def _write(
     said = time.monotonic()
     with ExitStack() as files:
         write_dropped = files.enter_context(write_jsonl(folder / DROPPED))
-        for sample in itertools.chain.from_iterable(source.samples() for source in sources):
+        for sample, unwanted in _samples(sources, settings):
             counts.read += 1
-            row = _row(sample, filters, format_)
+            row = unwanted or _row(sample, filters, format_)
             if isinstance(row, Drop):
                 counts.dropped[row.reason] += 1
                 write_dropped({"id": sample.id, "reason": row.reason, "detail": row.detail})
@@ -201,6 +203,16 @@ def _write(
                 said = time.monotonic()
                 say(f"{counts.read} read, {counts.dropped.total()} dropped")
     return counts
+
+
+def _samples(
+    sources: Sequence[ExportSource], settings: ExportSettings
+) -> Iterator[tuple[ExportSample, Drop | None]]:
+    """All samples, each with the reason to drop it that its readers give."""
+    for source in sources:
+        reviews = source.reviews() if settings.accepted else {}
+        for sample in source.samples():
+            yield sample, by_review(sample, reviews.get(sample.id)) if settings.accepted else None
 
 
 def _row(sample: ExportSample, filters: Filters, format_: Format) -> dict[str, Any] | Drop:

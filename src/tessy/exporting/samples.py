@@ -97,6 +97,8 @@ def check(row: Any) -> ExportSample:
 class Reason(StrEnum):
     """Why a sample is not exported; docs/export.md says more about each."""
 
+    NOT_ACCEPTED = "not_accepted"
+    """No reader accepted it."""
     FORCED = "forced"
     """It holds words that were kept only for *Progress*."""
     TEACHER_SHARE_LOW = "teacher_share_low"

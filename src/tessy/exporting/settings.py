@@ -55,6 +55,8 @@ class ExportSettings(StrictSettings):
     """Share of the questions whose samples go into a split `validation`."""
     seed: Annotated[int, Option()] = Field(default=0, ge=0)
     """Another seed puts other questions into the validation split."""
+    accepted: Annotated[bool, Option(panel=_FILTERS)] = False
+    """Only samples that a reader accepted in `tessy view`."""
     min_teacher_share: Annotated[float | None, Option(unset="any", panel=_FILTERS)] = Field(
         default=None, ge=0, le=1
     )

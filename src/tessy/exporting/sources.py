@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tessy.data.remote import shown_url
-from tessy.errors import DataError
+from tessy.errors import ConfigError, DataError
 from tessy.exporting.samples import ExportSample, check
 from tessy.runs.folder import RunFolder
 from tessy.runs.records import rows_of, run_in
+from tessy.runs.reviews import Review, read_reviews
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,20 @@ class ExportSource:
         return (
             Path(self.given).resolve().name if Path(self.given).exists() else shown_url(self.given)
         )
+
+    def reviews(self) -> dict[str, Review]:
+        """What readers decided about its samples, by id.
+
+        Raises:
+            ConfigError: It is a data set: reviews are in a run's folder.
+            JournalError: They can't be read.
+        """
+        if self.run is None:
+            raise ConfigError(
+                f"{self.given} has no reviews, which --accepted needs",
+                hint="give the run's folder, in which `tessy view` keeps them",
+            )
+        return read_reviews(self.run.path)
 
     def samples(self) -> Iterator[ExportSample]:
         """Read the samples; of a run that is under way, those that are finished.

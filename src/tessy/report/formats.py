@@ -19,6 +19,7 @@ import jinja2
 import orjson
 from markupsafe import Markup
 
+from tessy import palette
 from tessy.display import visible, visible_value
 from tessy.report.document import Section, Table
 from tessy.report.excerpts import Excerpt
@@ -36,7 +37,7 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&])")
 def as_html(report: Report) -> str:
     """A report as a page."""
     files = resources.files("tessy.report")
-    css = files.joinpath("page.css").read_text("utf-8")
+    css = palette.css() + files.joinpath("page.css").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     environment = jinja2.Environment(
         autoescape=True,

@@ -19,6 +19,7 @@
     remote        a run at a URL
     rows          parts of the data set in Parquet
     records       the records of a run, as rows of a data set
+    reviews       what readers decided about samples, beside the journals
     merge         `tessy merge`: the data set of shards that were written apart
     load          `tessy.load`: reading a run in Python
     counters      the counts of a run

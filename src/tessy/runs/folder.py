@@ -18,8 +18,10 @@ import datetime
 import errno
 import fcntl
 import hashlib
+import math
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ from tessy.data.files import is_folder, is_there, open_file
 from tessy.data.files import write_atomically as write_atomically  # also for other rooms
 from tessy.errors import ConfigError, JournalError, RunMismatch
 from tessy.method.trajectory import Role
+from tessy.runs.database import mode_for
 from tessy.runs.identity import (
     differences,
     read_settings,
@@ -39,9 +42,11 @@ from tessy.runs.identity import (
     refuse_strangers,
     without_none,
 )
-from tessy.runs.locks import OTHER_OUT, held, no_folder, opened_lock
+from tessy.runs.locks import OTHER_OUT, held, is_held, no_folder, opened_lock
 
 _SHARD = re.compile(r"[0-9]{4}")
+_SILENT_S = 120.0
+"""After how long without a change nobody is taken to write a run on another machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +165,20 @@ class RunFolder(DatasetFolder):
             raise moved(self.path) from None
         if (there.st_dev, there.st_ino) != (held.st_dev, held.st_ino):
             raise moved(self.path)
+
+    def is_written(self) -> bool:
+        """Whether a process is writing the run, or a shard of it.
+
+        On a file system that several machines share, whether a journal changed a moment ago.
+
+        Raises:
+            JournalError: As `shards`.
+        """
+        shards = self.started_shards()
+        if mode_for(self.path) == "wal":
+            return any(is_held(path) for path in (self.path, *(shard.path for shard in shards)))
+        since = time.time() - _SILENT_S
+        return any(_changed(shard.journal) > since for shard in shards)
 
     def shard_count(self) -> int | None:
         """How many shards the run has; None before it was started.
@@ -385,6 +404,14 @@ class RunFolder(DatasetFolder):
         there = read_settings(self.settings)
         method, answers = str(there.get("method", "?")), there.get("answer_by", Role.STUDENT)
         return method if answers == Role.STUDENT else f"{method}, answer_by {answers}"
+
+
+def _changed(path: Path) -> float:
+    """When a file changed, as a Unix time; the oldest time if it is not there."""
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return -math.inf
 
 
 def refuse_lost(dataset: Path, finished: int | None) -> None:

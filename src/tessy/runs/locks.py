@@ -59,6 +59,26 @@ def held_if_free(folder: Path) -> Iterator[bool]:
         os.close(lock)
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a process of this machine has the lock of a folder, and did not share it.
+
+    The lock is only tried while the process that signed it is there: so nobody who begins, or looks
+    for a free shard, finds it taken by this look.
+    """
+    try:
+        lock = open_file(folder / "lock", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        owner = os.pread(lock, 20, 0).decode(errors="replace").strip()
+        alive = owner.isdecimal() and Path(f"/proc/{owner}").exists()
+        return alive and not lock_file(lock, folder, shared=True)
+    except ConfigError:  # a file system without locks
+        return True
+    finally:
+        os.close(lock)
+
+
 def create_folder(folder: Path) -> None:
     """Create a folder of a run.
 

@@ -15,11 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tessy.display import visible, visible_line
-from tessy.method.trajectory import Failure, Role
+from tessy.method.trajectory import Failure
+from tessy.palette import TERMINAL
 from tessy.runs.counters import Counters, RunResult
-
-STYLES = {Role.STUDENT: "#e69f00", Role.TEACHER: "#56b4e9"}
-"""Colours of the roles: Okabe and Ito's orange and sky blue, safe for colour-blind readers."""
 
 
 class Show(StrEnum):
@@ -113,7 +111,7 @@ class _Panel:
         speeds = Table.grid(padding=(0, 2))
         speeds.add_row(
             *(
-                Text(f"{role} {counters.tokens_a_second(role):,.0f} tokens/s", style=STYLES[role])
+                Text(f"{role} {counters.tokens_a_second(role):,.0f} tokens/s", style=TERMINAL[role])
                 for role in counters.writers
             ),
             *_shares(counters),
@@ -200,7 +198,7 @@ def summary(result: RunResult) -> Table:
         table.add_row("teachers", Text(visible_line(f"finished: {told}")))
     for role in counters.writers if wrote else ():
         line = f"{counters.kept[role]:,} tokens kept, {counters.discarded[role]:,} discarded"
-        table.add_row(str(role), Text(line, style=STYLES[role]))
+        table.add_row(str(role), Text(line, style=TERMINAL[role]))
     if wrote:
         table.add_row("", ", ".join(_shares(counters)))
     for name, faults in counters.faults.items():

@@ -117,11 +117,12 @@ class ShardReader:
             for sample_id, number in rows:
                 yield contents.an(str, sample_id, "id"), contents.a_count(number, "change")
 
-    def sample_row(self, position: int) -> tuple[Any, Any, Any, Any, Any] | None:
-        """Id, reason, record, seconds and change of the sample at a position, not checked."""
+    def sample_row(self, position: int) -> tuple[Any, Any, Any, Any, Any, Any] | None:
+        """Id, reason, record, seconds, requests and change of a sample, not checked."""
         return next(
             self._ask(
-                "select id, reason, record, seconds, change from samples where position = ?",
+                "select id, reason, record, seconds, requests, change from samples"
+                " where position = ?",
                 (position,),
             ),
             None,

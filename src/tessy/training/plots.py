@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tessy.palette import LIGHT, SERIES
 from tessy.training.learning_curve import UNTRAINED, CurvePoint
 from tessy.training.losses import Losses
 
@@ -14,8 +15,6 @@ LOSS_PLOT = "loss.png"
 CURVE_PLOT = "evaluation.png"
 _MOST_GROUPS = 8
 """Groups in a plot; with more of them it shows only all questions together."""
-_DARK, _LIGHT = "#1f4e79", "#9aa5b1"
-_COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#b8a800", "#777777")
 
 
 def plot_losses(losses: Losses, folder: Path) -> None:
@@ -23,10 +22,12 @@ def plot_losses(losses: Losses, folder: Path) -> None:
     epochs = losses.epochs()
     with _axes(folder / LOSS_PLOT, "epoch", "loss, nats a token") as axes:
         seen, values = [s.epoch for s in losses.steps], [s.loss for s in losses.steps]
-        axes.plot(seen, values, color=_LIGHT, linewidth=0.9, label="step")
+        axes.plot(seen, values, color=LIGHT["run1"], linewidth=0.9, label="step")
         middles = [number - 0.5 for number in epochs]
         means = list(epochs.values())
-        axes.plot(middles, means, "o-", color=_DARK, markersize=4, label="mean of the epoch")
+        axes.plot(
+            middles, means, "o-", color=LIGHT["link"], markersize=4, label="mean of the epoch"
+        )
         axes.set_ylim(bottom=0)
         axes.set_title(f"first step: {losses.first:.3f}", loc="left", fontsize=10)
         axes.legend(frameon=False)
@@ -37,12 +38,12 @@ def plot_curve(points: Sequence[CurvePoint], folder: Path) -> None:
     epochs = [each.epoch for each in points]
     groups = points[0].groups if points and len(points[0].groups) <= _MOST_GROUPS else ()
     with _axes(folder / CURVE_PLOT, "epoch, 0 is the untrained model", "pass@1, %") as axes:
-        for name, colour in zip(groups, _COLOURS, strict=False):
+        for name, colour in zip(groups, SERIES, strict=False):
             values = [100 * each.groups[name].value for each in points]
             axes.plot(epochs, values, color=colour, linewidth=1.1, label=name)
         if points and points[0].epoch == UNTRAINED:
             height = 100 * points[0].pass_at_1.value
-            axes.axhline(height, color=_LIGHT, linewidth=0.9, linestyle=":")
+            axes.axhline(height, color=LIGHT["run1"], linewidth=0.9, linestyle=":")
         estimates = [each.pass_at_1 for each in points]
         below = [100 * max(0.0, each.value - each.low) for each in estimates]
         above = [100 * max(0.0, each.high - each.value) for each in estimates]
@@ -51,7 +52,7 @@ def plot_curve(points: Sequence[CurvePoint], folder: Path) -> None:
             [100 * each.value for each in estimates],
             yerr=[below, above],
             fmt="o-",
-            color=_DARK,
+            color=LIGHT["link"],
             markersize=4,
             capsize=3,
             elinewidth=0.9,

@@ -10,12 +10,14 @@ from itertools import pairwise
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from tessy.boundary.training.evaluate import Group, PredictorEvaluation
 from tessy.boundary.training.metrics import MeasuredFigure, count
 from tessy.boundary.training.segments import Segment
 from tessy.boundary.training.walk import truth
 from tessy.display import visible_value
+from tessy.palette import css
 
 TITLES = {
     "word_f1": "style F1, words",
@@ -88,6 +90,7 @@ def page(found: Sequence[PredictorEvaluation], segments: Sequence[Segment]) -> s
         autoescape=True, undefined=jinja2.StrictUndefined, finalize=visible_value
     )
     return environment.from_string(source).render(
+        css=Markup(css()),
         found=found,
         titles=TITLES,
         shown=shown,

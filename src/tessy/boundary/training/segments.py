@@ -173,11 +173,18 @@ def draw(
             if len(drawn) < count:
                 drawn.append(cells[key].pop())
         order = [key for key in order if cells[key]]
-    return [_cut(trace, start, words, before) for trace, start in drawn]
+    return [cut(trace, start, words, before) for trace, start in drawn]
 
 
-def _cut(trace: ReasoningTrace, start: int, words: int, before: int) -> Segment:
-    """The segment of `words` words that starts at word `start` of a trace."""
+def cut(trace: ReasoningTrace, start: int, words: int, before: int) -> Segment:
+    """A segment of a trace.
+
+    Args:
+        trace: The trace.
+        start: Its first word, from 0.
+        words: Its length in words; less at the end of the trace.
+        before: Words of context before it.
+    """
     text = trace.thinking
     found = [word for word in units(text) if word.word_end > word.word_start]
     first, last = found[start], found[min(start + words, len(found)) - 1]

@@ -3,8 +3,9 @@
 The pages show text that models wrote, and every program and web page on this machine can reach a
 loopback port. So a request needs the token, which is part of every address and compared in
 constant time; it has to name the loopback (another site's name could be made to point here: DNS
-rebinding) and must not come from another site's page. Requests can only read. A policy lets a page
-load nothing but our own style sheet, script and icon, no matter what its text says.
+rebinding) and must not come from another site's page. What a reader decides is sent by a form with
+a token of its own, which is in no address, and from one of our pages. A policy lets a page load
+nothing but our own files, no matter what its text says.
 
 The token is in the path and not in a cookie, since cookies are shared by all ports of a host.
 """
@@ -20,10 +21,10 @@ from aiohttp import web
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; "
-    "connect-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    "connect-src 'self'; img-src 'self'; font-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
     "form-action 'self'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with none, a form of ours would have the origin "null"
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -38,11 +39,26 @@ class AccessControl:
         token: Part of every address.
         ticket: Opens one page, once. A browser is started with it, since others on the machine
             can see the arguments of a command.
+        form_token: Part of every form.
     """
 
     def __init__(self) -> None:
         self.token = secrets.token_urlsafe(32)
         self.ticket = secrets.token_urlsafe(32)
+        self.form_token = secrets.token_urlsafe(32)
+
+    def check_form(self, request: web.Request, token: object) -> None:
+        """Refuse what was not sent by a form of one of our pages.
+
+        Args:
+            request: It has the token of addresses.
+            token: What the form has.
+
+        Raises:
+            web.HTTPForbidden: It comes from elsewhere, or its token is another one.
+        """
+        if "Origin" not in request.headers or not _equal(str(token), self.form_token):
+            raise web.HTTPForbidden(text="this form is not of this viewer: load the page again\n")
 
     def use_ticket(self, ticket: str) -> bool:
         """Whether this is the ticket; it can be used once."""

@@ -22,18 +22,19 @@ from typing import Any
 
 from tessy.data.cache import cache_folder
 from tessy.data.record import MARKERS
-from tessy.errors import JournalError, ViewError
+from tessy.errors import JournalError, RunMismatch, ViewError
 from tessy.method.trajectory import Failure
-from tessy.runs.contents import reading
+from tessy.runs.contents import a_count, reading
 from tessy.runs.contents import seconds as a_time
 from tessy.runs.database import BROKEN, allow_open_files, harden
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import FILES
 from tessy.runs.schema import EmptyJournal, Mark
 from tessy.runs.shard_reader import ShardReader, checked_record
+from tessy.verifiers.protocol import VerdictOutcome
 
 TOKENIZE = "unicode61"
-_VERSION = 2
+_VERSION = 3
 _SCHEMA = f"""
 create table samples (
     position   integer primary key,   -- in the order of the questions
@@ -41,11 +42,14 @@ create table samples (
     shard      integer not null,
     change     integer not null,      -- the transaction of the shard's journal that wrote it
     reason     text,
+    outcome    text,                  -- of its verifier; null without one
     share      real,
     tokens     integer not null,
+    teacher    integer not null,
     discarded  integer not null,
     hand_overs integer not null,
     seconds    real not null,
+    requests   integer not null,
     question   text not null,
     words      integer                -- its row in the full-text index; null until it is there
 );
@@ -76,27 +80,49 @@ class IndexRow:
         position: In the order of the questions.
         id: Unique in the run.
         reason: Why it failed; None if it finished.
+        outcome: What its verifier decided; None without one.
         share: The teacher's share of the kept tokens, 0 to 1; None if there are none.
         tokens: Kept, of both models.
+        teacher: Kept, of the teacher.
         discarded: Tokens discarded, of both models.
         hand_overs: Changes of author in the thinking.
         seconds: From its first call to its end.
+        requests: Calls to both models.
         question: The beginning of the user's last message.
     """
 
     position: int
     id: str
     reason: Failure | None
+    outcome: VerdictOutcome | None
     share: float | None
     tokens: int
+    teacher: int
     discarded: int
     hand_overs: int
     seconds: float
+    requests: int
     question: str
+
+    @property
+    def tokens_a_call(self) -> float:
+        """Generated tokens for each call."""
+        return (self.tokens + self.discarded) / max(self.requests, 1)
+
+    @property
+    def seconds_a_call(self) -> float:
+        """Seconds for each call, what the sample waited for included."""
+        return self.seconds / max(self.requests, 1)
 
     @classmethod
     def of(
-        cls, position: int, sample_id: str, reason: str | None, seconds: float, record: Any
+        cls,
+        position: int,
+        sample_id: str,
+        reason: str | None,
+        seconds: float,
+        requests: int,
+        record: Any,
     ) -> IndexRow:
         """What a list shows of a sample.
 
@@ -105,6 +131,7 @@ class IndexRow:
             sample_id: Unique in the run.
             reason: Why it failed, if it did.
             seconds: As the journal has them.
+            requests: As the journal has them.
             record: A line of dataset.jsonl or failures.jsonl, as an object.
         """
         stats = record["stats"]
@@ -115,13 +142,23 @@ class IndexRow:
             position=position,
             id=sample_id,
             reason=Failure(reason) if reason else None,
+            outcome=None if reason else outcome_of(record),
             share=stats["teacher_tokens"] / tokens if tokens else None,
             tokens=tokens,
+            teacher=stats["teacher_tokens"],
             discarded=stats["student_discarded_tokens"] + stats["teacher_discarded_tokens"],
             hand_overs=stats["hand_overs"],
             seconds=seconds,
+            requests=requests,
             question=line if len(line) <= _BEGINNING else line[:_BEGINNING] + "…",
         )
+
+
+def outcome_of(record: Any) -> VerdictOutcome | None:
+    """What a verifier decided about a finished sample; None without one, or of a stranger's."""
+    verdict = record.get("verdict")
+    outcome = verdict.get("outcome") if isinstance(verdict, dict) else None
+    return next((each for each in VerdictOutcome if each == outcome), None)
 
 
 def searchable(record: dict[str, Any]) -> str:
@@ -272,16 +309,17 @@ class Index:
     ) -> None:
         if (found := reader.sample_row(position)) is None:  # forgotten, to be written again
             return
-        sample_id, reason, blob, seconds, change = found
+        sample_id, reason, blob, seconds, requests, change = found
         made = checked_record(reader.path, sample_id, reason, blob)
         with reading(f"{reader.path}: the row of {sample_id!r}"):
-            row = IndexRow.of(position, sample_id, reason, a_time(seconds), made)
+            calls = a_count(requests, "requests")
+            row = IndexRow.of(position, sample_id, reason, a_time(seconds), calls, made)
         held = connection.execute("select shard from samples where position = ?", (position,))
         if (other := held.fetchone()) is not None and other[0] != shard:
             raise JournalError(f"two shards hold the sample at position {position}")
         position, sample_id, *more = astuple(row)
         connection.execute(
-            "insert or replace into samples values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, null)",
+            f"insert or replace into samples values (?, ?, ?, ?{', ?' * len(more)}, null)",
             (position, sample_id, shard, change, *more),
         )
 
@@ -325,6 +363,18 @@ class Index:
         """How many samples of the run ended, and how many are under way."""
         counts = [reader.counts() for reader in self._readers().values()]
         return sum(ended for ended, _ in counts), sum(running for _, running in counts)
+
+    def run_total(self) -> int | None:
+        """How many samples the run will have; None if not all of its shards were begun."""
+        marks = [reader.mark(Mark.SAMPLES) for reader in self._readers().values()]
+        known = [int(mark) for mark in marks if mark is not None and mark.isdecimal()]
+        return sum(known) if len(known) == len(marks) == self._shard_count() else None
+
+    def _shard_count(self) -> int:
+        try:
+            return self._folder.shard_count() or 1
+        except RunMismatch:  # run.toml can't be read
+            return 1
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

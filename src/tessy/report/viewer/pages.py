@@ -12,18 +12,35 @@ import jinja2
 
 from tessy.display import visible_value
 from tessy.method.trajectory import Failure
-from tessy.report.viewer.filters import Status
-from tessy.runs.progress import duration, percent
+from tessy.report.viewer.filters import Sort, Status
+from tessy.report.viewer.rendered import MOST, rendered, rendered_text
+from tessy.runs.progress import duration, number, percent
+
+OUTCOMES = {
+    "right": "✓ right",
+    "wrong": "✗ wrong",
+    "no_answer": "✗ no answer",
+    "error": "! not verifiable",
+    "unverified": "– unverified",
+}
+"""What pages call the verdicts."""
+
+
+_LONG = 700
+"""Characters of a question from which on it is folded."""
+_LONG_LINES = 12
 
 
 def render(name: str, /, **values: Any) -> str:
     """A page.
 
     Args:
-        name: `samples`, `sample` or `error`; its template begins with a list of its values.
+        name: `runs`, `samples`, `sample`, `compare` or `error`; its template begins with a list of
+            its values.
         values: All of these.
     """
-    return _environment().get_template(f"{name}.html.jinja").render(values)
+    defaults = {"run": None, "several": False}
+    return _environment().get_template(f"{name}.html.jinja").render(defaults | values)
 
 
 @cache
@@ -37,8 +54,29 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "duration": duration, "shortest": _shortest}
-    environment.globals |= {"Failure": Failure, "Status": Status}
+    environment.filters |= {"one": number, "brief": _brief}
+    environment.filters |= {"rendered": rendered, "markdown": rendered_text}
+    environment.tests["long"] = is_long
+    environment.globals |= {
+        "Failure": Failure,
+        "Sort": Sort,
+        "Status": Status,
+        "most_rendered": MOST,
+        "outcomes": OUTCOMES,
+    }
     return environment
+
+
+def is_long(text: str) -> bool:
+    """Whether a text is folded."""
+    return len(text) > _LONG or text.count("\n") >= _LONG_LINES
+
+
+def _brief(seconds: float | None) -> str:
+    """A time that may be shorter than a second."""
+    if seconds is None or seconds >= 10:
+        return duration(seconds)
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
 
 
 def _shortest(value: float | None) -> str | None:

@@ -9,11 +9,15 @@ from typing import Any
 from tessy.data import record
 from tessy.data.exact import dumps
 from tessy.data.pieces import Piece, pieces
-from tessy.method.trajectory import Failure
+from tessy.data.record import THINK_CLOSE, THINK_OPEN
+from tessy.method.trajectory import Failure, Role
+from tessy.report.viewer.index import outcome_of
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
+from tessy.runs.reviews import digest
 from tessy.runs.shard_reader import EndedSample
 from tessy.runs.written import Written
+from tessy.verifiers.protocol import VerdictOutcome
 
 _SHOWN = 2000
 """Characters of a column that are shown."""
@@ -54,7 +58,9 @@ class SampleView:
         detail: What exactly went wrong.
         messages: The question; empty while the sample is under way, since turns don't hold it.
         columns: Other columns of the question: names, and values as text.
-        origin: How it was made, and its verifier's verdict: names and values.
+        origin: How it was made: names and values.
+        outcome: What its verifier decided; None without one.
+        verdict: Its score, and what the verifier says: names and values.
     """
 
     id: str
@@ -69,6 +75,65 @@ class SampleView:
     messages: Sequence[Mapping[str, str]] = ()
     columns: Sequence[tuple[str, str]] = ()
     origin: Sequence[tuple[str, str]] = ()
+    outcome: VerdictOutcome | None = None
+    verdict: Sequence[tuple[str, str]] = ()
+
+    @property
+    def content(self) -> str:
+        """The response: markers, thinking and answer."""
+        return "".join(piece.text for piece in self.pieces if not piece.discarded)
+
+    @property
+    def parts(self) -> tuple[list[Piece], list[Piece]]:
+        """The pieces of the thinking and those of the answer, without markers."""
+        found: tuple[list[Piece], list[Piece]] = ([], [])
+        markers = 0
+        for piece in self.pieces:
+            if piece.role is None:
+                markers += 1
+            else:
+                found[markers > 1].append(piece)
+        return found
+
+    @property
+    def style(self) -> list[tuple[int, int]]:
+        """What the student wrote of the thinking: half-open offsets into it."""
+        found: list[tuple[int, int]] = []
+        at = 0
+        for piece in self.parts[0]:
+            if piece.discarded:
+                continue
+            end = at + len(piece.text)
+            if piece.role is Role.STUDENT and at < end:
+                joined = found and found[-1][1] == at
+                found[-1:] = [(found[-1][0], end)] if joined else [*found[-1:], (at, end)]
+            at = end
+        return found
+
+    @property
+    def thinking(self) -> str:
+        """The thinking, without markers."""
+        return self.content.removeprefix(THINK_OPEN).partition(THINK_CLOSE)[0]
+
+    @property
+    def answer(self) -> str:
+        """The answer; empty if there is none."""
+        return self.content.partition(THINK_CLOSE)[2]
+
+    @property
+    def digest(self) -> str:
+        """What names the response in reviews."""
+        return digest(self.content)
+
+    @property
+    def tokens_a_call(self) -> float | None:
+        """Generated tokens for each call."""
+        return (self.kept + self.discarded) / self.requests if self.requests else None
+
+    @property
+    def seconds_a_call(self) -> float | None:
+        """Seconds for each call, what the sample waited for included."""
+        return self.seconds / self.requests if self.requests else None
 
     @property
     def kept(self) -> int:
@@ -117,6 +182,8 @@ def ended(entry: EndedSample) -> SampleView:
         messages=messages,
         columns=() if entry.failure else tuple(_columns(made)),
         origin=tuple(_teacher(made) if entry.failure else _origin(made)),
+        outcome=None if entry.failure else outcome_of(made),
+        verdict=() if entry.failure else tuple(_verdict(made)),
     )
 
 
@@ -178,6 +245,9 @@ def _origin(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "seed", str(made["seed"])
     for role, name in made["models"].items():
         yield role.replace("_", " "), name
+
+
+def _verdict(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if verdict := made.get("verdict"):
-        yield "verdict", f"{verdict['outcome']}, score {verdict['score']}"
+        yield "score", str(verdict["score"])
         yield "verifier says", str(verdict.get("detail") or "–")

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from tessy.errors import InputError, ViewError
 from tessy.method.trajectory import Failure
-from tessy.report.viewer.filters import Filter, Status
+from tessy.report.viewer.filters import Filter, ReviewFilter, Sort, Status, VerdictFilter
 from tessy.report.viewer.index import TOKENIZE, IndexRow
+from tessy.report.viewer.totals import TOTALS, SampleTotals
+from tessy.runs.reviews import Review
+from tessy.verifiers.protocol import VerdictOutcome
 
 PAGE = 50
 """Samples on a page."""
@@ -24,17 +29,43 @@ _STATUS_TESTS = {
 }
 
 
+_VERDICT_TESTS = {VerdictFilter.UNVERIFIED: "reason is null and outcome is null"} | {
+    verdict: f"outcome = '{verdict}'"
+    for verdict in VerdictFilter
+    if verdict is not VerdictFilter.UNVERIFIED
+}
+_SORTED_BY = {
+    Sort.ID: "id",
+    Sort.VERDICT: "case outcome when 'wrong' then 0 when 'no_answer' then 1 when 'error' then 2"
+    " when 'right' then 3 else 4 end",
+    Sort.STATUS: "coalesce(reason, '')",
+    Sort.SHARE: "coalesce(share, -1)",
+    Sort.TOKENS: "tokens",
+    Sort.DISCARDED: "discarded",
+    Sort.HAND_OVERS: "hand_overs",
+    Sort.TOKENS_A_CALL: "1.0 * (tokens + discarded) / max(requests, 1)",
+    Sort.SECONDS_A_CALL: "seconds / max(requests, 1)",
+    None: "position",
+}
+"""Never null, so that any two samples can be compared."""
+
+
 @dataclass(frozen=True, slots=True)
 class SampleList:
     """A page of a list.
 
     Attributes:
-        rows: Its samples, in the order of the questions.
-        total: Samples on all pages.
+        rows: Its samples, in the order of the filter.
+        totals: What the samples on all pages come to.
     """
 
     rows: tuple[IndexRow, ...]
-    total: int
+    totals: SampleTotals
+
+    @property
+    def total(self) -> int:
+        """Samples on all pages."""
+        return self.totals.samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,46 +86,66 @@ class Neighbours:
 class Search:
     """A run's index, open for reading.
 
+    Args:
+        path: Where it is.
+        reviews: Gives what readers decided, by sample id.
+
     Raises:
         ViewError: In its methods: the index can't be read.
         InputError: In its methods: the text of the filter holds no word.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reviews: Callable[[], Mapping[str, Review]] = dict) -> None:
         self._path = path
+        self._reviews = reviews
 
-    def page(self, wanted: Filter, number: int) -> SampleList:
+    def page(self, wanted: Filter, number: int, totals: SampleTotals | None = None) -> SampleList:
         """A page of the samples of a filter.
 
         Args:
             wanted: The filter.
             number: From 1.
+            totals: What its samples come to, if that is known.
         """
-        where, values = _where(wanted)
+        where, values = self._where(wanted)
+        order = f"{_SORTED_BY[wanted.sort]} {_direction(wanted)}, position"
         with self._open() as connection:
-            (total,) = connection.execute(
-                f"select count(*) from samples {where}", values
-            ).fetchone()  # fmt: skip
+            if totals is None:
+                totals = _totals(connection, where, values)
             rows = connection.execute(
-                f"select {_COLUMNS} from samples {where} order by position limit ? offset ?",
+                f"select {_COLUMNS} from samples join (select position as here from samples {where}"
+                f" order by {order} limit ? offset ?) on position = here order by {order}",
                 (*values, PAGE, (number - 1) * PAGE),
             )
-            return SampleList(tuple(map(_row, rows)), total)
+            return SampleList(tuple(map(_row, rows)), totals)
 
     def neighbours(self, wanted: Filter, sample_id: str) -> Neighbours:
         """The samples before and after one; none while the index does not have it."""
+        key, way = _SORTED_BY[wanted.sort], _direction(wanted)
+        back = "asc" if way == "desc" else "desc"
+        after, before = ("<", ">") if way == "desc" else (">", "<")
         with self._open() as connection:
+            here = connection.execute(
+                f"select {key}, position from samples where id = ?", (sample_id,)
+            ).fetchone()
+            if here is None:
+                return Neighbours(None, None, 1)
 
-            def first(columns: str, test: str, order: str = "") -> Any:
-                where, values = _where(wanted, (test, sample_id))
+            def first(columns: str, than: str, side: str, order: str = "") -> Any:
+                if wanted.sort is None:  # as SQLite can use the table's own order
+                    test, asked = f"position {side} ?", here[1:]
+                else:
+                    test = f"({key} {than} ? or ({key} = ? and position {side} ?))"
+                    asked = (here[0], *here)
+                where, values = self._where(wanted, (test, asked))
                 found = connection.execute(f"select {columns} from samples {where} {order}", values)
                 return (found.fetchone() or (None,))[0]
 
-            here = "(select position from samples where id = ?)"
+            backwards = f"order by {key} {back}, position desc limit 1"
             return Neighbours(
-                previous=first("id", f"position < {here}", "order by position desc limit 1"),
-                next=first("id", f"position > {here}", "order by position limit 1"),
-                page=first("count(*)", f"position < {here}") // PAGE + 1,
+                previous=first("id", before, "<", backwards),
+                next=first("id", after, ">", f"order by {key} {way}, position limit 1"),
+                page=first("count(*)", before, "<") // PAGE + 1,
             )
 
     def statuses(self) -> dict[str, int]:
@@ -102,6 +153,20 @@ class Search:
         with self._open() as connection:
             rows = connection.execute("select reason, count(*) from samples group by reason")
             return {reason or Status.FINISHED.value: count for reason, count in rows}
+
+    def totals(self, wanted: Filter) -> SampleTotals:
+        """What the samples of a filter come to."""
+        where, values = self._where(wanted)
+        with self._open() as connection:
+            return _totals(connection, where, values)
+
+    def _where(self, wanted: Filter, *more: tuple[str, tuple[Any, ...]]) -> tuple[str, list[Any]]:
+        """The `where` clause of a filter and more tests, and its values."""
+        tests = [*_tests(wanted), *more]
+        if wanted.review is not None:
+            tests.append(_review_test(wanted.review, self._reviews()))
+        where = f"where {' and '.join(test for test, _ in tests)}" if tests else ""
+        return where, [value for _, values in tests for value in values]
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -122,9 +187,18 @@ def terms(text: str) -> list[str]:
         return [row[0] for row in connection.execute("select term from v")]
 
 
-def _where(wanted: Filter, *more: tuple[str, Any]) -> tuple[str, list[Any]]:
-    """The `where` clause of a filter and more tests, and its values."""
-    tests = [
+def _totals(connection: sqlite3.Connection, where: str, values: list[Any]) -> SampleTotals:
+    row = connection.execute(f"select {TOTALS} from samples {where}", values).fetchone()
+    return SampleTotals(*(value or 0 for value in row))
+
+
+def _direction(wanted: Filter) -> str:
+    return "desc" if wanted.sort and wanted.descending else "asc"
+
+
+def _tests(wanted: Filter) -> list[tuple[str, tuple[Any, ...]]]:
+    """What a filter asks of a sample: SQL, each with its values."""
+    asked = [
         ("share >= ? / 100.0", wanted.share_least),
         ("share <= ? / 100.0", wanted.share_most),
         ("tokens >= ?", wanted.tokens_least),
@@ -132,14 +206,33 @@ def _where(wanted: Filter, *more: tuple[str, Any]) -> tuple[str, list[Any]]:
         ("instr(id, ?) > 0", wanted.id or None),
         ("words in (select rowid from words where words match ?)", _match(wanted.text)),
         ("reason = ?", wanted.status if isinstance(wanted.status, Failure) else None),
-        *more,
     ]
-    asked = [(test, value) for test, value in tests if value is not None]
-    clauses = [test for test, _ in asked]
+    tests: list[tuple[str, tuple[Any, ...]]] = [
+        (test, (value,)) for test, value in asked if value is not None
+    ]
     if isinstance(wanted.status, Status):
-        clauses.append(_STATUS_TESTS[wanted.status])
-    where = f"where {' and '.join(clauses)}" if clauses else ""
-    return where, [value for _, value in asked]
+        tests.append((_STATUS_TESTS[wanted.status], ()))
+    if wanted.verdict is not None:
+        tests.append((_VERDICT_TESTS[wanted.verdict], ()))
+    return tests
+
+
+def _review_test(
+    wanted: ReviewFilter, reviews: Mapping[str, Review]
+) -> tuple[str, tuple[Any, ...]]:
+    """A test for what readers decided, who are few enough for a list of ids."""
+    ids = [sample_id for sample_id, review in reviews.items() if _is_so(wanted, review)]
+    some = "id in (select value from json_each(?))"
+    test = f"not {some}" if wanted is ReviewFilter.OPEN else some
+    return test, (orjson.dumps(ids).decode(),)
+
+
+def _is_so(wanted: ReviewFilter, review: Review) -> bool:
+    if wanted is ReviewFilter.COMMENTED:
+        return bool(review.comment)
+    if wanted is ReviewFilter.OPEN:
+        return review.decision is not None
+    return review.decision is not None and review.decision.value == wanted.value
 
 
 def _match(text: str) -> str | None:
@@ -153,5 +246,8 @@ def _match(text: str) -> str | None:
 
 
 def _row(row: Any) -> IndexRow:
-    position, sample_id, reason, *rest = row
-    return IndexRow(position, sample_id, Failure(reason) if reason else None, *rest)
+    position, sample_id, reason, outcome, *rest = row
+    failure = Failure(reason) if reason else None
+    return IndexRow(
+        position, sample_id, failure, VerdictOutcome(outcome) if outcome else None, *rest
+    )

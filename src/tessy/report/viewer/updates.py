@@ -29,6 +29,8 @@ class IndexState:
         running: Samples under way.
         listed: Samples in the index.
         searched: Samples in the index whose words are there, too.
+        total: Samples that the run will have; None if that is not known.
+        written: A process is writing the run.
         journal: A number that changes whenever the run writes something.
         trouble: Why the index is no longer updated; None if it is.
     """
@@ -37,8 +39,23 @@ class IndexState:
     running: int = 0
     listed: int = 0
     searched: int = 0
+    total: int | None = None
+    written: bool = False
     journal: int = -1
     trouble: str | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether it will change by itself: the run is written, or not all of it is listed."""
+        return self.trouble is None and (
+            self.written or self.listed < self.ended or self.journal < 0
+        )
+
+    @property
+    def stopped(self) -> bool:
+        """No process is writing the run, and it is not complete."""
+        missing = self.total is not None and self.ended < self.total
+        return not self.written and (missing or self.running > 0)
 
 
 class IndexUpdater:
@@ -46,6 +63,7 @@ class IndexUpdater:
 
     Args:
         folder: The run's.
+        remote: It is a copy of a run at a URL, whose locks are elsewhere.
 
     Attributes:
         state: How far the run and its index are.
@@ -56,11 +74,13 @@ class IndexUpdater:
         ViewError: The index can't be kept.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, *, remote: bool = False) -> None:
         with JournalReader(folder):
             pass  # it is a run
         self.state = IndexState()
         self.closed = False
+        self._folder = folder
+        self._remote = remote
         self._index = Index(folder)
         self._behind = True
         self._stop = asyncio.Event()
@@ -71,13 +91,18 @@ class IndexUpdater:
         """Where the index is."""
         return self._index.path
 
-    async def start(self) -> None:
-        """Take the first step, so that the first page has rows; then go on in a task."""
-        try:
-            self.state = await asyncio.to_thread(self._step)
-        except BaseException:
-            self._index.close()
-            raise
+    async def start(self, *, at_once: bool = True) -> None:
+        """Go on in a task.
+
+        Args:
+            at_once: First take a step, so that the first page has rows.
+        """
+        if at_once:
+            try:
+                self.state = await asyncio.to_thread(self._step)
+            except BaseException:
+                self._index.close()
+                raise
         self._task = asyncio.create_task(self._update())
 
     async def close(self) -> None:
@@ -126,13 +151,22 @@ class IndexUpdater:
     def _step(self) -> IndexState:
         """See whether the run wrote something, and add a few samples to the index."""
         version = self._index.journal_version()
-        ended, running = self.state.ended, self.state.running
+        ended, running, total = self.state.ended, self.state.running, self.state.total
         if version != self.state.journal:
             self._behind = True
             ended, running = self._index.run_counts()
+            total = self._index.run_total()
         if self._behind:
             self._behind = self._index.add(_ROWS_AT_ONCE) == _ROWS_AT_ONCE
         else:
             self._index.add_words(_WORDS_AT_ONCE)
         listed, without_words = self._index.counts()
-        return IndexState(ended, running, listed, listed - without_words, version)
+        return IndexState(
+            ended=ended,
+            running=running,
+            listed=listed,
+            searched=listed - without_words,
+            total=total,
+            written=self._remote or self._folder.is_written(),
+            journal=version,
+        )

@@ -1,22 +1,22 @@
-// Keys, live updates, and the switch that shows what was discarded. The pages read without it.
-// No text of a model is ever made markup here: pages come escaped from the server, and are parsed
-// into documents that run nothing.
+// The pages read without any of this: keys, live updates, what stays from page to page, formulas,
+// the correction of boundaries. No text of a model is ever made markup here: pages come escaped from
+// the server, and are parsed into documents that run nothing.
 
-const main = document.getElementById("main");
-const said = document.getElementById("said");
-const keys = document.getElementById("keys");
+import "./keys.js";
+import "./live.js";
+import "./formulas.js";
+import "./boundaries.js";
+
 const discarded = document.getElementById("discarded");
-const number = new Intl.NumberFormat("en");
-
-// --- What stays from page to page ---------------------------------------------------------------
-
-const shown = new URLSearchParams(location.search).get("sample");
 if (discarded) {
   discarded.checked = sessionStorage.getItem("discarded") === "yes";
   discarded.addEventListener("change", () => {
     sessionStorage.setItem("discarded", discarded.checked ? "yes" : "no");
   });
 }
+
+// The list goes on where one was.
+const shown = new URLSearchParams(location.search).get("sample");
 if (shown !== null) {
   sessionStorage.setItem("last", shown);
 } else {
@@ -24,164 +24,4 @@ if (shown !== null) {
   [...document.querySelectorAll("a.sample")].find((a) => a.dataset.sample === last)?.focus();
 }
 
-// --- Keys ---------------------------------------------------------------------------------------
-
-function follow(rel) {
-  document.querySelector(`a[rel=${rel}]`)?.click();
-}
-
-function move(step) {
-  const rows = [...document.querySelectorAll("a.sample")];
-  if (!rows.length) return follow(step > 0 ? "next" : "prev");
-  const at = rows.indexOf(document.activeElement);
-  const next = at < 0 ? (step > 0 ? 0 : rows.length - 1) : at + step;
-  const row = rows[Math.max(0, Math.min(next, rows.length - 1))];
-  row.focus();
-  row.scrollIntoView({ block: "nearest" });
-}
-
-const actions = {
-  j: () => move(1),
-  k: () => move(-1),
-  ArrowRight: () => follow("next"),
-  ArrowLeft: () => follow("prev"),
-  u: () => follow("up"),
-  t: () => discarded?.click(),
-  "/": () => {
-    const text = document.getElementById("text");
-    if (text) text.focus();
-    else follow("up");
-  },
-  "?": () => keys.showModal(),
-};
-
-document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.altKey || event.metaKey || keys.open) return;
-  if (event.target.closest("input:not([type=checkbox]), select, textarea")) {
-    if (event.key === "Escape") event.target.blur();
-    return;
-  }
-  const inList = event.target.closest("a.sample");
-  if (inList && event.key === "ArrowDown") move(1);
-  else if (inList && event.key === "ArrowUp") move(-1);
-  else if (event.key in actions) actions[event.key]();
-  else return;
-  event.preventDefault();
-});
-
-const help = document.getElementById("help");
-help.hidden = false;
-help.addEventListener("click", () => keys.showModal());
-
-// --- Live updates -------------------------------------------------------------------------------
-
-const REFRESH_MS = 1000;
-const SAY_MS = 3000;
-const LONGEST_WAIT_MS = 30000;
-let live = document.querySelector("[data-live]");
-let source = null;
-let retry = null;
-let asked = { busy: false, again: false };
-let lastSaid = 0;
-
-function say(text, now = false) {
-  if (!now && Date.now() - lastSaid < SAY_MS) return; // screen readers need time
-  if (said.textContent === text) return;
-  said.textContent = text;
-  lastSaid = Date.now();
-}
-
-// Replaces the children that differ, and leaves those before and after alone: a selection, the
-// focus and the reader's place stay.
-function renew(old, fresh) {
-  const before = [...old.childNodes];
-  const after = [...fresh.childNodes];
-  let head = 0;
-  while (head < Math.min(before.length, after.length) && before[head].isEqualNode(after[head])) head++;
-  let tail = 0;
-  while (
-    tail < Math.min(before.length, after.length) - head &&
-    before[before.length - 1 - tail].isEqualNode(after[after.length - 1 - tail])
-  ) tail++;
-  if (before.length === after.length && before.length - head - tail === 1 && isPlain(before[head], after[head])) {
-    return renew(before[head], after[head]);
-  }
-  const anchor = before[before.length - tail] ?? null;
-  for (const node of before.slice(head, before.length - tail)) node.remove();
-  for (const node of after.slice(head, after.length - tail)) old.insertBefore(document.importNode(node, true), anchor);
-}
-
-// Whether two elements differ in their content only.
-function isPlain(one, other) {
-  return one.nodeType === 1 && other.nodeType === 1 && one.cloneNode().isEqualNode(other.cloneNode());
-}
-
-async function refresh() {
-  if (asked.busy) {
-    asked.again = true;
-    return;
-  }
-  asked = { busy: true, again: false };
-  try {
-    const answer = await fetch(location.href);
-    if (answer.ok) take(new DOMParser().parseFromString(await answer.text(), "text/html"));
-  } catch {
-    // The stream of events fails, too, and the page shows that.
-  }
-  await new Promise((done) => setTimeout(done, REFRESH_MS));
-  const { again } = asked;
-  asked.busy = false;
-  if (again && live) refresh();
-}
-
-function take(page) {
-  const atEnd = innerHeight + scrollY >= document.documentElement.scrollHeight - 40;
-  const focused = document.activeElement?.dataset?.sample;
-  for (const part of document.querySelectorAll("[data-part]")) {
-    const fresh = page.getElementById(part.id);
-    if (fresh) renew(part, fresh);
-  }
-  if (focused !== undefined && document.activeElement === document.body) {
-    [...document.querySelectorAll("a.sample")].find((a) => a.dataset.sample === focused)?.focus();
-  }
-  if (atEnd && live.hasAttribute("data-grows") && scrollY > 0) {
-    scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
-  }
-  if (!page.querySelector("[data-live]")) {
-    live = null;
-    say("it has ended", true);
-    hang();
-  }
-}
-
-function hang() {
-  source?.close();
-  source = null;
-  clearTimeout(retry);
-}
-
-function listen(wait = 1000) {
-  hang();
-  source = new EventSource("events");
-  source.onmessage = (event) => {
-    wait = 1000;
-    const state = JSON.parse(event.data);
-    if (live.hasAttribute("data-grows")) say("live: under way, as of its last checkpoint");
-    else say(`live: ${number.format(state.ended)} ended, ${number.format(state.running)} under way`);
-    refresh();
-  };
-  source.onerror = () => {
-    hang(); // the browser's own retries have no backoff
-    say(`no connection to tessy; trying again in ${Math.round(wait / 1000)} s`, true);
-    retry = setTimeout(() => listen(Math.min(2 * wait, LONGEST_WAIT_MS)), wait);
-  };
-}
-
-// A browser has few connections to a server: only a visible page keeps one.
-function watch() {
-  if (live && document.visibilityState === "visible") listen();
-  else hang();
-}
-document.addEventListener("visibilitychange", watch);
-watch();
-main.dataset.ready = "yes";
+document.getElementById("main").dataset.ready = "yes";

@@ -1,4 +1,4 @@
-"""Colours of the pages: read by everybody, told apart by the colour-blind.
+"""The palette: read by everybody, told apart by the colour-blind, and the only one there is.
 
 Contrast is WCAG 2's. Colour-blind sight is that of Machado, Oliveira and Fernandes (2009), at full
 severity; how far apart two colours are then is CIE 1976's ΔE in L*a*b*.
@@ -10,15 +10,16 @@ import math
 import re
 from importlib import resources
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tessy import palette
+from tessy.palette import DARK, LIGHT
+
+PACKAGE = resources.files("tessy")
 CSS = resources.files("tessy.report.viewer").joinpath("static", "view.css").read_text("utf-8")
-LIGHT, DARK = (
-    dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block))
-    for block in re.findall(r":root \{(.*?)\}", CSS, re.S)
-)
 SCHEMES = {"light": LIGHT, "dark": DARK}
 SIGHTS = {
     "usual": np.eye(3),
@@ -79,7 +80,9 @@ def test_the_yardsticks_measure():
 
 def test_both_schemes_name_the_same_colours():
     assert set(LIGHT) == set(DARK)
-    assert {"paper", "ink", "student", "teacher"} <= set(LIGHT)
+    for colours in (LIGHT, DARK):
+        for name, colour in colours.items():
+            assert f" --{name}: {colour};" in palette.css()
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -87,7 +90,7 @@ def test_both_schemes_name_the_same_colours():
     ("text", "paper"),
     [
         *product(("ink", "quiet", "link", "bad", "good", "busy"), ("paper", "soft")),
-        *product(("student", "teacher"), ("paper", "soft")),
+        *product(("student", "teacher"), ("paper", "soft", "new-paper")),
         *(("student", "student-paper"), ("teacher", "teacher-paper"), ("paper", "link")),
     ],
 )
@@ -108,6 +111,36 @@ def test_student_and_teacher_are_told_apart(scheme, sight, pair):
 def test_without_blue_they_are_still_noticed_and_the_underline_says_the_rest(scheme):
     colours = SCHEMES[scheme]
     assert apart(colours["student"], colours["teacher"], "tritanopia") >= 20
-    styles = dict(re.findall(r"\.(student|teacher) \{([^}]*)\}", CSS))
+    styles = dict(re.findall(r"^\.(student|teacher) \{([^}]*)\}", CSS, re.M))
     assert "text-decoration-style: dotted" in styles["student"]
     assert "text-decoration-style" not in styles["teacher"]
+
+
+@pytest.mark.parametrize("paper", ["#ffffff", "#000000"])
+def test_a_terminal_is_read_whatever_its_background(paper):
+    for style in palette.TERMINAL.values():
+        assert contrast(style.split()[-1], paper) >= 4.5  # no colour has more than 4.58 on both
+
+
+@pytest.mark.parametrize("sight", ["usual", "protanopia", "deuteranopia"])
+def test_authors_differ_in_a_terminal_and_not_by_colour_alone(sight):
+    student, teacher = palette.TERMINAL.values()
+    assert apart(student.split()[-1], teacher.split()[-1], sight) >= FAR_APART
+    assert "italic" in student
+    assert "italic" not in teacher
+    assert len({*palette.MARKS.values(), palette.DISCARDED}) == 3
+
+
+def test_no_other_file_of_the_package_has_colours_of_its_own():
+    """Runs of a comparison and plots included; the icon and what libraries brought apart."""
+    others = {"palette.py", "icon.svg"}
+    found = [
+        path
+        for suffix in ("py", "css", "jinja")
+        for path in Path(str(PACKAGE)).rglob(f"*.{suffix}")
+        if path.name not in others and "vendor" not in path.parts
+        if re.search(
+            r"[\"' :]#(?:[0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})[\"';]", path.read_text("utf-8")
+        )
+    ]
+    assert found == []

@@ -1,0 +1,159 @@
+"""The runs that a viewer shows: each with its index, its reviews and what it came to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tessy.errors import JournalError, RunMismatch, TessyError
+from tessy.report.viewer.filters import Filter
+from tessy.report.viewer.search import SampleList, Search
+from tessy.report.viewer.totals import SampleTotals
+from tessy.report.viewer.updates import IndexState, IndexUpdater
+from tessy.runs.folder import RunFolder
+from tessy.runs.reviews import ReviewCache
+
+_DEEPEST = 4
+"""Folders within a folder that are looked into for runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRun:
+    """A run to show.
+
+    Attributes:
+        name: What it is called among the others.
+        path: Its folder.
+        remote: It is a copy of a run at a URL.
+    """
+
+    name: str
+    path: Path
+    remote: bool = False
+
+
+def find_runs(places: Sequence[tuple[str, Path, bool]]) -> list[FoundRun]:
+    """The runs at some places: a run's folder, or a folder with runs in it.
+
+    Args:
+        places: What the user wrote, the folder, and whether it is a copy of one at a URL.
+
+    Raises:
+        JournalError: There is no run at one of them.
+    """
+    found: dict[Path, FoundRun] = {}
+    for name, path, remote in places:
+        if _is_run(path):
+            here = [FoundRun(name, path, remote)]
+        else:
+            inside = _runs_in(path, _DEEPEST) if path.is_dir() else ()
+            here = [FoundRun(str(each.relative_to(path)), each) for each in inside]
+        if not here:
+            raise JournalError(
+                f"{path} is no run: it has no shards with a journal, and no run is in it"
+                if path.is_dir()
+                else f"{path} is no run: there is no such folder"
+            )
+        for run in here:
+            found.setdefault(run.path.resolve(), run)
+    return list(found.values())
+
+
+def _is_run(path: Path) -> bool:
+    return bool(RunFolder(path).started_shards())
+
+
+def _runs_in(path: Path, depth: int) -> Iterator[Path]:
+    try:
+        inside = sorted(each for each in path.iterdir() if each.is_dir() and not each.is_symlink())
+    except OSError:
+        return
+    for each in inside:
+        with suppress(JournalError):  # of another version
+            if _is_run(each):
+                yield each
+            elif depth > 1:
+                yield from _runs_in(each, depth - 1)
+
+
+class ViewedRun:
+    """A run, its index and its reviews.
+
+    Args:
+        number: Its place among the runs, from 0.
+        found: Where it is.
+        read_only: Readers can't decide anything.
+
+    Attributes:
+        number: Its place among the runs, from 0.
+        name: What it is called among the others.
+        folder: Its folder.
+        writable: Readers can decide about samples.
+        updater: Of its index.
+        search: Of its index.
+        reviews: What readers decided.
+
+    Raises:
+        JournalError: There is no run.
+        ViewError: The index can't be kept.
+    """
+
+    def __init__(self, number: int, found: FoundRun, *, read_only: bool) -> None:
+        self.number = number
+        self.name = found.name
+        self.folder = RunFolder(found.path)
+        self.writable = not (read_only or found.remote) and os.access(found.path, os.W_OK)
+        self.updater = IndexUpdater(self.folder, remote=found.remote)
+        self.reviews = ReviewCache(found.path)
+        self.search = Search(self.updater.index_path, self.reviews)
+        self._totals: tuple[IndexState, SampleTotals] | None = None
+
+    @property
+    def method(self) -> str | None:
+        """Its method; None if `run.toml` can't be read."""
+        with suppress(RunMismatch):  # the samples can be shown without
+            return self.folder.method()
+        return None
+
+    @property
+    def models(self) -> dict[str, str]:
+        """Its models' names, by role; empty if they are not known."""
+        with suppress(RunMismatch):
+            return {str(role): str(name) for role, name in self.folder.models().items()}
+        return {}
+
+    def totals(self) -> SampleTotals:
+        """What all samples come to; kept until something changes."""
+        state = self.updater.state
+        if self._totals is None or self._totals[0] != state:
+            self._totals = state, self.search.totals(Filter())
+        return self._totals[1]
+
+    def page(self, wanted: Filter, number: int) -> SampleList:
+        """A page of the samples of a filter; see `Search.page`."""
+        return self.search.page(wanted, number, None if wanted.narrows else self.totals())
+
+
+async def start(runs: Iterable[ViewedRun]) -> None:
+    """Start to keep the indexes; the first page of a single run has rows at once."""
+    several = list(runs)
+    started: list[ViewedRun] = []
+    try:
+        for run in several:
+            await run.updater.start(at_once=len(several) == 1)
+            started.append(run)
+    except BaseException:
+        await close(started)
+        raise
+
+
+async def close(runs: Iterable[ViewedRun]) -> None:
+    """Stop keeping the indexes, and end the pages' streams."""
+    found = await asyncio.gather(*(run.updater.close() for run in runs), return_exceptions=True)
+    for error in found:
+        if isinstance(error, BaseException) and not isinstance(error, TessyError):
+            raise error

@@ -1,0 +1,82 @@
+"""What the samples of a run, or of a filter, come to. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tessy.report.figures.intervals import Interval, wilson
+
+TOTALS = """
+    count(*), sum(reason is not null), sum(reason = 'rejected'),
+    sum(outcome = 'right'), sum(outcome = 'wrong'), sum(outcome = 'no_answer'),
+    sum(outcome = 'error'), sum(reason is null and outcome is null),
+    sum(tokens), sum(teacher), sum(discarded), sum(requests), sum(seconds)
+"""
+"""The fields of `SampleTotals` as SQL, in order, of the index's table of samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleTotals:
+    """Sums over samples that ended.
+
+    Attributes:
+        samples: How many they are.
+        failed: How many failed.
+        rejected: Of these, those that the verifier rejected at their last attempt.
+        right: How many answers are right, by the run's verifier.
+        wrong: How many are wrong.
+        no_answer: How many have nothing that could be an answer.
+        error: How many could not be verified.
+        unverified: How many finished without a verdict.
+        tokens: Kept, of both models.
+        teacher: Kept, of the teacher.
+        discarded: Tokens discarded, of both models.
+        requests: Calls to both models.
+        seconds: From the first call of each sample to its end, added up.
+    """
+
+    samples: int = 0
+    failed: int = 0
+    rejected: int = 0
+    right: int = 0
+    wrong: int = 0
+    no_answer: int = 0
+    error: int = 0
+    unverified: int = 0
+    tokens: int = 0
+    teacher: int = 0
+    discarded: int = 0
+    requests: int = 0
+    seconds: float = 0.0
+
+    @property
+    def all_wrong(self) -> int:
+        """How many answers are wrong, are none, or were rejected; as reports count them."""
+        return self.wrong + self.no_answer + self.rejected
+
+    @property
+    def accuracy(self) -> Interval | None:
+        """The share of right ones among right and wrong ones; None if there are none."""
+        verified = self.right + self.all_wrong
+        return wilson(self.right, verified) if verified else None
+
+    @property
+    def teacher_share(self) -> float | None:
+        """The teacher's share of the kept tokens, 0 to 1."""
+        return self.teacher / self.tokens if self.tokens else None
+
+    @property
+    def discarded_share(self) -> float | None:
+        """The share of the generated tokens that were discarded, 0 to 1."""
+        generated = self.tokens + self.discarded
+        return self.discarded / generated if generated else None
+
+    @property
+    def tokens_a_call(self) -> float | None:
+        """Generated tokens for each call."""
+        return (self.tokens + self.discarded) / self.requests if self.requests else None
+
+    @property
+    def seconds_a_call(self) -> float | None:
+        """Seconds for each call, what a sample waited for included."""
+        return self.seconds / self.requests if self.requests else None
