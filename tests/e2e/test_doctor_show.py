@@ -381,10 +381,11 @@ async def test_show_of_samples_under_way(tmp_path):
     """As a run that goes on, was stopped or was killed leaves them."""
     samples = [Written(f"q{n}", student=f"okay {n}", discarded="") for n in range(2)]
     await write_run(RunFolder(tmp_path), [], samples)
-    listed = await tessy("show", tmp_path)
+    with RunFolder(tmp_path).locked():
+        listed = await tessy("show", tmp_path)
     assert listed.out.splitlines() == ["q0  under way", "q1  under way"]
     done = await tessy("show", tmp_path, "--limit", "1")
-    assert done.out.splitlines() == ["q0  under way", "… and 1 more: --limit"]
+    assert done.out.splitlines() == ["q0  stopped", "… and 1 more: --limit"]
     done = await tessy("show", tmp_path, "q1", **WIDE)
     assert done.code == 0, done.err
     assert "(under way)" in done.out

@@ -15,10 +15,12 @@ from tessy.display import visible, visible_line
 from tessy.errors import InputError
 from tessy.method.trajectory import Role, Trajectory
 from tessy.palette import DISCARDED, MARKS, TERMINAL
+from tessy.report.viewer.index import outcome_of
 from tessy.runs.folder import RunFolder
 from tessy.runs.progress import right_of
 from tessy.runs.reader import JournalReader
 from tessy.runs.shard_reader import EndedSample
+from tessy.verifiers.protocol import VerdictOutcome
 
 _FORMAT = "dim"
 _NAMED = 5
@@ -51,15 +53,26 @@ def paint_list(console: Console, run: Path, limit: int) -> None:
             console.print(Text(f"right: {right}", style="bold"))
         ended = reader.ids(limit)
         for sample_id, reason in ended:
-            end = Text(reason or "finished", style="red" if reason else "green")
+            end = Text(reason, style="red") if reason else _finished(reader, sample_id)
             console.print(Text.assemble(visible_line(sample_id), "  ", end))
         running = reader.running()
         shown = running[: limit - len(ended)]
+        state = "under way" if shown and RunFolder(run).is_written() else "stopped"
         for sample_id in shown:
-            console.print(Text.assemble(visible_line(sample_id), "  ", ("under way", "yellow")))
+            console.print(Text.assemble(visible_line(sample_id), "  ", (state, "yellow")))
         more = reader.reasons().total() + len(running) - len(ended) - len(shown)
     if more > 0:
         console.print(Text(f"… and {more:,} more: --limit", style="dim"))
+
+
+def _finished(reader: JournalReader, sample_id: str) -> Text:
+    """How a finished sample is listed: only a wrong answer is not green."""
+    entry = reader.ended_sample(sample_id)
+    outcome = outcome_of(entry.record) if entry is not None else None
+    if outcome is None:
+        return Text("finished", style="green")
+    style = "green" if outcome is VerdictOutcome.RIGHT else "red"
+    return Text.assemble("finished, ", (outcome.value.replace("_", " "), style))
 
 
 def paint_sample(console: Console, run: Path, sample_id: str, *, discarded: bool) -> None:
