@@ -428,7 +428,7 @@ def by_name(flag: str, values: Iterable[str]) -> tuple[str | None, dict[str, str
             )
         else:
             named[name] = rest
-    if len(own) > 1:
+    if len(set(own)) > 1:
         raise ConfigError(
             f"{flag} is given several times: {', '.join(own)}",
             hint=f"several models have names: {flag} NAME=VALUE; replicas of one are listed: "

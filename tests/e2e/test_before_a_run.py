@@ -228,7 +228,10 @@ async def test_a_sample_in_which_nothing_is_written_says_why(tmp_path):
         (["--dry-run", "--predictor", "lexikon"], "did you mean lexicon?"),
         (["--dry-run", "--student", "gpt"], "'gpt'"),
         (["--dry-run", "--verify", "numbre"], "did you mean number?"),
-        (["--dry-run", "--verify", "number"], "2 of 2 questions can't be verified by number"),
+        (
+            ["--dry-run", "--verify", "number"],
+            "no question can be verified: id 'q0': verifier number: no column",
+        ),
         (["--canary", "3", "--method", "teacher-only"], "and this is teacher-only"),
     ],
 )

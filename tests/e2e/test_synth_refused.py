@@ -70,22 +70,24 @@ async def test_references_that_cannot_be_read_are_refused_or_skipped_and_counted
         command += ["--workers", str(workers), "--concurrency", "2"]
         done = await tessy(*command)
         assert done.code == 2
-        assert f"{questions}:2: id 'none': verifier number: no column 'answer'" in done.err
+        assert "1 of 2 questions are written and not verified, such as id 'none'" in done.err
         assert f"{questions}:3: id 'odd': verifier number: column 'answer' must hold" in done.err
         assert not (tmp_path / "run").exists()
         for _ in range(2):  # the second time changes nothing
             done = await tessy(*command, "--skip-bad")
-            assert "2 bad_question" in done.err
+            assert "1 bad_question" in done.err
     failed = lines(tmp_path / "run" / "failures.jsonl")
     assert [(f["id"], f["reason"]) for f in failed] == [
         ("good", "rejected"),
-        ("bad-line:2", "bad_question"),
         ("bad-line:3", "bad_question"),
     ]
     assert f"not {10**30}" in failed[0]["detail"]
-    assert [f["where"] for f in failed[1:]] == [f"{questions}:2", f"{questions}:3"]
-    for bad in failed[1:]:
-        assert (bad["content"], bad["spans"], bad["stats"]["drafts"]) == ("", [], 0), "nothing was"
+    bad = failed[1]
+    assert bad["where"] == f"{questions}:3"
+    assert (bad["content"], bad["spans"], bad["stats"]["drafts"]) == ("", [], 0), "nothing was"
+    (written,) = lines(tmp_path / "run" / "dataset.jsonl")
+    assert written["id"] == "none"
+    assert "verdict" not in written
 
 
 async def test_an_evaluation_leaves_out_what_it_cannot_judge(tmp_path, tokenizers):

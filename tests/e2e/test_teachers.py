@@ -12,19 +12,18 @@ import tomllib
 from contextlib import closing
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from commands import in_a_process, start, tessy
 from scripted import PREDICTOR, lines, two_servers, until, write_questions
 from several_teachers import SLOW, WORDS, asked, by_turns, teachers
-from tessy.report.viewer.filters import Filter
-from tessy.report.viewer.pages import render
 from tessy.report.viewer.sample import read_sample
-from tessy.report.viewer.search import Neighbours
 from tessy.runs.contents import unpack
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
 from tessy.testing import CooperativeScript, Latency, ScriptedServer
+from viewing import viewing
 
 HERE = str(Path(__file__).parent)
 PYTHONPATH = os.pathsep.join(filter(None, (HERE, os.environ.get("PYTHONPATH"))))
@@ -131,8 +130,9 @@ async def test_a_vote_keeps_the_first_answer_that_is_accepted(tmp_path):
     assert shown.out.count("rejected, teacher") == 2
     failed = read_sample(RunFolder(run), "q0")
     assert failed is not None
-    beside = Neighbours(None, None, 1)
-    page = render("sample", run=str(run), wanted=Filter(), sample=failed, beside=beside)
+    async with viewing(run) as site, aiohttp.ClientSession() as client:
+        got = await client.get(f"{site.url}sample", params={"sample": "q0"})
+        page = await got.text()
     assert page.count("<summary>Rejected, teacher ") == 2
     assert dict(failed.origin).keys() == {"teacher"}
     told = await tessy("report", run, "--markdown", tmp_path / "report.md")
