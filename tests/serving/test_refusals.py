@@ -13,7 +13,7 @@ from served import asking, chat, served, stream
 
 from tessy.serving.handlers import LARGEST_BODY
 from tessy.serving.refusals import ApiError
-from tessy.serving.requests import chat_request, prompt_request
+from tessy.serving.requests import chat_request, keeps_to, prompt_request
 from tessy.serving.server import ServeSettings
 from tessy.testing import build_tokenizer
 
@@ -132,7 +132,7 @@ def test_messages_as_others_write_them():
     assert found == (
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "1 + 1?"},
-        {"role": "assistant", "content": "2", "reasoning_content": "easy"},
+        {"role": "assistant", "content": "2"},
         {"role": "user", "content": "And 2 + 2?"},
     )
 
@@ -262,3 +262,27 @@ async def test_a_prompt_that_is_too_long(tokenizers, client):
             status, found = await stream(client, made.url, **long)
             assert (status, found.error["code"]) == (400, "context_length_exceeded")
         assert (await chat(client, made.url))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("schema", "answer", "why"),
+    [
+        ({"type": "object", "required": ["n"]}, '{"n": 1}', None),
+        ({"type": "object", "required": ["n"]}, '{"m": 1}', "required"),
+        ({"type": "object"}, "**Answer:** 7", "not JSON"),
+        ({"type": "integer", "minimum": 3}, "2", "minimum"),
+        ({"$ref": "#/$defs/n", "$defs": {"n": {"type": "integer"}}}, "2", None),
+        ({"$ref": "#/$defs/nothing"}, "2", "what is not there"),
+        ({"$ref": "https://elsewhere.example/schema.json"}, "2", "what is not there"),
+    ],
+)
+def test_an_answer_keeps_to_its_schema(schema, answer, why):
+    found = keeps_to(schema, answer)
+    assert found is None if why is None else why in found
+
+
+def test_what_is_no_schema_is_refused():
+    form = {"type": "json_schema", "json_schema": {"schema": {"type": "objekt"}}}
+    found = refusal(asking() | {"response_format": form}, chat_request)
+    assert found.param == "response_format"
+    assert "'objekt' is not valid" in str(found)

@@ -166,8 +166,9 @@ async def test_a_schema_is_for_the_answer_alone(tokenizers, client):
     asked = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
     async with served(tokenizers) as made:
         sent = _watch(made, lambda r: (r.model_extra or {}).get("json_schema"))
-        status, _, _ = await chat(client, made.url, response_format=asked)
-        assert status == 200
+        status, _, told = await chat(client, made.url, response_format=asked)
+        assert status == 502, "the scripted model writes no JSON"
+        assert told["error"]["code"] == "schema_not_kept"
         assert sent.count(schema) == 1
         sent.clear()
         await chat(client, made.url, response_format={"type": "json_object"})

@@ -63,6 +63,11 @@ def drawn(lots: NDArray[np.uint64], strata: NDArray[np.int32], count: int) -> ND
     # Strata, then numbers within them; equal numbers in the order of the questions.
     order = np.lexsort((lots, strata))
     starts = np.cumsum(sizes) - sizes
-    for start, share in zip(starts, shares(sizes, count), strict=True):
+    # By their smallest numbers, as the order in which strata appear is that of the questions.
+    firsts = np.array([lots[order[s]] if n else 0 for s, n in zip(starts, sizes, strict=True)])
+    ranked = np.argsort(firsts, kind="stable")
+    several = np.empty_like(sizes)
+    several[ranked] = shares(sizes[ranked], count)
+    for start, share in zip(starts, several, strict=True):
         found[order[start : start + share]] = True
     return found

@@ -44,6 +44,9 @@ from tessy.selection.writing import check_suffix, lines, write_rows
 from tessy.settings import load_settings
 from tessy.synthesis.methods.prompts import HIGHEST
 
+_LISTS = ("keep", "decontaminate")
+"""Settings that may be given as one text."""
+
 
 @dataclass(frozen=True, slots=True)
 class SelectResult:
@@ -116,6 +119,11 @@ def select(
         JudgeStopped: A signal stopped the judge.
     """
     questions = as_source(questions)
+    if config is not None and (by or settings):
+        raise ConfigError(
+            "both SelectSettings and single settings are given",
+            hint="config.model_copy(update=…), or single settings alone",
+        )
     chosen = config or _settings(by, settings)
     progress = progress or Progress(Show.QUIET)
     runs = named_runs(chosen.by)
@@ -187,8 +195,11 @@ def _check_judge(has_judge: bool, has_folder: bool, runs: Mapping[str, str]) -> 
 def _settings(
     by: Mapping[str, str | Path] | Iterable[str], settings: dict[str, Any]
 ) -> SelectSettings:
-    runs = [f"{name}={run}" for name, run in by.items()] if isinstance(by, Mapping) else list(by)
-    return load_settings(SelectSettings, overrides={"by": runs, **settings})
+    if isinstance(by, Mapping):
+        by = [f"{name}={run}" for name, run in by.items()]
+    lists = {"by": by, **{name: settings[name] for name in _LISTS if name in settings}}
+    several = {name: [each] if isinstance(each, str) else [*each] for name, each in lists.items()}
+    return load_settings(SelectSettings, overrides={**settings, **several})
 
 
 def _filters(settings: SelectSettings, say: Say) -> tuple[WordOverlap | None, SimilarTexts | None]:

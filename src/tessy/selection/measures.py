@@ -316,8 +316,13 @@ def _add_results(table: _Sums, path: str) -> str:
         raise DataError(f"--by: {table.run}: no such file", hint=_EVALUATE) from None
     except (OSError, orjson.JSONDecodeError) as error:
         raise DataError(f"--by: {table.run} can't be read: {error}") from None
-    for question_id, right, samples in _counts(tree, table.run):
-        table.add_counts(question_id, right, samples)
+    counts = list(_counts(tree, table.run))
+    # The file does not say how many samples a question has; where some have more, others have not
+    # ended, and what ends first is the short ones.
+    every = max((samples for *_, samples in counts), default=0)
+    for question_id, right, samples in counts:
+        if samples == every:
+            table.add_counts(question_id, right, samples)
     return str(tree["model"])
 
 

@@ -22,6 +22,7 @@ from tessy.synthesis.context import ResponseForm
 
 MODEL = "tessy"
 """The name of the server's own method, and of a request that names none."""
+_THINKING = ("reasoning", REASONING)
 Conversation = tuple[dict[str, str], ...]
 
 
@@ -149,15 +150,16 @@ def _messages(messages: list[Any]) -> Conversation:
 
 
 def _usual(message: Any) -> Any:
-    """A message as tessy names it: a developer is the system, `reasoning` what we say of both."""
+    """A message as tessy names it: a developer is the system.
+
+    Earlier thinking, which clients send back with a response, is left out, as chat templates of
+    reasoning models do.
+    """
     if not isinstance(message, dict):
         return message
-    made = dict(message)
+    made = {name: value for name, value in message.items() if name not in _THINKING}
     if made.get("role") == "developer":
         made["role"] = "system"
-    reasoning = made.pop("reasoning", None)
-    if reasoning is not None and not made.get(REASONING):
-        made[REASONING] = reasoning
     return made
 
 
@@ -182,4 +184,30 @@ def _schema(given: dict[str, Any] | None) -> dict[str, Any] | None:
     if not isinstance(schema.get("schema"), dict) or not schema["schema"]:
         raise refused("response_format", "json_schema.schema is missing", code="invalid_value")
     found: dict[str, Any] = schema["schema"]
+    from jsonschema import Draft202012Validator, SchemaError
+
+    try:
+        Draft202012Validator.check_schema(found)
+    except SchemaError as error:
+        said = f"json_schema.schema is none: {error.message}"
+        raise refused("response_format", said, code="invalid_value") from None
     return found
+
+
+def keeps_to(schema: dict[str, Any], answer: str) -> str | None:
+    """Why an answer does not keep to a JSON schema; None if it does.
+
+    A model's server may take a schema, and ignore what it can't use of it.
+    """
+    from jsonschema import Draft202012Validator, ValidationError
+    from referencing.exceptions import Unresolvable
+
+    try:
+        Draft202012Validator(schema).validate(orjson.loads(answer))
+    except orjson.JSONDecodeError as error:
+        return f"it is not JSON: {error}"
+    except ValidationError as error:
+        return str(error.message)
+    except Unresolvable as error:
+        return f"the schema refers to what is not there: {error}"
+    return None

@@ -10,6 +10,7 @@ import asyncio
 import datetime
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tessy._version import __version__
@@ -37,7 +38,7 @@ class ServedRun:
         folder: Its folder.
         journal: The journal of its only shard.
         date: The date of its first start, which chat templates show.
-        position: The position of the next sample.
+        position: The position of the next sample that ends.
     """
 
     def __init__(
@@ -47,6 +48,15 @@ class ServedRun:
         self.journal = journal
         self.date = date
         self.position = position
+
+    async def end(self, ending: Ending) -> None:
+        """Note the end of a sample, behind those that ended before it.
+
+        Raises:
+            JournalError: It can't be written.
+        """
+        position, self.position = self.position, self.position + 1
+        await self.journal.end(replace(ending, position=position))
 
     async def checkpoint(self) -> None:
         """Write to disk what is not there yet.
@@ -133,7 +143,4 @@ async def _end_unfinished(run: ServedRun) -> None:
         )
         trace = record.trace(trajectory, others)
         seconds, requests = written.seconds, written.requests
-        await run.journal.end(
-            Ending(run.position, sample_id, reason, made, trace, seconds, requests)
-        )
-        run.position += 1
+        await run.end(Ending(0, sample_id, reason, made, trace, seconds, requests))

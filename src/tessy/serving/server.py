@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import gc
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from tessy.synthesis.methods import method_of
 from tessy.synthesis.watch import watch
 
 _BACKLOG = 1024
+_LOOK_S = 2.0
 _COLLECT_S = 20.0
 """How often garbage is collected: a request that ends leaves cycles (a cancelled task, its error
 and its frames), and the collector of `run_loop` hardly ever looks at what is a little older."""
@@ -131,6 +133,7 @@ async def serving(
     predictors = load_all({role: config.predictor_of(role) for role in Role if judged})
     check_formats(config, roles)
     async with AsyncExitStack() as stack:
+        listening = stack.enter_context(closing(_socket(settings)))
         run: ServedRun | None = None
         date = datetime.datetime.now(datetime.UTC).date()
         if settings.journal is not None:
@@ -149,11 +152,14 @@ async def serving(
         names = served_models(config, roles)
         service = Service(context, names, admission, metrics, run)
         handlers = ApiHandlers(service, say, api_key=key, local=settings.is_local)
-        tasks = [asyncio.create_task(each) for each in (watch(context), _collect_garbage())]
+        tasks = [
+            asyncio.create_task(each)
+            for each in (watch(context), _collect_garbage(), _tell_of_servers(context, say))
+        ]
         if run is not None:
             tasks.append(asyncio.create_task(run.checkpoints(say)))
         stack.push_async_callback(cancel_all, tasks)
-        url = await stack.enter_async_context(_listening(handlers, settings))
+        url = await stack.enter_async_context(_listening(handlers, settings, listening))
         yield RunningServer(url, tuple(names), handlers)
 
 
@@ -195,33 +201,59 @@ async def serve_until_stopped(
                 loop.remove_signal_handler(number)
 
 
+async def _tell_of_servers(context: RunContext, say: Say) -> None:
+    """Say that a model's server fails or does not answer, and that it does again."""
+    failing: set[str] = set()
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        now = {
+            str(each)
+            for each, model in context.opened.items()
+            if model.servers.stats.retrying or not any(r.up for r in model.servers.replicas)
+        }
+        for name in sorted(now - failing):
+            say(f"the {name}'s server fails or does not answer; calls are made again")
+        for name in sorted(failing - now):
+            say(f"no call waits for the {name}'s server any more")
+        failing = now
+
+
 async def _collect_garbage() -> None:
     while True:
         await asyncio.sleep(_COLLECT_S)
         gc.collect()
 
 
-@asynccontextmanager
-async def _listening(handlers: ApiHandlers, settings: ServeSettings) -> AsyncIterator[str]:
-    """Listen while the context is open; yields the address, with `/v1`.
+def _socket(settings: ServeSettings) -> socket.socket:
+    """What listens, before any model is opened.
 
     Raises:
         ServeError: The address can't be listened on.
     """
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+        family, *_, address = found[0]
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise ServeError(
+            f"{settings.host}:{settings.port} can't be listened on: {error.strerror or error}",
+            hint="another --port, 0 for any that is free; or another --host",
+        ) from None
+
+
+@asynccontextmanager
+async def _listening(
+    handlers: ApiHandlers, settings: ServeSettings, listening: socket.socket
+) -> AsyncIterator[str]:
+    """Answer while the context is open; yields the address, with `/v1`."""
     runner = web.AppRunner(
         handlers.app(), access_log=None, handler_cancellation=True, shutdown_timeout=_GONE_S
     )
     await runner.setup()
     try:
-        try:
-            await web.TCPSite(runner, settings.host, settings.port, backlog=_BACKLOG).start()
-        except OSError as error:
-            raise ServeError(
-                f"{settings.host}:{settings.port} can't be listened on: {error.strerror or error}",
-                hint="another --port, 0 for any that is free; or another --host",
-            ) from None
+        await web.SockSite(runner, listening, backlog=_BACKLOG).start()
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        yield f"http://{host}:{runner.addresses[0][1]}/v1"
+        yield f"http://{host}:{listening.getsockname()[1]}/v1"
     finally:
         await handlers.close()
         await runner.cleanup()

@@ -18,7 +18,7 @@ from tessy.serving.choices import WrittenChoice
 from tessy.serving.metrics import ServerMetrics
 from tessy.serving.names import ServedModel, named
 from tessy.serving.refusals import of_server, refused
-from tessy.serving.requests import AskedChoice, ServedRequest
+from tessy.serving.requests import AskedChoice, ServedRequest, keeps_to
 from tessy.serving.served_run import ServedRun
 from tessy.synthesis.context import RunContext
 from tessy.synthesis.conversations import check_messages
@@ -30,12 +30,16 @@ _CHARACTERS_A_TOKEN = 32
 
 
 class _Recorder:
-    """The journal of a sample: keeps how it ended, and passes all on to the run's, if any."""
+    """The journal of a sample: keeps how it ended, and passes all on to the run's, if any.
 
-    def __init__(self, journal: SampleJournal | None) -> None:
+    In a run, samples have the positions in which they end, so that none is missing.
+    """
+
+    def __init__(self, run: ServedRun | None) -> None:
         self.ending: Ending | None = None
         self.answer_tokens = 0
-        self._journal = journal
+        self._run = run
+        self._journal: SampleJournal | None = None if run is None else run.journal
 
     def note(
         self, sample_id: str, key: DraftKey, entry: Entry, seconds: float, requests: int
@@ -49,8 +53,8 @@ class _Recorder:
     async def end(self, ending: Ending) -> None:
         """See `SampleJournal.end`."""
         self.ending = ending
-        if self._journal is not None:
-            await self._journal.end(ending)
+        if self._run is not None:
+            await self._run.end(ending)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ class Service:
         self.admission = admission
         self.metrics = metrics
         self._run = run
-        self._position = 0 if run is None else run.position
+        self._position = 0
 
     def context_tokens(self, served: ServedModel) -> int:
         """The longest prompt and response that all models of a served one take."""
@@ -161,13 +165,20 @@ class Service:
         several = len(prepared.choices) > 1
         sample_id = f"{prepared.id}#{asked.index}" if several else prepared.id
         async with self.admission.place():
-            recorder = _Recorder(None if self._run is None else self._run.journal)
+            recorder = _Recorder(self._run)
             sample = self._sample(prepared, asked, sample_id, recorder, listener)
             await self._write(sample, prepared.served, recorder)
         choice = _written(sample, recorder, asked.index)
         self.metrics.handed_over(choice.stats["hand_overs"])
         if (error := choice.error()) is not None:
             raise error
+        schema = prepared.request.form.schema
+        broken = keeps_to(schema, choice.answer) if schema and not choice.failure else None
+        if broken is not None:
+            said = (
+                f"the model's server took the schema, and its answer does not keep to it: {broken}"
+            )
+            raise of_server(502, said, "schema_not_kept")
         return choice
 
     def _sample(
@@ -180,8 +191,6 @@ class Service:
     ) -> Sample:
         position = self._position
         self._position += 1
-        if self._run is not None:
-            self._run.position = self._position
         question = Question(position, sample_id, asked.messages)
         job = Job(position, sample_id, question, seed_key=asked.seed_key)
         if prepared.served.method.chosen:
