@@ -17,7 +17,7 @@ from tessy.method.trajectory import Role
 from tessy.palette import TERMINAL
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
-from tessy.testing import EchoScript, LoopScript, ScriptedServer
+from tessy.testing import EchoScript, Latency, LoopScript, ScriptedServer
 from tessy.testing.faults import Fault
 from written import Written, write_run
 
@@ -52,7 +52,8 @@ def models(options: list) -> list:
 
 
 async def test_doctor_of_two_models_that_work(tokenizers):
-    async with two_servers(tokenizers, context_length=4321) as (servers, options):
+    paced = Latency(first_token_s=0.01, token_s=0.02)  # longer than a busy machine waits
+    async with two_servers(tokenizers, context_length=4321, latency=paced) as (servers, options):
         done = await tessy("doctor", *models(options), **WIDE)
     assert done.code == 0, done.err
     rows = cells(done.out)

@@ -41,6 +41,13 @@ def test_the_draw_depends_on_ids_and_seed_alone(questions, count, seed, draw):
     assert chosen(draw.sample(questions, len(questions)), len(questions)) == {
         n for n, _ in questions
     }
+    # Strata are numbered as they appear, so another order numbers them otherwise.
+    shuffled = draw.sample(questions, len(questions))
+    numbers: dict[int, int] = {}
+    other = [(name, numbers.setdefault(stratum, len(numbers))) for name, stratum in shuffled]
+    numbers = {}
+    first = [(name, numbers.setdefault(stratum, len(numbers))) for name, stratum in questions]
+    assert chosen(first, count) == chosen(other, count)
     one_stratum = [(name, 0) for name, _ in questions]
     shuffled = draw.sample(one_stratum, len(questions))
     assert chosen(one_stratum, count) == chosen(shuffled, count)

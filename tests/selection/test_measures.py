@@ -109,6 +109,16 @@ def test_a_judge_without_any_score_is_no_wrong_run(tmp_path, asked):
     assert "failures.jsonl says why" in refused.value.hint
 
 
+def test_questions_of_an_evaluation_json_with_fewer_samples_are_not_measured(tmp_path, asked):
+    """Their other samples have not ended, or could not be measured."""
+    path = tmp_path / "evaluation.json"
+    path.write_text(json.dumps({"model": "m", "right": {"q1": [1, 4], "q2": [2, 3]}}))
+    found = measured("student", str(path), asked)
+    assert found.values[1] == 0.25
+    assert math.isnan(found.values[2])
+    assert [*found.missing] == [1, 0, 1, 1, 1]
+
+
 def test_an_evaluation_json_is_matched_by_id(tmp_path, asked):
     path = tmp_path / "evaluation.json"
     path.write_text(json.dumps({"model": "m", "right": {"q1": [1, 4], "q9": [0, 1]}}))

@@ -17,7 +17,7 @@ from tessy.data.rows import rows as rows_at
 from tessy.errors import ConfigError, DataError
 from tessy.selection.conditions import parse
 from tessy.selection.job import dropped_file
-from tessy.selection.settings import load_judge
+from tessy.selection.settings import SelectSettings, load_judge
 
 LONG = "The farmer has nine sheep and sells four of them at the market before noon on Monday"
 
@@ -288,3 +288,20 @@ def test_the_judges_settings_are_those_of_the_teacher_in_a_file(tmp_path):
     path.write_text("[teacher]\nmodle = 'x'\n")
     with pytest.raises(ConfigError, match=r"teacher\.modle"):
         load_judge(path)
+
+
+def test_settings_are_given_in_one_way(tmp_path):
+    write_rows(tmp_path / "q.jsonl", question_rows(3))
+    both = {"out": tmp_path / "out.jsonl", "config": SelectSettings()}
+    for more in ({"by": {"student": "x"}}, {"count": 1}):
+        with pytest.raises(ConfigError, match="both SelectSettings and single settings"):
+            tessy.select(tmp_path / "q.jsonl", **both, **more)
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_one_condition_and_one_run_may_be_texts(tmp_path):
+    write_rows(tmp_path / "q.jsonl", question_rows(3))
+    run = tmp_path / "evaluation.json"
+    run.write_text(json.dumps({"model": "m", "right": {"q0": [1, 1], "q1": [0, 1], "q2": [1, 1]}}))
+    given = {"by": f"student={run}", "keep": "student<1"}
+    assert tessy.select(tmp_path / "q.jsonl", out=tmp_path / "out.jsonl", **given).kept == 1

@@ -53,12 +53,20 @@ async def test_it_can_be_reported_on_and_exported(tokenizers, client, tmp_path):
     async with served(tokenizers, into(out)) as made:
         for number in range(3):
             await chat(client, made.url, asking(f"[[task {number}]] What is {number}?"))
-        report = await tessy("report", out)
+        await chat(client, made.url, model="tessy/student-only")
+        report = await tessy("report", out, "--markdown", tmp_path / "report.md")
         assert report.code == 0, report.err
-    data = tmp_path / "data"
-    done = await tessy("export", out, "--to", "trl", "--out", data)
+    assert "several, taken together here: tessy 3, student-only 1" in " ".join(
+        (tmp_path / "report.md").read_text().replace("\\", "").split()
+    )
+    done = await tessy("export", out, "--to", "trl", "--out", tmp_path / "all")
     assert done.code == 0, done.err
-    assert "3" in done.out + done.err
+    assert "samples of several methods: tessy 3, student-only 1" in done.out + done.err
+    done = await tessy("export", out, "--to", "trl", "--out", tmp_path / "one", "--method", "tessy")
+    assert done.code == 0, done.err
+    assert len(lines(tmp_path / "one" / "train.jsonl")) == 3
+    (dropped,) = lines(tmp_path / "one" / "dropped.jsonl")
+    assert dropped["reason"] == "method"
     done = await tessy("merge", out)
     assert done.code == 0, done.err
 

@@ -64,8 +64,10 @@ class Filters:
             self._word_filters.append(NearDuplicates(settings.near_duplicates))
 
     def by_numbers(self, sample: ExportSample) -> Drop | None:
-        """Drop a sample for its forced spans, its teacher's share or its length."""
+        """Drop a sample for its method, its forced spans, its teacher's share or its length."""
         bounds, share, forced = self._settings, sample.teacher_share, sample.forced
+        if bounds.method is not None and sample.method != bounds.method:
+            return Drop(Reason.METHOD, f"written by {sample.method}, not {bounds.method}")
         least, most = bounds.min_teacher_share, bounds.max_teacher_share
         if bounds.drop_forced and forced:
             spans = "span" if forced == 1 else "spans"

@@ -132,6 +132,9 @@ def _export(
         (folder / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
     for line in (*counts.lines(), *format_.findings()):
         say(line)
+    if len(counts.methods) > 1:
+        several = ", ".join(f"{name} {count:,}" for name, count in counts.methods.most_common())
+        say(f"samples of several methods: {several} (--method NAME keeps those of one)")
     if counts.dropped:
         say(f"what was dropped: {out / DROPPED}")
     say(f"written: {out}")

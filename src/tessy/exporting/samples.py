@@ -51,6 +51,11 @@ class ExportSample:
         return int(stats["student_tokens"] + stats["teacher_tokens"])
 
     @property
+    def method(self) -> str:
+        """How it was written."""
+        return str(self.record.get("method", ""))
+
+    @property
     def teacher_share(self) -> float:
         """The teacher's share of the response's tokens, 0 to 1 (paper, Fig. 17)."""
         return float(self.record["stats"]["teacher_tokens"]) / max(1, self.tokens)
@@ -99,6 +104,8 @@ class Reason(StrEnum):
 
     NOT_ACCEPTED = "not_accepted"
     """No reader accepted it."""
+    METHOD = "method"
+    """Another method wrote it."""
     FORCED = "forced"
     """It holds words that were kept only for *Progress*."""
     TEACHER_SHARE_LOW = "teacher_share_low"

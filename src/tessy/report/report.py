@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -140,6 +141,7 @@ class RunCounters:
         under_way: Samples that have not ended.
         excerpts: Samples to show.
         words: Of finished samples.
+        methods: Finished samples by method: a served run may have several.
         models: Names by role, as the first record with names has them.
         accounts: Of all samples.
         accuracy: Of all samples.
@@ -151,6 +153,7 @@ class RunCounters:
     under_way: int
     excerpts: ExcerptPicker
     words: WordCounter
+    methods: Counter[str] = field(default_factory=Counter)
     models: Mapping[str, str] = field(default_factory=dict)
     accounts: AccountsCounter = field(default_factory=AccountsCounter)
     accuracy: AccuracyCounter = field(default_factory=AccuracyCounter)
@@ -184,6 +187,7 @@ def read_run(
         if sample.failure is None:
             run.lengths.add(sample)
             run.words.add(sample)
+            run.methods[sample.method] += 1
             run.models = run.models or sample.models
         if count % _SAY_EVERY == 0:
             say(f"{source.label}: {count:,} samples read")
@@ -270,6 +274,13 @@ def _paired(runs: Sequence[RunCounters], bootstrap: Bootstrap) -> dict[str, Pair
     return {label: pair for label, pair in found.items() if pair is not None}
 
 
+def _method(run: RunCounters) -> str:
+    if len(run.methods) < 2:
+        return run.source.method
+    counts = ", ".join(f"{name} {count:,}" for name, count in run.methods.most_common())
+    return f"several, taken together here: {counts}"
+
+
 def _run_report(
     run: RunCounters, bootstrap: Bootstrap, responses: Histogram, span_width: int
 ) -> RunReport:
@@ -277,7 +288,7 @@ def _run_report(
     return RunReport(
         label=run.source.label,
         path=str(run.source.folder.path),
-        method=run.source.method,
+        method=_method(run),
         begun=str(about.get("date", "?")),
         questions=str(about.get("questions", "?")),
         models=_models(run, about.get("models", {})),

@@ -26,7 +26,7 @@ def check_question(config: Config, question: Question) -> None:
         there = ", ".join(question.extra) or "its question"
         raise InputError(
             f"it has no column {column!r} to name its teacher: "
-            f"{meant(column, question.extra)}only {there} is there"
+            f"{meant(column, [*question.extra, VOTE])}only {there} is there"
         )
     named, names = question.extra[column], sorted(config.teachers)
     if named not in names:

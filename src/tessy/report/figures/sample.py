@@ -34,6 +34,7 @@ class ReportSample:
         requests: Calls to models.
         models: Names by role, and the predictors'.
         verdict: The verifier's outcome; None if it was not verified, or failed.
+        method: How it was written; empty for a failed one.
         teacher: The name of its teacher, if there are several; of a failed one, the last.
     """
 
@@ -52,6 +53,7 @@ class ReportSample:
     models: Mapping[str, str]
     verdict: VerdictOutcome | None
     teacher: str | None = None
+    method: str = ""
 
     @classmethod
     def read(cls, entry: EndedSample, *, several: bool) -> ReportSample:
@@ -87,6 +89,7 @@ class ReportSample:
             requests=entry.requests,
             models=models,
             verdict=VerdictOutcome(verdict["outcome"]) if verdict else None,
+            method=record.get("method", ""),
             teacher=record.get("teacher") if entry.failure else models.get("teacher_name"),
         )
 
