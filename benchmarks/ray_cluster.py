@@ -1,7 +1,7 @@
 """Runs on a real Ray cluster of this machine (docs/scale.md).
 
     python benchmarks/ray_cluster.py faults [TIMES]    nodes and drivers are killed; the data stays
-    python benchmarks/ray_cluster.py speed             shards on 1, 2 and 4 places
+    python benchmarks/ray_cluster.py speed [PLACES]    shards on 1, 2 and 4 places, or on so many
 
 `faults`: 400 questions in 8 shards on two nodes, with two replicas for each role that fail a fifth
 of all calls; a node is killed without grace, then the driver. The merged data set must be that of
@@ -130,11 +130,11 @@ def faults(folder: Path, cluster: RayCluster, number: int) -> bool:
     return is_same and merged.finished == QUESTIONS
 
 
-def speed(folder: Path) -> None:
+def speed(folder: Path, several: tuple[int, ...] = (1, 2, 4)) -> None:
     """Time the same run on 1, 2 and 4 places."""
     questions = write_questions(folder / "questions.jsonl", SPEED_QUESTIONS)
     alone = 0.0
-    for places in (1, 2, 4):
+    for places in several:
         run = folder / f"places-{places}"
         with (
             servers(folder, "--token-ms", "15", "--first-token-ms", "30") as options,
@@ -144,9 +144,9 @@ def speed(folder: Path) -> None:
             command += ["--on", "ray", "--shards", str(SPEED_SHARDS), *options]
             ended(tessy(*command, **cluster.environment))
         first, last = _written(run)
-        alone = alone or last - first
-        linear = alone / (last - first) / places
-        print(f"{places} places: {last - first:.1f} s, {linear:.3f} × linear", flush=True)
+        alone = last - first if places == 1 else alone
+        linear = f", {alone / (last - first) / places:.3f} × linear" if alone else ""
+        print(f"{places} places: {last - first:.1f} s{linear}", flush=True)
 
 
 def _written(run: Path) -> tuple[float, float]:
@@ -156,17 +156,18 @@ def _written(run: Path) -> tuple[float, float]:
     return min(begun), max(shard.dataset.stat().st_mtime for shard in shards)
 
 
-def main(what: str, times: int) -> None:
+def main(what: str, number: int | None) -> None:
     """Run one of the two."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if what == "speed":
-            speed(folder)
+            speed(folder, (1, 2, 4) if number is None else (number,))
             return
+        times = number or 10
         with ray_cluster() as cluster:
-            held = sum([faults(folder, cluster, number) for number in range(times)])
+            held = sum([faults(folder, cluster, each) for each in range(times)])
         print(f"{held} of {times} runs held")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 10)
+    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else None)
