@@ -88,8 +88,10 @@ async def test_a_signal_stops_cleanly_and_the_same_command_goes_on(tmp_path, tok
         assert process.returncode == 130, err.decode()
         assert "stopped: the same command resumes it" in err.decode()
         assert "Traceback" not in err.decode()
+        ended = len(lines(tmp_path / "run" / "dataset.jsonl"))
         done = await tessy(*command)
         assert done.code == 0, done.err
+        assert ended == 0 or f"of this start; {ended} samples ended before it" in done.err
     assert len(lines(tmp_path / "run" / "dataset.jsonl")) == 6
 
 

@@ -96,8 +96,9 @@ def test_a_report_leads_with_right_answers(tmp_path):
     alone = write_run(tmp_path / "alone", other, method="student-only")
     report = make_report(ReportSettings([first, alone], bootstrap=Bootstrap(100, 1)))
     text = as_markdown(report)
-    lead, heading = text.split("\n\n")[1:3]
-    assert lead.startswith("2 of 3 answers are right: 66.7%")
+    headlines, heading = text.split("\n\n")[2:4]
+    assert headlines.splitlines()[2].startswith("| right | 66.7% | ")
+    assert headlines.splitlines()[2].endswith("2 of 3 with a verdict |")
     assert heading == "## Right answers"
     assert "| difference | +33.3 (" in text
     assert "| not verified | 1 | 0 |" in text
@@ -108,7 +109,8 @@ def test_a_report_leads_with_right_answers(tmp_path):
 
 def test_a_report_of_a_run_that_was_not_verified_does_not_speak_of_it(tmp_path):
     run = write_run(tmp_path / "run", made({"a": None, "b": None}))
-    assert "right" not in as_markdown(make_report(ReportSettings([run]))).split("\n\n")[1]
+    text = as_markdown(make_report(ReportSettings([run])))
+    assert "right" not in " ".join(text.split("\n\n")[1:4])
 
 
 def test_a_verdict_that_no_run_writes_is_an_error(tmp_path):

@@ -209,6 +209,7 @@ def test_the_summary_accounts_for_every_sample(counters):
         "student 30 tokens kept, 10 discarded",
         "teacher 70 tokens kept, 50 discarded",
         "teacher share 70.0%, discarded 37.5%, 12.5 tokens a request",
+        "of this start; 2 samples ended before it",
         "student's server faults met: 3 server_error",
         "time 1 min 01 s",
         "data set runs/first/dataset.jsonl",

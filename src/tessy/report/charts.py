@@ -80,6 +80,77 @@ def histograms(title: str, unit: str, series: Mapping[str, Histogram]) -> Chart:
     return Chart(title, picture, words or "nothing to count")
 
 
+def shares(title: str, unit: str, counts: Sequence[int], width: float) -> Chart:
+    """Bars of shares of a whole, such as a probability in bins.
+
+    Args:
+        title: What they show.
+        unit: Of the bins.
+        counts: Of each bin, from 0 on; one at least is positive.
+        width: Of a bin.
+    """
+    total, most, step = sum(counts), max(counts), INNER_WIDTH / len(counts)
+    labels = [f"{bin_ * width:.1f}–{(bin_ + 1) * width:.1f}" for bin_ in range(len(counts))]
+    picture = _draw(
+        "bars",
+        bars=[
+            {
+                "x": LEFT + bin_ * step + step * 0.07,
+                "height": count / most * INNER_HEIGHT,
+                "kind": "run0",
+                "says": f"{label}: {count:,} ({count / total:.1%})",
+            }
+            for bin_, (label, count) in enumerate(zip(labels, counts, strict=True))
+        ],
+        bar=step * 0.86,
+        ticks=[
+            {"at": LEFT + bin_ * step, "label": f"{bin_ * width:.1f}"}
+            for bin_ in range(0, len(counts) + 1, 2)
+        ],
+        heights=[
+            {"at": HEIGHT - BOTTOM - part * INNER_HEIGHT, "label": f"{part * most / total:.0%}"}
+            for part in (0, 0.5, 1)
+        ],
+        names=[],
+        unit=unit,
+    )
+    counted = (
+        f"{label}: {count / total:.1%}"
+        for label, count in zip(labels, counts, strict=True)
+        if count
+    )
+    return Chart(title, picture, ", ".join(counted))
+
+
+def words(title: str, sides: Mapping[str, Sequence[tuple[str, float]]]) -> Chart:
+    """Words of two sides, with bars to the left and to the right.
+
+    Args:
+        title: What they show.
+        sides: By side, its words and their weights, the heaviest first; `student` and `teacher`
+            have their own colours.
+    """
+    most = max((weight for side in sides.values() for _, weight in side), default=1.0)
+    bars = [
+        {
+            "sign": sign,
+            "row": row,
+            "length": weight / most * WIDTH / 4,
+            "kind": _kind(name, number),
+            "word": word,
+            "says": f"{word}: {weight:.1f}, more in {name}",
+        }
+        for number, (sign, (name, side)) in enumerate(zip((-1, 1), sides.items(), strict=True))
+        for row, (word, weight) in enumerate(side)
+    ]
+    names = [{"name": name, "kind": _kind(name, number)} for number, name in enumerate(sides)]
+    rows = max((len(side) for side in sides.values()), default=0)
+    said = "; ".join(
+        f"more in {name}: {', '.join(word for word, _ in side)}" for name, side in sides.items()
+    )
+    return Chart(title, _draw("words", bars=bars, names=names, rows=rows), said)
+
+
 def scatter(title: str, clouds: Mapping[str, Cloud], explained: Sequence[float]) -> Chart:
     """Points of several runs on two axes, with the centroid of each."""
     every = np.vstack([cloud.points for cloud in clouds.values()])

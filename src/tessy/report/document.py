@@ -80,17 +80,34 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
+class Headline:
+    """A figure that a report begins with.
+
+    Attributes:
+        name: What it is.
+        value: The figure.
+        aside: What belongs to it: its interval, or what it is of.
+    """
+
+    name: str
+    value: str
+    aside: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """A report, ready to be shown.
 
     Attributes:
         title: Its heading.
         lead: What it is about, in a sentence or two.
+        headlines: The figures that it begins with.
         sections: In order.
     """
 
     title: str
     lead: str
+    headlines: Sequence[Headline]
     sections: Sequence[Section]
 
 
@@ -114,6 +131,13 @@ def percent(share: Interval) -> str:
     if math.isnan(share.low) or share.low == share.high:
         return f"{share.value:.1%}"
     return f"{share.value:.1%} ({100 * share.low:.1f}–{share.high:.1%})"
+
+
+def between(number: Interval, scale: float = 1, digits: int = 1, unit: str = "") -> str:
+    """An interval alone: `92.5–100.0%`; empty without one."""
+    if math.isnan(number.low) or number.low == number.high:
+        return ""
+    return f"{scale * number.low:,.{digits}f}–{scale * number.high:,.{digits}f}{unit}"
 
 
 def points(difference: Interval) -> str:

@@ -61,7 +61,8 @@ def as_html(report: Report) -> str:
 def as_markdown(report: Report) -> str:
     """A report for pull requests, cards and other readers of text; charts in words, no traces."""
     made = document(report)
-    blocks = [f"# {_safe(made.title)}", _safe(made.lead)]
+    headlines = Table("", ["", "", ""], [[h.name, h.value, h.aside] for h in made.headlines])
+    blocks = [f"# {_safe(made.title)}", _safe(made.lead), _markdown_table(headlines)]
     for section in made.sections:
         blocks += _blocks(section)
     return "\n\n".join(blocks) + "\n"

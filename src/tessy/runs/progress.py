@@ -201,6 +201,8 @@ def summary(result: RunResult) -> Table:
         table.add_row(str(role), Text(line, style=TERMINAL[role]))
     if wrote:
         table.add_row("", ", ".join(_shares(counters)))
+        if counters.ended_before:
+            table.add_row("", f"of this start; {counters.ended_before:,} samples ended before it")
     for name, faults in counters.faults.items():
         met = ", ".join(f"{count:,} {kind}" for kind, count in sorted(faults.items()))
         if met:

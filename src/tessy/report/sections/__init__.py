@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tessy.report.document import Document, percent
-from tessy.report.report import Report, RunReport
+from tessy.report.document import Document
+from tessy.report.report import Report
 from tessy.report.sections import texts, totals
 
 __all__ = ["document"]
@@ -18,9 +18,10 @@ def document(report: Report) -> Document:
     failed = sum(run.accounts.failed.values())
     return Document(
         title=f"Report: {run.label}",
-        lead=f"{_right(run)}{run.label}{against}: {run.accounts.ended:,} samples = "
+        lead=f"{run.label}{against}: {run.accounts.ended:,} samples = "
         f"{finished:,} finished + {failed:,} failed. Who wrote what, how close the text is to the "
         "student's own, where samples failed, and what the run cost.",
+        headlines=totals.headlines(run),
         sections=[
             *([right] if (right := totals.accuracy(report)) else []),
             totals.runs(report),
@@ -34,11 +35,3 @@ def document(report: Report) -> Document:
             texts.failures(report),
         ],
     )
-
-
-def _right(run: RunReport) -> str:
-    """How many answers are right, if they were verified."""
-    if run.accuracy is None:
-        return ""
-    found = run.accuracy
-    return f"{found.right:,} of {found.verified:,} answers are right: {percent(found.share)}. "

@@ -5,8 +5,18 @@ from __future__ import annotations
 from itertools import zip_longest
 
 from tessy.method.trajectory import Role
-from tessy.report.charts import scatter
-from tessy.report.document import NOTHING, Section, Table, counted, decimal, one_line, share, whole
+from tessy.report import charts
+from tessy.report.document import (
+    NOTHING,
+    Chart,
+    Section,
+    Table,
+    counted,
+    decimal,
+    one_line,
+    share,
+    whole,
+)
 from tessy.report.figures.likelihood import AUTHORS
 from tessy.report.figures.style import BINS, Why
 from tessy.report.report import Contrast, Report, RunReport
@@ -56,11 +66,11 @@ def similarity(report: Report) -> Section:
         [[one, *map(decimal, row)] for one, row in zip(found.runs, cells, strict=True)],
         [[_shade(cell.value) for cell in row] for row in cells],
     )
-    charts = []
+    pictures = []
     if found.clouds:
         caption = "Responses on the first two principal components; large marks are centroids"
-        charts.append(scatter(caption, found.clouds, found.explained))
-    return Section("similarity", title, how, notes, [table], charts)
+        pictures.append(charts.scatter(caption, found.clouds, found.explained))
+    return Section("similarity", title, how, notes, [table], pictures)
 
 
 def _shade(value: float) -> int:
@@ -89,7 +99,16 @@ def words(report: Report) -> Section:
         ["", *(run.label for run in report.runs)],
         [[str(place), *cells] for place, cells in enumerate(columns, 1)],
     )
-    return Section("words", "Words", how, [], [frequent, *map(_contrast, report.contrasts)])
+    tables = [frequent, *map(_contrast, report.contrasts)]
+    return Section("words", "Words", how, [], tables, [*map(_bars, report.contrasts)])
+
+
+def _bars(contrast: Contrast) -> Chart:
+    sides = {contrast.first: contrast.more, contrast.second: contrast.less}
+    title = f"Words that differ: {contrast.first} against {contrast.second}, in standard deviations"
+    return charts.words(
+        title, {name: [(each.word, abs(each.z)) for each in side] for name, side in sides.items()}
+    )
 
 
 def _contrast(contrast: Contrast) -> Table:
@@ -153,7 +172,18 @@ def style(report: Report) -> Section:
         if run.style.confidence is None
     ]
     tables = [table for run in shown for table in _style_tables(run)]
-    return Section("style", "Style", how, notes, tables)
+    found = [
+        charts.shares(
+            f"The predictor's confidence at boundaries, mean {run.style.mean_confidence or 0:.3f}: "
+            f"{run.label}",
+            "P(other kind)",
+            run.style.confidence,
+            1 / BINS,
+        )
+        for run in shown
+        if run.style.confidence is not None and any(run.style.confidence)
+    ]
+    return Section("style", "Style", how, notes, tables, found)
 
 
 def _style_tables(run: RunReport) -> list[Table]:
@@ -192,14 +222,6 @@ def _style_tables(run: RunReport) -> list[Table]:
             marked or [["none", NOTHING, "0", share(0, found.samples), NOTHING]],
         ),
     ]
-    if found.confidence is not None:
-        boundaries = sum(found.confidence)
-        rows = [
-            [f"{bin_ / BINS:.1f}–{(bin_ + 1) / BINS:.1f}", whole(count), share(count, boundaries)]
-            for bin_, count in enumerate(found.confidence)
-        ]
-        title = f"Confidence at boundaries, mean {found.mean_confidence or 0:.3f}: {run.label}"
-        tables.append(Table(title, ["P(other kind)", "boundaries", "share"], rows))
     return tables
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from tessy.method.trajectory import Role
 from tessy.report.charts import histograms
 from tessy.report.document import (
     NOTHING,
+    Headline,
     Section,
     Table,
+    between,
     decimal,
     p_value,
     percent,
@@ -51,6 +54,28 @@ _MEANS = {
     "requests_a_sample": "requests a sample",
     "seconds_a_sample": "seconds a sample",
 }
+
+
+def headlines(run: RunReport) -> list[Headline]:
+    """The figures that a report begins with."""
+    finished, figures = run.accounts.finished, run.accounts.finished.figures
+    failed = sum(run.accounts.failed.values())
+    found = []
+    if (right := run.accuracy) is not None:
+        of = f"{right.right:,} of {right.verified:,} with a verdict"
+        aside = ", ".join(filter(None, [between(right.share, 100, unit="%"), of]))
+        found.append(Headline("right", f"{right.share.value:.1%}", aside))
+    found.append(Headline("finished", whole(finished.sums["samples"]), f"{failed:,} failed"))
+    teacher, discarded = figures["teacher_share"], figures["discarded_share"]
+    if not math.isnan(teacher.value):
+        aside = between(teacher, 100, unit="%")
+        found.append(Headline("by the teacher", f"{teacher.value:.1%}", aside or "of the tokens"))
+        found.append(Headline("discarded", f"{discarded.value:.1%}", "of what was generated"))
+        tokens = figures["tokens_a_sample"]
+        found.append(Headline("tokens a sample", whole(tokens.value), between(tokens, digits=0)))
+        overs = figures["hand_overs_in_1000_words"]
+        found.append(Headline("hand-overs", f"{overs.value:.1f}", "in 1,000 words of thinking"))
+    return found
 
 
 def accuracy(report: Report) -> Section | None:
