@@ -36,7 +36,7 @@ LIGHT: Final = {
     "run5": "#56b4e9",
 }
 """Colours on light paper, by their names in style sheets. `student` and `teacher` are for text,
-`…-paper` is behind it, `…-bar` is for areas; `run0` and on are the runs of a comparison."""
+`…-paper` is its background, `…-bar` is for areas; `run0` and on are the runs of a comparison."""
 DARK: Final = {
     "paper": "#15171a",
     "soft": "#202327",

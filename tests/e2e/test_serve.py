@@ -144,7 +144,7 @@ async def test_a_server_for_all_without_a_key_and_a_file_of_synthesis(tmp_path, 
             served.process.terminate()
             code, err = await served.end()
         assert code == 0
-        assert "warning: whoever reaches 0.0.0.0 can use it" in err
+        assert "warning: all who reach 0.0.0.0 can use it" in err
         assert "ignored here: verify, attempts, workers" in err
         done = await tessy("serve", *asked, "--api-key-env", "NO_SUCH_KEY")
     assert done.code == 2

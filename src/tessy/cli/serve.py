@@ -59,7 +59,7 @@ def serve(options: ServeOptions, config: ServedConfig) -> None:
             options.say("only this machine reaches it; --host 0.0.0.0 is for others")
         elif options.api_key_env is None:
             options.say(
-                f"warning: whoever reaches {options.host} can use it: --api-key-env asks for a key"
+                f"warning: all who reach {options.host} can use it: --api-key-env asks for a key"
             )
 
     if ignored := ignored_in(options.config):

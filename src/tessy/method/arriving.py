@@ -1,6 +1,6 @@
 """Text that is certain to stay, of what a model is still writing. Pure; no I/O.
 
-Whoever is served sees text while it is written, and what was sent can't be taken back. So text is
+A client sees text while it is written, and what was sent can't be taken back. So text is
 passed on once it is certain: words that are complete, and nothing that may turn out to be the
 beginning of a marker or of a text at which the response ends.
 """

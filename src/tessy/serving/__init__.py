@@ -1,4 +1,4 @@
-"""`tessy serve`: the pair as one model, for whoever speaks OpenAI's protocol.
+"""`tessy serve`: the pair as one model, for programs that speak OpenAI's protocol.
 
     refusals     errors in OpenAI's shape
     settings     the settings of a run that a server has

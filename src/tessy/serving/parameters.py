@@ -1,6 +1,6 @@
 """The parameters of a request: what is honoured, what changes nothing, and what is refused.
 
-A parameter that would change a response is honoured or refused, never ignored: whoever sends
+A parameter that would change a response is honoured or refused, never ignored: a client that sends
 `logprobs` and gets none would draw wrong conclusions.
 """
 

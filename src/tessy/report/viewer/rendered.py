@@ -39,7 +39,7 @@ _AUTHORS = {sign: role for role, sign in _SIGNS.items()}
 _SIGN = re.compile("([\ufdd0-\ufdd2])")
 _ANY_SIGN = dict.fromkeys(range(0xFDD0, 0xFDD3), "\ufffd")
 _HELD = re.compile(r"[\s#>*+\-_~`|$\\\[\](){}]*(?:\d{1,9}[.)][ \t]+)?[\s#>*_~`$\\]*")
-"""What Markdown may read as marks at the beginning of a line or a word: a sign goes behind it."""
+"""What Markdown may read as marks at the beginning of a line or a word: a sign goes after it."""
 
 
 def rendered(pieces: Iterable[Piece]) -> Markup:
