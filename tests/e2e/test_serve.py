@@ -121,8 +121,9 @@ async def test_curl_and_what_is_said(tokenizers):
 async def test_a_port_that_is_taken(tokenizers):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        async with two_servers(tokenizers) as (_, options):
+        async with two_servers(tokenizers) as (servers, options):
             done = await tessy("serve", *options, "--port", str(port))
+            assert not any(server.stats.requests for server in servers.values()), "not even probed"
     assert done.code == 1
     assert f"127.0.0.1:{port} can't be listened on" in done.err
     assert "--port" in done.err

@@ -161,6 +161,18 @@ async def test_a_server_that_dies_ends_the_stream_with_an_error(tokenizers, clie
         assert not made.in_flight
 
 
+async def test_an_operator_is_told_while_calls_wait_for_a_server(tokenizers, client):
+    async with served(tokenizers, pair_of=LONG, teacher__retries=30) as made:
+        asked = asyncio.create_task(chat(client, made.url))
+        await until(lambda: made.servers["teacher"].stats.requests)
+        await made.servers["teacher"].__aexit__()
+        fails = "the teacher's server fails or does not answer; calls are made again"
+        await until(lambda: fails in made.said)
+        asked.cancel()
+        await until(lambda: "no call waits for the teacher's server any more" in made.said)
+        assert made.said.count(fails) == 1
+
+
 async def whole_error(client, made, **body):
     status, _, found = await chat(client, made.url, **body)
     return status, found["error"]

@@ -93,7 +93,7 @@ def test_what_was_not_heard_comes_at_the_end():
 # --- Admission ------------------------------------------------------------------------------------
 
 
-async def test_places_are_given_in_order_and_freed_by_whoever_leaves():
+async def test_places_are_given_in_order_and_freed_by_those_that_leave():
     admission, order = Admission(2, 10), []
     done = [asyncio.Event() for _ in range(5)]
 

@@ -23,9 +23,6 @@ class ServerMetrics:
         counters: Counts of samples, tokens and calls, which everything that writes updates.
         admission: Knows who waits.
         waiting: Samples that were begun and wait until more may run (`tessy.synthesis.gate`).
-
-    Attributes:
-        hand_overs: Hand-overs in responses that have ended.
     """
 
     def __init__(

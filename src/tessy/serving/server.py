@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import gc
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
@@ -132,8 +133,8 @@ async def serving(
     judged = roles == set(Role)
     predictors = load_all({role: config.predictor_of(role) for role in Role if judged})
     check_formats(config, roles)
+    await asyncio.to_thread(_check_address, settings)
     async with AsyncExitStack() as stack:
-        listening = stack.enter_context(closing(_socket(settings)))
         run: ServedRun | None = None
         date = datetime.datetime.now(datetime.UTC).date()
         if settings.journal is not None:
@@ -159,7 +160,7 @@ async def serving(
         if run is not None:
             tasks.append(asyncio.create_task(run.checkpoints(say)))
         stack.push_async_callback(cancel_all, tasks)
-        url = await stack.enter_async_context(_listening(handlers, settings, listening))
+        url = await stack.enter_async_context(_listening(handlers, settings))
         yield RunningServer(url, tuple(names), handlers)
 
 
@@ -206,11 +207,7 @@ async def _tell_of_servers(context: RunContext, say: Say) -> None:
     failing: set[str] = set()
     while True:
         await asyncio.sleep(_LOOK_S)
-        now = {
-            str(each)
-            for each, model in context.opened.items()
-            if model.servers.stats.retrying or not any(r.up for r in model.servers.replicas)
-        }
+        now = set(context.counters.retrying)  # as `watch` saw it
         for name in sorted(now - failing):
             say(f"the {name}'s server fails or does not answer; calls are made again")
         for name in sorted(failing - now):
@@ -224,36 +221,49 @@ async def _collect_garbage() -> None:
         gc.collect()
 
 
-def _socket(settings: ServeSettings) -> socket.socket:
-    """What listens, before any model is opened.
+def _check_address(settings: ServeSettings) -> None:
+    """Make sure that the address can be listened on, before any model is opened.
+
+    Raises:
+        ServeError: It can't be listened on.
+    """
+    try:
+        for family, kind, *_, address in socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM
+        ):
+            with socket.socket(family, kind) as tried:
+                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                tried.bind(address)
+    except OSError as error:
+        raise _not_listening(settings, error) from None
+
+
+def _not_listening(settings: ServeSettings, error: OSError) -> ServeError:
+    why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+    return ServeError(
+        f"{settings.host}:{settings.port} can't be listened on: {why}",
+        hint="another --port, 0 for any that is free; or another --host",
+    )
+
+
+@asynccontextmanager
+async def _listening(handlers: ApiHandlers, settings: ServeSettings) -> AsyncIterator[str]:
+    """Listen while the context is open; yields the address, with `/v1`.
 
     Raises:
         ServeError: The address can't be listened on.
     """
-    try:
-        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
-        family, *_, address = found[0]
-        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise ServeError(
-            f"{settings.host}:{settings.port} can't be listened on: {error.strerror or error}",
-            hint="another --port, 0 for any that is free; or another --host",
-        ) from None
-
-
-@asynccontextmanager
-async def _listening(
-    handlers: ApiHandlers, settings: ServeSettings, listening: socket.socket
-) -> AsyncIterator[str]:
-    """Answer while the context is open; yields the address, with `/v1`."""
     runner = web.AppRunner(
         handlers.app(), access_log=None, handler_cancellation=True, shutdown_timeout=_GONE_S
     )
     await runner.setup()
     try:
-        await web.SockSite(runner, listening, backlog=_BACKLOG).start()
+        try:
+            await web.TCPSite(runner, settings.host, settings.port, backlog=_BACKLOG).start()
+        except OSError as error:
+            raise _not_listening(settings, error) from None
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        yield f"http://{host}:{listening.getsockname()[1]}/v1"
+        yield f"http://{host}:{runner.addresses[0][1]}/v1"
     finally:
         await handlers.close()
         await runner.cleanup()

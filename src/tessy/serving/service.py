@@ -22,7 +22,7 @@ from tessy.serving.requests import AskedChoice, ServedRequest, keeps_to
 from tessy.serving.served_run import ServedRun
 from tessy.synthesis.context import RunContext
 from tessy.synthesis.conversations import check_messages
-from tessy.synthesis.sample import Listener, Sample, SampleJournal
+from tessy.synthesis.sample import Listener, Sample
 from tessy.synthesis.scheduler import ending_of, write_sample
 
 _CHARACTERS_A_TOKEN = 32
@@ -39,7 +39,6 @@ class _Recorder:
         self.ending: Ending | None = None
         self.answer_tokens = 0
         self._run = run
-        self._journal: SampleJournal | None = None if run is None else run.journal
 
     def note(
         self, sample_id: str, key: DraftKey, entry: Entry, seconds: float, requests: int
@@ -47,8 +46,8 @@ class _Recorder:
         """See `SampleJournal.note`."""
         if isinstance(entry, Turn) and entry.part is Part.ANSWER:
             self.answer_tokens = entry.tokens
-        if self._journal is not None:
-            self._journal.note(sample_id, key, entry, seconds, requests)
+        if self._run is not None:
+            self._run.journal.note(sample_id, key, entry, seconds, requests)
 
     async def end(self, ending: Ending) -> None:
         """See `SampleJournal.end`."""

@@ -71,7 +71,7 @@ def read_verifiable(
     routed = config is not None and config.route not in (None, VOTE)
     if verifier is None and not routed:
         return read(source, limit=limit, skip_bad=skip_bad, column=column)
-    partly = config is not None and may_be_unverified(config)
+    partly = config is not None and _may_be_unverified(config)
     checks = _Checks(verifier, config, partly=partly)
     found = read(source, limit=limit, skip_bad=True, column=column, check=checks.check)
     if checks.unverified and checks.unverified == found.count:
@@ -101,7 +101,7 @@ def read_verifiable(
     )
 
 
-def may_be_unverified(config: Config) -> bool:
+def _may_be_unverified(config: Config) -> bool:
     """Whether samples of a run may have no verdict: those of questions without a reference.
 
     In an evaluation they may not, nor where the method chooses by the verdict.
