@@ -106,7 +106,8 @@ class ModelSettings(StrictSettings):
         None
     )
     """Address: `http://host:port/v1#served-name`, `lab:student`, `lab:teacher`,
-    `lab:relative`, `gguf:PATH` or `hf:REPO/FILE`."""
+    `lab:relative`, `gguf:PATH` or `hf:REPO/FILE`. A server's API key: `api_key_env = "VARIABLE"` in
+    the TOML."""
     tokenizer: Annotated[str | None, Option(unset="prompts are sent as text")] = None
     """Folder or Hugging Face id with `tokenizer.json` and the chat template. With it, prompts are
     token ids in the model's own chat format."""
@@ -409,6 +410,10 @@ class Config(StrictSettings):
                 f"TOML file; --{role} {name}lab:{role} to try tessy out",
             )
         return address
+
+    def called(self, model: ModelRole) -> str:
+        """What messages call a model, such as `the student`."""
+        return f"the {model}"
 
     def table_of(self, model: ModelRole) -> str:
         """The table of a model's settings."""

@@ -195,8 +195,10 @@ def test_a_server_that_is_gone_stops_the_run(digits, right, quick):
 
 @pytest.mark.parametrize("status", [401, 403, 404, 302])
 def test_a_server_that_takes_no_requests_stops_the_run(digits, status, quick):
-    with pooling(lambda *_: ({}, status)) as (url, _), pytest.raises(Outage, match=str(status)):
+    refusing = pooling(lambda *_: ({}, status))
+    with refusing as (url, _), pytest.raises(Outage, match=str(status)) as stopped:
         load(f"{url}?tokenizer={digits}").judge(PASSAGES[:1])
+    assert ("api_key_env=" in stopped.value.hint) == (status in (401, 403))
 
 
 def test_a_server_that_fails_and_is_there_fails_the_sample(digits, quick):

@@ -242,7 +242,7 @@ async def test_a_server_that_dies_stops_it_and_loses_nothing(tmp_path):
     traces, out = write_traces(tmp_path / "t.jsonl"), tmp_path / "s.jsonl"
     done = await annotate(traces, out, "http://127.0.0.1:9/v1", "--count", 5)
     assert done.code in (1, 3)
-    assert "127.0.0.1:9" in done.err
+    assert "the annotator can't be used: http://127.0.0.1:9" in done.err
     assert "Traceback" not in done.err
 
 
@@ -318,6 +318,10 @@ async def test_annotators_are_measured_as_predictors_are(tmp_path):
     [
         (["annotate", "nothing.jsonl", "--annotator", "lexicon", "--out", "s"], "no such file"),
         (["annotate", "t.jsonl", "--annotator", "lexikon", "--out", "s"], "'lexikon'"),
+        (
+            ["annotate", "t.jsonl", "--annotator", "http://127.0.0.1:9", "--out", "s2"],
+            "the annotator's chat format is not known",
+        ),
         (["annotate", "t.jsonl", "--annotator", "lexicon", "--out", "no/s"], "there is no folder"),
         (["annotate", "bare.jsonl", "--annotator", "lexicon", "--out", "s"], "holds any thinking"),
         (["train", "nothing.jsonl", "--out", "o"], "no such file"),

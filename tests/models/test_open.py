@@ -6,14 +6,18 @@ import datetime
 
 import pytest
 
+from tessy.cli.predictor import AnnotatorConfig
 from tessy.config import NamedTeacher, load
-from tessy.errors import ConfigError, Unreachable
+from tessy.errors import ConfigError, Refused, Unreachable
+from tessy.evaluation.settings import load as load_evaluation
 from tessy.method.trajectory import Role
 from tessy.models import probe
 from tessy.models.open import check_formats, open_models
+from tessy.selection.settings import load_judge
 from tessy.testing import CooperativeScript, Latency, ScriptedServer
 
 SLOW = Latency(token_s=0.005)
+DEAD = "http://127.0.0.1:9/v1"
 BOTH = frozenset(Role)
 
 
@@ -94,3 +98,39 @@ async def test_a_teacher_that_can_not_be_used_is_named():
         check_formats(without, [Role.TEACHER])
     assert "--teacher-format a=FORMAT" in refused.value.hint
     assert "[teachers.a]" in refused.value.hint
+
+
+@pytest.mark.parametrize("name", ["", "#scripted"])
+@pytest.mark.parametrize("key", [None, "wrong"])
+async def test_a_server_that_wants_a_key_is_not_said_to_be_missing(monkeypatch, name, key):
+    """401 says that the URL is right: what is missing is the key, and where it goes."""
+    monkeypatch.setenv("MINE", "wrong")
+    async with ScriptedServer(CooperativeScript("student"), api_key="s3cret") as server:
+        own = {"model": server.url + name, "format": "plain", "api_key_env": key and "MINE"}
+        config = load(None, {"student": own})
+        with pytest.raises(Refused, match=r"the student can't be used: .* 401") as refused:
+            async with open_models(config, date=datetime.date(2026, 1, 1), roles=[Role.STUDENT]):
+                pass
+    said = "in MINE (student.api_key_env)" if key else 'api_key_env = "STUDENT_API_KEY" below [stud'
+    assert said in refused.value.hint
+    assert "URL" not in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("config", "called"),
+    [
+        (load_evaluation(None, {"student.model": DEAD, "student.retries": 0}), "the model"),
+        (load_judge(None, {"teacher.model": DEAD, "teacher.retries": 0}), "the judge"),
+        (
+            AnnotatorConfig.model_validate({"student": {"model": DEAD, "retries": 0}}),
+            "the annotator",
+        ),
+    ],
+)
+async def test_a_model_is_called_what_its_option_calls_it(config, called):
+    roles = [role for role in Role if config.of(role).model]
+    with pytest.raises(Unreachable, match=f"^{called} can't be used: "):
+        async with open_models(config, date=datetime.date(2026, 1, 1), roles=roles):
+            pass
+    with pytest.raises(ConfigError, match=f"^{called}'s chat format is not known: it is not given"):
+        check_formats(config, roles)

@@ -26,12 +26,12 @@ from tessy.boundary.settings import ClassifierSettings, read_settings
 from tessy.boundary.transformers import style_label
 from tessy.config import ModelSettings, Timeouts
 from tessy.errors import ConfigError, ModelError, Outage, PredictorError
-from tessy.models.client import Client
+from tessy.models.client import NO_KEY, Client
 from tessy.models.replicas import GONE
 
 _OPTIONS = {"tokenizer", "shift", "api_key_env"}
 _HINT = "http://host:8000?tokenizer=FOLDER#served-name, of vLLM with a token classifier"
-_UNUSABLE = (401, 403, 404)
+_UNUSABLE = (*NO_KEY, 404)
 _TIMEOUTS = Timeouts(total_s=60)
 """A batch takes less than a second."""
 _ROUNDED = 0.01
@@ -84,9 +84,11 @@ class ServedNetwork:
             except ModelError as error:
                 gone = isinstance(error, GONE) and not await client.is_alive()
                 if gone or error.status in _UNUSABLE or 300 <= error.status < 400:
+                    said = "start it again, then run the same command: it resumes the run"
+                    if error.status in NO_KEY:
+                        said = "its key: http://host:8000?tokenizer=FOLDER&api_key_env=VARIABLE"
                     raise Outage(
-                        f"the predictor's server {base_url} can't be used: {error}",
-                        hint="start it again, then run the same command: it resumes the run",
+                        f"the predictor's server {base_url} can't be used: {error}", hint=said
                     ) from None
                 raise PredictorError(f"{base_url}: {error}", hint=error.hint) from None
         rows = answer.get("data") if isinstance(answer, dict) else None

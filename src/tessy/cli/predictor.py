@@ -14,7 +14,7 @@ from rich.table import Table
 from tessy.boundary.settings import WINDOW, TrainSettings
 from tessy.cli.options import CommandOptions, command
 from tessy.cli.scoring import ScoringOptions, scorer
-from tessy.config import Config, ModelSettings
+from tessy.config import Config, ModelRole, ModelSettings
 from tessy.display import visible
 from tessy.errors import ConfigError
 from tessy.settings import Location, Option, OptionGroup, UnitName
@@ -68,6 +68,14 @@ class AnnotatorConfig(Config):
     student: Annotated[ModelSettings, OptionGroup()] = Field(default_factory=ModelSettings)
     """The annotator."""
 
+    def called(self, model: ModelRole) -> str:
+        """See `Config.called`."""
+        return "the annotator"
+
+    def option_of(self, model: ModelRole, name: str, value: str) -> str:
+        """See `Config.option_of`: there is one model, so no role is named."""
+        return f"--{name} {value}"
+
 
 @app.command()
 @command(only=["student.tokenizer", "student.format", "concurrency", "seed"])
@@ -80,8 +88,15 @@ def annotate(options: AnnotateOptions, config: AnnotatorConfig) -> None:
     from tessy.boundary.training.annotate import AnnotationStore, by_model, by_predictor
     from tessy.data.outputs import check_outputs, written_to
     from tessy.event_loop import run_loop
+    from tessy.method.trajectory import Role
+    from tessy.models.open import check, check_formats
 
     predictor = load(options.annotator) if is_predictor(options.annotator) else None
+    model = config.student.model_copy(update={"model": options.annotator})
+    asked = config.model_copy(update={"student": model})
+    if predictor is None:
+        check(asked, [Role.STUDENT])
+        check_formats(asked, [Role.STUDENT])
     with written_to(options.out, resumed=True, say=options.say) as out:
         check_outputs({"--out": out}, inputs=[options.traces])
         store = AnnotationStore(out, _segments(options, config.seed), options.annotator)
@@ -99,8 +114,6 @@ def annotate(options: AnnotateOptions, config: AnnotatorConfig) -> None:
             if predictor:
                 by_predictor(predictor, store, progress)
             elif store.todo:
-                model = config.student.model_copy(update={"model": options.annotator})
-                asked = config.model_copy(update={"student": model})
                 run_loop(by_model(asked, store, progress, options.say))
         finally:
             store.close()

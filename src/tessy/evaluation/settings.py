@@ -36,7 +36,8 @@ class EvaluatedModel(ModelSettings):
 
     model: Annotated[str, Option(head=True, unset="none; required, here or in the file")]
     """Address: `http://host:port/v1#served-name`, `lab:student`, `lab:teacher`,
-    `lab:relative`, `gguf:PATH` or `hf:REPO/FILE`."""
+    `lab:relative`, `gguf:PATH` or `hf:REPO/FILE`. A server's API key: `api_key_env = "VARIABLE"` in
+    the TOML."""
     sampling: Annotated[Sampling, OptionGroup(panel="Sampling")] = SAMPLING
     """How it draws tokens. The defaults are the paper's temperature, and the top-p and top-k that
     Qwen3's model card recommends for thinking."""
@@ -63,6 +64,10 @@ class EvaluationConfig(Config):
     column `verifier`."""
     on_wrong: OnWrong = OnWrong.KEEP_JUDGED
     """Answers are kept, right or wrong, unless the verifier broke."""
+
+    def called(self, model: ModelRole) -> str:
+        """See `Config.called`."""
+        return "the model"
 
     def option_of(self, model: ModelRole, name: str, value: str) -> str:
         """See `Config.option_of`: there is one model, so no role is named."""

@@ -39,6 +39,8 @@ from tessy.models.wire import Bounds, Capabilities, Completion, Request, body, p
 
 R = TypeVar("R")
 
+NO_KEY = (401, 403)
+"""How a server refuses an API key, or the lack of one."""
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 30.0
 _LONGEST_RETRY_AFTER_S = 300.0

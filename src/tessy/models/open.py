@@ -19,7 +19,7 @@ from tessy.display import Say
 from tessy.errors import ConfigError, ModelError
 from tessy.method.trajectory import Role
 from tessy.models import address, local, templates, weights
-from tessy.models.client import Client, ClientStats, key_in
+from tessy.models.client import NO_KEY, Client, ClientStats, key_in
 from tessy.models.probe import check_tokenizer, probe, stops_early, takes_schemas
 from tessy.models.replicas import GONE, Replicas
 from tessy.models.session import Model
@@ -120,7 +120,7 @@ class UnknownFormat(ConfigError):
     def __init__(self, config: Config, model: ModelRole, why: str = "it is not given") -> None:
         *chat, base = templates.NAMED
         super().__init__(
-            f"the {model}'s chat format is not known: {why}",
+            f"{config.called(model)}'s chat format is not known: {why}",
             hint=f"{config.option_of(model, 'tokenizer', 'FOLDER-OR-ID')}, whose chat template is "
             f"used; or {config.option_of(model, 'format', 'FORMAT')}, which is one of "
             f"{', '.join(chat)}, or {base} for base models; or either below "
@@ -225,14 +225,15 @@ async def _streams(opened: OpenedModel, model: ModelRole, config: Config) -> boo
     streams = opened.capabilities.streams
     if config.mode is Mode.STREAM and not streams:
         raise ConfigError(
-            f"mode = 'stream', but the {model}'s server does not stream",
+            f"mode = 'stream', but {config.called(model)}'s server does not stream",
             hint="mode = 'auto', or 'chunks'",
         )
     if config.mode is not Mode.AUTO or not streams:
         return config.mode is Mode.STREAM
     if await stops_early(opened.client) is False:
         opened.notes.append(
-            f"{model}: its server keeps generating when a stream is closed, so it writes in chunks"
+            f"{config.called(model)}: its server keeps generating when a stream is closed, so it "
+            "writes in chunks"
         )
         return False
     return True
@@ -252,7 +253,7 @@ async def open_one(
     urls, label = [where.place, *(other.place for other in others)], None
     if where.scheme is not address.Scheme.SERVER:
         path = await asyncio.to_thread(weights.fetch, where, say)
-        say(f"starting a local server for the {model}, {path.name}")
+        say(f"starting a local server for {config.called(model)}, {path.name}")
         slots = min(_LOCAL_SLOTS, config.concurrency)
         context = min(config.limits.context_tokens, _LOCAL_CONTEXT)
         urls = [
@@ -268,11 +269,11 @@ async def open_one(
     clients = [Client(url, served, settings) for url in urls]
     servers = stack.enter_context(closing(Replicas(clients)))
     notes: list[str] = []
-    capabilities = await _probed(servers, model, notes, say)
+    capabilities = await _probed(servers, config, model, notes, say)
     tokenizer, format_ = await _tokenizer_and_format(
         config, settings, model, date, servers, capabilities
     )
-    _check_end(model, format_, capabilities)
+    _check_end(config.called(model), format_, capabilities)
     for replica in servers.replicas:
         replica.client.stats = ClientStats()  # without the probe's calls, some of which fail
     return OpenedModel(
@@ -286,13 +287,16 @@ async def open_one(
     )
 
 
-async def _probed(servers: Replicas, model: ModelRole, notes: list[str], say: Say) -> Capabilities:
+async def _probed(
+    servers: Replicas, config: Config, model: ModelRole, notes: list[str], say: Say
+) -> Capabilities:
     """Probe all servers of a model, which must have the same capabilities.
 
     Raises:
         ModelError: A server refused the probe, or none responds.
         ConfigError: Two servers differ.
     """
+    called = config.called(model)
     results = await asyncio.gather(
         *(probe(replica.client, say) for replica in servers.replicas), return_exceptions=True
     )
@@ -301,11 +305,13 @@ async def _probed(servers: Replicas, model: ModelRole, notes: list[str], say: Sa
     for replica, found in pairs:
         client = replica.client
         if isinstance(found, GONE) and known:
-            notes.append(f"{model}: {client.base_url} does not answer; it is used when it does")
+            notes.append(f"{called}: {client.base_url} does not answer; it is used when it does")
             client.capabilities = known[0][1]
             servers.mark_down(replica)
         elif isinstance(found, ModelError):
-            found.args = (f"the {model} can't be used: {found}",)
+            found.args = (f"{called} can't be used: {found}",)
+            if found.status in NO_KEY:
+                found.hint = _about_key(config, model)
             found.hint = found.hint or IS_IT_RUNNING + ASK_DOCTOR
             raise found
         elif isinstance(found, BaseException):
@@ -315,14 +321,26 @@ async def _probed(servers: Replicas, model: ModelRole, notes: list[str], say: Sa
         if different := capabilities.differences(found):
             urls = f"{first.client.base_url} and {replica.client.base_url}"
             raise ConfigError(
-                f"the {model}'s servers differ: {urls} in {', '.join(different)}",
+                f"{called}'s servers differ: {urls} in {', '.join(different)}",
                 hint="replicas are servers of one kind and version with one model",
             )
     lengths = [found.context_tokens for _, found in known if found.context_tokens]
     return replace(capabilities, context_tokens=min(lengths, default=None))
 
 
-def _check_end(model: ModelRole, format_: ChatFormat, capabilities: Capabilities) -> None:
+def _about_key(config: Config, model: ModelRole) -> str:
+    """What to do if a model's server refuses its API key, or the lack of one."""
+    table, variable = config.table_of(model), config.of(model).api_key_env
+    if variable:
+        return f"is the key in {variable} ({table}.api_key_env) one for this server and model?"
+    variable = f"{role_of(model).upper()}_API_KEY"
+    return (
+        f"if it wants an API key: export {variable}=…, and in the TOML that --config names, "
+        f'api_key_env = "{variable}" below [{table}]'
+    )
+
+
+def _check_end(called: str, format_: ChatFormat, capabilities: Capabilities) -> None:
     """Make sure that the end of the thinking can be seen, if servers leave its marker out.
 
     Raises:
@@ -330,7 +348,7 @@ def _check_end(model: ModelRole, format_: ChatFormat, capabilities: Capabilities
     """
     if format_.family.hidden and not capabilities.extensions and not capabilities.return_ids:
         raise ConfigError(
-            f"the {model} can't be used: its format, {format_.name}, ends the thinking with a "
+            f"{called} can't be used: its format, {format_.name}, ends the thinking with a "
             "special token, and its server takes none of stop_token_ids, skip_special_tokens and "
             "return_token_ids, so nobody could tell where the thinking ends",
             hint="serve it with vLLM, SGLang or llama.cpp",
@@ -368,6 +386,8 @@ async def _tokenizer_and_format(
     if settings.format:
         format_ = templates.named(settings.format, date=date, arguments=arguments)
     if format_ is None:
+        if not settings.tokenizer:
+            raise UnknownFormat(config, model)
         raise UnknownFormat(config, model, f"{settings.tokenizer} has no chat template")
     if not capabilities.id_prompts:
         return None, format_

@@ -68,7 +68,8 @@ class JudgeSettings(ModelSettings):
 
     model: Annotated[str | None, Option(head=True, unset="nobody rates the questions")] = None
     """Address: `http://host:port/v1#served-name`, `lab:student`, `lab:teacher`,
-    `lab:relative`, `gguf:PATH` or `hf:REPO/FILE`."""
+    `lab:relative`, `gguf:PATH` or `hf:REPO/FILE`. A server's API key: `api_key_env = "VARIABLE"` in
+    the TOML."""
 
 
 class JudgeConfig(Config):
@@ -87,6 +88,10 @@ class JudgeConfig(Config):
     """Limits of one rating."""
     concurrency: Annotated[int, Option(panel="Judge")] = Field(default=64, ge=1)
     """Maximum number of questions that are rated at once."""
+
+    def called(self, model: ModelRole) -> str:
+        """See `Config.called`."""
+        return "the judge"
 
     def option_of(self, model: ModelRole, name: str, value: str) -> str:
         """See `Config.option_of`: there is one model, the judge."""
