@@ -10,6 +10,7 @@ import signal
 import textwrap
 import threading
 
+import pandas
 import pytest
 
 import tessy
@@ -307,11 +308,13 @@ def test_questions_may_be_in_memory(tmp_path, tokenizers, monkeypatch):
 @pytest.mark.parametrize(
     ("questions", "said"),
     [
-        ({"prompt": "?"}, "can't be given as a dict"),
-        (7, "can't be given as a int"),
-        ([["?"]], "question 0 is a list"),
-        ([{"prompt": "?", "when": object()}], "question 0 can't be written as JSON"),
-        ([], "contains no questions"),
+        ({"prompt": "?"}, "can't be given as dict"),
+        (7, "can't be given as int"),
+        ([["?"]], r"questions\[0\] must be a text or a mapping, not list"),
+        ([{"prompt": "?", "when": object()}], r"questions\[0\] can't be written as JSON"),
+        ([], "^the questions given contains no"),
+        ([{"prompt": "?"}, {"prompt": 3}], r"\n  the questions given:2: "),
+        (pandas.DataFrame([{"prompt": "?"}, {"prompt": ""}]), "\n  the questions given: row 2: "),
     ],
 )
 def test_what_is_no_questions_is_named(tmp_path, questions, said):
@@ -413,12 +416,35 @@ async def test_other_settings_for_the_same_run(tmp_path, tokenizers):
         await tessy.asynthesize(questions, out=tmp_path / "run", **named)
         with pytest.raises(RunMismatch, match="seed: 0 then, 1 now"):
             await tessy.asynthesize(questions, out=tmp_path / "run", **named, seed=1)
+        given = "the questions given"
+        await tessy.asynthesize(["[[a]] ?"], out=tmp_path / "given", **named)
+        write_questions(questions, 2)
+        for asked, out, said, hint in (
+            (
+                questions,
+                "run",
+                f"{questions} had other rows then",
+                "put its questions back as they",
+            ),
+            (
+                ["[[b]] ?"],
+                "given",
+                f"{given} had other rows then",
+                "put its questions back as they",
+            ),
+            (questions, "given", f"{given} then, {questions} now", "give its questions"),
+        ):
+            with pytest.raises(RunMismatch, match="holds a run of other questions") as refused:
+                await tessy.asynthesize(asked, out=tmp_path / out, **named)
+            assert said in str(refused.value)
+            assert hint in refused.value.hint
+            assert "settings of that run" not in refused.value.hint
 
 
 @pytest.mark.parametrize("rows", [{"prompt": "a?"}, None, 3])
 def test_what_is_no_questions_is_refused_by_all(tmp_path, rows):
     for call in (tessy.synthesize, tessy.evaluate):
-        with pytest.raises(DataError, match="can't be given as a ") as error:
+        with pytest.raises(DataError, match="can't be given as ") as error:
             call(rows, out=tmp_path / "run")
         assert "a list of prompts" in error.value.hint
 

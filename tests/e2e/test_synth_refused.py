@@ -109,7 +109,7 @@ async def test_questions_from_standard_input_and_the_same_to_resume(tmp_path, to
         for questions, code, says in (
             (asked, 0, "1 = 1 finished"),
             (asked, 0, "1 = 1 finished"),
-            (b'{"prompt": "other"}\n', 2, "the questions: standard input then"),
+            (b'{"prompt": "other"}\n', 2, "the questions: standard input had other rows"),
             (b"", 2, "standard input contains no questions"),
             (b"{", 2, "standard input: "),
         ):
@@ -129,7 +129,8 @@ async def test_the_column_of_the_question(tmp_path, tokenizers):
         assert done.code == 0, done.err
         done = await tessy(*command)
         assert done.code == 2
-        assert "other settings" in done.err
+        assert "holds a run of other questions" in done.err
+        assert "--question-column" in done.err
     (record,) = lines(tmp_path / "run" / "dataset.jsonl")
     assert record["messages"][0]["content"] == "[[t]] What?"
     assert (record["prompt"], record["question_spans"]) == ("no", "x")

@@ -5,6 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+GIVEN = "the questions given"
+"""What messages call questions that a program has in memory."""
+
+
+def given_folder() -> Path:
+    """Where questions that a program has in memory are files."""
+    return cache_folder() / "questions"
+
 
 def cache_folder() -> Path:
     """`$TESSY_CACHE`, else `tessy` in the user's cache folder."""

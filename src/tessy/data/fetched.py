@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from tessy.data.cache import cache_folder
+from tessy.data.cache import GIVEN, cache_folder, given_folder
 from tessy.data.remote import RemotePath, is_url, persistently, shown_url
 from tessy.errors import ConfigError, RemoteError
 
@@ -25,8 +25,8 @@ _urls: dict[Path, str] = {}
 
 
 def shown_file(path: Path) -> str:
-    """What messages call a file: its URL, if it was fetched."""
-    return _urls.get(path, str(path))
+    """What messages call a file: its URL, if it was fetched; not its copy in tessy's cache."""
+    return GIVEN if path.parent == given_folder() else _urls.get(path, str(path))
 
 
 def local_folder(name: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from tessy.data.cache import cache_folder
+from tessy.data.cache import given_folder
 from tessy.errors import DataError
 
 Given = str | Path | Iterable[str | Mapping[str, Any]]
@@ -38,7 +38,7 @@ def as_source(given: Given) -> str | Path:
         more = {"index": False} if hasattr(given, "iloc") else {}
         return _kept(".parquet", lambda file: given.to_parquet(file, **more))
     if isinstance(given, Mapping) or not isinstance(given, Iterable):
-        raise DataError(f"questions can't be given as a {type(given).__name__}", hint=_HINT)
+        raise DataError(f"questions can't be given as {type(given).__name__}", hint=_HINT)
 
     def write(file: BinaryIO) -> None:
         for number, row in enumerate(given):
@@ -50,18 +50,20 @@ def as_source(given: Given) -> str | Path:
 def _line(row: Any, number: int) -> bytes:
     made = {"prompt": row} if isinstance(row, str) else row
     if not isinstance(made, Mapping):
-        raise DataError(f"question {number} is a {type(row).__name__}", hint=_HINT)
+        raise DataError(
+            f"questions[{number}] must be a text or a mapping, not {type(row).__name__}", hint=_HINT
+        )
     try:
         return orjson.dumps(
             dict(made), option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
         )
     except TypeError as error:
-        raise DataError(f"question {number} can't be written as JSON: {error}") from None
+        raise DataError(f"questions[{number}] can't be written as JSON: {error}") from None
 
 
 def _kept(suffix: str, write: Callable[[BinaryIO], object]) -> Path:
     """The path of a file in the cache that is named by its content."""
-    folder = cache_folder() / "questions"
+    folder = given_folder()
     folder.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=folder, suffix=suffix)
     path = Path(name)

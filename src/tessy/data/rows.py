@@ -84,7 +84,7 @@ def rows(source: str | Path, *, what: str, wanted: Wanted | None = None) -> Iter
         try:
             match suffix_of(path):
                 case ".parquet" | ".pq" | ".arrow":
-                    found = _columns(path, wanted)
+                    found = _columns(path, name, wanted)
                     yield from ((where, _record(row)) for where, row in found)
                 case ".csv" | ".tsv" as suffix:
                     with open_bytes(path) as file:
@@ -235,15 +235,15 @@ def _check_names(names: list[str], where: str, bad: dict[int, str]) -> None:
 # --- Parquet, Arrow and Hugging Face ------------------------------------------------------------
 
 
-def _columns(path: Path, wanted: Wanted) -> Iterator[RowWithPlace]:
+def _columns(path: Path, name: str, wanted: Wanted) -> Iterator[RowWithPlace]:
     import pyarrow
 
-    name, number = str(path), 0
+    number = 0
     try:
         for batch in _batches(path):
             names = batch.schema.names
             if twice := next((each for each in names if names.count(each) > 1), None):
-                raise DataError(f"{path}: the column {twice!r} is there twice")
+                raise DataError(f"{name}: the column {twice!r} is there twice")
             flags = [bool(flag) for flag in islice(wanted, len(batch))]
             others = [field.name for field in batch.schema if not _is_plain(field.type)]
             found = iter(batch.filter(pyarrow.array(flags, pyarrow.bool_())).to_pylist())
@@ -256,7 +256,7 @@ def _columns(path: Path, wanted: Wanted) -> Iterator[RowWithPlace]:
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path}: after row {number}: {error}") from None
+        raise DataError(f"{name}: after row {number}: {error}") from None
 
 
 def _is_plain(kind: Any) -> bool:

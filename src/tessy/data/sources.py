@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
+from tessy.data.cache import GIVEN, given_folder
 from tessy.data.fetched import fetch_file, fetch_files, stand_in
 from tessy.data.files import is_there
 from tessy.data.remote import RemotePath, is_url, persistently, shown_url
@@ -147,7 +148,9 @@ def _is_wanted(name: str) -> bool:
 
 def name_of(source: str | Path) -> str:
     """What messages call a source."""
-    return "standard input" if str(source) == STDIN else shown_url(str(source))
+    if str(source) == STDIN:
+        return "standard input"
+    return GIVEN if Path(source).parent == given_folder() else shown_url(str(source))
 
 
 def suffix_of(path: Path) -> str:

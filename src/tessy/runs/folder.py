@@ -319,7 +319,19 @@ class RunFolder(DatasetFolder):
         run = there.pop("run", {})
         different = differences(there, without_none(config.identity()))
         if run.get("digest") != digest:
-            different.append(f"the questions: {run.get('questions')} then, {questions} now")
+            known, hint = run.get("questions"), "give its questions"
+            said = f"the questions: {known} then, {questions} now"
+            if known == questions:
+                said = (
+                    f"the questions: {questions} had other rows then, or another --question-column"
+                )
+                hint = "put its questions back as they were"
+            if not different:
+                raise RunMismatch(
+                    f"{self.path} holds a run of other questions:\n  {said}",
+                    hint=f"start again in another folder (--out), or {hint}",
+                )
+            different.append(said)
         refuse_others(self.path, different, "run")
         date = run.get("date")
         if not isinstance(date, datetime.date):
