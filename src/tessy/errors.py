@@ -38,6 +38,9 @@ from typing import Any
 
 from tessy._version import DISTRIBUTION
 
+_REASONS, _PLACES = 20, 3
+"""How many reasons a message gives, and how many places of each."""
+
 
 def meant(name: str, known: Iterable[str]) -> str:
     """`did you mean NAME? `, if a known name is near; otherwise nothing."""
@@ -49,6 +52,24 @@ def meant(name: str, known: Iterable[str]) -> str:
     names = {each.lower().replace("_", "-"): each for each in known}
     near = difflib.get_close_matches(name.lower().replace("_", "-"), names, n=1)
     return f"did you mean {names[near[0]]}? " if near else ""
+
+
+def bad_rows(reasons: Iterable[tuple[str, str]]) -> list[str]:
+    """The lines of a message about bad rows; rows that are bad for one reason share a line.
+
+    Args:
+        reasons: File and line of each row, with the reason.
+    """
+    places: dict[str, list[str]] = {}
+    for where, reason in reasons:
+        places.setdefault(reason, []).append(where)
+    made = []
+    for reason, found in [*places.items()][:_REASONS]:
+        more = f" and {len(found) - _PLACES:,} more" if len(found) > _PLACES else ""
+        made.append(f"  {', '.join(found[:_PLACES])}{more}: {reason}")
+    if left := sum(len(found) for found in [*places.values()][_REASONS:]):
+        made.append(f"  … and {left:,} more")
+    return made
 
 
 def install_hint(extra: str) -> str:

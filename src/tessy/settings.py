@@ -24,7 +24,7 @@ from enum import StrEnum
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from types import NoneType, UnionType
+from types import ModuleType, NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -512,9 +512,16 @@ def import_factory(address: str) -> Any:
     """
     module_name, colon, factory = address.rpartition(":")
     if not colon or not module_name or not factory:
-        raise ConfigError(f"python:{address}", hint="python:package.module:factory")
+        hint = f"python:MODULE:FACTORY, such as python:{address.strip(':') or 'mine'}:make"
+        raise ConfigError(f"python:{address} names no factory", hint=hint)
     try:
-        module = importlib.import_module(module_name)
+        module = _imported(module_name)
+    except ModuleNotFoundError as error:
+        hint = (
+            "a module is one that is installed, or a file in this folder; PYTHONPATH=FOLDER names "
+            "another folder"
+        )
+        raise ConfigError(f"python:{address} can't be imported: {error}", hint=hint) from error
     except Exception as error:  # it is the user's code: anything may happen
         raise ConfigError(f"python:{address} can't be imported: {error!r}") from error
     if not hasattr(module, factory):
@@ -524,6 +531,23 @@ def import_factory(address: str) -> Any:
             f"python:{address} can't be imported: {module_name} has no {factory}", hint=hint
         )
     return getattr(module, factory)
+
+
+def _imported(name: str) -> ModuleType:
+    """A module; of the current folder if there is none of that name elsewhere.
+
+    The command `tessy` does not search that folder, as `python -m tessy` does.
+    """
+    first, here = name.partition(".")[0], Path.cwd()
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        is_here = (here / first).is_dir() or (here / f"{first}.py").is_file()
+        if error.name != first or not is_here or str(here) in sys.path:
+            raise
+    sys.path.append(str(here))
+    importlib.invalidate_caches()
+    return importlib.import_module(name)
 
 
 def metavar(setting: Setting) -> str:

@@ -108,7 +108,7 @@ async def test_questions_that_cannot_be_verified_are_named_before_any_model_is_c
     done = await tessy("synth", questions, "--out", tmp_path / "run", *options)
     assert done.code == 2
     assert "1 of 2 questions can't be verified by number" in done.err
-    assert f"{questions}:2: id 'b': verifier number: column 'answer' must hold text" in done.err
+    assert f"{questions}:2: verifier number: column 'answer' must hold text" in done.err
     assert not (tmp_path / "run").exists()
 
 
@@ -294,12 +294,17 @@ async def test_eval_does_not_draw_anew_what_the_model_failed_at(tmp_path, tokeni
     [
         (("--group", "knid", "--verify", EVEN), "no column 'knid' to group by"),
         ((), "can't be verified by auto"),
+        ((), "hint: --verify number fits these columns; so do exact, math; "),
+        (("--verify", "number:anser"), "hint: did you mean answer? "),
     ],
 )
 async def test_eval_refuses_what_it_cannot_measure(tmp_path, options, message):
-    questions = write_questions(tmp_path / "q.jsonl", 3)
+    questions = tmp_path / "q.jsonl"
+    rows = [{"prompt": f"1 + {n}?", "answer": n + 1} for n in range(3)]
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
     command = ["eval", questions, "--model", DEAD, "--out", tmp_path / "run"]
     done = await tessy(*command, *options, PYTHONPATH=PYTHONPATH)
     assert done.code == 2
     assert message in done.err
+    assert "--skip-bad" not in done.err, "it would leave nothing"
     assert not (tmp_path / "run").exists()

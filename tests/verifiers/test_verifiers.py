@@ -11,9 +11,29 @@ from hypothesis import strategies as st
 from tessy.errors import ConfigError, DataError, MissingExtra, TessyError
 from tessy.verifiers import workers
 from tessy.verifiers.protocol import Verdict, VerdictOutcome, Verifier
-from tessy.verifiers.registry import load, names
+from tessy.verifiers.registry import fitting, load, names
 
 RIGHT, WRONG, NO_ANSWER, ERROR = VerdictOutcome
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"answer": 3}, ["number", "exact", "math"]),
+        ({"answer": "Paris"}, ["exact", "math"]),
+        ({"answer": "(B)"}, ["choice", "exact", "math"]),
+        ({"answer": 1, "choices": ["a", "b"]}, ["choice", "number", "exact", "math"]),
+        ({"test_list": ["assert f(1) == 2"]}, ["code"]),
+        ({"solution": "3", "answer": None}, []),
+    ],
+)
+def test_the_verifiers_for_a_question_s_columns(row, expected):
+    assert fitting({"prompt": "?", **row}) == expected
+    for name in {*expected} - {"math", "code"}:
+        load(name).check(row)
+    with pytest.raises(DataError, match="no column 'verifier'") as refused:
+        load("auto").check(row)
+    assert refused.value.hint.startswith(expected[0] if expected else "NAME:COLUMN")
 
 
 async def outcome(spec, row, answer):

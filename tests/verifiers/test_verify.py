@@ -107,8 +107,12 @@ def test_all_is_checked_before_any_work(tmp_path):
     with pytest.raises(DataError) as caught:
         check_all(read_responses(path), load("number"))
     assert "40 of 60 can't be verified; nothing was started" in str(caught.value)
-    assert "r.jsonl:2: verifier number: no column 'answer'" in str(caught.value)
-    assert "and 20 more" in str(caught.value)
+    places = "r.jsonl:5 and 37 more: verifier number: no column 'answer'"
+    assert places in str(caught.value), "one reason is one line"
+    assert len(str(caught.value).splitlines()) == 2
+    with pytest.raises(DataError) as caught:
+        check_all(read_responses(path), load("number:anser"))
+    assert caught.value.hint.startswith("did you mean answer? ")
     empty = written(tmp_path / "e.jsonl", [])
     with pytest.raises(DataError, match="no response"):
         check_all(read_responses(empty), load("number"))

@@ -25,9 +25,8 @@ from tessy.data.columns import BAD_LINE, Messages, id_in, question_in
 from tessy.data.messages import cut
 from tessy.data.rows import row_bytes, rows
 from tessy.data.sources import name_of
-from tessy.errors import DataError, InputError
+from tessy.errors import DataError, InputError, bad_rows
 
-_SHOWN = 20
 _HASH = 8
 _NO_ID = bytes(_HASH)
 
@@ -219,9 +218,7 @@ def refuse_bad(read: Questions) -> Questions:
         return read
     bad = [line for line in read.bad if not line.checked] or read.bad
     said = [f"{len(bad)} bad line{'s' if len(bad) > 1 else ''}; nothing was started"]
-    said += [f"  {line.where}: {line.reason}" for line in bad[:_SHOWN]]
-    if len(bad) > _SHOWN:
-        said.append(f"  … and {len(bad) - _SHOWN} more")
+    said += bad_rows((line.where, line.reason) for line in bad)
     raise DataError("\n".join(said), hint="fix them, or record them as failures: --skip-bad")
 
 

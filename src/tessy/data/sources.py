@@ -41,6 +41,8 @@ _ABOUT = ("state.json", "dataset_dict.json")
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 """How files of that encoding begin."""
 _BUFFER = 1 << 20
+_LONGEST_NAME = 200
+"""Characters of a name that can't be one."""
 LONGEST_LINE = 256 << 20
 """Bytes of the longest line that is read."""
 
@@ -60,12 +62,19 @@ def find_files(source: str | Path, *, what: str) -> list[Path] | None:
     """
     check_name(source, what)
     try:
-        return _find(str(source), f"{what} are in {KINDS}")
+        return _find(str(source), f"{what} are in {KINDS}{_as_text(str(source))}")
     except RemoteError:  # which is an OSError
         raise
     except OSError as error:
         hint = "name the file itself, if you trust it" if error.errno == errno.EINVAL else None
-        raise DataError(f"{error.filename or source}: {error.strerror}", hint=hint) from None
+        name = cut(str(error.filename or source), _LONGEST_NAME)
+        raise DataError(f"{name}: {error.strerror}", hint=hint or _as_text(name)[2:]) from None
+
+
+def _as_text(name: str) -> str:
+    """What to do with a name that looks like the text of a question."""
+    is_text = len(name.split()) > 1
+    return "; a question itself goes into a file, or in Python into a list: ['…']" if is_text else ""
 
 
 def check_name(source: object, what: str) -> None:

@@ -78,10 +78,12 @@ def check(config: Config, roles: Iterable[Role] = Role) -> None:
     Raises:
         ConfigError: A model is missing, its name has no known form, its chat format or the folder
             of its tokenizer does not exist, or its API key is not set or none.
+        LocalModelError: The file of a `gguf:` address is not there.
     """
     for model in config.models(roles):
         settings = config.of(model)
-        address.parse_all(config.address_of(model))
+        for where in address.parse_all(config.address_of(model)):
+            weights.refuse_missing(where)
         if settings.api_key_env:
             key_in(settings.api_key_env, f"{config.table_of(model)}.api_key_env")
         if settings.tokenizer:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from tessy import lab
 from tessy.data.fetched import local_file
+from tessy.data.remote import is_url
 from tessy.display import Say
-from tessy.errors import LocalModelError
+from tessy.errors import LocalModelError, meant
 from tessy.models.address import Address, Scheme
 
 
@@ -31,6 +32,16 @@ def fetch(address: Address, say: Say = lambda _: None) -> Path:
     raise ValueError(f"{address} is a server")
 
 
+def refuse_missing(address: Address) -> None:
+    """Refuse a `gguf:` address of a file that is not there, or is none; nothing is downloaded.
+
+    Raises:
+        LocalModelError: The message names the file.
+    """
+    if address.scheme is Scheme.GGUF and not is_url(address.place):
+        _checked(Path(address.place).expanduser())
+
+
 def _download(place: str, say: Say) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError
@@ -45,7 +56,9 @@ def _download(place: str, say: Say) -> Path:
 
 def _checked(path: Path) -> Path:
     if not path.is_file():
-        raise LocalModelError(f"{path}: no such file", hint="gguf: takes the path of a GGUF file")
+        near = meant(path.name, (each.name for each in path.parent.glob("*.gguf")))
+        hint = f"{near}gguf: takes the path of a GGUF file"
+        raise LocalModelError(f"{path}: no such file", hint=hint)
     with path.open("rb") as file:
         if file.read(4) != b"GGUF":
             raise LocalModelError(f"{path} is not a GGUF file")

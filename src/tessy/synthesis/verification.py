@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tessy.config import VOTE, Config, OnWrong
 from tessy.data.questions import Question, Questions, read, refuse_bad
 from tessy.display import Say
-from tessy.errors import DataError, InputError
+from tessy.errors import DataError, InputError, bad_rows
 from tessy.synthesis.methods import method_of
 from tessy.synthesis.routing import check_question
 from tessy.synthesis.shares import wanted_workers
-from tessy.verifiers.protocol import MissingReference, Verifier
+from tessy.verifiers.protocol import MissingReference, NoVerifierNamed, Verifier
 
-_SHOWN = 5
+_COLUMNS = "docs/verifiers.md says which columns each verifier needs"
 
 
 @asynccontextmanager
@@ -77,7 +77,7 @@ def read_verifiable(
     if checks.unverified and checks.unverified == found.count:
         raise DataError(
             f"no question can be verified: {checks.first}",
-            hint="docs/verifiers.md says which columns each verifier needs",
+            hint=f"{checks.hint}; {_COLUMNS}",
         )
     if checks.unverified:
         say(
@@ -89,16 +89,13 @@ def read_verifiable(
     bad = [line for line in found.bad if line.checked]
     if not bad or len(bad) < len(found.bad):
         return refuse_bad(found)
-    shown = [f"  {line.where}: {line.reason}" for line in bad[:_SHOWN]]
-    shown += ["  …"] if len(bad) > _SHOWN else []
     why = [f"can't be verified by {verifier.name}"] if verifier else []
     why += ["name no teacher"] if routed else []
-    raise DataError(
-        f"{len(bad)} of {found.count + len(bad)} questions {', or '.join(why)}:\n"
-        + "\n".join(shown),
-        hint=("docs/verifiers.md says which columns each verifier needs; " if verifier else "")
-        + "--skip-bad records such questions as failures",
-    )
+    head = f"{len(bad)} of {found.count + len(bad)} questions {', or '.join(why)}:"
+    hints = [checks.hint] if checks.hint else []
+    hints += [_COLUMNS] if verifier else []
+    hints += ["--skip-bad records such questions as failures"] if found.count else []
+    raise DataError("\n".join([head, *bad_rows(checks.refused.items())]), hint="; ".join(hints))
 
 
 def _may_be_unverified(config: Config) -> bool:
@@ -116,6 +113,8 @@ class _Checks:
 
     Attributes:
         unverified: Questions that can't be verified, and may be left so.
+        refused: What others lack, by file and line.
+        hint: What to do about the first of these; empty if that is not known.
         first: What the first of them lacks.
     """
 
@@ -124,6 +123,8 @@ class _Checks:
     partly: bool
     unverified: int = 0
     first: str = ""
+    refused: dict[str, str] = field(default_factory=dict)
+    hint: str = ""
 
     def check(self, question: Question) -> None:
         """Check a question.
@@ -137,6 +138,8 @@ class _Checks:
             if self.verifier is not None:
                 self._check_reference(question)
         except InputError as error:
+            self.refused[question.where] = str(error)
+            self.note(error)
             raise InputError(f"id {question.id!r}: {error}") from None
 
     def _check_reference(self, question: Question) -> None:
@@ -148,3 +151,11 @@ class _Checks:
                 raise
             self.unverified += 1
             self.first = self.first or f"id {question.id!r}: {error}"
+            self.note(error)
+
+    def note(self, error: InputError) -> None:
+        """Keep what to do about the first question; the option is that of the command."""
+        option = ""
+        if isinstance(error, NoVerifierNamed):
+            option = "--verify " if self.config is not None else "--eval-verify "
+        self.hint = self.hint or f"{option}{error.hint or ''}"

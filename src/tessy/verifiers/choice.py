@@ -32,7 +32,7 @@ _MAX_ANSWER = 1000
 """Characters of a final answer, and of a response's end, that are read."""
 _MAX_WHOLE = 20_000
 _MAX_SENTENCE = 120
-_COLUMNS = ("choices", "options")
+COLUMNS = ("choices", "options")
 _TEX = r"\\(?:text|mathrm|mathbf|textbf|textit|textsf|boldsymbol|mathsf)"
 _OPEN = rf"(?:[\s*_\"'`$([{{（]|{_TEX}\s*\{{|\\[(\[])*+"
 _CLOSE = r"[*_\"'`\])}）$~\s]*"
@@ -314,7 +314,7 @@ def _mention(choices: Choices) -> re.Pattern[str]:
 
 
 def _choices(row: Row) -> Choices:
-    for column in _COLUMNS:
+    for column in COLUMNS:
         if pairs := _pairs(from_json(row.get(column))):
             break
     else:

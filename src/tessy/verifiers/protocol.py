@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
-from tessy.errors import DataError
+from tessy.errors import DataError, meant
 
 Row = Mapping[str, Any]
 """A question's columns: `Question.extra`, and its text as `prompt` where a verifier may need it."""
@@ -107,6 +107,10 @@ class MissingReference(DataError):
     """A column that the verifier needs is missing or empty: there is nothing to verify by."""
 
 
+class NoVerifierNamed(MissingReference):
+    """A question names no verifier; the hint begins with the name of one that would do."""
+
+
 def required(row: Row, column: str, verifier: str) -> Any:
     """The value of a column that must be there.
 
@@ -115,9 +119,10 @@ def required(row: Row, column: str, verifier: str) -> Any:
     """
     value = row.get(column)
     if value is None or value == "":
+        near = meant(column, [key for key, value in row.items() if value is not None])
         raise MissingReference(
             f"verifier {verifier}: no column {column!r} (only {present(row)})",
-            hint="NAME:COLUMN reads another column, as in number:gold",
+            hint=f"{near}NAME:COLUMN reads another column, as in number:gold",
         )
     return value
 

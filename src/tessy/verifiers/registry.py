@@ -12,19 +12,32 @@ python:MODULE:FACTORY   your own
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tessy.errors import ConfigError, DataError, TessyError, meant
+from tessy.errors import ConfigError, DataError, InputError, TessyError, meant
 from tessy.settings import import_factory
+from tessy.verifiers.choice import COLUMNS as CHOICES
 from tessy.verifiers.choice import choice_verifier
 from tessy.verifiers.code import CodeVerifier
+from tessy.verifiers.code_tests import suite
 from tessy.verifiers.exact import exact_verifier
 from tessy.verifiers.gym import GymVerifier
 from tessy.verifiers.limits import VerifierSettings
 from tessy.verifiers.math import MathVerifier
 from tessy.verifiers.number import number_verifier
-from tessy.verifiers.protocol import Row, Verdict, Verifier, required_text
+from tessy.verifiers.protocol import (
+    MissingReference,
+    NoVerifierNamed,
+    Row,
+    Verdict,
+    Verifier,
+    required_text,
+)
+
+_NAMING = "verifier"
+"""The column in which a question names its verifier."""
 
 
 def _share(spec: str, option: str, value: str) -> float:
@@ -115,6 +128,30 @@ def _python(address: str) -> Verifier:
     return verifier
 
 
+def fitting(row: Row) -> list[str]:
+    """The verifiers whose columns a question has; what tells most of the answer comes first."""
+    usual = VerifierSettings()
+    checks: dict[str, Callable[[Row], object]] = {
+        "code": suite,
+        "choice": choice_verifier(usual).check,
+        "number": number_verifier(usual).check,
+        "exact": exact_verifier(usual).check,
+        "math": exact_verifier(usual).check,  # it needs the same column, and an extra
+    }
+    is_letter = re.fullmatch(r"\W*[A-Z]\W*", str(row.get("answer", ""))) is not None
+    if not is_letter and not any(row.get(column) for column in CHOICES):
+        checks.pop("choice")  # a number may be the index of one
+    return [name for name, check in checks.items() if _takes(check, row)]
+
+
+def _takes(check: Callable[[Row], object], row: Row) -> bool:
+    try:
+        check(row)
+    except InputError:
+        return False
+    return True
+
+
 class AutoVerifier:
     """`auto`: uses the verifier that each question names.
 
@@ -123,7 +160,7 @@ class AutoVerifier:
         column: The column of the verifier's name, as `load` takes it.
     """
 
-    def __init__(self, settings: VerifierSettings, column: str = "verifier") -> None:
+    def __init__(self, settings: VerifierSettings, column: str = _NAMING) -> None:
         self.name = "auto"
         self._settings = settings
         self._column = column
@@ -143,7 +180,14 @@ class AutoVerifier:
             await verifier.aclose()
 
     def _verifier(self, row: Row) -> Verifier:
-        name = required_text(row, self._column, self.name)
+        try:
+            name = required_text(row, self._column, self.name)
+        except MissingReference as error:
+            if self._column != _NAMING or not (names := fitting(row)):
+                raise
+            also = f"; so do {', '.join(names[1:])}" if names[1:] else ""
+            hint = f"{names[0]} fits these columns{also}"
+            raise NoVerifierNamed(error.message, hint=hint) from None
         if name.startswith(("auto", "python:")):
             # A data set must not choose which code of this machine runs.
             raise DataError(f"verifier auto: a question may not name {name!r}")

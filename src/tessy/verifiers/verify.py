@@ -18,7 +18,7 @@ from tessy.data.messages import cut
 from tessy.data.outputs import check_outputs, written_to
 from tessy.data.sources import find_files
 from tessy.display import Say
-from tessy.errors import ConfigError, DataError, InputError, meant
+from tessy.errors import ConfigError, DataError, InputError, bad_rows, meant
 from tessy.event_loop import run_anywhere
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, Verifier
@@ -27,7 +27,6 @@ from tessy.verifiers.responses import Response, read_responses
 
 _AHEAD = 8
 """Responses under way for each that the verifier works on at once, so that it never waits."""
-_SHOWN = 20
 _HINT = "a response is a record of tessy, or a row with `messages` that ends with the assistant's"
 _SAY_EVERY_S = 15
 
@@ -209,12 +208,10 @@ def check_all(
     if not count:
         raise DataError("there is no response to verify")
     if len(bad) == count or (bad and not skip_bad):
-        more = [f"  … and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
         head = f"{len(bad)} of {count} can't be verified; nothing was started"
-        said = [f"  {where}: {reason}" for where, reason in bad.items()]
         skip = f"{hint}; or skip them: --skip-bad" if hint else "--skip-bad skips them"
         raise DataError(
-            "\n".join([head, *said[:_SHOWN], *more]), hint=skip if len(bad) < count else hint
+            "\n".join([head, *bad_rows(bad.items())]), hint=skip if len(bad) < count else hint
         )
     if group is not None and group not in columns:
         hint = f"{meant(group, columns)}there are {', '.join(columns)}"

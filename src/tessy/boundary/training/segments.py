@@ -20,7 +20,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from tessy.data.rows import rows
-from tessy.errors import DataError
+from tessy.errors import DataError, bad_rows
 from tessy.method.words import Unit, units
 
 DEFAULT_WORDS = 60
@@ -219,7 +219,7 @@ def read_segments(path: Path, *, labelled: bool = True) -> list[Segment]:
     if not path.is_file():
         raise DataError(f"{path}: no such file", hint="tessy predictor annotate makes one")
     segments: list[Segment] = []
-    bad: list[str] = []
+    bad: list[tuple[str, str]] = []
     for where, row in rows(path, what="segments"):
         try:
             if isinstance(row, ValueError):
@@ -228,12 +228,11 @@ def read_segments(path: Path, *, labelled: bool = True) -> list[Segment]:
             if labelled and segment.spans is None:
                 raise ValueError("it has no spans: it is not labelled")
         except (ValidationError, ValueError) as error:
-            bad.append(f"{where}: {_reason(error)}")
+            bad.append((where, _reason(error)))
         else:
             segments.append(segment)
     if bad:
-        more = f"\n  … and {len(bad) - 20} more" if len(bad) > 20 else ""
-        raise DataError("\n  ".join([f"{len(bad)} bad lines", *bad[:20]]) + more)
+        raise DataError("\n".join([f"{len(bad)} bad lines", *bad_rows(bad)]))
     if not segments:
         raise DataError(f"{path}: there is no segment in it")
     return segments

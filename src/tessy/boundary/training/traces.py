@@ -16,12 +16,11 @@ from typing import Any
 
 from tessy.boundary.training.segments import ReasoningTrace
 from tessy.data.rows import rows
-from tessy.errors import DataError
+from tessy.errors import DataError, bad_rows
 
 _THINKING = ("thinking", "reasoning_content", "reasoning")
 _RESPONSE = ("response", "content", "text")
 _MARKED = re.compile(r"<think>(.*?)(?:</think>|\Z)", re.DOTALL)
-_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +46,11 @@ def read_traces(source: str | Path) -> TracesRead:
         DataError: There is no such source, a line is broken, or no row holds any thinking.
     """
     found: list[ReasoningTrace] = []
-    bad: list[str] = []
+    bad: list[tuple[str, str]] = []
     without: list[str] = []
     for number, (where, row) in enumerate(rows(source, what="traces")):
         if not isinstance(row, dict):
-            bad.append(f"{where}: {row if isinstance(row, ValueError) else 'not an object'}")
+            bad.append((where, str(row) if isinstance(row, ValueError) else "not an object"))
             continue
         thinking = thinking_of(row)
         if thinking:
@@ -59,8 +58,7 @@ def read_traces(source: str | Path) -> TracesRead:
         else:
             without.append(where)
     if bad:
-        more = f"\n  … and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-        raise DataError("\n  ".join([f"{len(bad)} bad lines", *bad[:_SHOWN]]) + more)
+        raise DataError("\n".join([f"{len(bad)} bad lines", *bad_rows(bad)]))
     if not found:
         raise DataError(
             f"{source}: no row of {len(without)} holds any thinking",
