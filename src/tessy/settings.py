@@ -517,11 +517,11 @@ def import_factory(address: str) -> Any:
     try:
         module = _imported(module_name)
     except ModuleNotFoundError as error:
-        hint = (
-            "a module is one that is installed, or a file in this folder; PYTHONPATH=FOLDER names "
-            "another folder"
-        )
-        raise ConfigError(f"python:{address} can't be imported: {error}", hint=hint) from error
+        hint = "it is to be installed, or a file in this folder; PYTHONPATH=FOLDER names another"
+        is_it = f"{module_name}.".startswith(f"{error.name}.")
+        raise ConfigError(
+            f"python:{address} can't be imported: {error}", hint=hint if is_it else None
+        ) from error
     except Exception as error:  # it is the user's code: anything may happen
         raise ConfigError(f"python:{address} can't be imported: {error!r}") from error
     if not hasattr(module, factory):

@@ -89,7 +89,8 @@ def test_names_that_mean_nothing(name):
 def test_a_python_name_of_another_form(rest):
     with pytest.raises(ConfigError) as error:
         load(f"python:{rest}")
-    assert error.value.hint == "python:package.module:factory"
+    assert error.value.hint.startswith("python:MODULE:FACTORY, such as python:")
+    assert "names no factory" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -106,6 +107,19 @@ def test_what_cannot_be_imported(module, tail, said):
     with pytest.raises(ConfigError, match="can't be imported") as error:
         load(f"python:{module}{tail}")
     assert said in str(error.value)
+    assert ("PYTHONPATH" in (error.value.hint or "")) == (tail == "_nothing:Fine")
+
+
+def test_a_file_in_the_current_folder_is_a_module(tmp_path, monkeypatch):
+    """The command's own `sys.path` has its script's folder in place of the current one."""
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "beside.py").write_text("from tessy.testing.predictors import digits as made\n")
+    (tmp_path / "of_mine.py").write_text("from beside import made\n")
+    (tmp_path / "json.py").write_text("raise SystemExit('the standard library comes first')\n")
+    assert load("python:of_mine:made").name == load("python:tessy.testing.predictors:digits").name
+    with pytest.raises(ConfigError, match="has no made"):
+        load("python:json:made")
 
 
 @pytest.mark.parametrize("relative", [".module:factory", "..:factory", "a..b:factory"])

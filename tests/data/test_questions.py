@@ -119,6 +119,14 @@ def test_files_that_cannot_be_read(tmp_path, name, content, message):
         read(path)
 
 
+@pytest.mark.parametrize("text", ["What is 1 + 1?", "1 + 1/2 =", "word " * 1000])
+def test_a_question_in_place_of_a_file_is_seen(text):
+    with pytest.raises(DataError) as error:
+        read(text)
+    assert len(str(error.value)) < 300
+    assert error.value.hint.startswith("the text of a question goes into a file, or in Python a l")
+
+
 HOSTILE_IDS = [f"{case.kind}, {case.file}" for case in HOSTILE]
 
 

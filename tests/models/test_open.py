@@ -8,11 +8,11 @@ import pytest
 
 from tessy.cli.predictor import AnnotatorConfig
 from tessy.config import NamedTeacher, load
-from tessy.errors import ConfigError, Refused, Unreachable
+from tessy.errors import ConfigError, LocalModelError, Refused, Unreachable
 from tessy.evaluation.settings import load as load_evaluation
 from tessy.method.trajectory import Role
 from tessy.models import probe
-from tessy.models.open import check_formats, open_models
+from tessy.models.open import check, check_formats, open_models
 from tessy.selection.settings import load_judge
 from tessy.testing import CooperativeScript, Latency, ScriptedServer
 
@@ -98,6 +98,12 @@ async def test_a_teacher_that_can_not_be_used_is_named():
         check_formats(without, [Role.TEACHER])
     assert "--teacher-format a=FORMAT" in refused.value.hint
     assert "[teachers.a]" in refused.value.hint
+
+
+def test_a_file_of_weights_that_is_not_there_is_named_before_its_chat_format(tmp_path):
+    config = load(None, {"student.model": f"gguf:{tmp_path}/nope.gguf"})
+    with pytest.raises(LocalModelError, match=r"nope\.gguf: no such file"):
+        check(config, [Role.STUDENT])
 
 
 @pytest.mark.parametrize("name", ["", "#scripted"])

@@ -14,8 +14,10 @@ def test_a_local_file(tmp_path, monkeypatch):
     (tmp_path / "m.gguf").write_bytes(b"GGUF and more")
     assert weights.fetch(parse("gguf:~/m.gguf")) == tmp_path / "m.gguf"
     assert weights.fetch(parse("lab:student")).is_file()
-    with pytest.raises(LocalModelError, match="no such file"):
-        weights.fetch(parse(f"gguf:{tmp_path}/none.gguf"))
+    for use in (weights.fetch, weights.refuse_missing):
+        with pytest.raises(LocalModelError, match="no such file") as error:
+            use(parse(f"gguf:{tmp_path}/n.gguf"))
+        assert error.value.hint.startswith("did you mean m.gguf? ")
     (tmp_path / "text.gguf").write_text("hello")
     with pytest.raises(LocalModelError, match="is not a GGUF file"):
         weights.fetch(parse(f"gguf:{tmp_path}/text.gguf"))

@@ -22,6 +22,7 @@ from typing import BinaryIO, TextIO, cast
 from tessy.data.cache import GIVEN, given_folder
 from tessy.data.fetched import fetch_file, fetch_files, stand_in
 from tessy.data.files import is_there
+from tessy.data.messages import cut
 from tessy.data.remote import RemotePath, is_url, persistently, shown_url
 from tessy.errors import DataError, RemoteError
 
@@ -61,20 +62,25 @@ def find_files(source: str | Path, *, what: str) -> list[Path] | None:
         RemoteError: A URL can't be read.
     """
     check_name(source, what)
+    kinds = f"{what} are in {KINDS}"
     try:
-        return _find(str(source), f"{what} are in {KINDS}{_as_text(str(source))}")
+        return _find(str(source), "; ".join(filter(None, (_text_hint(str(source)), kinds))))
     except RemoteError:  # which is an OSError
         raise
     except OSError as error:
         hint = "name the file itself, if you trust it" if error.errno == errno.EINVAL else None
         name = cut(str(error.filename or source), _LONGEST_NAME)
-        raise DataError(f"{name}: {error.strerror}", hint=hint or _as_text(name)[2:]) from None
+        hint = hint or _text_hint(name) or None
+        raise DataError(f"{name}: {error.strerror}", hint=hint) from None
 
 
-def _as_text(name: str) -> str:
-    """What to do with a name that looks like the text of a question."""
-    is_text = len(name.split()) > 1
-    return "; a question itself goes into a file, or in Python into a list: ['…']" if is_text else ""
+def _text_hint(name: str) -> str:
+    """What to do with a question itself, which a name with blanks may be."""
+    return "the text of a question goes into a file, or in Python a list" if _is_text(name) else ""
+
+
+def _is_text(name: str) -> bool:
+    return len(name.split()) > 1
 
 
 def check_name(source: object, what: str) -> None:
@@ -111,7 +117,7 @@ def _find(name: str, kinds: str) -> list[Path] | None:
             raise DataError(f"{name}: no data file matches", hint=kinds)
         return found
     is_file = path.suffix.lower() in (*_READ, *_PACKED, *_OTHER)
-    if is_file or name.count("/") != 1 or name.startswith((".", "/")):
+    if is_file or _is_text(name) or name.count("/") != 1 or name.startswith((".", "/")):
         raise DataError(f"{name}: no such file", hint=kinds)
     if path.parent.is_dir():
         raise DataError(
