@@ -90,8 +90,7 @@ def test_an_id_that_is_there_three_times_is_named_with_both_places(tmp_path, suf
     place = f"{path}:" if suffix == "jsonl" else f"{path}: row "
     assert str(error.value).splitlines() == [
         "2 bad lines; nothing was started",
-        f"  {place}4: id 'a' is already at {place}1",
-        f"  {place}6: id 'a' is already at {place}1",
+        f"  {place}4, {place}6: id 'a' is already at {place}1",
     ]
 
 

@@ -217,6 +217,26 @@ def test_ids_that_are_numbers_are_text_and_may_not_meet(tmp_path):
         read(path)
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (
+            ['{"prompt": "a"}', '{"prompt": "b", "id": "000000"}'],
+            "2: id '000000' is already at FILE:1, which has no id: its number is one",
+        ),
+        (
+            ['{"prompt": "a", "id": "000001"}', '{"prompt": "b"}'],
+            "2: it has no id, and its number, 000001, is the id at FILE:1",
+        ),
+    ],
+)
+def test_an_id_that_is_another_row_s_number(tmp_path, rows, said):
+    path = write(tmp_path / "q.jsonl", *rows)
+    with pytest.raises(DataError) as error:
+        read(path)
+    assert str(error.value).splitlines()[1] == f"  {path}:{said.replace('FILE', str(path))}"
+
+
 JSON = st.recursive(
     st.none()
     | st.booleans()

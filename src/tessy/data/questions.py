@@ -257,14 +257,19 @@ def _duplicates(source: str | Path, row_hashes: Hashes, id_hashes: Hashes) -> di
     order = np.argsort(id_hashes, kind="stable")
     same = id_hashes[order][1:] == id_hashes[order][:-1]
     twice = np.union1d(order[1:][same], order[:-1][same])
-    seen: dict[str, str] = {}
+    seen: dict[str, tuple[str, bool]] = {}
     found: dict[int, BadLine] = {}
     for number, where, row in _again(source, twice[id_hashes[twice] != 0], row_hashes):
-        made = id_in(row, number)
-        if made in seen:
-            found[number] = bad_line(number, where, f"id {made!r} is already at {seen[made]}")
-        else:
-            seen[made] = where
+        made, is_own = id_in(row, number), row.get("id") is not None
+        first, is_of_first = seen.setdefault(made, (where, is_own))
+        if first == where:
+            continue
+        said = f"id {made!r} is already at {first}"
+        if not is_own:
+            said = f"it has no id, and its number, {made}, is the id at {first}"
+        elif not is_of_first:
+            said += ", which has no id: its number is one"
+        found[number] = bad_line(number, where, said)
     return found
 
 
