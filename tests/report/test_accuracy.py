@@ -40,7 +40,7 @@ def test_every_sample_is_counted_once(samples):
     for question, end in samples:
         counter.add(sample(question, end))
     ends = Counter(end for _, end in samples)
-    found = counter.accuracy(NONE)
+    found = counter.accuracy()
     verified = sum(ends[end] for end in ("right", "wrong", "no_answer", Failure.REJECTED))
     assert (found is None) == (verified == 0)
     if found is not None:

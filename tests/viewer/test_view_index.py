@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from tessy.display import visible
 from tessy.errors import InputError, ViewError
+from tessy.evaluation.estimate import mean
 from tessy.method.trajectory import Failure
-from tessy.report.figures.intervals import wilson
+from tessy.report.figures.intervals import QuestionSums, right_share, wilson
 from tessy.report.viewer.filters import Filter, ReviewFilter, Sort, Status, VerdictFilter
 from tessy.report.viewer.index import Index, index_path
 from tessy.report.viewer.search import PAGE, Search, terms
@@ -256,6 +257,21 @@ async def test_verdicts_are_listed_filtered_and_added_up(folder):
     wrong = sum(sample.outcome in ("wrong", "no_answer") for sample in JUDGED) + rejected
     assert totals.accuracy == wilson(right, right + wrong), "as `tessy report` counts"
     assert search.totals(Filter(id="no such")).accuracy is None
+
+
+async def test_several_samples_of_a_question_are_not_counted_as_independent(folder):
+    """The same interval as in `tessy eval` and `tessy report`."""
+    rights = [4, 3, 4, 2, 0, 2, 4, 4]
+    named = [(f"q{n}#{m}", m < right) for n, right in enumerate(rights) for m in range(4)]
+    await write_run(
+        folder, [Written(name, outcome="right" if right else "wrong") for name, right in named]
+    )
+    bring_up(folder)
+    found = Search(index_path(folder), several=lambda: 4).totals(EVERYTHING).accuracy
+    wide, narrow = wilson(23 / 4, 8), wilson(23, 32)
+    assert found == right_share(QuestionSums.over(rights, [4] * 8))
+    assert mean([right / 4 for right in rights], 32).low == pytest.approx(found.low)
+    assert wide.low < found.low < narrow.low < narrow.high < found.high < wide.high
 
 
 async def test_what_a_verifier_of_a_stranger_says_is_no_verdict(folder):

@@ -1,6 +1,6 @@
 """Evaluation: how many questions a model answers correctly; what a run will cost, and is worth.
 
-    estimate    means and pass@k with bootstrap intervals; pure
+    estimate    means and pass@k with their intervals; pure
     measure     from samples to scores; pure
     settings    the settings of a run in which one model writes everything
     evaluate    the job: that run, then its scores

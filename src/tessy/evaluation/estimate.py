@@ -1,4 +1,4 @@
-"""Estimates over questions: means and pass@k, with bootstrap intervals. Pure."""
+"""Estimates over questions: means and pass@k, with their intervals. Pure."""
 
 from __future__ import annotations
 
@@ -8,44 +8,32 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BeforeValidator
+
+from tessy.report.figures.intervals import QuestionSums, right_share
 
 Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 """A float; JSON writes nan as null, so null is read as nan."""
-_AT_ONCE = 2**22
-"""Numbers that a bootstrap draws at once: 32 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over questions and its 95% bootstrap interval; nan without questions."""
+    """A mean over questions and its 95% interval; nan without questions."""
 
     value: Number
     low: Number
     high: Number
 
 
-def mean(values: Sequence[float], *, resamples: int = 2000, seed: int = 0) -> Estimate:
-    """The mean of one number per question.
+def mean(values: Sequence[float], samples: int) -> Estimate:
+    """The mean of one share per question, with its interval (`report.figures.right_share`).
 
     Args:
-        values: One for each question. The bootstrap draws questions, since samples of one question
-            are not independent of each other.
-        resamples: Of the bootstrap.
-        seed: Of the bootstrap.
+        values: One for each question, 0 to 1.
+        samples: The samples of all questions together.
     """
-    if not values:
-        return Estimate(math.nan, math.nan, math.nan)
-    array = np.asarray(values, dtype=float)
-    generator = np.random.default_rng(seed)
-    at_once = max(1, _AT_ONCE // len(array))
-    means: list[NDArray[np.float64]] = []
-    for begin in range(0, resamples, at_once):
-        size = (min(at_once, resamples - begin), len(array))
-        means.append(array[generator.integers(0, len(array), size)].mean(axis=1))
-    low, high = np.quantile(np.concatenate(means), (0.025, 0.975))
-    return Estimate(float(array.mean()), float(low), float(high))
+    found = right_share(QuestionSums.over(values, np.ones(len(values))), samples)
+    return Estimate(found.value, found.low, found.high)
 
 
 def pass_at_k(right: int, samples: int, k: int) -> float:

@@ -131,13 +131,12 @@ class ModelScores:
         return {"model": self.model, **tree.pop("whole"), **tree}
 
 
-def measure(model: str, samples: Iterable[EvalSample], *, resamples: int = 2000) -> ModelScores:
+def measure(model: str, samples: Iterable[EvalSample]) -> ModelScores:
     """Compute all scores.
 
     Args:
         model: The model's name.
         samples: All of them.
-        resamples: Of the bootstrap.
     """
     every = list(samples)
     by_group: dict[str, list[EvalSample]] = {}
@@ -146,8 +145,8 @@ def measure(model: str, samples: Iterable[EvalSample], *, resamples: int = 2000)
     grouped = sorted(by_group.items()) if set(by_group) != {""} else []
     return ModelScores(
         model=model,
-        whole=_scores(every, resamples),
-        groups={group: _scores(members, resamples) for group, members in grouped},
+        whole=_scores(every),
+        groups={group: _scores(members) for group, members in grouped},
         right=_right(_measured(every)),
     )
 
@@ -163,7 +162,7 @@ def _right(measured: Sequence[EvalSample]) -> dict[str, tuple[int, int]]:
     return {question: (right[question], count) for question, count in total.items()}
 
 
-def _scores(samples: Sequence[EvalSample], resamples: int) -> EvalScores:
+def _scores(samples: Sequence[EvalSample]) -> EvalScores:
     measured = _measured(samples)
     counts = _right(measured).values()
     fewest = min((n for _, n in counts), default=1)
@@ -172,7 +171,7 @@ def _scores(samples: Sequence[EvalSample], resamples: int) -> EvalScores:
         questions=len(counts),
         samples=len(measured),
         pass_at={
-            k: mean([pass_at_k(right, n, k) for right, n in counts], resamples=resamples)
+            k: mean([pass_at_k(right, n, k) for right, n in counts], len(measured))
             for k in ks(fewest)
         },
         outcomes=dict(sorted(outcomes.items())),

@@ -294,7 +294,7 @@ def _run_report(
         models=_models(run, about.get("models", {})),
         under_way=run.under_way,
         accounts=run.accounts.accounts(bootstrap),
-        accuracy=run.accuracy.accuracy(bootstrap),
+        accuracy=run.accuracy.accuracy(),
         responses=responses,
         spans={role: histogram(found, span_width) for role, found in run.lengths.spans.items()},
         style=run.style.style(),

@@ -407,6 +407,13 @@ class RunFolder(DatasetFolder):
         found: dict[str, str] = read_settings(self.settings).get("run", {}).get("models", {})
         return found
 
+    def samples_per_question(self) -> int:
+        """How many samples each question has; 1 if `run.toml` can't be read."""
+        with suppress(RunMismatch):
+            found = read_settings(self.settings).get("samples_per_question", 1)
+            return found if type(found) is int and found > 0 else 1
+        return 1
+
     def method(self) -> str:
         """The run's method, with `answer_by` if that is not the student.
 

@@ -1,6 +1,6 @@
 """Figures: numbers about finished runs, computed from their samples and nothing else.
 
-    intervals   ratios of sums, with bootstrap intervals over questions
+    intervals   ratios of sums, with intervals over questions
     sample      a sample that ended
     accuracy    how many answers are right, and runs compared question by question
     accounts    samples, tokens, requests and seconds

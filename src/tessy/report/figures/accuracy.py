@@ -15,7 +15,13 @@ from typing import NamedTuple
 import numpy as np
 
 from tessy.method.trajectory import Failure
-from tessy.report.figures.intervals import Bootstrap, Interval, ratios
+from tessy.report.figures.intervals import (
+    Bootstrap,
+    Interval,
+    QuestionSums,
+    ratios,
+    right_share,
+)
 from tessy.report.figures.sample import ReportSample
 from tessy.verifiers.protocol import VerdictOutcome
 
@@ -104,7 +110,7 @@ class AccuracyCounter:
         else:
             self._failed[sample.question] = self._failed.get(sample.question, 0) + 1
 
-    def accuracy(self, bootstrap: Bootstrap) -> Accuracy | None:
+    def accuracy(self) -> Accuracy | None:
         """The verdicts; None if nothing was verified."""
         if not self.by_question:
             return None
@@ -112,17 +118,15 @@ class AccuracyCounter:
         verified = sum(found.verified for found in self.by_question.values())
         keys = list(self.by_question | self._failed)
         table = np.array([(*self._of(key), self._failed.get(key, 0)) for key in keys], float)
-        above = np.stack([table[:, 0], table[:, 0]], axis=1)
-        below = np.stack([table[:, 1], table[:, 1] + table[:, 2]], axis=1)
-        share, of_ended = ratios(above, below, keys, bootstrap)
+        rights, checked, failed = table.T
         return Accuracy(
             right=right,
             wrong=verified - right,
             rejected=self._rejected,
             unverified=self._unverified,
             failed=sum(self._failed.values()),
-            share=share,
-            share_of_ended=of_ended,
+            share=right_share(QuestionSums.over(rights, checked)),
+            share_of_ended=right_share(QuestionSums.over(rights, checked + failed)),
         )
 
     def _of(self, question: bytes) -> _Verified:

@@ -1,7 +1,8 @@
-"""Ratios of sums, with bootstrap intervals over questions.
+"""Ratios of sums, with intervals over questions.
 
-Samples of one question are not independent, so questions are drawn, not samples. All figures of a
-report are ratios of sums, or means, which are ratios whose denominator counts.
+Samples of one question are not independent, so intervals are about questions, not samples. All
+figures of a report are ratios of sums, or means, which are ratios whose denominator counts. Those
+of right answers have Wilson's interval (`right_share`), the others one by bootstrap (`ratios`).
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
@@ -45,7 +47,61 @@ class Interval:
     high: float = math.nan
 
 
-def wilson(part: int, of: int) -> Interval:
+class QuestionSums(NamedTuple):
+    """Right answers, summed over questions.
+
+    Attributes:
+        questions: How many questions there are.
+        right: Right samples, …
+        of: … of so many.
+        right_squared: The sum of their squares by question, …
+        both: … of right ones times all, …
+        of_squared: … and of the squares of all.
+    """
+
+    questions: float
+    right: float
+    of: float
+    right_squared: float
+    both: float
+    of_squared: float
+
+    @classmethod
+    def over(cls, right: ArrayLike, of: ArrayLike) -> QuestionSums:
+        """The sums of two arrays, each with a number by question."""
+        above, below = np.asarray(right, float), np.asarray(of, float)
+        sums = (above.sum(), below.sum(), above @ above, above @ below, below @ below)
+        return cls(int(np.count_nonzero(below)), *map(float, sums))
+
+
+def right_share(sums: QuestionSums, samples: float | None = None) -> Interval:
+    """The share of right answers, with Wilson's 95% interval of the effective number of samples.
+
+    That number is the one of independent samples whose share would vary as much as this one does
+    from question to question (Franco, Little, Louis and Slud, *Comparative Study of Confidence
+    Intervals for Proportions in Complex Sample Surveys*, J. Survey Stat. Methodol. 7, 2019). With
+    one sample of each question it is their number: the interval is `wilson`'s. If all answers are
+    right, or none is, nothing tells how alike those of one question are, so they count as one.
+
+    Args:
+        sums: The sums over questions.
+        samples: The number of samples, if `sums.of` is not it; the effective number is no larger.
+    """
+    if not sums.of:
+        return Interval(math.nan)
+    share = min(1.0, sums.right / sums.of)
+    fewest = sums.of**2 / sums.of_squared  # Kish, *Survey Sampling*, 1965, section 11.7
+    most = max(fewest, sums.of if samples is None else samples)
+    apart = sums.right_squared - 2 * share * sums.both + share**2 * sums.of_squared
+    if not 0 < share < 1 or sums.questions < 2:
+        return wilson(share * fewest, fewest)
+    variance = sums.questions / (sums.questions - 1) * max(0.0, apart) / sums.of**2
+    found = share * (1 - share) / variance if variance else math.inf
+    effective = min(most, max(fewest, found))
+    return wilson(share * effective, effective)
+
+
+def wilson(part: float, of: float) -> Interval:
     """A share of independent trials, with Wilson's 95% score interval (JASA 22, 1927).
 
     Unlike a bootstrap it is honest where all trials, or none, are a success.
@@ -56,7 +112,7 @@ def wilson(part: int, of: int) -> Interval:
     """
     if not of:
         return Interval(math.nan)
-    share, weight = part / of, _Z**2 / of
+    share, weight = min(1.0, part / of), _Z**2 / of
     middle = (share + weight / 2) / (1 + weight)
     half = _Z * math.sqrt(share * (1 - share) / of + weight / (4 * of)) / (1 + weight)
     return Interval(share, max(0.0, middle - half), min(1.0, middle + half))

@@ -97,7 +97,8 @@ def accuracy(report: Report) -> Section | None:
         row("right, if failed ones count as wrong", lambda each: percent(each.share_of_ended)),
     ]
     how = (
-        "The verifier's verdicts. Intervals are 95%, by bootstrap over questions. A sample that "
+        "The verifier's verdicts. Intervals are 95%: Wilson's, with samples of one question "
+        "counted by how alike they are; that of a difference by bootstrap. A sample that "
         "the verifier rejected at its last attempt counts as wrong."
     )
     tables = [_by_run("Answers", report, rows)]

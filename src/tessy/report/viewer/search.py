@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ import orjson
 
 from tessy.errors import InputError, ViewError
 from tessy.method.trajectory import Failure
+from tessy.report.figures.intervals import QuestionSums
 from tessy.report.viewer.filters import Filter, ReviewFilter, Sort, Status, VerdictFilter
 from tessy.report.viewer.index import TOKENIZE, IndexRow
-from tessy.report.viewer.totals import TOTALS, SampleTotals
+from tessy.report.viewer.totals import BY_QUESTION, TOTALS, SampleTotals
 from tessy.runs.reviews import Review
 from tessy.verifiers.protocol import VerdictOutcome
 
@@ -89,15 +90,22 @@ class Search:
     Args:
         path: Where it is.
         reviews: Gives what readers decided, by sample id.
+        several: Gives the samples of each question.
 
     Raises:
         ViewError: In its methods: the index can't be read.
         InputError: In its methods: the text of the filter holds no word.
     """
 
-    def __init__(self, path: Path, reviews: Callable[[], Mapping[str, Review]] = dict) -> None:
+    def __init__(
+        self,
+        path: Path,
+        reviews: Callable[[], Mapping[str, Review]] = dict,
+        several: Callable[[], int] = lambda: 1,
+    ) -> None:
         self._path = path
         self._reviews = reviews
+        self._several = several
 
     def page(self, wanted: Filter, number: int, totals: SampleTotals | None = None) -> SampleList:
         """A page of the samples of a filter.
@@ -111,7 +119,7 @@ class Search:
         order = f"{_SORTED_BY[wanted.sort]} {_direction(wanted)}, position"
         with self._open() as connection:
             if totals is None:
-                totals = _totals(connection, where, values)
+                totals = _totals(connection, where, values, self._several())
             rows = connection.execute(
                 f"select {_COLUMNS} from samples join (select position as here from samples {where}"
                 f" order by {order} limit ? offset ?) on position = here order by {order}",
@@ -158,7 +166,7 @@ class Search:
         """What the samples of a filter come to."""
         where, values = self._where(wanted)
         with self._open() as connection:
-            return _totals(connection, where, values)
+            return _totals(connection, where, values, self._several())
 
     def _where(self, wanted: Filter, *more: tuple[str, tuple[Any, ...]]) -> tuple[str, list[Any]]:
         """The `where` clause of a filter and more tests, and its values."""
@@ -187,9 +195,17 @@ def terms(text: str) -> list[str]:
         return [row[0] for row in connection.execute("select term from v")]
 
 
-def _totals(connection: sqlite3.Connection, where: str, values: list[Any]) -> SampleTotals:
-    row = connection.execute(f"select {TOTALS} from samples {where}", values).fetchone()
-    return SampleTotals(*(value or 0 for value in row))
+def _totals(
+    connection: sqlite3.Connection, where: str, values: list[Any], several: int
+) -> SampleTotals:
+    def sums_of(asked: str) -> list[Any]:
+        return [value or 0 for value in connection.execute(asked, values).fetchone()]
+
+    totals = SampleTotals(*sums_of(f"select {TOTALS} from samples {where}"))
+    if several == 1:
+        return totals
+    asked = BY_QUESTION.format(where=where, several=several)
+    return replace(totals, by_question=QuestionSums(*sums_of(asked)))
 
 
 def _direction(wanted: Filter) -> str:

@@ -109,7 +109,9 @@ class ViewedRun:
         self.writable = not (read_only or found.remote) and os.access(found.path, os.W_OK)
         self.updater = IndexUpdater(self.folder, remote=found.remote)
         self.reviews = ReviewCache(found.path)
-        self.search = Search(self.updater.index_path, self.reviews)
+        self.search = Search(
+            self.updater.index_path, self.reviews, self.folder.samples_per_question
+        )
         self._totals: tuple[IndexState, SampleTotals] | None = None
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tessy.report.figures.intervals import Interval, wilson
+from tessy.report.figures.intervals import Interval, QuestionSums, right_share, wilson
 
 TOTALS = """
     count(*), sum(reason is not null), sum(reason = 'rejected'),
@@ -13,6 +13,16 @@ TOTALS = """
     sum(tokens), sum(teacher), sum(discarded), sum(requests), sum(seconds)
 """
 """The fields of `SampleTotals` as SQL, in order, of the index's table of samples."""
+BY_QUESTION = """
+    select count(*), sum(part), sum(whole), sum(part * part), sum(part * whole), sum(whole * whole)
+    from (
+        select sum(coalesce(outcome, '') = 'right') as part,
+            sum(coalesce(outcome, '') in ('right', 'wrong', 'no_answer')
+                or coalesce(reason, '') = 'rejected') as whole
+        from samples {where} group by position / {several}
+    ) where whole > 0
+"""
+"""The fields of `QuestionSums` of a run with several samples of a question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +43,7 @@ class SampleTotals:
         discarded: Tokens discarded, of both models.
         requests: Calls to both models.
         seconds: From the first call of each sample to its end, added up.
+        by_question: The right ones over questions; None if each has one sample.
     """
 
     samples: int = 0
@@ -48,6 +59,7 @@ class SampleTotals:
     discarded: int = 0
     requests: int = 0
     seconds: float = 0.0
+    by_question: QuestionSums | None = None
 
     @property
     def all_wrong(self) -> int:
@@ -58,7 +70,10 @@ class SampleTotals:
     def accuracy(self) -> Interval | None:
         """The share of right ones among right and wrong ones; None if there are none."""
         verified = self.right + self.all_wrong
-        return wilson(self.right, verified) if verified else None
+        if not verified:
+            return None
+        sums = self.by_question
+        return wilson(self.right, verified) if sums is None else right_share(sums)
 
     @property
     def teacher_share(self) -> float | None:
