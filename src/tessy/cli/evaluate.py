@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from tessy.cli.options import command
 from tessy.cli.synth import RunOptions
+from tessy.cli.tables import print_table
 from tessy.display import visible
 from tessy.evaluation.settings import EvaluationConfig
 from tessy.settings import Option
@@ -66,7 +67,8 @@ def evaluate(options: EvalOptions, config: EvaluationConfig) -> None:
         progress=Progress(Show.QUIET if options.quiet else Show.AUTO),
     )
     scores, run = result.scores, result.run
-    Console(markup=False).print(_table(scores, remaining=run.remaining))
+    for table in _tables(scores, remaining=run.remaining):
+        print_table(table)
     if skipped := run.failed.get(Failure.BAD_QUESTION):
         typer.echo(f"skipped: {skipped:,} bad questions (failures.jsonl has the reasons)", err=True)
     if count := scores.whole.outcomes.get(EvalOutcome.UNMEASURED):
@@ -79,8 +81,8 @@ def evaluate(options: EvalOptions, config: EvaluationConfig) -> None:
         raise typer.Exit(1)
 
 
-def _table(scores: ModelScores, *, remaining: int = 0) -> Table:
-    """The scores as a table, with a column for all questions and one for each group.
+def _tables(scores: ModelScores, *, remaining: int = 0) -> Iterator[Table]:
+    """The scores on all questions, and a row for each group.
 
     Args:
         scores: The scores of a model.
@@ -88,26 +90,44 @@ def _table(scores: ModelScores, *, remaining: int = 0) -> Table:
     """
     from tessy.evaluation.measure import EvalOutcome
 
-    columns = [("all", scores.whole), *scores.groups.items()]
+    whole = scores.whole
     title = f"{visible(scores.model)}, 95% intervals over questions"
     if remaining:
         title += f"; {remaining:,} samples are missing: the same command resumes"
-    made = Table(title=title, title_justify="left")
-    made.add_column("")
-    for name, _ in columns:
-        made.add_column(visible(name) or "(empty)", justify="right")
-    every = [each for _, each in columns]
-    made.add_row("questions", *(f"{each.questions:,}" for each in every))
-    made.add_row("samples", *(f"{each.samples:,}" for each in every))
-    for k in scores.whole.pass_at:
-        made.add_row(f"pass@{k}", *(_estimate(each.pass_at.get(k)) for each in every))
+    made = Table("", title=title, title_justify="left", show_header=False)
+    made.add_column(justify="right")
+    made.add_row("questions", f"{whole.questions:,}")
+    made.add_row("samples", f"{whole.samples:,}")
+    for k in whole.pass_at:
+        made.add_row(f"pass@{k}", _estimate(whole.pass_at.get(k)))
     for outcome in EvalOutcome:
-        if scores.whole.outcomes.get(outcome):
-            counts = (each.outcomes.get(outcome, 0) for each in every)
-            made.add_row(outcome.value.replace("_", " "), *(f"{count:,}" for count in counts))
-    made.add_row("tokens, mean", *(_number(each.tokens.mean) for each in every))
-    made.add_row("tokens, median / 95%", *(_median(each) for each in every))
-    made.add_row("of them thinking", *(_number(each.thinking_tokens.mean) for each in every))
+        if count := whole.outcomes.get(outcome):
+            made.add_row(outcome.value.replace("_", " "), f"{count:,}")
+    made.add_row("tokens, mean", _number(whole.tokens.mean))
+    made.add_row("tokens, median / 95%", _median(whole))
+    made.add_row("of them thinking", _number(whole.thinking_tokens.mean))
+    yield made
+    if scores.groups:
+        yield _groups(scores)
+
+
+def _groups(scores: ModelScores) -> Table:
+    """What differs most between groups; `evaluation.json` has all."""
+    from tessy.evaluation.measure import EvalOutcome
+
+    ks = dict.fromkeys((*[*scores.whole.pass_at][:1], *[*scores.whole.pass_at][-1:]))
+    made = Table("group", box=None, pad_edge=False, header_style="bold")
+    cut = EvalOutcome.TRUNCATED if EvalOutcome.TRUNCATED in scores.whole.outcomes else None
+    for name in ("questions", *(f"pass@{k}" for k in ks), *filter(None, [cut]), "tokens, mean"):
+        made.add_column(name, justify="right")
+    for name, each in scores.groups.items():
+        made.add_row(
+            visible(name) or "(empty)",
+            f"{each.questions:,}",
+            *(_estimate(each.pass_at.get(k)) for k in ks),
+            *(f"{each.outcomes.get(outcome, 0):,}" for outcome in filter(None, [cut])),
+            _number(each.tokens.mean),
+        )
     return made
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from tessy.boundary.settings import WINDOW, TrainSettings
 from tessy.cli.options import CommandOptions, command
 from tessy.cli.scoring import ScoringOptions, scorer
+from tessy.cli.tables import print_table
 from tessy.config import Config, ModelRole, ModelSettings
 from tessy.display import visible
 from tessy.errors import ConfigError
@@ -373,7 +374,7 @@ def shared(options: SharedOptions) -> None:
         likely = sum(each >= options.probability for each in span.probabilities)
         cells = [f"{count:,}", f"{count / total:.0%}", f"{span.mean:.3f}", f"{likely / count:.0%}"]
         table.add_row(visible(span.words), *cells)
-    Console().print(table)
+    print_table(table)
     likely = sum(each >= options.probability for span in spans for each in span.probabilities)
     print(f"{likely / total:.0%} of {total:,} spans are at least {options.probability} probable")
     words = [s.words for s in spans if s.mean >= options.probability and " " not in s.words]

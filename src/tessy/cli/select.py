@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import Field, model_validator
-from rich.console import Console
 from rich.table import Table
 
 from tessy.cli.options import CommandOptions, command
+from tessy.cli.tables import print_table
 from tessy.display import visible_line
 from tessy.selection.settings import JudgeConfig, SelectSettings, read_rubric
 from tessy.settings import Location, Option
@@ -97,9 +97,8 @@ def select(options: SelectOptions, judge: JudgeConfig) -> None:
         raise typer.Exit(130) from None
     if found.judged is not None:
         options.say(f"judge: {short_summary(found.judged)}")
-    console = Console(highlight=False, markup=False)
     for table in _tables(found, options.stratify or ""):
-        console.print(table)
+        print_table(table)
     options.say(f"what was dropped: {dropped_file(options.out)}")
     options.say(f"written: {options.out}")
 
@@ -135,8 +134,10 @@ def _strata(strata: dict[str, tuple[int, int]], column: str) -> Table:
 
 def _agreements(agreements: tuple[Agreement, ...]) -> Table:
     made = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("agreement of", "", "95% interval", "questions", ""):
-        made.add_column(name, justify="left" if name in ("agreement of", "") else "right")
+    made.add_column("agreement of")
+    for name in ("", "95% interval", "questions"):
+        made.add_column(name, justify="right")
+    made.add_column("")
     for each in agreements:
         value = "–" if each.value != each.value else f"{each.measure} {each.value:.2f}"
         interval = "–" if each.low != each.low else f"{each.low:.2f} to {each.high:.2f}"

@@ -9,6 +9,7 @@ import typer
 from pydantic import Field, model_validator
 
 from tessy.cli.options import CommandOptions, command
+from tessy.cli.tables import print_table
 from tessy.config import Config
 from tessy.settings import Location, Option
 
@@ -187,8 +188,6 @@ def _estimate(options: SynthOptions, config: Config, progress: Progress) -> None
 
 def _compare(options: SynthOptions, config: Config, limit: int, progress: Progress) -> None:
     """Have the teacher alone write the canary's questions, and print how the two compare."""
-    from rich.console import Console
-
     from tessy.evaluation.canary import compare, table
 
     found = compare(
@@ -204,6 +203,6 @@ def _compare(options: SynthOptions, config: Config, limit: int, progress: Progre
     if found is None:
         typer.echo("stopped: the same command goes on with the teacher alone", err=True)
         raise typer.Exit(130)
-    Console(markup=False, highlight=False).print(table(found))
+    print_table(table(found))
     then = "the same command without --canary, or with a larger one, goes on"
     typer.echo(then if found.left else "that was the whole run: nothing is left", err=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
-from rich.console import Console
 from rich.table import Table
 
 from tessy.cli.options import CommandOptions, command
+from tessy.cli.tables import print_table
 from tessy.display import visible
 from tessy.settings import SECONDS, Location, Option, UnitName
 from tessy.verifiers.limits import ProgramLimits
@@ -70,7 +70,7 @@ def verify(options: VerifyOptions) -> None:
         sandbox=not options.unsafe_no_sandbox,
         say=options.say,
     )
-    Console(highlight=False, markup=False).print(_table(result, options.group))
+    print_table(_table(result, options.group))
     for where, reason in list(result.skipped.items())[:_SHOWN]:
         options.say(f"skipped: {where}: {reason}")
     if result.skipped:
