@@ -79,6 +79,10 @@ def test_parquet_changes_no_row_that_it_takes(tmp_path, made):
         ([{"a": 1}, {"a": "x"}], "Parquet can't hold the column 'a'"),
         ([{"a": {"b": 1}}, {"a": {"c": 1}}], "Parquet would change a of a row"),
         ([{"a": parse(b"0.12345678901234567890123")}], "Parquet would change a of a row"),
+        (
+            [{"a": {"t": "x" * 200, "y": 1}}, {"a": {"t": "x" * 200, "z": 1}}],
+            r'a of a row: …x+","y":1\} to …x+","y":1,"z":null\}',
+        ),
         ([{"a": parse(b"12345678901234567890123")}], "Parquet can't hold the column 'a'"),
         ([{"a": {}}], "Parquet can't hold"),
     ],

@@ -49,13 +49,13 @@ WRONG = [
     ({"top_p": 0}, "top_p", "invalid_value"),
     ({"top_k": -2}, "top_k", "invalid_value"),
     ({"max_tokens": 0}, "max_tokens", "invalid_value"),
-    ({"max_tokens": 5, "max_completion_tokens": 6}, "max_tokens", None),
+    ({"max_tokens": 5, "max_completion_tokens": 6}, "max_tokens", "invalid_value"),
     ({"stop": [""]}, "stop", "invalid_value"),
     ({"stop": ["x"] * 17}, "stop", "invalid_value"),
     ({"stop": 3}, "stop", "invalid_value"),
     ({"seed": 2**63}, "seed", "invalid_value"),
     ({"stream": 1}, "stream", "invalid_value"),
-    ({"stream_options": {"include_usage": True}}, "stream_options", None),
+    ({"stream_options": {"include_usage": True}}, "stream_options", "invalid_value"),
     ({"tools": [{"type": "function"}]}, "tools", "unsupported_parameter"),
     ({"tool_choice": "required"}, "tool_choice", "unsupported_value"),
     ({"functions": [{"name": "f"}]}, "functions", "unsupported_parameter"),
@@ -185,7 +185,12 @@ async def test_bodies_that_can_not_be_read(tokenizers, client):
         for path, status in (("/v1/embeddings", 404), ("/v1/models", 405), ("/", 404)):
             async with client.post(made.root + path, json={}) as got:
                 assert got.status == status
-                assert path in (await got.json())["error"]["message"]
+                error = (await got.json())["error"]
+            assert path in error["message"]
+            assert error["code"] == ("not_found" if status == 404 else "method_not_allowed")
+        for more in ({"n": 1000}, {"stream_options": {"include_usage": True}}):
+            status, _, found = await chat(client, made.url, {**asking(), **more})
+            assert (status, found["error"]["code"]) == (400, "invalid_value")
         assert (await chat(client, made.url))[0] == 200
 
 

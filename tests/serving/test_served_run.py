@@ -108,9 +108,10 @@ async def test_the_same_folder_goes_on(tokenizers, client, tmp_path):
                     async with serve(tokenizers, servers, into(out)):
                         pass
         assert [row["id"] for row in lines(out / "dataset.jsonl")] == ids
-        with pytest.raises(RunMismatch, match="seed"):
+        with pytest.raises(RunMismatch, match="seed") as refused:
             async with serve(tokenizers, servers, into(out), seed=3):
                 pass
+        assert "another folder (--journal), or give the settings" in refused.value.hint
         questions = tmp_path / "q.jsonl"
         questions.write_text(json.dumps({"prompt": "[[task 1]] Why?"}) + "\n")
         options = [f"--{role}={server.url}" for role, server in servers.items()]
@@ -173,7 +174,8 @@ async def test_a_url_is_no_folder(tokenizers):
 async def test_a_folder_of_something_else(tokenizers, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     async with pair(tokenizers) as servers:
-        with pytest.raises(RunMismatch):
+        with pytest.raises(RunMismatch) as refused:
             async with serve(tokenizers, servers, into(tmp_path)):
                 pass
+    assert "--out" not in (refused.value.hint or "")
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

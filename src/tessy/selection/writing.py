@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ SUFFIXES = (".jsonl", ".parquet")
 """The kinds of files that can be written."""
 _GROUP_ROWS, _GROUP_BYTES = 1_000, 16 << 20
 """Rows of a row group, and about so many bytes of them: that much is held in memory."""
+_BEFORE, _SHOWN = 20, 80
+"""Characters of a value that are shown before it differs, and in all."""
 _INSTEAD = "name a .jsonl file: it holds any row"
 
 Row = dict[str, Any]
@@ -133,12 +136,17 @@ def _refuse_change(row: Row, held: Row) -> None:
         if value is None and row.get(name) is None:
             continue
         if row_bytes({name: value}) != row_bytes({name: row[name]}):
+            ours, theirs = (dumps(each).decode() for each in (row[name], value))
+            same = takewhile(lambda pair: pair[0] == pair[1], zip(ours, theirs, strict=False))
+            begin = max(0, sum(1 for _ in same) - _BEFORE)
             raise DataError(
-                f"Parquet would change {name} of a row: {_cut(row[name])} to {_cut(value)}",
+                f"Parquet would change {name} of a row: {_cut(ours, begin)} to "
+                f"{_cut(theirs, begin)}",
                 hint=_INSTEAD,
             )
 
 
-def _cut(value: Any) -> str:
-    text = dumps(value).decode()
-    return text if len(text) <= 80 else text[:80] + "…"
+def _cut(text: str, begin: int) -> str:
+    """A part of a text that begins shortly before it differs."""
+    end = begin + _SHOWN
+    return ("…" if begin else "") + text[begin:end] + ("…" if text[end:] else "")

@@ -218,4 +218,5 @@ def _of_http(error: web.HTTPException, request: web.Request) -> ApiError:
     said = f"{request.method} {request.path:.200}: {error.reason}"
     if error.status == 413:
         said = f"the body is larger than {LARGEST_BODY // 2**20} MiB"
-    return ApiError(error.status, said, kind=_KINDS.get(error.status, OF_SERVER))
+    code = error.reason.lower().replace(" ", "_")  # `not_found`, `method_not_allowed`
+    return ApiError(error.status, said, kind=_KINDS.get(error.status, OF_SERVER), code=code)

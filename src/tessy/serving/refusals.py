@@ -31,7 +31,7 @@ class ApiError(Exception):
         *,
         kind: str = BAD_REQUEST,
         param: str | None = None,
-        code: str | None = None,
+        code: str,
         retry_after_s: int | None = None,
     ) -> None:
         super().__init__(message)
@@ -53,7 +53,7 @@ class ApiError(Exception):
         }
 
 
-def refused(param: str, message: str, *, code: str | None = None) -> ApiError:
+def refused(param: str, message: str, *, code: str = "invalid_value") -> ApiError:
     """The error for a parameter that can't be used."""
     return ApiError(400, f"{param}: {message}", param=param, code=code)
 

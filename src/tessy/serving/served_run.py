@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tessy._version import __version__
 from tessy.config import Config
 from tessy.data import record
 from tessy.display import Say
-from tessy.errors import JournalError
+from tessy.errors import JournalError, TessyError
 from tessy.method.trajectory import Failure
 from tessy.runs.dataset import write_dataset
 from tessy.runs.folder import RunFolder
@@ -100,6 +100,7 @@ async def served_run(path: Path, config: Config) -> AsyncIterator[ServedRun]:
     """
     folder = RunFolder(path)
     async with AsyncExitStack() as stack:
+        stack.enter_context(_its_option())
         lock = await asyncio.to_thread(stack.enter_context, folder.locked())
         date = await asyncio.to_thread(_begin, folder, config)
         shard = folder.shard(0)
@@ -119,6 +120,17 @@ async def served_run(path: Path, config: Config) -> AsyncIterator[ServedRun]:
         finally:
             folder.check_there(lock)
             await asyncio.to_thread(write_dataset, folder)
+
+
+@contextmanager
+def _its_option() -> Iterator[None]:
+    """Hints name the option that this command has for the folder of a run."""
+    try:
+        yield
+    except TessyError as error:
+        hint = (error.hint or "").replace("--out", "--journal")
+        error.hint = hint.replace(", or give its questions", "") or None  # it has requests
+        raise
 
 
 def _begin(folder: RunFolder, config: Config) -> datetime.date:
