@@ -139,7 +139,7 @@ async def test_an_evaluation_is_said_to_be_one(tmp_path):
     (tmp_path / "run" / "run.toml").touch()
     said = []
     export(tmp_path / "run", out=tmp_path / "one", to="trl", say=said.append)
-    assert not any("evaluation" in line for line in said)
+    assert not any("is an evaluation" in line for line in said)
     (tmp_path / "run" / "evaluation.json").write_text("{}")
     export(tmp_path / "run", out=tmp_path / "two", to="trl", say=said.append)
     assert "run is an evaluation: its questions may be those of your tests" in said
