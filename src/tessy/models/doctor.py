@@ -12,13 +12,22 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from tessy.config import Config, ModelRole, Sampling, role_of
+from tessy.config import Config, Limits, ModelRole, Sampling, role_of
 from tessy.display import Say, visible
 from tessy.errors import TessyError
 from tessy.method.trajectory import Role
 from tessy.models import pace
 from tessy.models.client import Client
-from tessy.models.open import ASK_DOCTOR, OpenedModel, UnknownFormat, check, check_formats, open_one
+from tessy.models.open import (
+    ASK_DOCTOR,
+    OpenedModel,
+    UnknownFormat,
+    check,
+    check_formats,
+    one_model,
+    open_one,
+    short_context,
+)
 from tessy.models.pace import ServerPace
 from tessy.models.probe import LONG_PROMPT, stops_early
 from tessy.models.tokenizers import fetch_tokenizer
@@ -108,20 +117,26 @@ def refusal(findings: list[Finding]) -> TessyError | None:
     )
 
 
-def readiness(findings: list[Finding]) -> str:
+def readiness(findings: list[Finding], config: Config) -> str:
     """A line: synthesis can start with these models, and what would make it better. Pure.
 
     Args:
         findings: None of which is a reason to refuse.
+        config: The settings that were examined.
     """
-    changes = [change for each in findings for change in _changes(each)]
+    changes = [change for each in findings for change in _changes(each, config.limits)]
+    if {*Role} <= {each.model for each in findings} and (same := one_model(config)):
+        changes.append(same)
     return "; ".join(["ready", *changes]) if changes else "ready: there is nothing to change"
 
 
-def _changes(finding: Finding) -> list[str]:
+def _changes(finding: Finding, limits: Limits) -> list[str]:
     """What could be changed about a model."""
     server, whose = finding.capabilities, f"the {finding.model}'s server"
     changes = []
+    short = server and short_context(finding.model, server.context_tokens, limits)
+    if short:
+        changes.append(f"{short} (vLLM: --max-model-len)")
     if server is not None and server.id_prompts and finding.prompts == "text":
         flag = f"--{role_of(finding.model)}-tokenizer"
         changes.append(f"{flag} would send token ids, which prefix caches hit more often")

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 
 from tessy import lab
-from tessy.config import Config, Mode, ModelRole, ModelSettings, NamedTeacher, role_of
+from tessy.config import Config, Limits, Mode, ModelRole, ModelSettings, NamedTeacher, role_of
 from tessy.data.record import THINK_CLOSE
 from tessy.display import Say
 from tessy.errors import ConfigError, ModelError
@@ -89,6 +89,31 @@ def check(config: Config, roles: Iterable[Role] = Role) -> None:
         if settings.format:
             date, arguments = datetime.date.min, settings.template_args
             templates.named(settings.format, date=date, arguments=arguments)
+
+
+def short_context(model: ModelRole, context_tokens: int | None, limits: Limits) -> str | None:
+    """That a model's context is too short for the longest sample, in a line; None if it is not.
+
+    Args:
+        model: The model.
+        context_tokens: The longest prompt and generation together; None if that is not known.
+        limits: Of a sample.
+    """
+    longest = limits.thinking_tokens + limits.answer_tokens
+    if context_tokens is None or context_tokens > longest:
+        return None
+    return (
+        f"the {model}'s context has {context_tokens:,} tokens, and [limits] allow {longest:,}: "
+        "longer samples fail with context_limit"
+    )
+
+
+def one_model(config: Config) -> str | None:
+    """That student and teacher are the same model, in a line; None if they are not."""
+    addresses = [config.address_of(role) for role in Role]
+    if any(each != addresses[0] for each in addresses):
+        return None
+    return f"student and teacher are the same model: {addresses[0]}"
 
 
 def check_formats(config: Config, roles: Iterable[ModelRole]) -> None:
@@ -206,7 +231,15 @@ async def open_models(
             )
             for model, one in opened.items()
         }
-        yield models, [note for one in opened.values() for note in one.notes]
+        notes = [note for one in opened.values() for note in one.notes]
+        notes += [
+            note
+            for model, one in opened.items()
+            if (note := short_context(model, one.capabilities.context_tokens, config.limits))
+        ]
+        if {*Role} <= {*opened} and (note := one_model(config)):
+            notes.append(note)
+        yield models, notes
 
 
 async def _find_schemas(servers: Replicas) -> None:
