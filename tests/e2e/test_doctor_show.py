@@ -77,7 +77,8 @@ async def test_doctor_of_two_models_that_work(tokenizers):
     assert "in 1,000 words: about 110 hand-overs × " in done.out
     assert "% of the wall time of one trajectory)" in done.out
     ready = done.out.splitlines()[-1]
-    assert ready.startswith("ready; the student\'s context has 4,321 tokens, and [limits] allow")
+    assert ready.endswith("(lower them, or serve more: vLLM --max-model-len)")
+    assert "the context has fewer (student 4,321, teacher 4,321)" in ready
 
 
 async def test_doctor_of_servers_that_can_do_little(think_tokenizers):

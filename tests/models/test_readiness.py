@@ -51,7 +51,7 @@ def test_what_could_be_changed_is_said_of_the_model_that_it_is_about(change, sai
 def test_a_context_that_the_longest_sample_does_not_fit_in_is_said(context, short):
     server = replace(FINE.capabilities, context_tokens=context)
     line = readiness([replace(FINE, capabilities=server)], PAIR)
-    assert ("context has 38,000 tokens, and [limits] allow 38,000" in line) == short
+    assert ("[limits] allow 38,000 tokens, the context has fewer (student 38,000)" in line) == short
 
 
 def test_one_model_in_both_roles_is_said():

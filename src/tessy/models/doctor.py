@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from tessy.config import Config, Limits, ModelRole, Sampling, role_of
+from tessy.config import Config, ModelRole, Sampling, role_of
 from tessy.display import Say, visible
 from tessy.errors import TessyError
 from tessy.method.trajectory import Role
@@ -26,7 +26,7 @@ from tessy.models.open import (
     check_formats,
     one_model,
     open_one,
-    short_context,
+    short_contexts,
 )
 from tessy.models.pace import ServerPace
 from tessy.models.probe import LONG_PROMPT, stops_early
@@ -124,19 +124,19 @@ def readiness(findings: list[Finding], config: Config) -> str:
         findings: None of which is a reason to refuse.
         config: The settings that were examined.
     """
-    changes = [change for each in findings for change in _changes(each, config.limits)]
+    changes = [change for each in findings for change in _changes(each)]
+    contexts = {e.model: e.capabilities.context_tokens for e in findings if e.capabilities}
+    if short := short_contexts(contexts, config.limits):
+        changes.append(f"{short} (lower them, or serve more: vLLM --max-model-len)")
     if {*Role} <= {each.model for each in findings} and (same := one_model(config)):
         changes.append(same)
     return "; ".join(["ready", *changes]) if changes else "ready: there is nothing to change"
 
 
-def _changes(finding: Finding, limits: Limits) -> list[str]:
+def _changes(finding: Finding) -> list[str]:
     """What could be changed about a model."""
     server, whose = finding.capabilities, f"the {finding.model}'s server"
     changes = []
-    short = server and short_context(finding.model, server.context_tokens, limits)
-    if short:
-        changes.append(f"{short} (vLLM: --max-model-len)")
     if server is not None and server.id_prompts and finding.prompts == "text":
         flag = f"--{role_of(finding.model)}-tokenizer"
         changes.append(f"{flag} would send token ids, which prefix caches hit more often")

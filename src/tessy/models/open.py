@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 
@@ -91,20 +91,21 @@ def check(config: Config, roles: Iterable[Role] = Role) -> None:
             templates.named(settings.format, date=date, arguments=arguments)
 
 
-def short_context(model: ModelRole, context_tokens: int | None, limits: Limits) -> str | None:
-    """That a model's context is too short for the longest sample, in a line; None if it is not.
+def short_contexts(contexts: Mapping[ModelRole, int | None], limits: Limits) -> str | None:
+    """That contexts are too short for the longest sample, in a line; None if none is.
 
     Args:
-        model: The model.
-        context_tokens: The longest prompt and generation together; None if that is not known.
+        contexts: The longest prompt and generation together of each model, in tokens; None if that
+            is not known.
         limits: Of a sample.
     """
     longest = limits.thinking_tokens + limits.answer_tokens
-    if context_tokens is None or context_tokens > longest:
+    short = [f"{m} {n:,}" for m, n in contexts.items() if n is not None and n <= longest]
+    if not short:
         return None
     return (
-        f"the {model}'s context has {context_tokens:,} tokens, and [limits] allow {longest:,}: "
-        "longer samples fail with context_limit"
+        f"[limits] allow {longest:,} tokens, the context has fewer ({', '.join(short)}): longer "
+        "samples fail with context_limit"
     )
 
 
@@ -232,11 +233,9 @@ async def open_models(
             for model, one in opened.items()
         }
         notes = [note for one in opened.values() for note in one.notes]
-        notes += [
-            note
-            for model, one in opened.items()
-            if (note := short_context(model, one.capabilities.context_tokens, config.limits))
-        ]
+        contexts = {model: one.capabilities.context_tokens for model, one in opened.items()}
+        if (short := short_contexts(contexts, config.limits)) is not None:
+            notes.append(short)
         if {*Role} <= {*opened} and (note := one_model(config)):
             notes.append(note)
         yield models, notes
