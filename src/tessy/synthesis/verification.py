@@ -79,23 +79,29 @@ def read_verifiable(
             f"no question can be verified: {checks.first}",
             hint=f"{checks.hint}; {_COLUMNS}",
         )
+    if found.bad and not skip_bad:
+        raise _refused(found, checks, routed=routed)
     if checks.unverified:
         say(
-            f"{checks.unverified:,} of {found.count:,} questions are written and not verified, "
-            f"such as {checks.first}"
+            f"{checks.unverified:,} of {found.count + len(found.bad):,} questions are written and "
+            f"not verified, such as {checks.first}"
         )
-    if skip_bad:
-        return found
+    return found
+
+
+def _refused(found: Questions, checks: _Checks, *, routed: bool) -> DataError:
+    """Why questions are refused; the message names the first bad ones."""
+    verifier = checks.verifier
     bad = [line for line in found.bad if line.checked]
-    if not bad or len(bad) < len(found.bad):
-        return refuse_bad(found)
+    if len(bad) < len(found.bad):
+        refuse_bad(found)
     why = [f"can't be verified by {verifier.name}"] if verifier else []
     why += ["name no teacher"] if routed else []
     head = f"{len(bad)} of {found.count + len(bad)} questions {', or '.join(why)}:"
     hints = [checks.hint] if checks.hint else []
     hints += [_COLUMNS] if verifier else []
     hints += ["--skip-bad records such questions as failures"] if found.count else []
-    raise DataError("\n".join([head, *bad_rows(checks.refused.items())]), hint="; ".join(hints))
+    return DataError("\n".join([head, *bad_rows(checks.refused.items())]), hint="; ".join(hints))
 
 
 def _may_be_unverified(config: Config) -> bool:
@@ -138,6 +144,8 @@ class _Checks:
             if self.verifier is not None:
                 self._check_reference(question)
         except InputError as error:
+            if not self.refused:
+                self.hint = ""  # of one that may be left unverified
             self.refused[question.where] = str(error)
             self.note(error)
             raise InputError(f"id {question.id!r}: {error}") from None
