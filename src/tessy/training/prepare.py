@@ -20,7 +20,7 @@ import pyarrow
 from tessy.data.files import replacing
 from tessy.data.messages import cut
 from tessy.data.rows import row_bytes
-from tessy.errors import DataError
+from tessy.errors import DataError, bad_rows
 from tessy.runs.folder import write_atomically
 from tessy.training.dataset import TrainSample, read_rows, sample_of
 from tessy.training.masks import LossPart, labels, token_weights
@@ -30,7 +30,6 @@ from tessy.training.settings import OverLength
 TOKENS_FILE = "tokens.arrow"
 COUNTS_FILE = "tokens.json"
 _BATCH = 256
-_SHOWN = 10
 _SCHEMA = pyarrow.schema(
     [(name, pyarrow.list_(pyarrow.int32())) for name in ("input_ids", "labels")]
 )
@@ -117,7 +116,7 @@ def prepare(
     Raises:
         DataError: It can't be read, rows of it are bad, or nothing is left to train on.
     """
-    counts, bad = DataCounts(), list[str]()
+    counts, bad = DataCounts(), list[tuple[str, str]]()
     digest, tokens_digest = hashlib.sha256(), hashlib.sha256()
 
     def rendered() -> Iterator[tuple[str, TrainSample, RenderedSample]]:
@@ -128,7 +127,7 @@ def prepare(
                 sample = sample_of(row, loss)
                 text = renderer.render(sample)
             except ValueError as error:
-                bad.append(f"{where}: {cut(str(error))}")
+                bad.append((where, cut(str(error))))
             else:
                 counts.count_authors(row)
                 yield where, sample, text
@@ -164,14 +163,14 @@ def _labelled(
     renderer: Renderer,
     limit: LengthLimit,
     counts: DataCounts,
-    bad: list[str],
+    bad: list[tuple[str, str]],
 ) -> list[dict[str, Any]]:
     """Ids and labels of the samples that are kept; the others are counted, or named as bad."""
     made = []
     encoded = renderer.encode([rendered for _, _, rendered in batch])
     for (where, sample, rendered), found in zip(batch, encoded, strict=True):
         if found is None:
-            bad.append(f"{where}: text in it becomes a control token of this tokenizer")
+            bad.append((where, "text in it becomes a control token of this tokenizer"))
             continue
         ids, offsets = found
         is_long = len(ids) > limit.tokens
@@ -193,13 +192,13 @@ def _labelled(
     return made
 
 
-def _refuse(source: str | Path, bad: list[str], counts: DataCounts, limit: LengthLimit) -> None:
+def _refuse(
+    source: str | Path, bad: list[tuple[str, str]], counts: DataCounts, limit: LengthLimit
+) -> None:
     if bad:
-        lines = [f"{len(bad)} bad rows of {counts.rows}; nothing was trained"]
-        lines += [f"  {line}" for line in bad[:_SHOWN]]
-        if len(bad) > _SHOWN:
-            lines.append(f"  … and {len(bad) - _SHOWN} more")
-        raise DataError("\n".join(lines), hint=_hint(bad))
+        head = f"{len(bad)} bad rows of {counts.rows}; nothing was trained"
+        hint = _hint([reason for _, reason in bad])
+        raise DataError("\n".join([head, *bad_rows(bad)]), hint=hint)
     if not counts.rows:
         raise DataError(f"{source}: there is no sample in it")
     if not counts.kept:
@@ -210,9 +209,9 @@ def _refuse(source: str | Path, bad: list[str], counts: DataCounts, limit: Lengt
         )
 
 
-def _hint(bad: Sequence[str]) -> str:
-    if any("does not keep the response" in line or "is asked with" in line for line in bad):
+def _hint(reasons: Sequence[str]) -> str:
+    if any("does not keep the response" in why or "is asked with" in why for why in reasons):
         return "give a template that keeps the thinking: --chat-template FILE.jinja (docs/sft.md)"
-    if any("no `spans`" in line for line in bad):
+    if any("no `spans`" in why for why in reasons):
         return "choose --loss response, or a data set of tessy, whose records have spans"
     return "a row is {messages: [{role, content}, …]}, the assistant's last; docs/record.md"
