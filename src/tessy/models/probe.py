@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from tessy.config import Sampling
 from tessy.display import Say, visible
 from tessy.errors import BadResponse, ConfigError, ModelError, Refused, ServerFailure
-from tessy.models.client import NO_KEY, Client
+from tessy.models.client import Client
 from tessy.models.tokenizers import PromptPiece, Tokenizer
 from tessy.models.wire import Capabilities, Completion, Request, shown
 
@@ -161,8 +161,7 @@ async def _listed(client: Client, wanted: str) -> Capabilities:
     except (BadResponse, Refused) as error:
         if wanted and (isinstance(error, BadResponse) or error.status in (400, 404, 405, 501)):
             return Capabilities(wanted)
-        if error.status not in NO_KEY:
-            error.hint = error.hint or _NAME_IT
+        error.hint = error.hint or _NAME_IT
         raise
     data = listed.get("data") if isinstance(listed, dict) else None
     entries = {
