@@ -39,16 +39,20 @@ from typing import Any
 from tessy._version import DISTRIBUTION
 
 
-def meant(name: str, known: Iterable[str]) -> str:
-    """`did you mean NAME? `, if a known name is near; otherwise nothing."""
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is nearest to one that is not known; None if none is near."""
     import difflib
 
-    known = [*known]
-    if name in known:
-        return ""
     names = {each.lower().replace("_", "-"): each for each in known}
     near = difflib.get_close_matches(name.lower().replace("_", "-"), names, n=1)
-    return f"did you mean {names[near[0]]}? " if near else ""
+    return names[near[0]] if near else None
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """`did you mean NAME? `, if a known name is near; otherwise nothing."""
+    known = [*known]
+    near = None if name in known else nearest(name, known)
+    return f"did you mean {near}? " if near else ""
 
 
 def install_hint(extra: str) -> str:

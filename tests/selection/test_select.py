@@ -219,7 +219,7 @@ def test_questions_are_not_held_in_memory(tmp_path, suffix):
     ("options", "said"),
     [
         (["--keep", "student<1"], "nothing named student was measured"),
-        (["--by", "student=nowhere"], "nowhere: no such folder"),
+        (["--by", "student=nowhere"], "nowhere is no run: there is no such folder"),
         (["--stratify", "level"], "--stratify says how --count questions are drawn"),
         (["--count", "0"], "--count 0: should be at least 1"),
         (["--near-duplicates", "2"], "--near-duplicates 2: should be at most 1"),

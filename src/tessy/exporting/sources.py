@@ -10,6 +10,7 @@ from tessy.data.remote import shown_url
 from tessy.errors import ConfigError, DataError
 from tessy.exporting.samples import ExportSample, check
 from tessy.runs.folder import RunFolder
+from tessy.runs.missing import no_run
 from tessy.runs.records import rows_of, run_in
 from tessy.runs.reviews import Review, read_reviews
 
@@ -73,9 +74,8 @@ def find_source(given: str) -> ExportSource:
     """
     run = run_in(given)
     if run is None and Path(given).is_dir():
-        raise DataError(
-            f"{given} is no run: it has no shards with a journal",
-            hint="give a run's folder, or a file of records such as RUN/dataset.jsonl",
-        )
+        what, hint = no_run(Path(given))
+        records = "give a run's folder, or a file of records such as RUN/dataset.jsonl"
+        raise DataError(what, hint=hint or records)
     next(rows_of(given, what="data sets"), None)
     return ExportSource(given, run)

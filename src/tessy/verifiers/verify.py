@@ -121,6 +121,7 @@ def verify(
         MissingExtra: The verifier needs an optional dependency.
         SandboxError: The verifier runs programs, and they can't be isolated here.
     """
+    next(read_responses(responses), None)  # before a sandbox starts
     with nullcontext() if out is None else written_to(out, say=say) as path:
         check_outputs({"--out": path}, inputs=find_files(responses, what="responses") or ())
         if not sandbox:
@@ -133,7 +134,6 @@ def verify(
             memory_mb=memory_mb or usual.limits.memory_mb,
         )
         settings = VerifierSettings(not sandbox, concurrency or usual.at_once, limits)
-        next(read_responses(responses), None)  # before a sandbox starts
         work = _verify(responses, verifier, settings, path, group, limit, skip_bad, say)
         return run_anywhere(work)
 
