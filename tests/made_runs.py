@@ -50,6 +50,7 @@ class Made:
     requests: int = 1
     trace: dict = field(default_factory=dict)
     verdict: str | None = None
+    said: str = ""
 
 
 def ending(position: int, made: Made, method: str) -> Ending:
@@ -65,7 +66,7 @@ def ending(position: int, made: Made, method: str) -> Ending:
             method=method,
             models=models,
             seed=0,
-            verdict=asdict(Verdict(VerdictOutcome(made.verdict))) if made.verdict else None,
+            verdict=asdict(Verdict(VerdictOutcome(made.verdict), detail=made.said)) if made.verdict else None,
         )
     else:
         written = record.failed(made.id, question, trajectory, made.failure, made.detail)

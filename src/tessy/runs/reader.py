@@ -18,7 +18,7 @@ from tessy.runs.database import allow_open_files
 from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.missing import no_run
 from tessy.runs.schema import EmptyJournal, Mark
-from tessy.runs.shard_reader import EndedSample, ShardReader, UnfinishedSample
+from tessy.runs.shard_reader import EndedSample, ListedSample, ShardReader, UnfinishedSample
 from tessy.runs.totals import EndedTotals
 from tessy.runs.written import Written
 
@@ -115,6 +115,10 @@ class JournalReader:
     def lines(self, *, failed: bool) -> Iterator[bytes]:
         """The records of failed or of finished samples as lines of JSON, in order."""
         return self._merged(shard.lines(failed) for shard in self._shards)
+
+    def listed(self) -> Iterator[ListedSample]:
+        """How each sample ended, in the order of the questions; no record is read whole."""
+        return self._merged(shard.listed() for shard in self._shards)
 
     def ended_sample(self, sample_id: str) -> EndedSample | None:
         """A sample that ended; None if it has not, or does not exist."""
