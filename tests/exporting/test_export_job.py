@@ -139,6 +139,19 @@ def test_several_sources_are_put_together(tmp_path):
     ]
 
 
+def test_ids_that_several_sources_have_are_counted_and_their_samples_kept(tmp_path):
+    one = write_records(tmp_path / "one.jsonl", [record("a"), record("b"), record("c")])
+    two = write_records(tmp_path / "two.jsonl", [record("b"), record("c"), record("d")])
+    said: list[str] = []
+    counts = export([str(one), str(two)], out=tmp_path / "out", to="trl", say=said.append)
+    assert ids(tmp_path / "out") == {"train": ["a", "b", "c", "b", "c", "d"]}
+    assert counts.repeated == 2
+    assert "2 samples have the id of an earlier one, and are kept beside it" in said
+    said.clear()
+    export(str(one), out=tmp_path / "alone", to="trl", say=said.append)
+    assert not any("earlier" in line for line in said)
+
+
 # --- Splits -------------------------------------------------------------------------------------
 
 

@@ -100,7 +100,8 @@ def select(options: SelectOptions, judge: JudgeConfig) -> None:
     console = Console(highlight=False, markup=False)
     for table in _tables(found, options.stratify or ""):
         console.print(table)
-    options.say(f"what was dropped: {dropped_file(options.out)}")
+    if found.dropped:
+        options.say(f"what was dropped: {dropped_file(options.out)}")
     options.say(f"written: {options.out}")
 
 

@@ -147,6 +147,7 @@ class ExportCounts:
         forced: Kept samples with words that were kept only for *Progress*.
         methods: Kept samples by the method that wrote them.
         models: Kept samples by role and by the name of the model in that role.
+        repeated: Kept samples with the id of an earlier one, where there are several sources.
     """
 
     read: int = 0
@@ -156,6 +157,7 @@ class ExportCounts:
     forced: int = 0
     methods: Counter[str] = field(default_factory=Counter)
     models: dict[str, Counter[str]] = field(default_factory=dict)
+    repeated: int = 0
 
     @property
     def teacher_share(self) -> float:
