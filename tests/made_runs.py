@@ -53,6 +53,10 @@ class Made:
     said: str = ""
 
 
+def _verdict(made: Made) -> dict:
+    return asdict(Verdict(VerdictOutcome(made.verdict), detail=made.said))
+
+
 def ending(position: int, made: Made, method: str) -> Ending:
     trajectory = Trajectory.replay(made.turns)
     messages = ({"role": "user", "content": made.prompt},)
@@ -66,7 +70,7 @@ def ending(position: int, made: Made, method: str) -> Ending:
             method=method,
             models=models,
             seed=0,
-            verdict=asdict(Verdict(VerdictOutcome(made.verdict), detail=made.said)) if made.verdict else None,
+            verdict=_verdict(made) if made.verdict else None,
         )
     else:
         written = record.failed(made.id, question, trajectory, made.failure, made.detail)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -46,7 +45,9 @@ def test_a_mistyped_run_is_answered_with_the_one_that_was_meant(
     done = run(*(each.format(run=typed) for each in arguments))
     assert done.code in (1, 2), done.out
     assert "hint: did you mean runs/first?" in done.err
-    assert sorted(os.listdir()) == ["q.jsonl", "runs"], "and nothing was made"
+    assert sorted(each.name for each in above.iterdir()) == ["q.jsonl", "runs"], (
+        "and nothing was made"
+    )
 
 
 def test_a_folder_above_a_run_or_in_it_is_named(above):

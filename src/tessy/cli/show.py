@@ -45,6 +45,4 @@ def show(options: ShowOptions) -> None:
     if options.sample is None:
         paint_list(console, run, wanted, options.limit)
     else:
-        paint_sample(
-            console, run, options.sample, discarded=options.discarded, whole=options.whole
-        )
+        paint_sample(console, run, options.sample, discarded=options.discarded, whole=options.whole)

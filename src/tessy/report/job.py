@@ -15,8 +15,8 @@ from tessy.report.figures.likelihood import likelihood
 from tessy.report.figures.words import Tokenize, WordNumbers
 from tessy.report.formats import FORMATS
 from tessy.report.report import Report, StudentScores, build_report, read_run, shared_questions
-from tessy.report.sections.totals import in_all_runs
 from tessy.report.scoring import OpenScorer, score_runs
+from tessy.report.sections.totals import in_all_runs
 from tessy.report.source import open_runs
 from tessy.runs.folder import write_atomically
 

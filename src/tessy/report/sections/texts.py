@@ -110,9 +110,7 @@ def words(report: Report) -> Section:
 def _bars(contrast: Contrast, runs: Sequence[str]) -> Chart:
     sides = {contrast.first: contrast.more, contrast.second: contrast.less}
     title = f"Words that differ: {contrast.first} against {contrast.second}, in standard deviations"
-    weights = {
-        name: [(each.word, abs(each.z)) for each in side] for name, side in sides.items()
-    }
+    weights = {name: [(each.word, abs(each.z)) for each in side] for name, side in sides.items()}
     return charts.words(title, weights, runs)
 
 
