@@ -27,7 +27,10 @@ def no_run(path: Path) -> tuple[str, str | None]:
     """
     if not path.exists():
         near = near_run(path)
-        return f"{path} is no run: there is no such folder", f"did you mean {near}?" if near else None
+        return (
+            f"{path} is no run: there is no such folder",
+            f"did you mean {near}?" if near else None,
+        )
     if not path.is_dir():
         return f"{path} is no run: it is a file", "name the run's folder"
     return f"{path} is no run: it has no shards with a journal", _hint_inside(path)
