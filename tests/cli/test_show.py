@@ -79,3 +79,16 @@ def test_show_folds_a_long_question(tmp_path, question):
     whole = run("show", folder, "q0", "--whole", **WIDE)
     assert "more characters" not in whole.out
     assert re.sub(r"[\s│╭╮╰╯─]", "", whole.out).count(question.strip()[:3]) >= 100
+
+
+def test_an_evaluation_is_shown_as_one_of_its_model(tmp_path):
+    settings = {"on_wrong": "keep_judged", "student": {"model": "lab:teacher"}}
+    samples = [Made("q0", TURNS, verdict="right")]
+    folder = write_run(tmp_path, samples, method="student-only", **settings)
+    listed = run("show", folder, **WIDE).out.splitlines()
+    assert listed[0] == "evaluation of lab:teacher"
+    shown = run("show", folder, "q0", **WIDE).out
+    assert shown.startswith("evaluation of lab:teacher\n")
+    assert "q0: 2 tokens, 0 discarded, 1 requests" in shown
+    assert "student" not in shown
+    assert "teacher" not in shown.removeprefix("evaluation of lab:teacher")

@@ -32,6 +32,8 @@ def paint_list(console: Console, run: Path, wanted: Filter, limit: int) -> None:
         JournalError: The folder contains no run.
     """
     with JournalReader(RunFolder(run)) as reader:
+        if (evaluated := RunFolder(run).evaluated()) is not None:
+            console.print(Text(f"evaluation of {visible_line(evaluated)}", style="bold"))
         totals = reader.totals()
         if (right := right_of(totals)) is not None:
             console.print(Text(f"right: {right}", style="bold"))

@@ -63,20 +63,26 @@ def paint_sample(
         names = ", ".join(map(visible_line, some[:_NAMED])) + ", …" * (len(some) > _NAMED)
         has = f"it has {names}" if some else "no sample has ended yet"
         raise InputError(f"{run} has no sample {sample_id!r}", hint=has)
+    evaluated = RunFolder(run).evaluated()
+    if alone := evaluated is not None:
+        console.print(Text(f"evaluation of {visible_line(evaluated)}", style="bold"))
     if entry is None:
-        _paint_running(console, written.drafts[-1].trajectory)
+        _paint_running(console, written.drafts[-1].trajectory, alone=alone)
     else:
-        _paint_entry(console, entry, discarded=discarded, whole=whole)
+        _paint_entry(console, entry, discarded=discarded, whole=whole, alone=alone)
 
 
-def _paint_entry(console: Console, entry: EndedSample, *, discarded: bool, whole: bool) -> None:
+def _paint_entry(
+    console: Console, entry: EndedSample, *, discarded: bool, whole: bool, alone: bool
+) -> None:
     made = entry.record
     question = [m["content"] for m in made["messages"] if m["role"] == "user"]
     if question:
         asked = question[-1] if whole else folded(question[-1])
         console.print(Panel(Text(visible(asked)), title="question", border_style="dim"))
-    tagged = console.color_system is None
-    console.print(legend(tagged=tagged))
+    tagged = console.color_system is None and not alone
+    if not alone:
+        console.print(legend(tagged=tagged))
     console.print()
     discards = entry.trace.get("discards", []) if discarded else []
     if made.get("spans"):
@@ -90,7 +96,7 @@ def _paint_entry(console: Console, entry: EndedSample, *, discarded: bool, whole
     elif (outcome := outcome_of(made)) is not None:
         console.print(verdict_line(outcome, made["verdict"].get("detail")))
     console.print()
-    console.print(Text(_numbers(made["stats"], entry), style="dim"))
+    console.print(Text(_numbers(made["stats"], entry, alone=alone), style="dim"))
 
 
 def folded(question: str) -> str:
@@ -124,10 +130,11 @@ def _paint_drafts(console: Console, drafts: list[dict[str, Any]], *, tagged: boo
         )
 
 
-def _paint_running(console: Console, trajectory: Trajectory) -> None:
+def _paint_running(console: Console, trajectory: Trajectory, *, alone: bool) -> None:
     content = record.content(trajectory)
-    tagged = console.color_system is None
-    console.print(legend(tagged=tagged))
+    tagged = console.color_system is None and not alone
+    if not alone:
+        console.print(legend(tagged=tagged))
     console.print(painted(content, record.spans(trajectory), [], tagged=tagged))
     console.print(Text("(under way)", style="yellow"))
 
@@ -159,13 +166,15 @@ def _style(piece: Piece) -> str:
     return f"{style} {MARKS[piece.mark]}" if piece.mark else style
 
 
-def _numbers(stats: dict[str, Any], entry: EndedSample) -> str:
+def _numbers(stats: dict[str, Any], entry: EndedSample, *, alone: bool) -> str:
     kept = stats["student_tokens"] + stats["teacher_tokens"]
     share = f"{100 * stats['teacher_tokens'] / kept:.0f}%" if kept else "–"
     gone = stats["student_discarded_tokens"] + stats["teacher_discarded_tokens"]
-    return (
-        f"{visible_line(entry.id)}: {stats['student_tokens']} student + "
-        f"{stats['teacher_tokens']} teacher tokens (teacher share {share}), "
-        f"{gone} discarded, {stats['hand_overs']} hand-overs in {stats['turns']} turns, "
-        f"{entry.requests} requests, {entry.seconds:.1f} s"
-    )
+    wrote = f"{kept} tokens, {gone} discarded"
+    if not alone:
+        wrote = (
+            f"{stats['student_tokens']} student + {stats['teacher_tokens']} teacher tokens "
+            f"(teacher share {share}), {gone} discarded, {stats['hand_overs']} hand-overs in "
+            f"{stats['turns']} turns"
+        )
+    return f"{visible_line(entry.id)}: {wrote}, {entry.requests} requests, {entry.seconds:.1f} s"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tessy.data.remote import shown_url
 from tessy.errors import ConfigError, DataError
-from tessy.evaluation.evaluate import RESULTS
 from tessy.exporting.samples import ExportSample, check
 from tessy.runs.folder import RunFolder
 from tessy.runs.missing import no_run
@@ -38,7 +37,7 @@ class ExportSource:
     @property
     def is_evaluation(self) -> bool:
         """Whether `tessy eval` wrote it."""
-        return self.run is not None and (self.run.path / RESULTS).exists()
+        return self.run is not None and self.run.evaluated() is not None
 
     def reviews(self) -> dict[str, Review]:
         """What readers decided about its samples, by id.

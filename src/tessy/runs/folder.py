@@ -29,7 +29,7 @@ from pathlib import Path
 
 import tomli_w
 
-from tessy.config import Config
+from tessy.config import STUDENT_ONLY, Config, OnWrong
 from tessy.data.files import is_folder, is_there, open_file
 from tessy.data.files import write_atomically as write_atomically  # also for other rooms
 from tessy.errors import ConfigError, JournalError, RunMismatch
@@ -394,6 +394,17 @@ class RunFolder(DatasetFolder):
         """
         found: dict[str, str] = read_settings(self.settings).get("run", {}).get("models", {})
         return found
+
+    def evaluated(self) -> str | None:
+        """The model that `tessy eval` measures in this run; None if that did not write it."""
+        try:
+            there = read_settings(self.settings)
+        except RunMismatch:  # the samples can be shown without
+            return None
+        if there.get("on_wrong") != OnWrong.KEEP_JUDGED or there.get("method") != STUDENT_ONLY:
+            return None
+        named = there.get("run", {}).get("models", {}).get("student")
+        return str(named or there.get("student", {}).get("model", "?"))
 
     def method(self) -> str:
         """The run's method, with `answer_by` if that is not the student.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import zip_longest
 
+from tessy.config import STUDENT_ONLY
 from tessy.method.trajectory import Role
 from tessy.report import charts
 from tessy.report.document import (
@@ -29,8 +30,6 @@ _AUTHORS = {
     "answer": "answer",
 }
 _SHADES = 10
-STUDENT_ONLY = "student-only"
-"""The method whose runs show how the student writes by itself."""
 
 
 def similarity(report: Report) -> Section:

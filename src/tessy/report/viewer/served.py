@@ -111,8 +111,15 @@ class ViewedRun:
         self._totals: tuple[IndexState, SampleTotals] | None = None
 
     @property
+    def evaluated(self) -> str | None:
+        """The model that it is an evaluation of; None for another run."""
+        return self.folder.evaluated()
+
+    @property
     def method(self) -> str | None:
-        """Its method; None if `run.toml` can't be read."""
+        """Its method, or what it evaluates; None if `run.toml` can't be read."""
+        if (model := self.evaluated) is not None:
+            return f"evaluation of {model}"
         with suppress(RunMismatch):  # the samples can be shown without
             return self.folder.method()
         return None
@@ -120,6 +127,8 @@ class ViewedRun:
     @property
     def models(self) -> dict[str, str]:
         """Its models' names, by role; empty if they are not known."""
+        if (model := self.evaluated) is not None:
+            return {"evaluated": model}
         with suppress(RunMismatch):
             return {str(role): str(name) for role, name in self.folder.models().items()}
         return {}
