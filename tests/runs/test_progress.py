@@ -271,9 +271,9 @@ def test_the_summary_of_a_run_that_was_written_at_one_start_is_of_the_whole_run(
 
 
 def test_the_result_in_one_line(counters):
-    assert short_summary(result(counters)) == (
-        "samples 10 = 4 finished + 2 failed + 4 to do (1 refused, 1 repetition): runs/first"
-    )
+    line = "samples 10 = 4 finished + 2 failed + 4 to do (1 refused, 1 repetition): runs/first"
+    assert short_summary(result(counters)) == line
+    assert repr(result(counters)) == f"<RunResult: {line}>", "as a notebook shows it"
     assert (
         short_summary(result(counters, "a\nb", total=4, ended=ended(4)))
         == "samples 4 = 4 finished + 0 failed: a␊b"

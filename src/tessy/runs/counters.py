@@ -185,6 +185,22 @@ class RunResult:
         """Samples that have not ended."""
         return self.total - self.finished - self.ended.failed.total()
 
+    @property
+    def accounts(self) -> str:
+        """How the samples add up."""
+        said = f"{self.total:,} = {self.finished:,} finished"
+        said += f" + {self.ended.failed.total():,} failed"
+        return said + (f" + {self.remaining:,} to do" if self.remaining else "")
+
+    def in_a_line(self) -> str:
+        """How the samples add up, why some failed, and where they are."""
+        reasons = ", ".join(f"{count:,} {name}" for name, count in sorted(self.failed.items()))
+        because = f" ({reasons})" if reasons else ""
+        return f"samples {self.accounts}{because}: {self.shown(self.folder)}"
+
+    def __repr__(self) -> str:
+        return f"<RunResult: {self.in_a_line()}>"
+
     def shown(self, path: Path) -> str:
         """What messages call the run's folder, or a file in it."""
         if self.url is None:

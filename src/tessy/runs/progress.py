@@ -190,7 +190,7 @@ def summary(result: RunResult) -> Table:
     table.add_column()
     if (right := right_of(ended)) is not None:
         table.add_row("right", Text(right, style="bold"))
-    table.add_row("samples", _accounts(result), end_section=True)
+    table.add_row("samples", result.accounts, end_section=True)
     for failure, count in sorted(ended.failed.items()):
         table.add_row("", f"{count:,} {failure}")
     if ended.teachers:
@@ -244,17 +244,9 @@ def _of_this_start(counters: Counters) -> str:
     return f"{tokens:,} tokens generated, {samples:,} sample{'s' * (samples != 1)} ended"
 
 
-def _accounts(result: RunResult) -> str:
-    said = f"{result.total:,} = {result.finished:,} finished"
-    said += f" + {sum(result.failed.values()):,} failed"
-    return said + (f" + {result.remaining:,} to do" if result.remaining else "")
-
-
 def short_summary(result: RunResult) -> str:
     """The result of a run in one line."""
-    reasons = ", ".join(f"{count:,} {failure}" for failure, count in sorted(result.failed.items()))
-    because = f" ({reasons})" if reasons else ""
-    return f"samples {_accounts(result)}{because}: {visible_line(result.shown(result.folder))}"
+    return visible_line(result.in_a_line())
 
 
 def percent(share: float | None) -> str:
