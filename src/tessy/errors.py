@@ -56,8 +56,26 @@ def meant(name: str, known: Iterable[str]) -> str:
 
 
 def install_hint(extra: str) -> str:
-    """How to install what an extra brings."""
-    return f"pip install '{DISTRIBUTION}[{extra}]'"
+    """How to install what an extra brings, from where tessy itself was installed.
+
+    A clone, a file or a repository is named in `direct_url.json` (PEP 610), an index is not.
+    """
+    import json
+    from importlib.metadata import PackageNotFoundError, distribution
+    from urllib.parse import unquote, urlsplit
+
+    try:
+        found = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:  # it runs from its source
+        return f"pip install '.[{extra}]' in a clone of tessy"
+    place, url = DISTRIBUTION, found.get("url", "")
+    if url.startswith("file:"):
+        place = unquote(urlsplit(url).path)
+    elif kind := found.get("vcs_info", {}).get("vcs"):
+        return f"pip install '{DISTRIBUTION}[{extra}] @ {kind}+{url}'"
+    if found.get("dir_info", {}).get("editable"):
+        return f"pip install -e '{place}[{extra}]'"
+    return f"pip install '{place}[{extra}]'"
 
 
 class TessyError(Exception):

@@ -13,6 +13,7 @@ import pytest
 
 from commands import tessy
 from scripted import lines, two_servers, write_questions
+from tessy.errors import install_hint
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Journal
 from written import Written, write_run
@@ -157,4 +158,4 @@ def test_without_scikit_learn_it_says_what_to_install(runs):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "reports need scikit-learn" in done.stderr
-    assert "pip install 'tessy-synth[report]'" in done.stderr
+    assert install_hint("report") in done.stderr
