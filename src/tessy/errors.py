@@ -91,6 +91,16 @@ class TessyError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def hint(self) -> str | None:
+        """What to write or do instead; Python shows it below a traceback, as a note (PEP 678)."""
+        return self._hint
+
+    @hint.setter
+    def hint(self, hint: str | None) -> None:
+        self._hint = hint
+        self.__notes__ = [f"hint: {hint}"] if hint else []
+
     def as_json(self) -> dict[str, str | None]:
         """The error, for another process; see `error_of`."""
         return {"kind": type(self).__name__, "message": str(self), "hint": self.hint}

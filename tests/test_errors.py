@@ -1,12 +1,14 @@
-"""What a message says to install an extra with: from where tessy itself came."""
+"""What errors say to do, and how an extra is installed: from where tessy itself came."""
 
 from __future__ import annotations
 
 import json
+import pickle
+import traceback
 
 import pytest
 
-from tessy.errors import install_hint
+from tessy.errors import ConfigError, install_hint
 
 REPOSITORY = "https://github.com/OWNER/tessy"
 
@@ -44,3 +46,13 @@ def test_an_extra_is_installed_from_where_tessy_was(tmp_path, monkeypatch, direc
 def test_tessy_that_runs_from_its_source_is_installed_from_its_clone(monkeypatch):
     monkeypatch.setattr("sys.path", [])
     assert install_hint("report") == "pip install '.[report]' in a clone of tessy"
+
+
+def test_python_shows_the_hint_below_a_traceback():
+    error = pickle.loads(pickle.dumps(ConfigError("it is wrong", hint="write this")))
+    assert traceback.format_exception(error)[-1] == "hint: write this\n"
+    assert str(error) == "it is wrong"
+    error.hint = "write that"
+    assert "".join(traceback.format_exception(error)).count("hint: ") == 1
+    error.hint = None
+    assert "hint" not in "".join(traceback.format_exception(error))
