@@ -29,7 +29,7 @@ from pathlib import Path
 
 import tomli_w
 
-from tessy.config import STUDENT_ONLY, Config, OnWrong
+from tessy.config import Config
 from tessy.data.files import is_folder, is_there, open_file
 from tessy.data.files import write_atomically as write_atomically  # also for other rooms
 from tessy.errors import ConfigError, JournalError, RunMismatch
@@ -37,6 +37,7 @@ from tessy.method.trajectory import Role
 from tessy.runs.database import mode_for
 from tessy.runs.identity import (
     differences,
+    evaluated_model,
     read_settings,
     refuse_others,
     refuse_strangers,
@@ -397,14 +398,9 @@ class RunFolder(DatasetFolder):
 
     def evaluated(self) -> str | None:
         """The model that `tessy eval` measures in this run; None if that did not write it."""
-        try:
-            there = read_settings(self.settings)
-        except RunMismatch:  # the samples can be shown without
-            return None
-        if there.get("on_wrong") != OnWrong.KEEP_JUDGED or there.get("method") != STUDENT_ONLY:
-            return None
-        named = there.get("run", {}).get("models", {}).get("student")
-        return str(named or there.get("student", {}).get("model", "?"))
+        with suppress(RunMismatch):  # the samples can be shown without
+            return evaluated_model(read_settings(self.settings))
+        return None
 
     def method(self) -> str:
         """The run's method, with `answer_by` if that is not the student.

@@ -45,7 +45,7 @@ def similarity(report: Report) -> Section:
     title = "Similarity to the student"
     found = report.similarity
     notes = []
-    if all(run.method != STUDENT_ONLY for run in report.runs):
+    if not any(_is_the_students(run, report) for run in report.runs):
         notes.append(
             "No run here shows how the student writes by itself. To compare with it, make one of "
             f"the same questions (tessy synth … --method {STUDENT_ONLY} --out DIR) and add it with "
@@ -72,6 +72,14 @@ def similarity(report: Report) -> Section:
         runs = [run.label for run in report.runs]
         pictures.append(charts.scatter(caption, found.clouds, found.explained, runs))
     return Section("similarity", title, how, notes, [table], pictures)
+
+
+def _is_the_students(run: RunReport, report: Report) -> bool:
+    """Whether a run shows how the student writes by itself."""
+    student = report.runs[0].models.get("student")
+    return run.method == STUDENT_ONLY or (
+        student is not None and run.models.get("evaluated") == student
+    )
 
 
 def _shade(value: float) -> int:
