@@ -33,6 +33,7 @@ def above(tmp_path):
         ["export", "{run}", "--to", "trl", "--out", "out"],
         ["verify", "{run}", "--with", "exact"],
         ["view", "{run}", "--no-open"],
+        ["predictor", "train", "{run}", "--out", "out"],
         ["select", "q.jsonl", "--by", "student={run}", "--out", "out.jsonl"],
     ],
     ids=lambda arguments: arguments[0],
@@ -70,3 +71,14 @@ def test_nothing_is_suggested_where_no_run_is_near(above):
     with pytest.raises(JournalError, match="there is no such folder") as found:
         tessy.load(Path("/no/such/folder"))
     assert found.value.hint is None
+
+
+def test_a_mistyped_url_is_answered_with_the_run_that_was_meant(above):
+    there = (above / "runs").as_uri()
+    with pytest.raises(JournalError, match="is no run") as found:
+        tessy.load(f"{there}/frist")
+    assert found.value.hint == f"did you mean {there}/first?"
+    for other in ("qwerty", "frist-notes"):
+        with pytest.raises(JournalError, match="is no run") as found:
+            tessy.load(f"{there}/{other}")
+        assert found.value.hint is None
