@@ -34,6 +34,7 @@ from tessy.models.open import check, check_formats, open_models
 from tessy.runs.counters import Counters, RunResult
 from tessy.runs.dataset import write_dataset, write_part
 from tessy.runs.folder import RunFolder, ShardFolder
+from tessy.runs.plan import WRITTEN_AGAIN
 from tessy.runs.progress import Progress, Show
 from tessy.runs.reader import JournalReader
 from tessy.runs.remote import named_by_url, writing
@@ -178,7 +179,7 @@ async def asynthesize(
         numbers = tuple(range(count)) if own is None else (own.number,)
         identity = folder.identity()
         plan = ShardPlan(folder, chosen, read, numbers, count, identity, own is not None, remote)
-        retry = tuple(Failure) if retry_failed is True else retry_failed or ()
+        retry = WRITTEN_AGAIN if retry_failed is True else retry_failed or ()
         await asyncio.to_thread(refuse_strangers, folder, identity)
         counters, again = await plan.prepare(retry)
         if again:
