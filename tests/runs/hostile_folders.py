@@ -822,10 +822,7 @@ def read_changed(original: bytes, changes: list[tuple[int, int]], folder: Path) 
     ways: list[Callable[[], Any]] = [
         all_of_load,
         lambda: paint_list(console, folder, Filter(), 20),
-        *(
-            partial(paint_sample, console, folder, n, discarded=True, whole=True)
-            for n in ("one", "four")
-        ),
+        *(partial(shown, console, folder, name) for name in ("one", "four")),
         lambda: list(find_source(str(folder)).samples()),
         lambda: _quick_view(folder),
         lambda: asyncio.run(written()),
