@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from tessy.models.open import check, check_formats, open_models
 from tessy.runs.counters import Counters, RunResult
 from tessy.runs.dataset import write_dataset, write_part
 from tessy.runs.folder import RunFolder, ShardFolder
+from tessy.runs.identity import read_settings
 from tessy.runs.progress import Progress, Show
 from tessy.runs.reader import JournalReader
 from tessy.runs.remote import named_by_url, writing
@@ -50,6 +51,7 @@ from tessy.synthesis.shards import ShardPlan, ShardQueue
 from tessy.synthesis.shares import worker_count
 from tessy.synthesis.signals import until_stopped
 from tessy.synthesis.verification import open_verifier, read_verifiable
+from tessy.tracking import RunLog
 
 
 def synthesize(
@@ -62,6 +64,7 @@ def synthesize(
     question_column: str | None = None,
     retry_failed: bool | Collection[Failure] = False,
     shard: str | ShardNumber | None = None,
+    log_to: str | Sequence[str] = (),
     progress: Progress | None = None,
     **settings: Any,
 ) -> RunResult:
@@ -81,6 +84,8 @@ def synthesize(
             those with one of the given reasons.
         shard: Write only this shard of the run, `I/N` counted from 0, while other processes may
             write others; `tessy.merge` then writes the data set.
+        log_to: Trackers for the run's figures: `wandb`, `mlflow` or `tensorboard`, each with a
+            place of its own after a `:` (docs/your-own-pair.md).
         progress: Shows the progress; by default nothing is shown.
         **settings: Override single settings, with `__` for the dot: `limits__answer_tokens=500`;
             `student` and `teacher` may be addresses: `student="http://localhost:8000/v1"`.
@@ -108,6 +113,7 @@ def synthesize(
             question_column=question_column,
             retry_failed=retry_failed,
             shard=shard,
+            log_to=log_to,
             progress=progress,
             catch_signals=True,
             **settings,
@@ -125,6 +131,7 @@ async def asynthesize(
     question_column: str | None = None,
     retry_failed: bool | Collection[Failure] = False,
     shard: str | ShardNumber | None = None,
+    log_to: str | Sequence[str] = (),
     progress: Progress | None = None,
     catch_signals: bool = False,
     **settings: Any,
@@ -140,6 +147,7 @@ async def asynthesize(
         question_column: The column of the question.
         retry_failed: Write failed samples again.
         shard: Write only this shard.
+        log_to: Trackers for the run's figures.
         progress: Shows the progress.
         catch_signals: Ctrl-C, SIGTERM and SIGHUP stop the run, as in `synthesize`; otherwise they
             are left to the program around this call, which can cancel it.
@@ -149,6 +157,7 @@ async def asynthesize(
     chosen = chosen_settings(config, settings)
     own = _own_shard(shard, chosen)
     progress = progress or Progress(Show.QUIET)
+    log = RunLog(log_to, progress.say)
     if own is not None and (chosen.workers or 1) > 1:
         progress.say(f"a shard is written by one process: workers = {chosen.workers} is not used")
     method = method_of(chosen)
@@ -156,6 +165,7 @@ async def asynthesize(
     predictors = load_all({role: chosen.predictor_of(role) for role in Role if method.judged})
     folder, remote = writing(out, every_s=chosen.upload_s, say=progress.say)
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(log)
         stack.enter_context(named_by_url(remote))
         verifier = await stack.enter_async_context(open_verifier(chosen))
         read = await asyncio.to_thread(
@@ -213,7 +223,10 @@ async def asynthesize(
 
                     asked = (str(source), question_column)
                     work = write_with_workers(context, plan, *asked, date, lock)
-                async with progress.watching(counters):
+                logged = read_settings(folder.settings)
+                number = str(own) if own else None
+                await asyncio.to_thread(log.open, out, logged, shard=number)
+                async with progress.watching(counters), log.following(counters):
                     stopped = await until_stopped(work, catch_signals=catch_signals)
                 if workers == 1:
                     context.snapshot()
@@ -224,7 +237,9 @@ async def asynthesize(
                     progress.summarise(await _result(plan, counters, own, stopped=True))
             raise
         await _write_dataset(plan, lock, counters)
-        return await _result(plan, counters, own, stopped=stopped)
+        result = await _result(plan, counters, own, stopped=stopped)
+        log.end(result.figures(), counters.ended, stopped=stopped)
+        return result
 
 
 def _own_shard(shard: str | ShardNumber | None, config: Config) -> ShardNumber | None:
