@@ -18,7 +18,7 @@ from tessy.errors import (
 )
 from tessy.evaluation.settings import SAMPLING, load
 from tessy.settings import load_settings
-from tessy.tracking import RunLog
+from tessy.tracking.log import RunLog
 from tessy.training import evaluator
 from tessy.training.epochs import Epoch
 from tessy.training.evaluator import EpochEvaluator

@@ -39,7 +39,7 @@ from tessy.synthesis.begin import begin, refuse_strangers
 from tessy.synthesis.methods import method_of
 from tessy.synthesis.signals import until_stopped
 from tessy.synthesis.verification import open_verifier, read_verifiable
-from tessy.tracking import RunLog
+from tessy.tracking.log import RunLog
 
 _SHARDS_A_SLOT = 4
 

@@ -51,7 +51,7 @@ from tessy.synthesis.shards import ShardPlan, ShardQueue
 from tessy.synthesis.shares import worker_count
 from tessy.synthesis.signals import until_stopped
 from tessy.synthesis.verification import open_verifier, read_verifiable
-from tessy.tracking import RunLog
+from tessy.tracking.log import RunLog
 
 
 def synthesize(

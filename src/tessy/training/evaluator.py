@@ -26,7 +26,7 @@ from tessy.evaluation.settings import load as load_config
 from tessy.runs.identity import differences
 from tessy.runs.progress import Progress, Show
 from tessy.synthesis.verification import read_verifiable
-from tessy.tracking import RunLog
+from tessy.tracking.log import RunLog
 from tessy.training.epochs import GGUF_FILE, Epoch, add_gguf
 from tessy.training.folder import SFTFolder
 from tessy.training.learning_curve import (

@@ -24,7 +24,7 @@ from tessy.data.files import write_atomically
 from tessy.display import Say
 from tessy.errors import MissingExtra, install_hint
 from tessy.runs.identity import read_settings
-from tessy.tracking import RunLog
+from tessy.tracking.log import RunLog
 from tessy.training.card import CARD_FILE, card
 from tessy.training.dataset import digest_of
 from tessy.training.epochs import Epoch

@@ -25,7 +25,7 @@ from trl import SFTConfig, SFTTrainer
 from tessy.display import Say
 from tessy.errors import ConfigError, TrainingError
 from tessy.event_loop import leave_closed_terminal, stopping_signals
-from tessy.tracking import RunLog
+from tessy.tracking.log import RunLog
 from tessy.training.epochs import Epoch, keep_epoch
 from tessy.training.folder import SFTFolder
 from tessy.training.losses import epoch_of, from_log
