@@ -3,6 +3,7 @@
     docs/configuration.md, docs/commands.md    tables between `<!-- settings: … -->` or
                                                `<!-- options: … -->` and `<!-- end -->`
     tests/cli/options.txt                      every command and option, to see a new one in review
+    docs/palette.css                           the site's colours, from tessy.palette
 
 What is around the tables is written by hand. A test compares the files with what is made here.
 """
@@ -20,18 +21,20 @@ from tessy.cli.main import app
 from tessy.cli.options import meaning_for
 from tessy.config import Config
 from tessy.evaluation.settings import OF_SYNTHESIS, EvaluationConfig
+from tessy.palette import DARK, LIGHT
 from tessy.settings import Setting, definitions, metavar, shown
 from tessy.training.settings import SFTSettings
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ("docs/configuration.md", "docs/commands.md")
 SNAPSHOT = "tests/cli/options.txt"
+SITE_COLOURS = "docs/palette.css"
 _BLOCK = re.compile(r"(<!-- (settings|options): ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def files() -> dict[Path, str]:
     """What each file has to hold."""
-    made = {ROOT / SNAPSHOT: snapshot()}
+    made = {ROOT / SNAPSHOT: snapshot(), ROOT / SITE_COLOURS: site_colours()}
     for name in DOCUMENTS:
         made[ROOT / name] = _BLOCK.sub(_block, (ROOT / name).read_text("utf-8"))
     return made
@@ -48,6 +51,50 @@ def _commands(group: object, prefix: str) -> Iterator[tuple[str, list[Setting]]]
             yield from _commands(command, f"{prefix}{name} ")
         elif hasattr(command.callback, "settings"):
             yield prefix + name, command.callback.settings
+
+
+def site_colours() -> str:
+    """The palette as the variables of MkDocs Material, for its light and its dark scheme."""
+    schemes = (
+        ("default", LIGHT, LIGHT["teacher"], "#ffffff"),
+        ("slate", DARK, DARK["soft"], DARK["ink"]),
+    )
+    made = "/* Made by `make docs` from tessy.palette. */\n"
+    for scheme, colours, header, on_header in schemes:
+        variables = {
+            "primary-fg-color": header,
+            "primary-fg-color--light": header,
+            "primary-fg-color--dark": header,
+            "primary-bg-color": on_header,
+            "primary-bg-color--light": on_header,
+            "accent-fg-color": colours["link"],
+            "typeset-a-color": colours["link"],
+            "default-bg-color": colours["paper"],
+            "default-fg-color": colours["ink"],
+            "default-fg-color--light": colours["quiet"],
+            "code-bg-color": colours["soft"],
+            "code-fg-color": colours["ink"],
+            **dict.fromkeys(
+                ("code-hl-comment-color", "code-hl-punctuation-color"), colours["quiet"]
+            ),
+            **dict.fromkeys(
+                ("code-hl-keyword-color", "code-hl-constant-color"), colours["teacher"]
+            ),
+            **dict.fromkeys(("code-hl-string-color", "code-hl-special-color"), colours["good"]),
+            **dict.fromkeys(("code-hl-number-color", "code-hl-name-color"), colours["ink"]),
+            "code-hl-function-color": colours["link"],
+            "code-hl-operator-color": colours["quiet"],
+            "code-hl-generic-color": colours["quiet"],
+            "code-hl-variable-color": colours["ink"],
+            "footer-bg-color": colours["soft"],
+            "footer-bg-color--dark": colours["soft"],
+            "footer-fg-color": colours["ink"],
+            "footer-fg-color--light": colours["quiet"],
+            "footer-fg-color--lighter": colours["quiet"],
+        }
+        lines = "".join(f"  --md-{name}: {colour};\n" for name, colour in variables.items())
+        made += f'[data-md-color-scheme="{scheme}"] {{\n{lines}}}\n'
+    return made
 
 
 def snapshot() -> str:

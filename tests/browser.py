@@ -14,6 +14,9 @@ import pytest_asyncio
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE_MS = 180_000
+AXE = Path(__file__).parent / "axe" / "axe.min.js"
+SCREENS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
+"""Widths in pixels and colour schemes in which every page is tested."""
 OPTIONS = ("--no-sandbox", "--disable-background-networking", "--disable-dev-shm-usage")
 
 
@@ -41,3 +44,17 @@ async def fresh_page(browser, **more):
     context = await browser.new_context(**more)
     context.set_default_timeout(PATIENCE_MS)
     return await context.new_page()
+
+
+async def check_page(page, width: int) -> None:
+    """A page is no wider than its screen, and axe-core finds nothing in it.
+
+    Args:
+        page: The page, as it is now.
+        width: Its screen's, in pixels.
+    """
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width, page.url
+    await page.evaluate(AXE.read_text("utf-8"))
+    found = await page.evaluate("axe.run().then(result => result.violations)")
+    told = [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found]
+    assert told == [], page.url

@@ -35,6 +35,7 @@ class Written:
     student_tokens: int = 10
     teacher_tokens: int = 30
     outcome: str | None = None
+    teacher: str | None = None
 
     def turns(self) -> list[Turn]:
         """Its turns."""
@@ -66,7 +67,7 @@ class Written:
                 question,
                 trajectory,
                 method="tessy",
-                models=MODELS,
+                models=MODELS | ({"teacher_name": self.teacher} if self.teacher else {}),
                 seed=0,
                 verdict=verdict or None,
             )

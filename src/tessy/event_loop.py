@@ -2,7 +2,7 @@
 
 It is uvloop's where uvloop is installed: a streamed token costs a third of what it costs on
 asyncio's own loop. Python's garbage collector skips objects that already exist, and runs rarely:
-turns and spans form no cycles, so it would find nothing (docs/performance.md).
+turns and spans form no cycles, so it would find nothing (docs/log.md).
 """
 
 from __future__ import annotations

@@ -91,7 +91,10 @@ async def test_a_signal_stops_cleanly_and_the_same_command_goes_on(tmp_path, tok
         ended = len(lines(tmp_path / "run" / "dataset.jsonl"))
         done = await tessy(*command)
         assert done.code == 0, done.err
-        assert ended == 0 or f"of this start; {ended} samples ended before it" in done.err
+    made = lines(tmp_path / "run" / "dataset.jsonl")
+    kept = sum(each["stats"]["teacher_tokens"] for each in made)
+    assert f"{kept:,} tokens kept" in done.err
+    assert ended == 0 or f"{6 - ended} samples ended" in done.err
     assert len(lines(tmp_path / "run" / "dataset.jsonl")) == 6
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import pytest_asyncio
 
-from browser import fresh_page
+from browser import SCREENS, check_page, fresh_page
 from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder
 from tessy.runs.locks import held
@@ -17,8 +15,6 @@ from written import Written, journals_of, write_run
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-AXE = Path(__file__).parent.parent / "axe" / "axe.min.js"
-SCREENS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 QUESTION = "Consider $f(x) = \\frac{x^2}{2}$. " * 40
 TEACHER = """
 \\[
@@ -245,9 +241,5 @@ async def test_every_page_on_every_screen_for_everybody(tmp_path, browser, width
             await goto(page, view.url + path)
             if path.endswith("sample=q0"):
                 await page.keyboard.press("t")
-            wide = await page.evaluate("document.documentElement.scrollWidth")
-            assert wide <= width, path
-            await page.evaluate(AXE.read_text("utf-8"))
-            found = await page.evaluate("axe.run().then(result => result.violations)")
-            assert [(v["id"], [n["html"][:200] for n in v["nodes"]]) for v in found] == [], path
+            await check_page(page, width)
         await page.context.close()

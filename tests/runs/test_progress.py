@@ -24,6 +24,7 @@ from tessy.runs.progress import (
     short_summary,
     summary,
 )
+from tessy.runs.totals import EndedTotals, TokenTotals
 
 
 class Clock:
@@ -180,11 +181,11 @@ FAULTS = {"student": {"server_error": 3}, "teacher": {}}
 
 
 def result(counters: Counters, folder: str = "runs/first", faults=FAULTS, **more) -> RunResult:
+    """The result of a run of ten samples, of which six ended over all starts."""
     fields = {
         "folder": Path(folder),
         "total": 10,
-        "finished": 4,
-        "failed": dict(counters.failed),
+        "ended": ended(4, counters.failed),
         "stopped": False,
         "seconds": 61.0,
         "counters": counters,
@@ -192,6 +193,16 @@ def result(counters: Counters, folder: str = "runs/first", faults=FAULTS, **more
     }
     counters.faults = faults
     return RunResult(**{**fields, **more})
+
+
+def ended(finished: int, failed: Counter[Failure] | None = None, **more) -> EndedTotals:
+    """Samples that ended at all starts, with their tokens."""
+    tokens = TokenTotals(
+        generated={Role.STUDENT: 60, Role.TEACHER: 260},
+        discarded={Role.STUDENT: 20, Role.TEACHER: 100},
+        requests=16,
+    )
+    return EndedTotals(finished, failed or Counter(), tokens=tokens, **more)
 
 
 def shown(renderable, width: int = 120) -> list[str]:
@@ -206,11 +217,11 @@ def test_the_summary_accounts_for_every_sample(counters):
         "samples 10 = 4 finished + 2 failed + 4 to do",
         "1 refused",
         "1 repetition",
-        "student 30 tokens kept, 10 discarded",
-        "teacher 70 tokens kept, 50 discarded",
-        "teacher share 70.0%, discarded 37.5%, 12.5 tokens a request",
-        "of this start; 2 samples ended before it",
+        "student 40 tokens kept, 20 discarded",
+        "teacher 160 tokens kept, 100 discarded",
+        "teacher share 80.0%, discarded 37.5%, 12.5 tokens a request",
         "student's server faults met: 3 server_error",
+        "this start 160 tokens generated, 4 samples ended",
         "time 1 min 01 s",
         "data set runs/first/dataset.jsonl",
         "failures runs/first/failures.jsonl",
@@ -218,7 +229,7 @@ def test_the_summary_accounts_for_every_sample(counters):
 
 
 def test_the_summary_of_a_run_in_which_nothing_failed(counters):
-    lines = shown(summary(result(counters, total=12_345, finished=12_345, failed={}, faults={})))
+    lines = shown(summary(result(counters, total=12_345, ended=ended(12_345), faults={})))
     assert "samples 12,345 = 12,345 finished + 0 failed" in lines
     assert not any("failures" in line or "faults" in line for line in lines)
 
@@ -236,18 +247,37 @@ def test_the_name_of_a_folder_is_shown_unchanged(counters, folder):
 
 def test_the_summary_of_a_run_that_had_nothing_left_to_write(clock):
     counters = Counters(3, finished=2, failed=Counter({Failure.REFUSED: 1}), ended_before=3)
-    ended = result(counters, total=3, finished=2, failed={Failure.REFUSED: 1}, faults={})
-    lines = shown(summary(ended))
+    over = ended(2, Counter({Failure.REFUSED: 1}))
+    lines = shown(summary(result(counters, total=3, ended=over, faults={})))
     assert lines[:3] == ["nothing was left to write", "", "samples 3 = 2 finished + 1 failed"]
-    assert not any("token" in line or "share" in line for line in lines)
+    assert "teacher 160 tokens kept, 100 discarded" in lines
+    assert not any("this start" in line for line in lines)
+
+
+def test_the_summary_of_a_run_that_was_stopped_before_any_sample_ended(clock):
+    counters = Counters(3, clock=clock)
+    counters.turn(turn(Role.TEACHER, 40))
+    lines = shown(summary(result(counters, total=3, ended=EndedTotals(), faults={}, stopped=True)))
+    assert "this start 40 tokens generated, 0 samples ended" in lines
+    assert not any("kept" in line or "share" in line for line in lines)
+
+
+def test_the_summary_of_a_run_that_was_written_at_one_start_is_of_the_whole_run(clock):
+    counters = Counters(1, clock=clock)
+    counters.turn(turn(Role.TEACHER, 40))
+    counters.end(None)
+    lines = shown(summary(result(counters, total=1, ended=ended(1), faults={})))
+    assert not any("this start" in line for line in lines)
 
 
 def test_the_result_in_one_line(counters):
     assert short_summary(result(counters)) == (
         "samples 10 = 4 finished + 2 failed + 4 to do (1 refused, 1 repetition): runs/first"
     )
-    ended = result(counters, "a\nb", total=4, failed={})
-    assert short_summary(ended) == "samples 4 = 4 finished + 0 failed: a␊b"
+    assert (
+        short_summary(result(counters, "a\nb", total=4, ended=ended(4)))
+        == "samples 4 = 4 finished + 0 failed: a␊b"
+    )
 
 
 # --- Showing the progress -----------------------------------------------------------------------

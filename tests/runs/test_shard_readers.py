@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 import commands
 from tessy.data.questions import shard_of
 from tessy.errors import InputError, JournalError, MissingShards, RunMismatch
-from tessy.method.trajectory import Failure
+from tessy.method.trajectory import Failure, Role
 from tessy.runs.dataset import write_dataset
 from tessy.runs.folder import RunFolder
 from tessy.runs.load import load
@@ -22,6 +23,7 @@ from tessy.runs.merge import merge
 from tessy.runs.reader import JournalReader
 from tessy.runs.schema import Mark
 from tessy.runs.shards import ShardNumber, others_write
+from tessy.verifiers.protocol import VerdictOutcome
 from written import Written, journals_of, write_run
 
 RUN = (
@@ -105,7 +107,7 @@ def everything(run: RunFolder) -> dict:
             "records": list(reader.records()),
             "lines": [list(reader.lines(failed=failed)) for failed in (False, True)],
             "reasons": reader.reasons(),
-            "verdicts": reader.verdicts(),
+            "totals": reader.totals(),
             "ids": [reader.ids(limit) for limit in (-1, 0, 5)],
             "pages": [reader.unfinished(limit=2, offset=start) for start in range(0, 8, 2)],
             "filtered": reader.unfinished("u1", limit=9),
@@ -131,6 +133,38 @@ async def test_readers_find_the_same_in_any_number_of_shards(tmp_path_factory, d
     one = await write(folder / "one", shards=1, ended=ended, under_way=under_way)
     several = await write(folder / "several", shards=shards, ended=ended, under_way=under_way)
     assert everything(one) == everything(several)
+
+
+ends = st.tuples(
+    st.none() | st.sampled_from(Failure),
+    st.none() | st.sampled_from(VerdictOutcome),
+    st.none() | st.sampled_from(["code", "sums"]),
+    st.integers(0, 9),
+)
+
+
+@settings(max_examples=15)
+@given(st.lists(ends, max_size=9), st.integers(1, 3))
+async def test_what_samples_come_to_is_what_their_records_say(tmp_path_factory, drawn, shards):
+    made = [
+        Written(f"q{n}", failure=failure, outcome=outcome, teacher=teacher, teacher_tokens=tokens)
+        for n, (failure, outcome, teacher, tokens) in enumerate(drawn)
+    ]
+    run = await write(tmp_path_factory.mktemp("run"), shards=shards, ended=made)
+    with JournalReader(run) as reader:
+        found, samples = reader.totals(), list(reader.ended())
+    finished = [sample.record for sample in samples if sample.failure is None]
+    stats = [sample.record["stats"] for sample in samples]
+    assert found.finished == len(finished)
+    assert found.failed == Counter(s.failure for s in samples if s.failure is not None)
+    assert found.verdicts == Counter(r["verdict"]["outcome"] for r in finished if "verdict" in r)
+    teachers = [record["models"].get("teacher_name") for record in finished]
+    assert found.teachers == Counter(name for name in teachers if name is not None)
+    for role in Role:
+        assert found.tokens.kept[role] == sum(each[f"{role}_tokens"] for each in stats)
+        lost = sum(each[f"{role}_discarded_tokens"] for each in stats)
+        assert found.tokens.discarded[role] == lost
+    assert found.tokens.requests == sum(sample.requests for sample in samples)
 
 
 COMMANDS = [

@@ -46,10 +46,8 @@ def paint_list(console: Console, run: Path, limit: int) -> None:
         JournalError: The folder contains no run.
     """
     with JournalReader(RunFolder(run)) as reader:
-        failed = reader.reasons()
-        finished = failed.pop(None, 0)
-        by_reason = {reason: count for reason, count in failed.items() if reason is not None}
-        if (right := right_of(finished, by_reason, reader.verdicts())) is not None:
+        totals = reader.totals()
+        if (right := right_of(totals)) is not None:
             console.print(Text(f"right: {right}", style="bold"))
         ended = reader.ids(limit)
         for sample_id, reason in ended:
@@ -60,7 +58,7 @@ def paint_list(console: Console, run: Path, limit: int) -> None:
         state = "under way" if shown and RunFolder(run).is_written() else "stopped"
         for sample_id in shown:
             console.print(Text.assemble(visible_line(sample_id), "  ", (state, "yellow")))
-        more = reader.reasons().total() + len(running) - len(ended) - len(shown)
+        more = totals.finished + totals.failed.total() + len(running) - len(ended) - len(shown)
     if more > 0:
         console.print(Text(f"… and {more:,} more: --limit", style="dim"))
 

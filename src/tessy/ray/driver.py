@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from tessy.runs.remote import known_copy, named_by_url, writing
 from tessy.runs.schema import EmptyJournal
 from tessy.runs.shard_reader import ShardReader
 from tessy.runs.shards import dataset_files
+from tessy.runs.totals import EndedTotals
 from tessy.synthesis.begin import begin, refuse_strangers
 from tessy.synthesis.methods import method_of
 from tessy.synthesis.signals import until_stopped
@@ -166,22 +166,17 @@ def _before(folder: RunFolder) -> dict[int, dict[str, Any]]:
 
 def _result(run: ClusterRun, counters: Counters, *, stopped: bool) -> RunResult:
     folder = RunFolder(known_copy(absolute(run.out)))
-    reasons, verdicts, teachers = Counter[Failure | None](), dict[str, int](), dict[str, int]()
+    ended = EndedTotals()
     with suppress(EmptyJournal), JournalReader(folder) as reader:  # stopped before any task began
-        reasons, verdicts = reader.reasons(), dict(reader.verdicts())
-        teachers = dict(reader.teachers()) if run.config.route is not None else {}
-    finished = reasons.pop(None, 0)
+        ended = reader.totals()
     return RunResult(
         folder=folder.path,
-        total=max(counters.total, finished + reasons.total()),
-        finished=finished,
-        failed={reason: n for reason, n in reasons.items() if reason is not None},
+        total=max(counters.total, ended.finished + ended.failed.total()),
+        ended=ended,
         stopped=stopped,
         seconds=counters.seconds,
         counters=counters,
         dataset=dataset_files(folder, run.config, None),
-        verdicts=verdicts,
-        teachers=teachers,
         url=str(run.out) if is_url(run.out) else None,
     )
 

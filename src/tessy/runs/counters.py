@@ -10,20 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from tessy.method.trajectory import Failure, Role, Trajectory, Turn
+from tessy.runs.totals import EndedTotals, TokenTotals
 
 
 @dataclass(slots=True)
-class Counters:
-    """The counts of a run.
+class Counters(TokenTotals):
+    """The counts of a run; tokens and calls are those since this start.
 
     Attributes:
         total: All samples of the run.
         finished: Samples that have an answer, including those of earlier starts.
         failed: Failed samples by reason, including those of earlier starts.
         running: Samples being written now.
-        generated: Tokens generated since this start, by role.
-        discarded: Tokens discarded since this start, by role.
-        requests: Calls to the models since this start.
         faults: Failed attempts at calls since this start, by role and kind of error.
         ended_before: Samples that ended at earlier starts.
         clock: Returns the time in seconds.
@@ -37,9 +35,6 @@ class Counters:
     finished: int = 0
     failed: Counter[Failure] = field(default_factory=Counter)
     running: int = 0
-    generated: dict[Role, int] = field(default_factory=lambda: dict.fromkeys(Role, 0))
-    discarded: dict[Role, int] = field(default_factory=lambda: dict.fromkeys(Role, 0))
-    requests: int = 0
     faults: dict[str, dict[str, int]] = field(default_factory=dict)
     ended_before: int = 0
     clock: Callable[[], float] = time.monotonic
@@ -128,37 +123,12 @@ class Counters:
         """Seconds since this start."""
         return self.clock() - self.started
 
-    @property
-    def kept(self) -> dict[Role, int]:
-        """Tokens kept since this start, by role."""
-        return {role: self.generated[role] - self.discarded[role] for role in Role}
-
-    @property
-    def writers(self) -> list[Role]:
-        """Roles that have written since this start; both before any has."""
-        return [role for role in Role if self.generated[role]] or list(Role)
-
-    @property
-    def teacher_share(self) -> float | None:
-        """The teacher's share of the kept tokens (paper, Fig. 17); None if there are none."""
-        return _ratio(self.kept[Role.TEACHER], sum(self.kept.values()))
-
-    @property
-    def discarded_share(self) -> float | None:
-        """The share of generated tokens that were discarded; None if there are none."""
-        return _ratio(sum(self.discarded.values()), sum(self.generated.values()))
-
-    @property
-    def tokens_a_request(self) -> float | None:
-        """Tokens kept per call; None before the first call."""
-        return _ratio(sum(self.kept.values()), self.requests)
-
     def tokens_a_second(self, role: Role) -> float:
         """Tokens kept per second since this start, for one role."""
         return self.kept[role] / max(self.seconds, 1e-9)
 
     def figures(self) -> dict[str, float]:
-        """What trackers log; tokens and requests are of this start."""
+        """What trackers log."""
         shares = {
             "share/teacher": self.teacher_share,
             "share/discarded": self.discarded_share,
@@ -195,30 +165,44 @@ class RunResult:
     Attributes:
         folder: The run's folder.
         total: All samples of the run.
-        finished: Samples in the data set.
-        failed: Failed samples by reason.
+        ended: The samples that ended, over all starts.
         stopped: The user stopped it before its end; the same command resumes it.
         seconds: Duration of this start.
         counters: The counts of this start.
         dataset: The file of the finished samples.
-        verdicts: Finished samples by the verifier's verdict; empty without a verifier.
-        teachers: Finished samples by their teacher's name; empty if there is only one.
         url: Of a run at a URL, of which `folder` is a copy.
         failed_uploads: Uploads of this start that failed, and were tried again.
     """
 
     folder: Path
     total: int
-    finished: int
-    failed: dict[Failure, int]
+    ended: EndedTotals
     stopped: bool
     seconds: float
     counters: Counters
     dataset: Path
-    verdicts: dict[str, int] = field(default_factory=dict)
-    teachers: dict[str, int] = field(default_factory=dict)
     url: str | None = None
     failed_uploads: int = 0
+
+    @property
+    def finished(self) -> int:
+        """Samples in the data set."""
+        return self.ended.finished
+
+    @property
+    def failed(self) -> dict[Failure, int]:
+        """Failed samples by reason."""
+        return dict(self.ended.failed)
+
+    @property
+    def verdicts(self) -> dict[str, int]:
+        """Finished samples by the verifier's verdict; empty without a verifier."""
+        return dict(self.ended.verdicts)
+
+    @property
+    def remaining(self) -> int:
+        """Samples that have not ended."""
+        return self.total - self.finished - self.ended.failed.total()
 
     def shown(self, path: Path) -> str:
         """What messages call the run's folder, or a file in it."""
@@ -226,24 +210,7 @@ class RunResult:
             return str(path)
         return "/".join((self.url, *path.relative_to(self.folder).parts))
 
-    @property
-    def verified(self) -> int:
-        """Samples whose answer is right or wrong; rejected ones are wrong."""
-        known = sum(count for name, count in self.verdicts.items() if name != "error")
-        return known + self.failed.get(Failure.REJECTED, 0)
-
     def figures(self) -> dict[str, float]:
         """What trackers log at the end."""
-        if not self.verified:
-            return self.counters.figures()
-        right = self.verdicts.get("right", 0)
-        return {**self.counters.figures(), "accuracy": right / self.verified}
-
-    @property
-    def remaining(self) -> int:
-        """Samples that have not ended."""
-        return self.total - self.finished - sum(self.failed.values())
-
-
-def _ratio(part: float, whole: float) -> float | None:
-    return part / whole if whole else None
+        accuracy = self.ended.accuracy
+        return self.counters.figures() | ({} if accuracy is None else {"accuracy": accuracy})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from copy import copy
 from enum import StrEnum
@@ -18,6 +18,7 @@ from tessy.display import visible, visible_line
 from tessy.method.trajectory import Failure
 from tessy.palette import TERMINAL
 from tessy.runs.counters import Counters, RunResult
+from tessy.runs.totals import EndedTotals, TokenTotals
 
 
 class Show(StrEnum):
@@ -125,12 +126,12 @@ class _Panel:
         return outer
 
 
-def _shares(counters: Counters) -> list[str]:
-    both = len(counters.writers) > 1
+def _shares(tokens: TokenTotals) -> list[str]:
+    both = len(tokens.writers) > 1
     return [
-        *([f"teacher share {percent(counters.teacher_share)}"] if both else []),
-        f"discarded {percent(counters.discarded_share)}",
-        f"{number(counters.tokens_a_request)} tokens a request",
+        *([f"teacher share {percent(tokens.teacher_share)}"] if both else []),
+        f"discarded {percent(tokens.discarded_share)}",
+        f"{number(tokens.tokens_a_request)} tokens a request",
     ]
 
 
@@ -179,66 +180,66 @@ def plain_line(counters: Counters) -> str:
 
 def summary(result: RunResult) -> Table:
     """The table at the end of a run."""
-    counters = result.counters
-    title = "stopped: the same command resumes it" if result.stopped else None
+    counters, ended = result.counters, result.ended
     wrote = any(counters.generated.values())
+    title = "stopped: the same command resumes it" if result.stopped else None
     if not (wrote or result.stopped or result.remaining):
         title = "nothing was left to write"
     table = Table(title=title, box=None)
     table.add_column(style="dim")
     table.add_column()
-    right = right_of(result.finished, result.failed, result.verdicts)
-    if right is not None:
+    if (right := right_of(ended)) is not None:
         table.add_row("right", Text(right, style="bold"))
     table.add_row("samples", _accounts(result), end_section=True)
-    for failure, count in sorted(result.failed.items()):
+    for failure, count in sorted(ended.failed.items()):
         table.add_row("", f"{count:,} {failure}")
-    if result.teachers:
-        told = ", ".join(f"{n:,} with {name}" for name, n in sorted(result.teachers.items()))
+    if ended.teachers:
+        told = ", ".join(f"{n:,} with {name}" for name, n in sorted(ended.teachers.items()))
         table.add_row("teachers", Text(visible_line(f"finished: {told}")))
-    for role in counters.writers if wrote else ():
-        line = f"{counters.kept[role]:,} tokens kept, {counters.discarded[role]:,} discarded"
-        table.add_row(str(role), Text(line, style=TERMINAL[role]))
-    if wrote:
-        table.add_row("", ", ".join(_shares(counters)))
-        if counters.ended_before:
-            table.add_row("", f"of this start; {counters.ended_before:,} samples ended before it")
+    if any(ended.tokens.generated.values()):
+        for role in ended.tokens.writers:
+            kept, discarded = ended.tokens.kept[role], ended.tokens.discarded[role]
+            line = f"{kept:,} tokens kept, {discarded:,} discarded"
+            table.add_row(str(role), Text(line, style=TERMINAL[role]))
+        table.add_row("", ", ".join(_shares(ended.tokens)))
     for name, faults in counters.faults.items():
         met = ", ".join(f"{count:,} {kind}" for kind, count in sorted(faults.items()))
         if met:
             table.add_row(f"{name}'s server", f"faults met: {met}")
+    if wrote and (counters.ended_before or result.remaining):
+        table.add_row("this start", _of_this_start(counters))
     table.add_row("time", duration(result.seconds))
     place = visible_line(result.shown(result.dataset))
     if result.dataset.suffix == ".parquet":
         place += " (not in order: tessy merge)"
     table.add_row("data set", Text(place))
-    if result.failed:
+    if ended.failed:
         table.add_row(
             "failures", Text(visible_line(result.shown(result.dataset.with_name("failures.jsonl"))))
         )
     return table
 
 
-def right_of(
-    finished: int, failed: Mapping[Failure, int], verdicts: Mapping[str, int]
-) -> str | None:
+def right_of(ended: EndedTotals) -> str | None:
     """How many answers are right, in a line; None if none was verified.
 
     Args:
-        finished: Finished samples.
-        failed: Failed samples by reason; rejected ones count as wrong.
-        verdicts: Finished samples by verdict.
+        ended: The samples that ended; rejected ones count as wrong.
     """
-    rejected = failed.get(Failure.REJECTED, 0)
-    known = {name: count for name, count in verdicts.items() if name != "error"}
-    verified = sum(known.values()) + rejected
-    if not verified:
+    if ended.accuracy is None:
         return None
-    right, unverified = known.get("right", 0), finished - sum(known.values())
+    rejected = ended.failed[Failure.REJECTED]
+    unverified = ended.finished - (ended.verified - rejected)
     aside = [f"{rejected:,} rejected"] if rejected else []
     aside += [f"{unverified:,} not verified"] if unverified else []
-    said = f"{right:,} of {verified:,} verified: {percent(right / verified)}"
+    said = f"{ended.verdicts['right']:,} of {ended.verified:,} verified: {percent(ended.accuracy)}"
     return f"{said} ({', '.join(aside)})" if aside else said
+
+
+def _of_this_start(counters: Counters) -> str:
+    """What this start added; samples that have not ended count here alone."""
+    tokens, samples = sum(counters.generated.values()), counters.ended - counters.ended_before
+    return f"{tokens:,} tokens generated, {samples:,} sample{'s' * (samples != 1)} ended"
 
 
 def _accounts(result: RunResult) -> str:

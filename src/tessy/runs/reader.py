@@ -18,6 +18,7 @@ from tessy.runs.database import allow_open_files
 from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.schema import EmptyJournal, Mark
 from tessy.runs.shard_reader import EndedSample, ShardReader, UnfinishedSample
+from tessy.runs.totals import EndedTotals
 from tessy.runs.written import Written
 
 T = TypeVar("T")
@@ -136,13 +137,12 @@ class JournalReader:
         """How many samples failed for each reason, and with None how many finished."""
         return sum((shard.reasons() for shard in self._shards), Counter[Failure | None]())
 
-    def verdicts(self) -> Counter[str]:
-        """Finished samples by verdict; samples without a verdict are left out."""
-        return sum((shard.verdicts() for shard in self._shards), Counter[str]())
-
-    def teachers(self) -> Counter[str]:
-        """Finished samples by the name of their teacher; empty if there is only one."""
-        return sum((shard.teachers() for shard in self._shards), Counter[str]())
+    def totals(self) -> EndedTotals:
+        """What the samples that ended come to; it reads every record."""
+        found = EndedTotals()
+        for shard in self._shards:
+            found.add(shard.totals())
+        return found
 
     def unfinished(self, part: str = "", *, limit: int, offset: int = 0) -> list[UnfinishedSample]:
         """Samples that were started and have not ended, in the order of their ids.

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from tessy.errors import JournalError
-from tessy.method.trajectory import Failure
+from tessy.method.trajectory import Failure, Role
 from tessy.runs import contents
 from tessy.runs.database import BROKEN, connect
 from tessy.runs.folder import ShardFolder
 from tessy.runs.schema import BEGUN, Mark, check_journal
+from tessy.runs.totals import EndedTotals, TokenTotals
 from tessy.runs.written import Written
 
 _ROWS = 32
@@ -23,6 +24,19 @@ _ROWS = 32
 takes its time keeps no writer waiting."""
 _CHANGES = 10_000
 """As above, of two numbers each."""
+_TOTALS = """
+with of_samples as materialized (
+    select reason, requests, json_extract(
+        cast(record as text), '$.verdict.outcome', '$.models.teacher_name', '$.stats'
+    ) as found from samples
+)
+select reason, found ->> 0 as verdict, found ->> 1 as teacher, count(*),
+    sum(found ->> '$[2].student_tokens'), sum(found ->> '$[2].teacher_tokens'),
+    sum(found ->> '$[2].student_discarded_tokens'), sum(found ->> '$[2].teacher_discarded_tokens'),
+    sum(requests)
+from of_samples group by reason, verdict, teacher
+"""
+"""Each record is parsed once: the rest reads what was taken from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,21 +187,27 @@ class ShardReader:
         )
         return [(position, *self._end(*row)) for position, *row in rows]
 
-    def verdicts(self) -> Counter[str]:
-        """Finished samples by verdict; samples without a verdict are left out."""
-        rows = self._ask(
-            "select json_extract(cast(record as text), '$.verdict.outcome') as outcome, count(*) "
-            "from samples where reason is null and outcome is not null group by outcome"
-        )
-        return Counter({str(outcome): count for outcome, count in rows})
-
-    def teachers(self) -> Counter[str]:
-        """Finished samples by the name of their teacher; empty if there is only one."""
-        rows = self._ask(
-            "select json_extract(cast(record as text), '$.models.teacher_name') as teacher, "
-            "count(*) from samples where reason is null and teacher is not null group by teacher"
-        )
-        return Counter({str(teacher): count for teacher, count in rows})
+    def totals(self) -> EndedTotals:
+        """What the samples that ended come to."""
+        found = EndedTotals()
+        with contents.reading(f"{self.path}: what the samples come to"):
+            for row in self._ask(_TOTALS):
+                reason, verdict, teacher, samples, *tokens, requests = row
+                counts = [contents.a_count(number, "tokens") for number in tokens]
+                kept = dict(zip(Role, counts[:2], strict=True))
+                lost = dict(zip(Role, counts[2:], strict=True))
+                found.count(
+                    contents.a_count(samples, "samples"),
+                    failure=contents.reason(reason),
+                    verdict=verdict,
+                    teacher=teacher,
+                    tokens=TokenTotals(
+                        generated={role: kept[role] + lost[role] for role in Role},
+                        discarded=lost,
+                        requests=contents.a_count(requests, "requests"),
+                    ),
+                )
+        return found
 
     def reasons(self) -> Counter[Failure | None]:
         """How many samples failed for each reason, and with None how many finished."""

@@ -11,7 +11,6 @@ reader       at every stop, writes dataset.jsonl and failures.jsonl from the jou
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack, closing, suppress
 from pathlib import Path
@@ -42,6 +41,7 @@ from tessy.runs.remote import named_by_url, writing
 from tessy.runs.rows import remove_ordered, write_parts
 from tessy.runs.shard_reader import ShardReader
 from tessy.runs.shards import ShardNumber, dataset_files
+from tessy.runs.totals import EndedTotals
 from tessy.synthesis.begin import begin, refuse_strangers
 from tessy.synthesis.context import RunContext
 from tessy.synthesis.conversations import check_conversations
@@ -310,30 +310,21 @@ async def _result(
     plan: ShardPlan, counters: Counters, shard: ShardNumber | None, *, stopped: bool
 ) -> RunResult:
     folder, remote = plan.folder, plan.remote
-    reasons, verdicts, teachers = await asyncio.to_thread(_ends, plan, shard)
-    finished = reasons.pop(None, 0)
+    ended = await asyncio.to_thread(_ended, folder, shard)
     return RunResult(
         folder=folder.path,
         total=counters.total,
-        finished=finished,
-        failed={reason: count for reason, count in reasons.items() if reason is not None},
+        ended=ended,
         stopped=stopped,
         seconds=counters.seconds,
         counters=counters,
-        verdicts=verdicts,
-        teachers=teachers,
         dataset=dataset_files(folder, plan.config, shard),
         url=str(remote.there) if remote is not None else None,
         failed_uploads=remote.failed_uploads if remote is not None else 0,
     )
 
 
-def _ends(
-    plan: ShardPlan, shard: ShardNumber | None
-) -> tuple[Counter[Failure | None], dict[str, int], dict[str, int]]:
-    """Samples by reason, by verdict and by teacher."""
-    folder = plan.folder
+def _ended(folder: RunFolder, shard: ShardNumber | None) -> EndedTotals:
     opened = JournalReader(folder) if shard is None else ShardReader(folder.shard(shard.number))
     with opened as reader:
-        teachers = reader.teachers() if plan.config.route is not None else {}
-        return reader.reasons(), dict(reader.verdicts()), dict(teachers)
+        return reader.totals()

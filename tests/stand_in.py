@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
-LIBRARY = Path(__file__).parent / "library"
+LIBRARY = Path(__file__).parent / "tracking" / "library"
 
 
 @pytest.fixture
 def wandb(tmp_path, monkeypatch):
-    """Returns what the library was told, in order; `monkeypatch.setenv("TROUBLE", …)` breaks it."""
+    """What the library was told, in order, as a function.
+
+    The environment variable TROUBLE breaks it (`library/wandb/__init__.py`).
+    """
     file = tmp_path / "written-down"
     file.touch()
     monkeypatch.syspath_prepend(LIBRARY)

@@ -1,0 +1,125 @@
+"""What the samples of a run come to, over all its starts. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from tessy.method.trajectory import Failure, Role
+
+
+@dataclass(slots=True, kw_only=True)
+class TokenTotals:
+    """Tokens that two models wrote, and the calls that it took.
+
+    Attributes:
+        generated: Tokens generated, by role.
+        discarded: Of these, the tokens discarded.
+        requests: Calls to the models.
+    """
+
+    generated: dict[Role, int] = field(default_factory=lambda: dict.fromkeys(Role, 0))
+    discarded: dict[Role, int] = field(default_factory=lambda: dict.fromkeys(Role, 0))
+    requests: int = 0
+
+    def add(self, other: TokenTotals) -> None:
+        """Add the tokens and calls of another."""
+        for role in Role:
+            self.generated[role] += other.generated[role]
+            self.discarded[role] += other.discarded[role]
+        self.requests += other.requests
+
+    @property
+    def kept(self) -> dict[Role, int]:
+        """Tokens kept, by role."""
+        return {role: self.generated[role] - self.discarded[role] for role in Role}
+
+    @property
+    def writers(self) -> list[Role]:
+        """Roles that have written; both before any has."""
+        return [role for role in Role if self.generated[role]] or list(Role)
+
+    @property
+    def teacher_share(self) -> float | None:
+        """The teacher's share of the kept tokens (paper, Fig. 17); None if there are none."""
+        return _ratio(self.kept[Role.TEACHER], sum(self.kept.values()))
+
+    @property
+    def discarded_share(self) -> float | None:
+        """The share of generated tokens that were discarded; None if there are none."""
+        return _ratio(sum(self.discarded.values()), sum(self.generated.values()))
+
+    @property
+    def tokens_a_request(self) -> float | None:
+        """Tokens kept per call; None before the first call."""
+        return _ratio(sum(self.kept.values()), self.requests)
+
+
+@dataclass(slots=True)
+class EndedTotals:
+    """The samples of a run that ended, at whichever start.
+
+    Attributes:
+        finished: How many finished.
+        failed: How many failed, by reason.
+        verdicts: Finished samples by the verifier's verdict; empty without a verifier.
+        teachers: Finished samples by the name of their teacher; empty if there is only one.
+        tokens: Their tokens and calls.
+    """
+
+    finished: int = 0
+    failed: Counter[Failure] = field(default_factory=Counter)
+    verdicts: Counter[str] = field(default_factory=Counter)
+    teachers: Counter[str] = field(default_factory=Counter)
+    tokens: TokenTotals = field(default_factory=TokenTotals)
+
+    @property
+    def verified(self) -> int:
+        """Samples whose answer is right or wrong; rejected ones are wrong."""
+        known = self.verdicts.total() - self.verdicts["error"]
+        return known + self.failed[Failure.REJECTED]
+
+    @property
+    def accuracy(self) -> float | None:
+        """The share of right answers among those that were verified; None if none was."""
+        return _ratio(self.verdicts["right"], self.verified)
+
+    def add(self, other: EndedTotals) -> None:
+        """Add the samples of another shard."""
+        self.finished += other.finished
+        self.failed += other.failed
+        self.verdicts += other.verdicts
+        self.teachers += other.teachers
+        self.tokens.add(other.tokens)
+
+    def count(
+        self,
+        samples: int,
+        *,
+        failure: Failure | None,
+        verdict: str | None,
+        teacher: str | None,
+        tokens: TokenTotals,
+    ) -> None:
+        """Count samples that are alike.
+
+        Args:
+            samples: How many they are.
+            failure: Why they failed; None if they finished.
+            verdict: The verifier's verdict; None if there is none.
+            teacher: The name of their teacher; None if there is only one.
+            tokens: What they come to.
+        """
+        self.tokens.add(tokens)
+        if failure is not None:
+            self.failed[failure] += samples
+            return
+        self.finished += samples
+        if verdict is not None:
+            self.verdicts[verdict] += samples
+        if teacher is not None:
+            self.teachers[teacher] += samples
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
