@@ -40,7 +40,7 @@ def logged_twice(out, name):
         with suppress(KeyboardInterrupt), RunLog(name, said.append) as log:
             log.open(out, SETTINGS)
             for step in steps:
-                log.log({"train/loss": 1 / step, "tokens": 10 * step}, step)
+                log.log({"train/loss": 1 / step, "tokens": 10 * step, "eval/group/C++": 0.5}, step)
             if error:
                 raise error
     return said
@@ -59,7 +59,7 @@ def test_tensorboard_reads_both_starts_as_one_run(out, name):
         assert folder.name.startswith("first-")
     events = EventAccumulator(str(folder))
     events.Reload()
-    assert events.Tags()["scalars"] == ["train/loss", "tokens"]
+    assert events.Tags()["scalars"] == ["train/loss", "tokens", "eval/group/C++"]
     assert [each.step for each in events.Scalars("tokens")] == [1, 2, 2, 3]
     assert events.Scalars("train/loss")[-1].value == pytest.approx(1 / 3)
 
@@ -75,6 +75,7 @@ def test_mlflow_has_one_run_of_both_starts(out, monkeypatch):
     (run,) = mlflow.search_runs(experiment_names=["words"], output_format="list")
     assert (run.info.run_name, run.info.status) == ("first", "FINISHED")
     assert run.data.params["student.format"] == "plain"
+    assert run.data.metrics["eval/group/C__"] == 0.5
     history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "tokens")
     assert [each.step for each in history] == [1, 2, 2, 3]
 

@@ -85,7 +85,7 @@ def synthesize(
         shard: Write only this shard of the run, `I/N` counted from 0, while other processes may
             write others; `tessy.merge` then writes the data set.
         log_to: Trackers for the run's figures: `wandb`, `mlflow` or `tensorboard`, each with a
-            place of its own after a `:` (docs/your-own-pair.md).
+            place of its own after a `:` (docs/commands.md).
         progress: Shows the progress; by default nothing is shown.
         **settings: Override single settings, with `__` for the dot: `limits__answer_tokens=500`;
             `student` and `teacher` may be addresses: `student="http://localhost:8000/v1"`.

@@ -10,6 +10,7 @@ Lines of input are objects of JSON.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -131,10 +132,11 @@ class MLflow:
         return f"run {run.name} in {mlflow.get_tracking_uri()}"
 
     def log(self, step: int, figures: Figures) -> None:
-        """Log figures."""
+        """Log figures; names of groups may have characters that MLflow refuses."""
         import mlflow
 
-        mlflow.log_metrics(dict(figures), step=step)
+        named = {re.sub(r"[^\w/.: -]", "_", name): value for name, value in figures.items()}
+        mlflow.log_metrics(named, step=step)
 
     def close(self, state: str) -> None:
         """End."""

@@ -54,7 +54,7 @@ class CurvePoint:
 
     def figures(self) -> dict[str, float]:
         """The scores, for trackers."""
-        groups = {f"eval/{name}": each.value for name, each in self.groups.items()}
+        groups = {f"eval/group/{name}": each.value for name, each in self.groups.items()}
         return {"eval/pass_at_1": self.pass_at_1.value, "eval/tokens": self.tokens, **groups}
 
     def line(self, epochs: int) -> str:
