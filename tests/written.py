@@ -35,7 +35,7 @@ class Written:
     student_tokens: int = 10
     teacher_tokens: int = 30
     outcome: str | None = None
-    teacher: str | None = None
+    teacher_name: str | None = None
 
     def turns(self) -> list[Turn]:
         """Its turns."""
@@ -67,7 +67,7 @@ class Written:
                 question,
                 trajectory,
                 method="tessy",
-                models=MODELS | ({"teacher_name": self.teacher} if self.teacher else {}),
+                models=MODELS | ({"teacher_name": self.teacher_name} if self.teacher_name else {}),
                 seed=0,
                 verdict=verdict or None,
             )

@@ -32,3 +32,17 @@ def test_what_cannot_be_written_is_refused(tmp_path, monkeypatch, outputs, said)
 def test_what_can_be_written_is_not_touched(tmp_path):
     check_outputs({"--json": tmp_path / "a", "--html": None}, inputs=[tmp_path / "b"])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("there", [b"", b"# Report: older\n"])
+def test_an_older_output_may_be_replaced(tmp_path, there):
+    (tmp_path / "a.md").write_bytes(there)
+    check_outputs({"--markdown": tmp_path / "a.md"}, begins={"--markdown": rb"# Report: "})
+
+
+@pytest.mark.parametrize("there", [b"# My notes\n", b'{"id":"q0"}\n', b"\n# Report: \n"])
+def test_what_another_has_written_is_not_replaced(tmp_path, there):
+    (tmp_path / "a.md").write_bytes(there)
+    with pytest.raises(ConfigError, match=r"--markdown .*a\.md is there, and is not what this"):
+        check_outputs({"--markdown": tmp_path / "a.md"}, begins={"--markdown": rb"# Report: "})
+    assert (tmp_path / "a.md").read_bytes() == there

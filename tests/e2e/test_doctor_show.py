@@ -76,7 +76,9 @@ async def test_doctor_of_two_models_that_work(tokenizers):
     assert rows["KV cache"] == ["–", "–"]
     assert "in 1,000 words: about 110 hand-overs × " in done.out
     assert "% of the wall time of one trajectory)" in done.out
-    assert done.out.splitlines()[-1] == "ready: there is nothing to change"
+    ready = done.out.splitlines()[-1]
+    assert ready.endswith("(lower them, or serve more: vLLM --max-model-len)")
+    assert "the context has fewer (student 4,321, teacher 4,321)" in ready
 
 
 async def test_doctor_of_servers_that_can_do_little(think_tokenizers):

@@ -13,6 +13,8 @@ import pytest
 from boundary.test_train import make_base
 from commands import start, tessy
 from scripted import lines, two_servers, write_questions
+from tessy.boundary.training.report import BEGINS
+from tessy.data.outputs import check_outputs
 from tessy.method.words import units
 from tessy.testing import Faults, ScriptedServer
 from tessy.testing.faults import Fault
@@ -286,6 +288,7 @@ async def test_from_traces_to_a_run_with_ones_own_predictor(tmp_path, tokenizers
     mine, lexicon = json.loads(figures.read_text())
     assert mine["figures"]["word_f1"]["value"] > 0.9 > lexicon["figures"]["word_f1"]["value"]
     assert f"{scheme}:{out}" in page.read_text()
+    check_outputs({"--json": figures, "--html": page}, begins=BEGINS)  # may be replaced
 
     questions = write_questions(tmp_path / "q.jsonl", 3)
     async with two_servers(tokenizers, words=30) as (_, named):
@@ -330,6 +333,8 @@ async def test_annotators_are_measured_as_predictors_are(tmp_path):
         (["evaluate", "onnx:nowhere"], "onnx:nowhere: no such folder"),
         (["evaluate", "lexicon", "--gold", "nothing.jsonl"], "no such file"),
         (["evaluate", "lexicon", "--json", "no/f.json"], "there is no folder"),
+        (["evaluate", "lexicon", "--json", "s.jsonl"], "is not what this command writes"),
+        (["evaluate", "lexicon", "--html", "t.jsonl"], "is not what this command writes"),
         (["evaluate", "s.jsonl"], "no labels of segment"),
     ],
 )

@@ -6,6 +6,7 @@ import asyncio
 import re
 import subprocess
 import sys
+from itertools import chain
 
 import orjson
 import pytest
@@ -82,19 +83,15 @@ async def test_runs_side_by_side_in_all_formats(runs, tmp_path):
 
 
 async def test_the_same_command_writes_the_same_bytes(runs, tmp_path):
-    for name in ("one", "two"):
-        command = [
-            "report",
-            runs / "a",
-            "--against",
-            runs / "b",
-            "--out",
-            tmp_path / name,
-            "--quiet",
-        ]
+    files = [tmp_path / name for name in ("report.html", "numbers.json", "report.md")]
+    options = zip(("--out", "--json", "--markdown"), files, strict=True)
+    command = ["report", runs / "a", "--against", runs / "b", *chain(*options), "--quiet"]
+    written = []
+    for _ in range(2):  # the second replaces what the first wrote
         done = await tessy(*command)
         assert (done.code, done.err) == (0, "")
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+        written.append([file.read_bytes() for file in files])
+    assert written[0] == written[1]
 
 
 async def test_questions_of_one_id_and_other_texts_are_not_shared(runs, tmp_path):
@@ -131,6 +128,9 @@ async def test_a_run_in_which_nothing_ended(tmp_path):
         (["{a}", "--against", "{a}"], 2, "is named twice"),
         (["{a}", "--out", "no/such/folder/r.html"], 2, "there is no folder no/such/folder"),
         (["{a}", "--out", "{a}"], 2, "is a folder"),
+        (["{a}", "--out", "{a}/dataset.jsonl"], 2, "is not what this command writes"),
+        (["{a}", "--json", "{a}/run.toml"], 2, "is not what this command writes"),
+        (["{a}", "--markdown", "{a}/dataset.jsonl"], 2, "is not what this command writes"),
         (["{a}", "--json", "x.json", "--markdown", "x.json"], 2, "two files have the same name"),
         (["{a}", "--student-tokenizer", "./nothing"], 2, "./nothing: no such folder"),
         (["{a}", "--student", "gpt"], 2, "'gpt' is not a model"),

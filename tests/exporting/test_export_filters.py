@@ -17,6 +17,7 @@ from tessy.exporting.filters import Contamination, Filters, NearDuplicates, toke
 from tessy.exporting.samples import ExportSample, Reason
 from tessy.exporting.settings import ExportSettings
 from tessy.testing import build_tokenizer
+from tessy.verifiers.protocol import VerdictOutcome
 
 WORDS = [f"w{number}" for number in range(400)]
 ALPHABET = [chr(ord("a") + number) for number in range(26)]
@@ -58,6 +59,14 @@ def test_the_longest_may_be_as_long_as_the_bound(bound, dropped):
     assert reason(drop) == (Reason.TOO_LONG if dropped else None)
     if drop:
         assert drop.detail == "10 tokens, above 9"
+
+
+@pytest.mark.parametrize("outcome", [None, *VerdictOutcome])
+def test_only_right_answers_where_they_are_asked_for(outcome):
+    made = sample(**({"verdict": {"outcome": outcome}} if outcome else {}))
+    assert by_numbers(made) is None
+    drop = by_numbers(made, right=True)
+    assert reason(drop) == (None if outcome == "right" else Reason.NOT_RIGHT)
 
 
 def test_forced_words_are_a_reason_only_where_they_are():

@@ -117,6 +117,39 @@ def test_each_sample_is_dropped_for_one_reason_the_first(tmp_path):
     assert counts.lines()[0] == "5 read = 1 kept + 4 dropped"
 
 
+def test_wrong_answers_among_what_is_kept_are_told(tmp_path):
+    outcomes = ["right", "wrong", "wrong", "no_answer", None]
+    records = [
+        record(f"q{n}", **({"verdict": {"outcome": outcome}} if outcome else {}))
+        for n, outcome in enumerate(outcomes)
+    ]
+    source = write_records(tmp_path / "dataset.jsonl", records)
+    said = []
+    run(source, tmp_path / "out", say=said.append)
+    told = "not right among what is kept: 2 wrong, 1 no answer, 1 not verified"
+    assert f"{told} (--right leaves them out)" in said
+    said.clear()
+    counts = run(source, tmp_path / "right", right=True, say=said.append)
+    assert counts.lines()[0] == "5 read = 1 kept + 4 dropped"
+    assert not any("not right among" in line for line in said)
+
+
+async def test_an_evaluation_is_said_to_be_one(tmp_path):
+    await write_run(RunFolder(tmp_path / "run"), [Written("q0")])
+    (tmp_path / "run" / "run.toml").touch()
+    said = []
+    export(tmp_path / "run", out=tmp_path / "one", to="trl", say=said.append)
+    assert not any("is an evaluation" in line for line in said)
+    (tmp_path / "run" / "evaluation.json").write_text("{}")
+    export(tmp_path / "run", out=tmp_path / "two", to="trl", say=said.append)
+    assert "run is an evaluation: its questions may be those of your tests" in said
+
+
+def test_without_verdicts_nothing_is_said_about_them(tmp_path):
+    source = write_records(tmp_path / "dataset.jsonl", [record("q0")])
+    assert run(source, tmp_path / "out").wrong() is None
+
+
 def test_a_sample_that_the_format_can_not_hold_does_not_hide_its_like(tmp_path):
     """Only what is kept is compared with."""
     twice = [{"role": "user", "content": "One."}, {"role": "user", "content": "Two."}]

@@ -270,6 +270,29 @@ def test_the_summary_of_a_run_that_was_written_at_one_start_is_of_the_whole_run(
     assert not any("this start" in line for line in lines)
 
 
+def test_a_run_in_which_all_failed_without_a_token_was_not_without_work(clock):
+    counters = Counters(2, clock=clock)
+    for _ in range(2):
+        counters.end(Failure.PREDICTOR_ERROR)
+    lines = shown(summary(result(counters, total=2, ended=EndedTotals(0, counters.failed))))
+    assert not any("nothing was left" in line for line in lines)
+
+
+def test_bad_lines_are_no_earlier_start(clock):
+    counters = Counters(3, failed=Counter({Failure.BAD_QUESTION: 2}), ended_before=2, clock=clock)
+    counters.turn(turn(Role.TEACHER, 40))
+    counters.end(None)
+    over = ended(1, counters.failed)
+    assert not any("this start" in s for s in shown(summary(result(counters, total=3, ended=over))))
+
+
+def test_while_a_server_is_down_nothing_else_is_said_to_be_the_bound(counters):
+    counters.bound = "client"
+    assert "bound by the client" in plain_line(counters)
+    counters.retrying = {"teacher": 1}
+    assert "bound by" not in plain_line(counters)
+
+
 def test_the_result_in_one_line(counters):
     assert short_summary(result(counters)) == (
         "samples 10 = 4 finished + 2 failed + 4 to do (1 refused, 1 repetition): runs/first"

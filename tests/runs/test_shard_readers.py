@@ -147,8 +147,8 @@ ends = st.tuples(
 @given(st.lists(ends, max_size=9), st.integers(1, 3))
 async def test_what_samples_come_to_is_what_their_records_say(tmp_path_factory, drawn, shards):
     made = [
-        Written(f"q{n}", failure=failure, outcome=outcome, teacher=teacher, teacher_tokens=tokens)
-        for n, (failure, outcome, teacher, tokens) in enumerate(drawn)
+        Written(f"q{n}", failure=failure, outcome=outcome, teacher_name=name, teacher_tokens=tokens)
+        for n, (failure, outcome, name, tokens) in enumerate(drawn)
     ]
     run = await write(tmp_path_factory.mktemp("run"), shards=shards, ended=made)
     with JournalReader(run) as reader:

@@ -260,15 +260,26 @@ def test_inputs_are_not_overwritten(tmp_path):
     assert len(read_rows(path)) == len(read_rows(odd)) == 2
 
 
+def test_only_an_older_selection_is_replaced(tmp_path):
+    write_rows(tmp_path / "q.jsonl", question_rows(2))
+    out = write_rows(tmp_path / "other.jsonl", question_rows(3))
+    with pytest.raises(ConfigError, match=r"no selection wrote it: it has no other\.dropped"):
+        tessy.select(tmp_path / "q.jsonl", out=out)
+    assert len(read_rows(out)) == 3
+    for _ in range(2):
+        tessy.select(tmp_path / "q.jsonl", out=tmp_path / "new.jsonl")
+
+
 def test_nothing_is_written_when_nothing_is_kept(tmp_path):
     write_rows(tmp_path / "q.jsonl", rows := question_rows(2))
     out = tmp_path / "out.jsonl"
-    out.write_text("older")
+    for older in (out, tmp_path / "out.dropped.jsonl"):
+        older.write_text("older")
     run_ = write_evaluation(tmp_path / "run", rows, {"q0": [False], "q1": [False]})
     with pytest.raises(DataError, match="no question is kept\n  2 condition: not teacher>0"):
         tessy.select(tmp_path / "q.jsonl", out=out, by={"teacher": run_})
     assert out.read_text() == "older"
-    assert not (tmp_path / "out.dropped.jsonl").exists()
+    assert (tmp_path / "out.dropped.jsonl").read_text() == "older"
 
 
 def test_the_judges_settings_are_those_of_the_teacher_in_a_file(tmp_path):

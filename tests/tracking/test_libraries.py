@@ -8,7 +8,7 @@ import pytest
 
 from tessy.tracking.log import RunLog
 
-SETTINGS = {"run": {"questions": "q.jsonl"}, "student": {"format": "plain"}, "prompt": "x" * 9000}
+TOML = f'prompt = "{"x" * 9000}"\n[run]\ndate = 2026-11-28\n[student]\nformat = "plain"\n'
 
 
 def in_leveldb_log(file):
@@ -30,6 +30,7 @@ def in_leveldb_log(file):
 def out(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "run.toml").write_text(TOML)
     return tmp_path / "first"
 
 
@@ -38,7 +39,7 @@ def logged_twice(out, name):
     said: list[str] = []
     for steps, error in (((1, 2), KeyboardInterrupt), ((2, 3), None)):
         with suppress(KeyboardInterrupt), RunLog(name, said.append) as log:
-            log.open(out, SETTINGS)
+            log.open(out, out / "run.toml")
             for step in steps:
                 log.log({"train/loss": 1 / step, "tokens": 10 * step, "eval/group/C++": 0.5}, step)
             if error:

@@ -18,19 +18,25 @@ from tessy.tracking import log as tracking
 from tessy.tracking.log import RunLog, kept_id
 
 SETTINGS = {"run": {"date": "2026-11-28"}, "student": {"chunk": 16}}
+TOML = "[run]\ndate = 2026-11-28\n[student]\nchunk = 16\n"
 
 
 @pytest.fixture
 def out(tmp_path):
-    (tmp_path / "first").mkdir()
-    return tmp_path / "first"
+    return folder(tmp_path / "first")
+
+
+def folder(path):
+    path.mkdir()
+    (path / "run.toml").write_text(TOML)
+    return path
 
 
 def logged(out, *names, figures=({"loss": 2.0}, {"loss": 1.0}), error=None, **more):
     """Log some figures, perhaps until an error; returns the lines for the user."""
     said: list[str] = []
     with RunLog(names, said.append) as log:
-        log.open(out, SETTINGS, **more)
+        log.open(out, out / "run.toml", **more)
         for step, each in enumerate(figures, 1):
             log.log(each, step)
         if error:
@@ -58,8 +64,7 @@ def test_a_tracker_is_told_settings_figures_and_the_state(wandb, out):
 def test_a_resumed_run_has_the_id_that_it_had_and_another_folder_another(wandb, out, tmp_path):
     logged(out, "wandb")
     logged(out, "wandb")
-    (tmp_path / "second").mkdir()
-    logged(tmp_path / "second", "wandb")
+    logged(folder(tmp_path / "second"), "wandb")
     first, again, other = (each["init"]["id"] for each in wandb() if "init" in each)
     assert first == again != other
 
@@ -91,9 +96,10 @@ async def test_a_killed_run_is_closed_as_crashed(wandb, out, tmp_path):
     program = tmp_path / "program.py"
     program.write_text(
         "import os\n"
+        "from pathlib import Path\n"
         "from tessy.tracking.log import RunLog\n"
         "log = RunLog('wandb', print)\n"
-        f"log.open({str(out)!r}, {{}})\n"
+        f"log.open({str(out)!r}, Path({str(out / 'run.toml')!r}))\n"
         "log.log({'loss': 1.0}, 1)\n"
         "os.kill(os.getpid(), 9)\n"
     )
@@ -127,7 +133,7 @@ def test_a_tracker_that_dies_is_said(wandb, out, monkeypatch):
     said: list[str] = []
     heard = threading.Event()
     with RunLog("wandb", lambda line: (said.append(line), heard.set())) as log:
-        log.open(out, SETTINGS)
+        log.open(out, out / "run.toml")
         assert heard.wait(60)
         log.log({"loss": 1.0}, 1)
     assert said == ["wandb: its process ended; nothing more is logged there"]
@@ -153,7 +159,7 @@ def test_figures_for_a_tracker_that_reads_nothing_are_never_waited_for(wandb, ou
     monkeypatch.setattr(tracking, "CLOSE_S", 0.1)
     said: list[str] = []
     with RunLog("wandb", said.append) as log:
-        log.open(out, SETTINGS)
+        log.open(out, out / "run.toml")
         os.kill(log._trackers[0]._process.pid, signal.SIGSTOP)
         for step in range(20_000):  # a pipe holds 64 KiB
             log.log({"loss": 1.0}, step)
@@ -165,6 +171,12 @@ def test_what_is_no_finite_number_is_left_out(wandb, out):
     assert figures(wandb()) == [{"step": 1, "tokens": 3}]
 
 
+def test_settings_that_can_not_be_read_are_said(wandb, out):
+    (out / "run.toml").write_text("[")
+    (said,) = logged(out, "wandb")
+    assert said.startswith("wandb: nothing is logged: ")
+
+
 async def test_counts_are_followed_and_logged_at_the_end(wandb, out):
     class Counts:
         ended = 0
@@ -174,7 +186,7 @@ async def test_counts_are_followed_and_logged_at_the_end(wandb, out):
 
     counts = Counts()
     async with RunLog(["wandb"], print) as log:
-        log.open(out, {})
+        log.open(out, out / "run.toml")
         async with log.following(counts):
             await asyncio.sleep(0)
             counts.ended = 3

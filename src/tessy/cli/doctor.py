@@ -35,4 +35,4 @@ def doctor(options: DoctorOptions, config: Config) -> None:
         typer.echo(line)
     if refused := refusal(findings):
         raise refused
-    typer.echo(readiness(findings))
+    typer.echo(readiness(findings, config))

@@ -15,12 +15,11 @@ from tessy.display import visible, visible_line
 from tessy.errors import InputError
 from tessy.method.trajectory import Role, Trajectory
 from tessy.palette import DISCARDED, MARKS, TERMINAL
-from tessy.report.viewer.index import outcome_of
 from tessy.runs.folder import RunFolder
 from tessy.runs.progress import right_of
 from tessy.runs.reader import JournalReader
 from tessy.runs.shard_reader import EndedSample
-from tessy.verifiers.protocol import VerdictOutcome
+from tessy.verifiers.protocol import VerdictOutcome, outcome_of
 
 _FORMAT = "dim"
 _NAMED = 5

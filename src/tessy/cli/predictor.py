@@ -252,7 +252,8 @@ def evaluate(options: EvaluateOptions) -> None:
             for name, place in wanted.items()
             if place
         }
-        check_outputs(files, inputs=[*names, *([options.gold] if options.gold else [])])
+        inputs = [*names, *([options.gold] if options.gold else [])]
+        check_outputs(files, inputs=inputs, begins=report.BEGINS)
         segments = read_segments(Path(_local(options.gold))) if options.gold else gold_file()
         found = [_measured(name, segments, options) for name in names]
         if "--json" in files:

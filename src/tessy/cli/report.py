@@ -79,9 +79,14 @@ def _write(
     """Compute the report and write its files."""
     from tessy.data.outputs import check_outputs
     from tessy.report.figures.intervals import Bootstrap
+    from tessy.report.formats import BEGINS
     from tessy.report.job import ReportSettings, make_report, write_report
 
-    check_outputs({"--out" if kind == "html" else f"--{kind}": f for kind, f in files.items()})
+    options_of = {kind: "--out" if kind == "html" else f"--{kind}" for kind in files}
+    check_outputs(
+        {options_of[kind]: file for kind, file in files.items()},
+        begins={options_of[kind]: BEGINS[kind] for kind in files},
+    )
     own = first.student_tokenizer
     wanted = ReportSettings(
         runs=runs,

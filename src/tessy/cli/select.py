@@ -32,7 +32,7 @@ class SelectOptions(CommandOptions, SelectSettings):
     input, or a Hugging Face data set. Files may be at a URL, such as `s3://`."""
     out: Annotated[Location, Option()]
     """Write the selected questions, each as it was, to this file: `.jsonl` or `.parquet`, also at a
-    URL; an older file is replaced. What is dropped is in a file beside it, `NAME.dropped.jsonl`."""
+    URL; an older selection is replaced. What is dropped is beside it, in `NAME.dropped.jsonl`."""
     limit: Annotated[int | None, Option(unset="all")] = Field(default=None, ge=1)
     """Use only the first questions."""
     question_column: Annotated[str | None, Option(unset="the one that is there")] = None

@@ -127,8 +127,8 @@ def synth(options: SynthOptions, config: Config) -> None:
 
 def _on_cluster(options: SynthOptions, config: Config, progress: Progress) -> None:
     """Have a Ray cluster write the shards."""
-    from tessy.method.trajectory import Failure
     from tessy.ray.driver import ClusterRun, synthesize_on
+    from tessy.runs.plan import WRITTEN_AGAIN
 
     assert options.on is not None
     run = ClusterRun(
@@ -140,7 +140,7 @@ def _on_cluster(options: SynthOptions, config: Config, progress: Progress) -> No
         limit=options.limit,
         skip_bad=options.skip_bad,
         column=options.question_column,
-        retry=tuple(Failure) if options.retry_failed else (),
+        retry=WRITTEN_AGAIN if options.retry_failed else (),
         log_to=options.log_to,
     )
     result = synthesize_on(run, progress)

@@ -30,7 +30,7 @@ class VerifyOptions(CommandOptions):
     """`exact`, `number`, `math`, `choice`, `reasoning-gym`, `code` or `auto`, each with `:COLUMN`
     to use a column other than its own; or `python:MODULE:FACTORY`."""
     out: Annotated[Location | None, Option(unset="verdicts are only counted")] = None
-    """Write each verdict to this file as a line of JSON; an older file is replaced."""
+    """Write each verdict to this file as a line of JSON; older verdicts are replaced."""
     group: Annotated[str | None, Option(unset="no groups")] = None
     """Also count for each value of this column."""
     limit: Annotated[int | None, Option(unset="all")] = Field(default=None, ge=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,17 +15,27 @@ from tessy.data.remote import RemotePath, check_writable, is_place_at_url, persi
 from tessy.errors import ConfigError, RemoteError
 
 Say = Callable[[str], None]
+_BEGINNING = 4096
+"""Bytes of a file by which it is known what wrote it."""
 
 
-def check_outputs(outputs: Mapping[str, Path | None], *, inputs: Iterable[str | Path] = ()) -> None:
-    """Check that all files can be written, and that none of them is also an input.
+def check_outputs(
+    outputs: Mapping[str, Path | None],
+    *,
+    inputs: Iterable[str | Path] = (),
+    begins: Mapping[str, bytes] | None = None,
+) -> None:
+    """Check that all files can be written, and that nothing but an older output is lost by it.
 
     Args:
         outputs: The files, by the option that names each; None if a file is not written.
         inputs: The files that are read.
+        begins: By the same options, how each output begins, as a regular expression: a file that
+            is there and begins otherwise was written by somebody else.
 
     Raises:
-        ConfigError: A file can't be written, two are the same, or one is an input.
+        ConfigError: A file can't be written, two are the same, one is an input, or something else
+            is there.
     """
     wanted = {option: path for option, path in outputs.items() if path is not None}
     for option, path in wanted.items():
@@ -36,6 +47,11 @@ def check_outputs(outputs: Mapping[str, Path | None], *, inputs: Iterable[str | 
             raise ConfigError(f"{option} {path} is a folder", hint="name a file in it")
         if path.exists() and not path.is_file():  # a file is replaced, and a device would be
             raise ConfigError(f"{option} {path} is no file", hint="name a new file")
+        if path.is_file() and not _is_ours(path, (begins or {}).get(option)):
+            raise ConfigError(
+                f"{option} {path} is there, and is not what this command writes",
+                hint="name a new file, or delete this one",
+            )
     resolved = {option: path.resolve() for option, path in wanted.items()}
     if len(set(resolved.values())) < len(resolved):
         raise ConfigError("two files have the same name", hint="give each its own name")
@@ -43,6 +59,13 @@ def check_outputs(outputs: Mapping[str, Path | None], *, inputs: Iterable[str | 
     for option, path in resolved.items():
         if path in read:
             raise ConfigError(f"{option} {wanted[option]} is an input", hint="name a new file")
+
+
+def _is_ours(path: Path, begins: bytes | None) -> bool:
+    """Whether a file may be replaced: it is empty, or begins as an older output does."""
+    with path.open("rb") as file:
+        found = file.read(_BEGINNING)
+    return begins is None or not found or re.match(begins, found) is not None
 
 
 @contextmanager

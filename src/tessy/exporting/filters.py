@@ -17,6 +17,7 @@ from tessy.exporting.overlap import SimilarTexts, WordOverlap, questions_in
 from tessy.exporting.samples import Drop, ExportSample, Reason
 from tessy.exporting.settings import ExportSettings
 from tessy.runs.reviews import Decision, Review, digest
+from tessy.verifiers.protocol import VerdictOutcome
 
 
 def by_review(sample: ExportSample, review: Review | None) -> Drop | None:
@@ -64,8 +65,10 @@ class Filters:
             self._word_filters.append(NearDuplicates(settings.near_duplicates))
 
     def by_numbers(self, sample: ExportSample) -> Drop | None:
-        """Drop a sample for its method, its forced spans, its teacher's share or its length."""
+        """Drop a sample for its answer, method, forced spans, teacher's share or length."""
         bounds, share, forced = self._settings, sample.teacher_share, sample.forced
+        if bounds.right and sample.outcome is not VerdictOutcome.RIGHT:
+            return Drop(Reason.NOT_RIGHT, sample.outcome or "not verified")
         if bounds.method is not None and sample.method != bounds.method:
             return Drop(Reason.METHOD, f"written by {sample.method}, not {bounds.method}")
         least, most = bounds.min_teacher_share, bounds.max_teacher_share

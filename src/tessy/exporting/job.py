@@ -132,6 +132,11 @@ def _export(
         (folder / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
     for line in (*counts.lines(), *format_.findings()):
         say(line)
+    if (wrong := counts.wrong()) is not None:
+        say(f"{wrong} (--right leaves them out)")
+    for each in found:
+        if each.is_evaluation:
+            say(f"{each.name} is an evaluation: its questions may be those of your tests")
     if len(counts.methods) > 1:
         several = ", ".join(f"{name} {count:,}" for name, count in counts.methods.most_common())
         say(f"samples of several methods: {several} (--method NAME keeps those of one)")

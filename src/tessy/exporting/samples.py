@@ -10,6 +10,7 @@ from typing import Any
 
 from tessy.data.messages import REASONING, conversation
 from tessy.data.record import check_spans
+from tessy.verifiers.protocol import VerdictOutcome, outcome_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,11 @@ class ExportSample:
         return float(self.record["stats"]["teacher_tokens"]) / max(1, self.tokens)
 
     @property
+    def outcome(self) -> VerdictOutcome | None:
+        """What the run's verifier decided about its answer; None without a verdict."""
+        return outcome_of(self.record)
+
+    @property
     def forced(self) -> int:
         """Number of spans that were kept only so that the text went on (*Progress*)."""
         return sum(bool(span.get("forced")) for span in self.spans)
@@ -104,6 +110,8 @@ class Reason(StrEnum):
 
     NOT_ACCEPTED = "not_accepted"
     """No reader accepted it."""
+    NOT_RIGHT = "not_right"
+    """Its answer is not right, or was not verified."""
     METHOD = "method"
     """Another method wrote it."""
     FORCED = "forced"
@@ -147,6 +155,7 @@ class ExportCounts:
         forced: Kept samples with words that were kept only for *Progress*.
         methods: Kept samples by the method that wrote them.
         models: Kept samples by role and by the name of the model in that role.
+        outcomes: Kept samples by what their run's verifier decided; None without a verdict.
     """
 
     read: int = 0
@@ -156,6 +165,7 @@ class ExportCounts:
     forced: int = 0
     methods: Counter[str] = field(default_factory=Counter)
     models: dict[str, Counter[str]] = field(default_factory=dict)
+    outcomes: Counter[VerdictOutcome | None] = field(default_factory=Counter)
 
     @property
     def teacher_share(self) -> float:
@@ -169,6 +179,7 @@ class ExportCounts:
         self.tokens["student"] += stats["student_tokens"]
         self.tokens["teacher"] += stats["teacher_tokens"]
         self.forced += bool(sample.forced)
+        self.outcomes[sample.outcome] += 1
         self.methods[str(sample.record.get("method", "not known"))] += 1
         for role, name in (sample.record.get("models") or {}).items():
             self.models.setdefault(role, Counter())[str(name)] += 1
@@ -181,3 +192,19 @@ class ExportCounts:
             lines.append(f"kept: {' + '.join(splits)}")
         lines += [f"dropped: {number} {reason}" for reason, number in self.dropped.most_common()]
         return lines
+
+    def wrong(self) -> str | None:
+        """How many kept samples are not known to be right, in a line; None if all are.
+
+        Also None if none has a verdict.
+        """
+        if not any(self.outcomes[outcome] for outcome in VerdictOutcome):
+            return None
+        not_right = [outcome for outcome in VerdictOutcome if outcome is not VerdictOutcome.RIGHT]
+        others = [
+            f"{self.outcomes[outcome]:,} {outcome.replace('_', ' ')}"
+            for outcome in not_right
+            if self.outcomes[outcome]
+        ]
+        others += [f"{self.outcomes[None]:,} not verified"] if self.outcomes[None] else []
+        return f"not right among what is kept: {', '.join(others)}" if others else None

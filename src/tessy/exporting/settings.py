@@ -57,6 +57,8 @@ class ExportSettings(StrictSettings):
     """Another seed puts other questions into the validation split."""
     accepted: Annotated[bool, Option(panel=_FILTERS)] = False
     """Only samples that a reader accepted in `tessy view`."""
+    right: Annotated[bool, Option(panel=_FILTERS)] = False
+    """Only samples whose answer the run's verifier found right."""
     method: Annotated[str | None, Option(unset="any", panel=_FILTERS)] = None
     """Only samples that this method wrote: what `tessy serve` kept may be of several."""
     min_teacher_share: Annotated[float | None, Option(unset="any", panel=_FILTERS)] = Field(

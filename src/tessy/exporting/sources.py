@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tessy.data.remote import shown_url
 from tessy.errors import ConfigError, DataError
+from tessy.evaluation.evaluate import RESULTS
 from tessy.exporting.samples import ExportSample, check
 from tessy.runs.folder import RunFolder
 from tessy.runs.records import rows_of, run_in
@@ -32,6 +33,11 @@ class ExportSource:
         return (
             Path(self.given).resolve().name if Path(self.given).exists() else shown_url(self.given)
         )
+
+    @property
+    def is_evaluation(self) -> bool:
+        """Whether `tessy eval` wrote it."""
+        return self.run is not None and (self.run.path / RESULTS).exists()
 
     def reviews(self) -> dict[str, Review]:
         """What readers decided about its samples, by id.

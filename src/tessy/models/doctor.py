@@ -18,7 +18,16 @@ from tessy.errors import TessyError
 from tessy.method.trajectory import Role
 from tessy.models import pace
 from tessy.models.client import Client
-from tessy.models.open import ASK_DOCTOR, OpenedModel, UnknownFormat, check, check_formats, open_one
+from tessy.models.open import (
+    ASK_DOCTOR,
+    OpenedModel,
+    UnknownFormat,
+    check,
+    check_formats,
+    one_model,
+    open_one,
+    short_contexts,
+)
 from tessy.models.pace import ServerPace
 from tessy.models.probe import LONG_PROMPT, stops_early
 from tessy.models.tokenizers import fetch_tokenizer
@@ -108,13 +117,19 @@ def refusal(findings: list[Finding]) -> TessyError | None:
     )
 
 
-def readiness(findings: list[Finding]) -> str:
+def readiness(findings: list[Finding], config: Config) -> str:
     """A line: synthesis can start with these models, and what would make it better. Pure.
 
     Args:
         findings: None of which is a reason to refuse.
+        config: The settings that were examined.
     """
     changes = [change for each in findings for change in _changes(each)]
+    contexts = {e.model: e.capabilities.context_tokens for e in findings if e.capabilities}
+    if short := short_contexts(contexts, config.limits):
+        changes.append(f"{short} (lower them, or serve more: vLLM --max-model-len)")
+    if {*Role} <= {each.model for each in findings} and (same := one_model(config)):
+        changes.append(same)
     return "; ".join(["ready", *changes]) if changes else "ready: there is nothing to change"
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field, replace
 
 from tessy import lab
-from tessy.config import Config, Mode, ModelRole, ModelSettings, NamedTeacher, role_of
+from tessy.config import Config, Limits, Mode, ModelRole, ModelSettings, NamedTeacher, role_of
 from tessy.data.record import THINK_CLOSE
 from tessy.display import Say
 from tessy.errors import ConfigError, ModelError
@@ -89,6 +89,32 @@ def check(config: Config, roles: Iterable[Role] = Role) -> None:
         if settings.format:
             date, arguments = datetime.date.min, settings.template_args
             templates.named(settings.format, date=date, arguments=arguments)
+
+
+def short_contexts(contexts: Mapping[ModelRole, int | None], limits: Limits) -> str | None:
+    """That contexts are too short for the longest sample, in a line; None if none is.
+
+    Args:
+        contexts: The longest prompt and generation together of each model, in tokens; None if that
+            is not known.
+        limits: Of a sample.
+    """
+    longest = limits.thinking_tokens + limits.answer_tokens
+    short = [f"{m} {n:,}" for m, n in contexts.items() if n is not None and n <= longest]
+    if not short:
+        return None
+    return (
+        f"[limits] allow {longest:,} tokens, the context has fewer ({', '.join(short)}): longer "
+        "samples fail with context_limit"
+    )
+
+
+def one_model(config: Config) -> str | None:
+    """That student and teacher are the same model, in a line; None if they are not."""
+    addresses = [config.address_of(role) for role in Role]
+    if any(each != addresses[0] for each in addresses):
+        return None
+    return f"student and teacher are the same model: {addresses[0]}"
 
 
 def check_formats(config: Config, roles: Iterable[ModelRole]) -> None:
@@ -206,7 +232,13 @@ async def open_models(
             )
             for model, one in opened.items()
         }
-        yield models, [note for one in opened.values() for note in one.notes]
+        notes = [note for one in opened.values() for note in one.notes]
+        contexts = {model: one.capabilities.context_tokens for model, one in opened.items()}
+        if (short := short_contexts(contexts, config.limits)) is not None:
+            notes.append(short)
+        if {*Role} <= {*opened} and (note := one_model(config)):
+            notes.append(note)
+        yield models, notes
 
 
 async def _find_schemas(servers: Replicas) -> None:

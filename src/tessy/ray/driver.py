@@ -26,7 +26,6 @@ from tessy.ray.task import ShardTask
 from tessy.ray.tasks import ShardTasks
 from tessy.runs.counters import Counters, RunResult
 from tessy.runs.folder import RunFolder
-from tessy.runs.identity import read_settings
 from tessy.runs.merge import merge
 from tessy.runs.progress import Progress
 from tessy.runs.reader import JournalReader
@@ -131,7 +130,7 @@ async def _synthesize(run: ClusterRun, progress: Progress) -> RunResult:
         progress.say(f"{count:,} shards on {room:,} places of the cluster")
         stack.enter_context(_messages_in(folder.path / "ray.log"))
         tasks = ShardTasks(ray, _shard_task(run, count), run.cpus, before, counters, progress)
-        await asyncio.to_thread(log.open, absolute(run.out), read_settings(folder.settings))
+        await asyncio.to_thread(log.open, absolute(run.out), folder.settings)
         try:
             async with progress.watching(counters), log.following(counters):
                 stopped = await until_stopped(tasks.write(), catch_signals=True)

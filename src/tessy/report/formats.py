@@ -30,6 +30,12 @@ JSON_FORMAT = 1
 """Raised when a name in the JSON changes its meaning."""
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&])")
 
+BEGINS = {
+    "html": rb"<!doctype html>",
+    "json": rb'\{\s+"format": \d+,\s+"runs"',
+    "markdown": rb"# Report: ",
+}
+"""How a report begins in each format; see `tessy.data.outputs`."""
 
 # --- HTML ---------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@
     merge         `tessy merge`: the data set of shards that were written apart
     load          `tessy.load`: reading a run in Python
     counters      the counts of a run
+    totals        what samples come to: tokens, verdicts, failures
     plan          the samples of a run, in order
     progress      shows the counts in a terminal
 

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 from tessy.config import Config
 from tessy.data.questions import Question
+from tessy.method.trajectory import Failure
+
+WRITTEN_AGAIN = tuple(reason for reason in Failure if reason is not Failure.BAD_QUESTION)
+"""Failures that `--retry-failed` forgets: a bad line stays bad."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,9 @@ def _running(counters: Counters) -> str:
 
 
 def _bound(counters: Counters) -> list[str]:
-    return [f"bound by the {counters.bound}"] if counters.bound and not counters.over else []
+    if counters.over or counters.retrying or not counters.bound:
+        return []
+    return [f"bound by the {counters.bound}"]
 
 
 def _retrying(counters: Counters) -> list[str]:
@@ -183,7 +185,7 @@ def summary(result: RunResult) -> Table:
     counters, ended = result.counters, result.ended
     wrote = any(counters.generated.values())
     title = "stopped: the same command resumes it" if result.stopped else None
-    if not (wrote or result.stopped or result.remaining):
+    if counters.ended == counters.ended_before and not (wrote or result.remaining):
         title = "nothing was left to write"
     table = Table(title=title, box=None)
     table.add_column(style="dim")
@@ -206,7 +208,8 @@ def summary(result: RunResult) -> Table:
         met = ", ".join(f"{count:,} {kind}" for kind, count in sorted(faults.items()))
         if met:
             table.add_row(f"{name}'s server", f"faults met: {met}")
-    if wrote and (counters.ended_before or result.remaining):
+    before = counters.ended_before - counters.failed[Failure.BAD_QUESTION]
+    if wrote and (before > 0 or result.remaining):
         table.add_row("this start", _of_this_start(counters))
     table.add_row("time", duration(result.seconds))
     place = visible_line(result.shown(result.dataset))

@@ -145,6 +145,11 @@ def select(
             {"--out": kept_at, "what is dropped,": dropped_at},
             inputs=[questions, *chosen.decontaminate, *runs.values()],
         )
+        if kept_at.exists() and not dropped_at.exists():
+            raise ConfigError(
+                f"--out {kept_at} is there, and no selection wrote it: it has no {dropped_at.name}",
+                hint="name a new file, or delete this one",
+            )
         seed = None if chosen.count is None else chosen.seed
         asked = read_asked(questions, **lines_used, stratify=chosen.stratify, seed=seed)
         filters = _filters(chosen, progress.say)

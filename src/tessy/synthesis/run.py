@@ -34,7 +34,7 @@ from tessy.models.open import check, check_formats, open_models
 from tessy.runs.counters import Counters, RunResult
 from tessy.runs.dataset import write_dataset, write_part
 from tessy.runs.folder import RunFolder, ShardFolder
-from tessy.runs.identity import read_settings
+from tessy.runs.plan import WRITTEN_AGAIN
 from tessy.runs.progress import Progress, Show
 from tessy.runs.reader import JournalReader
 from tessy.runs.remote import named_by_url, writing
@@ -188,7 +188,7 @@ async def asynthesize(
         numbers = tuple(range(count)) if own is None else (own.number,)
         identity = folder.identity()
         plan = ShardPlan(folder, chosen, read, numbers, count, identity, own is not None, remote)
-        retry = tuple(Failure) if retry_failed is True else retry_failed or ()
+        retry = WRITTEN_AGAIN if retry_failed is True else retry_failed or ()
         await asyncio.to_thread(refuse_strangers, folder, identity)
         counters, again = await plan.prepare(retry)
         if again:
@@ -215,6 +215,8 @@ async def asynthesize(
                 )
                 for note in notes:
                     progress.say(note)
+                number = str(own) if own else None
+                await asyncio.to_thread(log.open, out, folder.settings, shard=number)
                 workers = worker_count(chosen, len(numbers), models)
                 if workers == 1:
                     work = write_shards(context, ShardQueue(plan))
@@ -223,9 +225,6 @@ async def asynthesize(
 
                     asked = (str(source), question_column)
                     work = write_with_workers(context, plan, *asked, date, lock)
-                logged = read_settings(folder.settings)
-                number = str(own) if own else None
-                await asyncio.to_thread(log.open, out, logged, shard=number)
                 async with progress.watching(counters), log.following(counters):
                     stopped = await until_stopped(work, catch_signals=catch_signals)
                 if workers == 1:

@@ -79,21 +79,26 @@ def read_verifiable(
             f"no question can be verified: {checks.first}",
             hint="docs/verifiers.md says which columns each verifier needs",
         )
+    if found.bad and not skip_bad:
+        raise _refused(found, verifier, routed=routed)
     if checks.unverified:
         say(
-            f"{checks.unverified:,} of {found.count:,} questions are written and not verified, "
-            f"such as {checks.first}"
+            f"{checks.unverified:,} of {found.count + len(found.bad):,} questions are written and "
+            f"not verified, such as {checks.first}"
         )
-    if skip_bad:
-        return found
+    return found
+
+
+def _refused(found: Questions, verifier: Verifier | None, *, routed: bool) -> DataError:
+    """Why questions are refused; the message names the first bad ones."""
     bad = [line for line in found.bad if line.checked]
-    if not bad or len(bad) < len(found.bad):
-        return refuse_bad(found)
+    if len(bad) < len(found.bad):
+        refuse_bad(found)
     shown = [f"  {line.where}: {line.reason}" for line in bad[:_SHOWN]]
     shown += ["  …"] if len(bad) > _SHOWN else []
     why = [f"can't be verified by {verifier.name}"] if verifier else []
     why += ["name no teacher"] if routed else []
-    raise DataError(
+    return DataError(
         f"{len(bad)} of {found.count + len(bad)} questions {', or '.join(why)}:\n"
         + "\n".join(shown),
         hint=("docs/verifiers.md says which columns each verifier needs; " if verifier else "")

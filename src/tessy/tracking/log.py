@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from importlib.util import find_spec
@@ -71,12 +72,12 @@ class RunLog:
         self._trackers: list[_TrackerProcess] = []
         self._state, self.step = FINISHED, 0
 
-    def open(self, out: str | Path, settings: dict[str, Any], *, shard: str | None = None) -> None:
+    def open(self, out: str | Path, settings: Path, *, shard: str | None = None) -> None:
         """Start the trackers.
 
         Args:
             out: The run's folder, or its URL.
-            settings: As `LoggedRun.settings`.
+            settings: The file of its settings.
             shard: `I/N`, if this process writes only that one: it is logged as a run of its own.
         """
         if not self._asked:
@@ -85,10 +86,11 @@ class RunLog:
         own = kept_id(out) if shard is None else f"{kept_id(out)}-{shard.replace('/', '-')}"
         title = name if shard is None else f"{name} {shard}"
         for tracker, place in self._asked:
-            run = LoggedRun(own, title, name if shard else None, str(out), settings, place)
             try:
+                tree = tomllib.loads(settings.read_text("utf-8"))
+                run = LoggedRun(own, title, name if shard else None, str(out), tree, place)
                 self._trackers.append(_TrackerProcess(tracker, run, self._say))
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 self._say(f"{tracker}: nothing is logged: {error}")
 
     def log(self, figures: Figures, step: int | None = None) -> None:

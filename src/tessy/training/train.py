@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 from tessy.data.files import write_atomically
 from tessy.display import Say
 from tessy.errors import MissingExtra, install_hint
-from tessy.runs.identity import read_settings
 from tessy.tracking.log import RunLog
 from tessy.training.card import CARD_FILE, card
 from tessy.training.dataset import digest_of
@@ -111,7 +110,7 @@ def train(
         student = load_student(settings)
         if main:
             _prepare(dataset, folder, student, say)
-            log.open(out, read_settings(folder.settings))
+            log.open(out, folder.settings)
         if evaluator:
             evaluator.evaluate_untrained(student)
         process.wait_for_everyone()

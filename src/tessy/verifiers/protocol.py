@@ -33,6 +33,13 @@ class VerdictOutcome(StrEnum):
     """The verifier or the reference could not be used: nothing is known about the answer."""
 
 
+def outcome_of(record: Any) -> VerdictOutcome | None:
+    """What a verifier decided about a finished sample; None without one, or of a stranger's."""
+    verdict = record.get("verdict")
+    outcome = verdict.get("outcome") if isinstance(verdict, dict) else None
+    return next((each for each in VerdictOutcome if each == outcome), None)
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A verifier's decision about one answer.

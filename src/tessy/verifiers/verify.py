@@ -30,6 +30,8 @@ _AHEAD = 8
 _SHOWN = 20
 _HINT = "a response is a record of tessy, or a row with `messages` that ends with the assistant's"
 _SAY_EVERY_S = 15
+_BEGINS = rb'\{"id":.*"verifier":.*"outcome":'
+"""How a file of verdicts begins."""
 
 
 @dataclass(slots=True)
@@ -122,7 +124,8 @@ def verify(
         SandboxError: The verifier runs programs, and they can't be isolated here.
     """
     with nullcontext() if out is None else written_to(out, say=say) as path:
-        check_outputs({"--out": path}, inputs=find_files(responses, what="responses") or ())
+        read = find_files(responses, what="responses") or ()
+        check_outputs({"--out": path}, inputs=read, begins={"--out": _BEGINS})
         if not sandbox:
             say("warning: programs run without isolation: they can do what you can do")
         usual = VerifierSettings()

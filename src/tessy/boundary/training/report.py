@@ -54,6 +54,10 @@ def shown(figure: MeasuredFigure) -> str:
     return f"{figure.value:.3f}  {figure.low:.3f}{to}{figure.high:.3f}"
 
 
+BEGINS = {"--html": rb"<!doctype html>", "--json": rb'\[\s+\{\s+"predictor"'}
+"""How these files begin, by option; see `tessy.data.outputs`."""
+
+
 def numbers(found: Sequence[PredictorEvaluation]) -> list[dict[str, Any]]:
     """All figures, ready for JSON; null if nothing was counted."""
     return [

@@ -31,7 +31,7 @@ from tessy.runs.folder import RunFolder
 from tessy.runs.reader import FILES
 from tessy.runs.schema import EmptyJournal, Mark
 from tessy.runs.shard_reader import ShardReader, checked_record
-from tessy.verifiers.protocol import VerdictOutcome
+from tessy.verifiers.protocol import VerdictOutcome, outcome_of
 
 TOKENIZE = "unicode61"
 _VERSION = 3
@@ -152,13 +152,6 @@ class IndexRow:
             requests=requests,
             question=line if len(line) <= _BEGINNING else line[:_BEGINNING] + "…",
         )
-
-
-def outcome_of(record: Any) -> VerdictOutcome | None:
-    """What a verifier decided about a finished sample; None without one, or of a stranger's."""
-    verdict = record.get("verdict")
-    outcome = verdict.get("outcome") if isinstance(verdict, dict) else None
-    return next((each for each in VerdictOutcome if each == outcome), None)
 
 
 def searchable(record: dict[str, Any]) -> str:

@@ -11,13 +11,12 @@ from tessy.data.exact import dumps
 from tessy.data.pieces import Piece, pieces
 from tessy.data.record import THINK_CLOSE, THINK_OPEN
 from tessy.method.trajectory import Failure, Role
-from tessy.report.viewer.index import outcome_of
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
 from tessy.runs.reviews import digest
 from tessy.runs.shard_reader import EndedSample
 from tessy.runs.written import Written
-from tessy.verifiers.protocol import VerdictOutcome
+from tessy.verifiers.protocol import VerdictOutcome, outcome_of
 
 _SHOWN = 2000
 """Characters of a column that are shown."""
