@@ -65,6 +65,15 @@ def test_tensorboard_reads_both_starts_as_one_run(out, name):
     assert events.Scalars("train/loss")[-1].value == pytest.approx(1 / 3)
 
 
+def test_shards_have_folders_of_their_own_for_tensorboard(out):
+    pytest.importorskip("tensorboard")
+    for number in range(2):
+        with RunLog("tensorboard", print) as log:
+            log.open(out, out / "run.toml", shard=f"{number}/2")
+    names = sorted(path.name for path in (out / "tensorboard").iterdir())
+    assert [name.split("-")[:2] for name in names] == [["first 0", "2"], ["first 1", "2"]]
+
+
 def test_mlflow_has_one_run_of_both_starts(out, monkeypatch):
     mlflow = pytest.importorskip("mlflow")
     database = f"sqlite:///{out.parent}/mlflow.db"

@@ -152,10 +152,11 @@ class TensorBoard:
         """Begin a file of events, beside those of earlier starts."""
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-        own = f"{run.out}/tensorboard"
-        folder = f"{run.place}/{run.name.replace('/', '-')}-{run.id}" if run.place else own
-        self._writer = EventFileWriter(folder, flush_secs=_FLUSH_S)
-        return f"tensorboard --logdir {run.place or own}"
+        folder = run.place or f"{run.out}/tensorboard"
+        several = run.place or run.group  # runs, or shards of one
+        own = f"{folder}/{run.name.replace('/', '-')}-{run.id}" if several else folder
+        self._writer = EventFileWriter(own, flush_secs=_FLUSH_S)
+        return f"tensorboard --logdir {folder}"
 
     def log(self, step: int, figures: Figures) -> None:
         """Log figures."""
