@@ -127,6 +127,25 @@ class Counters(TokenTotals):
         """Tokens kept per second since this start, for one role."""
         return self.kept[role] / max(self.seconds, 1e-9)
 
+    def figures(self) -> dict[str, float]:
+        """What trackers log."""
+        shares = {
+            "share/teacher": self.teacher_share,
+            "share/discarded": self.discarded_share,
+            "requests/tokens": self.tokens_a_request,
+        }
+        return {
+            "samples/finished": self.finished,
+            "samples/failed": self.failed.total(),
+            "samples/running": self.running,
+            **{f"failed/{reason}": count for reason, count in self.failed.items()},
+            **{f"tokens/{role}": self.kept[role] for role in self.writers},
+            **{f"discarded/{role}": self.discarded[role] for role in self.writers},
+            **{f"tokens_per_s/{role}": self.tokens_a_second(role) for role in self.writers},
+            "requests/calls": self.requests,
+            **{name: share for name, share in shares.items() if share is not None},
+        }
+
     @property
     def eta_s(self) -> float | None:
         """Estimated seconds left, at the pace of this start.
@@ -206,3 +225,8 @@ class RunResult:
         if self.url is None:
             return str(path)
         return "/".join((self.url, *path.relative_to(self.folder).parts))
+
+    def figures(self) -> dict[str, float]:
+        """What trackers log at the end."""
+        accuracy = self.ended.accuracy
+        return self.counters.figures() | ({} if accuracy is None else {"accuracy": accuracy})

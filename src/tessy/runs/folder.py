@@ -10,6 +10,7 @@ failures.jsonl   failed samples, each with its reason
 lock             locked by the process that writes the whole run; shared by those that write shards
 settings.lock    locked by a process that changes run.toml
 ray.log          what Ray said, if the shards were written on a cluster
+tracker-id       the id by which trackers know the run; see `tessy.tracking`
 """
 
 from __future__ import annotations

@@ -229,15 +229,13 @@ def right_of(ended: EndedTotals) -> str | None:
     Args:
         ended: The samples that ended; rejected ones count as wrong.
     """
-    rejected = ended.failed[Failure.REJECTED]
-    known = {name: count for name, count in ended.verdicts.items() if name != "error"}
-    verified = sum(known.values()) + rejected
-    if not verified:
+    if ended.accuracy is None:
         return None
-    right, unverified = known.get("right", 0), ended.finished - sum(known.values())
+    rejected = ended.failed[Failure.REJECTED]
+    unverified = ended.finished - (ended.verified - rejected)
     aside = [f"{rejected:,} rejected"] if rejected else []
     aside += [f"{unverified:,} not verified"] if unverified else []
-    said = f"{right:,} of {verified:,} verified: {percent(right / verified)}"
+    said = f"{ended.verdicts['right']:,} of {ended.verified:,} verified: {percent(ended.accuracy)}"
     return f"{said} ({', '.join(aside)})" if aside else said
 
 
