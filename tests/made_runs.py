@@ -50,6 +50,11 @@ class Made:
     requests: int = 1
     trace: dict = field(default_factory=dict)
     verdict: str | None = None
+    said: str = ""
+
+
+def _verdict(made: Made) -> dict:
+    return asdict(Verdict(VerdictOutcome(made.verdict), detail=made.said))
 
 
 def ending(position: int, made: Made, method: str) -> Ending:
@@ -65,7 +70,7 @@ def ending(position: int, made: Made, method: str) -> Ending:
             method=method,
             models=models,
             seed=0,
-            verdict=asdict(Verdict(VerdictOutcome(made.verdict))) if made.verdict else None,
+            verdict=_verdict(made) if made.verdict else None,
         )
     else:
         written = record.failed(made.id, question, trajectory, made.failure, made.detail)

@@ -211,6 +211,10 @@ class Limits(StrictSettings):
     close the thinking and let the student answer."""
 
 
+STUDENT_ONLY = "student-only"
+"""The method by which one model writes everything, as in an evaluation."""
+
+
 class OnWrong(StrEnum):
     """What to do with a sample whose last attempt the verifier rejects."""
 

@@ -42,16 +42,20 @@ _REASONS, _PLACES = 20, 3
 """How many reasons a message gives, and how many places of each."""
 
 
-def meant(name: str, known: Iterable[str]) -> str:
-    """`did you mean NAME? `, if a known name is near; otherwise nothing."""
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is nearest to one that is not known; None if none is near."""
     import difflib
 
-    known = [*known]
-    if name in known:
-        return ""
     names = {each.lower().replace("_", "-"): each for each in known}
     near = difflib.get_close_matches(name.lower().replace("_", "-"), names, n=1)
-    return f"did you mean {names[near[0]]}? " if near else ""
+    return names[near[0]] if near else None
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """`did you mean NAME? `, if a known name is near; otherwise nothing."""
+    known = [*known]
+    near = None if name in known else nearest(name, known)
+    return f"did you mean {near}? " if near else ""
 
 
 def bad_rows(reasons: Iterable[tuple[str, str]]) -> list[str]:
@@ -73,8 +77,26 @@ def bad_rows(reasons: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def install_hint(extra: str) -> str:
-    """How to install what an extra brings."""
-    return f"pip install '{DISTRIBUTION}[{extra}]'"
+    """How to install what an extra brings, from where tessy itself was installed.
+
+    A clone, a file or a repository is named in `direct_url.json` (PEP 610), an index is not.
+    """
+    import json
+    from importlib.metadata import PackageNotFoundError, distribution
+    from urllib.parse import unquote, urlsplit
+
+    try:
+        found = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:  # it runs from its source
+        return f"pip install '.[{extra}]' in a clone of tessy"
+    place, url = DISTRIBUTION, found.get("url", "")
+    if url.startswith("file:"):
+        place = unquote(urlsplit(url).path)
+    elif kind := found.get("vcs_info", {}).get("vcs"):
+        return f"pip install '{DISTRIBUTION}[{extra}] @ {kind}+{url}'"
+    if found.get("dir_info", {}).get("editable"):
+        return f"pip install -e '{place}[{extra}]'"
+    return f"pip install '{place}[{extra}]'"
 
 
 class TessyError(Exception):
@@ -89,6 +111,16 @@ class TessyError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    @property
+    def hint(self) -> str | None:
+        """What to write or do instead; Python shows it below a traceback, as a note (PEP 678)."""
+        return self._hint
+
+    @hint.setter
+    def hint(self, hint: str | None) -> None:
+        self._hint = hint
+        self.__notes__ = [f"hint: {hint}"] if hint else []
 
     def as_json(self) -> dict[str, str | None]:
         """The error, for another process; see `error_of`."""

@@ -11,7 +11,7 @@ import pytest
 from tessy.boundary.lexicon import LexiconPredictor
 from tessy.boundary.protocol import Predictor
 from tessy.boundary.registry import load
-from tessy.errors import ConfigError, MissingExtra, PredictorError
+from tessy.errors import ConfigError, MissingExtra, PredictorError, install_hint
 from tessy.testing.predictors import DigitPredictor
 
 MODULE = """
@@ -156,7 +156,7 @@ def test_what_is_missing_is_said_with_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingExtra, match="transformers:x needs torch and transformers") as error:
         load("transformers:x")
-    assert error.value.hint == "pip install 'tessy-synth[train]'"
+    assert error.value.hint == install_hint("train")
     assert load("lexicon").name == "lexicon"
 
 
@@ -179,5 +179,5 @@ def test_the_command_line_says_so_too(tmp_path):
     )
     assert done.returncode == 1
     assert "error: transformers:x needs torch and transformers" in done.stderr
-    assert "hint: pip install 'tessy-synth[train]'" in done.stderr
+    assert f"hint: {install_hint('train')}" in done.stderr
     assert "Traceback" not in done.stderr

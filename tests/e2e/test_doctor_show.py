@@ -348,10 +348,11 @@ async def test_show_of_an_unknown_sample(made):
 
 
 async def test_show_where_there_is_no_run(tmp_path):
-    for arguments in ([tmp_path], [tmp_path, "q0"], [tmp_path / "nothing"]):
+    lost = "it has no shards with a journal"
+    for *arguments, what in ([tmp_path, lost], [tmp_path, "q0", lost], [tmp_path / "no", "there"]):
         done = await tessy("show", *arguments, **WIDE)
         assert done.code == 1
-        assert "is no run: it has no shards with a journal" in done.err
+        assert f"is no run: {what}" in done.err
         assert "Traceback" not in done.err
     assert list(tmp_path.iterdir()) == []
 

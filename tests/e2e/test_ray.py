@@ -95,13 +95,14 @@ async def test_replay_shards_have_the_teachers_of_their_questions_and_their_keys
 
 
 async def test_ctrl_c_stops_all_shards_and_the_same_command_goes_on(
-    tmp_path, tokenizers, cluster: RayCluster
+    tmp_path, tokenizers, cluster: RayCluster, wandb
 ):
     """The run is at a URL: nodes share no folder."""
     questions = write_questions(tmp_path / "q.jsonl", 24)
     there, environment = (tmp_path / "there").as_uri(), cluster.environment
     cache = Path(environment["TESSY_CACHE"])
     on = ["synth", questions, *SMALL, "--concurrency", "4", "--out", there, "--on", "ray"]
+    on += ["--log-to", "wandb"]
 
     def ended_there() -> int:
         return sum(map(ended, (cache / "runs").glob("*/*")))
@@ -121,6 +122,10 @@ async def test_ctrl_c_stops_all_shards_and_the_same_command_goes_on(
         assert driver.returncode == 0, err.decode()
     assert "24 = 24 finished + 0 failed" in err.decode()
     assert len(lines(tmp_path / "there" / "dataset.jsonl")) == 24
+    stopped, resumed = (each["init"]["id"] for each in wandb() if "init" in each)
+    assert stopped == resumed == (tmp_path / "there" / "tracker-id").read_text()
+    assert [each["finish"] for each in wandb() if "finish" in each] == [255, 0]
+    assert wandb()[-2]["log"]["samples/finished"] == 24
 
 
 async def test_a_shard_that_no_node_has_cores_for_is_refused(

@@ -107,8 +107,9 @@ def test_the_curve_is_there_in_every_form(given):
     assert not (whole / "eval" / "untrained").exists()
 
 
-def test_stopped_and_killed_in_evaluations_it_resumes_where_it_was(given, tmp_path):
+def test_stopped_and_killed_in_evaluations_it_resumes_where_it_was(given, tmp_path, wandb):
     command, whole, _ = given
+    command = [*command, "--log-to", "wandb"]
     out = tmp_path / "out"
     interrupt_when(lambda: ended(out / "eval" / "epoch-0") > 0)
     stopped = run(*command, "--out", out)
@@ -123,6 +124,11 @@ def test_stopped_and_killed_in_evaluations_it_resumes_where_it_was(given, tmp_pa
     assert "the untrained model" not in done.err, "what is done is not done again"
     assert curve(out) == curve(whole)
     assert (out / "README.md").read_text() == (whole / "README.md").read_text()
+    scores = [each["log"] for each in wandb() if "eval/pass_at_1" in each.get("log", {})]
+    assert [(each["step"], each["eval/pass_at_1"]) for each in scores] == [
+        (12 * point["epoch"], point["pass_at_1"]["value"]) for point in curve(out)
+    ]
+    assert scores[-1]["eval/group/seen"] == 1
 
 
 def interrupt_when(is_time) -> None:

@@ -314,6 +314,29 @@ async def test_a_list_says_how_its_samples_are_written(tmp_path, client):
             assert re.findall(r'<span id="method">([^<]*)</span>', page) == expected
 
 
+async def test_an_evaluation_is_shown_as_one_of_its_model(tmp_path, client):
+    """Whatever its model is for a run: nobody has a share of what one model wrote."""
+    evaluation = 'method = "student-only"\non_wrong = "keep_judged"\n'
+    for name in ("one", "two"):
+        await write_run(RunFolder(tmp_path / name), [Written("q0", outcome="right")])
+    (tmp_path / "one" / "run.toml").write_text(f'{evaluation}[student]\nmodel = "lab:teacher"\n')
+    (tmp_path / "two" / "run.toml").write_text('method = "student-only"\non_wrong = "fail"\n')
+    async with viewing(tmp_path) as view:
+        pages = []
+        for path in ("", "0/", "0/sample?sample=q0", "1/", "1/sample?sample=q0"):
+            async with client.get(view.url + path) as answer:
+                pages.append(await answer.text())
+    runs, samples, sample, others, other = pages
+    assert re.findall(r"<td>(evaluation|student-only)</td>", runs) == ["evaluation", "student-only"]
+    assert '<span class="quiet">evaluated</span> lab:teacher' in runs
+    assert runs.count("<svg") == 1, "only the other run has a teacher share"
+    assert '<span id="method">evaluation of lab:teacher</span>' in samples
+    assert '<span id="method">method student-only</span>' in others
+    assert "<dt>evaluation of</dt><dd>lab:teacher</dd>" in sample
+    for page, said in ((samples, 0), (others, 1), (sample, 0), (other, 1)):
+        assert ("<dt>teacher share" in page.lower()) == bool(said)
+
+
 async def test_an_id_may_be_anything(tmp_path, client):
     ids = ["../../etc", "a/b?c#d&e=f", "ü 漢字", "%00", "'; drop table samples;--", "\0"]
     folder = RunFolder(tmp_path / "run")

@@ -140,7 +140,8 @@ async def test_an_evaluation_is_said_to_be_one(tmp_path):
     said = []
     export(tmp_path / "run", out=tmp_path / "one", to="trl", say=said.append)
     assert not any("is an evaluation" in line for line in said)
-    (tmp_path / "run" / "evaluation.json").write_text("{}")
+    evaluation = 'method = "student-only"\non_wrong = "keep_judged"\n'
+    (tmp_path / "run" / "run.toml").write_text(evaluation)
     export(tmp_path / "run", out=tmp_path / "two", to="trl", say=said.append)
     assert "run is an evaluation: its questions may be those of your tests" in said
 
@@ -170,6 +171,19 @@ def test_several_sources_are_put_together(tmp_path):
         "one.jsonl",
         "two.jsonl",
     ]
+
+
+def test_ids_that_several_sources_have_are_counted_and_their_samples_kept(tmp_path):
+    one = write_records(tmp_path / "one.jsonl", [record("a"), record("b"), record("c")])
+    two = write_records(tmp_path / "two.jsonl", [record("b"), record("c"), record("d")])
+    said: list[str] = []
+    counts = export([str(one), str(two)], out=tmp_path / "out", to="trl", say=said.append)
+    assert ids(tmp_path / "out") == {"train": ["a", "b", "c", "b", "c", "d"]}
+    assert counts.repeated == 2
+    assert "2 samples have the id of an earlier one, and are kept beside it" in said
+    said.clear()
+    export(str(one), out=tmp_path / "alone", to="trl", say=said.append)
+    assert not any("earlier" in line for line in said)
 
 
 # --- Splits -------------------------------------------------------------------------------------

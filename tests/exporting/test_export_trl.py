@@ -9,8 +9,10 @@ import pytest
 from export_samples import CLOSE, OPEN, record, write_records
 from tessy.errors import ConfigError
 from tessy.exporting.job import export
+from tessy.runs.folder import RunFolder
 from tessy.testing import build_tokenizer
 from tessy.training.masks import IGNORED, WeightRun, labels, token_weights
+from written import Written, write_run
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 datasets = pytest.importorskip("datasets")
@@ -170,6 +172,16 @@ def test_what_the_template_drops_is_said(tmp_path, template, messages, said):
 def test_without_a_tokenizer_it_is_said_that_nothing_was_tried(tmp_path):
     said = exported(tmp_path, RECORDS, QWEN, student_tokenizer=None)
     assert "was not tried: no run names the student's tokenizer (--student-tokenizer" in said
+
+
+async def test_a_run_of_a_model_that_ships_is_tried_with_its_own_template(tmp_path):
+    """The run's settings name no tokenizer: `lab:student` brings one."""
+    await write_run(RunFolder(tmp_path / "run"), [Written("q0", student="So", answer="4")])
+    (tmp_path / "run" / "run.toml").write_text('[student]\nmodel = "lab:student"\n')
+    said: list[str] = []
+    export(str(tmp_path / "run"), out=tmp_path / "out", to="trl", say=said.append)
+    tried = "tried the chat template of lab:student on 1 samples"
+    assert f"{tried}: all are rendered as they are" in said
 
 
 def test_a_tokenizer_that_cannot_be_used_is_refused(tmp_path):

@@ -147,8 +147,9 @@ async def test_the_key_comes_from_the_environment_and_is_never_shown(monkeypatch
             await client(server.url).complete(ASK)
     assert "s3cret" not in str(error.value)
     monkeypatch.delenv("MY_KEY")
-    with pytest.raises(ConfigError, match="MY_KEY is not set"):
+    with pytest.raises(ConfigError, match="MY_KEY is not set") as unset:
         client("http://x/v1", api_key_env="MY_KEY")
+    assert (unset.value.hint or "").startswith("export MY_KEY=…; or leave api_key_env out")
 
 
 async def test_leaving_early_stops_the_server():

@@ -120,3 +120,17 @@ def test_a_verdict_that_no_run_writes_is_an_error(tmp_path):
         connection.execute("update samples set record = replace(record, '\"right\"', '\"fine\"')")
     with pytest.raises(JournalError):
         make_report(ReportSettings([run]))
+
+
+@pytest.mark.parametrize(("model", "of_the_student"), [("small", True), ("large", False)])
+def test_an_evaluation_is_one_of_its_model_and_the_students_own_only_if_that_is_it(
+    tmp_path, model, of_the_student
+):
+    first = write_run(tmp_path / "first", made({"a": "right"}))
+    run = {"on_wrong": "keep_judged", "student": {"model": model}}
+    alone = write_run(tmp_path / "alone", made({"a": "right"}), method="student-only", **run)
+    text = as_markdown(make_report(ReportSettings([first, alone])))
+    assert f"against evaluation of {model} (alone)" in text
+    assert f"| method | tessy | evaluation of {model} |" in text
+    assert f"| evaluated | – | {model} |" in text
+    assert ("No run here shows how the student writes by itself" in text) != of_the_student

@@ -79,3 +79,18 @@ def test_bars_of_shares_are_a_whole(counts):
     assert [height > 0 for height in heights] == [
         count / max(counts) * charts.INNER_HEIGHT >= 0.05 for count in counts
     ]
+
+
+def test_a_run_has_one_colour_in_all_charts():
+    """Whichever other runs are beside it in a chart."""
+    runs = ["one", "two", "three"]
+    cloud = Cloud(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([0.5, 0.5]))
+    made = [
+        histograms("t", "u", {name: Histogram(1, [1], 1.0, 1.0, 1) for name in runs[1:]}, runs),
+        scatter("t", dict.fromkeys(runs[1:], cloud), [0.5, 0.2], runs),
+        charts.words("t", {"three": [("so", 1.0)], "two": [("wait", 1.0)]}, runs),
+        charts.shares("t", "u", [1, 2], 0.1, place=2),
+    ]
+    for chart in made:
+        assert "run2" in chart.picture
+        assert "run0" not in chart.picture

@@ -27,10 +27,12 @@ import pytest
 from rich.console import Console
 
 import commands
-from tessy.cli.paint import paint_list, paint_sample
+from tessy.cli.listing import paint_list
+from tessy.cli.paint import paint_sample
 from tessy.errors import TessyError
 from tessy.exporting.sources import find_source
 from tessy.report.source import open_runs
+from tessy.report.viewer.filters import Filter
 from tessy.report.viewer.index import Index
 from tessy.report.viewer.sample import read_sample
 from tessy.report.viewer.served import FoundRun
@@ -119,9 +121,9 @@ async def _view(folder: Path) -> None:
 
 def _quick_show(folder: Path) -> None:
     console = Console(file=StringIO())
-    paint_list(console, folder, 20)
+    paint_list(console, folder, Filter(), 20)
     for name in ("one", "two", "three", "four"):
-        paint_sample(console, folder, name, discarded=True)
+        paint_sample(console, folder, name, discarded=True, whole=True)
 
 
 def _quick_view(folder: Path) -> None:
@@ -800,6 +802,7 @@ def read_changed(original: bytes, changes: list[tuple[int, int]], folder: Path) 
         journal.unlink(missing_ok=True)
         journal.write_bytes(changed)
     console = Console(file=StringIO())
+    shown = partial(paint_sample, discarded=True, whole=True)
 
     def all_of_load() -> None:
         made = load(folder)
@@ -818,8 +821,8 @@ def read_changed(original: bytes, changes: list[tuple[int, int]], folder: Path) 
 
     ways: list[Callable[[], Any]] = [
         all_of_load,
-        lambda: paint_list(console, folder, 20),
-        *(partial(paint_sample, console, folder, n, discarded=True) for n in ("one", "four")),
+        lambda: paint_list(console, folder, Filter(), 20),
+        *(partial(shown, console, folder, name) for name in ("one", "four")),
         lambda: list(find_source(str(folder)).samples()),
         lambda: _quick_view(folder),
         lambda: asyncio.run(written()),

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from tessy.cli.paint import paint_list
+from tessy.cli.listing import paint_list
 from tessy.exporting.sources import find_source
 from tessy.report.scoring.store import FILE, open_scores
 from tessy.report.source import open_runs
@@ -52,7 +52,7 @@ def check(folder: RunFolder) -> None:
         assert [entry.id for entry in reader.ended()] == ["only"]
     write_dataset(folder)
     console = Console(file=StringIO(), record=True)
-    paint_list(console, folder.path, 5)
+    paint_list(console, folder.path, Filter(), 5)
     assert console.export_text().split() == ["only", "finished"]
     (source,) = open_runs([folder.path])
     assert len(list(source.samples())) == 1

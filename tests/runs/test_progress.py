@@ -294,9 +294,9 @@ def test_while_a_server_is_down_nothing_else_is_said_to_be_the_bound(counters):
 
 
 def test_the_result_in_one_line(counters):
-    assert short_summary(result(counters)) == (
-        "samples 10 = 4 finished + 2 failed + 4 to do (1 refused, 1 repetition): runs/first"
-    )
+    line = "samples 10 = 4 finished + 2 failed + 4 to do (1 refused, 1 repetition): runs/first"
+    assert short_summary(result(counters)) == line
+    assert repr(result(counters)) == f"<RunResult: {line}>", "as a notebook shows it"
     assert (
         short_summary(result(counters, "a\nb", total=4, ended=ended(4)))
         == "samples 4 = 4 finished + 0 failed: a␊b"

@@ -106,6 +106,7 @@ def everything(run: RunFolder) -> dict:
             "failed": list(reader.ended(failed=True)),
             "records": list(reader.records()),
             "lines": [list(reader.lines(failed=failed)) for failed in (False, True)],
+            "listed": list(reader.listed()),
             "reasons": reader.reasons(),
             "totals": reader.totals(),
             "ids": [reader.ids(limit) for limit in (-1, 0, 5)],

@@ -158,7 +158,7 @@ def test_what_is_no_evaluation_is_refused(tmp_path, asked):
     unverified = write_evaluation(tmp_path / "unverified", rows, {"q0": ["It is 7."]})
     with pytest.raises(JournalError, match="the verdict of 'q0'"):
         measured("student", str(unverified), asked)
-    for missing, said in (("nowhere", "no such folder"), (".", "has no journal")):
+    for missing, said in (("nowhere", "no such folder"), (".", "has no shards with a journal")):
         with pytest.raises(DataError, match=said):
             measured("student", str(tmp_path / missing), asked)
     with pytest.raises(DataError, match="no such file"):

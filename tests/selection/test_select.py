@@ -215,11 +215,18 @@ def test_questions_are_not_held_in_memory(tmp_path, suffix):
     assert peak < (size / 10 if suffix == "jsonl" else size)  # a row group has 1,000 rows
 
 
+def test_the_file_of_what_was_dropped_is_named_if_something_was(tmp_path):
+    questions = write_rows(tmp_path / "q.jsonl", question_rows(3))
+    select = ["select", questions, "--out", tmp_path / "out.jsonl"]
+    assert "what was dropped" not in run(*select).err
+    assert f"what was dropped: {tmp_path / 'out.dropped.jsonl'}" in run(*select, "--count", "2").err
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (["--keep", "student<1"], "nothing named student was measured"),
-        (["--by", "student=nowhere"], "nowhere: no such folder"),
+        (["--by", "student=nowhere"], "nowhere is no run: there is no such folder"),
         (["--stratify", "level"], "--stratify says how --count questions are drawn"),
         (["--count", "0"], "--count 0: should be at least 1"),
         (["--near-duplicates", "2"], "--near-duplicates 2: should be at most 1"),

@@ -18,6 +18,7 @@ from tessy.errors import (
 )
 from tessy.evaluation.settings import SAMPLING, load
 from tessy.settings import load_settings
+from tessy.tracking.log import RunLog
 from tessy.training import evaluator
 from tessy.training.epochs import Epoch
 from tessy.training.evaluator import EpochEvaluator
@@ -51,7 +52,7 @@ def evaluated(made, **more):
 
 
 def an_evaluator(settings, out):
-    return EpochEvaluator(settings.eval, settings, SFTFolder(out), print)
+    return EpochEvaluator(settings.eval, settings, SFTFolder(out), print, RunLog((), print))
 
 
 # --- Settings -----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessy.errors import ConfigError, DataError, MissingExtra, TessyError
+from tessy.errors import ConfigError, DataError, MissingExtra, TessyError, install_hint
 from tessy.verifiers import workers
 from tessy.verifiers.protocol import Verdict, VerdictOutcome, Verifier
 from tessy.verifiers.registry import fitting, load, names
@@ -210,7 +210,7 @@ def test_what_is_missing_is_named_with_the_command_that_mends_it(monkeypatch):
     for spec, package, extra in MISSING:
         with pytest.raises(MissingExtra, match=f"needs {package}") as caught:
             load(spec)
-        assert caught.value.hint == f"pip install 'tessy-synth[{extra}]'"
+        assert caught.value.hint == install_hint(extra)
 
 
 def test_every_name_loads(isolated):

@@ -91,6 +91,7 @@ def shown_run(name: str, number: int = 0) -> SimpleNamespace:
         number=number,
         method=name,
         models={name: name},
+        evaluated=None,
         updater=SimpleNamespace(state=STATE),
         totals=lambda: TOTALS,
     )

@@ -16,12 +16,13 @@ from tessy.errors import InputError
 from tessy.method.trajectory import Role, Trajectory
 from tessy.palette import DISCARDED, MARKS, TERMINAL
 from tessy.runs.folder import RunFolder
-from tessy.runs.progress import right_of
 from tessy.runs.reader import JournalReader
 from tessy.runs.shard_reader import EndedSample
 from tessy.verifiers.protocol import VerdictOutcome, outcome_of
 
 _FORMAT = "dim"
+_CHARACTERS, _LINES = 1200, 20
+"""Of a long question, what is shown."""
 _NAMED = 5
 """Samples that are named where there is none of that name."""
 
@@ -38,42 +39,17 @@ def legend(*, tagged: bool) -> Text:
     return text
 
 
-def paint_list(console: Console, run: Path, limit: int) -> None:
-    """Print how many answers of a run are right, and its first samples and how each ended.
+def paint_sample(
+    console: Console, run: Path, sample_id: str, *, discarded: bool, whole: bool
+) -> None:
+    """Print one sample: question, who wrote which words, its verdict and its numbers.
 
-    Raises:
-        JournalError: The folder contains no run.
-    """
-    with JournalReader(RunFolder(run)) as reader:
-        totals = reader.totals()
-        if (right := right_of(totals)) is not None:
-            console.print(Text(f"right: {right}", style="bold"))
-        ended = reader.ids(limit)
-        for sample_id, reason in ended:
-            end = Text(reason, style="red") if reason else _finished(reader, sample_id)
-            console.print(Text.assemble(visible_line(sample_id), "  ", end))
-        running = reader.running()
-        shown = running[: limit - len(ended)]
-        state = "under way" if shown and RunFolder(run).is_written() else "stopped"
-        for sample_id in shown:
-            console.print(Text.assemble(visible_line(sample_id), "  ", (state, "yellow")))
-        more = totals.finished + totals.failed.total() + len(running) - len(ended) - len(shown)
-    if more > 0:
-        console.print(Text(f"… and {more:,} more: --limit", style="dim"))
-
-
-def _finished(reader: JournalReader, sample_id: str) -> Text:
-    """How a finished sample is listed: only a wrong answer is not green."""
-    entry = reader.ended_sample(sample_id)
-    outcome = outcome_of(entry.record) if entry is not None else None
-    if outcome is None:
-        return Text("finished", style="green")
-    style = "green" if outcome is VerdictOutcome.RIGHT else "red"
-    return Text.assemble("finished, ", (outcome.value.replace("_", " "), style))
-
-
-def paint_sample(console: Console, run: Path, sample_id: str, *, discarded: bool) -> None:
-    """Print one sample: question, who wrote which words, and its numbers.
+    Args:
+        console: Where to print it.
+        run: The run's folder.
+        sample_id: Its id.
+        discarded: Also print what was discarded.
+        whole: Print the whole of a long question.
 
     Raises:
         InputError: The run has no such sample.
@@ -87,19 +63,26 @@ def paint_sample(console: Console, run: Path, sample_id: str, *, discarded: bool
         names = ", ".join(map(visible_line, some[:_NAMED])) + ", …" * (len(some) > _NAMED)
         has = f"it has {names}" if some else "no sample has ended yet"
         raise InputError(f"{run} has no sample {sample_id!r}", hint=has)
+    evaluated = RunFolder(run).evaluated()
+    if alone := evaluated is not None:
+        console.print(Text(f"evaluation of {visible_line(evaluated)}", style="bold"))
     if entry is None:
-        _paint_running(console, written.drafts[-1].trajectory)
+        _paint_running(console, written.drafts[-1].trajectory, alone=alone)
     else:
-        _paint_entry(console, entry, discarded=discarded)
+        _paint_entry(console, entry, discarded=discarded, whole=whole, alone=alone)
 
 
-def _paint_entry(console: Console, entry: EndedSample, *, discarded: bool) -> None:
+def _paint_entry(
+    console: Console, entry: EndedSample, *, discarded: bool, whole: bool, alone: bool
+) -> None:
     made = entry.record
     question = [m["content"] for m in made["messages"] if m["role"] == "user"]
     if question:
-        console.print(Panel(Text(visible(question[-1])), title="question", border_style="dim"))
-    tagged = console.color_system is None
-    console.print(legend(tagged=tagged))
+        asked = question[-1] if whole else folded(question[-1])
+        console.print(Panel(Text(visible(asked)), title="question", border_style="dim"))
+    tagged = console.color_system is None and not alone
+    if not alone:
+        console.print(legend(tagged=tagged))
     console.print()
     discards = entry.trace.get("discards", []) if discarded else []
     if made.get("spans"):
@@ -110,8 +93,29 @@ def _paint_entry(console: Console, entry: EndedSample, *, discarded: bool) -> No
     if entry.failure is not None:
         why = f"\nfailed: {entry.failure}: {made['detail']}"
         console.print(Text(visible(why), style="red"))
+    elif (outcome := outcome_of(made)) is not None:
+        console.print(verdict_line(outcome, made["verdict"].get("detail")))
     console.print()
-    console.print(Text(_numbers(made["stats"], entry), style="dim"))
+    console.print(Text(_numbers(made["stats"], entry, alone=alone), style="dim"))
+
+
+def folded(question: str) -> str:
+    """The beginning of a long question, and how much more there is; a short one as it is."""
+    lines = question.splitlines(keepends=True)
+    beginning = "".join(lines[:_LINES])[:_CHARACTERS]
+    more = len(question) - len(beginning)
+    return f"{beginning.rstrip()}\n… {more:,} more characters: --whole" if more > 0 else question
+
+
+def named(outcome: VerdictOutcome) -> tuple[str, str]:
+    """A verdict in words, and the style it is printed in."""
+    return outcome.replace("_", " "), "green" if outcome is VerdictOutcome.RIGHT else "red"
+
+
+def verdict_line(outcome: VerdictOutcome, detail: object) -> Text:
+    """What the verifier decided about an answer, and what it compared."""
+    said = f": {visible_line(detail)}" if isinstance(detail, str) and detail else ""
+    return Text.assemble("\nverdict: ", named(outcome), said)
 
 
 def _paint_drafts(console: Console, drafts: list[dict[str, Any]], *, tagged: bool) -> None:
@@ -126,10 +130,11 @@ def _paint_drafts(console: Console, drafts: list[dict[str, Any]], *, tagged: boo
         )
 
 
-def _paint_running(console: Console, trajectory: Trajectory) -> None:
+def _paint_running(console: Console, trajectory: Trajectory, *, alone: bool) -> None:
     content = record.content(trajectory)
-    tagged = console.color_system is None
-    console.print(legend(tagged=tagged))
+    tagged = console.color_system is None and not alone
+    if not alone:
+        console.print(legend(tagged=tagged))
     console.print(painted(content, record.spans(trajectory), [], tagged=tagged))
     console.print(Text("(under way)", style="yellow"))
 
@@ -161,13 +166,15 @@ def _style(piece: Piece) -> str:
     return f"{style} {MARKS[piece.mark]}" if piece.mark else style
 
 
-def _numbers(stats: dict[str, Any], entry: EndedSample) -> str:
+def _numbers(stats: dict[str, Any], entry: EndedSample, *, alone: bool) -> str:
     kept = stats["student_tokens"] + stats["teacher_tokens"]
     share = f"{100 * stats['teacher_tokens'] / kept:.0f}%" if kept else "–"
     gone = stats["student_discarded_tokens"] + stats["teacher_discarded_tokens"]
-    return (
-        f"{visible_line(entry.id)}: {stats['student_tokens']} student + "
-        f"{stats['teacher_tokens']} teacher tokens (teacher share {share}), "
-        f"{gone} discarded, {stats['hand_overs']} hand-overs in {stats['turns']} turns, "
-        f"{entry.requests} requests, {entry.seconds:.1f} s"
-    )
+    wrote = f"{kept} tokens, {gone} discarded"
+    if not alone:
+        wrote = (
+            f"{stats['student_tokens']} student + {stats['teacher_tokens']} teacher tokens "
+            f"(teacher share {share}), {gone} discarded, {stats['hand_overs']} hand-overs in "
+            f"{stats['turns']} turns"
+        )
+    return f"{visible_line(entry.id)}: {wrote}, {entry.requests} requests, {entry.seconds:.1f} s"

@@ -211,11 +211,13 @@ def train(options: TrainOptions, settings: TrainSettings) -> None:
     from tessy.boundary.training.segments import read_segments
     from tessy.boundary.training.train import train
     from tessy.data.outputs import written_to
+    from tessy.runs.missing import near_run
 
     _refuse_unused(settings)
     say, out = options.say, options.out
     place = Path(_local(options.segments))
-    segments = corrected_segments(place) if place.is_dir() else read_segments(place)
+    is_run = place.is_dir() or (not place.exists() and near_run(place) is not None)
+    segments = corrected_segments(place) if is_run else read_segments(place)
     with written_to(out, resumed=True, say=say) as folder:
         trained = train(segments, folder, settings, onnx=options.onnx, say=say)
     say(f"{trained.epochs} epochs; on {trained.segments[1]} held-out segments:")

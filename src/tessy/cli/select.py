@@ -99,7 +99,8 @@ def select(options: SelectOptions, judge: JudgeConfig) -> None:
         options.say(f"judge: {short_summary(found.judged)}")
     for table in _tables(found, options.stratify or ""):
         print_table(table)
-    options.say(f"what was dropped: {dropped_file(options.out)}")
+    if found.dropped:
+        options.say(f"what was dropped: {dropped_file(options.out)}")
     options.say(f"written: {options.out}")
 
 

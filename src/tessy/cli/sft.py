@@ -25,6 +25,9 @@ class SFTOptions(CommandOptions):
     """A new folder; a stopped training in it is resumed."""
     config: Annotated[Path | None, Option(unset="none")] = None
     """A TOML file with settings; options override it."""
+    log_to: Annotated[tuple[str, ...], Option(unset="nowhere")] = ()
+    """Log losses and scores: `wandb:PROJECT`, `mlflow:EXPERIMENT` or `tensorboard:FOLDER`; what is
+    after the `:` may be left out. The tracker's package has to be installed."""
 
 
 @command()
@@ -41,7 +44,14 @@ def sft(options: SFTOptions, settings: SFTSettings) -> None:
 
     out, say = options.out, options.say
     with written_to(out, resumed=True, say=say) as folder:
-        trained = train(options.dataset, settings, folder, on_epoch=_uploading(out, say), say=say)
+        trained = train(
+            options.dataset,
+            settings,
+            folder,
+            on_epoch=_uploading(out, say),
+            log_to=options.log_to,
+            say=say,
+        )
     say(f"first step's loss {trained.losses.first:.4f}; card and losses: {out}")
     if highest := best(trained.evaluation):
         score = shown(highest.pass_at_1)

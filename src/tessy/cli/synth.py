@@ -46,6 +46,9 @@ class SynthOptions(RunOptions):
     shard: Annotated[str | None, Option(unset="all shards")] = None
     """Write only shard `I/N` of the run, counted from 0, while other processes may write the
     others, also on other machines; `tessy merge` then writes the data set."""
+    log_to: Annotated[tuple[str, ...], Option(unset="nowhere")] = ()
+    """Log the run's figures: `wandb:PROJECT`, `mlflow:EXPERIMENT` or `tensorboard:FOLDER`; what is
+    after the `:` may be left out. The tracker's package has to be installed."""
     on: Annotated[str | None, Option(unset="this machine", panel="On a cluster")] = None
     """A Ray cluster that writes the shards: `ray` for the one of this machine, or
     `ray://HOST:PORT`."""
@@ -113,6 +116,7 @@ def synth(options: SynthOptions, config: Config) -> None:
         question_column=options.question_column,
         retry_failed=options.retry_failed,
         shard=options.shard,
+        log_to=options.log_to,
         progress=progress,
     )
     _tell(result, options, progress)
@@ -138,6 +142,7 @@ def _on_cluster(options: SynthOptions, config: Config, progress: Progress) -> No
         skip_bad=options.skip_bad,
         column=options.question_column,
         retry=WRITTEN_AGAIN if options.retry_failed else (),
+        log_to=options.log_to,
     )
     result = synthesize_on(run, progress)
     _tell(result, options, progress)

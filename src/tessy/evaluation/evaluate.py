@@ -60,6 +60,11 @@ class EvalResult:
     scores: ModelScores
     run: RunResult
 
+    def __repr__(self) -> str:
+        found = self.scores.whole.pass_at.get(1)
+        rate = f"pass@1 {found.value:.1%}, " if found and self.scores.whole.samples else ""
+        return f"<EvalResult of {self.scores.model}: {rate}{self.run.in_a_line()}>"
+
 
 def evaluate(
     questions: Given,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import field_validator, model_validator
 
-from tessy.config import Config, ModelRole, ModelSettings, OnWrong, Sampling
+from tessy.config import STUDENT_ONLY, Config, ModelRole, ModelSettings, OnWrong, Sampling
 from tessy.settings import Option, OptionGroup, load_settings
 
 SAMPLING = Sampling(temperature=0.6, top_p=0.95, top_k=20)
@@ -57,7 +57,7 @@ class EvaluationConfig(Config):
 
     student: Annotated[EvaluatedModel, OptionGroup(panel="Model")]
     """The model to evaluate."""
-    method: str = "student-only"
+    method: str = STUDENT_ONLY
     """One model writes everything."""
     verify: Annotated[str, Option()] = "auto"
     """Verifier, as `NAME` or `NAME:COLUMN`; `auto` takes the one that each question names in its

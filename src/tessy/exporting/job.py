@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from tessy import lab
 from tessy._version import __version__
 from tessy.data.messages import REASONING
 from tessy.data.outputs import written_to
@@ -140,6 +141,8 @@ def _export(
     if len(counts.methods) > 1:
         several = ", ".join(f"{name} {count:,}" for name, count in counts.methods.most_common())
         say(f"samples of several methods: {several} (--method NAME keeps those of one)")
+    if counts.repeated:
+        say(f"{counts.repeated:,} samples have the id of an earlier one, and are kept beside it")
     if counts.dropped:
         say(f"what was dropped: {out / DROPPED}")
     say(f"written: {out}")
@@ -171,7 +174,7 @@ def _trial(settings: ExportSettings, sources: Sequence[ExportSource]) -> Templat
     if settings.student_tokenizer:
         return TemplateTrial(settings.student_tokenizer)
     runs = [read_settings(source.run.settings) for source in sources if source.run]
-    names = {(run.get("student") or {}).get("tokenizer") for run in runs}
+    names = {_tokenizer_of(run.get("student") or {}) for run in runs}
     why = "no run names the student's tokenizer"
     if len(names) == 1 and (name := names.pop()):
         try:
@@ -179,6 +182,12 @@ def _trial(settings: ExportSettings, sources: Sequence[ExportSource]) -> Templat
         except ConfigError as error:
             why = str(error)
     return f"the student's chat template was not tried: {why} (--student-tokenizer FOLDER-OR-ID)"
+
+
+def _tokenizer_of(student: Mapping[str, Any]) -> str | None:
+    """The tokenizer in a student's settings; a model that ships brings its own."""
+    named, model = student.get("tokenizer"), str(student.get("model", ""))
+    return named or (model if lab.own_folder(model) else None)
 
 
 def _write(
@@ -192,6 +201,7 @@ def _write(
     """Write every sample into a split, or into dropped.jsonl."""
     counts = ExportCounts()
     writes: dict[str, WriteRow] = {}
+    ids: set[str] = set()
     said = time.monotonic()
     with ExitStack() as files:
         write_dropped = files.enter_context(write_jsonl(folder / DROPPED))
@@ -207,6 +217,9 @@ def _write(
                     writes[split] = files.enter_context(format_.open(folder, split))
                 writes[split](row)
                 counts.keep(sample, split)
+                if len(sources) > 1:
+                    counts.repeated += sample.id in ids
+                    ids.add(sample.id)
             if time.monotonic() - said >= _EVERY_S:
                 said = time.monotonic()
                 say(f"{counts.read} read, {counts.dropped.total()} dropped")

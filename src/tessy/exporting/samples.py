@@ -155,6 +155,7 @@ class ExportCounts:
         forced: Kept samples with words that were kept only for *Progress*.
         methods: Kept samples by the method that wrote them.
         models: Kept samples by role and by the name of the model in that role.
+        repeated: Kept samples with the id of an earlier one, where there are several sources.
         outcomes: Kept samples by what their run's verifier decided; None without a verdict.
     """
 
@@ -165,6 +166,7 @@ class ExportCounts:
     forced: int = 0
     methods: Counter[str] = field(default_factory=Counter)
     models: dict[str, Counter[str]] = field(default_factory=dict)
+    repeated: int = 0
     outcomes: Counter[VerdictOutcome | None] = field(default_factory=Counter)
 
     @property

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tessy.data.remote import shown_url
 from tessy.errors import ConfigError, DataError
-from tessy.evaluation.evaluate import RESULTS
 from tessy.exporting.samples import ExportSample, check
 from tessy.runs.folder import RunFolder
+from tessy.runs.missing import no_run
 from tessy.runs.records import rows_of, run_in
 from tessy.runs.reviews import Review, read_reviews
 
@@ -37,7 +37,7 @@ class ExportSource:
     @property
     def is_evaluation(self) -> bool:
         """Whether `tessy eval` wrote it."""
-        return self.run is not None and (self.run.path / RESULTS).exists()
+        return self.run is not None and self.run.evaluated() is not None
 
     def reviews(self) -> dict[str, Review]:
         """What readers decided about its samples, by id.
@@ -79,9 +79,8 @@ def find_source(given: str) -> ExportSource:
     """
     run = run_in(given)
     if run is None and Path(given).is_dir():
-        raise DataError(
-            f"{given} is no run: it has no shards with a journal",
-            hint="give a run's folder, or a file of records such as RUN/dataset.jsonl",
-        )
+        what, hint = no_run(Path(given))
+        records = "give a run's folder, or a file of records such as RUN/dataset.jsonl"
+        raise DataError(what, hint=hint or records)
     next(rows_of(given, what="data sets"), None)
     return ExportSource(given, run)

@@ -22,3 +22,9 @@ def folder(name: str) -> Path:
         name: One of `MEMBERS`, or `PREDICTOR`.
     """
     return Path(str(resources.files(__name__).joinpath(name)))
+
+
+def own_folder(model: str) -> Path | None:
+    """The folder of the model that an address such as `lab:student` names; None for other names."""
+    scheme, _, name = model.partition(":")
+    return folder(name) if scheme == "lab" and name in MEMBERS else None

@@ -426,7 +426,7 @@ def key_in(variable: str, setting: str = "api_key_env") -> str:
     if not key:
         raise ConfigError(
             f"{variable} is not set, but it should hold an API key ({setting})",
-            hint=f"export {variable}=…",
+            hint=f"export {variable}=…; or leave {setting} out, if the server wants no key",
         )
     odd = next((character for character in key if not "!" <= character <= "~"), None)
     if odd is not None:

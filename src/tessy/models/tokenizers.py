@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from tessy import lab
 from tessy.data.fetched import local_folder
 from tessy.data.remote import is_url
 from tessy.errors import BadResponse, ConfigError
@@ -380,7 +381,7 @@ def refuse_missing(name: str) -> None:
     Raises:
         ConfigError: It can only be a folder, and there is none.
     """
-    if is_url(name) or Path(name).is_dir():
+    if is_url(name) or Path(name).is_dir() or lab.own_folder(name):
         return
     is_path = name.startswith((".", "/", "~")) or name.count("/") != 1
     if is_path or Path(name).parent.is_dir():
@@ -391,14 +392,14 @@ def fetch_tokenizer(name: str) -> Path:
     """The folder of a tokenizer, downloaded from Hugging Face if it is not a local folder.
 
     Args:
-        name: A folder, also at a URL, or a Hugging Face id.
+        name: A folder, also at a URL, a Hugging Face id, or a model that ships: `lab:student`.
 
     Raises:
         ConfigError: There is no such folder, and it can't be downloaded.
         RemoteError: The URL can't be read.
     """
     refuse_missing(name)
-    folder = Path(local_folder(name))
+    folder = lab.own_folder(name) or Path(local_folder(name))
     if folder.is_dir():
         return folder
     from huggingface_hub import snapshot_download

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tessy._version import DISTRIBUTION, __version__
+from tessy._version import __version__
 from tessy.errors import ConfigError, MissingExtra, Outage, install_hint
 from tessy.ray.task import examine_node
 
@@ -197,7 +197,7 @@ async def _answer(ray: Any, name: str, ref: Any) -> Mapping[str, Any] | None:
     except ray.exceptions.RayError as error:
         if "No module named 'tessy'" in str(error):
             raise ConfigError(
-                f"node {name} has no tessy", hint=f"pip install {DISTRIBUTION}=={__version__} there"
+                f"node {name} has no tessy", hint=f"install tessy {__version__} there"
             ) from None
         said = str(error).strip().splitlines()
         raise Outage(
@@ -211,7 +211,7 @@ def _check(name: str, found: Mapping[str, Any], out: str) -> None:
     if found["version"] != __version__:
         raise ConfigError(
             f"node {name} has tessy {found['version']}, and this is {__version__}",
-            hint=f"pip install {DISTRIBUTION}=={__version__} there",
+            hint=f"install tessy {__version__} there",
         )
     if not found["seen"]:
         raise ConfigError(

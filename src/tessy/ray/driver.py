@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -38,6 +38,7 @@ from tessy.synthesis.begin import begin, refuse_strangers
 from tessy.synthesis.methods import method_of
 from tessy.synthesis.signals import until_stopped
 from tessy.synthesis.verification import open_verifier, read_verifiable
+from tessy.tracking.log import RunLog
 
 _SHARDS_A_SLOT = 4
 
@@ -56,6 +57,7 @@ class ClusterRun:
         skip_bad: Record bad lines as failures.
         column: The column of the question.
         retry: Write samples again that failed at an earlier start for one of these reasons.
+        log_to: Trackers for the figures of all shards together.
     """
 
     address: str
@@ -67,6 +69,7 @@ class ClusterRun:
     skip_bad: bool = False
     column: str | None = None
     retry: Collection[Failure] = ()
+    log_to: Sequence[str] = ()
 
 
 def synthesize_on(run: ClusterRun, progress: Progress) -> RunResult:
@@ -85,12 +88,14 @@ def synthesize_on(run: ClusterRun, progress: Progress) -> RunResult:
 
 
 async def _synthesize(run: ClusterRun, progress: Progress) -> RunResult:
+    log = RunLog(run.log_to, progress.say)
     config, method = run.config, method_of(run.config)
     check(config, method.needs(config))
     folder, remote = writing(absolute(run.out), every_s=config.upload_s, say=progress.say)
     if (config.workers or 1) > 1:
         progress.say(f"the cluster has the places: workers = {config.workers} is not used")
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(log)
         stack.enter_context(named_by_url(remote))
         verifier = await stack.enter_async_context(open_verifier(config))
         read = await asyncio.to_thread(
@@ -125,15 +130,18 @@ async def _synthesize(run: ClusterRun, progress: Progress) -> RunResult:
         progress.say(f"{count:,} shards on {room:,} places of the cluster")
         stack.enter_context(_messages_in(folder.path / "ray.log"))
         tasks = ShardTasks(ray, _shard_task(run, count), run.cpus, before, counters, progress)
+        await asyncio.to_thread(log.open, absolute(run.out), folder.settings)
         try:
-            async with progress.watching(counters):
+            async with progress.watching(counters), log.following(counters):
                 stopped = await until_stopped(tasks.write(), catch_signals=True)
         finally:
             folder.check_there(lock)
             with suppress(EmptyJournal):
                 if config.rows_per_file is None:
                     await asyncio.to_thread(merge, absolute(run.out), partial=True)
-        return await asyncio.to_thread(_result, run, counters, stopped=stopped)
+        result = await asyncio.to_thread(_result, run, counters, stopped=stopped)
+        log.end(result.figures(), counters.ended, stopped=stopped)
+        return result
 
 
 @contextmanager

@@ -7,7 +7,7 @@ vision (Okabe and Ito, 2008), and marks differ in shape as well.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -33,14 +33,18 @@ MOST_POINTS = 1200
 """Points of one run that are drawn, evenly picked."""
 
 
-def histograms(title: str, unit: str, series: Mapping[str, Histogram]) -> Chart:
+def histograms(
+    title: str, unit: str, series: Mapping[str, Histogram], runs: Sequence[str] = ()
+) -> Chart:
     """Bars of one or more histograms of one width, side by side in each bin.
 
     Args:
         title: What they show.
         unit: Of the lengths.
         series: By name; `student` and `teacher` have their own colours.
+        runs: The report's runs, by which a run has one colour in all charts.
     """
+    kinds = _kinds(series, runs)
     drawn = {name: found for name, found in series.items() if found.counts}
     width = max((found.width for found in drawn.values()), default=1)
     bins = max((len(found.counts) for found in drawn.values()), default=1)
@@ -51,7 +55,7 @@ def histograms(title: str, unit: str, series: Mapping[str, Histogram]) -> Chart:
         {
             "x": LEFT + bin_ * step + step * 0.07 + number * bar,
             "height": count / sum(found.counts) / most * INNER_HEIGHT,
-            "kind": _kind(name, number),
+            "kind": kinds[name],
             "says": f"{name}: {_range(bin_, bins, width)} {unit}: {count:,}",
         }
         for number, (name, found) in enumerate(drawn.items())
@@ -74,13 +78,13 @@ def histograms(title: str, unit: str, series: Mapping[str, Histogram]) -> Chart:
             {"at": HEIGHT - BOTTOM - part * INNER_HEIGHT, "label": f"{part * most:.0%}"}
             for part in (0, 0.5, 1)
         ],
-        names=[{"name": name, "kind": _kind(name, number)} for number, name in enumerate(drawn)],
+        names=[{"name": name, "kind": kinds[name]} for name in drawn],
         unit=unit,
     )
     return Chart(title, picture, words or "nothing to count")
 
 
-def shares(title: str, unit: str, counts: Sequence[int], width: float) -> Chart:
+def shares(title: str, unit: str, counts: Sequence[int], width: float, place: int = 0) -> Chart:
     """Bars of shares of a whole, such as a probability in bins.
 
     Args:
@@ -88,6 +92,7 @@ def shares(title: str, unit: str, counts: Sequence[int], width: float) -> Chart:
         unit: Of the bins.
         counts: Of each bin, from 0 on; one at least is positive.
         width: Of a bin.
+        place: Of the run among the report's runs, for its colour.
     """
     total, most, step = sum(counts), max(counts), INNER_WIDTH / len(counts)
     labels = [f"{bin_ * width:.1f}–{(bin_ + 1) * width:.1f}" for bin_ in range(len(counts))]
@@ -97,7 +102,7 @@ def shares(title: str, unit: str, counts: Sequence[int], width: float) -> Chart:
             {
                 "x": LEFT + bin_ * step + step * 0.07,
                 "height": count / most * INNER_HEIGHT,
-                "kind": "run0",
+                "kind": f"run{place % len(SHAPES)}",
                 "says": f"{label}: {count:,} ({count / total:.1%})",
             }
             for bin_, (label, count) in enumerate(zip(labels, counts, strict=True))
@@ -122,28 +127,32 @@ def shares(title: str, unit: str, counts: Sequence[int], width: float) -> Chart:
     return Chart(title, picture, ", ".join(counted))
 
 
-def words(title: str, sides: Mapping[str, Sequence[tuple[str, float]]]) -> Chart:
+def words(
+    title: str, sides: Mapping[str, Sequence[tuple[str, float]]], runs: Sequence[str] = ()
+) -> Chart:
     """Words of two sides, with bars to the left and to the right.
 
     Args:
         title: What they show.
         sides: By side, its words and their weights, the heaviest first; `student` and `teacher`
             have their own colours.
+        runs: The report's runs, as for `histograms`.
     """
+    kinds = _kinds(sides, runs)
     most = max((weight for side in sides.values() for _, weight in side), default=1.0)
     bars = [
         {
             "sign": sign,
             "row": row,
             "length": weight / most * WIDTH / 4,
-            "kind": _kind(name, number),
+            "kind": kinds[name],
             "word": word,
             "says": f"{word}: {weight:.1f}, more in {name}",
         }
-        for number, (sign, (name, side)) in enumerate(zip((-1, 1), sides.items(), strict=True))
+        for sign, (name, side) in zip((-1, 1), sides.items(), strict=True)
         for row, (word, weight) in enumerate(side)
     ]
-    names = [{"name": name, "kind": _kind(name, number)} for number, name in enumerate(sides)]
+    names = [{"name": name, "kind": kinds[name]} for name in sides]
     rows = max((len(side) for side in sides.values()), default=0)
     said = "; ".join(
         f"more in {name}: {', '.join(word for word, _ in side)}" for name, side in sides.items()
@@ -151,8 +160,11 @@ def words(title: str, sides: Mapping[str, Sequence[tuple[str, float]]]) -> Chart
     return Chart(title, _draw("words", bars=bars, names=names, rows=rows), said)
 
 
-def scatter(title: str, clouds: Mapping[str, Cloud], explained: Sequence[float]) -> Chart:
-    """Points of several runs on two axes, with the centroid of each."""
+def scatter(
+    title: str, clouds: Mapping[str, Cloud], explained: Sequence[float], runs: Sequence[str] = ()
+) -> Chart:
+    """Points of several runs on two axes, with the centroid of each; `runs` as for `histograms`."""
+    places = _places(clouds, runs)
     every = np.vstack([cloud.points for cloud in clouds.values()])
     low, high = every.min(0), every.max(0)
     scale = np.where(high > low, high - low, 1.0)
@@ -164,13 +176,13 @@ def scatter(title: str, clouds: Mapping[str, Cloud], explained: Sequence[float])
         return [(round(float(x), 1), round(float(y), 1)) for x, y in zip(xs, ys, strict=True)]
 
     groups = []
-    for number, (label, cloud) in enumerate(clouds.items()):
+    for label, cloud in clouds.items():
         picked = np.linspace(0, len(cloud.points) - 1, min(MOST_POINTS, len(cloud.points)))
         groups.append(
             {
                 "name": label,
-                "kind": f"run{number % len(SHAPES)}",
-                "shape": SHAPES[number % len(SHAPES)],
+                "kind": f"run{places[label]}",
+                "shape": SHAPES[places[label]],
                 "points": placed(cloud.points[picked.astype(int)]),
                 "centroid": placed(np.array([cloud.centroid]))[0],
             }
@@ -190,8 +202,15 @@ def _range(bin_: int, bins: int, width: int) -> str:
     return f"{start:,}" if width == 1 else f"{start:,} to {start + width - 1:,}"
 
 
-def _kind(name: str, number: int) -> str:
-    return name if name in ("student", "teacher") else f"run{number % len(SHAPES)}"
+def _places(names: Iterable[str], runs: Sequence[str]) -> dict[str, int]:
+    """The place of each run among the report's runs, which gives it its colour and its mark."""
+    return {name: number % len(SHAPES) for number, name in enumerate(runs or names)}
+
+
+def _kinds(names: Iterable[str], runs: Sequence[str]) -> dict[str, str]:
+    """What the colour of each name is called."""
+    places, own = _places(names, runs), ("student", "teacher")
+    return {name: name if name in own else f"run{places[name]}" for name in names}
 
 
 @cache

@@ -16,6 +16,7 @@ from tessy.report.figures.words import Tokenize, WordNumbers
 from tessy.report.formats import FORMATS
 from tessy.report.report import Report, StudentScores, build_report, read_run, shared_questions
 from tessy.report.scoring import OpenScorer, score_runs
+from tessy.report.sections.totals import in_all_runs
 from tessy.report.source import open_runs
 from tessy.runs.folder import write_atomically
 
@@ -63,7 +64,11 @@ def make_report(settings: ReportSettings, say: Say = lambda _: None) -> Report:
         )
     shared = shared_questions(runs)
     if len(runs) > 1:
-        say(f"{len(shared):,} questions were answered in all {len(runs)} runs")
+        in_all = in_all_runs(len(runs))
+        if not shared:
+            say(f"warning: no question was answered in {in_all}, so nothing can be compared")
+        else:
+            say(f"{len(shared):,} questions were answered in {in_all}")
     scores = None
     if settings.open_scorer:
         questions = frozenset(shared[: settings.scored])

@@ -305,6 +305,8 @@ def _run_report(
 
 def _models(run: RunCounters, served: Mapping[str, str]) -> dict[str, str]:
     """Names by role: of a record, but all of several teachers, as `run.toml` has them."""
+    if (model := run.source.evaluated) is not None:
+        return {"evaluated": model}
     if any(run.accounts.teachers):
         predictors = {role: name for role, name in run.models.items() if "predictor" in role}
         return {**served, **predictors}

@@ -12,7 +12,7 @@ from tessy.data.files import is_there
 from tessy.errors import InputError, JournalError
 from tessy.report.figures.sample import ReportSample
 from tessy.runs.folder import RunFolder
-from tessy.runs.identity import read_settings
+from tessy.runs.identity import evaluated_model, read_settings
 from tessy.runs.reader import JournalReader
 
 
@@ -32,8 +32,13 @@ class RunSource:
 
     @property
     def method(self) -> str:
-        """How its samples were written."""
+        """How its samples were written, or which model was evaluated."""
         return _method(self.settings)
+
+    @property
+    def evaluated(self) -> str | None:
+        """The model that it is an evaluation of; None for another run."""
+        return evaluated_model(self.settings)
 
     @property
     def student_tokenizer(self) -> str | None:
@@ -98,6 +103,8 @@ def open_runs(paths: Sequence[Path]) -> list[RunSource]:
 
 
 def _method(settings: Mapping[str, Any]) -> str:
+    if (model := evaluated_model(settings)) is not None:
+        return f"evaluation of {model}"
     return str(settings.get("method", "?"))
 
 

@@ -21,6 +21,7 @@
     records       the records of a run, as rows of a data set
     reviews       what readers decided about samples, beside the journals
     merge         `tessy merge`: the data set of shards that were written apart
+    missing       what is at a place without a run, and which run may have been meant
     load          `tessy.load`: reading a run in Python
     counters      the counts of a run
     totals        what samples come to: tokens, verdicts, failures

@@ -127,6 +127,25 @@ class Counters(TokenTotals):
         """Tokens kept per second since this start, for one role."""
         return self.kept[role] / max(self.seconds, 1e-9)
 
+    def figures(self) -> dict[str, float]:
+        """What trackers log."""
+        shares = {
+            "share/teacher": self.teacher_share,
+            "share/discarded": self.discarded_share,
+            "requests/tokens": self.tokens_a_request,
+        }
+        return {
+            "samples/finished": self.finished,
+            "samples/failed": self.failed.total(),
+            "samples/running": self.running,
+            **{f"failed/{reason}": count for reason, count in self.failed.items()},
+            **{f"tokens/{role}": self.kept[role] for role in self.writers},
+            **{f"discarded/{role}": self.discarded[role] for role in self.writers},
+            **{f"tokens_per_s/{role}": self.tokens_a_second(role) for role in self.writers},
+            "requests/calls": self.requests,
+            **{name: share for name, share in shares.items() if share is not None},
+        }
+
     @property
     def eta_s(self) -> float | None:
         """Estimated seconds left, at the pace of this start.
@@ -185,8 +204,29 @@ class RunResult:
         """Samples that have not ended."""
         return self.total - self.finished - self.ended.failed.total()
 
+    @property
+    def accounts(self) -> str:
+        """How the samples add up."""
+        said = f"{self.total:,} = {self.finished:,} finished"
+        said += f" + {self.ended.failed.total():,} failed"
+        return said + (f" + {self.remaining:,} to do" if self.remaining else "")
+
+    def in_a_line(self) -> str:
+        """How the samples add up, why some failed, and where they are."""
+        reasons = ", ".join(f"{count:,} {name}" for name, count in sorted(self.failed.items()))
+        because = f" ({reasons})" if reasons else ""
+        return f"samples {self.accounts}{because}: {self.shown(self.folder)}"
+
+    def __repr__(self) -> str:
+        return f"<RunResult: {self.in_a_line()}>"
+
     def shown(self, path: Path) -> str:
         """What messages call the run's folder, or a file in it."""
         if self.url is None:
             return str(path)
         return "/".join((self.url, *path.relative_to(self.folder).parts))
+
+    def figures(self) -> dict[str, float]:
+        """What trackers log at the end."""
+        accuracy = self.ended.accuracy
+        return self.counters.figures() | ({} if accuracy is None else {"accuracy": accuracy})

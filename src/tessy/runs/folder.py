@@ -10,6 +10,7 @@ failures.jsonl   failed samples, each with its reason
 lock             locked by the process that writes the whole run; shared by those that write shards
 settings.lock    locked by a process that changes run.toml
 ray.log          what Ray said, if the shards were written on a cluster
+tracker-id       the id by which trackers know the run; see `tessy.tracking`
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from tessy.method.trajectory import Role
 from tessy.runs.database import mode_for
 from tessy.runs.identity import (
     differences,
+    evaluated_model,
     read_settings,
     refuse_others,
     refuse_strangers,
@@ -413,6 +415,12 @@ class RunFolder(DatasetFolder):
             found = read_settings(self.settings).get("samples_per_question", 1)
             return found if type(found) is int and found > 0 else 1
         return 1
+
+    def evaluated(self) -> str | None:
+        """The model that `tessy eval` measures in this run; None if that did not write it."""
+        with suppress(RunMismatch):  # the samples can be shown without
+            return evaluated_model(read_settings(self.settings))
+        return None
 
     def method(self) -> str:
         """The run's method, with `answer_by` if that is not the student.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tessy.config import STUDENT_ONLY, OnWrong
 from tessy.data.files import is_temporary, read_bytes
 from tessy.errors import ConfigError, RunMismatch
 from tessy.runs.locks import OTHER_OUT
@@ -55,6 +57,20 @@ def read_settings(path: Path) -> dict[str, Any]:
         said = getattr(error, "strerror", None) or error
         raise RunMismatch(f"{path} can't be read: {said}", hint="give another --out") from None
     return settings
+
+
+def evaluated_model(settings: Mapping[str, Any]) -> str | None:
+    """The model that `tessy eval` measures in a run; None if that did not write it.
+
+    Args:
+        settings: The content of its `run.toml`.
+    """
+    if (settings.get("method"), settings.get("on_wrong")) != (STUDENT_ONLY, OnWrong.KEEP_JUDGED):
+        return None
+    named = settings.get("run", {}).get("models", {}).get("student")
+    student = settings.get("student")
+    given = student.get("model") if isinstance(student, Mapping) else None
+    return str(named or given or "?")
 
 
 def _check_about(run: Any) -> None:

@@ -192,7 +192,7 @@ def summary(result: RunResult) -> Table:
     table.add_column()
     if (right := right_of(ended)) is not None:
         table.add_row("right", Text(right, style="bold"))
-    table.add_row("samples", _accounts(result), end_section=True)
+    table.add_row("samples", result.accounts, end_section=True)
     for failure, count in sorted(ended.failed.items()):
         table.add_row("", f"{count:,} {failure}")
     if ended.teachers:
@@ -229,15 +229,13 @@ def right_of(ended: EndedTotals) -> str | None:
     Args:
         ended: The samples that ended; rejected ones count as wrong.
     """
-    rejected = ended.failed[Failure.REJECTED]
-    known = {name: count for name, count in ended.verdicts.items() if name != "error"}
-    verified = sum(known.values()) + rejected
-    if not verified:
+    if ended.accuracy is None:
         return None
-    right, unverified = known.get("right", 0), ended.finished - sum(known.values())
+    rejected = ended.failed[Failure.REJECTED]
+    unverified = ended.finished - (ended.verified - rejected)
     aside = [f"{rejected:,} rejected"] if rejected else []
     aside += [f"{unverified:,} not verified"] if unverified else []
-    said = f"{right:,} of {verified:,} verified: {percent(right / verified)}"
+    said = f"{ended.verdicts['right']:,} of {ended.verified:,} verified: {percent(ended.accuracy)}"
     return f"{said} ({', '.join(aside)})" if aside else said
 
 
@@ -247,17 +245,9 @@ def _of_this_start(counters: Counters) -> str:
     return f"{tokens:,} tokens generated, {samples:,} sample{'s' * (samples != 1)} ended"
 
 
-def _accounts(result: RunResult) -> str:
-    said = f"{result.total:,} = {result.finished:,} finished"
-    said += f" + {sum(result.failed.values()):,} failed"
-    return said + (f" + {result.remaining:,} to do" if result.remaining else "")
-
-
 def short_summary(result: RunResult) -> str:
     """The result of a run in one line."""
-    reasons = ", ".join(f"{count:,} {failure}" for failure, count in sorted(result.failed.items()))
-    because = f" ({reasons})" if reasons else ""
-    return f"samples {_accounts(result)}{because}: {visible_line(result.shown(result.folder))}"
+    return visible_line(result.in_a_line())
 
 
 def percent(share: float | None) -> str:

@@ -16,13 +16,13 @@ from tessy.errors import JournalError, RunMismatch
 from tessy.method.trajectory import Failure
 from tessy.runs.database import allow_open_files
 from tessy.runs.folder import RunFolder, ShardFolder
+from tessy.runs.missing import no_run
 from tessy.runs.schema import EmptyJournal, Mark
-from tessy.runs.shard_reader import EndedSample, ShardReader, UnfinishedSample
+from tessy.runs.shard_reader import EndedSample, ListedSample, ShardReader, UnfinishedSample
 from tessy.runs.totals import EndedTotals
 from tessy.runs.written import Written
 
 T = TypeVar("T")
-_AT_URL = "this is a run at a URL, seen as a folder: name it as file:///…"
 FILES = 3
 """Files that SQLite keeps open for a journal."""
 
@@ -42,12 +42,8 @@ class JournalReader:
     def __init__(self, folder: RunFolder, *, still: bool = False) -> None:
         self._stack = ExitStack()
         with ExitStack() as stack:
-            at_url = any((shard.path / "parts").exists() for shard in folder.shards())
-            nothing = EmptyJournal(
-                f"{folder.path} is no run: it has no shards with a journal",
-                hint=_AT_URL if at_url else None,
-            )
             self._shards: list[ShardReader] = []
+            nothing: EmptyJournal | None = None
             shards = folder.started_shards()
             _refuse_too_many(folder, shards)
             allow_open_files(FILES * len(shards))
@@ -56,8 +52,11 @@ class JournalReader:
                     self._shards.append(stack.enter_context(ShardReader(shard, still=still)))
                 except EmptyJournal as error:  # another process is creating it
                     nothing = error
-            if not self._shards:
+            if not self._shards and nothing is not None:
                 raise nothing
+            if not self._shards:
+                what, hint = no_run(folder.path)
+                raise EmptyJournal(what, hint=hint)
             self._refuse_strangers()
             self._stack = stack.pop_all()
 
@@ -116,6 +115,10 @@ class JournalReader:
     def lines(self, *, failed: bool) -> Iterator[bytes]:
         """The records of failed or of finished samples as lines of JSON, in order."""
         return self._merged(shard.lines(failed) for shard in self._shards)
+
+    def listed(self) -> Iterator[ListedSample]:
+        """How each sample ended, in the order of the questions; no record is read whole."""
+        return self._merged(shard.listed() for shard in self._shards)
 
     def ended_sample(self, sample_id: str) -> EndedSample | None:
         """A sample that ended; None if it has not, or does not exist."""

@@ -8,7 +8,9 @@ from typing import Any
 
 from tessy.data.remote import RemotePath, is_url
 from tessy.data.rows import rows
+from tessy.errors import DataError
 from tessy.runs.folder import RunFolder
+from tessy.runs.missing import near_run
 from tessy.runs.reader import JournalReader
 from tessy.runs.remote import reading
 
@@ -49,7 +51,13 @@ def rows_of(source: str | Path, *, what: str) -> Iterator[tuple[str, Any]]:
     """
     folder = run_in(source)
     if folder is None:
-        yield from rows(source, what=what)
+        try:
+            yield from rows(source, what=what)
+        except DataError as error:
+            near = None if is_url(source) or Path(source).exists() else near_run(Path(source))
+            if near is None:
+                raise
+            raise DataError(error.message, hint=f"did you mean {near}?") from None
         return
     with JournalReader(folder) as reader:
         for number, record in enumerate(reader.records(), 1):

@@ -18,14 +18,20 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tessy.data.cache import cache_folder
 from tessy.data.files import write_atomically
 from tessy.data.remote import RemotePath, is_place_at_url, persistently
-from tessy.errors import ConfigError, JournalError, RemoteError, RunLocked, RunMismatch
+from tessy.errors import ConfigError, JournalError, RemoteError, RunLocked, RunMismatch, nearest
 from tessy.runs import lease
 from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.identity import MOST_SETTINGS
@@ -298,7 +304,9 @@ def reading(run: str | Path, *, say: Callable[[str], None] = lambda _: None) -> 
     settings = persistently(lambda: (there / "run.toml").read(MOST_SETTINGS))
     numbers = [name for name in persistently((there / "shards").names) if _SHARD.fullmatch(name)]
     if settings is None or not numbers:
-        raise JournalError(f"{there} is no run: it has no run.toml, or no shards")
+        raise JournalError(
+            f"{there} is no run: it has no run.toml, or no shards", hint=_near_at_url(there)
+        )
     say(f"fetching what is new of {there}")
     create_folder(folder.path)
     with folder.changing_settings():  # waits for another reader
@@ -314,6 +322,18 @@ def reading(run: str | Path, *, say: Callable[[str], None] = lambda _: None) -> 
     if not folder.started_shards():
         raise JournalError(f"{there}: nothing was uploaded yet", hint="wait a minute")
     return folder.path
+
+
+def _near_at_url(there: RemotePath) -> str | None:
+    """Which run beside a place may have been meant; None if none has a name that is near."""
+    above, _, name = there.url.rpartition("/")
+    if not is_place_at_url(f"{above}/x"):
+        return None
+    with suppress(RemoteError):  # a bucket whose content must not be listed
+        near = nearest(name, {*RemotePath(above).names()} - {name})
+        if near and (RemotePath(above) / near / "run.toml").info() is not None:
+            return f"did you mean {RemotePath(above) / near}?"
+    return None
 
 
 def known_copy(out: str | Path) -> Path:

@@ -39,6 +39,10 @@ from of_samples group by reason, verdict, teacher
 """Each record is parsed once: the rest reads what was taken from it."""
 
 
+_RECORD = "id, reason, record"
+_VERDICT = "json_extract(cast(record as text), '$.verdict.outcome')"
+
+
 @dataclass(frozen=True, slots=True)
 class EndedSample:
     """A sample that ended, as read from the journal; see `Ending`."""
@@ -49,6 +53,21 @@ class EndedSample:
     trace: dict[str, Any]
     seconds: float
     requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSample:
+    """How a sample ended.
+
+    Attributes:
+        id: Unique in the run.
+        failure: Why it failed; None if it finished.
+        verdict: What its verifier decided; None without one.
+    """
+
+    id: str
+    failure: Failure | None
+    verdict: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,17 +167,23 @@ class ShardReader:
 
     def ended(self, failed: bool | None) -> Iterator[tuple[int, EndedSample]]:
         """Samples that ended, in order, each with its position; see `JournalReader.ended`."""
-        for position, *row in self._rows(failed, "trace, seconds, requests"):
+        for position, *row in self._rows(failed, f"{_RECORD}, trace, seconds, requests"):
             yield position, self._sample(row)
 
     def records(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """The records of finished samples, in order, each with its position."""
-        for position, sample_id, reason, blob in self._rows(False):
+        for position, sample_id, reason, blob in self._rows(False, _RECORD):
             yield position, self._record(sample_id, reason, blob)
+
+    def listed(self) -> Iterator[tuple[int, ListedSample]]:
+        """How each sample ended, in order, each with its position; no record is read whole."""
+        for position, sample_id, reason, verdict in self._rows(None, f"id, reason, {_VERDICT}"):
+            ended = self._end(sample_id, reason)
+            yield position, ListedSample(*ended, None if verdict is None else str(verdict))
 
     def lines(self, failed: bool) -> Iterator[tuple[int, bytes]]:
         """Records as lines of JSON, in order, each with its position."""
-        for position, sample_id, reason, blob in self._rows(failed):
+        for position, sample_id, reason, blob in self._rows(failed, _RECORD):
             self._record(sample_id, reason, blob)
             if b"\n" in blob:
                 raise JournalError(f"{self.path}: the record of {sample_id!r} is not on one line")
@@ -237,11 +262,11 @@ class ShardReader:
         with contents.reading(f"{self.path}: a sample under way"):
             return [contents.an(str, row[0], "id") for row in rows]
 
-    def _rows(self, failed: bool | None, columns: str = "") -> Iterator[Any]:
-        """Rows of samples that ended: position, id, reason, record, and more columns."""
+    def _rows(self, failed: bool | None, columns: str) -> Iterator[Any]:
+        """Rows of samples that ended: position and some columns."""
         where = {None: "", True: "and reason is not null", False: "and reason is null"}[failed]
         statement = (
-            f"select position, id, reason, record{columns and ', ' + columns} from samples"
+            f"select position, {columns} from samples"
             f" where position > ? {where} order by position limit {_ROWS}"
         )
         last, after = -1, -(1 << 63)

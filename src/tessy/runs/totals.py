@@ -73,6 +73,17 @@ class EndedTotals:
     teachers: Counter[str] = field(default_factory=Counter)
     tokens: TokenTotals = field(default_factory=TokenTotals)
 
+    @property
+    def verified(self) -> int:
+        """Samples whose answer is right or wrong; rejected ones are wrong."""
+        known = self.verdicts.total() - self.verdicts["error"]
+        return known + self.failed[Failure.REJECTED]
+
+    @property
+    def accuracy(self) -> float | None:
+        """The share of right answers among those that were verified; None if none was."""
+        return _ratio(self.verdicts["right"], self.verified)
+
     def add(self, other: EndedTotals) -> None:
         """Add the samples of another shard."""
         self.finished += other.finished

@@ -24,6 +24,8 @@ _SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
+_SLIPS = {"=": "==", "=>": ">=", "=<": "<=", "<>": "!=", "!": "!="}
+"""What is written for another sign. A sign that is written several times is meant once."""
 _HINT = "a name, one of > >= < <= == !=, and a number, in quotes: --keep 'teacher>=0.5'"
 
 
@@ -65,10 +67,10 @@ def parse(text: str) -> Condition:
         raise ConfigError(f"--keep {text!r} is no condition", hint=_HINT)
     name, sign, number = found.groups()
     if sign not in _SIGNS:
-        instead = {"=": "==", "=>": ">=", "=<": "<=", "<>": "!="}.get(sign, ">=")
-        raise ConfigError(
-            f"--keep {text!r}: {sign!r} compares nothing", hint=f"{name}{instead}{number}"
-        )
+        once = re.sub(r"(.)\1+", r"\1", sign)
+        instead = once if once in _SIGNS else _SLIPS.get(once)
+        hint = f"{name}{instead}{number}" if instead else _HINT
+        raise ConfigError(f"--keep {text!r}: {sign!r} compares nothing", hint=hint)
     try:
         bound = float(number)
     except ValueError:

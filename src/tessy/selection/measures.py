@@ -19,13 +19,14 @@ import orjson
 from numpy.typing import NDArray
 
 from tessy.data.fetched import local_file
-from tessy.data.remote import shown_url
+from tessy.data.remote import is_url, shown_url
 from tessy.errors import ConfigError, DataError
 from tessy.evaluation.evaluate import RESULTS, outcome_in
 from tessy.evaluation.measure import EvalOutcome
 from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder
 from tessy.runs.identity import read_settings
+from tessy.runs.missing import no_run
 from tessy.runs.reader import JournalReader
 from tessy.runs.records import run_in
 from tessy.runs.shard_reader import EndedSample
@@ -173,10 +174,9 @@ def _folder(run: str, shown: str) -> RunFolder:
     """
     if (found := run_in(run)) is not None:
         return found
-    there = Path(run)
-    what = "no such folder" if not there.exists() else "it is no run: it has no journal"
-    hint = f"name the folder of a run, or its {RESULTS}; {_EVALUATE}"
-    raise DataError(f"--by: {shown}: {what}", hint=hint)
+    what, hint = (f"{shown} is no run", None) if is_url(run) else no_run(Path(run))
+    name_one = f"name the folder of a run, or its {RESULTS}; {_EVALUATE}"
+    raise DataError(f"--by: {what}", hint=hint or name_one)
 
 
 def _refuse_unverified(settings: dict[str, Any], shown: str, *, is_judge: bool) -> None:

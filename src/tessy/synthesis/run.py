@@ -11,7 +11,7 @@ reader       at every stop, writes dataset.jsonl and failures.jsonl from the jou
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ from tessy.synthesis.shards import ShardPlan, ShardQueue
 from tessy.synthesis.shares import worker_count
 from tessy.synthesis.signals import until_stopped
 from tessy.synthesis.verification import open_verifier, read_verifiable
+from tessy.tracking.log import RunLog
 
 
 def synthesize(
@@ -63,6 +64,7 @@ def synthesize(
     question_column: str | None = None,
     retry_failed: bool | Collection[Failure] = False,
     shard: str | ShardNumber | None = None,
+    log_to: str | Sequence[str] = (),
     progress: Progress | None = None,
     **settings: Any,
 ) -> RunResult:
@@ -82,6 +84,8 @@ def synthesize(
             those with one of the given reasons.
         shard: Write only this shard of the run, `I/N` counted from 0, while other processes may
             write others; `tessy.merge` then writes the data set.
+        log_to: Trackers for the run's figures: `wandb`, `mlflow` or `tensorboard`, each with a
+            place of its own after a `:` (docs/commands.md).
         progress: Shows the progress; by default nothing is shown.
         **settings: Override single settings, with `__` for the dot: `limits__answer_tokens=500`;
             `student` and `teacher` may be addresses: `student="http://localhost:8000/v1"`.
@@ -109,6 +113,7 @@ def synthesize(
             question_column=question_column,
             retry_failed=retry_failed,
             shard=shard,
+            log_to=log_to,
             progress=progress,
             catch_signals=True,
             **settings,
@@ -126,6 +131,7 @@ async def asynthesize(
     question_column: str | None = None,
     retry_failed: bool | Collection[Failure] = False,
     shard: str | ShardNumber | None = None,
+    log_to: str | Sequence[str] = (),
     progress: Progress | None = None,
     catch_signals: bool = False,
     **settings: Any,
@@ -141,6 +147,7 @@ async def asynthesize(
         question_column: The column of the question.
         retry_failed: Write failed samples again.
         shard: Write only this shard.
+        log_to: Trackers for the run's figures.
         progress: Shows the progress.
         catch_signals: Ctrl-C, SIGTERM and SIGHUP stop the run, as in `synthesize`; otherwise they
             are left to the program around this call, which can cancel it.
@@ -150,6 +157,7 @@ async def asynthesize(
     chosen = chosen_settings(config, settings)
     own = _own_shard(shard, chosen)
     progress = progress or Progress(Show.QUIET)
+    log = RunLog(log_to, progress.say)
     if own is not None and (chosen.workers or 1) > 1:
         progress.say(f"a shard is written by one process: workers = {chosen.workers} is not used")
     method = method_of(chosen)
@@ -157,6 +165,7 @@ async def asynthesize(
     predictors = load_all({role: chosen.predictor_of(role) for role in Role if method.judged})
     folder, remote = writing(out, every_s=chosen.upload_s, say=progress.say)
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(log)
         stack.enter_context(named_by_url(remote))
         verifier = await stack.enter_async_context(open_verifier(chosen))
         read = await asyncio.to_thread(
@@ -206,6 +215,8 @@ async def asynthesize(
                 )
                 for note in notes:
                     progress.say(note)
+                number = str(own) if own else None
+                await asyncio.to_thread(log.open, out, folder.settings, shard=number)
                 workers = worker_count(chosen, len(numbers), models)
                 if workers == 1:
                     work = write_shards(context, ShardQueue(plan))
@@ -214,7 +225,7 @@ async def asynthesize(
 
                     asked = (str(source), question_column)
                     work = write_with_workers(context, plan, *asked, date, lock)
-                async with progress.watching(counters):
+                async with progress.watching(counters), log.following(counters):
                     stopped = await until_stopped(work, catch_signals=catch_signals)
                 if workers == 1:
                     context.snapshot()
@@ -225,7 +236,9 @@ async def asynthesize(
                     progress.summarise(await _result(plan, counters, own, stopped=True))
             raise
         await _write_dataset(plan, lock, counters)
-        return await _result(plan, counters, own, stopped=stopped)
+        result = await _result(plan, counters, own, stopped=stopped)
+        log.end(result.figures(), counters.ended, stopped=stopped)
+        return result
 
 
 def _own_shard(shard: str | ShardNumber | None, config: Config) -> ShardNumber | None:

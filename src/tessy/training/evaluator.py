@@ -26,6 +26,7 @@ from tessy.evaluation.settings import load as load_config
 from tessy.runs.identity import differences
 from tessy.runs.progress import Progress, Show
 from tessy.synthesis.verification import read_verifiable
+from tessy.tracking.log import RunLog
 from tessy.training.epochs import GGUF_FILE, Epoch, add_gguf
 from tessy.training.folder import SFTFolder
 from tessy.training.learning_curve import (
@@ -60,6 +61,7 @@ class EpochEvaluator:
         settings: Of the training.
         folder: Of the training.
         say: Is called with a line about progress.
+        log: Of the scores.
 
     Attributes:
         config: Of the run that evaluates; the model of each epoch is filled in.
@@ -72,9 +74,15 @@ class EpochEvaluator:
     """
 
     def __init__(
-        self, asked: EvalSettings, settings: SFTSettings, folder: SFTFolder, say: Say
+        self,
+        asked: EvalSettings,
+        settings: SFTSettings,
+        folder: SFTFolder,
+        say: Say,
+        log: RunLog,
     ) -> None:
-        self._asked, self._settings, self._folder, self._say = asked, settings, folder, say
+        self._asked, self._settings, self._folder = asked, settings, folder
+        self._say, self._log = say, log
         _check_server(folder.path)
         self.config = _config(asked, settings.template_args)
         limits = VerifierSettings(unsafe_no_sandbox=not self.config.sandbox)
@@ -175,6 +183,7 @@ class EpochEvaluator:
         self._curve = replace(self._curve, epochs=tuple(points))
         self._curve.write(self._folder.path)
         plot_curve(self.points, self._folder.path)
+        self._log.log(made.figures())
         self._say(made.line(self._settings.epochs))
 
     def _run(self, model: Path, out: Path) -> EvalResult:

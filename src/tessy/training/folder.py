@@ -8,6 +8,7 @@ loss.json, .png  the loss at each step and epoch
 eval/epoch-0, …  the evaluation of each epoch, which is a run, and its log; if questions were given
 evaluation.json  their scores, and evaluation.png
 README.md        the card
+tracker-id       the id by which trackers know the training; see `tessy.tracking`
 lock             held by the process that works in it
 """
 

@@ -52,6 +52,11 @@ class CurvePoint:
     tokens: Number
     groups: dict[str, Estimate] = field(default_factory=dict)
 
+    def figures(self) -> dict[str, float]:
+        """The scores, for trackers."""
+        groups = {f"eval/group/{name}": each.value for name, each in self.groups.items()}
+        return {"eval/pass_at_1": self.pass_at_1.value, "eval/tokens": self.tokens, **groups}
+
     def line(self, epochs: int) -> str:
         """The point in words, for the terminal; `epochs` is how many there will be."""
         name = f"epoch {self.epoch} of {epochs}" if self.epoch else "untrained"

@@ -12,7 +12,7 @@ The same command resumes a training that was stopped or killed, from the last co
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from tessy.data.files import write_atomically
 from tessy.display import Say
 from tessy.errors import MissingExtra, install_hint
+from tessy.tracking.log import RunLog
 from tessy.training.card import CARD_FILE, card
 from tessy.training.dataset import digest_of
 from tessy.training.epochs import Epoch
@@ -64,6 +65,7 @@ def train(
     out: Path,
     *,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
+    log_to: str | Sequence[str] = (),
     say: Say = lambda _: None,
 ) -> SFTResult:
     """Train a student on a data set.
@@ -74,12 +76,14 @@ def train(
         out: A new folder, or one in which the same training was stopped.
         on_epoch: Is called with each epoch whose folder is there, in order, in the first process
             only; when a training resumes, also with epochs that were there before.
+        log_to: Trackers for losses and scores, as `tessy.synthesize` takes them.
         say: Is called with a line about progress.
 
     Raises:
         MissingExtra: torch, transformers, trl or another library of the extra is not installed.
         DataError: The data set can't be read, rows of it are bad, or nothing is left of it.
-        ConfigError: The model can't be used, or the settings do not fit it.
+        ConfigError: The model can't be used, the settings do not fit it, or there is no such
+            tracker.
         RunMismatch: `out` holds something else.
         RunLocked: Another process is training in `out`.
         TrainingError: The loss is not finite.
@@ -88,6 +92,7 @@ def train(
         KeyboardInterrupt: It was asked to stop; a state was saved.
     """
     _need_extra()
+    log = RunLog(log_to, say)
     from accelerate import PartialState  # torch is heavy: imported only now
 
     from tessy.training.student import load_student
@@ -97,13 +102,15 @@ def train(
     main = process.is_main_process
     if not main:
         on_epoch = say = _ignore
+        log = RunLog((), say)
     evaluator = None
     if settings.eval and main:
-        evaluator = EpochEvaluator(settings.eval, settings, folder, say)
-    with quiet_libraries(), folder.locked() if main else nullcontext():
+        evaluator = EpochEvaluator(settings.eval, settings, folder, say, log)
+    with quiet_libraries(), log, folder.locked() if main else nullcontext():
         student = load_student(settings)
         if main:
             _prepare(dataset, folder, student, say)
+            log.open(out, folder.settings)
         if evaluator:
             evaluator.evaluate_untrained(student)
         process.wait_for_everyone()
@@ -116,12 +123,13 @@ def train(
         counts, checkpoint = read_counts(out), folder.checkpoint()
         state = read_state(checkpoint) if checkpoint else None
         if state:
+            log.step = state.step
             for epoch in _epochs(folder, state):
                 finished(epoch)
         if not (state and state.is_done):
             if state:
                 say(f"resuming after step {state.step} of {state.steps}")
-            callback = EpochCallback(student, folder, finished, say, main=main)
+            callback = EpochCallback(student, folder, finished, say, log, main=main)
             fit(student, folder, callback, checkpoint, longest=counts.longest)
             process.wait_for_everyone()
         checkpoint = folder.checkpoint()

@@ -25,6 +25,7 @@ from trl import SFTConfig, SFTTrainer
 from tessy.display import Say
 from tessy.errors import ConfigError, TrainingError
 from tessy.event_loop import leave_closed_terminal, stopping_signals
+from tessy.tracking.log import RunLog
 from tessy.training.epochs import Epoch, keep_epoch
 from tessy.training.folder import SFTFolder
 from tessy.training.losses import epoch_of, from_log
@@ -56,6 +57,7 @@ class EpochCallback(TrainerCallback):
         folder: Of the training.
         finished: Is called with each epoch whose folder is there.
         say: Is called with a line about progress.
+        log: Of the losses.
         main: This process writes the files.
     """
 
@@ -65,11 +67,12 @@ class EpochCallback(TrainerCallback):
         folder: SFTFolder,
         finished: Callable[[Epoch], None],
         say: Say,
+        log: RunLog,
         *,
         main: bool,
     ) -> None:
         self._student, self._settings, self._folder = student, student.settings, folder
-        self._finished, self._say, self._main = finished, say, main
+        self._finished, self._say, self._log, self._main = finished, say, log, main
         self._stopping = False
         self._said = self._plotted = time.monotonic()
 
@@ -96,9 +99,10 @@ class EpochCallback(TrainerCallback):
         control.should_save = _ends_epoch(state)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any, **_: Any) -> None:
-        """Refuse a loss that is not finite; say now and then where the training is."""
+        """Log; refuse a loss that is not finite; say now and then where the training is."""
         if "loss" not in logs:
             return
+        self._log.log({f"train/{name}": each for name, each in logs.items()}, state.global_step)
         if not math.isfinite(logs["loss"]):
             raise TrainingError(
                 f"the loss of step {state.global_step} is {logs['loss']}",

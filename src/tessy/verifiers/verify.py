@@ -16,7 +16,7 @@ import orjson
 from tessy.data.files import replacing
 from tessy.data.messages import cut
 from tessy.data.outputs import check_outputs, written_to
-from tessy.data.sources import find_files
+from tessy.data.sources import check_name, find_files
 from tessy.display import Say
 from tessy.errors import ConfigError, DataError, InputError, bad_rows, meant
 from tessy.event_loop import run_anywhere
@@ -122,6 +122,8 @@ def verify(
         MissingExtra: The verifier needs an optional dependency.
         SandboxError: The verifier runs programs, and they can't be isolated here.
     """
+    check_name(responses, "responses")
+    next(read_responses(responses), None)  # before a sandbox starts
     with nullcontext() if out is None else written_to(out, say=say) as path:
         read = find_files(responses, what="responses") or ()
         check_outputs({"--out": path}, inputs=read, begins={"--out": _BEGINS})
@@ -135,7 +137,6 @@ def verify(
             memory_mb=memory_mb or usual.limits.memory_mb,
         )
         settings = VerifierSettings(not sandbox, concurrency or usual.at_once, limits)
-        next(read_responses(responses), None)  # before a sandbox starts
         work = _verify(responses, verifier, settings, path, group, limit, skip_bad, say)
         return run_anywhere(work)
 

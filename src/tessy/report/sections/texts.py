@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import zip_longest
 
+from tessy.config import STUDENT_ONLY
 from tessy.method.trajectory import Role
 from tessy.report import charts
 from tessy.report.document import (
@@ -28,8 +30,6 @@ _AUTHORS = {
     "answer": "answer",
 }
 _SHADES = 10
-STUDENT_ONLY = "student-only"
-"""The method whose runs show how the student writes by itself."""
 
 
 def similarity(report: Report) -> Section:
@@ -45,7 +45,7 @@ def similarity(report: Report) -> Section:
     title = "Similarity to the student"
     found = report.similarity
     notes = []
-    if all(run.method != STUDENT_ONLY for run in report.runs):
+    if not any(_is_the_students(run, report) for run in report.runs):
         notes.append(
             "No run here shows how the student writes by itself. To compare with it, make one of "
             f"the same questions (tessy synth … --method {STUDENT_ONLY} --out DIR) and add it with "
@@ -69,8 +69,17 @@ def similarity(report: Report) -> Section:
     pictures = []
     if found.clouds:
         caption = "Responses on the first two principal components; large marks are centroids"
-        pictures.append(charts.scatter(caption, found.clouds, found.explained))
+        runs = [run.label for run in report.runs]
+        pictures.append(charts.scatter(caption, found.clouds, found.explained, runs))
     return Section("similarity", title, how, notes, [table], pictures)
+
+
+def _is_the_students(run: RunReport, report: Report) -> bool:
+    """Whether a run shows how the student writes by itself."""
+    student = report.runs[0].models.get("student")
+    return run.method == STUDENT_ONLY or (
+        student is not None and run.models.get("evaluated") == student
+    )
 
 
 def _shade(value: float) -> int:
@@ -100,15 +109,16 @@ def words(report: Report) -> Section:
         [[str(place), *cells] for place, cells in enumerate(columns, 1)],
     )
     tables = [frequent, *map(_contrast, report.contrasts)]
-    return Section("words", "Words", how, [], tables, [*map(_bars, report.contrasts)])
+    runs = [run.label for run in report.runs]
+    pictures = [_bars(contrast, runs) for contrast in report.contrasts]
+    return Section("words", "Words", how, [], tables, pictures)
 
 
-def _bars(contrast: Contrast) -> Chart:
+def _bars(contrast: Contrast, runs: Sequence[str]) -> Chart:
     sides = {contrast.first: contrast.more, contrast.second: contrast.less}
     title = f"Words that differ: {contrast.first} against {contrast.second}, in standard deviations"
-    return charts.words(
-        title, {name: [(each.word, abs(each.z)) for each in side] for name, side in sides.items()}
-    )
+    weights = {name: [(each.word, abs(each.z)) for each in side] for name, side in sides.items()}
+    return charts.words(title, weights, runs)
 
 
 def _contrast(contrast: Contrast) -> Table:
@@ -164,14 +174,17 @@ def style(report: Report) -> Section:
         "kept against the predictor, since otherwise the text would not have gone on; more than a "
         "few in a hundred mean that predictor and models do not fit."
     )
-    first, *others = report.runs
-    shown = [first, *(run for run in others if any(run.style.opening.values()))]
+    shown = [
+        (place, run)
+        for place, run in enumerate(report.runs)
+        if not place or any(run.style.opening.values())
+    ]
     notes = [
         f"{run.label}: its journal does not have the predictor's confidence at boundaries."
-        for run in shown
+        for _, run in shown
         if run.style.confidence is None
     ]
-    tables = [table for run in shown for table in _style_tables(run)]
+    tables = [table for _, run in shown for table in _style_tables(run)]
     found = [
         charts.shares(
             f"The predictor's confidence at boundaries, mean {run.style.mean_confidence or 0:.3f}: "
@@ -179,8 +192,9 @@ def style(report: Report) -> Section:
             "P(other kind)",
             run.style.confidence,
             1 / BINS,
+            place,
         )
-        for run in shown
+        for place, run in shown
         if run.style.confidence is not None and any(run.style.confidence)
     ]
     return Section("style", "Style", how, notes, tables, found)

@@ -126,6 +126,11 @@ def _paired(report: Report) -> Table:
     return Table("Question by question", ["against", *pairs], rows)
 
 
+def in_all_runs(count: int) -> str:
+    """`both runs`, or `all 3 runs`."""
+    return "both runs" if count == 2 else f"all {count} runs"
+
+
 def runs(report: Report) -> Section:
     """What was read."""
     names = sorted({name for run in report.runs for name in run.models})
@@ -143,7 +148,7 @@ def runs(report: Report) -> Section:
     notes = []
     if len(report.runs) > 1:
         notes.append(
-            f"{report.shared:,} questions were answered in all {len(report.runs)} runs. "
+            f"{report.shared:,} questions were answered in {in_all_runs(len(report.runs))}. "
             "Comparisons below are about these questions alone, unless they say otherwise. Two "
             "questions are the same if their ids and their texts are."
         )
@@ -241,11 +246,8 @@ def lengths(report: Report) -> Section:
         "pass. The last bin holds everything longer."
     )
     rows = []
-    charts = [
-        histograms(
-            "Responses", "tokens a response", {run.label: run.responses for run in report.runs}
-        )
-    ]
+    by_label = {run.label: run.responses for run in report.runs}
+    charts = [histograms("Responses", "tokens a response", by_label, [*by_label])]
     for run in report.runs:
         named = {"responses, tokens": run.responses}
         named |= {f"{role}'s spans, words": run.spans[role] for role in Role}

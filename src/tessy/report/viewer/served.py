@@ -15,6 +15,7 @@ from tessy.report.viewer.search import SampleList, Search
 from tessy.report.viewer.totals import SampleTotals
 from tessy.report.viewer.updates import IndexState, IndexUpdater
 from tessy.runs.folder import RunFolder
+from tessy.runs.missing import no_run
 from tessy.runs.reviews import ReviewCache
 
 _DEEPEST = 4
@@ -53,11 +54,8 @@ def find_runs(places: Sequence[tuple[str, Path, bool]]) -> list[FoundRun]:
             inside = _runs_in(path, _DEEPEST) if path.is_dir() else ()
             here = [FoundRun(str(each.relative_to(path)), each) for each in inside]
         if not here:
-            raise JournalError(
-                f"{path} is no run: it has no shards with a journal, and no run is in it"
-                if path.is_dir()
-                else f"{path} is no run: there is no such folder"
-            )
+            what, hint = no_run(path)
+            raise JournalError(f"{what}, and no run is in it" if path.is_dir() else what, hint=hint)
         for run in here:
             found.setdefault(run.path.resolve(), run)
     return list(found.values())
@@ -115,8 +113,15 @@ class ViewedRun:
         self._totals: tuple[IndexState, SampleTotals] | None = None
 
     @property
+    def evaluated(self) -> str | None:
+        """The model that it is an evaluation of; None for another run."""
+        return self.folder.evaluated()
+
+    @property
     def method(self) -> str | None:
-        """Its method; None if `run.toml` can't be read."""
+        """Its method, or what it evaluates; None if `run.toml` can't be read."""
+        if (model := self.evaluated) is not None:
+            return f"evaluation of {model}"
         with suppress(RunMismatch):  # the samples can be shown without
             return self.folder.method()
         return None
@@ -124,6 +129,8 @@ class ViewedRun:
     @property
     def models(self) -> dict[str, str]:
         """Its models' names, by role; empty if they are not known."""
+        if (model := self.evaluated) is not None:
+            return {"evaluated": model}
         with suppress(RunMismatch):
             return {str(role): str(name) for role, name in self.folder.models().items()}
         return {}

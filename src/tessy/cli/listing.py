@@ -1,0 +1,83 @@
+"""Prints a list of a run's samples, and how each ended."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from tessy.cli.paint import named
+from tessy.display import visible_line
+from tessy.report.viewer.filters import Filter, Status, VerdictFilter
+from tessy.runs.folder import RunFolder
+from tessy.runs.progress import right_of
+from tessy.runs.reader import JournalReader
+from tessy.runs.shard_reader import ListedSample
+from tessy.runs.totals import EndedTotals
+from tessy.verifiers.protocol import VerdictOutcome
+
+
+def paint_list(console: Console, run: Path, wanted: Filter, limit: int) -> None:
+    """Print how many answers of a run are right, and its first samples and how each ended.
+
+    Args:
+        console: Where to print it.
+        run: The run's folder.
+        wanted: Which samples to list, by status and verdict.
+        limit: The maximum number of samples to list.
+
+    Raises:
+        JournalError: The folder contains no run.
+    """
+    with JournalReader(RunFolder(run)) as reader:
+        if (evaluated := RunFolder(run).evaluated()) is not None:
+            console.print(Text(f"evaluation of {visible_line(evaluated)}", style="bold"))
+        totals = reader.totals()
+        if (right := right_of(totals)) is not None:
+            console.print(Text(f"right: {right}", style="bold"))
+        ended = (sample for sample in reader.listed() if _is_wanted(sample, wanted))
+        shown = list(islice(ended, limit))
+        every = totals.finished + totals.failed.total() - len(shown)
+        more = sum(1 for _ in ended) if wanted.narrows else every
+        running = reader.running() if _wants_running(wanted) else []
+    for sample in shown:
+        console.print(Text.assemble(visible_line(sample.id), "  ", _end(sample)))
+    unfinished = running[: limit - len(shown)]
+    state = "under way" if unfinished and RunFolder(run).is_written() else "stopped"
+    for sample_id in unfinished:
+        console.print(Text.assemble(visible_line(sample_id), "  ", (state, "yellow")))
+    if more := more + len(running) - len(unfinished):
+        console.print(Text(f"… and {more:,} more: --limit", style="dim"))
+    elif wanted.narrows and not shown and not running:
+        console.print(Text(f"no such sample; there are {_kinds(totals)}", style="dim"))
+
+
+def _is_wanted(sample: ListedSample, wanted: Filter) -> bool:
+    status = sample.failure or Status.FINISHED
+    if wanted.status is Status.FAILED and sample.failure is None:
+        return False
+    if wanted.status not in (None, Status.FAILED, status):
+        return False
+    verdict = sample.verdict or VerdictFilter.UNVERIFIED
+    return wanted.verdict is None or (sample.failure is None and verdict == wanted.verdict)
+
+
+def _wants_running(wanted: Filter) -> bool:
+    return wanted.verdict is None and wanted.status in (None, Status.RUNNING)
+
+
+def _kinds(totals: EndedTotals) -> str:
+    counts = [("finished", totals.finished), *totals.failed.items(), *totals.verdicts.items()]
+    return ", ".join(f"{count:,} {visible_line(name)}" for name, count in counts)
+
+
+def _end(sample: ListedSample) -> Text:
+    """How a sample is listed: only a wrong answer and a failure are not green."""
+    if sample.failure is not None:
+        return Text(sample.failure, style="red")
+    outcome = next((each for each in VerdictOutcome if each == sample.verdict), None)
+    if outcome is None:
+        return Text("finished", style="green")
+    return Text.assemble("finished, ", named(outcome))

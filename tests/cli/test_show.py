@@ -1,0 +1,94 @@
+"""`tessy show`: which samples are listed, and a sample with its verdict and its question."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from commands import run
+from made_runs import Made, answer, last, write_run
+from tessy.method.trajectory import Failure, Role
+from tessy.verifiers.protocol import VerdictOutcome
+
+TURNS = [last(Role.STUDENT, "So", 1), answer("4", 1)]
+WIDE = {"COLUMNS": "4000"}
+"""So that nothing is wrapped."""
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """A run with samples of every end."""
+    ends = [*VerdictOutcome, None]
+    samples = [Made(f"v{n}", TURNS, verdict=outcome) for n, outcome in enumerate(ends)]
+    reasons = (Failure.REJECTED, Failure.REPETITION, Failure.REJECTED)
+    samples += [Made(f"f{n}", TURNS, failure=reason) for n, reason in enumerate(reasons)]
+    return write_run(tmp_path / "mixed", samples)
+
+
+@pytest.mark.parametrize(
+    ("options", "listed"),
+    [
+        ([], ["v0", "v1", "v2", "v3", "v4", "f0", "f1", "f2"]),
+        (["--status", "finished"], ["v0", "v1", "v2", "v3", "v4"]),
+        (["--status", "failed"], ["f0", "f1", "f2"]),
+        (["--status", "rejected"], ["f0", "f2"]),
+        (["--status", "failed", "--limit", "2"], ["f0", "f1", "…"]),
+        (["--status", "marker"], ["no"]),
+        (["--verdict", "right"], ["v0"]),
+        (["--verdict", "wrong"], ["v1"]),
+        (["--verdict", "unverified"], ["v4"]),
+        (["--verdict", "wrong", "--status", "failed"], ["no"]),
+    ],
+)
+def test_show_lists_only_samples_with_a_status_or_a_verdict(mixed, options, listed):
+    done = run("show", mixed, *options, **WIDE)
+    assert done.code == 0, done.err
+    right, *rows = done.out.splitlines()
+    assert right.startswith("right: 1 of 5 verified: 20.0%")
+    assert [row.split()[0] for row in rows] == listed
+    if "…" in listed:
+        assert rows[-1] == "… and 1 more: --limit"
+    if listed == ["no"]:
+        assert rows == [
+            "no such sample; there are 5 finished, 2 rejected, 1 repetition, 1 error, 1 no_answer, "
+            "1 right, 1 wrong"
+        ]
+
+
+def test_show_of_a_status_that_is_none(mixed):
+    done = run("show", mixed, "--status", "wrong")
+    assert done.code == 2
+    assert "status 'wrong' is not known" in done.err
+    assert "hint: one of finished, failed, running, bad_question" in done.err
+
+
+def test_show_prints_the_verdict_of_a_finished_sample(tmp_path):
+    folder = write_run(tmp_path, [Made("q0", TURNS, verdict="wrong", said="4, not [b]5[/b]\x1b")])
+    done = run("show", folder, "q0", **WIDE)
+    assert "\nverdict: wrong: 4, not [b]5[/b]␛\n" in done.out
+
+
+@pytest.mark.parametrize("question", ["one " * 3000, "line\n" * 100, "字" * 5000])
+def test_show_folds_a_long_question(tmp_path, question):
+    folder = write_run(tmp_path, [Made("q0", TURNS, prompt=question)])
+    done = run("show", folder, "q0", **WIDE)
+    assert len(done.out.splitlines()) < 40
+    left = int(re.search(r"… ([\d,]+) more characters: --whole", done.out)[1].replace(",", ""))
+    assert left == len(question) - (20 * 5 if "\n" in question else 1200)
+    whole = run("show", folder, "q0", "--whole", **WIDE)
+    assert "more characters" not in whole.out
+    assert re.sub(r"[\s│╭╮╰╯─]", "", whole.out).count(question.strip()[:3]) >= 100
+
+
+def test_an_evaluation_is_shown_as_one_of_its_model(tmp_path):
+    settings = {"on_wrong": "keep_judged", "student": {"model": "lab:teacher"}}
+    samples = [Made("q0", TURNS, verdict="right")]
+    folder = write_run(tmp_path, samples, method="student-only", **settings)
+    listed = run("show", folder, **WIDE).out.splitlines()
+    assert listed[0] == "evaluation of lab:teacher"
+    shown = run("show", folder, "q0", **WIDE).out
+    assert shown.startswith("evaluation of lab:teacher\n")
+    assert "q0: 2 tokens, 0 discarded, 1 requests" in shown
+    assert "student" not in shown
+    assert "teacher" not in shown.removeprefix("evaluation of lab:teacher")
