@@ -171,7 +171,7 @@ async def test_each_question_names_its_own():
         ("number?tolerance=2", ConfigError, "tolerance=2", "from 0 to 1"),
         ("exact?case=upper", ConfigError, "case=upper", "case=ignore"),
         ("choice?x=1", ConfigError, "no option of choice", "none"),
-        ("python:nowhere", ConfigError, "python:nowhere", "python:package.module:factory"),
+        ("python:nowhere", ConfigError, "python:nowhere names no factory", "python:MODULE:FACTORY"),
         ("python:nowhere:make", ConfigError, "No module named 'nowhere'", None),
         ("python:os:getcwd", ConfigError, "made a str, which is no verifier", "aclose"),
     ],
