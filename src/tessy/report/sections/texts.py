@@ -37,10 +37,10 @@ def similarity(report: Report) -> Section:
     how = (
         "Cosine similarity of TF-IDF vectors of "
         f"{'words' if report.unit == 'words' else 'tokens of ' + report.unit}, question by "
-        "question, averaged: 1 means the same words equally often. Look at the column of "
-        "Student-Only: how far is a method above Teacher-Only there? (Paper, Fig. 14: gpt-oss "
-        "0.849 alone, 0.898 with TESSY; DeepSeek-R1 0.846 and 0.960; Qwen3-235B 0.899 and 0.971.) "
-        "In the picture, data that has moved to the student is near the student's (Fig. 8)."
+        "question, averaged. 1 means that both use the same words equally often. In the column of "
+        "Student-Only, good data is well above Teacher-Only (paper, Fig. 14: gpt-oss 0.849 alone, "
+        "0.898 with TESSY; DeepSeek-R1 0.846 and 0.960; Qwen3-235B 0.899 and 0.971). In the "
+        "picture, it lies near the student's own text (Fig. 8)."
     )
     title = "Similarity to the student"
     found = report.similarity
@@ -90,11 +90,11 @@ def _shade(value: float) -> int:
 def words(report: Report) -> Section:
     """Which words are frequent, and which differ between two sides."""
     how = (
-        "The text has moved to the student if its most frequent words are the student's (paper, "
-        "Fig. 16). Below are the words whose frequency differs most: log-odds with an informative "
-        "Dirichlet prior (Monroe, Colaresi and Quinn, 2008), in standard deviations; anything "
-        "beyond about 2 in either direction is more than chance. Words of the subject in the "
-        "student's column are reasoning that the predictor let pass. Numbers are left out."
+        "Good data uses the student's most frequent words most often, too (paper, Fig. 16). Then "
+        "come the words whose frequency differs most, in standard deviations: log-odds with an "
+        "informative Dirichlet prior (Monroe, Colaresi and Quinn, 2008). Beyond about 2 it is more "
+        "than chance. Words of the subject in the student's column are reasoning that the "
+        "predictor took for style. Numbers are left out."
     )
     columns = zip_longest(
         *(
@@ -138,9 +138,9 @@ def likelihood(report: Report) -> Section:
     """How likely the student finds the texts."""
     how = (
         "Mean negative log-likelihood per token under the student, in nats. Lower means closer to "
-        "what the student would write itself, and less to change in training. Compare a run with "
-        "Teacher-Only on the same questions. The student's spans should be far below the "
-        "teacher's; the teacher's are what there is to learn."
+        "what the student would write itself, and so less that training has to change. Compare a "
+        "run with Teacher-Only on the same questions. The student's spans should be far below the "
+        "teacher's, which are what the student is to learn."
     )
     title = "Likelihood under the student"
     if report.scores is None:
@@ -168,11 +168,11 @@ def likelihood(report: Report) -> Section:
 def style(report: Report) -> Section:
     """The words at hand-overs, and what was discarded."""
     how = (
-        "The student should take over with words of discourse (wait, so, okay), the teacher with "
-        "words of the subject. The first words of discarded text are those that the predictor "
-        "called the other kind: look for words that it should have let pass. Forced spans were "
-        "kept against the predictor, since otherwise the text would not have gone on; more than a "
-        "few in a hundred mean that predictor and models do not fit."
+        "The student should take over with words of style (wait, so, okay), the teacher with "
+        "words of the subject. Discarded text begins with a word that the predictor called the "
+        "other kind: look for words where it was wrong. Forced spans were kept against the "
+        "predictor, since otherwise the text would not have gone on. More than a few in a hundred "
+        "mean that the predictor does not fit these models."
     )
     shown = [
         (place, run)
@@ -255,8 +255,8 @@ def failures(report: Report) -> Section:
     run = report.runs[0]
     count = sum(run.accounts.failed.values())
     how = (
-        "Each failed sample with the end of what was written. If most failures have one reason, "
-        "they have one cause: docs/failures.md says what to do about each. The same command with "
+        "Failed samples, each with the end of what was written. Where most have one reason, there "
+        "is mostly one cause: docs/failures.md says what to do about it. The same command with "
         "--retry-failed writes them again."
     )
     notes = [] if count else ["None failed."]

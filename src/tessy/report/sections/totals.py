@@ -158,10 +158,10 @@ def runs(report: Report) -> Section:
 def accounts(report: Report) -> Section:
     """Where every sample and every token went."""
     how = (
-        "Every sample that ended is finished or failed, so the first table adds up. The teacher "
-        "share is the teacher's part of the tokens that the data set keeps (in the paper "
+        "A sample that ended has finished or failed, so the first table adds up. The teacher "
+        "share is the teacher's part of the tokens in the data set (in the paper "
         f"{PAPER_SHARES}). The discarded share is the cost of rolling back: tokens that were "
-        "generated but are in no sample. Tokens are each model's own, as its server counts them. "
+        "generated and are in no sample. Each model counts its own tokens. "
         "Intervals are 95%, by bootstrap over questions "
         f"({report.bootstrap.samples:,} resamples), or with more than {MANY:,} questions by the "
         "normal distribution."
@@ -239,11 +239,11 @@ def _notes(run: RunReport) -> list[str]:
 def lengths(report: Report) -> Section:
     """How long responses and spans are."""
     how = (
-        "Bars are shares of all responses, or of all spans. Where the student ends the response, "
-        "responses are mostly shorter than the teacher's own (paper, Fig. 12: 14,602 tokens with "
-        "gpt-oss, 22,196 for Teacher-Only). Teacher spans of a word or two mean that the predictor "
-        "takes words of reasoning for style; very long student spans mean that it lets reasoning "
-        "pass. The last bin holds everything longer."
+        "Bars are shares of all responses, or of all spans; the last one has everything longer. "
+        "Where the student ends the response, it is mostly shorter than the teacher's own (paper, "
+        "Fig. 12: 14,602 tokens with gpt-oss, 22,196 for Teacher-Only). Many teacher spans of a "
+        "word or two mean that the predictor takes words of the reasoning for style; very long "
+        "student spans mean that it takes whole steps for style."
     )
     rows = []
     by_label = {run.label: run.responses for run in report.runs}
