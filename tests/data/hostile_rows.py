@@ -198,7 +198,12 @@ FILES = [
     ("CSV, an open quote", "q.csv", b'prompt,n\n"a,1\nb,2\n', "is a quote missing?"),
     ("CSV, a name twice", "q.csv", b"prompt,prompt\na,b\n", "the column 'prompt' is there twice"),
     ("CSV, no name", "q.csv", b"prompt,\na,b\n", "a column has no name"),
-    ("CSV, no question", "q.csv", b"a;prompt\n1;b\n", "q.csv:2: none of prompt"),
+    (
+        "CSV, no question",
+        "q.csv",
+        b"a;prompt\n1;b\n",
+        "q.csv: no row has a question: none of prompt",
+    ),
     ("CSV in Latin-1", "q.csv", "prompt,n\né,1\nb,2\n".encode("latin-1"), "UTF-8; if the file is"),
     ("CSV in Latin-1, names", "q.csv", "prompt,é\na,1\n".encode("latin-1"), "0xe9) is not UTF-8"),
     ("CSV in UTF-16", "q.csv", "prompt\na\n".encode("utf-16"), "is UTF-16"),

@@ -83,6 +83,40 @@ def test_all_bad_lines_are_named_at_once_and_can_be_skipped(tmp_path):
     assert found.bad[0].number == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "column", "says", "hint"),
+    [
+        ("q.csv", "q,a\n1+1,2\n2+2,4\n", None, "no row has a question: none of prompt, ", "q, a"),
+        ("q.csv", "promt,a\nx,2\n", None, "none of prompt", "mean --question-column promt? there"),
+        (
+            "q.csv",
+            "question,a\nx,2\n",
+            "qestion",
+            "no row has a column 'qestion'",
+            "mean question? ",
+        ),
+        ("q.csv", "question,a\nx,2\n", "other", "no row has a column 'other'", "of question, a"),
+        ("q.jsonl", '{"a": 1}\n{"b": 2}\n{"b": 1}\n', None, "none of prompt", "there are a, b"),
+        ("q.jsonl", '{"a": 1}\n{\n', None, "2 bad lines", "fix them"),
+        ("q.jsonl", '{"a": 1}\n{}\n', None, "2 bad lines", "fix them"),
+        ("q.jsonl", '{"prompt": 1}\n', None, "1 bad line;", "fix them"),
+    ],
+)
+def test_where_every_row_is_bad_to_skip_them_does_not_help(
+    tmp_path, name, content, column, says, hint
+):
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(DataError) as error:
+        read(path, column=column)
+    assert says in str(error.value)
+    assert hint in error.value.hint
+    assert "--skip-bad" not in error.value.hint
+    assert len(read(path, column=column, skip_bad=True).bad) == content.count("\n") - (
+        ".csv" in name
+    )
+
+
 def test_the_digest_is_of_the_whole_file_whatever_the_limit(tmp_path):
     path = write(tmp_path / "q.jsonl", '{"prompt": "a"}', '{"prompt": "b"}')
     assert read(path, limit=1).digest == read(path).digest

@@ -13,6 +13,7 @@ from collections.abc import Collection
 from typing import Any
 
 from tessy.data.messages import check_text, conversation, cut
+from tessy.errors import meant, nearest
 
 Messages = tuple[dict[str, str], ...]
 BAD_LINE = "bad-line:"
@@ -32,6 +33,10 @@ _RESERVED = ("messages", "spans", "stats", "method", "models", "seed", "verdict"
 _LONGEST_ID = 500
 _NOT_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SHOWN = 20
+
+
+class NoQuestionColumn(ValueError):
+    """A row has no column that holds its question."""
 
 
 def question_in(row: Any, column: str | None) -> tuple[Messages, dict[str, Any]]:
@@ -57,6 +62,23 @@ def question_in(row: Any, column: str | None) -> tuple[Messages, dict[str, Any]]
                 raise ValueError(f"{key} becomes {name} in the record, and that is there too")
             extra[name] = value
     return messages, extra
+
+
+def no_column(columns: Collection[str], column: str | None) -> tuple[str, str]:
+    """What is wrong if no row has a column for its question, and what to write instead.
+
+    Args:
+        columns: The columns that are there.
+        column: The one that was named; None if none was.
+    """
+    there = cut(", ".join(columns))
+    if column is not None:
+        hint = f"{meant(column, columns)}--question-column names one of {there}"
+        return f"no row has a column {column!r}", hint
+    near = next((each for each in columns if nearest(each, _COLUMNS)), None)
+    hint = f"did you mean --question-column {near}? " if near else "--question-column names it: "
+    what = f"no row has a question: none of {', '.join(_COLUMNS)} is there"
+    return what, f"{hint}there are {there}"
 
 
 def id_in(row: dict[str, Any], number: int) -> str:
@@ -93,12 +115,12 @@ def _asked(row: dict[str, Any], column: str | None) -> tuple[Messages, Collectio
     there = [name for name in _COLUMNS if row.get(name) not in (None, "", [])]
     if column is not None:
         if row.get(column) is None:
-            raise ValueError(f"{column} is not there (only {', '.join(row) or 'nothing'})")
+            raise NoQuestionColumn(f"{column} is not there (only {', '.join(row) or 'nothing'})")
         return _messages(row, column), ("id", column)
     if not there:
         if empty := next((name for name in _COLUMNS if row.get(name) is not None), None):
             raise ValueError(f"{empty} is empty")
-        raise ValueError(
+        raise NoQuestionColumn(
             f"none of {', '.join(_COLUMNS)} is there (only {', '.join(row) or 'nothing'}); "
             "--question-column names another"
         )

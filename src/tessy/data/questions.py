@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tessy.data.columns import BAD_LINE, Messages, id_in, question_in
+from tessy.data.columns import BAD_LINE, Messages, NoQuestionColumn, id_in, no_column, question_in
 from tessy.data.messages import cut
 from tessy.data.rows import row_bytes, rows
 from tessy.data.sources import name_of
@@ -67,6 +67,7 @@ class BadLine:
         where: File and line number.
         reason: What is wrong with it.
         checked: It is a question, and the check that was passed to `read` refused it.
+        columns: What a row without a question has instead; empty for others.
     """
 
     number: int
@@ -74,6 +75,7 @@ class BadLine:
     where: str
     reason: str
     checked: bool = False
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -190,7 +192,8 @@ def read(
         try:
             question = _question(row, number, where, column)
         except ValueError as error:
-            bad[number] = bad_line(number, where, str(error))
+            there = _filled(row) if isinstance(error, NoQuestionColumn) else ()
+            bad[number] = bad_line(number, where, str(error), columns=there)
             id_hashes += _NO_ID
             continue
         id_hashes += _id_hash(question.id)
@@ -216,15 +219,29 @@ def refuse_bad(read: Questions) -> Questions:
     """
     if not read.bad:
         return read
+    if not read.count and all(line.columns for line in read.bad):
+        raise _no_column(read)
     bad = [line for line in read.bad if not line.checked] or read.bad
     said = [f"{len(bad)} bad line{'s' if len(bad) > 1 else ''}; nothing was started"]
     said += bad_rows((line.where, line.reason) for line in bad)
-    raise DataError("\n".join(said), hint="fix them, or record them as failures: --skip-bad")
+    raise DataError(
+        "\n".join(said),
+        hint="fix them" + ", or record them as failures: --skip-bad" * bool(read.count),
+    )
 
 
-def bad_line(number: int, where: str, reason: str, *, checked: bool = False) -> BadLine:
+def _no_column(read: Questions) -> DataError:
+    """No row has a question: the lines are not to be fixed one by one."""
+    columns = dict.fromkeys(name for line in read.bad for name in line.columns)
+    what, hint = no_column([*columns], read.column)
+    return DataError(f"{name_of(read.source)}: {what}; nothing was started", hint=hint)
+
+
+def bad_line(
+    number: int, where: str, reason: str, *, checked: bool = False, columns: tuple[str, ...] = ()
+) -> BadLine:
     """A bad line with its id."""
-    return BadLine(number, f"{BAD_LINE}{number + 1}", where, cut(reason), checked)
+    return BadLine(number, f"{BAD_LINE}{number + 1}", where, cut(reason), checked, columns)
 
 
 def shard_of(question_id: str, shards: int) -> int:
@@ -250,6 +267,10 @@ def _question(row: Any, number: int, where: str, column: str | None) -> Question
     """
     messages, extra = question_in(row, column)
     return Question(number, id_in(row, number), messages, extra, where)
+
+
+def _filled(row: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(key for key, value in row.items() if value is not None)
 
 
 def _duplicates(source: str | Path, row_hashes: Hashes, id_hashes: Hashes) -> dict[int, BadLine]:
