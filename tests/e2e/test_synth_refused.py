@@ -33,6 +33,18 @@ async def test_bad_lines_are_refused_before_any_model_is_called(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+async def test_bad_lines_are_said_before_what_a_verifier_needs(tmp_path):
+    questions = tmp_path / "q.jsonl"
+    questions.write_text('{"prompt": "fine"}\n{\n{"promt": "typo"}\n')
+    options = ["--student", "lab:student", "--teacher", "lab:teacher", "--verify", "auto"]
+    done = await tessy("synth", questions, "--out", tmp_path / "run", *options)
+    assert done.code == 2
+    assert f"{questions}:2: not JSON" in done.err
+    assert f"{questions}:3: none of prompt" in done.err
+    done = await tessy("synth", questions, "--out", tmp_path / "run", *options, "--skip-bad")
+    assert "no question can be verified" in done.err
+
+
 async def test_bad_lines_can_be_recorded_as_failures(tmp_path, tokenizers):
     questions = tmp_path / "q.jsonl"
     good = json.dumps({"id": "good", "prompt": "[[t]] What?"})

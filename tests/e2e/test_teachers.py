@@ -225,8 +225,8 @@ async def test_questions_without_a_teacher_are_named_or_recorded_before_any_work
         done = await tessy(*command)
         assert done.code == 2
         assert "2 of 5 questions name no teacher" in done.err
-        assert f"{questions}:4: id 'q3': from is 'bgi': did you mean big?" in done.err
-        assert f"{questions}:5: id 'q4': it has no column 'from'" in done.err
+        assert f"{questions}:4: from is 'bgi': did you mean big?" in done.err
+        assert f"{questions}:5: it has no column 'from'" in done.err
         assert not run.exists()
         assert not servers["student"].stats.requests
         done = await tessy(*command, "--skip-bad")
@@ -234,6 +234,28 @@ async def test_questions_without_a_teacher_are_named_or_recorded_before_any_work
     failed = lines(run / "failures.jsonl")
     assert [each["reason"] for each in failed] == ["bad_question"] * 2
     assert "did you mean big?" in failed[0]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "says", "never"),
+    [
+        ([{"answer": 1}], "1 of 1 questions name no teacher:", "verif"),
+        ([{"answer": {}, "from": "a"}], "1 of 1 questions can't be verified by number:", "teacher"),
+        (
+            [{"answer": {}, "from": "a"}, {"answer": 1}],
+            "can't be verified by number, or name no",
+            "?",
+        ),
+    ],
+)
+async def test_only_what_questions_lack_is_said(tmp_path, rows, says, never):
+    questions = asked(tmp_path / "q.jsonl", rows)
+    command = ["synth", questions, "--out", tmp_path / "run", "--student", "lab:student"]
+    command += ["--teacher", "a=lab:teacher", "--teacher", "b=lab:relative", "--route", "from"]
+    done = await tessy(*command, "--verify", "number")
+    assert done.code == 2
+    assert says in done.err
+    assert never not in done.err.replace(str(questions), "")
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from tessy.synthesis.shares import wanted_workers
 from tessy.verifiers.protocol import MissingReference, NoVerifierNamed, Verifier
 
 _COLUMNS = "docs/verifiers.md says which columns each verifier needs"
+_TEACHERS = "docs/teachers.md says how a question names its teacher"
 
 
 @asynccontextmanager
@@ -74,13 +75,15 @@ def read_verifiable(
     partly = config is not None and _may_be_unverified(config)
     checks = _Checks(verifier, config, partly=partly)
     found = read(source, limit=limit, skip_bad=True, column=column, check=checks.check)
+    if not skip_bad and not all(line.checked for line in found.bad):
+        refuse_bad(found)
     if checks.unverified and checks.unverified == found.count:
         raise DataError(
             f"no question can be verified: {checks.first}",
             hint=f"{checks.hint}; {_COLUMNS}",
         )
     if found.bad and not skip_bad:
-        raise _refused(found, checks, routed=routed)
+        raise _refused(found, checks)
     if checks.unverified:
         say(
             f"{checks.unverified:,} of {found.count + len(found.bad):,} questions are written and "
@@ -89,17 +92,12 @@ def read_verifiable(
     return found
 
 
-def _refused(found: Questions, checks: _Checks, *, routed: bool) -> DataError:
+def _refused(found: Questions, checks: _Checks) -> DataError:
     """Why questions are refused; the message names the first bad ones."""
-    verifier = checks.verifier
-    bad = [line for line in found.bad if line.checked]
-    if len(bad) < len(found.bad):
-        refuse_bad(found)
-    why = [f"can't be verified by {verifier.name}"] if verifier else []
-    why += ["name no teacher"] if routed else []
-    head = f"{len(bad)} of {found.count + len(bad)} questions {', or '.join(why)}:"
+    bad = len(found.bad)
+    head = f"{bad} of {found.count + bad} questions {', or '.join(checks.lacks)}:"
     hints = [checks.hint] if checks.hint else []
-    hints += [_COLUMNS] if verifier else []
+    hints += checks.lacks.values()
     hints += ["--skip-bad records such questions as failures"] if found.count else []
     return DataError("\n".join([head, *bad_rows(checks.refused.items())]), hint="; ".join(hints))
 
@@ -120,6 +118,7 @@ class _Checks:
     Attributes:
         unverified: Questions that can't be verified, and may be left so.
         refused: What others lack, by file and line.
+        lacks: In few words what these lack, each with the page about it.
         hint: What to do about the first of these; empty if that is not known.
         first: What the first of them lacks.
     """
@@ -130,6 +129,7 @@ class _Checks:
     unverified: int = 0
     first: str = ""
     refused: dict[str, str] = field(default_factory=dict)
+    lacks: dict[str, str] = field(default_factory=dict)
     hint: str = ""
 
     def check(self, question: Question) -> None:
@@ -138,12 +138,15 @@ class _Checks:
         Raises:
             InputError: It lacks what it needs.
         """
+        lack = {"name no teacher": _TEACHERS}
         try:
             if self.config is not None:
                 check_question(self.config, question)
             if self.verifier is not None:
+                lack = {f"can't be verified by {self.verifier.name}": _COLUMNS}
                 self._check_reference(question)
         except InputError as error:
+            self.lacks |= lack
             if not self.refused:
                 self.hint = ""  # of one that may be left unverified
             self.refused[question.where] = str(error)
