@@ -192,7 +192,8 @@ def read(
         try:
             question = _question(row, number, where, column)
         except ValueError as error:
-            there = _filled(row) if isinstance(error, NoQuestionColumn) else ()
+            is_missing = isinstance(error, NoQuestionColumn) and column not in row
+            there = _filled(row) if is_missing else ()
             bad[number] = bad_line(number, where, str(error), columns=there)
             id_hashes += _NO_ID
             continue
