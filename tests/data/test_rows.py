@@ -264,9 +264,30 @@ def test_a_name_below_a_folder_is_no_data_set_of_a_hub(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: pytest.fail("it was asked"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
-    with pytest.raises(DataError, match="runs/frist: no such file in the folder runs") as error:
+    with pytest.raises(DataError, match="runs/frist: no such file or folder in runs") as error:
         read("runs/frist")
-    assert "start where there is no folder runs" in error.value.hint
+    assert error.value.hint.endswith("is read where there is no folder runs")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("data/sums.json", "did you mean data/sums.jsonl?"),
+        ("data/sums", "did you mean data/sums.jsonl?"),
+        ("data/frist", "did you mean data/first?"),
+        ("data/.hiden.jsonl", "questions are in a .jsonl, "),
+        ("sums.json", "questions are in a .jsonl, "),
+        ("nowhere/sums.json", "questions are in a .jsonl, "),
+    ],
+)
+def test_a_name_that_is_near_one_of_its_folder(tmp_path, monkeypatch, name, hint):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / "first").mkdir(parents=True)
+    for each in ("sums.jsonl", ".hidden.jsonl"):
+        (tmp_path / "data" / each).touch()
+    with pytest.raises(DataError, match=f"{name}: no such file") as error:
+        read(name)
+    assert error.value.hint.startswith(hint)
 
 
 def test_retries_of_a_hub_are_not_logged(monkeypatch, caplog):

@@ -16,6 +16,8 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
@@ -24,7 +26,7 @@ from tessy.data.fetched import fetch_file, fetch_files, stand_in
 from tessy.data.files import is_there
 from tessy.data.messages import cut
 from tessy.data.remote import RemotePath, is_url, persistently, shown_url
-from tessy.errors import DataError, RemoteError
+from tessy.errors import DataError, RemoteError, nearest
 
 STDIN = "-"
 """The source that stands for standard input."""
@@ -42,6 +44,8 @@ _ABOUT = ("state.json", "dataset_dict.json")
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 """How files of that encoding begin."""
 _BUFFER = 1 << 20
+_LOOKED_AT = 1000
+"""Names of a folder that are compared with that of a file that is not there."""
 _LONGEST_NAME = 200
 """Characters of a name that can't be one."""
 LONGEST_LINE = 256 << 20
@@ -117,13 +121,27 @@ def _find(name: str, kinds: str) -> list[Path] | None:
             raise DataError(f"{name}: no data file matches", hint=kinds)
         return found
     is_file = path.suffix.lower() in (*_READ, *_PACKED, *_OTHER)
-    if is_file or _is_text(name) or name.count("/") != 1 or name.startswith((".", "/")):
+    is_local = is_file or _is_text(name) or name.count("/") != 1 or name.startswith((".", "/"))
+    if not is_local and not path.parent.is_dir():
+        return None
+    if near := _near(path):
+        raise DataError(f"{name}: no such file or folder", hint=f"did you mean {near}?")
+    if is_local:
         raise DataError(f"{name}: no such file", hint=kinds)
-    if path.parent.is_dir():
-        raise DataError(
-            f"{name}: no such file in the folder {path.parent}",
-            hint=f"{kinds}; to read one of that name, start where there is no folder {path.parent}",
-        )
+    raise DataError(
+        f"{name}: no such file or folder in {path.parent}",
+        hint=f"a data set of Hugging Face is read where there is no folder {path.parent}",
+    )
+
+
+def _near(path: Path) -> Path | None:
+    """What is in a file's folder, if a name is near that of the file that is not there."""
+    with suppress(OSError):
+        there = [each.name for each in islice(path.parent.iterdir(), _LOOKED_AT)]
+        seen = sorted(name for name in there if not name.startswith("."))
+        names = {name.split(".")[0]: name for name in seen} | {name: name for name in seen}
+        near = nearest(path.name, names)
+        return path.with_name(names[near]) if near else None
     return None
 
 
