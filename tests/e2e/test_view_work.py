@@ -56,7 +56,7 @@ async def test_the_list_leads_with_verdicts(run, browser):
     async with viewing(run) as view, looking(browser, view) as page:
         await goto(page, view.url)
         totals = await page.locator("#totals").inner_text()
-        assert "33.3% (6 to 79%)" in totals
+        assert "33.3% (6.1–79.2%)" in totals
         assert "✓ 1 right" in totals
         assert "✗ 2 wrong" in totals
         assert "1 unverified" in totals
