@@ -258,6 +258,17 @@ async def test_only_what_questions_lack_is_said(tmp_path, rows, says, never):
     assert never not in done.err.replace(str(questions), "")
 
 
+@pytest.mark.parametrize("more", [["--verify", "number"], ["--verify", "number:gold"]])
+async def test_the_columns_of_the_file_are_listed_not_those_of_a_record(tmp_path, more):
+    questions = tmp_path / "q.csv"
+    questions.write_text("id,question,answer,topic\na,1 + 1?,2,\n")
+    command = ["synth", questions, "--out", tmp_path / "run", "--student", "lab:student"]
+    command += ["--teacher", "a=lab:teacher", "--teacher", "b=lab:relative", "--route"]
+    done = await tessy(*command, "from" if more[1] == "number" else "vote", *more)
+    assert done.code == 2
+    assert "only id, question, answer" in done.err
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

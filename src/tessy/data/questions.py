@@ -33,6 +33,16 @@ _NO_ID = bytes(_HASH)
 Hashes = NDArray[np.uint64]
 
 
+class QuestionRow(dict[str, Any]):
+    """What a verifier sees of a question.
+
+    Attributes:
+        columns: The columns that hold something in the file, for messages.
+    """
+
+    columns: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """One question.
@@ -43,6 +53,7 @@ class Question:
         messages: The conversation, ending with the user's message.
         extra: Other columns, which go into the record.
         where: File and line.
+        columns: The columns of the file that hold something, for messages.
     """
 
     number: int
@@ -50,11 +61,14 @@ class Question:
     messages: Messages
     extra: dict[str, Any] = field(default_factory=dict)
     where: str = ""
+    columns: tuple[str, ...] = field(default=(), compare=False)
 
     @property
-    def row(self) -> dict[str, Any]:
+    def row(self) -> QuestionRow:
         """The columns for a verifier, with the last message as `prompt`."""
-        return {**self.extra, "prompt": self.messages[-1]["content"]}
+        made = QuestionRow(self.extra, prompt=self.messages[-1]["content"])
+        made.columns = self.columns
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +281,7 @@ def _question(row: Any, number: int, where: str, column: str | None) -> Question
         ValueError: The row is not a question; the message says why.
     """
     messages, extra = question_in(row, column)
-    return Question(number, id_in(row, number), messages, extra, where)
+    return Question(number, id_in(row, number), messages, extra, where, _filled(row))
 
 
 def _filled(row: dict[str, Any]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ def check_question(config: Config, question: Question) -> None:
     if column is None or column == VOTE:
         return
     if column not in question.extra:
-        there = ", ".join(question.extra) or "its question"
+        there = ", ".join(question.columns or question.extra) or "its question"
         raise InputError(
             f"it has no column {column!r} to name its teacher: "
             f"{meant(column, [*question.extra, VOTE])}only {there} is there"

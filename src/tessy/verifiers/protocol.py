@@ -162,8 +162,9 @@ def from_json(value: Any) -> Any:
 
 
 def present(row: Row) -> str:
-    """The names of the columns that hold something, for messages."""
-    return ", ".join(key for key, value in row.items() if value is not None) or "nothing"
+    """The names of the columns that hold something, for messages; a question's as in its file."""
+    filled = [key for key, value in row.items() if value is not None]
+    return ", ".join(getattr(row, "columns", ()) or filled) or "nothing"
 
 
 def shorten(value: str, length: int = 80) -> str:
