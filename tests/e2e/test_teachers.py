@@ -269,6 +269,23 @@ async def test_the_columns_of_the_file_are_listed_not_those_of_a_record(tmp_path
     assert "only id, question, answer" in done.err
 
 
+async def test_named_teachers_take_the_place_of_the_one_in_the_file(tmp_path):
+    settings = tmp_path / "run.toml"
+    settings.write_text('verify = "number"\n[teacher]\nmodel = "lab:teacher"\nchunk = 7\n')
+    questions = asked(tmp_path / "q.jsonl", by_turns(1))
+    command = ["synth", questions, "--out", tmp_path / "run", "--config", settings, "--route"]
+    command += ["vote", "--student", "lab:student", "--dry-run"]
+    named = ["--teacher", "a=lab:teacher", "--teacher", "b=lab:relative"]
+    done = await tessy(*command, *named)
+    assert "what several teachers cost is not assumed" in done.err, "the settings are read"
+    done = await tessy(*command, *named, "--teacher", "lab:relative")
+    assert done.code == 2
+    assert "the teacher lab:relative has no name" in done.err
+    done = await tessy(*command, "--teacher-chunk", "a=9")
+    assert done.code == 2
+    assert "the teacher lab:teacher has no name" in done.err
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -106,7 +106,10 @@ def _read(
     was_given = {key: flag for key, flag in flags.items() if overrides[key] is not None}
     for each in settings:
         if each.named and overrides[each.key] is not None:
-            overrides[each.key], named = by_name(flags[each.key], overrides[each.key])
+            own_value, named = by_name(flags[each.key], overrides[each.key])
+            is_replaced = named and each.option is not None and each.option.head
+            # Named models take the place of the file's single one.
+            overrides[each.key] = "" if is_replaced and own_value is None else own_value
             for name, value in named.items():
                 own = overrides.setdefault(each.named, {}).setdefault(name, {})
                 *tables, last = each.key.split(".")[1:]
