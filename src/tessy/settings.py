@@ -31,7 +31,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined, core_schema
 
-from tessy.errors import ConfigError, meant
+from tessy.errors import ConfigError, meant, nearest
 
 S = TypeVar("S", bound=BaseModel)
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
@@ -88,6 +88,7 @@ class Option:
         turns_off: The option is a flag that sets the setting to false.
         panel: Its heading in `--help`; by default the group's.
         argument: It is a positional argument.
+        called: What others call its values: pairs of such a name and a value, for hints.
     """
 
     name: str | None = None
@@ -96,6 +97,7 @@ class Option:
     turns_off: bool = False
     panel: str | None = None
     argument: bool = False
+    called: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -484,9 +486,21 @@ def _hint(error: ValidationError, kind: type[BaseModel]) -> str | None:
         if item["type"] == "extra_forbidden":
             near = [*known, *_with_names(item, known)]
             return meant(key, near).strip() or "docs/configuration.md lists them"
+        if item["type"] in ("enum", "literal_error") and key in known:
+            if hint := _near_choice(str(item["input"]), known[key]):
+                return hint
         if item["type"] == "missing" and key in known and known[key].flag:
             return f"{known[key].flag} {metavar(known[key])}, or {key} in a TOML file"
     return None
+
+
+def _near_choice(given: str, setting: Setting) -> str | None:
+    """The possible value that was probably meant."""
+    called = dict(setting.option.called) if setting.option else {}
+    near = nearest(given, [*setting.choices, *called])
+    if near is None:
+        return None
+    return f"{called[near]} is for {near}" if near in called else f"did you mean {near}?"
 
 
 def _with_names(item: ErrorDetails, known: Mapping[str, Setting]) -> Iterator[str]:

@@ -170,6 +170,10 @@ async def test_a_stopped_export_leaves_nothing_under_its_name(run, tmp_path, how
     [
         (["run", "--to", "jsonl"], "--to jsonl"),
         (["run", "--to", "trl", "--tokenizer", "x", "--max-tokens", "9"], "no tokenizer"),
+        (["run", "--to", "axolotl"], "hint: sharegpt is for axolotl"),
+        (["run", "--to", "LLaMAFactory"], "hint: sharegpt is for llama-factory"),
+        (["run", "--to", "share_gpt"], "hint: did you mean sharegpt?"),
+        (["run", "--to", "trl", "--mask", "capabilty"], "hint: did you mean capability?"),
         (["nothing", "--to", "trl"], "nothing: no such file"),
         ([".", "--to", "trl"], "is no run"),
         (["run", "--to", "trl", "--min-teacher-share", "70"], "--min-teacher-share 70"),

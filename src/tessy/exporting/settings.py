@@ -27,6 +27,14 @@ class FormatName(StrEnum):
     HF = "hf"
 
 
+_FOR = (
+    ("axolotl", FormatName.SHAREGPT),
+    ("llama-factory", FormatName.SHAREGPT),
+    ("huggingface", FormatName.HF),
+)
+"""What may be named instead: the tool that reads the form."""
+
+
 class Mask(StrEnum):
     """What carries loss; `tessy.training.masks` says which characters that is."""
 
@@ -41,7 +49,7 @@ class Mask(StrEnum):
 class ExportSettings(StrictSettings):
     """Everything that decides what an export writes."""
 
-    to: Annotated[FormatName, Option()]
+    to: Annotated[FormatName, Option(called=_FOR)]
     """What it is for: TRL, ShareGPT's or Alpaca's form, Parquet, or Hugging Face."""
     mask: Annotated[Mask | None, Option(unset="no weights are written")] = None
     """For `trl`: keep the loss on what the teacher wrote (`capability`), on what the student wrote
