@@ -89,6 +89,7 @@ class Option:
         panel: Its heading in `--help`; by default the group's.
         argument: It is a positional argument.
         called: What others call its values: pairs of such a name and a value, for hints.
+        also: Another name of the option, without dashes.
     """
 
     name: str | None = None
@@ -98,6 +99,7 @@ class Option:
     panel: str | None = None
     argument: bool = False
     called: tuple[tuple[str, str], ...] = ()
+    also: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

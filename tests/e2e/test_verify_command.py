@@ -104,6 +104,16 @@ async def test_what_is_wrong_is_said(tmp_path, arguments, said):
     assert "Traceback" not in done.err
 
 
+async def test_the_verifier_has_the_name_that_it_has_in_synth_too(tmp_path):
+    path = responses(tmp_path / "r.jsonl", "2")
+    done = [await tessy("verify", path, option, "number") for option in ("--with", "--verify")]
+    assert done[0].code == 0, done[0].err
+    assert done[0] == done[1]
+    missing = await tessy("verify", path, "number")
+    assert missing.code == 2
+    assert "'--with' / '--verify'" in missing.err
+
+
 async def test_no_such_file(tmp_path):
     done = await tessy("verify", tmp_path / "nothing.jsonl", "--with", "number")
     assert done.code == 2

@@ -155,6 +155,7 @@ def _parameter(
     else:
         info = typer.Option(
             setting.flag,
+            *([f"--{setting.option.also}"] if setting.option.also else ()),
             help=_help(setting, every),
             metavar=None if is_flag else metavar(setting),
             rich_help_panel=setting.panel,
