@@ -225,8 +225,8 @@ async def test_questions_without_a_teacher_are_named_or_recorded_before_any_work
         done = await tessy(*command)
         assert done.code == 2
         assert "2 of 5 questions name no teacher" in done.err
-        assert f"{questions}:4: id 'q3': from is 'bgi': did you mean big?" in done.err
-        assert f"{questions}:5: id 'q4': it has no column 'from'" in done.err
+        assert f"{questions}:4: from is 'bgi': did you mean big?" in done.err
+        assert f"{questions}:5: it has no column 'from'" in done.err
         assert not run.exists()
         assert not servers["student"].stats.requests
         done = await tessy(*command, "--skip-bad")
