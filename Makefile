@@ -121,7 +121,7 @@ test-clients: install-dev
 
 test-trackers:
 	test -x .venv-trackers/bin/mlflow || { $(PYTHON) -m venv .venv-trackers && .venv-trackers/bin/pip install --quiet --editable . wandb==0.31.0 mlflow==3.17.2 tensorboard==2.21.0 hypothesis playwright pytest pytest-asyncio; }
-	.venv-trackers/bin/python -m pytest -q -rA tests/tracking/test_libraries.py
+	.venv-trackers/bin/python -m pytest -q -rA tests/tracking/test_real_trackers.py
 
 test-skypilot: install-dev
 	test -x .venv-skypilot/bin/sky || { $(PYTHON) -m venv .venv-skypilot && .venv-skypilot/bin/pip install --quiet skypilot==0.14.1; }

@@ -197,3 +197,14 @@ def test_what_is_wrong_with_all_teachers_is_said_once(tmp_path):
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.toml")), ids=lambda p: p.name)
 def test_every_configuration_that_ships_is_valid(path):
     load(path)
+
+
+def test_what_is_wrong_is_said_of_the_file_only_if_it_is_there(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text("sed = 3")
+    with pytest.raises(ConfigError) as error:
+        load(path, {"metod": "tessy", "limits.answer_tokens": -5})
+    assert str(error.value) == (
+        "limits.answer_tokens = -5: should be at least 1; metod: there is no such setting; "
+        f"{path}: sed: there is no such setting"
+    )

@@ -18,7 +18,7 @@ import inspect
 import re
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
@@ -355,7 +355,8 @@ def load_settings(
     try:
         return kind.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(explain(error, path, flags or {}), hint=_hint(error, kind)) from None
+        said = explain(error, path, flags or {}, given=overrides or {})
+        raise ConfigError(said, hint=_hint(error, kind)) from None
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -442,7 +443,11 @@ def by_name(flag: str, values: Iterable[str]) -> tuple[str | None, dict[str, str
 
 
 def explain(
-    error: ValidationError, path: Path | None = None, flags: Mapping[str, str] | None = None
+    error: ValidationError,
+    path: Path | None = None,
+    flags: Mapping[str, str] | None = None,
+    *,
+    given: Container[str] = (),
 ) -> str:
     """What is wrong with settings; each is named by its option or its dotted name.
 
@@ -450,24 +455,28 @@ def explain(
         error: The errors of a model.
         path: The file of the settings.
         flags: Options that gave settings, by key.
+        given: Keys of settings that are not from the file.
     """
-    options, others = [], []
+    options: list[str] = []
+    given_too: list[str] = []
+    in_file: list[str] = []
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"])
         says = _says(item)
         flag = (flags or {}).get(key)
+        others = given_too if key in given else in_file
         if item["type"] == "extra_forbidden":
             others.append(f"{key}: there is no such setting")
         elif item["type"] == "missing":
-            others.append(f"{key} is not given")
+            in_file.append(f"{key} is not given")
         elif not key:  # several settings that don't fit together
-            others.append(says)
+            in_file.append(says)
         elif flag:
             options.append(f"{flag} {item['input']}: {says[0].lower()}{says[1:]}")
         else:
             others.append(f"{key} = {item['input']!r}: {says[0].lower()}{says[1:]}")
-    where = f"{path}: " if path and others else ""
-    return "; ".join(options + [where + each for each in others])
+    where = f"{path}: " if path else ""
+    return "; ".join([*options, *given_too, *(where + each for each in in_file)])
 
 
 def _says(item: ErrorDetails) -> str:

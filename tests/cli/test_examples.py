@@ -35,3 +35,20 @@ def test_help_ends_with_them():
     done = run("show", "--help", COLUMNS="200")
     shown = re.sub(r"\s+", " ", done.out)
     assert shown.rstrip().endswith(" ".join(["Examples:", *EXAMPLES["show"]]))
+
+
+HERE = [
+    example
+    for name, examples in EXAMPLES.items()
+    for example in examples
+    if name not in ("doctor", "serve") and not re.search(r"s3://|sft data\S+ --model", example)
+]
+
+
+@pytest.mark.parametrize("example", HERE)
+def test_the_options_of_an_example_go_together(tmp_path, monkeypatch, example):
+    """In an empty folder, only the files are missing."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    done = run(*shlex.split(example)[1:])
+    assert re.search("no such|is no run", done.err), done.err

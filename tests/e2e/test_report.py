@@ -16,6 +16,7 @@ from scripted import lines, two_servers, write_questions
 from tessy.errors import install_hint
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Journal
+from tessy.runs.schema import Mark
 from written import Written, write_run
 
 
@@ -107,11 +108,13 @@ async def test_a_run_that_goes_on(tmp_path):
     await write_run(folder, [Written("q0")], [Written("q1")])
     async with Journal(folder.shard(0)) as journal:
         await journal.end(Written("q2").ending(2))
+        await journal.set_mark(Mark.SAMPLES, "5")
         done = await tessy("report", folder.path, "--markdown", tmp_path / "r.md")
     assert done.code == 0, done.err
     text = (tmp_path / "r.md").read_text()
     assert "| ended | 2 |" in text
-    assert "| under way | 1 |" in text
+    assert "| begun, not ended | 1 |" in text
+    assert "2 finished + 0 failed; not complete: 3 of 5 samples have not ended." in text
 
 
 async def test_a_run_in_which_nothing_ended(tmp_path):

@@ -21,8 +21,9 @@ from tessy.exporting.settings import ExportSettings
 from tessy.exporting.staging import staged
 from tessy.runs.folder import RunFolder
 from tessy.runs.reviews import Decision, Review, add, digest
+from tessy.runs.schema import Mark
 from tessy.settings import load_settings
-from written import Written, write_run
+from written import Written, journals_of, write_run
 
 
 def lines(path):
@@ -132,6 +133,38 @@ def test_wrong_answers_among_what_is_kept_are_told(tmp_path):
     counts = run(source, tmp_path / "right", right=True, say=said.append)
     assert counts.lines()[0] == "5 read = 1 kept + 4 dropped"
     assert not any("not right among" in line for line in said)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"right": True}, "no sample has a verdict: it was written without --verify"),
+        ({"accepted": True}, "accept some first: tessy view RUN, key a"),
+        ({"max_tokens": 1}, "filter less"),
+    ],
+)
+async def test_when_nothing_is_kept_the_hint_fits_the_filter(tmp_path, more, said):
+    folder = RunFolder(tmp_path / "run")
+    await write_run(folder, [Written("q0")])
+    folder.settings.touch()
+    with pytest.raises(DataError, match="no sample is kept") as error:
+        run(folder.path, tmp_path / "out", **more)
+    assert said in error.value.hint
+
+
+async def test_a_run_that_is_not_complete_is_said_to_be_so(tmp_path):
+    folder, said = RunFolder(tmp_path / "run"), []
+    await write_run(folder, [Written("q0")])
+    folder.settings.touch()
+    run(folder.path, tmp_path / "whole", say=said.append)
+    assert not any("not complete" in line for line in said)
+    async with journals_of(folder) as journals:
+        await journals.all[0].set_mark(Mark.SAMPLES, "3")
+    run(folder.path, tmp_path / "part", say=said.append)
+    lacking = "2 of 3 samples have not ended"
+    assert f"run is not complete: {lacking}, and short responses end first" in said
+    manifest = json.loads((tmp_path / "part" / "export.json").read_text())
+    assert manifest["not_complete"] == {"run": lacking}
 
 
 async def test_an_evaluation_is_said_to_be_one(tmp_path):

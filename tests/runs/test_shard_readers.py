@@ -240,6 +240,20 @@ async def complete(folder, shards: int = 4) -> RunFolder:
     return run
 
 
+async def test_what_a_run_lacks_is_said(tmp_path):
+    whole, run = await complete(tmp_path / "whole", 2), await complete(tmp_path / "run", 4)
+    with JournalReader(whole) as reader:
+        assert reader.lacking() is None
+    async with journals_of(run, 4) as journals:
+        await journals.all[2].set_mark(Mark.SAMPLES, "9")
+    with JournalReader(run) as reader:
+        ended, left = reader.reasons().total(), 9 - reader._shards[2].counts()[0]
+        assert reader.lacking() == f"{left} of {ended + left} samples have not ended"
+    shutil.rmtree(run.shard(1).path)
+    with JournalReader(run) as reader:
+        assert reader.lacking() == "1 of 4 shards were not started"
+
+
 async def test_merged_shards_are_the_bytes_of_one(tmp_path):
     one, four = [await complete(tmp_path / str(n), n) for n in (1, 4)]
     write_dataset(one)

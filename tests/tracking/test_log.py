@@ -218,6 +218,7 @@ def test_a_tracker_that_is_not_there(name, message, hint):
 def test_a_library_that_is_not_installed(name, monkeypatch, tmp_path):
     package = name.partition(":")[0]
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, package, raising=False)
     (tmp_path / package).mkdir()  # as W&B makes it where it runs
     with pytest.raises(MissingExtra, match=f"needs {package}") as found:
         RunLog(name, print)

@@ -45,7 +45,7 @@ EXAMPLES = {
     ),
     "export": (
         "tessy export runs/first --to trl --out data/first",
-        "tessy export runs/first --to sharegpt --out data/first --mask capability",
+        "tessy export runs/first --to trl --out data/first --mask capability --right",
     ),
     "merge": (
         "tessy merge runs/first",

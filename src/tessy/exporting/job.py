@@ -120,7 +120,7 @@ def _export(
             )
         if not counts.kept:
             lines = ["no sample is kept", *counts.lines()]
-            raise DataError("\n  ".join(lines), hint="filter less")
+            raise DataError("\n  ".join(lines), hint=_hint(counts))
         format_.finish(folder, out.resolve().name, counts)
         manifest = {
             "tessy": __version__,
@@ -129,6 +129,7 @@ def _export(
             "read": counts.read,
             "kept": counts.kept,
             "dropped": {reason.value: n for reason, n in counts.dropped.most_common()},
+            "not_complete": {s.name: lacking for s in found if (lacking := s.lacking())},
         }
         (folder / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
     for line in (*counts.lines(), *format_.findings()):
@@ -136,6 +137,8 @@ def _export(
     if (wrong := counts.wrong()) is not None:
         say(f"{wrong} (--right leaves them out)")
     for each in found:
+        if (lacking := each.lacking()) is not None:
+            say(f"{each.name} is not complete: {lacking}, and short responses end first")
         if each.is_evaluation:
             say(f"{each.name} is an evaluation: its questions may be those of your tests")
     if len(counts.methods) > 1:
@@ -149,6 +152,18 @@ def _export(
     if settings.push:
         say(f"uploaded: {upload(out, settings.push, public=settings.public)}")
     return counts
+
+
+def _hint(counts: ExportCounts) -> str:
+    """What to do when no sample is kept."""
+    if counts.dropped[Reason.NOT_RIGHT] == counts.read and not counts.verified:
+        return (
+            "no sample has a verdict: it was written without --verify. tessy verify tells which "
+            "are right; leave --right out"
+        )
+    if counts.dropped[Reason.NOT_ACCEPTED] == counts.read:
+        return "accept some first: tessy view RUN, key a"
+    return "filter less"
 
 
 def _format(settings: ExportSettings, sources: Sequence[ExportSource]) -> Format:
@@ -207,6 +222,7 @@ def _write(
         write_dropped = files.enter_context(write_jsonl(folder / DROPPED))
         for sample, unwanted in _samples(sources, settings):
             counts.read += 1
+            counts.verified += sample.outcome is not None
             row = unwanted or _row(sample, filters, format_)
             if isinstance(row, Drop):
                 counts.dropped[row.reason] += 1

@@ -157,6 +157,7 @@ class ExportCounts:
         models: Kept samples by role and by the name of the model in that role.
         repeated: Kept samples with the id of an earlier one, where there are several sources.
         outcomes: Kept samples by what their run's verifier decided; None without a verdict.
+        verified: Samples that were read and have a verdict.
     """
 
     read: int = 0
@@ -168,6 +169,7 @@ class ExportCounts:
     models: dict[str, Counter[str]] = field(default_factory=dict)
     repeated: int = 0
     outcomes: Counter[VerdictOutcome | None] = field(default_factory=Counter)
+    verified: int = 0
 
     @property
     def teacher_share(self) -> float:

@@ -11,6 +11,7 @@ from tessy.errors import ConfigError, DataError
 from tessy.exporting.samples import ExportSample, check
 from tessy.runs.folder import RunFolder
 from tessy.runs.missing import no_run
+from tessy.runs.reader import JournalReader
 from tessy.runs.records import rows_of, run_in
 from tessy.runs.reviews import Review, read_reviews
 
@@ -38,6 +39,17 @@ class ExportSource:
     def is_evaluation(self) -> bool:
         """Whether `tessy eval` wrote it."""
         return self.run is not None and self.run.evaluated() is not None
+
+    def lacking(self) -> str | None:
+        """What a run has not yet, in a phrase; None if nothing.
+
+        Raises:
+            JournalError: The run's journal can't be read.
+        """
+        if self.run is None:
+            return None
+        with JournalReader(self.run) as reader:
+            return reader.lacking()
 
     def reviews(self) -> dict[str, Review]:
         """What readers decided about its samples, by id.

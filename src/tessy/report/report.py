@@ -44,7 +44,8 @@ class RunReport:
         begun: The date of its first start.
         questions: The name of its questions.
         models: What was served, and the predictors, by role.
-        under_way: Samples that have not ended.
+        under_way: Samples that were begun and have not ended.
+        lacking: What the run has not yet, in a phrase; None if nothing.
         accounts: Of all samples that ended.
         accuracy: None if nothing was verified.
         responses: Tokens of the responses to the questions that are compared.
@@ -61,6 +62,7 @@ class RunReport:
     questions: str
     models: Mapping[str, str]
     under_way: int
+    lacking: str | None
     accounts: Accounts
     accuracy: Accuracy | None
     responses: Histogram
@@ -138,7 +140,8 @@ class RunCounters:
 
     Attributes:
         source: The run.
-        under_way: Samples that have not ended.
+        under_way: Samples that were begun and have not ended.
+        lacking: What the run has not yet, in a phrase; None if nothing.
         excerpts: Samples to show.
         words: Of finished samples.
         methods: Finished samples by method: a served run may have several.
@@ -151,6 +154,7 @@ class RunCounters:
 
     source: RunSource
     under_way: int
+    lacking: str | None
     excerpts: ExcerptPicker
     words: WordCounter
     methods: Counter[str] = field(default_factory=Counter)
@@ -177,8 +181,10 @@ def read_run(
         JournalError: The journal can't be read.
     """
     with JournalReader(source.folder) as reader:
-        under_way = len(reader.running())
-    run = RunCounters(source, under_way, ExcerptPicker(traces), WordCounter(numbers, tokenize))
+        under_way, lacking = len(reader.running()), reader.lacking()
+    run = RunCounters(
+        source, under_way, lacking, ExcerptPicker(traces), WordCounter(numbers, tokenize)
+    )
     for count, sample in enumerate(source.samples(), 1):
         run.accounts.add(sample)
         run.accuracy.add(sample)
@@ -293,6 +299,7 @@ def _run_report(
         questions=str(about.get("questions", "?")),
         models=_models(run, about.get("models", {})),
         under_way=run.under_way,
+        lacking=run.lacking,
         accounts=run.accounts.accounts(bootstrap),
         accuracy=run.accuracy.accuracy(),
         responses=responses,

@@ -18,7 +18,13 @@ from tessy.runs.database import allow_open_files
 from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.missing import no_run
 from tessy.runs.schema import EmptyJournal, Mark
-from tessy.runs.shard_reader import EndedSample, ListedSample, ShardReader, UnfinishedSample
+from tessy.runs.shard_reader import (
+    EndedSample,
+    ListedSample,
+    ShardReader,
+    UnfinishedSample,
+    total_of,
+)
 from tessy.runs.totals import EndedTotals
 from tessy.runs.written import Written
 
@@ -40,7 +46,7 @@ class JournalReader:
     """
 
     def __init__(self, folder: RunFolder, *, still: bool = False) -> None:
-        self._stack = ExitStack()
+        self._stack, self._folder = ExitStack(), folder
         with ExitStack() as stack:
             self._shards: list[ShardReader] = []
             nothing: EmptyJournal | None = None
@@ -146,6 +152,15 @@ class JournalReader:
         for shard in self._shards:
             found.add(shard.totals())
         return found
+
+    def lacking(self) -> str | None:
+        """What the run has not yet, in a phrase; None if all samples ended, or none is known of."""
+        shards = self._folder.shard_count() or len(self._shards)
+        if (others := shards - len(self._shards)) > 0:
+            return f"{others:,} of {shards:,} shards were not started"
+        total = total_of(self._shards)
+        left = 0 if total is None else total - sum(shard.counts()[0] for shard in self._shards)
+        return f"{left:,} of {total:,} samples have not ended" if left > 0 else None
 
     def unfinished(self, part: str = "", *, limit: int, offset: int = 0) -> list[UnfinishedSample]:
         """Samples that were started and have not ended, in the order of their ids.

@@ -298,6 +298,13 @@ class ShardReader:
             )
 
 
+def total_of(shards: Iterable[ShardReader]) -> int | None:
+    """How many samples some shards will have; None if one does not say it."""
+    marks = [shard.mark(Mark.SAMPLES) for shard in shards]
+    known = [int(mark) for mark in marks if mark is not None and mark.isdecimal()]
+    return sum(known) if len(known) == len(marks) else None
+
+
 def checked_record(journal: Path, sample_id: Any, reason: Any, blob: Any) -> dict[str, Any]:
     """The record of a sample that ended, from a row of the journal.
 

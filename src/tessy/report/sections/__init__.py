@@ -16,11 +16,12 @@ def document(report: Report) -> Document:
     against = f", against {others}" if others else ""
     finished = int(run.accounts.finished.sums["samples"])
     failed = sum(run.accounts.failed.values())
+    lacking = f"; not complete: {run.lacking}" if run.lacking else ""
     return Document(
         title=f"Report: {run.label}",
         lead=f"{run.label}{against}: {run.accounts.ended:,} samples = "
-        f"{finished:,} finished + {failed:,} failed. Who wrote what, how close the text is to the "
-        "student's own, where samples failed, and what the run cost.",
+        f"{finished:,} finished + {failed:,} failed{lacking}. Who wrote what, how close the text "
+        "is to the student's own, where samples failed, and what the run cost.",
         headlines=totals.headlines(run),
         sections=[
             *([right] if (right := totals.accuracy(report)) else []),

@@ -196,7 +196,7 @@ def _ended(report: Report) -> Table:
     for reason in dict.fromkeys(reason for each in found for reason in each.failed):
         rows.append([f"failed: {reason}", *(whole(each.failed.get(reason, 0)) for each in found)])
     lost = [percent(Interval(each.lost_share)) for each in found]
-    rows.append(["under way", *(whole(run.under_way) for run in report.runs)])
+    rows.append(["begun, not ended", *(whole(run.under_way) for run in report.runs)])
     rows.append(["tokens lost with failed samples", *lost])
     return _by_run("Samples", report, rows)
 

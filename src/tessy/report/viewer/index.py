@@ -30,7 +30,7 @@ from tessy.runs.database import BROKEN, allow_open_files, harden
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import FILES
 from tessy.runs.schema import EmptyJournal, Mark
-from tessy.runs.shard_reader import ShardReader, checked_record
+from tessy.runs.shard_reader import ShardReader, checked_record, total_of
 from tessy.verifiers.protocol import VerdictOutcome, outcome_of
 
 TOKENIZE = "unicode61"
@@ -359,9 +359,8 @@ class Index:
 
     def run_total(self) -> int | None:
         """How many samples the run will have; None if not all of its shards were begun."""
-        marks = [reader.mark(Mark.SAMPLES) for reader in self._readers().values()]
-        known = [int(mark) for mark in marks if mark is not None and mark.isdecimal()]
-        return sum(known) if len(known) == len(marks) == self._shard_count() else None
+        readers = self._readers().values()
+        return total_of(readers) if len(readers) == self._shard_count() else None
 
     def _shard_count(self) -> int:
         try:
