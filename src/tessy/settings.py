@@ -497,9 +497,9 @@ def _hint(error: ValidationError, kind: type[BaseModel]) -> str | None:
         if item["type"] == "extra_forbidden":
             near = [*known, *_with_names(item, known)]
             return meant(key, near).strip() or "docs/configuration.md lists them"
-        if item["type"] in ("enum", "literal_error") and key in known:
-            if hint := _near_choice(str(item["input"]), known[key]):
-                return hint
+        is_choice = item["type"] in ("enum", "literal_error") and key in known
+        if is_choice and (hint := _near_choice(str(item["input"]), known[key])):
+            return hint
         if item["type"] == "missing" and key in known and known[key].flag:
             return f"{known[key].flag} {metavar(known[key])}, or {key} in a TOML file"
     return None
