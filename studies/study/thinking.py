@@ -1,9 +1,10 @@
-"""How often the thinking comes to the right number, with or without an answer after it.
+"""How often the thinking comes to the right result, with or without a right answer after it.
 
 `python -m studies.study.thinking runs/study`: for the untouched student, and for each arm of each
-condition after its last epoch, over all seeds and test questions of the target. A student that no
-longer ends its responses has no answer that `tessy eval` could count; this shows whether it still
-computes the sum.
+condition after its last epoch, over all seeds and test questions, family by family. The thinking is
+right if it ends in the reference: its last number, or its last text in quotes. A student that no
+longer ends its responses, or answers in broken words, has no answer that `tessy eval` could count;
+this shows whether it still finds the result.
 """
 
 from __future__ import annotations
@@ -17,11 +18,17 @@ from typing import Any
 
 import orjson
 
-from studies.lab.families import TARGET
+from studies.lab.families import OTHERS, TARGET
 from studies.study.plan import SETTINGS, Train, Untouched, jobs
 from studies.study.settings import load
 
-_NUMBER = re.compile(r"-?\d+")
+_RESULT = {
+    "number": re.compile(r"-?\d+"),
+    "text": re.compile(r'"([a-z]+)"'),
+    "list": re.compile(r"(\[[^\]]*\])"),
+}
+_KIND = {"spell_backward": "text", "number_filtering": "list"}
+"""What the results of a family are; numbers in the others."""
 
 
 def rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -41,19 +48,22 @@ def evaluations(root: Path) -> Iterator[tuple[str, int, Path]]:
 
 def main(root: Path) -> None:
     """Count and print."""
-    right: dict[str, int] = defaultdict(int)
-    count: dict[str, int] = defaultdict(int)
+    families = (TARGET, *OTHERS)
+    right: dict[tuple[str, str], list[bool]] = defaultdict(list)
     for who, seed, folder in evaluations(root):
-        wanted = {row["id"]: row["answer"] for row in rows(root / f"seed-{seed}/tests.jsonl")}
+        tests = {row["id"]: row for row in rows(root / f"seed-{seed}/tests.jsonl")}
         for row in (*rows(folder / "dataset.jsonl"), *rows(folder / "failures.jsonl")):
-            if not row["id"].startswith(TARGET):
-                continue
+            test = tests[row["id"]]
             content = row.get("content") or row["messages"][-1]["content"]
-            numbers = _NUMBER.findall(content.partition("</think>")[0])
-            right[who] += numbers[-1:] == [wanted[row["id"]]]
-            count[who] += 1
-    for who, total in count.items():
-        print(f"{who:28} {100 * right[who] / total:5.1f}% of {total}")
+            found = _RESULT[_KIND.get(test["family"], "number")].findall(
+                content.partition("</think>")[0]
+            )
+            right[who, test["family"]].append(found[-1:] == [test["answer"]])
+    print(f"{'':28} {'  '.join(families)}")
+    for who in dict.fromkeys(each for each, _ in right):
+        shares = [100 * sum(right[who, each]) / len(right[who, each]) for each in families]
+        cells = [f"{s:{len(f)}.1f}" for s, f in zip(shares, families, strict=True)]
+        print(f"{who:28} {'  '.join(cells)}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from tessy.evaluation.told import hand_over_lines, rows
 from tessy.method.trajectory import Role
 from tessy.models.doctor import Finding
 from tessy.models.pace import ServerPace
+from tessy.models.wire import Capabilities
 from tessy.report.figures.intervals import Interval
 
 STUDENT, TEACHER = Role.STUDENT, Role.TEACHER
@@ -51,6 +52,9 @@ def test_doctor_says_what_a_thousand_words_cost():
     )
     assert "with 60 to 170, as models differ, 10% to 21%" in assumption
     assert hand_over_lines([findings[0], Finding(TEACHER, "")]) == []
+    teacher = Finding(TEACHER, "", capabilities=Capabilities())
+    (why,) = hand_over_lines([findings[0], teacher])
+    assert why.startswith("what a hand-over costs is not known: the teacher did not stream")
 
 
 def test_a_run_by_hand():

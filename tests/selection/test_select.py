@@ -15,6 +15,7 @@ from commands import run
 from evaluated import question_rows, read_rows, write_evaluation, write_ratings, write_rows
 from tessy.data.rows import rows as rows_at
 from tessy.errors import ConfigError, DataError
+from tessy.runs.progress import Progress, Show
 from tessy.selection.conditions import parse
 from tessy.selection.job import dropped_file
 from tessy.selection.settings import SelectSettings, load_judge
@@ -107,6 +108,16 @@ def test_filters_come_after_conditions_and_before_the_draw(tmp_path):
     assert dict(result.dropped) == {
         "condition: not teacher>0": 1, "contaminated": 1, "near_duplicate": 1, "not_drawn": 1,
     }  # fmt: skip
+
+
+def test_fewer_questions_than_asked_for_are_told(tmp_path):
+    path, said = write_rows(tmp_path / "q.jsonl", question_rows(3)), []
+    progress = Progress(Show.PLAIN)
+    progress.say = said.append
+    for count, told in ((3, False), (9, True)):
+        said.clear()
+        tessy.select(path, out=tmp_path / "out.jsonl", count=count, progress=progress)
+        assert ("only 3 questions are left, of 9 asked for" in said) == told
 
 
 def test_what_all_questions_share_in_a_system_prompt_makes_them_no_duplicates(tmp_path):

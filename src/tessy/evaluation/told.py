@@ -195,7 +195,7 @@ def _cache(found: DryRun, model: ModelRole) -> str:
 
 
 def hand_over_lines(findings: Sequence[Finding]) -> list[str]:
-    """What hand-overs will cost, by the assumptions of `evaluation.cost`; empty if not known.
+    """What hand-overs will cost, by the assumptions of `evaluation.cost`, or why it is not known.
 
     Args:
         findings: About the student and the teacher, or several teachers.
@@ -213,7 +213,15 @@ def hand_over_lines(findings: Sequence[Finding]) -> list[str]:
         f"measured: each server alone, the median of {STREAMS} streams; of your questions: "
         "tessy synth … --dry-run --sample 20"
     )
-    return [*lines, measured] if lines else []
+    if lines:
+        return [*lines, measured]
+    unknown = [str(each.model) for each in findings if each.capabilities and each.pace is None]
+    if not unknown:
+        return []
+    return [
+        f"what a hand-over costs is not known: the {' and the '.join(unknown)} did not stream, "
+        "wrote nothing, or sent tokens together (a fast model, or a busy machine: try again)"
+    ]
 
 
 def _hand_overs(paces: Mapping[Role, ServerPace]) -> list[str]:

@@ -163,6 +163,8 @@ def select(
         for each in measures.values():
             progress.say(each.summary(asked.good))
         choice = _choose(asked, conditions, measures, filters, chosen, progress.say)
+        if chosen.count is not None and (left := len(choice.kept)) < chosen.count:
+            progress.say(f"only {left:,} questions are left, of {chosen.count:,} asked for")
         strata = _draw(asked, choice, chosen)
         _refuse_none(choice)
         _write(asked, choice, kept_at, dropped_at)

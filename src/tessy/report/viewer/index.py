@@ -106,8 +106,8 @@ class IndexRow:
 
     @property
     def tokens_a_call(self) -> float:
-        """Generated tokens for each call."""
-        return (self.tokens + self.discarded) / max(self.requests, 1)
+        """Kept tokens for each call."""
+        return self.tokens / max(self.requests, 1)
 
     @property
     def seconds_a_call(self) -> float:

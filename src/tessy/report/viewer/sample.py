@@ -126,8 +126,8 @@ class SampleView:
 
     @property
     def tokens_a_call(self) -> float | None:
-        """Generated tokens for each call."""
-        return (self.kept + self.discarded) / self.requests if self.requests else None
+        """Kept tokens for each call."""
+        return self.kept / self.requests if self.requests else None
 
     @property
     def seconds_a_call(self) -> float | None:

@@ -44,7 +44,7 @@ _SORTED_BY = {
     Sort.TOKENS: "tokens",
     Sort.DISCARDED: "discarded",
     Sort.HAND_OVERS: "hand_overs",
-    Sort.TOKENS_A_CALL: "1.0 * (tokens + discarded) / max(requests, 1)",
+    Sort.TOKENS_A_CALL: "1.0 * tokens / max(requests, 1)",
     Sort.SECONDS_A_CALL: "seconds / max(requests, 1)",
     None: "position",
 }

@@ -88,8 +88,8 @@ class SampleTotals:
 
     @property
     def tokens_a_call(self) -> float | None:
-        """Generated tokens for each call."""
-        return (self.tokens + self.discarded) / self.requests if self.requests else None
+        """Kept tokens for each call."""
+        return self.tokens / self.requests if self.requests else None
 
     @property
     def seconds_a_call(self) -> float | None:
