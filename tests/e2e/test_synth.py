@@ -196,3 +196,18 @@ async def test_it_loads_in_datasets(tmp_path, tokenizers):
         "seed",
     }
     assert loaded[0]["messages"][-1]["role"] == "assistant"
+
+
+async def test_a_short_context_and_one_model_in_both_roles_are_said_at_the_start(
+    tmp_path, tokenizers
+):
+    questions = write_questions(tmp_path / "q.jsonl", 1)
+    async with two_servers(tokenizers, context_length=4321) as (servers, options):
+        done = await tessy("synth", questions, "--out", tmp_path / "run", *options)
+        assert "the context has fewer (student 4,321, teacher 4,321)" in done.err
+        assert "the same model" not in done.err
+        for part in ("", "-tokenizer"):
+            same = options[options.index(f"--student{part}") + 1]
+            options[options.index(f"--teacher{part}") + 1] = same
+        done = await tessy("synth", questions, "--out", tmp_path / "other", *options)
+    assert f"student and teacher are the same model: {servers['student'].url}" in done.err

@@ -164,7 +164,7 @@ async def test_a_run_that_is_not_complete_is_said_to_be_so(tmp_path):
     lacking = "2 of 3 samples have not ended"
     assert f"run is not complete: {lacking}, and short responses end first" in said
     manifest = json.loads((tmp_path / "part" / "export.json").read_text())
-    assert manifest["not_complete"] == {"run": lacking}
+    assert manifest["not_complete"] == [f"run is not complete: {lacking}"]
 
 
 async def test_an_evaluation_is_said_to_be_one(tmp_path):

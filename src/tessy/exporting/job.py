@@ -122,6 +122,9 @@ def _export(
             lines = ["no sample is kept", *counts.lines()]
             raise DataError("\n  ".join(lines), hint=_hint(counts))
         format_.finish(folder, out.resolve().name, counts)
+        lacking = [
+            f"{each.name} is not complete: {lacks}" for each in found if (lacks := each.lacking())
+        ]
         manifest = {
             "tessy": __version__,
             "sources": [source.name for source in found],
@@ -129,16 +132,16 @@ def _export(
             "read": counts.read,
             "kept": counts.kept,
             "dropped": {reason.value: n for reason, n in counts.dropped.most_common()},
-            "not_complete": {s.name: lacking for s in found if (lacking := s.lacking())},
+            "not_complete": lacking,
         }
         (folder / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
     for line in (*counts.lines(), *format_.findings()):
         say(line)
     if (wrong := counts.wrong()) is not None:
         say(f"{wrong} (--right leaves them out)")
+    for line in lacking:
+        say(f"{line}, and short responses end first")
     for each in found:
-        if (lacking := each.lacking()) is not None:
-            say(f"{each.name} is not complete: {lacking}, and short responses end first")
         if each.is_evaluation:
             say(f"{each.name} is an evaluation: its questions may be those of your tests")
     if len(counts.methods) > 1:
