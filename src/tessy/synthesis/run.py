@@ -192,7 +192,8 @@ async def asynthesize(
         await asyncio.to_thread(refuse_strangers, folder, identity)
         counters, again = await plan.prepare(retry)
         if again:
-            progress.say(f"{again:,} failed samples are written again")
+            verb = "sample is" if again == 1 else "samples are"
+            progress.say(f"{again:,} failed {verb} written again")
         stopped = False
         try:
             if counters.ended < counters.total:
