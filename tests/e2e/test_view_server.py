@@ -267,9 +267,7 @@ async def test_a_folder_of_runs_is_an_index(tmp_path, client):
         await write_run(RunFolder(tmp_path / "runs" / name), [Written("q0", outcome="right")])
     (tmp_path / "runs" / "empty").mkdir()
     async with viewing(tmp_path / "runs") as view:
-        async with client.get(view.url) as answer:
-            page = await answer.text()
-        assert re.findall(r'data-sample="\d">([^<]*)</a>', page) == ["a", "b/c"]
+        assert await run_names(client, view) == ["a", "b/c"]
         async with client.get(view.url + "1/sample?sample=q0") as answer:
             assert answer.status == 200
         async with client.get(view.url + "compare?sample=q0&run=1&run=0&base=1") as answer:
@@ -281,6 +279,25 @@ async def test_a_folder_of_runs_is_an_index(tmp_path, client):
         ):
             async with client.get(view.url + path) as answer:
                 assert answer.status == code, path
+
+
+async def test_a_run_that_begins_later_in_a_folder_of_runs_is_listed(tmp_path, client):
+    runs = tmp_path / "runs"
+    await write_run(RunFolder(runs / "b"), [Written("q0")])
+    async with viewing(runs) as view:
+        assert await run_names(client, view) == ["b"], "a list: more may begin"
+        await write_run(RunFolder(runs / "a"), [Written("q1")])
+        (shard := runs / "c" / "shards" / "0000").mkdir(parents=True)
+        (shard / "journal.sqlite").write_bytes(b"")  # as it begins
+        assert await run_names(client, view) == ["b", "a"], "numbers of runs stay"
+        assert await status(client, view.url + "1/sample?sample=q1") == 200
+        shutil.rmtree(runs)
+        assert await run_names(client, view) == ["b", "a"]
+
+
+async def run_names(client, view):
+    async with client.get(view.url) as answer:
+        return re.findall(r'data-sample="\d">([^<]*)</a>', await answer.text())
 
 
 async def test_a_run_that_was_deleted_is_gone(tmp_path, client):

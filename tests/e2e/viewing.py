@@ -13,7 +13,7 @@ import pytest
 
 from browser import fresh_page
 from commands import start
-from tessy.report.viewer.served import find_runs
+from tessy.report.viewer.served import ViewedRuns
 from tessy.report.viewer.server import serving
 
 
@@ -22,8 +22,8 @@ async def viewing(*runs: Path, port: int = 0, read_only: bool = False):
     """Serve the pages of runs in this event loop; their indexes are beside the first."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TESSY_CACHE", str(runs[0].parent / "cache"))
-        found = find_runs([(run.name, run, False) for run in runs])
-        async with serving(found, port, read_only=read_only) as site:
+        found = ViewedRuns([(run.name, run, False) for run in runs], read_only=read_only)
+        async with serving(found, port) as site:
             yield site
 
 

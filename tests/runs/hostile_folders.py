@@ -35,7 +35,7 @@ from tessy.report.source import open_runs
 from tessy.report.viewer.filters import Filter
 from tessy.report.viewer.index import Index
 from tessy.report.viewer.sample import read_sample
-from tessy.report.viewer.served import FoundRun
+from tessy.report.viewer.served import ViewedRuns
 from tessy.report.viewer.server import serving
 from tessy.runs.contents import MOST_INFLATED, pack
 from tessy.runs.dataset import write_dataset
@@ -110,7 +110,10 @@ def _show(folder: Path) -> None:
 
 
 async def _view(folder: Path) -> None:
-    async with serving([FoundRun("run", folder)]) as site, aiohttp.ClientSession() as client:
+    async with (
+        serving(ViewedRuns([("run", folder, False)], read_only=False)) as site,
+        aiohttp.ClientSession() as client,
+    ):
         for path in ("", "?text=so", *(f"sample?sample={n}" for n in ("one", "two", "four"))):
             async with client.get(site.url + path) as answer:
                 text = await answer.text()

@@ -10,7 +10,7 @@ from served import SLOW, asking, chat, config_of, events_of, pair, serve, served
 from commands import tessy
 from scripted import lines, until
 from tessy.errors import ConfigError, JournalError, RunLocked, RunMismatch
-from tessy.report.viewer.served import find_runs
+from tessy.report.viewer.served import ViewedRuns
 from tessy.report.viewer.server import serving as viewing
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
@@ -33,7 +33,8 @@ async def test_each_choice_is_a_sample_under_its_response_s_id(
         shown = await tessy("show", out, one["id"])
         assert shown.code == 0, "also while it is served"
         monkeypatch.setenv("TESSY_CACHE", str(tmp_path / "cache"))
-        async with viewing(find_runs([("run", out, False)])) as site, client.get(site.url) as page:
+        runs = ViewedRuns([("run", out, False)], read_only=False)
+        async with viewing(runs) as site, client.get(site.url) as page:
             assert one["id"] in await page.text()
     rows = {row["id"]: row for row in lines(out / "dataset.jsonl")}
     assert list(rows) == [one["id"], f"{two['id']}#0", f"{two['id']}#1"]

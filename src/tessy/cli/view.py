@@ -38,7 +38,7 @@ def view(options: ViewOptions) -> None:
     from tessy.display import visible
     from tessy.errors import JournalError, RemoteError
     from tessy.event_loop import leave_closed_terminal, run_loop, stopping_signals
-    from tessy.report.viewer.served import find_runs
+    from tessy.report.viewer.served import ViewedRuns
     from tessy.report.viewer.server import serving
     from tessy.runs.remote import UPLOAD_S, reading
 
@@ -51,9 +51,9 @@ def view(options: ViewOptions) -> None:
 
         for number in stopping_signals():
             loop.add_signal_handler(number, stop)
-        async with serving(found, options.port, read_only=options.read_only) as site:
+        async with serving(runs, options.port) as site:
             named = visible(str(options.runs[0]))
-            what = f"{named} is" if len(found) == 1 else f"{len(found)} runs are"
+            what = f"{named} is" if len(runs) == 1 else f"{len(runs)} runs are"
             typer.echo(f"{what} shown at {site.url}")
             typer.echo("Ctrl-C stops it; the address contains a key: don't share it", err=True)
             if not options.no_open:
@@ -70,5 +70,6 @@ def view(options: ViewOptions) -> None:
                 with contextlib.suppress(RemoteError, JournalError):
                     await asyncio.to_thread(reading, run)
 
-    found = find_runs([(run, reading(run), is_url(run)) for run in options.runs])
+    places = [(run, reading(run), is_url(run)) for run in options.runs]
+    runs = ViewedRuns(places, read_only=options.read_only)
     run_loop(main())

@@ -19,7 +19,7 @@ from tessy.report.viewer.filters import Filter, Status, page_number
 from tessy.report.viewer.pages import render
 from tessy.report.viewer.sample import SampleView, read_sample
 from tessy.report.viewer.search import PAGE
-from tessy.report.viewer.served import ViewedRun
+from tessy.report.viewer.served import ViewedRun, ViewedRuns
 from tessy.report.viewer.writing import correction_of, review_of
 from tessy.runs import reviews
 from tessy.runs.reader import JournalReader
@@ -41,7 +41,7 @@ class Handlers:
         access: Has the tokens.
     """
 
-    def __init__(self, runs: Sequence[ViewedRun], access: AccessControl) -> None:
+    def __init__(self, runs: ViewedRuns, access: AccessControl) -> None:
         self._runs = runs
         self._access = access
 
@@ -62,8 +62,9 @@ class Handlers:
         raise web.HTTPSeeOther(f"/{self._access.token}/")
 
     async def runs(self, request: web.Request) -> web.StreamResponse:
-        """The runs; to the only one, if there is one."""
-        if len(self._runs) == 1:
+        """The runs, with those that have begun; to the only one, if no more can."""
+        await self._runs.look()
+        if self._runs.single:
             raise web.HTTPSeeOther(f"/{self._access.token}/0/")
         polls = any(run.updater.state.changes for run in self._runs)
         return await asyncio.to_thread(_page, "runs", runs=self._runs, polls=polls)
@@ -140,7 +141,7 @@ class Handlers:
         return _page(
             "samples",
             run=run,
-            several=len(self._runs) > 1,
+            several=not self._runs.single,
             method=run.method,
             state=run.updater.state,
             wanted=wanted,
@@ -160,7 +161,7 @@ class Handlers:
         return _page(
             "sample",
             run=run,
-            several=len(self._runs) > 1,
+            several=not self._runs.single,
             wanted=wanted,
             sample=sample,
             stopped=sample.running and run.updater.state.stopped,

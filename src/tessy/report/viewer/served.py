@@ -147,21 +147,80 @@ class ViewedRun:
         return self.search.page(wanted, number, None if wanted.narrows else self.totals())
 
 
-async def start(runs: Iterable[ViewedRun]) -> None:
-    """Start to keep the indexes; the first page of a single run has rows at once."""
-    several = list(runs)
-    started: list[ViewedRun] = []
-    try:
-        for run in several:
-            await run.updater.start(at_once=len(several) == 1)
-            started.append(run)
-    except BaseException:
-        await close(started)
-        raise
+class ViewedRuns:
+    """All runs that are shown, in the order in which they were found.
+
+    Args:
+        places: What the user wrote, the folder, and whether it is a copy of one at a URL.
+        read_only: Readers can't decide anything.
+
+    Raises:
+        JournalError: There is no run at one of them.
+        ViewError: An index can't be kept.
+    """
+
+    def __init__(self, places: Sequence[tuple[str, Path, bool]], *, read_only: bool) -> None:
+        found = find_runs(places)
+        self._folders = not {path.resolve() for _, path, _ in places} <= {
+            run.path.resolve() for run in found
+        }
+        self._places = places
+        self._read_only = read_only
+        self._looking = asyncio.Lock()
+        self._runs = [ViewedRun(n, run, read_only=read_only) for n, run in enumerate(found)]
+
+    def __iter__(self) -> Iterator[ViewedRun]:
+        return iter(self._runs)
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __getitem__(self, number: int) -> ViewedRun:
+        return self._runs[number]
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one run, and no more can begin."""
+        return len(self._runs) == 1 and not self._folders
+
+    async def look(self) -> None:
+        """Add the runs that have begun in a folder of runs."""
+        if not self._folders:
+            return
+        async with self._looking:
+            for found in await asyncio.to_thread(self._new):
+                with suppress(TessyError):  # its journal is not complete yet
+                    number, read_only = len(self._runs), self._read_only
+                    run = await asyncio.to_thread(ViewedRun, number, found, read_only=read_only)
+                    await run.updater.start(at_once=False)
+                    self._runs.append(run)
+
+    def _new(self) -> list[FoundRun]:
+        known = {run.folder.path.resolve() for run in self._runs}
+        new: list[FoundRun] = []
+        for place in self._places:
+            with suppress(TessyError):  # it is gone
+                new += [run for run in find_runs([place]) if run.path.resolve() not in known]
+        return new
+
+    async def start(self) -> None:
+        """Start to keep the indexes; the first page of a single run has rows at once."""
+        started: list[ViewedRun] = []
+        try:
+            for run in self._runs:
+                await run.updater.start(at_once=len(self._runs) == 1)
+                started.append(run)
+        except BaseException:
+            await _close(started)
+            raise
+
+    async def close(self) -> None:
+        """Stop keeping the indexes, and end the pages' streams."""
+        async with self._looking:
+            await _close(self._runs)
 
 
-async def close(runs: Iterable[ViewedRun]) -> None:
-    """Stop keeping the indexes, and end the pages' streams."""
+async def _close(runs: Iterable[ViewedRun]) -> None:
     found = await asyncio.gather(*(run.updater.close() for run in runs), return_exceptions=True)
     for error in found:
         if isinstance(error, BaseException) and not isinstance(error, TessyError):

@@ -1,6 +1,6 @@
 """Serves the pages of runs on the loopback.
 
-/TOKEN/                      the runs; to the only one, if there is one
+/TOKEN/                      the runs, with those that have begun; to the only one, if no more can
 /TOKEN/compare?sample=ID     a sample of several runs, side by side
 /TOKEN/view.css …            files of our own
 /TOKEN/0/                    the list of the first run, filtered by its query string
@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,11 +22,10 @@ from functools import partial
 from aiohttp import web
 
 from tessy.errors import ViewError
-from tessy.report.viewer import served
 from tessy.report.viewer.access import AccessControl, add_headers
 from tessy.report.viewer.files import FILES
 from tessy.report.viewer.handlers import Handlers
-from tessy.report.viewer.served import FoundRun, ViewedRun
+from tessy.report.viewer.served import ViewedRuns
 from tessy.runs.reviews import MOST_COMMENT
 
 HOST = "127.0.0.1"
@@ -49,23 +48,18 @@ class Site:
 
 
 @asynccontextmanager
-async def serving(
-    runs: Sequence[FoundRun], port: int = 0, *, read_only: bool = False
-) -> AsyncIterator[Site]:
+async def serving(runs: ViewedRuns, port: int = 0) -> AsyncIterator[Site]:
     """Serve the pages of runs while the context is open.
 
     Args:
         runs: At least one.
         port: Where; 0 for a port that is free.
-        read_only: Readers can't decide anything.
 
     Raises:
-        JournalError: One of them is no run.
         ViewError: The port is taken, or an index can't be kept.
     """
     access = AccessControl()
-    several = [ViewedRun(number, run, read_only=read_only) for number, run in enumerate(runs)]
-    runner = web.AppRunner(_app(several, access), shutdown_timeout=1, access_log=None)
+    runner = web.AppRunner(_app(runs, access), shutdown_timeout=1, access_log=None)
     await runner.setup()
     try:
         try:
@@ -76,20 +70,20 @@ async def serving(
                 hint="leave --port out, and a free one is taken",
             ) from None
         base = f"http://{HOST}:{runner.addresses[0][1]}"
-        first = "0/" if len(several) == 1 else ""
+        first = "0/" if runs.single else ""
         yield Site(f"{base}/{access.token}/{first}", f"{base}/open/{access.ticket}")
     finally:
         await runner.cleanup()
 
 
-def _app(runs: Sequence[ViewedRun], access: AccessControl) -> web.Application:
+def _app(runs: ViewedRuns, access: AccessControl) -> web.Application:
     handlers = Handlers(runs, access)
     app = web.Application(
         middlewares=[access.middleware, handlers.errors], client_max_size=_MOST_BYTES
     )
     app.on_response_prepare.append(add_headers)
-    app.on_startup.append(lambda _: served.start(runs))
-    app.on_shutdown.append(lambda _: served.close(runs))  # ends the streams, which are waited for
+    app.on_startup.append(lambda _: runs.start())
+    app.on_shutdown.append(lambda _: runs.close())  # ends the streams, which are waited for
     of = "/{token}/{run:[0-9]{1,4}}"
     app.add_routes(
         [
