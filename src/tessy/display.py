@@ -21,6 +21,11 @@ _PICTURES = {
 _LINES = {ord("\n"): "␊", ord("\t"): "␉", 0x2028: "␤", 0x2029: "␤"}
 
 
+def count_of(number: int, noun: str) -> str:
+    """A number of things: `1 sample`, `2,000 samples`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def visible(text: str) -> str:
     """Replace control characters by visible symbols, so that a terminal does not act on them."""
     return text.translate(_PICTURES)

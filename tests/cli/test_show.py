@@ -89,6 +89,6 @@ def test_an_evaluation_is_shown_as_one_of_its_model(tmp_path):
     assert listed[0] == "evaluation of lab:teacher"
     shown = run("show", folder, "q0", **WIDE).out
     assert shown.startswith("evaluation of lab:teacher\n")
-    assert "q0: 2 tokens, 0 discarded, 1 requests" in shown
+    assert "q0: 2 tokens, 0 discarded, 1 request," in shown
     assert "student" not in shown
     assert "teacher" not in shown.removeprefix("evaluation of lab:teacher")

@@ -168,6 +168,21 @@ def test_an_output_is_uploaded_whole_or_kept_here(memory, tmp_path):
         assert path == tmp_path / "here.txt"
 
 
+def test_an_output_at_a_url_replaces_only_what_the_command_wrote(memory):
+    memory.pipe_file("/b/mine.html", b"my page " * 9000)
+    with (
+        pytest.raises(ConfigError, match=r"memory://b/mine\.html is there, and is not what"),
+        written_to("memory://b/mine.html", begins=b"<!doctype html>"),
+    ):
+        raise AssertionError("nothing is written")
+    assert memory.cat_file("/b/mine.html") == b"my page " * 9000
+    for old in (b"", b"<!doctype html> old"):
+        memory.pipe_file("/b/report.html", old)
+        with written_to("memory://b/report.html", begins=b"<!doctype html>") as path:
+            path.write_text("<!doctype html> new")
+        assert memory.cat_file("/b/report.html") == b"<!doctype html> new"
+
+
 def test_an_upload_that_fails_for_good_says_where_the_files_are():
     error = PermissionError("Access Denied")
     with (

@@ -44,7 +44,7 @@ def test_shards_of_a_folder_are_one_data_set_in_order(tmp_path):
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        (["train-00000-of-00002.jsonl"], "has 1 shards, of 2 by name"),
+        (["train-00000-of-00002.jsonl"], "has 1 shard, of 2 by name"),
         (["train.jsonl", "test.jsonl"], "several data sets: test.jsonl, train.jsonl"),
         (["a-1.jsonl", "a-2.csv"], "several data sets"),
         (["notes.txt"], "without dataset.jsonl or other data"),
@@ -91,7 +91,7 @@ def test_save_to_disk(tmp_path):
         read(tmp_path / "two")
     assert len(asked(tmp_path / "two" / "test")) == 5
     (tmp_path / "one" / "data-00001-of-00002.arrow").unlink()
-    with pytest.raises(DataError, match="1 shards, of 2"):
+    with pytest.raises(DataError, match="1 shard, of 2"):
         read(tmp_path / "one")
 
 

@@ -180,7 +180,7 @@ async def test_a_run_of_a_model_that_ships_is_tried_with_its_own_template(tmp_pa
     (tmp_path / "run" / "run.toml").write_text('[student]\nmodel = "lab:student"\n')
     said: list[str] = []
     export(str(tmp_path / "run"), out=tmp_path / "out", to="trl", say=said.append)
-    tried = "tried the chat template of lab:student on 1 samples"
+    tried = "tried the chat template of lab:student on 1 sample"
     assert f"{tried}: all are rendered as they are" in said
 
 

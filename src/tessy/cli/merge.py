@@ -28,15 +28,15 @@ class MergeOptions(StrictSettings):
 def merge(options: MergeOptions) -> None:
     """Write the data set of a run whose shards were written by `tessy synth --shard`."""
     from tessy.data.remote import is_url
-    from tessy.display import visible_line
+    from tessy.display import count_of, visible_line
     from tessy.runs.merge import merge as merge_run
 
     found = merge_run(options.run, partial=options.partial, rows_per_file=options.rows_per_file)
     place = f"{options.run}/{found.dataset.name}" if is_url(options.run) else str(found.dataset)
     failed = f", {sum(found.failed.values()):,} failed" if found.failed else ""
-    of = f" of {found.count:,}" if found.shards < found.count else ""
+    of = f"{found.shards:,} of " if found.shards < found.count else ""
     typer.echo(
-        f"{found.finished:,} samples{failed} from {found.shards:,}{of} shards: "
+        f"{count_of(found.finished, 'sample')}{failed} from {of}{count_of(found.count, 'shard')}: "
         f"{visible_line(place)}"
     )
     if found.failed and not found.finished:

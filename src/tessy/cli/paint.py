@@ -11,7 +11,7 @@ from rich.text import Text
 
 from tessy.data import record
 from tessy.data.pieces import Piece, pieces
-from tessy.display import visible, visible_line
+from tessy.display import count_of, visible, visible_line
 from tessy.errors import InputError
 from tessy.method.trajectory import Role, Trajectory
 from tessy.palette import DISCARDED, MARKS, TERMINAL
@@ -174,7 +174,8 @@ def _numbers(stats: dict[str, Any], entry: EndedSample, *, alone: bool) -> str:
     if not alone:
         wrote = (
             f"{stats['student_tokens']} student + {stats['teacher_tokens']} teacher tokens "
-            f"(teacher share {share}), {gone} discarded, {stats['hand_overs']} hand-overs in "
-            f"{stats['turns']} turns"
+            f"(teacher share {share}), {gone} discarded, "
+            f"{count_of(stats['hand_overs'], 'hand-over')} in {count_of(stats['turns'], 'turn')}"
         )
-    return f"{visible_line(entry.id)}: {wrote}, {entry.requests} requests, {entry.seconds:.1f} s"
+    requests = count_of(entry.requests, "request")
+    return f"{visible_line(entry.id)}: {wrote}, {requests}, {entry.seconds:.1f} s"

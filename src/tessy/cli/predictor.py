@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +17,7 @@ from tessy.cli.options import CommandOptions, command
 from tessy.cli.scoring import ScoringOptions, scorer
 from tessy.cli.tables import print_table
 from tessy.config import Config, ModelRole, ModelSettings
-from tessy.display import visible
+from tessy.display import count_of, visible
 from tessy.errors import ConfigError
 from tessy.settings import Location, Option, OptionGroup, UnitName
 
@@ -86,7 +87,12 @@ def annotate(options: AnnotateOptions, config: AnnotatorConfig) -> None:
     The same command resumes an annotation that was stopped.
     """
     from tessy.boundary.registry import is_predictor, load
-    from tessy.boundary.training.annotate import AnnotationStore, by_model, by_predictor
+    from tessy.boundary.training.annotate import (
+        LINE_BEGINS,
+        AnnotationStore,
+        by_model,
+        by_predictor,
+    )
     from tessy.data.outputs import check_outputs, written_to
     from tessy.event_loop import run_loop
     from tessy.method.trajectory import Role
@@ -98,7 +104,8 @@ def annotate(options: AnnotateOptions, config: AnnotatorConfig) -> None:
     if predictor is None:
         check(asked, [Role.STUDENT])
         check_formats(asked, [Role.STUDENT])
-    with written_to(options.out, resumed=True, say=options.say) as out:
+    begins = re.escape(LINE_BEGINS)
+    with written_to(options.out, resumed=True, begins=begins, say=options.say) as out:
         check_outputs({"--out": out}, inputs=[options.traces])
         store = AnnotationStore(out, _segments(options, config.seed), options.annotator)
         if store.counts.done:
@@ -131,15 +138,15 @@ def _segments(options: AnnotateOptions, seed: int) -> list[Segment]:
             segment.model_copy(update={"spans": None, "annotator": ""})
             for segment in read_segments(traces, labelled=False)[: options.count]
         ]
-        options.say(f"labelling {len(segments)} segments of {options.traces} again")
+        options.say(f"labelling {count_of(len(segments), 'segment')} of {options.traces} again")
         return segments
     read = read_traces(options.traces)
     if read.without:
-        options.say(f"{read.without} rows without thinking were skipped")
+        options.say(f"skipped {count_of(read.without, 'row')} without thinking")
     segments = draw(
         read.traces, options.count, words=options.words, before=options.before, seed=seed
     )
-    options.say(f"{len(segments)} segments of {len(read.traces)} traces")
+    options.say(f"{count_of(len(segments), 'segment')} of {count_of(len(read.traces), 'trace')}")
     if len(segments) < options.count:
         options.say(f"there is not enough text for {options.count}")
     return segments
@@ -264,7 +271,9 @@ def evaluate(options: EvaluateOptions) -> None:
     wanted = {"--json": options.json_file, "--html": options.html}
     with ExitStack() as stack:
         files = {
-            name: stack.enter_context(written_to(place, say=options.say))
+            name: stack.enter_context(
+                written_to(place, begins=report.BEGINS[name], say=options.say)
+            )
             for name, place in wanted.items()
             if place
         }
@@ -299,7 +308,7 @@ def _show(found: list[PredictorEvaluation], segments: int) -> None:
     from tessy.boundary.training import report
 
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    table = Table(title=f"{segments} segments, 95% intervals", title_justify="left")
+    table = Table(title=f"{count_of(segments, 'segment')}, 95% intervals", title_justify="left")
     table.add_column("")
     for evaluation in found:
         table.add_column(visible(evaluation.predictor), justify="right")

@@ -55,6 +55,7 @@ def report(options: ReportOptions) -> None:
     from contextlib import ExitStack
 
     from tessy.data.outputs import written_to
+    from tessy.report.formats import BEGINS
     from tessy.report.source import open_runs
     from tessy.runs.remote import reading
 
@@ -65,7 +66,7 @@ def report(options: ReportOptions) -> None:
     wanted |= {"markdown": options.markdown} if options.markdown else {}
     with ExitStack() as stack:
         files = {
-            name: stack.enter_context(written_to(place, say=options.say))
+            name: stack.enter_context(written_to(place, begins=BEGINS[name], say=options.say))
             for name, place in wanted.items()
         }
         _write(options, first, runs, files)

@@ -48,10 +48,7 @@ def check_outputs(
         if path.exists() and not path.is_file():  # a file is replaced, and a device would be
             raise ConfigError(f"{option} {path} is no file", hint="name a new file")
         if path.is_file() and not _is_ours(path, (begins or {}).get(option)):
-            raise ConfigError(
-                f"{option} {path} is there, and is not what this command writes",
-                hint="name a new file, or delete this one",
-            )
+            raise _not_ours(f"{option} {path}")
     resolved = {option: path.resolve() for option, path in wanted.items()}
     if len(set(resolved.values())) < len(resolved):
         raise ConfigError("two files have the same name", hint="give each its own name")
@@ -64,13 +61,38 @@ def check_outputs(
 def _is_ours(path: Path, begins: bytes | None) -> bool:
     """Whether a file may be replaced: it is empty, or begins as an older output does."""
     with path.open("rb") as file:
-        found = file.read(_BEGINNING)
+        return _begins(file.read(_BEGINNING), begins)
+
+
+def _begins(found: bytes, begins: bytes | None) -> bool:
     return begins is None or not found or re.match(begins, found) is not None
+
+
+def _not_ours(place: str) -> ConfigError:
+    return ConfigError(
+        f"{place} is there, and is not what this command writes",
+        hint="name a new file, or delete this one",
+    )
+
+
+def is_there(place: str) -> bool:
+    """Whether something is at a path or a URL.
+
+    Raises:
+        RemoteError: The URL can't be read.
+    """
+    if is_place_at_url(place):
+        return RemotePath(place).info() is not None
+    return Path(place).exists()
 
 
 @contextmanager
 def written_to(
-    out: str | Path, *, resumed: bool = False, say: Say = lambda _: None
+    out: str | Path,
+    *,
+    resumed: bool = False,
+    begins: bytes | None = None,
+    say: Say = lambda _: None,
 ) -> Iterator[Path]:
     """Where a command writes a file or folder; one at a URL is uploaded when all is written.
 
@@ -78,9 +100,11 @@ def written_to(
         out: A path, or a URL.
         resumed: If it fails or is stopped, what is written is kept on this machine, and given again
             for the same URL.
+        begins: How a file at a URL must begin to be replaced, as in `check_outputs`.
         say: Called with lines about the upload.
 
     Raises:
+        ConfigError: Something else is at the URL.
         RemoteError: The URL can't be written to. If that turns out only at the end, nothing is
             lost: the message says where it is.
     """
@@ -89,6 +113,8 @@ def written_to(
         return
     there = RemotePath(str(out).rstrip("/"))
     check_writable(RemotePath(there.url.rpartition("/")[0]) if there.suffix else there)
+    if begins is not None and not _begins(there.beginning(_BEGINNING) or b"", begins):
+        raise _not_ours(str(there))
     if resumed:
         digest = hashlib.sha256(there.url.encode()).hexdigest()[:16]
         path = (cache_folder() / "out" / digest / there.name).absolute()

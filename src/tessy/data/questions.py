@@ -25,6 +25,7 @@ from tessy.data.columns import BAD_LINE, Messages, NoQuestionColumn, id_in, no_c
 from tessy.data.messages import cut
 from tessy.data.rows import row_bytes, rows
 from tessy.data.sources import name_of
+from tessy.display import count_of
 from tessy.errors import DataError, InputError, bad_rows
 
 _HASH = 8
@@ -237,7 +238,7 @@ def refuse_bad(read: Questions) -> Questions:
     if not read.count and all(line.columns for line in read.bad):
         raise _no_column(read)
     bad = [line for line in read.bad if not line.checked] or read.bad
-    said = [f"{len(bad)} bad line{'s' if len(bad) > 1 else ''}; nothing was started"]
+    said = [f"{count_of(len(bad), 'bad line')}; nothing was started"]
     said += bad_rows((line.where, line.reason) for line in bad)
     raise DataError(
         "\n".join(said),

@@ -102,15 +102,20 @@ class RemotePath:
         Args:
             most: The size in bytes above which it is refused.
         """
+        content = self.beginning(most + 1)
+        if content is not None and len(content) > most:
+            raise RemoteError(f"{self} is larger than {most:,} bytes")
+        return content
+
+    def beginning(self, most: int) -> bytes | None:
+        """The first bytes of a file; None if it is not there."""
         with self._opened() as (system, path):
             try:
                 with system.open(path, "rb") as file:
-                    content: bytes = file.read(most + 1)
+                    found: bytes = file.read(most)
             except FileNotFoundError:
                 return None
-        if len(content) > most:
-            raise RemoteError(f"{self} is larger than {most:,} bytes")
-        return content
+        return found
 
     def write(self, content: bytes) -> None:
         """Write a file, which takes its name when it is complete."""

@@ -26,6 +26,7 @@ from tessy.data.fetched import fetch_file, fetch_files, stand_in
 from tessy.data.files import is_there
 from tessy.data.messages import cut
 from tessy.data.remote import RemotePath, is_url, persistently, shown_url
+from tessy.display import count_of
 from tessy.errors import DataError, RemoteError, nearest
 
 STDIN = "-"
@@ -241,8 +242,9 @@ def _check_complete(folder: Path, found: list[Path]) -> None:
     matches = (_SHARD.search(each.name.split(".")[0]) for each in found)
     counts = {int(match[1]) for match in matches if match and match[1]}
     if counts and counts != {len(found)}:
+        named = ", ".join(map(str, sorted(counts)))
         raise DataError(
-            f"{folder} has {len(found)} shards, of {', '.join(map(str, sorted(counts)))} by name",
+            f"{folder} has {count_of(len(found), 'shard')}, of {named} by name",
             hint="some are missing, or there are those of several data sets",
         )
 

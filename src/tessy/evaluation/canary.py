@@ -14,7 +14,7 @@ from rich.table import Table
 
 from tessy.config import Config
 from tessy.data.questions import read
-from tessy.display import visible_line
+from tessy.display import count_of, visible_line
 from tessy.errors import ConfigError
 from tessy.evaluation.measure import UNMEASURED
 from tessy.event_loop import run_anywhere
@@ -190,9 +190,9 @@ def _side(source: RunSource, ids: set[str]) -> CanarySide:
 def table(found: Canary) -> Table:
     """How the two compare."""
     sides = (found.run, found.teacher)
-    title = f"canary: the first {found.run.accounts.ended:,} samples"
+    title = f"canary: the first {count_of(found.run.accounts.ended, 'sample')}"
     if found.bad:
-        title += f", without {found.bad:,} bad line{'s' if found.bad > 1 else ''}"
+        title += f", without {count_of(found.bad, 'bad line')}"
     made = Table(title=title, title_justify="left")
     made.add_column("")
     for side in sides:

@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 from tessy.data.record import MARKERS
+from tessy.display import count_of
 from tessy.errors import ConfigError
 from tessy.exporting.samples import ExportSample
 from tessy.models.chat_template import ChatTemplate
@@ -85,7 +86,7 @@ class TemplateTrial:
 
     def lines(self) -> list[str]:
         """What was found, for people, a line each."""
-        head = f"tried the chat template of {self._name} on {self._samples} samples: "
+        head = f"tried the chat template of {self._name} on {count_of(self._samples, 'sample')}: "
         if not self._found:
             head += "all are rendered as they are"
         found = [f"  {number}: {what}" for what, number in self._found.most_common()]

@@ -17,6 +17,7 @@ from typing import Any
 
 from tessy.config import Config
 from tessy.data.remote import absolute, is_url
+from tessy.display import count_of
 from tessy.event_loop import run_loop
 from tessy.method.trajectory import Failure
 from tessy.models.open import check, check_formats
@@ -127,7 +128,7 @@ async def _synthesize(run: ClusterRun, progress: Progress) -> RunResult:
         counters = Counters(total=len(read) * config.samples_per_question + len(read.bad))
         add_up(counters, before, {})
         counters.ended_before = counters.ended
-        progress.say(f"{count:,} shards on {room:,} places of the cluster")
+        progress.say(f"{count_of(count, 'shard')} on {room:,} places of the cluster")
         stack.enter_context(_messages_in(folder.path / "ray.log"))
         tasks = ShardTasks(ray, _shard_task(run, count), run.cpus, before, counters, progress)
         await asyncio.to_thread(log.open, absolute(run.out), folder.settings)

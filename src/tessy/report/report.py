@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tessy.display import Say
+from tessy.display import Say, count_of
 from tessy.method.trajectory import Role
 from tessy.report.excerpts import Excerpt, ExcerptPicker
 from tessy.report.figures.accounts import Accounts, AccountsCounter, Totals
@@ -196,8 +196,8 @@ def read_run(
             run.methods[sample.method] += 1
             run.models = run.models or sample.models
         if count % _SAY_EVERY == 0:
-            say(f"{source.label}: {count:,} samples read")
-    say(f"{source.label}: {run.style.samples:,} samples")
+            say(f"{source.label}: {count_of(count, 'sample')} read")
+    say(f"{source.label}: {count_of(run.style.samples, 'sample')}")
     return run
 
 

@@ -33,6 +33,7 @@ import tomli_w
 from tessy.config import Config
 from tessy.data.files import is_folder, is_there, open_file
 from tessy.data.files import write_atomically as write_atomically  # also for other rooms
+from tessy.display import count_of
 from tessy.errors import ConfigError, JournalError, RunMismatch
 from tessy.method.trajectory import Role
 from tessy.runs.database import mode_for
@@ -461,7 +462,8 @@ def refuse_lost(dataset: Path, finished: int | None) -> None:
     if samples > (finished or 0):
         lost = "no journal is there" if finished is None else f"the journals hold {finished:,}"
         raise RunMismatch(
-            f"{dataset} has {samples:,} samples, but {lost}: to go on would overwrite them",
+            f"{dataset} has {count_of(samples, 'sample')}, but {lost}: "
+            "to go on would overwrite them",
             hint=f"put the folder shards back, or {OTHER_OUT}; nothing was changed",
         )
 

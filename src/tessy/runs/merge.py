@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tessy.data.outputs import upload
 from tessy.data.remote import RemotePath, is_url, persistently
+from tessy.display import count_of
 from tessy.errors import JournalError, MissingShards
 from tessy.method.trajectory import Failure
 from tessy.runs.dataset import write_dataset
@@ -72,7 +73,7 @@ def merge(run: str | Path, *, partial: bool = False, rows_per_file: int | None =
         more = [f"… and {len(lacking) - _SHOWN:,} more"] if len(lacking) > _SHOWN else []
         verb = "is" if len(lacking) == 1 else "are"
         raise MissingShards(
-            f"{len(lacking):,} of {count:,} shards {verb} not complete:\n  "
+            f"{len(lacking):,} of {count_of(count, 'shard')} {verb} not complete:\n  "
             + "\n  ".join([*lacking[:_SHOWN], *more]),
             hint="write them with tessy synth … --shard I/N; or merge what is there: --partial",
         )

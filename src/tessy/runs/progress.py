@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tessy.display import visible, visible_line
+from tessy.display import count_of, visible, visible_line
 from tessy.method.trajectory import Failure
 from tessy.palette import TERMINAL
 from tessy.runs.counters import Counters, RunResult
@@ -152,7 +152,7 @@ def _retrying(counters: Counters) -> list[str]:
     if counters.over:
         return []
     return [
-        f"the {name}'s server fails or does not answer: {calls:,} call{'s' * (calls > 1)} "
+        f"the {name}'s server fails or does not answer: {count_of(calls, 'call')} "
         "will be made again"
         for name, calls in sorted(counters.retrying.items())
     ]
@@ -242,7 +242,7 @@ def right_of(ended: EndedTotals) -> str | None:
 def _of_this_start(counters: Counters) -> str:
     """What this start added; samples that have not ended count here alone."""
     tokens, samples = sum(counters.generated.values()), counters.ended - counters.ended_before
-    return f"{tokens:,} tokens generated, {samples:,} sample{'s' * (samples != 1)} ended"
+    return f"{tokens:,} tokens generated, {count_of(samples, 'sample')} ended"
 
 
 def short_summary(result: RunResult) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from tessy.config import Config
+from tessy.display import count_of
 from tessy.errors import JournalError, RunMismatch
 from tessy.method.trajectory import Failure
 from tessy.runs.database import allow_open_files
@@ -197,7 +198,7 @@ def _refuse_too_many(folder: RunFolder, shards: list[ShardFolder]) -> None:
         count = folder.shard_count()
         if count is not None and shards and shards[-1].number >= count:
             raise JournalError(
-                f"{shards[-1].path}: the run has {count:,} shards, counted from 0",
+                f"{shards[-1].path}: the run has {count_of(count, 'shard')}, counted from 0",
                 hint="move it elsewhere: it belongs to another run",
             )
 

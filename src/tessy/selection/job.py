@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from tessy.data.columns import id_in
 from tessy.data.given import Given, as_source
-from tessy.data.outputs import check_outputs, written_to
+from tessy.data.outputs import check_outputs, is_there, written_to
 from tessy.display import Say
 from tessy.errors import ConfigError, DataError
 from tessy.exporting.overlap import SimilarTexts, WordOverlap, questions_in
@@ -136,8 +136,8 @@ def select(
         "skip_bad": skip_bad,
         "question_column": question_column,
     }
+    several = (str(out), dropped_file(str(out)))
     with ExitStack() as stack:
-        several = (str(out), dropped_file(str(out)))
         kept_at, dropped_at = (
             stack.enter_context(written_to(each, say=progress.say)) for each in several
         )
@@ -145,9 +145,10 @@ def select(
             {"--out": kept_at, "what is dropped,": dropped_at},
             inputs=[questions, *chosen.decontaminate, *runs.values()],
         )
-        if kept_at.exists() and not dropped_at.exists():
+        if is_there(several[0]) and not is_there(several[1]):
             raise ConfigError(
-                f"--out {kept_at} is there, and no selection wrote it: it has no {dropped_at.name}",
+                f"--out {out} is there, and no selection wrote it: it has no "
+                f"{Path(several[1]).name}",
                 hint="name a new file, or delete this one",
             )
         seed = None if chosen.count is None else chosen.seed

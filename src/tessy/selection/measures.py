@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from tessy.data.fetched import local_file
 from tessy.data.remote import is_url, shown_url
+from tessy.display import count_of
 from tessy.errors import ConfigError, DataError
 from tessy.evaluation.evaluate import RESULTS, outcome_in
 from tessy.evaluation.measure import EvalOutcome
@@ -293,7 +294,7 @@ class _Sums:
     def _nothing(self, missing: NDArray[np.uint8]) -> DataError:
         said = _causes(np.bincount(missing[self.asked.good], minlength=len(Missing)), self.run)
         if self.others:
-            said.append(f"it has {self.others:,} samples of other questions")
+            said.append(f"it has {count_of(self.others, 'sample')} of other questions")
         hint = "name the run that evaluated these questions; those without an `id` are told apart "
         hint += "by their row, so they must be in the same order"
         if (missing == Missing.FAILED).any():

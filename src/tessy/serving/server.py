@@ -18,7 +18,7 @@ from tessy.boundary.batcher import PredictorBatcher
 from tessy.boundary.registry import load_all
 from tessy.config import Config
 from tessy.data.remote import is_url
-from tessy.display import Say
+from tessy.display import Say, count_of
 from tessy.errors import ConfigError, ServeError
 from tessy.event_loop import cancel_all, leave_closed_terminal, stopping_signals
 from tessy.method.trajectory import Role
@@ -192,11 +192,11 @@ async def serve_until_stopped(
             await stop.wait()
             if count := server.handlers.answering:
                 say(
-                    f"stopping: {count} request{'s' if count > 1 else ''} may end within "
+                    f"stopping: {count_of(count, 'request')} may end within "
                     f"{settings.drain_s:g} s; the same signal again ends them now"
                 )
             if left := await server.drain(settings.drain_s, hurry):
-                say(f"{left} request{'s' if left > 1 else ''} did not end")
+                say(f"{count_of(left, 'request')} did not end")
         finally:
             for number in stopping_signals():
                 loop.remove_signal_handler(number)

@@ -10,6 +10,7 @@ from tessy._version import __version__
 from tessy.config import Config
 from tessy.data.questions import Questions
 from tessy.data.sources import name_of
+from tessy.display import count_of
 from tessy.errors import RunMismatch
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader, is_begun
@@ -62,10 +63,10 @@ def begin(
         begun = begun or (remote is not None and remote.is_begun())
         wanted = config.shards if shard is None else shard.count
         known = folder.shard_count() if begun else None
-        if None not in (wanted, known) and wanted != known:
+        if wanted is not None and known is not None and wanted != known:
             option = f"--shards {known}" if shard is None else f"--shard {shard.number}/{known}"
             raise RunMismatch(
-                f"{folder.path} holds a run of {known} shards, not {wanted}",
+                f"{folder.path} holds a run of {count_of(known, 'shard')}, not {wanted}",
                 hint=f"give that number: {option}",
             )
         count = known or wanted or shards or default_shards(config)

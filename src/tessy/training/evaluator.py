@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from tessy.data.files import open_file
-from tessy.display import Say
+from tessy.display import Say, count_of
 from tessy.errors import ConfigError, MissingExtra, RunMismatch, TessyError, TrainingError
 from tessy.evaluation.evaluate import EvalResult, evaluate, groups_of
 from tessy.evaluation.settings import EvaluationConfig
@@ -168,7 +168,7 @@ class EpochEvaluator:
         """Evaluate the model in a folder, and put it into the curve."""
         name = f"epoch {number}" if number else "the untrained model"
         self._curve.write(self._folder.path)
-        self._say(f"evaluating {name} on {self._count} questions")
+        self._say(f"evaluating {name} on {count_of(self._count, 'question')}")
         try:
             result = self._run(model, self._folder.evaluations / f"epoch-{number}")
         except TessyError as error:

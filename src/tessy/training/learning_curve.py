@@ -16,6 +16,7 @@ import orjson
 from pydantic import TypeAdapter
 
 from tessy.data.files import read_bytes
+from tessy.display import count_of
 from tessy.errors import RunMismatch
 from tessy.evaluation.estimate import Estimate, Number
 from tessy.evaluation.measure import EvalOutcome, ModelScores
@@ -60,8 +61,13 @@ class CurvePoint:
     def line(self, epochs: int) -> str:
         """The point in words, for the terminal; `epochs` is how many there will be."""
         name = f"epoch {self.epoch} of {epochs}" if self.epoch else "untrained"
-        left_out = f"; {self.unmeasured} samples could not be measured" if self.unmeasured else ""
-        return f"{name}: pass@1 {shown(self.pass_at_1)} of {self.questions} questions{left_out}"
+        left_out = (
+            f"; {count_of(self.unmeasured, 'sample')} could not be measured"
+            if self.unmeasured
+            else ""
+        )
+        questions = count_of(self.questions, "question")
+        return f"{name}: pass@1 {shown(self.pass_at_1)} of {questions}{left_out}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tessy.data.files import write_atomically
-from tessy.display import Say
+from tessy.display import Say, count_of
 from tessy.errors import MissingExtra, install_hint
 from tessy.tracking.log import RunLog
 from tessy.training.card import CARD_FILE, card
@@ -161,7 +161,7 @@ def _prepare(dataset: str | Path, folder: SFTFolder, student: Student, say: Say)
         counts = prepare(dataset, folder.path, student.renderer(), loss, limit)
         digest = counts.digest
         say(
-            f"{counts.kept} of {counts.rows} samples, {counts.tokens} tokens, of which "
+            f"{counts.kept} of {count_of(counts.rows, 'sample')}, {counts.tokens} tokens, of which "
             f"{counts.trained_tokens} carry loss; the longest has {counts.longest}"
         )
         if counts.too_long:

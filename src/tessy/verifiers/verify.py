@@ -124,7 +124,7 @@ def verify(
     """
     check_name(responses, "responses")
     next(read_responses(responses), None)  # before a sandbox starts
-    with nullcontext() if out is None else written_to(out, say=say) as path:
+    with nullcontext() if out is None else written_to(out, begins=_BEGINS, say=say) as path:
         read = find_files(responses, what="responses") or ()
         check_outputs({"--out": path}, inputs=read, begins={"--out": _BEGINS})
         if not sandbox:

@@ -179,7 +179,7 @@ class AnnotationStore:
         self._accepted.close()  # this also releases the lock
 
 
-_LINE_BEGINS = b'{"id":'
+LINE_BEGINS = b'{"id":'
 """How each of our lines begins."""
 
 
@@ -195,7 +195,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     except orjson.JSONDecodeError:
         rows = [None]
     ours = all(isinstance(row, dict) and {"id", "text"} <= row.keys() for row in rows)
-    if not ours or (raw and not rows and not raw.startswith(_LINE_BEGINS)):
+    if not ours or (raw and not rows and not raw.startswith(LINE_BEGINS)):
         raise ConfigError(f"{path} exists and is no segment file", hint="name another file")
     return rows
 

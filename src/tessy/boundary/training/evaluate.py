@@ -22,7 +22,7 @@ from tessy.boundary.protocol import Predictor
 from tessy.boundary.training.metrics import LabelCounts, Labelling, MeasuredFigure, figures
 from tessy.boundary.training.segments import Segment
 from tessy.boundary.training.walk import counted, labellings, truth
-from tessy.display import Say
+from tessy.display import Say, count_of
 from tessy.errors import DataError
 from tessy.method.judgement import Passage
 from tessy.method.trajectory import Role
@@ -109,7 +109,7 @@ def evaluate(
     Raises:
         PredictorError: The predictor failed.
     """
-    say(f"{predictor.name}: {len(segments)} segments")
+    say(f"{predictor.name}: {count_of(len(segments), 'segment')}")
     labels = labellings(predictor, segments)
     took = speed(predictor, segments) if timed else None
     return _evaluation(predictor.name, segments, labels, samples, took)

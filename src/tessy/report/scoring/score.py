@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from tessy.display import Say
+from tessy.display import Say, count_of
 from tessy.errors import BadResponse, ConfigError, Refused
 from tessy.report.figures.likelihood import LikelihoodSums
 from tessy.report.figures.sample import ReportSample
@@ -79,7 +79,7 @@ async def _score(
             store.put(sample, outcome)
             scores.sums.append((sample.question, outcome))
             if len(scores.sums) % _SAY_EVERY == 0:
-                say(f"{run.label}: {len(scores.sums):,} samples scored")
+                say(f"{run.label}: {count_of(len(scores.sums), 'sample')} scored")
 
     # Not a TaskGroup: it would cancel calls that are under way, and their answers are to be kept.
     workers = (work() for _ in range(scorer.at_once))
@@ -88,7 +88,7 @@ async def _score(
         if error is not None:
             raise error
     scores.sums.sort(key=lambda pair: pair[0])
-    say(f"{run.label}: {len(scores.sums):,} samples scored")
+    say(f"{run.label}: {count_of(len(scores.sums), 'sample')} scored")
     return scores
 
 

@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tessy.display import Say
+from tessy.display import Say, count_of
 from tessy.errors import BadResponse, ConfigError, InputError, Refused
 from tessy.method.trajectory import Part, Role
 from tessy.method.words import plain
@@ -76,18 +76,18 @@ async def shared_spans(
                     continue
                 scored += 1
                 if scored % _SAY_EVERY == 0:
-                    say(f"{scored} samples scored")
+                    say(f"{count_of(scored, 'sample')} scored")
 
         await asyncio.gather(*(work() for _ in range(scorer.at_once)))
     if not found and left_out:
-        raise InputError(f"the student could score none of {left_out} samples")
+        raise InputError(f"the student could score none of {count_of(left_out, 'sample')}")
     if not found:
         raise InputError(
             f"{run.folder.path} has no short style spans of the teacher",
             hint="a run with `--min-style-words 2` or more has them",
         )
     if left_out:
-        say(f"{left_out} samples could not be scored")
+        say(f"{count_of(left_out, 'sample')} could not be scored")
     spans = [SharedSpan(words, tuple(values)) for words, values in found.items()]
     return sorted(spans, key=lambda span: (-len(span.probabilities), span.words))
 

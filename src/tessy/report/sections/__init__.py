@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tessy.display import count_of
 from tessy.report.document import Document
 from tessy.report.report import Report
 from tessy.report.sections import texts, totals
@@ -19,7 +20,7 @@ def document(report: Report) -> Document:
     lacking = f"; not complete: {run.lacking}" if run.lacking else ""
     return Document(
         title=f"Report: {run.label}",
-        lead=f"{run.label}{against}: {run.accounts.ended:,} samples = "
+        lead=f"{run.label}{against}: {count_of(run.accounts.ended, 'sample')} = "
         f"{finished:,} finished + {failed:,} failed{lacking}. Who wrote what, how close the text "
         "is to the student's own, where samples failed, and what the run cost.",
         headlines=totals.headlines(run),
