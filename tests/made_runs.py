@@ -73,7 +73,14 @@ def ending(position: int, made: Made, method: str) -> Ending:
             verdict=_verdict(made) if made.verdict else None,
         )
     else:
-        written = record.failed(made.id, question, trajectory, made.failure, made.detail)
+        written = record.failed(
+            made.id,
+            question,
+            trajectory,
+            made.failure,
+            made.detail,
+            verdict=_verdict(made) if made.verdict else None,
+        )
     trace = {**record.trace(trajectory), **made.trace}
     return Ending(
         position, made.id, made.failure, written, trace, made.seconds, made.requests

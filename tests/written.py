@@ -58,10 +58,13 @@ class Written:
         question = Question(position, self.id, messages, self.extra)
         turns = self.turns()[:2] if self.failure else self.turns()
         trajectory = Trajectory.replay(turns)
+        verdict = self.outcome and {"outcome": self.outcome, "score": 0.5, "detail": "7 or 8"}
         if self.failure:
-            made = record.failed(self.id, question, trajectory, self.failure, "that is why")
+            why = "that is why"
+            made = record.failed(
+                self.id, question, trajectory, self.failure, why, verdict=verdict or None
+            )
         else:
-            verdict = self.outcome and {"outcome": self.outcome, "score": 0.5, "detail": "7 or 8"}
             made = record.finished(
                 self.id,
                 question,

@@ -23,35 +23,38 @@ def mixed(tmp_path):
     samples = [Made(f"v{n}", TURNS, verdict=outcome) for n, outcome in enumerate(ends)]
     reasons = (Failure.REJECTED, Failure.REPETITION, Failure.REJECTED)
     samples += [Made(f"f{n}", TURNS, failure=reason) for n, reason in enumerate(reasons)]
+    samples.append(Made("f3", TURNS, failure=Failure.REJECTED, verdict="no_answer"))
     return write_run(tmp_path / "mixed", samples)
 
 
 @pytest.mark.parametrize(
     ("options", "listed"),
     [
-        ([], ["v0", "v1", "v2", "v3", "v4", "f0", "f1", "f2"]),
+        ([], ["v0", "v1", "v2", "v3", "v4", "f0", "f1", "f2", "f3"]),
         (["--status", "finished"], ["v0", "v1", "v2", "v3", "v4"]),
-        (["--status", "failed"], ["f0", "f1", "f2"]),
-        (["--status", "rejected"], ["f0", "f2"]),
+        (["--status", "failed"], ["f0", "f1", "f2", "f3"]),
+        (["--status", "rejected"], ["f0", "f2", "f3"]),
         (["--status", "failed", "--limit", "2"], ["f0", "f1", "…"]),
         (["--status", "marker"], ["no"]),
         (["--verdict", "right"], ["v0"]),
-        (["--verdict", "wrong"], ["v1"]),
+        (["--verdict", "wrong"], ["v1", "f0", "f2"]),  # as older runs have it
+        (["--verdict", "no_answer"], ["v2", "f3"]),
         (["--verdict", "unverified"], ["v4"]),
-        (["--verdict", "wrong", "--status", "failed"], ["no"]),
+        (["--verdict", "wrong", "--status", "failed"], ["f0", "f2"]),
+        (["--verdict", "right", "--status", "failed"], ["no"]),
     ],
 )
 def test_show_lists_only_samples_with_a_status_or_a_verdict(mixed, options, listed):
     done = run("show", mixed, *options, **WIDE)
     assert done.code == 0, done.err
     right, *rows = done.out.splitlines()
-    assert right.startswith("right: 1 of 5 verified: 20.0%")
+    assert right.startswith("right: 1 of 6 verified: 16.7%")
     assert [row.split()[0] for row in rows] == listed
     if "…" in listed:
-        assert rows[-1] == "… and 1 more: --limit"
+        assert rows[-1] == "… and 2 more: --limit"
     if listed == ["no"]:
         assert rows == [
-            "no such sample; there are 5 finished, 2 rejected, 1 repetition, 1 error, 1 no_answer, "
+            "no such sample; there are 5 finished, 3 rejected, 1 repetition, 1 error, 1 no_answer, "
             "1 right, 1 wrong"
         ]
 

@@ -163,6 +163,7 @@ async def test_what_the_verifier_rejects_is_a_failure_and_the_rest_has_its_verdi
     assert [r["id"] for r in finished] == ["q0", "q2", "q4", "q6"]
     assert all(r["verdict"]["outcome"] == "right" for r in finished)
     assert {(r["id"], r["reason"]) for r in failed} == {(f"q{n}", "rejected") for n in (1, 3, 5, 7)}
+    assert all(r["verdict"]["outcome"] == "wrong" for r in failed)
     assert all(r["stats"]["drafts"] == 2 for r in failed)
     assert all(r["stats"]["drafts"] == 1 for r in finished)
     assert "right     4 of 8 verified: 50.0% (4 rejected)" in done.err

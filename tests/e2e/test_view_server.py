@@ -16,6 +16,7 @@ import pytest
 from yarl import URL
 
 from commands import run as tessy
+from tessy.method.trajectory import Failure
 from tessy.report.viewer.files import FILES
 from tessy.runs.folder import RunFolder
 from tessy.runs.reviews import REVIEWS, read_corrections, read_reviews
@@ -257,6 +258,32 @@ async def test_a_broken_file_of_reviews_is_said(own, client):
     async with client.get(view.url) as answer:
         assert answer.status == 500
         assert "reviews.jsonl, line 1" in await answer.text()
+
+
+async def test_rejected_samples_are_wrong_in_the_summary_the_list_and_the_filter(tmp_path, client):
+    rejected = Failure.REJECTED
+    samples = [
+        Written("q0", outcome="right"),
+        Written("q1", outcome="wrong"),
+        Written("q2", failure=rejected, outcome="no_answer"),
+        Written("q3", failure=rejected),  # of an older version
+        Written("q4", failure=Failure.REPETITION),
+    ]
+    await write_run(RunFolder(tmp_path), samples)
+    async with viewing(tmp_path) as view:
+        page = await text_of(client, view.url)
+        assert "✗ 3 wrong" in page
+        for verdict, ids in (("wrong", ["q1", "q3"]), ("no_answer", ["q2"]), ("right", ["q0"])):
+            page = await text_of(client, f"{view.url}?verdict={verdict}")
+            assert re.findall(r'data-sample="([^"]*)"', page) == ids
+            assert f'<option value="{verdict}" selected>' in page
+        page = await text_of(client, f"{view.url}sample?sample=q3")
+        assert 'class="verdict wrong"' in page
+
+
+async def text_of(client, url):
+    async with client.get(url) as answer:
+        return await answer.text()
 
 
 # --- Several runs ---------------------------------------------------------------------------------

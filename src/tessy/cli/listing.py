@@ -60,8 +60,9 @@ def _is_wanted(sample: ListedSample, wanted: Filter) -> bool:
         return False
     if wanted.status not in (None, Status.FAILED, status):
         return False
-    verdict = sample.verdict or VerdictFilter.UNVERIFIED
-    return wanted.verdict is None or (sample.failure is None and verdict == wanted.verdict)
+    if sample.failure is None:
+        return wanted.verdict in (None, sample.verdict or VerdictFilter.UNVERIFIED)
+    return wanted.verdict in (None, sample.verdict)
 
 
 def _wants_running(wanted: Filter) -> bool:

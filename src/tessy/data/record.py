@@ -86,6 +86,7 @@ def failed(
     line: BadLine | None = None,
     others: Sequence[RejectedDraft] = (),
     teacher: str | None = None,
+    verdict: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The record of a failed sample, with the text until then.
 
@@ -98,6 +99,7 @@ def failed(
         line: The bad line, if that is the reason.
         others: The rejected drafts.
         teacher: The name of its last teacher, if there are several.
+        verdict: The verdict on the last answer, if it failed by that.
     """
     counts = stats(trajectory, others)
     return {
@@ -111,6 +113,7 @@ def failed(
         "answer": _discarded_answer(trajectory),
         "stats": {**counts, "drafts": 0} if line else counts,
         **({"teacher": teacher} if teacher is not None else {}),
+        **({"verdict": verdict} if verdict is not None else {}),
     }
 
 

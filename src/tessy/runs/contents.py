@@ -137,11 +137,11 @@ def record(blob: Any, failure: Failure | None) -> dict[str, Any]:
         an(int, made["seed"], "seed")
         for name in an(dict, made["models"], "models").values():
             an(str, name, "models")
-        _check_verdict(made.get("verdict"))
     else:
         content = an(str, made["content"], "content")
         an(str, made["detail"], "detail")
         an(str, made.get("teacher", ""), "teacher")
+    _check_verdict(made.get("verdict"))
     _check_spans(content, made["spans"])
     for name in _COUNTS:
         a_count(made["stats"][name], f"stats.{name}")

@@ -40,7 +40,11 @@ from of_samples group by reason, verdict, teacher
 
 
 _RECORD = "id, reason, record"
-_VERDICT = "json_extract(cast(record as text), '$.verdict.outcome')"
+_VERDICT = """coalesce(
+    json_extract(cast(record as text), '$.verdict.outcome'),
+    case reason when 'rejected' then 'wrong' end
+)"""
+"""Rejected samples of older runs have no verdict: see `verifiers.protocol.outcome_of`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ class EndedTotals:
             self.failed[failure] += samples
             return
         self.finished += samples
-        if verdict is not None:
+        if verdict is not None and failure is None:
             self.verdicts[verdict] += samples
         if teacher is not None:
             self.teachers[teacher] += samples

@@ -147,6 +147,7 @@ def _stop_if_shut_out(error: Refused) -> None:
 
 def _record(sample: Sample, method: Method, failure: Failure | None, detail: str) -> dict[str, Any]:
     context, job = sample.context, sample.job
+    verdict = asdict(sample.verdict) if sample.verdict else None
     if failure is not None:
         return record.failed(
             job.id,
@@ -156,6 +157,7 @@ def _record(sample: Sample, method: Method, failure: Failure | None, detail: str
             detail,
             others=sample.others,
             teacher=sample.teacher,
+            verdict=verdict,
         )
     names = {role.value: model.name for role, model in context.models.items()}
     if sample.teacher is not None:
@@ -170,7 +172,7 @@ def _record(sample: Sample, method: Method, failure: Failure | None, detail: str
         models=names,
         seed=context.config.seed,
         others=sample.others,
-        verdict=asdict(sample.verdict) if sample.verdict else None,
+        verdict=verdict,
     )
 
 

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 from tessy.errors import DataError, meant
+from tessy.method.trajectory import Failure
 
 Row = Mapping[str, Any]
 """A question's columns: `Question.extra`, and its text as `prompt` where a verifier may need it."""
@@ -34,9 +35,14 @@ class VerdictOutcome(StrEnum):
 
 
 def outcome_of(record: Any) -> VerdictOutcome | None:
-    """What a verifier decided about a finished sample; None without one, or of a stranger's."""
+    """What a verifier decided about a sample; None without one, or of a stranger's.
+
+    A sample that it rejected is wrong, also in runs that do not keep the verdict on it.
+    """
     verdict = record.get("verdict")
     outcome = verdict.get("outcome") if isinstance(verdict, dict) else None
+    if outcome is None and "method" not in record and record.get("reason") == Failure.REJECTED:
+        return VerdictOutcome.WRONG
     return next((each for each in VerdictOutcome if each == outcome), None)
 
 

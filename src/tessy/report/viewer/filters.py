@@ -60,6 +60,13 @@ class Sort(StrEnum):
     TOKENS_A_CALL = "tokens_a_call"
     SECONDS_A_CALL = "seconds_a_call"
 
+    @property
+    def heading(self) -> str:
+        """What it is called over its column."""
+        named = {Sort.SHARE: "Teacher share", Sort.HAND_OVERS: "Hand-overs"}
+        named[Sort.SECONDS_A_CALL] = "Time a call"
+        return named.get(self) or self.capitalize().replace("_", " ")
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:

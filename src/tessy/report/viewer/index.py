@@ -34,7 +34,7 @@ from tessy.runs.shard_reader import ShardReader, checked_record, total_of
 from tessy.verifiers.protocol import VerdictOutcome, outcome_of
 
 TOKENIZE = "unicode61"
-_VERSION = 3
+_VERSION = 4
 _SCHEMA = f"""
 create table samples (
     position   integer primary key,   -- in the order of the questions
@@ -142,7 +142,7 @@ class IndexRow:
             position=position,
             id=sample_id,
             reason=Failure(reason) if reason else None,
-            outcome=None if reason else outcome_of(record),
+            outcome=outcome_of(record),
             share=stats["teacher_tokens"] / tokens if tokens else None,
             tokens=tokens,
             teacher=stats["teacher_tokens"],

@@ -181,8 +181,8 @@ def ended(entry: EndedSample) -> SampleView:
         messages=messages,
         columns=() if entry.failure else tuple(_columns(made)),
         origin=tuple(_teacher(made) if entry.failure else _origin(made)),
-        outcome=None if entry.failure else outcome_of(made),
-        verdict=() if entry.failure else tuple(_verdict(made)),
+        outcome=outcome_of(made),
+        verdict=tuple(_verdict(made)),
     )
 
 

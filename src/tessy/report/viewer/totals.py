@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tessy.report.figures.intervals import Interval, QuestionSums, right_share, wilson
 
 TOTALS = """
-    count(*), sum(reason is not null), sum(reason = 'rejected'),
+    count(*), sum(reason is not null),
     sum(outcome = 'right'), sum(outcome = 'wrong'), sum(outcome = 'no_answer'),
     sum(outcome = 'error'), sum(reason is null and outcome is null),
     sum(tokens), sum(teacher), sum(discarded), sum(requests), sum(seconds)
@@ -17,8 +17,7 @@ BY_QUESTION = """
     select count(*), sum(part), sum(whole), sum(part * part), sum(part * whole), sum(whole * whole)
     from (
         select sum(coalesce(outcome, '') = 'right') as part,
-            sum(coalesce(outcome, '') in ('right', 'wrong', 'no_answer')
-                or coalesce(reason, '') = 'rejected') as whole
+            sum(coalesce(outcome, '') in ('right', 'wrong', 'no_answer')) as whole
         from samples {where} group by position / {several}
     ) where whole > 0
 """
@@ -32,9 +31,8 @@ class SampleTotals:
     Attributes:
         samples: How many they are.
         failed: How many failed.
-        rejected: Of these, those that the verifier rejected at their last attempt.
         right: How many answers are right, by the run's verifier.
-        wrong: How many are wrong.
+        wrong: How many are wrong, those that were rejected included.
         no_answer: How many have nothing that could be an answer.
         error: How many could not be verified.
         unverified: How many finished without a verdict.
@@ -48,7 +46,6 @@ class SampleTotals:
 
     samples: int = 0
     failed: int = 0
-    rejected: int = 0
     right: int = 0
     wrong: int = 0
     no_answer: int = 0
@@ -63,8 +60,8 @@ class SampleTotals:
 
     @property
     def all_wrong(self) -> int:
-        """How many answers are wrong, are none, or were rejected; as reports count them."""
-        return self.wrong + self.no_answer + self.rejected
+        """How many answers are wrong or none; as reports count them."""
+        return self.wrong + self.no_answer
 
     @property
     def accuracy(self) -> Interval | None:
