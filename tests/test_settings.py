@@ -114,6 +114,29 @@ def test_what_is_wrong_is_named_by_its_option_or_by_its_key_and_file(tmp_path):
     assert refused.value.hint == "did you mean big.size?"
 
 
+@pytest.mark.parametrize(
+    ("text", "said", "hint"),
+    [
+        ("cooks = 'me'", "cooks = 'me': should be a list", None),
+        ("closed = 'maybe'", "closed = 'maybe': should be true or false", None),
+        ("big.size = '3x'", "big.size = '3x': should be a whole number", None),
+        ("big.kind = {name = 'iron'}", "big.kind = {'name': 'iron'}: should be text", None),
+        ("hidden = 'x'", "hidden = 'x': should be a table", None),
+        ("big.kind.x = 1", "big.kind = {'x': 1}: should be text", None),
+        ("hidden.zzzzz = 1", "hidden.zzzzz: there is no such setting", "docs/configuration.md"),
+        ("big:\n  size: 3", "kitchen.toml is not TOML: ", "settings are TOML: name = value"),
+    ],
+)
+def test_what_a_file_has_instead_is_said_in_plain_words(tmp_path, text, said, hint):
+    path = tmp_path / "kitchen.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        load_settings(Kitchen, path, {"big.kind": None, "cooks": None, "closed": None})
+    assert str(refused.value).startswith(f"{path}")
+    assert said in str(refused.value)
+    assert (refused.value.hint or "").startswith(hint or "")
+
+
 def test_a_setting_below_something_that_is_not_a_table_is_refused(tmp_path: Path):
     (tmp_path / "kitchen.toml").write_text("big = 3")
     with pytest.raises(ConfigError, match="big = 3 is not a table of settings"):

@@ -44,6 +44,8 @@ _FOR_SPEED = (
     "event_tokens",
 )
 """Settings of a model that may change from one start of a run to the next."""
+_A_SERVER = "a server"
+"""What `run.toml` has in place of a server's URL."""
 VOTE = "vote"
 """The `route` by which each teacher is tried until the verifier accepts an answer."""
 
@@ -368,6 +370,16 @@ class Config(StrictSettings):
             for name, each in own.items()
         }
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_run(cls, tree: Any) -> Any:
+        """The `run.toml` of a run is a file of settings, too; it names no server."""
+        if not isinstance(tree, dict) or not isinstance(tree.get("run"), dict):
+            return tree
+        if "digest" not in tree["run"]:
+            return tree
+        return {key: _without_server(value) for key, value in tree.items() if key != "run"}
+
     @model_validator(mode="after")
     def _teachers_have_names(self) -> Config:
         if self.teachers and self.teacher.model:
@@ -457,8 +469,19 @@ class Config(StrictSettings):
             for key in _FOR_SPEED:
                 model.pop(key)
             if (model["model"] or "").startswith(("http://", "https://")):
-                model["model"] = "a server"
+                model["model"] = _A_SERVER
         return settings
+
+
+def _without_server(value: Any) -> Any:
+    """A value of a run's settings, without models that are servers."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: _without_server(each)
+        for key, each in value.items()
+        if (key, each) != ("model", _A_SERVER)
+    }
 
 
 def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Config:

@@ -44,7 +44,21 @@ _OUT_OF_BOUNDS = {
     "lt": "less_than",
 }
 """What pydantic calls a value out of these bounds."""
-_NO_NUMBER = {"int_parsing": "a whole number", "float_parsing": "a number"}
+_KINDS = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "dict_type": "a table",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "model_type": "a table",
+    "string_type": "text",
+    "tuple_type": "a list",
+}
+"""What a value should be, by pydantic's name of the error."""
 _TYPES: dict[Any, str] = {
     str: "text",
     int: "integer",
@@ -52,6 +66,9 @@ _TYPES: dict[Any, str] = {
     bool: "true or false",
     Path: "path",
 }
+
+
+_TOML = 'settings are TOML: name = value, text as "text", tables as [student]'
 
 
 class StrictSettings(BaseModel):
@@ -349,13 +366,13 @@ def load_settings(
             bounds; the message names each and says what it must be.
     """
     tree = {} if path is None else read_toml(path)
-    for key, value in (overrides or {}).items():
-        if value is not None:
-            _put(tree, key, value)
+    given = {key: value for key, value in (overrides or {}).items() if value is not None}
+    for key, value in given.items():
+        _put(tree, key, value)
     try:
         return kind.model_validate(tree)
     except ValidationError as error:
-        said = explain(error, path, flags or {}, given=overrides or {})
+        said = explain(error, path, flags or {}, given=given)
         raise ConfigError(said, hint=_hint(error, kind)) from None
 
 
@@ -369,7 +386,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}", hint=_TOML) from None
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from None
 
 
@@ -484,8 +503,8 @@ def _says(item: ErrorDetails) -> str:
     for name, words in _BOUNDS.items():
         if item["type"] == _OUT_OF_BOUNDS[name]:
             return f"should be {words} {_number(item['ctx'][name])}"
-    if item["type"] in _NO_NUMBER:
-        return f"should be {_NO_NUMBER[item['type']]}"
+    if item["type"] in _KINDS:
+        return f"should be {_KINDS[item['type']]}"
     return item["msg"].removeprefix("Value error, ")
 
 
@@ -496,7 +515,10 @@ def _hint(error: ValidationError, kind: type[BaseModel]) -> str | None:
         key = ".".join(str(part) for part in item["loc"])
         if item["type"] == "extra_forbidden":
             near = [*known, *_with_names(item, known)]
+            near = [each for each in near if not key.startswith(f"{each}.")]
             return meant(key, near).strip() or "docs/configuration.md lists them"
+        if item["type"] in ("dict_type", "model_type") and f"{key}.model" in known:
+            return f"[{key}] with settings below it, such as {key}.model"
         is_choice = item["type"] in ("enum", "literal_error") and key in known
         if is_choice and (hint := _near_choice(str(item["input"]), known[key])):
             return hint

@@ -59,6 +59,17 @@ def test_show_lists_only_samples_with_a_status_or_a_verdict(mixed, options, list
         ]
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "no sample has ended yet"),
+        (["--status", "failed"], "no such sample; there are none that has ended"),
+    ],
+)
+def test_show_of_a_run_that_wrote_nothing_says_so(tmp_path, options, said):
+    assert run("show", write_run(tmp_path / "run", []), *options).out == f"{said}\n"
+
+
 def test_show_of_a_status_that_is_none(mixed):
     done = run("show", mixed, "--status", "wrong")
     assert done.code == 2

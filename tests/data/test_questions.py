@@ -239,7 +239,7 @@ def test_the_column_of_the_question_can_be_named(tmp_path):
     found = read(path, column="text")
     assert next(iter(found)).messages == ({"role": "user", "content": "c"},)
     assert next(iter(found)).extra == {key: row[key] for key in row if key != "text"}
-    with pytest.raises(DataError, match="empty is not there"):
+    with pytest.raises(DataError, match="empty is empty"):
         read(path, column="empty")
     # Another column is another run.
     assert found.digest != read(path, column="question").digest

@@ -46,7 +46,7 @@ async def test_questions_are_kept_by_their_scores(folder, extensions):
     assert (done.code, again.code) == (0, 0)
     assert read_rows(folder / "out.jsonl") == GOOD
     assert "2 failed (2 unscored)" in done.err
-    assert "judge: 11 of 13 questions are measured, of scripted; 2: " in done.err
+    assert "judge: 11 of 13 questions are measured, of scripted; 2 questions: " in done.err
     dropped = {row["id"]: row for row in read_rows(folder / "out.dropped.jsonl")}
     assert dropped["q3"]["detail"] == "judge 3: not judge>=7"
     assert {name for name, row in dropped.items() if row["reason"] == "unmeasured"} == {

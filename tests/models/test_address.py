@@ -62,7 +62,7 @@ def test_a_url_that_would_break_a_request(url):
         ("localhost:8000/v1", "http://localhost:8000/v1"),
         ("10.0.0.1:8000", "http://10.0.0.1:8000"),
         ("student.gguf", "gguf:student.gguf"),
-        ("lab:studnt", "did you mean student?"),
+        ("lab:studnt", "did you mean lab:student?"),
     ],
 )
 def test_what_to_write_instead(text, hint):

@@ -34,6 +34,39 @@ def test_a_resumed_run_has_the_date_of_its_first_start(tmp_path):
     assert str(begin(tmp_path / "run", concurrency=3)) == "2020-02-02"
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {},
+        {"method": "judge", "seed": 3, "student__model": "lab:student", "handover": {}},
+        {"handover__min_style_words": 2, "handover__shared_words": ["so"], "verify": "number"},
+        {
+            "student__model": "http://a/v1",
+            "student__chunk": 9,
+            "prompts__score": "{question}{answer}",
+        },
+        {
+            "teachers": {"a": {"model": "http://a/v1"}, "b": {"model": "lab:teacher"}},
+            "route": "vote",
+        },
+    ],
+)
+def test_the_settings_of_a_run_are_those_of_another_one(tmp_path, overrides):
+    begin(tmp_path / "run", **overrides)
+    models = {k: v for k, v in overrides.items() if k.endswith("model") or k == "teachers"}
+    begin(tmp_path / "again", **overrides)
+    again = load(
+        tmp_path / "run" / "run.toml", {k.replace("__", "."): v for k, v in models.items()}
+    )
+    RunFolder(tmp_path / "again").refuse_other_run(again, "q.jsonl", "d")
+
+
+def test_the_settings_of_a_run_name_no_server(tmp_path):
+    begin(tmp_path / "run", student__model="http://a/v1", teacher__model="lab:teacher")
+    found = load(tmp_path / "run" / "run.toml")
+    assert (found.student.model, found.teacher.model) == (None, "lab:teacher")
+
+
 def test_other_models_at_the_same_urls_are_refused(tmp_path):
     begin(tmp_path / "run", student__model="http://a/v1", teacher__model="http://b/v1")
     begin(tmp_path / "run", student__model="http://c/v1", teacher__model="http://d/v1")

@@ -280,10 +280,10 @@ async def test_no_program_is_no_answer(verifier):
     [
         (
             {},
-            "none of tests, test_list, test, input_output, public_test_cases is there",
+            "none of tests, test_list, test, input_output, public_test_cases (only nothing)",
         ),
         ({"answer": "1"}, "(only answer)"),
-        ({"tests": []}, "none of tests"),
+        ({"tests": []}, "column 'tests' is empty"),
         ({"tests": [["1"]]}, "tests[0] is no test"),
         ({"tests": [["1", 2]]}, "tests[0] is no test"),
         ({"tests": [["1", ["2", "3"]]]}, "tests[0] is no test of texts"),

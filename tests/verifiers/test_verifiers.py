@@ -134,6 +134,10 @@ async def test_no_answer_breaks_a_verifier(spec, answer):
     [
         ("exact", {}, "no column 'answer' (only nothing)"),
         ("exact", {"gold": 1}, "no column 'answer' (only gold)"),
+        ("exact", {"answer": "", "gold": 1}, "verifier exact: column 'answer' is empty"),
+        ("exact", {"answer": None}, "verifier exact: column 'answer' is empty"),
+        ("code", {"gold": 1}, "public_test_cases (only gold)"),
+        ("code", {"tests": []}, "verifier code: column 'tests' is empty"),
         ("exact", {"answer": ["a"]}, "must hold text or a number, not list"),
         ("number", {"answer": "many"}, "'answer' is no number: 'many'"),
         ("choice", {"answer": "BC"}, "is no letter from A to Z"),

@@ -39,7 +39,7 @@ def paint_list(console: Console, run: Path, wanted: Filter, limit: int) -> None:
             console.print(Text(f"right: {right}", style="bold"))
         ended = (sample for sample in reader.listed() if _is_wanted(sample, wanted))
         shown = list(islice(ended, limit))
-        every = totals.finished + totals.failed.total() - len(shown)
+        every = totals.ended - len(shown)
         more = sum(1 for _ in ended) if wanted.narrows else every
         running = reader.running() if _wants_running(wanted) else []
     for sample in shown:
@@ -50,8 +50,10 @@ def paint_list(console: Console, run: Path, wanted: Filter, limit: int) -> None:
         console.print(Text.assemble(visible_line(sample_id), "  ", (state, "yellow")))
     if more := more + len(running) - len(unfinished):
         console.print(Text(f"… and {more:,} more: --limit", style="dim"))
-    elif wanted.narrows and not shown and not running:
-        console.print(Text(f"no such sample; there are {_kinds(totals)}", style="dim"))
+    elif not shown and not running:
+        there = _kinds(totals) if totals.ended else "none that has ended"
+        said = f"no such sample; there are {there}" if wanted.narrows else "no sample has ended yet"
+        console.print(Text(said, style="dim"))
 
 
 def _is_wanted(sample: ListedSample, wanted: Filter) -> bool:

@@ -114,7 +114,9 @@ def _asked(row: dict[str, Any], column: str | None) -> tuple[Messages, Collectio
     """
     there = [name for name in _COLUMNS if row.get(name) not in (None, "", [])]
     if column is not None:
-        if row.get(column) is None:
+        if column in row and row[column] is None:
+            raise ValueError(f"{column} is empty")
+        if column not in row:
             raise NoQuestionColumn(f"{column} is not there (only {', '.join(row) or 'nothing'})")
         return _messages(row, column), ("id", column)
     if not there:

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from tessy.errors import ConfigError, meant
 from tessy.lab import MEMBERS
 
-_LAB_HINT = ", ".join(f"lab:{name}" for name in MEMBERS)
+_LAB = [f"lab:{name}" for name in MEMBERS]
+_LAB_HINT = ", ".join(_LAB)
 _HOST = re.compile(r"(localhost|[\w.-]+\.[\w-]+|\d+(\.\d+){3}):\d{1,5}(/\S*)?")
 _REPOSITORY = re.compile(r"[\w.~-]*(/[\w.-]+)+/?")
 """`Qwen/Qwen3-8B`, or a folder."""
@@ -80,7 +81,7 @@ def parse(text: str) -> Address:
     if not place or scheme not in (Scheme.LAB, Scheme.GGUF, Scheme.HUB):
         raise ConfigError(f"{text!r} is not a model", hint=_meant_by(text))
     if scheme == Scheme.LAB and place not in MEMBERS:
-        raise ConfigError(f"{text!r} is not a model", hint=meant(place, MEMBERS) + _LAB_HINT)
+        raise ConfigError(f"{text!r} is not a model", hint=meant(text, _LAB) + _LAB_HINT)
     if scheme == Scheme.HUB and place.count("/") < 2:
         raise ConfigError(f"{text!r} names no file", hint="hf:OWNER/REPO/FILE.gguf")
     return Address(Scheme(scheme), place)

@@ -74,6 +74,11 @@ class EndedTotals:
     tokens: TokenTotals = field(default_factory=TokenTotals)
 
     @property
+    def ended(self) -> int:
+        """How many ended."""
+        return self.finished + self.failed.total()
+
+    @property
     def verified(self) -> int:
         """Samples whose answer is right or wrong; rejected ones are wrong."""
         known = self.verdicts.total() - self.verdicts["error"]

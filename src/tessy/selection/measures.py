@@ -57,10 +57,10 @@ class Missing(IntEnum):
 
 
 _WHY = {
-    Missing.NOT_THERE: "{run} does not have it",
-    Missing.CHANGED: "its text is not the one that was measured in {run}",
-    Missing.NOT_ENDED: "not all of its samples in {run} have ended",
-    Missing.FAILED: "{run} says nothing of it: calls failed, or there is no score",
+    Missing.NOT_THERE: "not in {run}",
+    Missing.CHANGED: "another text than was measured in {run}",
+    Missing.NOT_ENDED: "not all samples in {run} have ended",
+    Missing.FAILED: "no result in {run}: calls failed, or there is no score",
 }
 
 
@@ -111,7 +111,11 @@ class Measures:
 
 def _causes(counts: NDArray[np.int64], run: str) -> list[str]:
     """Why questions are not measured, with how many."""
-    return [f"{counts[why]:,}: {text.format(run=run)}" for why, text in _WHY.items() if counts[why]]
+    return [
+        f"{count_of(int(counts[why]), 'question')}: {text.format(run=run)}"
+        for why, text in _WHY.items()
+        if counts[why]
+    ]
 
 
 def named_runs(given: tuple[str, ...]) -> dict[str, str]:

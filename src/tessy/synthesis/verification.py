@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tessy.config import VOTE, Config, OnWrong
 from tessy.data.questions import Question, Questions, read, refuse_bad
-from tessy.display import Say, count_of
+from tessy.display import Say
 from tessy.errors import DataError, InputError, bad_rows
 from tessy.synthesis.methods import method_of
 from tessy.synthesis.routing import check_question
@@ -95,7 +95,7 @@ def read_verifiable(
 def _refused(found: Questions, checks: _Checks) -> DataError:
     """Why questions are refused; the message names the first bad ones."""
     bad = len(found.bad)
-    head = f"{bad} of {count_of(found.count + bad, 'question')} {', or '.join(checks.lacks)}:"
+    head = f"{bad} of {found.count + bad} questions {', or '.join(checks.lacks)}:"
     hints = [checks.hint] if checks.hint else []
     hints += checks.lacks.values()
     hints += ["--skip-bad records such questions as failures"] if found.count else []

@@ -28,7 +28,7 @@ from typing import Any
 
 from tessy.errors import DataError
 from tessy.verifiers.code_programs import head_of
-from tessy.verifiers.protocol import MissingReference, Row, from_json, present, required
+from tessy.verifiers.protocol import MissingReference, Row, from_json, lack_of, required
 from tessy.verifiers.sandbox import ProgramTest
 from tessy.verifiers.sandbox_calls import Broken, names_in
 
@@ -91,7 +91,7 @@ def suite(row: Row, column: str | None = None) -> Suite:
     name = column or next((name for name in _COLUMNS if row.get(name)), None)
     if name is None:
         raise MissingReference(
-            f"verifier code: none of {', '.join(_COLUMNS)} is there (only {present(row)})",
+            f"verifier code: {lack_of(row, *_COLUMNS)}",
             hint="code:COLUMN reads another column",
         )
     value = _value(required(row, name, "code"), name)

@@ -134,7 +134,7 @@ def required(row: Row, column: str, verifier: str) -> Any:
     if value is None or value == "":
         near = meant(column, [key for key, value in row.items() if value is not None])
         raise MissingReference(
-            f"verifier {verifier}: no column {column!r} (only {present(row)})",
+            f"verifier {verifier}: {lack_of(row, column)}",
             hint=f"{near}NAME:COLUMN reads another column, as in number:gold",
         )
     return value
@@ -165,6 +165,14 @@ def from_json(value: Any) -> Any:
         with suppress(ValueError, RecursionError):
             return json.loads(value)
     return value
+
+
+def lack_of(row: Row, *columns: str) -> str:
+    """Why none of some columns has a value, for messages: one is empty, or none is there."""
+    if empty := next((name for name in columns if name in row), None):
+        return f"column {empty!r} is empty"
+    named = f"no column {columns[0]!r}" if len(columns) == 1 else f"none of {', '.join(columns)}"
+    return f"{named} (only {present(row)})"
 
 
 def present(row: Row) -> str:
