@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import fsspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -272,6 +274,47 @@ def test_what_no_export_wrote_is_never_overwritten(tmp_path, source, force):
             run(source, out, force=force)
     assert (mine / "thesis.tex").read_text() == "years of work"
     assert len(lines(source)) == 3
+
+
+@pytest.mark.parametrize("to", ["trl", "hf"])
+@pytest.mark.parametrize("name", ["my-notes.md", "data/mine.txt", ".git/HEAD", "lock"])
+def test_what_was_put_beside_an_export_is_not_overwritten(tmp_path, source, to, name):
+    out = tmp_path / "out"
+    run(source, out, to)
+    mine = out / name
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("years of work")
+    with pytest.raises(ConfigError, match=f"out holds {re.escape(name)}, which") as caught:
+        run(source, out, to, force=True)
+    assert caught.value.hint == "move it elsewhere, or give another --out"
+    assert mine.read_text() == "years of work"
+    mine.unlink()
+    (out / ".cache").mkdir()
+    (out / ".cache" / "uploaded").touch()
+    run(source, out, to, force=True)
+    assert not (out / ".cache").exists()
+
+
+def test_what_was_put_beside_an_export_at_a_url_is_not_overwritten(source):
+    system, out = fsspec.filesystem("memory"), "memory://exports/out"
+    system.store.clear()
+    run(source, out)
+    run(source, out, force=True)
+    system.pipe_file("/exports/out/data/mine.txt", b"years of work")
+    with pytest.raises(ConfigError, match=r"out holds data/mine\.txt, which"):
+        run(source, out, force=True)
+    assert system.cat_file("/exports/out/data/mine.txt") == b"years of work"
+    assert system.exists("/exports/out/train.jsonl")
+
+
+@pytest.mark.parametrize("manifest", ["", "[]", "{"])
+def test_an_export_whose_manifest_is_broken_is_kept(tmp_path, source, manifest):
+    out = tmp_path / "out"
+    run(source, out)
+    (out / "export.json").write_text(manifest)
+    with pytest.raises(ConfigError, match=r"export\.json can't be read"):
+        run(source, out, force=True)
+    assert ids(out) == {"train": ["q0", "q1", "q2"]}
 
 
 @pytest.mark.parametrize("force", [False, True])

@@ -31,12 +31,14 @@ from tessy.exporting.portable import portable
 from tessy.exporting.samples import Drop, ExportCounts, ExportSample, Reason
 from tessy.exporting.settings import ExportSettings, FormatName
 from tessy.exporting.sources import ExportSource, find_source
-from tessy.exporting.staging import MANIFEST, refuse, staged
+from tessy.exporting.staging import LOCK, MANIFEST, files_in, refuse, refuse_again, staged
 from tessy.exporting.trial import TemplateTrial
 from tessy.runs.identity import read_settings
 from tessy.settings import load_settings
 
 DROPPED = "dropped.jsonl"
+_LARGEST = 1 << 24
+"""Bytes of an `export.json`."""
 """What was dropped: id, reason, detail, a line each."""
 _EVERY_S = 2.0
 
@@ -81,13 +83,13 @@ def export(
 
 def _refuse_at(there: RemotePath, *, force: bool) -> None:
     """As `refuse`, for a URL."""
-    if (names := persistently(there.names)) and MANIFEST not in names:
+    if not (names := persistently(there.files)):
+        return
+    manifest = there / MANIFEST
+    if MANIFEST not in names or (known := persistently(lambda: manifest.read(_LARGEST))) is None:
         raise ConfigError(f"{there} is there, and is no export", hint="give another --out")
-    if names and not force:
-        raise ConfigError(
-            f"{there} holds an export already", hint="give another --out, or overwrite it: --force"
-        )
-    for name in persistently(there.files):
+    refuse_again(str(there), known, names, force=force)
+    for name in names:
         (there / name).remove()
 
 
@@ -133,6 +135,7 @@ def _export(
             "kept": counts.kept,
             "dropped": {reason.value: n for reason, n in counts.dropped.most_common()},
             "not_complete": lacking,
+            "files": [name for name in files_in(folder) if name != LOCK],
         }
         (folder / MANIFEST).write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
     for line in (*counts.lines(), *format_.findings()):

@@ -10,16 +10,21 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import filterfalse
 from pathlib import Path
+
+import orjson
 
 from tessy.data.files import lock_file, open_file
 from tessy.errors import ConfigError, RunLocked
 
 MANIFEST = "export.json"
 """The file that marks a folder as an export; only such a folder is overwritten."""
-_LOCK = "lock"
+LOCK = "lock"
+_NOT_KEPT = (".cache", ".DS_Store")
+"""What uploads and file managers put into a folder."""
 
 
 @contextmanager
@@ -38,10 +43,10 @@ def staged(out: Path, *, force: bool = False) -> Iterator[Path]:
     try:
         out = out.resolve()  # a link stays one, and the folder that it names is written
         folder = out.with_name(f".{out.name}.part")
-        _refuse_stranger(folder, _LOCK)
+        _refuse_stranger(folder, LOCK)
         _refuse_stranger(_old(out), MANIFEST)
         folder.mkdir(parents=True, exist_ok=True)
-        lock = os.fdopen(open_file(folder / _LOCK, os.O_WRONLY | os.O_CREAT), "a")
+        lock = os.fdopen(open_file(folder / LOCK, os.O_WRONLY | os.O_CREAT), "a")
     except (OSError, RuntimeError) as error:  # the latter: links in a circle
         said = getattr(error, "strerror", None) or error
         raise ConfigError(f"{out} can't be a folder: {said}", hint="another --out") from None
@@ -70,9 +75,41 @@ def refuse(out: Path, *, force: bool) -> None:
         return
     if not (out / MANIFEST).is_file():
         raise ConfigError(f"{out} exists, and is no export", hint="give another --out")
+    refuse_again(str(out), (out / MANIFEST).read_bytes(), files_in(out), force=force)
+
+
+def files_in(folder: Path) -> list[str]:
+    """The files in a folder, by their paths below it."""
+    found = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    return sorted(path.relative_to(folder).as_posix() for path in found)
+
+
+def refuse_again(out: str, manifest: bytes, files: Iterable[str], *, force: bool) -> None:
+    """Make sure that an export may be overwritten: nothing else is lost.
+
+    Args:
+        out: Its place, for messages.
+        manifest: Its `export.json`.
+        files: What is there, by paths below it.
+        force: To overwrite it was asked for.
+
+    Raises:
+        ConfigError: It may not.
+    """
     if not force:
         raise ConfigError(
             f"{out} holds an export already", hint="give another --out, or overwrite it: --force"
+        )
+    try:
+        own = orjson.loads(manifest).get("files")
+    except (ValueError, AttributeError):
+        raise ConfigError(f"{out}/{MANIFEST} can't be read", hint="give another --out") from None
+    added = [] if own is None else [*filterfalse({*own, MANIFEST}.__contains__, files)]
+    if added := [name for name in added if name.split("/")[0] not in _NOT_KEPT]:
+        more = f" and {len(added) - 1:,} more" if len(added) > 1 else ""
+        raise ConfigError(
+            f"{out} holds {added[0]}{more}, which the export there did not write",
+            hint="move it elsewhere, or give another --out",
         )
 
 
@@ -108,7 +145,7 @@ def _clear(folder: Path) -> None:
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
-        elif entry.name != _LOCK:
+        elif entry.name != LOCK:
             entry.unlink()
 
 
@@ -127,5 +164,5 @@ def _rename(folder: Path, out: Path, *, force: bool) -> None:
         shutil.rmtree(old, ignore_errors=True)
         out.rename(old)
     folder.rename(out)
-    (out / _LOCK).unlink()
+    (out / LOCK).unlink()
     shutil.rmtree(old, ignore_errors=True)
