@@ -25,6 +25,7 @@ from tessy.runs.folder import RunFolder
 from tessy.runs.reviews import Decision, Review, add, digest
 from tessy.runs.schema import Mark
 from tessy.settings import load_settings
+from tessy.training.dataset import read_rows
 from written import Written, journals_of, write_run
 
 
@@ -274,6 +275,17 @@ def test_what_no_export_wrote_is_never_overwritten(tmp_path, source, force):
             run(source, out, force=force)
     assert (mine / "thesis.tex").read_text() == "years of work"
     assert len(lines(source)) == 3
+
+
+@pytest.mark.parametrize("to", ["trl", "sharegpt", "parquet", "hf"])
+def test_the_folder_of_an_export_is_its_training_part(tmp_path, source, to):
+    several = [record(f"q{n}", question=f"What is {n}?") for n in range(40)]
+    source = write_records(tmp_path / "more.jsonl", several)
+    run(source, tmp_path / "out", to, validation=0.2, min_teacher_share=0)
+    found = [row.get("id") for _, row in read_rows(tmp_path / "out")]
+    assert 20 < len(found) < 40
+    if to != "sharegpt":  # which has no place for an id
+        assert found == ids(tmp_path / "out")["train"]
 
 
 @pytest.mark.parametrize("to", ["trl", "hf"])

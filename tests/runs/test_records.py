@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from commands import tessy
 from tessy.data.rows import rows
 from tessy.errors import DataError
 from tessy.method.trajectory import Failure
@@ -38,6 +39,18 @@ async def test_they_are_the_rows_of_its_data_set(tmp_path):
     from_journals, from_file = rows_of(run.path, what="x"), rows(run.dataset, what="x")
     assert [row for _, row in from_journals] == [row for _, row in from_file]
     assert digest_of(run.path) == digest_of(run.dataset)
+
+
+async def test_a_run_without_its_data_set_is_verified_too(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    await write_run(run, SAMPLES)
+    (run.path / "run.toml").write_text("")
+    done = await tessy("verify", run.path, "--with", "exact", "--out", tmp_path / "verdicts.jsonl")
+    assert done.code == 0, done.err
+    write_dataset(run)
+    refused = await tessy("verify", run.path, "--with", "exact", "--out", run.dataset)
+    assert refused.code == 2
+    assert f"--out {run.dataset}" in refused.err
 
 
 async def test_a_data_set_is_read_as_ever(tmp_path):

@@ -29,10 +29,13 @@ def merge(options: MergeOptions) -> None:
     """Write the data set of a run whose shards were written by `tessy synth --shard`."""
     from tessy.data.remote import is_url
     from tessy.display import count_of, visible_line
+    from tessy.runs.dataset import told
     from tessy.runs.merge import merge as merge_run
 
     found = merge_run(options.run, partial=options.partial, rows_per_file=options.rows_per_file)
     place = f"{options.run}/{found.dataset.name}" if is_url(options.run) else str(found.dataset)
+    if found.kept is not None:
+        typer.echo(told(found.kept), err=True)
     failed = f", {sum(found.failed.values()):,} failed" if found.failed else ""
     of = f"{found.shards:,} of " if found.shards < found.count else ""
     typer.echo(

@@ -57,8 +57,8 @@ def find_files(source: str | Path, *, what: str) -> list[Path] | None:
     """The files that a source names; None if it can only be a data set on Hugging Face.
 
     Args:
-        source: A file, a run's folder, a folder of shards or of `save_to_disk`, or a glob, also
-            at a URL; or `-`.
+        source: A file, the folder of a run or of an export, of shards or of `save_to_disk`, or a
+            glob, also at a URL; or `-`.
         what: A plural noun for the rows, for messages.
 
     Raises:
@@ -195,10 +195,10 @@ def suffix_of(path: Path) -> str:
 
 
 def _in_folder(folder: Path, kinds: str) -> list[Path]:
-    """A run's data set, or the shards of one data set."""
+    """A run's data set, an export's training part, or the shards of one data set."""
     if is_there(folder / "dataset.jsonl"):
         return [folder / "dataset.jsonl"]
-    if parts := _parts_of_run(folder):
+    if parts := _parts_of_run(folder) or _training_part(folder):
         return parts
     if (folder / "shards").is_dir() and (folder / "run.toml").is_file():
         raise DataError(
@@ -235,6 +235,17 @@ def _parts_of_run(folder: Path) -> list[Path]:
         return []
     merged = sorted(folder.glob("dataset-*.parquet"))
     return merged or sorted(folder.glob("shards/*/part-*.parquet"))
+
+
+def _training_part(folder: Path) -> list[Path]:
+    """What an export is to be trained on."""
+    if not (folder / "export.json").is_file():
+        return []
+    for pattern in ("train.jsonl", "train-*.parquet", "data/train-*.parquet"):
+        if found := sorted(folder.glob(pattern)):
+            _check_complete(folder, found)
+            return found
+    return []
 
 
 def _check_complete(folder: Path, found: list[Path]) -> None:

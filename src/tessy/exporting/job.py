@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from tessy import lab
 from tessy._version import __version__
 from tessy.data.messages import REASONING
 from tessy.data.outputs import written_to
@@ -33,7 +32,7 @@ from tessy.exporting.settings import ExportSettings, FormatName
 from tessy.exporting.sources import ExportSource, find_source
 from tessy.exporting.staging import LOCK, MANIFEST, files_in, refuse, refuse_again, staged
 from tessy.exporting.trial import TemplateTrial
-from tessy.runs.identity import read_settings
+from tessy.runs.identity import read_settings, student_tokenizer
 from tessy.settings import load_settings
 
 DROPPED = "dropped.jsonl"
@@ -195,7 +194,7 @@ def _trial(settings: ExportSettings, sources: Sequence[ExportSource]) -> Templat
     if settings.student_tokenizer:
         return TemplateTrial(settings.student_tokenizer)
     runs = [read_settings(source.run.settings) for source in sources if source.run]
-    names = {_tokenizer_of(run.get("student") or {}) for run in runs}
+    names = {student_tokenizer(run) for run in runs}
     why = "no run names the student's tokenizer"
     if len(names) == 1 and (name := names.pop()):
         try:
@@ -203,12 +202,6 @@ def _trial(settings: ExportSettings, sources: Sequence[ExportSource]) -> Templat
         except ConfigError as error:
             why = str(error)
     return f"the student's chat template was not tried: {why} (--student-tokenizer FOLDER-OR-ID)"
-
-
-def _tokenizer_of(student: Mapping[str, Any]) -> str | None:
-    """The tokenizer in a student's settings; a model that ships brings its own."""
-    named, model = student.get("tokenizer"), str(student.get("model", ""))
-    return named or (model if lab.own_folder(model) else None)
 
 
 def _write(

@@ -12,7 +12,7 @@ from tessy.data.files import is_there
 from tessy.errors import InputError, JournalError
 from tessy.report.figures.sample import ReportSample
 from tessy.runs.folder import RunFolder
-from tessy.runs.identity import evaluated_model, read_settings
+from tessy.runs.identity import evaluated_model, read_settings, student_tokenizer
 from tessy.runs.reader import JournalReader
 
 
@@ -42,10 +42,8 @@ class RunSource:
 
     @property
     def student_tokenizer(self) -> str | None:
-        """The tokenizer in its settings: a folder or a Hugging Face id."""
-        student = self.settings.get("student")
-        named = student.get("tokenizer") if isinstance(student, Mapping) else None
-        return named if isinstance(named, str) else None
+        """The tokenizer of its student: a folder, a Hugging Face id, or a model that ships."""
+        return student_tokenizer(self.settings)
 
     @property
     def date(self) -> datetime.date:

@@ -12,6 +12,7 @@
     shard_reader  reads a shard's journal, even while it is written
     reader        reads the journals of a run as one
     dataset       writes dataset.jsonl and failures.jsonl
+    edits         notices that somebody changed a data set, and keeps it
     parts         the parts of a shard that are uploaded, and which of them make it up
     restore       makes a copy of a shard from its parts
     lease         who writes a shard at a URL

@@ -72,6 +72,11 @@ class DatasetFolder:
         """`failures.jsonl`."""
         return self.path / "failures.jsonl"
 
+    @property
+    def versions(self) -> Path:
+        """Which versions of `dataset.jsonl` were written; see `edits`."""
+        return self.path / "dataset.versions.json"
+
 
 @dataclass(frozen=True, slots=True)
 class ShardFolder(DatasetFolder):
@@ -106,6 +111,11 @@ class RunFolder(DatasetFolder):
     def settings(self) -> Path:
         """`run.toml`."""
         return self.path / "run.toml"
+
+    @property
+    def versions(self) -> Path:
+        """Which versions of `dataset.jsonl` were written; see `edits`."""
+        return self.path / "shards" / "dataset.versions.json"
 
     def shard(self, number: int) -> ShardFolder:
         """A shard, which need not have been started."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tessy import lab
 from tessy.config import STUDENT_ONLY, OnWrong
 from tessy.data.files import is_temporary, read_bytes
 from tessy.errors import ConfigError, RunMismatch
@@ -57,6 +58,21 @@ def read_settings(path: Path) -> dict[str, Any]:
         said = getattr(error, "strerror", None) or error
         raise RunMismatch(f"{path} can't be read: {said}", hint="give another --out") from None
     return settings
+
+
+def student_tokenizer(settings: Mapping[str, Any]) -> str | None:
+    """The tokenizer of a run's student, by its `run.toml`; a model that ships brings its own.
+
+    Returns:
+        A folder, a Hugging Face id, or the address of a model that ships; None if none is named.
+    """
+    student = settings.get("student")
+    if not isinstance(student, Mapping):
+        return None
+    named, model = student.get("tokenizer"), str(student.get("model", ""))
+    if isinstance(named, str):
+        return named
+    return model if lab.own_folder(model) else None
 
 
 def evaluated_model(settings: Mapping[str, Any]) -> str | None:

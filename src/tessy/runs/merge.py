@@ -33,6 +33,7 @@ class Merged:
         failed: Failed samples by reason.
         shards: Shards that were merged.
         count: The number of shards of the run.
+        kept: Where a data set that somebody changed was put.
     """
 
     dataset: Path
@@ -40,6 +41,7 @@ class Merged:
     failed: dict[Failure, int]
     shards: int
     count: int
+    kept: Path | None = None
 
 
 def merge(run: str | Path, *, partial: bool = False, rows_per_file: int | None = None) -> Merged:
@@ -81,14 +83,14 @@ def merge(run: str | Path, *, partial: bool = False, rows_per_file: int | None =
         _refuse_other_limits(there.values())
     finished = reasons.pop(None, 0)
     folder.refuse_lost_journal(finished)
-    write_dataset(folder, finished=rows_per_file is None)
+    kept = write_dataset(folder, finished=rows_per_file is None)
     files = [folder.dataset]
     if rows_per_file is not None:
-        files = write_ordered(folder, rows_per_file)
+        kept, files = write_ordered(folder, rows_per_file)
     if is_url(run):
         _upload(RemotePath(str(run).rstrip("/")), [*files, folder.failures])
     failed = {reason: count for reason, count in reasons.items() if reason is not None}
-    return Merged(files[0], finished, failed, len(there), count)
+    return Merged(files[0], finished, failed, len(there), count, kept)
 
 
 def _upload(there: RemotePath, files: Sequence[Path]) -> None:

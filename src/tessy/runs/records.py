@@ -9,6 +9,7 @@ from typing import Any
 from tessy.data.remote import RemotePath, is_url
 from tessy.data.rows import rows
 from tessy.errors import DataError
+from tessy.runs.edits import is_changed
 from tessy.runs.folder import RunFolder
 from tessy.runs.missing import near_run
 from tessy.runs.reader import JournalReader
@@ -46,7 +47,8 @@ def rows_of(source: str | Path, *, what: str) -> Iterator[tuple[str, Any]]:
         The place of a row, and the row.
 
     Raises:
-        DataError: There is no such source, or it can't be read.
+        DataError: There is no such source, it can't be read, or it is a run whose data set was
+            changed, which its journals do not have.
         JournalError: A journal can't be read.
     """
     folder = run_in(source)
@@ -59,6 +61,12 @@ def rows_of(source: str | Path, *, what: str) -> Iterator[tuple[str, Any]]:
                 raise
             raise DataError(error.message, hint=f"did you mean {near}?") from None
         return
+    if is_changed(folder):
+        raise DataError(
+            f"{folder.dataset} was changed since it was written, and a run is read from its "
+            "journals, without the changes",
+            hint=f"to use the changed file, name it: {folder.dataset}; to go without, remove it",
+        )
     with JournalReader(folder) as reader:
         for number, record in enumerate(reader.records(), 1):
             yield f"{source}: sample {number}", record

@@ -22,6 +22,7 @@ from tessy.errors import JournalError
 from tessy.runs import contents
 from tessy.runs.database import BROKEN, connect
 from tessy.runs.dataset import made_from_journal
+from tessy.runs.edits import keep_changed
 from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.reader import JournalReader
 from tessy.runs.schema import Mark
@@ -102,14 +103,20 @@ def is_ordered(name: str) -> bool:
     return name == "dataset.jsonl" or (name.startswith("dataset-") and name.endswith(".parquet"))
 
 
-def remove_ordered(folder: RunFolder) -> None:
-    """Remove the data set in the questions' order, which more samples have made out of date."""
+def remove_ordered(folder: RunFolder) -> Path | None:
+    """Remove the data set in the questions' order, which more samples have made out of date.
+
+    Returns:
+        Where a dataset.jsonl that somebody changed was put; None if nobody did.
+    """
+    kept = keep_changed(folder)
     for path in folder.path.iterdir():
         if is_ordered(path.name):
             path.unlink()
+    return kept
 
 
-def write_ordered(folder: RunFolder, rows: int) -> list[Path]:
+def write_ordered(folder: RunFolder, rows: int) -> tuple[Path | None, list[Path]]:
     """Write the data set of a run as `dataset-00000.parquet`, …, in the order of the questions.
 
     Args:
@@ -117,7 +124,8 @@ def write_ordered(folder: RunFolder, rows: int) -> list[Path]:
         rows: Samples of a file.
 
     Returns:
-        The files; older ones, and `dataset.jsonl`, are removed.
+        Where a `dataset.jsonl` that somebody changed was put, if one was; and the files. Older
+        ones, and `dataset.jsonl`, are removed.
 
     Raises:
         JournalError: There is no journal, or a file can't be written.
@@ -129,9 +137,10 @@ def write_ordered(folder: RunFolder, rows: int) -> list[Path]:
             path = folder.path / f"dataset-{len(written):05}.parquet"
             _write(path, _begun_with(first, islice(records, rows - 1)))
             written.append(path)
+    kept = keep_changed(folder)
     for path in {folder.dataset, *folder.path.glob("dataset-*.parquet")}.difference(written):
         path.unlink(missing_ok=True)
-    return written
+    return kept, written
 
 
 def _begun_with(

@@ -119,7 +119,7 @@ async def served_run(path: Path, config: Config) -> AsyncIterator[ServedRun]:
                     await run.checkpoint()
         finally:
             folder.check_there(lock)
-            await asyncio.to_thread(write_dataset, folder)
+            await asyncio.to_thread(write_dataset, folder)  # a changed one is kept
 
 
 @contextmanager

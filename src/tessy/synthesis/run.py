@@ -20,6 +20,7 @@ from tessy.boundary.batcher import PredictorBatcher
 from tessy.boundary.registry import load_all
 from tessy.config import Config, load
 from tessy.data.given import Given, as_source
+from tessy.display import Say
 from tessy.errors import (
     ConfigError,
     InputError,
@@ -32,7 +33,7 @@ from tessy.event_loop import run_loop
 from tessy.method.trajectory import Failure, Role
 from tessy.models.open import check, check_formats, open_models
 from tessy.runs.counters import Counters, RunResult
-from tessy.runs.dataset import write_dataset, write_part
+from tessy.runs.dataset import told, write_dataset, write_part
 from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.plan import WRITTEN_AGAIN
 from tessy.runs.progress import Progress, Show
@@ -232,11 +233,11 @@ async def asynthesize(
                     context.snapshot()
         except BaseException as error:
             with suppress(JournalError, RemoteError, RunLocked):  # what stopped the run says more
-                await _write_dataset(plan, lock, counters)
+                await _write_dataset(plan, lock, counters, progress.say)
                 if isinstance(error, Outage):
                     progress.summarise(await _result(plan, counters, own, stopped=True))
             raise
-        await _write_dataset(plan, lock, counters)
+        await _write_dataset(plan, lock, counters, progress.say)
         result = await _result(plan, counters, own, stopped=stopped)
         log.end(result.figures(), counters.ended, stopped=stopped)
         return result
@@ -257,23 +258,25 @@ def _own_shard(shard: str | ShardNumber | None, config: Config) -> ShardNumber |
     return own
 
 
-async def _write_dataset(plan: ShardPlan, lock: int, counters: Counters) -> None:
+async def _write_dataset(plan: ShardPlan, lock: int, counters: Counters, say: Say) -> None:
     folder = plan.folder
     folder.check_there(lock)
     rows, files = plan.config.rows_per_file, list[Path]()
     place: RunFolder | ShardFolder = folder
     if plan.locked:
         place = part = folder.shard(plan.numbers[0])
-        await asyncio.to_thread(write_part, part, finished=rows is None)
+        kept = await asyncio.to_thread(write_part, part, finished=rows is None)
     else:
-        await asyncio.to_thread(write_dataset, folder, finished=rows is None)
+        kept = await asyncio.to_thread(write_dataset, folder, finished=rows is None)
     if rows is not None:
         for number in plan.numbers:
             files += await asyncio.to_thread(write_parts, folder.shard(number), rows, rest=True)
         if counters.ended > counters.ended_before:
-            await asyncio.to_thread(remove_ordered, folder)
+            kept = await asyncio.to_thread(remove_ordered, folder)
             if plan.remote is not None:
                 await asyncio.to_thread(plan.remote.remove_ordered)
+    if kept is not None:
+        say(told(kept))
     if plan.remote is not None:
         await plan.remote.finish(
             plan.numbers, (*files, place.dataset, place.failures), locked=plan.locked

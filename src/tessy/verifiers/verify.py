@@ -20,6 +20,7 @@ from tessy.data.sources import check_name, find_files
 from tessy.display import Say
 from tessy.errors import ConfigError, DataError, InputError, bad_rows, meant
 from tessy.event_loop import run_anywhere
+from tessy.runs.records import run_in
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, Verifier
 from tessy.verifiers.registry import load
@@ -125,7 +126,8 @@ def verify(
     check_name(responses, "responses")
     next(read_responses(responses), None)  # before a sandbox starts
     with nullcontext() if out is None else written_to(out, begins=_BEGINS, say=say) as path:
-        read = find_files(responses, what="responses") or ()
+        run = run_in(responses)
+        read = [run.dataset] if run else find_files(responses, what="responses") or ()
         check_outputs({"--out": path}, inputs=read, begins={"--out": _BEGINS})
         if not sandbox:
             say("warning: programs run without isolation: they can do what you can do")
