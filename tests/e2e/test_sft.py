@@ -104,11 +104,13 @@ def test_stopped_after_a_step_it_resumes_from_there(given, tmp_path, number):
     stopped = run(*command, "--out", out)
     assert stopped.code == 130, stopped.err
     assert "; its state is saved" in stopped.err
+    assert stopped.err.endswith("stopped: the same command goes on\n")
     assert list((out / "state").glob("checkpoint-*/complete"))
     assert signal.getsignal(number) is before
     done = run(*command, "--out", out)
     assert "resuming after step" in done.err
     check_same(whole, out)
+    assert "nothing was left to train" in run(*command, "--out", out).err
 
 
 async def test_two_processes_share_a_batch_and_come_to_the_same_losses(given, tmp_path):

@@ -242,6 +242,17 @@ def test_who_wrote_is_counted(tokenizer, tmp_path):
     texts = {"teacher": len(" 4+4 is 8, 5+5 is 10,"), "student": len("Okay, so, wait") * 2}
     texts["student"] += len("It is 8.It is 10.")
     assert counts.teacher_share == texts["teacher"] / sum(texts.values())
+    assert counts.not_right is None
+
+
+def test_what_is_not_known_to_be_right_is_counted(tokenizer, tmp_path):
+    outcomes = ["right", "wrong", None, "no_answer", "wrong", "strange"]
+    rows = [
+        sample(number) | ({"verdict": {"outcome": outcome}} if outcome else {})
+        for number, outcome in enumerate(outcomes)
+    ]
+    counts, _ = prepared(tokenizer, tmp_path, rows)
+    assert counts.not_right == "2 wrong, 1 no answer, 2 not verified"
 
 
 # --- Sources ------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import typer
+
 from tessy.cli.options import CommandOptions, command
 from tessy.settings import Location, Option
 from tessy.training.settings import SFTSettings
@@ -44,14 +46,18 @@ def sft(options: SFTOptions, settings: SFTSettings) -> None:
 
     out, say = options.out, options.say
     with written_to(out, resumed=True, say=say) as folder:
-        trained = train(
-            options.dataset,
-            settings,
-            folder,
-            on_epoch=_uploading(out, say),
-            log_to=options.log_to,
-            say=say,
-        )
+        try:
+            trained = train(
+                options.dataset,
+                settings,
+                folder,
+                on_epoch=_uploading(out, say),
+                log_to=options.log_to,
+                say=say,
+            )
+        except KeyboardInterrupt:
+            typer.echo("stopped: the same command goes on", err=True)
+            raise typer.Exit(130) from None
     say(f"first step's loss {trained.losses.first:.4f}; card and losses: {out}")
     if highest := best(trained.evaluation):
         score = shown(highest.pass_at_1)

@@ -10,7 +10,7 @@ from typing import Any
 
 from tessy.data.messages import REASONING, conversation
 from tessy.data.record import check_spans
-from tessy.verifiers.protocol import VerdictOutcome, outcome_of
+from tessy.verifiers.protocol import VerdictOutcome, not_right, outcome_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,13 +202,5 @@ class ExportCounts:
 
         Also None if none has a verdict.
         """
-        if not any(self.outcomes[outcome] for outcome in VerdictOutcome):
-            return None
-        not_right = [outcome for outcome in VerdictOutcome if outcome is not VerdictOutcome.RIGHT]
-        others = [
-            f"{self.outcomes[outcome]:,} {outcome.replace('_', ' ')}"
-            for outcome in not_right
-            if self.outcomes[outcome]
-        ]
-        others += [f"{self.outcomes[None]:,} not verified"] if self.outcomes[None] else []
-        return f"not right among what is kept: {', '.join(others)}" if others else None
+        others = not_right(self.outcomes)
+        return f"not right among what is kept: {others}" if others else None

@@ -26,6 +26,7 @@ from tessy.training.dataset import TrainSample, read_rows, sample_of
 from tessy.training.masks import LossPart, labels, token_weights
 from tessy.training.render import RenderedSample, Renderer
 from tessy.training.settings import OverLength
+from tessy.verifiers.protocol import VerdictOutcome, not_right, outcome_of
 
 TOKENS_FILE = "tokens.arrow"
 COUNTS_FILE = "tokens.json"
@@ -53,6 +54,7 @@ class DataCounts:
         characters: Of responses, by author; empty where spans are not given.
         methods: How often each method wrote a row.
         models: Names of the models that wrote, by role.
+        verdicts: How many rows have each verdict of a verifier; none under `""`.
     """
 
     rows: int = 0
@@ -68,6 +70,7 @@ class DataCounts:
     characters: dict[str, int] = field(default_factory=dict)
     methods: dict[str, int] = field(default_factory=dict)
     models: dict[str, list[str]] = field(default_factory=dict)
+    verdicts: dict[str, int] = field(default_factory=dict)
 
     @property
     def teacher_share(self) -> float | None:
@@ -75,8 +78,15 @@ class DataCounts:
         teacher, student = (self.characters.get(role, 0) for role in ("teacher", "student"))
         return teacher / (teacher + student) if teacher + student else None
 
-    def count_authors(self, row: dict[str, Any]) -> None:
-        """Count who and what wrote a row."""
+    @property
+    def not_right(self) -> str | None:
+        """What is not known to be right; see `tessy.verifiers.protocol.not_right`."""
+        return not_right({VerdictOutcome(k) if k else None: n for k, n in self.verdicts.items()})
+
+    def count_origin(self, row: dict[str, Any]) -> None:
+        """Count who and what wrote a row, and whether it is right."""
+        outcome = outcome_of(row) or ""
+        self.verdicts[outcome] = self.verdicts.get(outcome, 0) + 1
         for span in row.get("spans") or ():
             length = span["end"] - span["start"]
             self.characters[span["role"]] = self.characters.get(span["role"], 0) + length
@@ -129,7 +139,7 @@ def prepare(
             except ValueError as error:
                 bad.append((where, cut(str(error))))
             else:
-                counts.count_authors(row)
+                counts.count_origin(row)
                 yield where, sample, text
 
     path = folder / TOKENS_FILE

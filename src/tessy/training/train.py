@@ -126,7 +126,9 @@ def train(
             log.step = state.step
             for epoch in _epochs(folder, state):
                 finished(epoch)
-        if not (state and state.is_done):
+        if state and state.is_done:
+            say("nothing was left to train")
+        else:
             if state:
                 say(f"resuming after step {state.step} of {state.steps}")
             callback = EpochCallback(student, folder, finished, say, log, main=main)
@@ -164,6 +166,8 @@ def _prepare(dataset: str | Path, folder: SFTFolder, student: Student, say: Say)
             f"{counts.kept} of {count_of(counts.rows, 'sample')}, {counts.tokens} tokens, of which "
             f"{counts.trained_tokens} carry loss; the longest has {counts.longest}"
         )
+        if others := counts.not_right:
+            say(f"  not right among them: {others} (tessy export RUN --right leaves them out)")
         if counts.too_long:
             say(f"  {counts.too_long} left out: longer than {limit.tokens} tokens")
         if counts.cut:

@@ -46,6 +46,24 @@ def outcome_of(record: Any) -> VerdictOutcome | None:
     return next((each for each in VerdictOutcome if each == outcome), None)
 
 
+def not_right(outcomes: Mapping[VerdictOutcome | None, int]) -> str | None:
+    """What is not known to be right, in a phrase; None if nothing is, or nothing was verified.
+
+    Args:
+        outcomes: How many there are by verdict; None for those without.
+    """
+    there = {outcome: count for outcome, count in outcomes.items() if count}
+    if not there.keys() - {None}:
+        return None
+    others = [
+        f"{there[outcome]:,} {outcome.replace('_', ' ')}"
+        for outcome in VerdictOutcome
+        if outcome is not VerdictOutcome.RIGHT and outcome in there
+    ]
+    others += [f"{there[None]:,} not verified"] if None in there else []
+    return ", ".join(others) or None
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A verifier's decision about one answer.
