@@ -270,6 +270,11 @@ def test_a_run_is_samples_with_spans_and_a_table(tmp_path, tokenizers):
     assert sample.verdict is None
     with pytest.raises(KeyError, match="q7"):
         run["q7"]
+    assert [run[place].id for place in (0, 2, -1, -3)] == ["q0", "q2", "q2", "q0"]
+    for place in (3, -4):
+        with pytest.raises(IndexError, match="there are 3 finished samples"):
+            run[place]
+    assert repr(run) == f"<LoadedRun {tmp_path / 'run'}: 3 finished, 0 failed>"
     table = run.to_pandas()
     assert list(table["answer"]) == [0, 1, 2], "the questions' own column"
     assert list(table["answer_text"]) == [each.answer for each in run]

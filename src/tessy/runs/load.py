@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tessy.data.pieces import AuthoredText, authored
 from tessy.data.remote import is_url
-from tessy.errors import MissingExtra, install_hint
+from tessy.errors import MissingExtra, TessyError, install_hint
 from tessy.method.trajectory import Failure, Part
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
@@ -92,12 +93,12 @@ class LoadedSample:
         return dict(self.record["stats"])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class LoadedRun:
     """A run; each call reads the current state of its folder.
 
     Iterating gives the finished samples in the order of the questions, `run["q7"]` the one of that
-    id, and `len(run)` how many there are.
+    id, `run[0]` the first and `run[-1]` the last, and `len(run)` how many there are.
 
     Attributes:
         path: The folder; of a run at a URL, that of its copy on this machine.
@@ -110,12 +111,27 @@ class LoadedRun:
     def __iter__(self) -> Iterator[LoadedSample]:
         return map(LoadedSample, self.records())
 
-    def __getitem__(self, sample_id: str) -> LoadedSample:
+    def __getitem__(self, which: str | int) -> LoadedSample:
+        if isinstance(which, int):
+            place = which if which >= 0 else len(self) + which
+            record = next(islice(self.records(), place, None), None) if place >= 0 else None
+            if record is None:
+                raise IndexError(f"there are {len(self):,} finished samples, and no [{which}]")
+            return LoadedSample(record)
         with JournalReader(self._folder()) as reader:
-            found = reader.ended_sample(sample_id)
+            found = reader.ended_sample(which)
         if found is None or found.failure is not None:
-            raise KeyError(sample_id)
+            raise KeyError(f"no finished sample {which!r}")
         return LoadedSample(found.record)
+
+    def __repr__(self) -> str:
+        try:
+            counts = self.counts()
+        except TessyError as error:
+            return f"<LoadedRun {self.url or self.path}: {error.message}>"
+        said = f"{counts.finished:,} finished, {sum(counts.failed.values()):,} failed"
+        said += f", {counts.under_way:,} under way" if counts.under_way else ""
+        return f"<LoadedRun {self.url or self.path}: {said}>"
 
     def __len__(self) -> int:
         return self.counts().finished

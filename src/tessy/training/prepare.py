@@ -85,7 +85,7 @@ class DataCounts:
 
     def count_origin(self, row: dict[str, Any]) -> None:
         """Count who and what wrote a row, and whether it is right."""
-        outcome = outcome_of(row) or ""
+        outcome = str(outcome_of(row) or "")
         self.verdicts[outcome] = self.verdicts.get(outcome, 0) + 1
         for span in row.get("spans") or ():
             length = span["end"] - span["start"]
