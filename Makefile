@@ -137,7 +137,7 @@ check: install-dev
 docs: $(VENV)/installed-docs
 	$(BIN)/python docs/reference.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-	@echo "site/index.html"
+	@echo "site/index.html; with a search: $(BIN)/python -m http.server --directory site"
 
 bench: install-dev
 	$(BIN)/python benchmarks/bench.py
