@@ -177,7 +177,7 @@ def test_the_line_for_logs(counters):
 # --- The summary --------------------------------------------------------------------------------
 
 
-FAULTS = {"student": {"server_error": 3}, "teacher": {}}
+FAULTS = {"student": {"ServerFailure": 2, "Unreachable": 1}, "teacher": {}}
 
 
 def result(counters: Counters, folder: str = "runs/first", faults=FAULTS, **more) -> RunResult:
@@ -220,7 +220,7 @@ def test_the_summary_accounts_for_every_sample(counters):
         "student 40 tokens kept, 20 discarded",
         "teacher 160 tokens kept, 100 discarded",
         "teacher share 80.0%, discarded 37.5%, 12.5 tokens a request",
-        "student's server faults met: 3 server_error",
+        "student's server faults met: errors of the server 2, no connection 1",
         "this start 160 tokens generated, 4 samples ended",
         "time 1 min 01 s",
         "data set runs/first/dataset.jsonl",

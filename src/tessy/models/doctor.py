@@ -125,7 +125,11 @@ def readiness(findings: list[Finding], config: Config) -> str:
         config: The settings that were examined.
     """
     changes = [change for each in findings for change in _changes(each)]
-    contexts = {e.model: e.capabilities.context_tokens for e in findings if e.capabilities}
+    contexts = {
+        config.called(each.model): each.capabilities.context_tokens
+        for each in findings
+        if each.capabilities
+    }
     if short := short_contexts(contexts, config.limits):
         changes.append(f"{short} (lower them, or serve more: vLLM --max-model-len)")
     if {*Role} <= {each.model for each in findings} and (same := one_model(config)):

@@ -36,6 +36,11 @@ from tessy.models.wire import Capabilities
 
 IS_IT_RUNNING = "is it running, and its URL right?"
 ASK_DOCTOR = " `tessy doctor` asks it"
+_HINTS = {
+    429: "it is full, or a quota is used up: try again later",
+    **dict.fromkeys((500, 502, 503, 504), "it runs, and fails: its log says why"),
+}
+"""What to do about a server that refuses the first call, by the HTTP status."""
 _LOCAL_SLOTS = 4
 _LOCAL_CONTEXT = 4096
 
@@ -93,16 +98,20 @@ def check(config: Config, roles: Iterable[Role] = Role) -> None:
             templates.named(settings.format, date=date, arguments=arguments)
 
 
-def short_contexts(contexts: Mapping[ModelRole, int | None], limits: Limits) -> str | None:
+def short_contexts(contexts: Mapping[str, int | None], limits: Limits) -> str | None:
     """That contexts are too short for the longest sample, in a line; None if none is.
 
     Args:
-        contexts: The longest prompt and generation together of each model, in tokens; None if that
-            is not known.
+        contexts: The longest prompt and generation together of each model, in tokens, by what
+            messages call it; None if that is not known.
         limits: Of a sample.
     """
     longest = limits.thinking_tokens + limits.answer_tokens
-    short = [f"{m} {n:,}" for m, n in contexts.items() if n is not None and n <= longest]
+    short = [
+        f"{name.removeprefix('the ')} {n:,}"
+        for name, n in contexts.items()
+        if n is not None and n <= longest
+    ]
     if not short:
         return None
     return (
@@ -235,7 +244,7 @@ async def open_models(
             for model, one in opened.items()
         }
         notes = [note for one in opened.values() for note in one.notes]
-        contexts = {model: one.capabilities.context_tokens for model, one in opened.items()}
+        contexts = {config.called(m): one.capabilities.context_tokens for m, one in opened.items()}
         if (short := short_contexts(contexts, config.limits)) is not None:
             notes.append(short)
         if {*Role} <= {*opened} and (note := one_model(config)):
@@ -346,7 +355,7 @@ async def _probed(
             found.args = (f"{called} can't be used: {found}",)
             if found.status in NO_KEY:
                 found.hint = _about_key(config, model)
-            found.hint = found.hint or IS_IT_RUNNING + ASK_DOCTOR
+            found.hint = found.hint or _HINTS.get(found.status, IS_IT_RUNNING + ASK_DOCTOR)
             raise found
         elif isinstance(found, BaseException):
             raise found

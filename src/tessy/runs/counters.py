@@ -29,6 +29,7 @@ class Counters(TokenTotals):
         bound: What the run waits for most, in a word; None if not known.
         paused: Running samples that wait until more may run at once.
         retrying: Calls that wait now until they are made again, by the model's name.
+        called: What lines call the models, by role; by default their role.
     """
 
     total: int
@@ -42,6 +43,7 @@ class Counters(TokenTotals):
     bound: str | None = None
     paused: int = 0
     retrying: dict[str, int] = field(default_factory=dict)
+    called: dict[Role, str] = field(default_factory=lambda: {role: str(role) for role in Role})
     started: float = field(init=False)
 
     def __post_init__(self) -> None:

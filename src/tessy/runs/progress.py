@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from copy import copy
 from enum import StrEnum
@@ -15,10 +15,19 @@ from rich.table import Table
 from rich.text import Text
 
 from tessy.display import count_of, visible, visible_line
-from tessy.method.trajectory import Failure
+from tessy.method.trajectory import Failure, Role
 from tessy.palette import TERMINAL
 from tessy.runs.counters import Counters, RunResult
 from tessy.runs.totals import EndedTotals, TokenTotals
+
+_FAULTS = {
+    "Unreachable": "no connection",
+    "TimedOut": "no answer in time",
+    "BadResponse": "broken answers",
+    "ServerFailure": "errors of the server",
+    "Refused": "refusals",
+}
+"""What a summary calls the errors of calls that were made again."""
 
 
 class Show(StrEnum):
@@ -111,10 +120,7 @@ class _Panel:
         )
         speeds = Table.grid(padding=(0, 2))
         speeds.add_row(
-            *(
-                Text(f"{role} {counters.tokens_a_second(role):,.0f} tokens/s", style=TERMINAL[role])
-                for role in counters.writers
-            ),
+            *(Text(speed, style=TERMINAL[role]) for role, speed in _speeds(counters)),
             *_shares(counters),
             *_bound(counters),
         )
@@ -162,11 +168,14 @@ def _to_go(counters: Counters) -> list[str]:
     return [] if counters.eta_s is None else [f"{duration(counters.eta_s)} to go"]
 
 
+def _speeds(counters: Counters) -> Iterator[tuple[Role, str]]:
+    for role in counters.writers:
+        yield role, f"{counters.called[role]} {counters.tokens_a_second(role):,.0f} tokens/s"
+
+
 def plain_line(counters: Counters) -> str:
     """The state of a run in one line, for logs."""
-    speeds = ", ".join(
-        f"{role} {counters.tokens_a_second(role):,.0f} tokens/s" for role in counters.writers
-    )
+    speeds = ", ".join(speed for _, speed in _speeds(counters))
     parts = [
         f"{counters.ended:,} of {counters.total:,} done",
         f"{counters.failed.total():,} failed",
@@ -205,7 +214,7 @@ def summary(result: RunResult) -> Table:
             table.add_row(str(role), Text(line, style=TERMINAL[role]))
         table.add_row("", ", ".join(_shares(ended.tokens)))
     for name, faults in counters.faults.items():
-        met = ", ".join(f"{count:,} {kind}" for kind, count in sorted(faults.items()))
+        met = ", ".join(f"{_FAULTS.get(kind, kind)} {n:,}" for kind, n in sorted(faults.items()))
         if met:
             table.add_row(f"{name}'s server", f"faults met: {met}")
     before = counters.ended_before - counters.failed[Failure.BAD_QUESTION]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tessy.config import Config
 from tessy.data import record
 from tessy.data.questions import BadLine, Questions, shard_of
-from tessy.method.trajectory import Failure, Trajectory
+from tessy.method.trajectory import Failure, Role, Trajectory
 from tessy.runs.counters import Counters
 from tessy.runs.folder import RunFolder, ShardFolder, moved, refuse_lost
 from tessy.runs.journal import Journal
@@ -99,7 +99,8 @@ class ShardPlan:
             RunLocked: Another process writes one of them.
             JournalError: A journal can't be written.
         """
-        counters, again = Counters(total=0), 0
+        called = {role: self.config.called(role).removeprefix("the ") for role in Role}
+        counters, again = Counters(total=0, called=called), 0
         samples = self.samples
         bad: dict[int, list[BadLine]] = {number: [] for number in self.numbers}
         for line in self.questions.bad:
