@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from tessy.cli.predictor import AnnotatorConfig
 from tessy.config import NamedTeacher, load
-from tessy.errors import ConfigError, LocalModelError, Refused, Unreachable
+from tessy.errors import ConfigError, LocalModelError, ModelError, Refused, Unreachable
 from tessy.evaluation.settings import load as load_evaluation
 from tessy.method.trajectory import Role
 from tessy.models import probe
@@ -120,6 +122,30 @@ async def test_a_server_that_wants_a_key_is_not_said_to_be_missing(monkeypatch, 
     said = "in MINE (student.api_key_env)" if key else 'api_key_env = "STUDENT_API_KEY" below [stud'
     assert said in refused.value.hint
     assert "URL" not in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [
+        (429, "it is full, or a quota is used up: try again later"),
+        (500, "it runs, and fails: its log says why"),
+        (503, "it runs, and fails: its log says why"),
+        (404, "is it running, and its URL right? `tessy doctor` asks it"),
+    ],
+)
+async def test_the_hint_fits_what_a_server_answered(status, hint):
+    async def answer(_):
+        return web.json_response({"error": "no"}, status=status)
+
+    app = web.Application()
+    app.router.add_route("*", "/{any:.*}", answer)
+    async with TestServer(app) as server:
+        own = {"model": f"{server.make_url('/v1')}#x", "format": "plain", "retries": 0}
+        config = load(None, {"student": own})
+        with pytest.raises(ModelError, match=str(status)) as refused:
+            async with open_models(config, date=datetime.date(2026, 1, 1), roles=[Role.STUDENT]):
+                pass
+    assert refused.value.hint == hint
 
 
 @pytest.mark.parametrize(
