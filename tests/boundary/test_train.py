@@ -279,8 +279,8 @@ def test_the_rarer_kind_is_weighted_up(balance, ratio):
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        ([], "are none"),
-        (segments(1), "are none"),
+        ([], "of 0 segments, none is left to learn from"),
+        (segments(1), "of 1 segment, none is left"),
         ([s.model_copy(update={"spans": ()}) for s in segments(9)], "are all capability"),
         ([s.model_copy(update={"spans": ((0, len(s.text)),)}) for s in segments(9)], "all style"),
     ],

@@ -14,6 +14,7 @@ from boundary.test_train import make_base
 from commands import start, tessy
 from scripted import lines, two_servers, write_questions
 from tessy.boundary.training.report import BEGINS
+from tessy.boundary.training.segments import Segment, write_segments
 from tessy.data.outputs import check_outputs
 from tessy.method.words import units
 from tessy.testing import Faults, ScriptedServer
@@ -258,6 +259,23 @@ async def test_hiccups_of_the_server_are_overcome(tmp_path):
 
 
 # --- The whole way ------------------------------------------------------------------------------
+
+
+async def test_a_predictor_that_learned_nothing_is_not_recommended(tmp_path):
+    chance, path = random.Random(0), tmp_path / "s.jsonl"
+    made = []
+    for n in range(40):
+        words = [chance.choice(["add", "the", "sum", "so"]) for _ in range(20)]
+        start = sum(len(word) + 1 for word in words[: chance.randrange(20)])
+        spans = ((start, start + 2),)
+        text = " ".join(words)
+        made.append(Segment(id=str(n), text=text, spans=spans, question=f"q{n}", annotator="me"))
+    write_segments(path, made)
+    options = ["--hidden", 8, "--epochs", 1]
+    done = await tessy("predictor", "train", path, "--out", tmp_path / "mine", *options)
+    assert done.code == 0, done.err
+    assert "it finds too little style in text that it has not seen" in done.err
+    assert "use it" not in done.err
 
 
 @pytest.mark.parametrize("scheme", ["window", "onnx"])

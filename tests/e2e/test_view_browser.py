@@ -300,7 +300,7 @@ async def test_a_page_says_when_the_server_is_gone(tmp_path, browser):
     page = await fresh_page(browser)
     async with viewing(tmp_path / "run") as view:
         await goto(page, view.url)
-        await until(page, "said.textContent.startsWith('live')")
+        await until(page, "said.textContent === '4 ended'")
     await until(page, "said.textContent.startsWith('no connection')")
     assert await listed(page) == ["q0", "q1", "q2", "q3"], "what was read stays"
     await page.context.close()

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _SAY_EVERY_S = 2.0
 _SHOWN = 20
+_USABLE = 0.5
+"""Style F1 of words; the lexicon, which learns nothing, reaches 0.715 (docs/boundary.md)."""
 """Kinds of spans that `shared` shows."""
 _UNUSED = {WINDOW: ("window", "balance", "cut_share")}
 """Settings that do nothing for a base, …"""
@@ -232,7 +234,10 @@ def train(options: TrainOptions, settings: TrainSettings) -> None:
         figure = trained.figures[name]
         say(f"  {report.TITLES[name]}: {figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})")
     scheme = "window" if settings.base == WINDOW else "onnx" if options.onnx else "transformers"
-    say(f"use it: tessy synth … --predictor {scheme}:{out}")
+    if trained.figures["word_f1"].value < _USABLE:
+        say("it finds too little style in text that it has not seen: correct or annotate more")
+    else:
+        say(f"use it: tessy synth … --predictor {scheme}:{out}")
 
 
 # --- evaluate -----------------------------------------------------------------------------------

@@ -93,5 +93,6 @@ class TemplateTrial:
         if self._refusal:
             found.append(f"  the first one: {self._refusal}")
         if not self._marks:
-            found.append("  it has no {% generation %}, which assistant_only_loss needs")
+            needed = "that is needed only with assistant_only_loss"
+            found.append(f"  it has no {{% generation %}}: {needed}")
         return [head.removesuffix(": ") if self._found else head, *found]

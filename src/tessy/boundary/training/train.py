@@ -31,7 +31,7 @@ from tessy.boundary.training.metrics import MeasuredFigure, figures
 from tessy.boundary.training.segments import Segment, dump, is_style, split
 from tessy.boundary.training.walk import counted, labellings
 from tessy.boundary.window import WindowPredictor, WindowSettings
-from tessy.display import Say
+from tessy.display import Say, count_of
 from tessy.errors import ConfigError, DataError, MissingExtra, install_hint
 from tessy.method.words import units
 
@@ -200,6 +200,11 @@ def check(
     """
     learned, held = split(segments, settings.held_out, settings.seed)
     for name, part in (("to learn from", learned), ("held out", held)):
+        if not part:
+            raise DataError(
+                f"of {count_of(len(segments), 'segment')}, none is left {name}: there are too few",
+                hint="correct or annotate more, of several questions",
+            )
         kinds = {kind for segment in part for kind in is_style(segment, units(segment.text))}
         if len(kinds) < 2:
             what = {True: "all style", False: "all capability"}.get(*kinds) if kinds else "none"

@@ -101,7 +101,8 @@ function listen(wait = 1000) {
     wait = 1000;
     const state = JSON.parse(event.data);
     if (live.hasAttribute("data-grows")) say(`live: ${state.written ? "under way" : "stopped"}, as of its last checkpoint`);
-    else say(`live: ${counted(state)}`);
+    else if (state.written || state.running) say(`live: ${counted(state)}`);
+    else say(counted(state));
     refresh();
   };
   source.onerror = () => {
