@@ -78,6 +78,24 @@ def test_other_models_at_the_same_urls_are_refused(tmp_path):
     begin(tmp_path / "run", student__model="http://c/v1", teacher__model="http://d/v1")
 
 
+EVALUATION = {"method": "student-only", "on_wrong": "keep_judged", "student__model": "lab:teacher"}
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "said"),
+    [
+        ({}, EVALUATION, "run holds a run of tessy synth"),
+        (EVALUATION, {}, "run holds an evaluation of lab:teacher"),
+    ],
+)
+def test_an_evaluation_in_the_folder_of_a_run_is_named(tmp_path, first, then, said):
+    begin(tmp_path / "run", **first)
+    with pytest.raises(RunMismatch) as refused:
+        begin(tmp_path / "run", **then)
+    assert str(refused.value).endswith(said)
+    assert refused.value.hint == "give another --out"
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

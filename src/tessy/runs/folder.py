@@ -27,6 +27,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 
@@ -314,6 +315,17 @@ class RunFolder(DatasetFolder):
             run.pop(name, None)
         return hashlib.sha256(tomli_w.dumps(there).encode()).hexdigest()
 
+    def _refuse_another_kind(self, there: dict[str, Any], config: Config) -> None:
+        """Refuse to evaluate in the folder of a run, or the other way round.
+
+        Raises:
+            RunMismatch: The folder holds the other kind.
+        """
+        was, wanted = (evaluated_model(each) for each in (there, config.identity()))
+        if (was is None) != (wanted is None):
+            holds = "a run of tessy synth" if was is None else f"an evaluation of {was}"
+            raise RunMismatch(f"{self.path} holds {holds}", hint=OTHER_OUT)
+
     def refuse_other_run(self, config: Config, questions: str, digest: str) -> datetime.date:
         """Make sure that the run in this folder is one with these settings and questions.
 
@@ -329,6 +341,7 @@ class RunFolder(DatasetFolder):
             RunMismatch: It is a different run; the message says what differs.
         """
         there = read_settings(self.settings)
+        self._refuse_another_kind(there, config)
         run = there.pop("run", {})
         different = differences(there, without_none(config.identity()))
         if run.get("digest") != digest:
