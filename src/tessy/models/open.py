@@ -244,7 +244,11 @@ async def open_models(
             for model, one in opened.items()
         }
         notes = [note for one in opened.values() for note in one.notes]
-        contexts = {config.called(m): one.capabilities.context_tokens for m, one in opened.items()}
+        contexts = {
+            config.called(model): one.capabilities.context_tokens
+            for model, one in opened.items()
+            if lab.own_folder(config.address_of(model)) is None  # those that ship write briefly
+        }
         if (short := short_contexts(contexts, config.limits)) is not None:
             notes.append(short)
         if {*Role} <= {*opened} and (note := one_model(config)):
