@@ -211,6 +211,11 @@ def shown(renderable, width: int = 120) -> list[str]:
     return [" ".join(line.split()) for line in console.export_text().splitlines()]
 
 
+def test_the_summary_says_what_went_into_failed_samples(counters):
+    lost = result(counters, ended=ended(4, counters.failed, lost=80))
+    assert "in failed samples 25.0%" in " ".join(shown(summary(lost)))
+
+
 def test_the_summary_accounts_for_every_sample(counters):
     assert shown(summary(result(counters))) == [
         "",

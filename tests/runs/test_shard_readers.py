@@ -166,6 +166,9 @@ async def test_what_samples_come_to_is_what_their_records_say(tmp_path_factory, 
         lost = sum(each[f"{role}_discarded_tokens"] for each in stats)
         assert found.tokens.discarded[role] == lost
     assert found.tokens.requests == sum(sample.requests for sample in samples)
+    of_failed = [sample.record["stats"] for sample in samples if sample.failure is not None]
+    kinds = [f"{role}{kind}_tokens" for role in Role for kind in ("", "_discarded")]
+    assert found.lost == sum(each[kind] for each in of_failed for kind in kinds)
 
 
 COMMANDS = [

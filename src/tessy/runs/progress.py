@@ -212,7 +212,10 @@ def summary(result: RunResult) -> Table:
             kept, discarded = ended.tokens.kept[role], ended.tokens.discarded[role]
             line = f"{kept:,} tokens kept, {discarded:,} discarded"
             table.add_row(str(role), Text(line, style=TERMINAL[role]))
-        table.add_row("", ", ".join(_shares(ended.tokens)))
+        shares = [*_shares(ended.tokens)]
+        if ended.lost:
+            shares.append(f"in failed samples {percent(ended.lost_share)}")
+        table.add_row("", ", ".join(shares))
     for name, faults in counters.faults.items():
         met = ", ".join(f"{_FAULTS.get(kind, kind)} {n:,}" for kind, n in sorted(faults.items()))
         if met:

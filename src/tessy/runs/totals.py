@@ -65,6 +65,7 @@ class EndedTotals:
         verdicts: Finished samples by the verifier's verdict; empty without a verifier.
         teachers: Finished samples by the name of their teacher; empty if there is only one.
         tokens: Their tokens and calls.
+        lost: Tokens generated for those that failed.
     """
 
     finished: int = 0
@@ -72,6 +73,7 @@ class EndedTotals:
     verdicts: Counter[str] = field(default_factory=Counter)
     teachers: Counter[str] = field(default_factory=Counter)
     tokens: TokenTotals = field(default_factory=TokenTotals)
+    lost: int = 0
 
     @property
     def ended(self) -> int:
@@ -89,6 +91,11 @@ class EndedTotals:
         """The share of right answers among those that were verified; None if none was."""
         return _ratio(self.verdicts["right"], self.verified)
 
+    @property
+    def lost_share(self) -> float | None:
+        """The share of generated tokens that went into failed samples; None if there are none."""
+        return _ratio(self.lost, sum(self.tokens.generated.values()))
+
     def add(self, other: EndedTotals) -> None:
         """Add the samples of another shard."""
         self.finished += other.finished
@@ -96,6 +103,7 @@ class EndedTotals:
         self.verdicts += other.verdicts
         self.teachers += other.teachers
         self.tokens.add(other.tokens)
+        self.lost += other.lost
 
     def count(
         self,
@@ -118,9 +126,10 @@ class EndedTotals:
         self.tokens.add(tokens)
         if failure is not None:
             self.failed[failure] += samples
+            self.lost += sum(tokens.generated.values())
             return
         self.finished += samples
-        if verdict is not None and failure is None:
+        if verdict is not None:
             self.verdicts[verdict] += samples
         if teacher is not None:
             self.teachers[teacher] += samples
