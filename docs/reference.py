@@ -22,7 +22,7 @@ from tessy.cli.options import meaning_for
 from tessy.config import Config
 from tessy.evaluation.settings import OF_SYNTHESIS, EvaluationConfig
 from tessy.palette import DARK, LIGHT
-from tessy.settings import Setting, definitions, metavar, shown
+from tessy.settings.definitions import Setting, definitions, metavar, shown
 from tessy.training.settings import SFTSettings
 
 ROOT = Path(__file__).parent.parent

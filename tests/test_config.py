@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tessy.config import Config, NamedTeacher, OnLimit, load, role_of
 from tessy.errors import ConfigError
 from tessy.method.trajectory import Role
-from tessy.settings import NAME
+from tessy.settings.loading import NAME
 
 ROOT = Path(__file__).parent.parent
 

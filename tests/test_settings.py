@@ -9,16 +9,15 @@ import pytest
 from pydantic import Field
 
 from tessy.errors import ConfigError
-from tessy.settings import (
+from tessy.settings.definitions import (
     TOKENS,
     Option,
     OptionGroup,
     StrictSettings,
-    by_name,
     definitions,
-    load_settings,
     shown,
 )
+from tessy.settings.loading import by_name, load_settings
 
 
 class Pot(StrictSettings):
@@ -123,7 +122,11 @@ def test_what_is_wrong_is_named_by_its_option_or_by_its_key_and_file(tmp_path):
         ("big.kind = {name = 'iron'}", "big.kind = {'name': 'iron'}: should be text", None),
         ("hidden = 'x'", "hidden = 'x': should be a table", None),
         ("big.kind.x = 1", "big.kind = {'x': 1}: should be text", None),
-        ("hidden.zzzzz = 1", "hidden.zzzzz: there is no such setting", "docs/configuration.md"),
+        (
+            "hidden.nothing_like_it = 1",
+            "hidden.nothing_like_it: there is no such setting",
+            "docs/configuration.md",
+        ),
         ("big:\n  size: 3", "kitchen.toml is not TOML: ", "settings are TOML: name = value"),
     ],
 )

@@ -20,17 +20,8 @@ from tessy.errors import ConfigError
 from tessy.method.judging import ShortSpans
 from tessy.method.trajectory import Role
 from tessy.method.words import plain_word
-from tessy.settings import (
-    NAME,
-    SECONDS,
-    TOKENS,
-    WORDS,
-    Option,
-    OptionGroup,
-    StrictSettings,
-    load_settings,
-    merged,
-)
+from tessy.settings.definitions import SECONDS, TOKENS, WORDS, Option, OptionGroup, StrictSettings
+from tessy.settings.loading import NAME, load_settings, merged
 
 SMALLEST_CHUNK = 4
 """Tokens that are enough for any character, since each of its bytes may be a token."""

@@ -8,7 +8,8 @@ from pydantic import Field, field_validator, model_validator
 
 from tessy import lab
 from tessy.models.address import parse_all
-from tessy.settings import StrictSettings, load_settings
+from tessy.settings.definitions import StrictSettings
+from tessy.settings.loading import load_settings
 
 ALONE = "student-only"
 """How the student writes by itself."""

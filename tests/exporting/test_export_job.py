@@ -24,7 +24,7 @@ from tessy.exporting.staging import staged
 from tessy.runs.folder import RunFolder
 from tessy.runs.reviews import Decision, Review, add, digest
 from tessy.runs.schema import Mark
-from tessy.settings import load_settings
+from tessy.settings.loading import load_settings
 from tessy.training.dataset import read_rows
 from written import Written, journals_of, write_run
 

@@ -10,7 +10,7 @@ from tessy.config import Config
 from tessy.method.trajectory import Role
 from tessy.models.doctor import Finding, readiness
 from tessy.models.wire import Capabilities
-from tessy.settings import load_settings
+from tessy.settings.loading import load_settings
 
 FINE = Finding(
     Role.STUDENT,

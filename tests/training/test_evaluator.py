@@ -17,7 +17,7 @@ from tessy.errors import (
     TrainingError,
 )
 from tessy.evaluation.settings import SAMPLING, load
-from tessy.settings import load_settings
+from tessy.settings.loading import load_settings
 from tessy.tracking.log import RunLog
 from tessy.training import evaluator
 from tessy.training.epochs import Epoch

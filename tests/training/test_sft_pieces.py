@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tessy.errors import ConfigError
-from tessy.settings import load_settings
+from tessy.settings.loading import load_settings
 from tessy.training.epochs import Epoch
 from tessy.training.folder import SFTFolder
 from tessy.training.losses import Losses, LossStep, from_log

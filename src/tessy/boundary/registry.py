@@ -20,7 +20,7 @@ from tessy.boundary.protocol import Predictor
 from tessy.data.fetched import local_folder
 from tessy.errors import ConfigError, PredictorError, TessyError, meant
 from tessy.method.trajectory import Role
-from tessy.settings import import_factory
+from tessy.settings.factories import import_factory
 
 SHIPPED = "english-2"
 """The predictor that ships; a new version will get a new name."""

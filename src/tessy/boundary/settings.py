@@ -9,7 +9,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from tessy.errors import ConfigError
 from tessy.method.trajectory import Role
-from tessy.settings import TOKENS, Option, StrictSettings, UnitName, explain
+from tessy.settings.definitions import TOKENS, Option, StrictSettings, UnitName
+from tessy.settings.explain import explain
 
 SETTINGS_FILE = "predictor.json"
 """How to read the network beside it: `ClassifierSettings`."""

@@ -28,7 +28,8 @@ from tessy.boundary.settings import SETTINGS_FILE, Thresholds
 from tessy.errors import ConfigError
 from tessy.method.judgement import Judgement, Passage
 from tessy.method.words import Unit, complete, units
-from tessy.settings import StrictSettings, explain
+from tessy.settings.definitions import StrictSettings
+from tessy.settings.explain import explain
 
 Array = NDArray[np.float32]
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tessy.cli.options import command
 from tessy.config import Config
-from tessy.settings import Option, StrictSettings
+from tessy.settings.definitions import Option, StrictSettings
 
 _PARTS = ("model", "tokenizer", "format")
 

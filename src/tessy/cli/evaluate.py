@@ -14,7 +14,7 @@ from tessy.cli.synth import RunOptions
 from tessy.cli.tables import print_table
 from tessy.display import visible
 from tessy.evaluation.settings import EvaluationConfig
-from tessy.settings import Option
+from tessy.settings.definitions import Option
 
 if TYPE_CHECKING:
     from tessy.evaluation.estimate import Estimate

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from tessy.cli.options import CommandOptions, command
 from tessy.exporting.settings import ExportSettings
-from tessy.settings import Location, Option
+from tessy.settings.definitions import Location, Option
 
 
 class ExportOptions(CommandOptions):

@@ -24,15 +24,8 @@ import typer
 from pydantic import BaseModel
 
 from tessy.display import visible
-from tessy.settings import (
-    Option,
-    Setting,
-    StrictSettings,
-    by_name,
-    definitions,
-    load_settings,
-    metavar,
-)
+from tessy.settings.definitions import Option, Setting, StrictSettings, definitions, metavar
+from tessy.settings.loading import by_name, load_settings
 
 _FILE = "config"
 _NAMED = re.compile(r"`([a-z0-9][\w-]*:?)`")

@@ -19,7 +19,7 @@ from tessy.cli.tables import print_table
 from tessy.config import Config, ModelRole, ModelSettings
 from tessy.display import count_of, visible
 from tessy.errors import ConfigError
-from tessy.settings import Location, Option, OptionGroup, UnitName
+from tessy.settings.definitions import Location, Option, OptionGroup, UnitName
 
 if TYPE_CHECKING:
     from tessy.boundary.training.annotate import AnnotationCounts

@@ -9,7 +9,7 @@ from pydantic import Field
 from tessy.cli.options import command
 from tessy.cli.scoring import SCORING, ScoringOptions, scorer
 from tessy.errors import ConfigError, MissingExtra, install_hint
-from tessy.settings import Location, Option
+from tessy.settings.definitions import Location, Option
 
 if TYPE_CHECKING:
     from pathlib import Path

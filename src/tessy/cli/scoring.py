@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tessy.cli.options import CommandOptions
 from tessy.errors import ConfigError
-from tessy.settings import Option
+from tessy.settings.definitions import Option
 
 if TYPE_CHECKING:
     from tessy.config import Config

@@ -14,7 +14,7 @@ from tessy.cli.options import CommandOptions, command
 from tessy.cli.tables import print_table
 from tessy.display import visible_line
 from tessy.selection.settings import JudgeConfig, SelectSettings, read_rubric
-from tessy.settings import Location, Option
+from tessy.settings.definitions import Location, Option
 
 if TYPE_CHECKING:
     from tessy.selection.agreement import Agreement

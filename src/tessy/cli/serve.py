@@ -10,7 +10,7 @@ from pydantic import Field
 
 from tessy.cli.options import CommandOptions, command
 from tessy.serving.settings import NOT_SERVED, ServedConfig, ignored_in
-from tessy.settings import SECONDS, Location, Option
+from tessy.settings.definitions import SECONDS, Location, Option
 
 if TYPE_CHECKING:
     from tessy.serving.server import RunningServer

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tessy.cli.options import CommandOptions, command
-from tessy.settings import Location, Option
+from tessy.settings.definitions import Location, Option
 from tessy.training.settings import SFTSettings
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pydantic import Field
 from rich.console import Console
 
 from tessy.cli.options import command
-from tessy.settings import Location, Option, StrictSettings
+from tessy.settings.definitions import Location, Option, StrictSettings
 
 
 class ShowOptions(StrictSettings):

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from tessy.cli.options import CommandOptions, command
 from tessy.cli.tables import print_table
 from tessy.config import Config
-from tessy.settings import Location, Option
+from tessy.settings.definitions import Location, Option
 
 if TYPE_CHECKING:
     from tessy.runs.counters import RunResult

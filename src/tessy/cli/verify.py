@@ -10,7 +10,7 @@ from rich.table import Table
 from tessy.cli.options import CommandOptions, command
 from tessy.cli.tables import print_table
 from tessy.display import visible
-from tessy.settings import SECONDS, Location, Option, UnitName
+from tessy.settings.definitions import SECONDS, Location, Option, UnitName
 from tessy.verifiers.limits import ProgramLimits
 
 if TYPE_CHECKING:

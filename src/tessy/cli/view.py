@@ -8,7 +8,7 @@ import typer
 from pydantic import Field
 
 from tessy.cli.options import command
-from tessy.settings import Location, Option, StrictSettings
+from tessy.settings.definitions import Location, Option, StrictSettings
 
 
 class ViewOptions(StrictSettings):

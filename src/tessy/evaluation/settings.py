@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from pydantic import field_validator, model_validator
 
 from tessy.config import STUDENT_ONLY, Config, ModelRole, ModelSettings, OnWrong, Sampling
-from tessy.settings import Option, OptionGroup, load_settings
+from tessy.settings.definitions import Option, OptionGroup
+from tessy.settings.loading import load_settings
 
 SAMPLING = Sampling(temperature=0.6, top_p=0.95, top_k=20)
 """The paper's temperature, and the top-p and top-k that Qwen3's model card recommends."""

@@ -33,7 +33,7 @@ from tessy.exporting.sources import ExportSource, find_source
 from tessy.exporting.staging import LOCK, MANIFEST, files_in, refuse, refuse_again, staged
 from tessy.exporting.trial import TemplateTrial
 from tessy.runs.identity import read_settings, student_tokenizer
-from tessy.settings import load_settings
+from tessy.settings.loading import load_settings
 
 DROPPED = "dropped.jsonl"
 _LARGEST = 1 << 24

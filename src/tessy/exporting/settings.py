@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from tessy.settings import TOKENS, Option, StrictSettings, UnitName
+from tessy.settings.definitions import TOKENS, Option, StrictSettings, UnitName
 
 NGRAM = 13
 """Words in a row that make a sample contaminated, unless the settings say otherwise."""

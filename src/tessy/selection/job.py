@@ -41,7 +41,7 @@ from tessy.selection.measures import Measures, measured, named_runs
 from tessy.selection.settings import JUDGE, JudgeConfig, SelectSettings
 from tessy.selection.similar import Text, near_duplicates
 from tessy.selection.writing import check_suffix, lines, write_rows
-from tessy.settings import load_settings
+from tessy.settings.loading import load_settings
 from tessy.synthesis.methods.prompts import HIGHEST
 
 _LISTS = ("keep", "decontaminate")

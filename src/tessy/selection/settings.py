@@ -11,7 +11,8 @@ from pydantic import Field, field_validator, model_validator
 from tessy.config import Config, Limits, ModelRole, ModelSettings, OnLimit
 from tessy.errors import ConfigError
 from tessy.exporting.settings import NGRAM
-from tessy.settings import Option, OptionGroup, StrictSettings, UnitName, load_settings
+from tessy.settings.definitions import Option, OptionGroup, StrictSettings, UnitName
+from tessy.settings.loading import load_settings
 
 JUDGE = "judge"
 """The name of the judge's scores in conditions."""

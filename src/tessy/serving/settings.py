@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import model_validator
 
 from tessy.config import Config
-from tessy.settings import read_toml
+from tessy.settings.loading import read_toml
 
 NOT_SERVED = (
     "verify",

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from tessy.errors import ConfigError
-from tessy.settings import TOKENS, Option, OptionGroup, StrictSettings, UnitName
+from tessy.settings.definitions import TOKENS, Option, OptionGroup, StrictSettings, UnitName
 from tessy.training.gguf import DType
 from tessy.training.masks import LossPart, parse_loss
 

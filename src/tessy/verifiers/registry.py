@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tessy.errors import ConfigError, DataError, InputError, TessyError, meant
-from tessy.settings import import_factory
+from tessy.settings.factories import import_factory
 from tessy.verifiers.choice import COLUMNS as CHOICES
 from tessy.verifiers.choice import choice_verifier
 from tessy.verifiers.code import CodeVerifier
