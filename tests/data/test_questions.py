@@ -232,6 +232,15 @@ def test_thinking_of_earlier_turns_is_kept(tmp_path):
     )
 
 
+@given(st.lists(st.sampled_from(["a", "b", "c", ""]), min_size=1, max_size=8))
+def test_questions_with_the_text_of_an_earlier_one_are_counted(tmp_path_factory, texts):
+    path = tmp_path_factory.mktemp("q") / "q.jsonl"
+    path.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in texts))
+    found = read(path, skip_bad=True)
+    good = [text for text in texts if text]
+    assert found.repeated == len(good) - len(set(good))
+
+
 def test_the_column_of_the_question_can_be_named(tmp_path):
     row = {"prompt": "a", "question": "b", "text": "c", "system": "s", "empty": None}
     path = tmp_path / "q.jsonl"

@@ -104,6 +104,7 @@ class Questions:
         digest: SHA-256 of all rows, even with a limit; a resumed run must have the same.
         row_hashes: A hash of each row up to the limit, good or bad.
         id_hashes: A hash of the id of each of these rows; 0 if it has none.
+        repeated: How many questions have the messages of an earlier one.
     """
 
     source: str | Path
@@ -112,6 +113,7 @@ class Questions:
     digest: str
     row_hashes: Hashes
     id_hashes: Hashes
+    repeated: int = 0
 
     @property
     def count(self) -> int:
@@ -197,7 +199,7 @@ def read(
     """
     bad: dict[int, BadLine] = {}
     digest = hashlib.sha256(f"column {column}".encode() if column else b"")
-    row_hashes, id_hashes = bytearray(), bytearray()
+    row_hashes, id_hashes, asked = bytearray(), bytearray(), bytearray()
     for number, (where, row) in enumerate(rows(source, what="questions")):
         row_digest = _row_digest(row)
         digest.update(row_digest)
@@ -213,6 +215,9 @@ def read(
             id_hashes += _NO_ID
             continue
         id_hashes += _id_hash(question.id)
+        asked += hashlib.blake2b(
+            row_bytes({"asked": question.messages}), digest_size=_HASH
+        ).digest()
         if check is not None:
             try:
                 check(question)
@@ -221,7 +226,8 @@ def read(
     hashes = _numbers(row_hashes), _numbers(id_hashes)
     bad |= _duplicates(source, *hashes)
     lines = tuple(bad[number] for number in sorted(bad))
-    found = Questions(source, column, lines, digest.hexdigest(), *hashes)
+    repeated = len(asked) // _HASH - len(np.unique(_numbers(asked)))
+    found = Questions(source, column, lines, digest.hexdigest(), *hashes, repeated)
     if not row_hashes:
         raise DataError(f"{name_of(source)} contains no questions")
     return found if skip_bad else refuse_bad(found)

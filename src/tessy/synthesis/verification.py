@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tessy.config import VOTE, Config, OnWrong
 from tessy.data.questions import Question, Questions, read, refuse_bad
-from tessy.display import Say
+from tessy.display import Say, count_of
 from tessy.errors import DataError, InputError, bad_rows
 from tessy.synthesis.methods import method_of
 from tessy.synthesis.routing import check_question
@@ -62,7 +63,7 @@ def read_verifiable(
         column: The column of the question; None for the one that is there.
         config: The run's settings, by which questions may have to name a teacher, and may be left
             unverified; without them all must be verifiable.
-        say: Called with a line about questions that are left unverified.
+        say: Called with lines about questions that are left unverified, and repeated ones.
 
     Raises:
         DataError: Lines are bad, or some questions lack those columns; the message names the first
@@ -70,11 +71,32 @@ def read_verifiable(
         MissingExtra: `datasets` is needed.
     """
     routed = config is not None and config.route not in (None, VOTE)
+    lines: dict[str, Any] = {"limit": limit, "column": column}
     if verifier is None and not routed:
-        return read(source, limit=limit, skip_bad=skip_bad, column=column)
+        found = read(source, skip_bad=skip_bad, **lines)
+    else:
+        found = _checked(source, verifier, config, say, skip_bad=skip_bad, **lines)
+    if found.repeated:
+        say(
+            f"{count_of(found.repeated, 'question')} with the text of an earlier one: each is "
+            "written by itself (tessy select --near-duplicates 1 leaves them out)"
+        )
+    return found
+
+
+def _checked(
+    source: str | Path,
+    verifier: Verifier | None,
+    config: Config | None,
+    say: Say,
+    *,
+    skip_bad: bool,
+    **lines: Any,
+) -> Questions:
+    """Read questions that have to be verifiable, or to name a teacher; as `read_verifiable`."""
     partly = config is not None and _may_be_unverified(config)
     checks = _Checks(verifier, config, partly=partly)
-    found = read(source, limit=limit, skip_bad=True, column=column, check=checks.check)
+    found = read(source, skip_bad=True, check=checks.check, **lines)
     if not skip_bad and not all(line.checked for line in found.bad):
         refuse_bad(found)
     if checks.unverified and checks.unverified == found.count:
