@@ -56,7 +56,8 @@ def read_settings(path: Path) -> dict[str, Any]:
         _check_about(settings.get("run", {}))
     except (OSError, ValueError, RecursionError) as error:
         said = getattr(error, "strerror", None) or error
-        raise RunMismatch(f"{path} can't be read: {said}", hint="give another --out") from None
+        hint = "put it back as it was, or name the folder of another run"
+        raise RunMismatch(f"{path} can't be read: {said}", hint=hint) from None
     return settings
 
 

@@ -68,5 +68,5 @@ def rows_of(source: str | Path, *, what: str) -> Iterator[tuple[str, Any]]:
             hint=f"to use the changed file, name it: {folder.dataset}; to go without, remove it",
         )
     with JournalReader(folder) as reader:
-        for number, record in enumerate(reader.records(), 1):
-            yield f"{source}: sample {number}", record
+        for record in reader.records():
+            yield f"{source}: sample {record['id']}", record
