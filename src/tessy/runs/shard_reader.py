@@ -331,7 +331,7 @@ def checked_record(journal: Path, sample_id: Any, reason: Any, blob: Any) -> dic
 def _opened(journal: Path, *, still: bool, any_thread: bool) -> sqlite3.Connection:
     """Open a journal; a read-only folder works too, if no process is writing to it."""
     wal, rollback = (journal.with_name(f"{journal.name}-{end}") for end in ("wal", "journal"))
-    has_log = wal.exists() or (rollback.exists() and rollback.stat().st_size > 0)
+    has_log = wal.exists() or _size(rollback) > 0
     if still and not has_log:
         return _checked(journal, "&immutable=1", any_thread=any_thread)
     try:
@@ -340,6 +340,14 @@ def _opened(journal: Path, *, still: bool, any_thread: bool) -> sqlite3.Connecti
         if os.access(journal.parent, os.W_OK) or has_log:
             raise
         return _checked(journal, "&immutable=1", any_thread=any_thread)
+
+
+def _size(path: Path) -> int:
+    """The bytes of a file, which another process may remove at any time; 0 if it is not there."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _checked(journal: Path, query: str = "", *, any_thread: bool) -> sqlite3.Connection:
