@@ -22,6 +22,7 @@ from tessy.models import local
 
 pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")
 
+pytestmark = pytest.mark.xdist_group("lab")  # whose pair is measured once
 LONGEST = 400
 
 

@@ -22,6 +22,8 @@ from tessy.errors import ConfigError
 
 pytest.importorskip("reasoning_gym", reason="it needs a C compiler to install")
 
+pytestmark = pytest.mark.xdist_group("study")  # which is done once
+
 ROOT = Path(__file__).parent.parent.parent
 SMALLEST = """\
 tests_target = 2
