@@ -308,6 +308,25 @@ async def test_a_folder_of_runs_is_an_index(tmp_path, client):
                 assert answer.status == code, path
 
 
+async def test_only_samples_of_the_same_question_are_side_by_side(tmp_path, client):
+    """Questions without ids have the number of their row, so two files share ids."""
+    asked = {"a": "What is 1+1?", "b": "Who wrote Faust?", "c": "What is 1+1?"}
+    for name, question in asked.items():
+        run = RunFolder(tmp_path / "runs" / name)
+        await write_run(run, [Written("000000", question=question, answer=f"answer-{name}")])
+    async with viewing(tmp_path / "runs") as view:
+        page = await text_of(client, view.url + "compare?sample=000000")
+        assert "answer-a" in page
+        assert "answer-c" in page
+        assert "answer-b" not in page
+        assert "b (another question with this id)" in page
+        page = await text_of(client, view.url + "compare?sample=000000&base=1")
+        assert "Who wrote Faust?" in page
+        assert "answer-b" in page
+        assert "answer-a" not in page
+        assert "What is 1+1?" not in page
+
+
 async def test_a_run_that_begins_later_in_a_folder_of_runs_is_listed(tmp_path, client):
     runs = tmp_path / "runs"
     await write_run(RunFolder(runs / "b"), [Written("q0")])

@@ -135,6 +135,8 @@ def compare_page(sample: Written) -> str:
         "compare",
         runs=runs,
         missing=[],
+        other=[runs[1]],
+        asked=view.messages,
         sample_id=sample.id,
         base=runs[0],
         beside=Neighbours(sample.id, sample.id, 2),

@@ -184,16 +184,21 @@ class Handlers:
         shown = [(run, sample) for run, sample in there if sample is not None]
         if not shown:
             return _missing(None, f"no run has a sample {sample_id!r}, or not yet")
-        if not request.query.getall("run", []):
-            shown = shown[:_BESIDE]
         number = _number(request.query.get("base", "")) if "base" in request.query else None
         base = next((pair for pair in shown if pair[0].number == number), shown[0])
+        other = [run for run, sample in shown if _asks_another(sample, base[1])]
+        shown = [pair for pair in shown if pair[0] not in other]
+        if not request.query.getall("run", []):
+            shown = shown[:_BESIDE]
+            shown = shown if base in shown else [base, *shown[: _BESIDE - 1]]
         return _page(
             "compare",
             runs=self._runs,
             missing=[run for run, sample in there if sample is None],
+            other=other,
             sample_id=sample_id,
             base=base[0],
+            asked=base[1].messages,
             beside=base[0].search.neighbours(Filter(), sample_id),
             columns=[(run, sample, _beside(sample, base[1])) for run, sample in shown],
             chosen=[run.number for run, _ in shown],
@@ -233,6 +238,11 @@ def _number(value: str) -> int:
     if not value.isdecimal():
         raise InputError(f"{value!r} is no number of a run", hint="0 is the first")
     return int(value)
+
+
+def _asks_another(sample: SampleView, base: SampleView) -> bool:
+    """Whether two samples of one id have different questions; ids may be numbers of rows."""
+    return bool(sample.messages and base.messages) and list(sample.messages) != list(base.messages)
 
 
 def _beside(sample: SampleView, base: SampleView) -> list[Any]:
