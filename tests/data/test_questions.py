@@ -129,7 +129,7 @@ def test_parquet(tmp_path):
     rows = [{"question": "a", "n": 1}, {"question": None, "n": 2}, {"question": "c", "n": 3}]
     path = tmp_path / "q.parquet"
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
-    with pytest.raises(DataError, match="row 2: none of"):
+    with pytest.raises(DataError, match="row 2: question is empty"):
         read(path)
     found = read(path, skip_bad=True)
     assert [(q.id, q.extra) for q in found] == [("000000", {"n": 1}), ("000002", {"n": 3})]

@@ -288,6 +288,19 @@ async def test_a_server_that_accepts_and_never_answers_is_told_of_and_given_up(m
     assert said == [f"{url} takes its time to answer: waiting"]
 
 
+async def test_a_server_that_fails_again_and_again_is_told_of(quick, monkeypatch):
+    monkeypatch.setattr(probe_module, "_LATE_S", 0.02)
+    said = []
+
+    def full(_):
+        return web.json_response({}, status=429)
+
+    async with serving(lambda _: web.json_response(LIST), full, retries=40) as client:
+        with pytest.raises(ModelError):
+            await probe(client, said.append)
+    assert said == [f"{client.base_url} fails, and is asked again: waiting"]
+
+
 # --- Whose tokenizer it is ------------------------------------------------------------------------
 
 

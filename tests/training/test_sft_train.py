@@ -354,3 +354,9 @@ def test_what_can_not_be_exported_is_said_before_training(model, data, tmp_path)
     with pytest.raises(ConfigError, match="no GGUF can be made"):
         train(data, settings(folder, export="gguf"), tmp_path / "out")
     assert not (tmp_path / "out" / "state").exists()
+
+
+def test_a_folder_that_is_not_there_is_no_id_to_ask_for(model):
+    with pytest.raises(ConfigError, match="no such folder") as refused:
+        load_student(settings(model.with_name(f"{model.name}s")))
+    assert refused.value.hint.startswith(f"did you mean {model.name}?")

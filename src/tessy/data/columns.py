@@ -120,7 +120,7 @@ def _asked(row: dict[str, Any], column: str | None) -> tuple[Messages, Collectio
             raise NoQuestionColumn(f"{column} is not there (only {', '.join(row) or 'nothing'})")
         return _messages(row, column), ("id", column)
     if not there:
-        if empty := next((name for name in _COLUMNS if row.get(name) is not None), None):
+        if empty := next((name for name in _COLUMNS if name in row), None):
             raise ValueError(f"{empty} is empty")
         raise NoQuestionColumn(
             f"none of {', '.join(_COLUMNS)} is there (only {', '.join(row) or 'nothing'}); "

@@ -51,13 +51,19 @@ async def probe(client: Client, say: Say = lambda _: None) -> Capabilities:
 
     Args:
         client: The client.
-        say: Called with a line if the server is still loading its model.
+        say: Called with a line if the server is loading its model, fails or is slow.
 
     Raises:
         ModelError: The server can't be reached, or can't complete a text at all.
     """
-    late = f"{client.base_url} takes its time to answer: waiting"
-    telling = asyncio.get_running_loop().call_later(_LATE_S, say, late)
+
+    def tell() -> None:
+        if client.stats.faults:
+            say(f"{client.base_url} fails, and is asked again: waiting")
+        else:
+            say(f"{client.base_url} takes its time to answer: waiting")
+
+    telling = asyncio.get_running_loop().call_later(_LATE_S, tell)
     try:
         return await _probe(client, say)
     finally:

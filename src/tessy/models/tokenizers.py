@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from tessy import lab
 from tessy.data.fetched import local_folder
 from tessy.data.remote import is_url
-from tessy.errors import BadResponse, ConfigError
+from tessy.errors import BadResponse, ConfigError, meant
 from tessy.method.trajectory import Failure, SampleFailed
 from tessy.models.wire import checked_ids, shown
 
@@ -373,7 +373,7 @@ def _read(path: Path) -> str:
 
 
 def refuse_missing(name: str) -> None:
-    """Make sure that a tokenizer may be there, without asking anybody for it.
+    """Make sure that a tokenizer or a model may be there, without asking anybody for it.
 
     Args:
         name: As for `fetch_tokenizer`.
@@ -385,7 +385,10 @@ def refuse_missing(name: str) -> None:
         return
     is_path = name.startswith((".", "/", "~")) or name.count("/") != 1
     if is_path or Path(name).parent.is_dir():
-        raise ConfigError(f"{name}: no such folder", hint="a folder, or a Hugging Face id")
+        beside = Path(name).parent
+        near = [each.name for each in beside.iterdir()] if beside.is_dir() else []
+        hint = meant(Path(name).name, near) + "a folder, or a Hugging Face id"
+        raise ConfigError(f"{name}: no such folder", hint=hint)
 
 
 def fetch_tokenizer(name: str) -> Path:

@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from tessy.data.fetched import local_folder
 from tessy.errors import ConfigError
+from tessy.models.tokenizers import refuse_missing
 from tessy.training.gguf import check_gguf
 from tessy.training.prepare import LengthLimit
 from tessy.training.render import Renderer, read_template
@@ -81,6 +82,8 @@ def load_student(settings: SFTSettings) -> Student:
         ConfigError: There is no such model, its tokenizer does not fit it, or it can't be
             exported as asked.
     """
+    if "/" in settings.model:
+        refuse_missing(settings.model)
     try:
         config = AutoConfig.from_pretrained(local_folder(settings.model))
         tokenizer = AutoTokenizer.from_pretrained(local_folder(settings.model))
