@@ -292,6 +292,9 @@ async def grow(folder, journal, sample, browser):
         await until(page, "document.querySelectorAll('#ended a.sample').length === 2")
         assert await page.locator("#under-way a.sample").count() == 0
         assert await listed(page) == ["q0", "q1"]
+        await until(page, "said.textContent === 'live: 2 ended, 0 under way'")
+        assert await page.locator("#status-finished").text_content() == "finished (2)"
+        assert await page.locator("#status-running").text_content() == "under way (0)"
         await grown.context.close()
 
 

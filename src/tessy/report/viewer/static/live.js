@@ -11,9 +11,15 @@ let source = null;
 let retry = null;
 let asked = { busy: false, again: false };
 let lastSaid = 0;
+let toSay = null;
 
 function say(text, now = false) {
-  if (!now && Date.now() - lastSaid < SAY_MS) return; // screen readers need time
+  clearTimeout(toSay);
+  const wait = lastSaid + SAY_MS - Date.now(); // screen readers need time
+  if (!now && wait > 0) {
+    toSay = setTimeout(say, wait, text, true);
+    return;
+  }
   if (said.textContent === text) return;
   said.textContent = text;
   lastSaid = Date.now();
