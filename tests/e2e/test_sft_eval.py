@@ -70,6 +70,12 @@ def given(tmp_path_factory):
     return command, folder / "whole", done
 
 
+def test_questions_that_are_trained_on_are_said(given):
+    _, whole, done = given
+    assert "the training data has 1 of the 2 questions of the evaluation" in done.err
+    assert "**The training data has 1 of these questions**" in (whole / "README.md").read_text()
+
+
 def curve(folder) -> list[dict]:
     return json.loads((folder / "evaluation.json").read_text())["epochs"]
 

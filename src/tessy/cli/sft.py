@@ -61,7 +61,11 @@ def sft(options: SFTOptions, settings: SFTSettings) -> None:
     say(f"first step's loss {trained.losses.first:.4f}; card and losses: {out}")
     if highest := best(trained.evaluation):
         score = shown(highest.pass_at_1)
-        say(f"highest: epoch {highest.epoch}, pass@1 {score}; the curve: {out}/{CURVE_PLOT}")
+        untrained = [each.pass_at_1.value for each in trained.evaluation if not each.epoch]
+        told = f"highest: epoch {highest.epoch}, pass@1 {score}"
+        if highest.pass_at_1.value <= max(untrained, default=0):
+            told += ", not above the untrained model"
+        say(f"{told}; the curve: {out}/{CURVE_PLOT}")
     for last in trained.epochs[-1:]:
         say(f"the model, whose last epoch had a loss of {last.loss:.4f}: {last.folder}")
         if last.gguf:

@@ -8,7 +8,7 @@ in `reasoning_content`, that is put into its content, as records have it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,11 @@ def digest_of(source: str | Path) -> str:
     for _, row in read_rows(source):
         digest.update(row_bytes(row))
     return digest.hexdigest()
+
+
+def question_key(messages: Sequence[Mapping[str, str]]) -> bytes:
+    """By what a question is known in training data and in an evaluation: its last message."""
+    return hashlib.blake2b(messages[-1]["content"].strip().encode(), digest_size=16).digest()
 
 
 def sample_of(row: Any, loss: frozenset[LossPart]) -> TrainSample:

@@ -27,6 +27,7 @@ from tessy.runs.identity import differences
 from tessy.runs.progress import Progress, Show
 from tessy.synthesis.verification import read_verifiable
 from tessy.tracking.log import RunLog
+from tessy.training.dataset import question_key
 from tessy.training.epochs import GGUF_FILE, Epoch, add_gguf
 from tessy.training.folder import SFTFolder
 from tessy.training.learning_curve import (
@@ -65,6 +66,7 @@ class EpochEvaluator:
 
     Attributes:
         config: Of the run that evaluates; the model of each epoch is filled in.
+        keys: Of its questions; see `dataset.question_key`.
 
     Raises:
         InputError: The questions, their verifier or the settings of the evaluation can't be used.
@@ -90,6 +92,7 @@ class EpochEvaluator:
         questions = read_verifiable(verifier, asked.questions, limit=asked.limit)
         groups_of(questions, asked.group)
         self._count = questions.count
+        self.keys = frozenset(question_key(question.messages) for question in questions)
         shared = self._shared(questions.digest)
         self._curve = read_curve(folder.path) or LearningCurve(shared, ())
         if different := differences(self._curve.asked, shared):

@@ -22,7 +22,7 @@ from tessy.data.messages import cut
 from tessy.data.rows import row_bytes
 from tessy.errors import DataError, bad_rows
 from tessy.runs.folder import write_atomically
-from tessy.training.dataset import TrainSample, read_rows, sample_of
+from tessy.training.dataset import TrainSample, question_key, read_rows, sample_of
 from tessy.training.masks import LossPart, labels, token_weights
 from tessy.training.render import RenderedSample, Renderer
 from tessy.training.settings import OverLength
@@ -55,6 +55,7 @@ class DataCounts:
         methods: How often each method wrote a row.
         models: Names of the models that wrote, by role.
         verdicts: How many rows have each verdict of a verifier; none under `""`.
+        tested: How many questions of the evaluation are trained on.
     """
 
     rows: int = 0
@@ -71,6 +72,7 @@ class DataCounts:
     methods: dict[str, int] = field(default_factory=dict)
     models: dict[str, list[str]] = field(default_factory=dict)
     verdicts: dict[str, int] = field(default_factory=dict)
+    tested: int = 0
 
     @property
     def teacher_share(self) -> float | None:
@@ -113,6 +115,7 @@ def prepare(
     renderer: Renderer,
     loss: frozenset[LossPart],
     limit: LengthLimit,
+    test: frozenset[bytes] = frozenset(),
 ) -> DataCounts:
     """Write the tokens of a data set.
 
@@ -122,12 +125,13 @@ def prepare(
         renderer: The student's.
         loss: The parts that carry loss.
         limit: Of a sample's length.
+        test: The keys of the questions with which epochs are evaluated; see `question_key`.
 
     Raises:
         DataError: It can't be read, rows of it are bad, or nothing is left to train on.
     """
     counts, bad = DataCounts(), list[tuple[str, str]]()
-    digest, tokens_digest = hashlib.sha256(), hashlib.sha256()
+    digest, tokens_digest, tested = hashlib.sha256(), hashlib.sha256(), set[bytes]()
 
     def rendered() -> Iterator[tuple[str, TrainSample, RenderedSample]]:
         for where, row in read_rows(source):
@@ -140,6 +144,8 @@ def prepare(
                 bad.append((where, cut(str(error))))
             else:
                 counts.count_origin(row)
+                if (key := question_key(sample.messages[:-1])) in test:
+                    tested.add(key)
                 yield where, sample, text
 
     path = folder / TOKENS_FILE
@@ -154,6 +160,7 @@ def prepare(
                     out.write_table(table)
         _refuse(source, bad, counts, limit)
     counts.digest, counts.tokens_digest = digest.hexdigest(), tokens_digest.hexdigest()
+    counts.tested = len(tested)
     write_atomically(folder / COUNTS_FILE, orjson.dumps(counts, option=orjson.OPT_INDENT_2))
     return counts
 

@@ -109,7 +109,7 @@ def train(
     with quiet_libraries(), log, folder.locked() if main else nullcontext():
         student = load_student(settings)
         if main:
-            _prepare(dataset, folder, student, say)
+            _prepare(dataset, folder, student, say, evaluator)
             log.open(out, folder.settings)
         if evaluator:
             evaluator.evaluate_untrained(student)
@@ -154,13 +154,20 @@ def _need_extra() -> None:
             raise MissingExtra(f"training needs {name}", hint=install_hint("train"))
 
 
-def _prepare(dataset: str | Path, folder: SFTFolder, student: Student, say: Say) -> None:
+def _prepare(
+    dataset: str | Path,
+    folder: SFTFolder,
+    student: Student,
+    say: Say,
+    evaluator: EpochEvaluator | None,
+) -> None:
     """Write tokens and settings to the folder, or make sure that those there are the same."""
     if folder.checkpoint() and is_prepared(folder.path):
         digest = digest_of(dataset)
     else:
         limit, loss = student.limit(), student.settings.trained
-        counts = prepare(dataset, folder.path, student.renderer(), loss, limit)
+        test = evaluator.keys if evaluator else frozenset[bytes]()
+        counts = prepare(dataset, folder.path, student.renderer(), loss, limit, test)
         digest = counts.digest
         say(
             f"{counts.kept} of {count_of(counts.rows, 'sample')}, {counts.tokens} tokens, of which "
@@ -168,6 +175,11 @@ def _prepare(dataset: str | Path, folder: SFTFolder, student: Student, say: Say)
         )
         if others := counts.not_right:
             say(f"  not right among them: {others} (tessy export RUN --right leaves them out)")
+        if counts.tested:
+            say(
+                f"warning: the training data has {counts.tested:,} of the {len(test):,} questions "
+                "of the evaluation, so its scores are not about new questions"
+            )
         if counts.too_long:
             say(f"  {counts.too_long} left out: longer than {limit.tokens} tokens")
         if counts.cut:
