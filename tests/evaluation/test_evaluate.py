@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,8 @@ def test_plain_arguments_are_enough_and_a_run_that_is_done_is_not_done_again(giv
     result = evaluate(**given, out=tmp_path / "run", limit=2)
     assert (result.scores.whole.questions, result.scores.whole.samples) == (2, 2)
     assert not result.run.stopped
+    folder = Path(given["model"].removeprefix("gguf:")).parent.name
+    assert result.scores.model == folder, "epochs have names of their own"
     assert re.fullmatch(r"<EvalResult of .+: pass@1 [\d.]+%, samples 2 = .+>", repr(result))
     tree = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     assert tree == json.loads(json.dumps(result.scores.as_json()))

@@ -130,8 +130,8 @@ def _find(name: str, kinds: str) -> list[Path] | None:
     if is_local:
         raise DataError(f"{name}: no such file", hint=kinds)
     raise DataError(
-        f"{name}: no such file or folder in {path.parent}",
-        hint=f"a data set of Hugging Face is read where there is no folder {path.parent}",
+        f"{name}: no such file or folder",
+        hint=f"{path.parent} is a folder here, so {name} is not asked for on Hugging Face",
     )
 
 

@@ -300,13 +300,13 @@ async def open_one(
     urls, label = [where.place, *(other.place for other in others)], None
     if where.scheme is not address.Scheme.SERVER:
         path = await asyncio.to_thread(weights.fetch, where, say)
-        say(f"starting a local server for {config.called(model)}, {path.name}")
+        say(f"starting a local server for {config.called(model)}, {name}")
         slots = min(_LOCAL_SLOTS, config.concurrency)
         context = min(config.limits.context_tokens, _LOCAL_CONTEXT)
         urls = [
             await stack.enter_async_context(local.serve(path, slots=slots, context_tokens=context))
         ]
-        label = path.stem
+        label = path.stem if path.stem != "model" else path.absolute().parent.name  # as sft has it
         if where.scheme is address.Scheme.LAB:
             label = name
             if not settings.format and not settings.tokenizer:
