@@ -164,5 +164,5 @@ async def test_a_model_is_called_what_its_option_calls_it(config, called):
     with pytest.raises(Unreachable, match=f"^{called} can't be used: "):
         async with open_models(config, date=datetime.date(2026, 1, 1), roles=roles):
             pass
-    with pytest.raises(ConfigError, match=f"^{called}'s chat format is not known: it is not given"):
+    with pytest.raises(ConfigError, match=f"^{called}'s chat format is not known: none is given"):
         check_formats(config, roles)

@@ -62,14 +62,21 @@ def test_what_a_full_disk_cut_off_is_left_out_and_written_over(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "line", ["no json", "{}", '{"id": "a"}', '{"id": "a", "text": "x", "decision": "good"}']
+    ("line", "said"),
+    [
+        ("no json", "no JSON: "),
+        ("{}", "id is not given"),
+        ('{"id": "a"}', "text is not given"),
+        ('{"id": "a", "text": "x", "decision": "good"}', "decision = 'good': input should be"),
+    ],
 )
-def test_a_broken_line_is_named(tmp_path, line):
+def test_a_broken_line_is_named(tmp_path, line, said):
     add(tmp_path, Review(id="a", text="x"))
     with (tmp_path / REVIEWS).open("a") as file:
         file.write(line + "\n")
-    with pytest.raises(JournalError, match="line 2: it is not what `tessy view` writes"):
+    with pytest.raises(JournalError, match="line 2: it is not what `tessy view` writes") as found:
         read_reviews(tmp_path)
+    assert said in found.value.message
 
 
 @pytest.mark.parametrize("name", [REVIEWS, BOUNDARIES])

@@ -12,7 +12,7 @@ from rich.table import Table
 from tessy.cli.options import command
 from tessy.cli.synth import RunOptions
 from tessy.cli.tables import print_table
-from tessy.display import visible
+from tessy.display import count_of, visible
 from tessy.evaluation.settings import EvaluationConfig
 from tessy.settings.definitions import Option
 
@@ -70,7 +70,8 @@ def evaluate(options: EvalOptions, config: EvaluationConfig) -> None:
     for table in _tables(scores, remaining=run.remaining):
         print_table(table)
     if skipped := run.failed.get(Failure.BAD_QUESTION):
-        typer.echo(f"skipped: {skipped:,} bad questions (failures.jsonl has the reasons)", err=True)
+        bad = count_of(skipped, "bad question")
+        typer.echo(f"skipped {bad} (failures.jsonl has the reasons)", err=True)
     if count := scores.whole.outcomes.get(EvalOutcome.UNMEASURED):
         reasons = ", ".join(reason.value for reason in run.failed if reason in UNMEASURED)
         typer.echo(f"not measured: {count:,} ({reasons}; failures.jsonl has details)", err=True)

@@ -154,7 +154,7 @@ class UnknownFormat(ConfigError):
         why: Why it is not known.
     """
 
-    def __init__(self, config: Config, model: ModelRole, why: str = "it is not given") -> None:
+    def __init__(self, config: Config, model: ModelRole, why: str = "none is given") -> None:
         *chat, base = templates.NAMED
         super().__init__(
             f"{config.called(model)}'s chat format is not known: {why}",

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tessy.data.files import is_there, open_file, read_bytes
 from tessy.errors import JournalError, ViewError
+from tessy.settings.explain import explain
 
 REVIEWS = "reviews.jsonl"
 BOUNDARIES = "boundaries.jsonl"
@@ -163,8 +164,9 @@ def _lines(path: Path, kind: type[Line]) -> Iterator[Line]:
     for number, line in enumerate(content.split(b"\n")[:-1], 1):
         try:
             yield kind.model_validate(orjson.loads(line))
-        except ValueError:  # of pydantic and orjson
+        except ValueError as error:  # of pydantic and orjson
+            said = explain(error) if isinstance(error, ValidationError) else f"no JSON: {error}"
             raise JournalError(
-                f"{path}, line {number}: it is not what `tessy view` writes",
+                f"{path}, line {number}: it is not what `tessy view` writes: {said}",
                 hint="correct the line, or delete it",
             ) from None
