@@ -192,6 +192,13 @@ def test_a_value_out_of_bounds_is_named_before_anything_is_done(tmp_path, option
     assert not (tmp_path / "run").exists()
 
 
+def test_an_option_that_is_a_setting_of_the_file_is_named(tmp_path):
+    done = run("synth", tmp_path / "q.jsonl", "--out", tmp_path / "run", "--on-wrong", "keep")
+    assert done.code == 2
+    said = " ".join(done.err.replace("│", " ").split())
+    assert "No such option: --on-wrong: on_wrong is a setting of the TOML file" in said
+
+
 @pytest.mark.parametrize("command", [["synth", "q.jsonl", "--out", "run"], ["doctor"]])
 @pytest.mark.parametrize("missing", ["student", "teacher"])
 def test_a_model_that_is_not_given_is_asked_for(tmp_path, monkeypatch, command, missing):

@@ -141,7 +141,7 @@ def test_wrong_answers_among_what_is_kept_are_told(tmp_path):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"right": True}, "no sample has a verdict: it was written without --verify"),
+        ({"right": True}, "no sample that finished has a verdict: --verify was not given, or"),
         ({"accepted": True}, "accept some first: tessy view RUN, key a"),
         ({"max_tokens": 1}, "filter less"),
     ],

@@ -53,6 +53,8 @@ class _Commands(TyperGroup):
             typer.echo("stopped", err=True)
             raise typer.Exit(EXIT_STOPPED) from None
         except _UsageError as error:
+            if setting := _setting_of(getattr(error, "option_name", "")):
+                error.message += f": {setting} is a setting of the TOML file that --config names"
             extra = _EXTRA.search(error.message)
             if extra and any(Path(name).exists() for name in extra[1].split()):
                 error.message += (
@@ -60,6 +62,16 @@ class _Commands(TyperGroup):
                     "or the shell replaces it by their names"
                 )
             raise
+
+
+def _setting_of(option: str) -> str | None:
+    """The setting of a run that has the name of an option, and no option of its own."""
+    from tessy.config import Config
+    from tessy.settings.definitions import definitions
+
+    wanted = option.removeprefix("--").replace("-", "_")
+    keys = (setting.key for setting in definitions(Config) if setting.flag is None)
+    return next((key for key in keys if wanted in (key, key.replace(".", "_"))), None)
 
 
 app = typer.Typer(

@@ -27,14 +27,15 @@ _NAMED = 5
 """Samples that are named where there is none of that name."""
 
 
-def legend(*, tagged: bool) -> Text:
+def legend(*, tagged: bool, discarded: bool) -> Text:
     """The legend of colours, or of tags if there are no colours."""
     text = Text()
     for role in Role:
         text.append(f"⟨{role}⟩" if tagged else f" {role} ", style=f"reverse {TERMINAL[role]}")
         text.append(" ")
-    text.append("⟦discarded⟧", style=DISCARDED)
-    text.append(" ⟨…, forced⟩" if tagged else " forced (Progress)", style=MARKS["forced"])
+    if discarded:
+        text.append("⟦discarded⟧ ", style=DISCARDED)
+    text.append("⟨…, forced⟩" if tagged else "forced (Progress)", style=MARKS["forced"])
     text.append(" ⟨…, tolerated⟩" if tagged else " tolerated (short)", style=MARKS["tolerated"])
     return text
 
@@ -82,7 +83,7 @@ def _paint_entry(
         console.print(Panel(Text(visible(asked)), title="question", border_style="dim"))
     tagged = console.color_system is None and not alone
     if not alone:
-        console.print(legend(tagged=tagged))
+        console.print(legend(tagged=tagged, discarded=discarded))
     console.print()
     discards = entry.trace.get("discards", []) if discarded else []
     if made.get("spans"):
@@ -134,7 +135,7 @@ def _paint_running(console: Console, trajectory: Trajectory, *, alone: bool) -> 
     content = record.content(trajectory)
     tagged = console.color_system is None and not alone
     if not alone:
-        console.print(legend(tagged=tagged))
+        console.print(legend(tagged=tagged, discarded=False))
     console.print(painted(content, record.spans(trajectory), [], tagged=tagged))
     console.print(Text("(under way)", style="yellow"))
 

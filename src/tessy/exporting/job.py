@@ -163,7 +163,8 @@ def _hint(counts: ExportCounts) -> str:
     """What to do when no sample is kept."""
     if counts.dropped[Reason.NOT_RIGHT] == counts.read and not counts.verified:
         return (
-            "no sample has a verdict: it was written without --verify. tessy verify tells which "
+            "no sample that finished has a verdict: --verify was not given, or there is nothing to "
+            "verify them by (failures.jsonl has those it rejected). tessy verify tells which "
             "are right; leave --right out"
         )
     if counts.dropped[Reason.NOT_ACCEPTED] == counts.read:
