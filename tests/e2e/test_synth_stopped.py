@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import json
 import os
 import random
 import signal
 import sys
 import termios
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from commands import start, tessy
 from scripted import FIXED, PLAIN, lines, two_servers, until, write_questions
 from tessy.errors import JournalError
-from tessy.runs.folder import RunFolder
+from tessy.runs.folder import RunFolder, ShardFolder
 from tessy.runs.reader import JournalReader
+from tessy.runs.schema import EmptyJournal
+from tessy.runs.shard_reader import ShardReader
 from tessy.testing import Latency
 
 
@@ -246,3 +251,30 @@ async def test_a_closed_terminal_stops_cleanly(tmp_path, tokenizers):
         done = await tessy(*command)
         assert done.code == 0, done.err
     assert len(lines(tmp_path / "run" / "dataset.jsonl")) == 4
+
+
+async def test_a_server_that_tessy_started_is_started_again_by_the_same_command(tmp_path):
+    ask = "State the final answer to the following arithmetic problem: {} - 35 - 20 + 92 + 66 ="
+    rows = [{"id": f"q{n}", "prompt": ask.format(55 + n % 40)} for n in range(300)]
+    questions = tmp_path / "q.jsonl"
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = tmp_path / "settings.toml"
+    settings.write_text("".join(f"[{role}]\nretries = 1\n" for role in ("student", "teacher")))
+    pair = ["--student", "lab:student", "--teacher", "lab:teacher", "--config", settings]
+    process = await start("synth", questions, "--out", tmp_path / "run", *pair)
+    journal = RunFolder(tmp_path / "run").shard(0).journal
+    await until(lambda: journal.exists() and begun(journal))
+    threads = Path(f"/proc/{process.pid}/task").iterdir()
+    servers = [pid for each in threads for pid in (each / "children").read_text().split()]
+    os.kill(int(servers[0]), signal.SIGKILL)
+    _, err = await process.communicate()
+    assert process.returncode == 3, err.decode()
+    assert "hint: run the same command, which starts it again: it resumes" in err.decode()
+    assert lines(tmp_path / "run" / "failures.jsonl") == []
+
+
+def begun(journal: Path) -> bool:
+    """Whether a sample is being written."""
+    with suppress(EmptyJournal), ShardReader(ShardFolder(journal.parent, 0)) as reader:
+        return bool(reader.running()) or reader.counts()[0] > 0
+    return False

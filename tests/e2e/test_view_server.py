@@ -276,7 +276,7 @@ async def test_rejected_samples_are_wrong_in_the_summary_the_list_and_the_filter
         for verdict, ids in (("wrong", ["q1", "q3"]), ("no_answer", ["q2"]), ("right", ["q0"])):
             page = await text_of(client, f"{view.url}?verdict={verdict}")
             assert re.findall(r'data-sample="([^"]*)"', page) == ids
-            assert f'<option value="{verdict}" selected>' in page
+            assert re.search(rf'<option value="{verdict}"[^>]* selected>', page)
         page = await text_of(client, f"{view.url}sample?sample=q3")
         assert 'class="verdict wrong"' in page
 
@@ -325,6 +325,20 @@ async def test_only_samples_of_the_same_question_are_side_by_side(tmp_path, clie
         assert "answer-b" in page
         assert "answer-a" not in page
         assert "What is 1+1?" not in page
+
+
+async def test_what_an_evaluated_model_wrote_is_no_students_text(tmp_path, client):
+    for name in ("alone", "both"):
+        await write_run(RunFolder(tmp_path / name), [Written("q0")])
+    evaluation = 'method = "student-only"\non_wrong = "keep_judged"\n'
+    (tmp_path / "alone" / "run.toml").write_text(evaluation)
+    async with viewing(tmp_path / "alone", tmp_path / "both") as view:
+        page = await text_of(client, view.url + "compare?sample=q0&run=0")
+        assert '<span class="plain">okay, so</span>' in page
+        page = await text_of(client, view.url + "compare?sample=q0&run=1&base=1")
+        assert '<span class="student">okay, so</span>' in page
+        page = await text_of(client, view.url + "1/sample?sample=q0")
+        assert "compare?sample=q0&amp;base=1" in page
 
 
 async def test_a_run_that_begins_later_in_a_folder_of_runs_is_listed(tmp_path, client):

@@ -74,10 +74,13 @@ def merge(run: str | Path, *, partial: bool = False, rows_per_file: int | None =
     if lacking and not partial:
         more = [f"… and {len(lacking) - _SHOWN:,} more"] if len(lacking) > _SHOWN else []
         verb = "is" if len(lacking) == 1 else "are"
+        them = (
+            "them with tessy synth … --shard I/N" if count > 1 else "it with the same tessy synth"
+        )
         raise MissingShards(
             f"{len(lacking):,} of {count_of(count, 'shard')} {verb} not complete:\n  "
             + "\n  ".join([*lacking[:_SHOWN], *more]),
-            hint="write them with tessy synth … --shard I/N; or merge what is there: --partial",
+            hint=f"write {them}; or merge what is there: --partial",
         )
     if not partial:
         _refuse_other_limits(there.values())

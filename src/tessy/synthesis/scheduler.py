@@ -31,6 +31,8 @@ from tessy.synthesis.shards import ShardQueue
 from tessy.synthesis.watch import watch
 
 CHECKPOINT_S = 2.0
+_OURS = "run the same command, which starts it again"
+"""What to do about a server that tessy started itself."""
 
 
 async def write_shards(context: RunContext, queue: ShardQueue) -> None:
@@ -129,9 +131,11 @@ async def _stop_if_gone(context: RunContext, error: ModelError) -> None:
         return
     for each, model in context.opened.items():
         if not await model.servers.is_alive():
+            is_url = context.config.address_of(each).startswith(("http://", "https://"))
+            start = "start it again, then run the same command" if is_url else _OURS
             raise Outage(
                 f"the {each}'s server {model.servers.base_url} is gone: {error}",
-                hint="start it again, then run the same command: it resumes the run",
+                hint=f"{start}: it resumes the run",
             )
 
 
