@@ -115,6 +115,29 @@ def test_nothing_outlives_a_tessy_that_is_killed(unsafe, prints):
         time.sleep(0.01)
 
 
+LACKING = """
+import os, time
+from tessy.verifiers import sandbox_guest as guest
+real, asked = guest._children, []
+def lacking():
+    asked.append(1)
+    return real() if len(asked) > 1 else []
+guest._children = lacking
+if os.fork() == 0:
+    time.sleep(3600)
+test = guest._Test({"sandboxed": False, "wall_s": 1, "folder": ""}, 0, {}, 0)
+test.pid = -1
+test._kill_all()
+print("gone")
+"""
+
+
+def test_a_list_of_processes_that_lacks_one_leaves_none(tmp_path):
+    """As the kernel's may, if a process ends while it is read."""
+    done = subprocess.run([sys.executable, "-c", LACKING], capture_output=True, timeout=60)
+    assert done.stdout == b"gone\n", done.stderr
+
+
 def test_it_runs_on_the_loop_of_the_commands(isolated):
     run = run_loop(one(Sandbox(isolated), "print(1)"))
     assert run.output == "1\n"

@@ -38,6 +38,7 @@ from typing import Any
 
 Job = dict[str, Any]
 _TICK_S = 0.02
+_PAUSE_S = 0.001
 _ERROR_BYTES = 4000
 _ENTRIES = 20_000
 """Files and folders in a temporary folder; more are a flood, since each takes kernel memory."""
@@ -265,7 +266,8 @@ class _Test:
                     os.kill(child, signal.SIGKILL)
             self._reap()
             try:
-                os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+                if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+                    time.sleep(_PAUSE_S)  # and look again: the list may have lacked one
             except ChildProcessError:
                 return
 
@@ -319,7 +321,10 @@ def _remove(path: str) -> None:
 
 
 def _children() -> list[int]:
-    """The processes whose parent is this one; orphans of its children are among them."""
+    """The processes whose parent is this one; orphans of its children are among them.
+
+    Some may lack if one ends meanwhile (proc_pid_children(5)).
+    """
     with open("/proc/thread-self/children") as file:
         return [int(pid) for pid in file.read().split()]
 
