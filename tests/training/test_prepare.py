@@ -14,10 +14,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
+from export_samples import record
 from tessy.errors import ConfigError, DataError
+from tessy.exporting.job import export
 from tessy.testing import build_tokenizer
 from tessy.training.dataset import digest_of, read_rows, sample_of
-from tessy.training.masks import IGNORED, parse_loss
+from tessy.training.masks import IGNORED, LossPart, parse_loss
 from tessy.training.prepare import TOKENS_FILE, LengthLimit, prepare, read_counts
 from tessy.training.render import Renderer
 from tessy.training.settings import OverLength
@@ -243,6 +245,42 @@ def test_who_wrote_is_counted(tokenizer, tmp_path):
     texts["student"] += len("It is 8.It is 10.")
     assert counts.teacher_share == texts["teacher"] / sum(texts.values())
     assert counts.not_right is None
+
+
+@pytest.mark.parametrize("mask", ["capability", "style"])
+def test_an_exported_mask_says_what_carries_loss(tokenizer, tmp_path, mask):
+    rows = [record("q0"), record("q1", question="What is y?", answer="It is 8, I think.")]
+    source = write(tmp_path / "dataset.jsonl", rows)
+    (tmp_path / "wanted").mkdir()
+    _, wanted = prepared(tokenizer, tmp_path / "wanted", source, loss=mask)
+    export(str(source), to="trl", out=tmp_path / "out", mask=mask)
+    assert all("weights" in row and "spans" not in row for _, row in read_rows(tmp_path / "out"))
+    (tmp_path / "found").mkdir()
+    _, found = prepared(tokenizer, tmp_path / "found", tmp_path / "out")
+    assert [row["labels"] for row in found] == [row["labels"] for row in wanted]
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ([[0, 3, 1]], "`weights` end at 3"),
+        ([[1, 3, 1]], "can't follow at 0"),
+        ([[0, 3, 2]], "can't follow at 0"),
+        ([[0, 3]], "no runs"),
+        ([0.5], "no runs"),
+        ([[0, 3, "1"]], "no runs"),
+    ],
+)
+def test_other_weights_are_named(weights, said):
+    with pytest.raises(ValueError, match=said):
+        sample_of({**sample(4), "weights": weights}, frozenset({LossPart.RESPONSE}))
+
+
+def test_weights_and_another_loss_exclude_each_other():
+    row = {**sample(4), "weights": [[0, len(sample(4)["messages"][-1]["content"]), 1]]}
+    assert sample_of(row, frozenset({LossPart.RESPONSE})).runs[0].weight == 1
+    with pytest.raises(ValueError, match="leave --loss out"):
+        sample_of(row, frozenset({LossPart.CAPABILITY}))
 
 
 def test_what_is_not_known_to_be_right_is_counted(tokenizer, tmp_path):

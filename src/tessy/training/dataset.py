@@ -17,7 +17,7 @@ from tessy.data.messages import REASONING, conversation
 from tessy.data.record import MARKERS, THINK_CLOSE, THINK_OPEN, check_spans
 from tessy.data.rows import row_bytes
 from tessy.runs.records import rows_of
-from tessy.training.masks import LossPart, WeightRun, character_weights
+from tessy.training.masks import LossPart, WeightRun, character_weights, checked_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,8 @@ def sample_of(row: Any, loss: frozenset[LossPart]) -> TrainSample:
 
     Args:
         row: As `read_rows` yields it.
-        loss: The parts that carry loss.
+        loss: The parts that carry loss; in a row with `weights`, as `tessy export --mask` writes
+            them, these say it.
 
     Raises:
         ValueError: It is no sample; the message says why.
@@ -76,6 +77,10 @@ def sample_of(row: Any, loss: frozenset[LossPart]) -> TrainSample:
     spans = row.get("spans")
     if REASONING in messages[-1]:
         _put_thinking_in(messages[-1], spans)
+    if isinstance(weights := row.get("weights"), list):
+        if loss != {LossPart.RESPONSE}:
+            raise ValueError("it has `weights`, which say what carries loss: leave --loss out")
+        return TrainSample(messages, tuple(checked_weights(messages[-1]["content"], weights)))
     if spans is None:  # without spans to count them, blanks at the ends are no text
         messages[-1]["content"] = messages[-1]["content"].strip()
     else:

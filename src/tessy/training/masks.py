@@ -83,6 +83,31 @@ def parse_loss(text: str) -> frozenset[LossPart]:
     return frozenset(parts)
 
 
+def checked_weights(content: str, weights: Sequence[Any]) -> list[WeightRun]:
+    """The runs of an exported mask.
+
+    Args:
+        content: The assistant's content.
+        weights: `[start, end, weight]`, as `tessy export --mask` writes them.
+
+    Raises:
+        ValueError: They don't cover the content, or have other weights than 0 and 1.
+    """
+    runs, end = list[WeightRun](), 0
+    for each in weights:
+        is_run = isinstance(each, list | tuple) and len(each) == 3
+        if not is_run or any(type(number) is not int for number in each):
+            raise ValueError("`weights` are no runs [start, end, weight] of whole numbers")
+        run = WeightRun(*each)
+        if run.start != end or not run.start < run.end or run.weight not in (0, 1):
+            raise ValueError(f"`weights`: {list(run)} can't follow at {end:,}")
+        runs.append(run)
+        end = run.end
+    if end != len(content):
+        raise ValueError(f"`weights` end at {end:,}, the response at {len(content):,}")
+    return runs
+
+
 def character_weights(
     content: str, spans: Sequence[Mapping[str, Any]] | None, loss: frozenset[LossPart]
 ) -> list[WeightRun]:
