@@ -25,7 +25,7 @@ from tessy.runs.folder import RunFolder
 from tessy.runs.reviews import Decision, Review, add, digest
 from tessy.runs.schema import Mark
 from tessy.settings.loading import load_settings
-from tessy.training.dataset import read_rows
+from tessy.training.dataset import read_rows, rejected_in
 from written import Written, journals_of, write_run
 
 
@@ -515,14 +515,20 @@ async def test_only_what_a_reader_accepted(tmp_path):
     assert ids(out) == {"train": ["good"]}
     dropped = {row["id"]: (row["reason"], row["detail"]) for row in lines(out / "dropped.jsonl")}
     assert dropped == {
-        "bad": ("not_accepted", "rejected: too long"),
+        "bad": ("rejected", "by a reader: too long"),
         "other": ("not_accepted", "a reader decided about an earlier response"),
         "open": ("not_accepted", "no reader has decided"),
         "later": ("not_accepted", "no reader has decided"),
     }
     assert counts.read == counts.kept["train"] + counts.dropped.total()
     run(run_folder, tmp_path / "all", "sharegpt")
-    assert len(ids(tmp_path / "all")["train"]) == 5
+    assert ids(tmp_path / "all")["train"] == ["good", "other", "open", "later"]
+    trained = [row["id"] for _, row in read_rows(run_folder)]
+    assert trained == ["good", "other", "open", "later"]
+    assert rejected_in(run_folder) == 1
+    reviewed(run_folder, bad, Decision.REJECTED, text="an earlier response")
+    assert len(list(read_rows(run_folder))) == 5
+    assert rejected_in(run_folder) == 0
 
 
 def test_a_file_has_no_reviews(tmp_path):

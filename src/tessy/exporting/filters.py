@@ -16,24 +16,27 @@ from tessy.errors import ConfigError
 from tessy.exporting.overlap import SimilarTexts, WordOverlap, questions_in
 from tessy.exporting.samples import Drop, ExportSample, Reason
 from tessy.exporting.settings import ExportSettings
-from tessy.runs.reviews import Decision, Review, digest
+from tessy.runs.reviews import Review, digest, rejects
 from tessy.verifiers.protocol import VerdictOutcome
 
 
-def by_review(sample: ExportSample, review: Review | None) -> Drop | None:
-    """Drop a sample that no reader accepted as it is.
+def by_review(sample: ExportSample, review: Review | None, *, accepted: bool) -> Drop | None:
+    """Drop a sample that a reader rejected.
 
     Args:
         sample: The sample.
         review: What a reader said about it last.
+        accepted: Also drop those that no reader accepted.
     """
+    if review is not None and rejects(review, sample.content):
+        comment = f": {review.comment}" if review.comment else ""
+        return Drop(Reason.REJECTED, f"by a reader{comment}")
+    if not accepted:
+        return None
     if review is None or review.decision is None:
         return Drop(Reason.NOT_ACCEPTED, "no reader has decided")
     if review.text != digest(sample.content):
         return Drop(Reason.NOT_ACCEPTED, "a reader decided about an earlier response")
-    if review.decision is Decision.REJECTED:
-        comment = f": {review.comment}" if review.comment else ""
-        return Drop(Reason.NOT_ACCEPTED, f"rejected{comment}")
     return None
 
 

@@ -247,9 +247,10 @@ def _samples(
 ) -> Iterator[tuple[ExportSample, Drop | None]]:
     """All samples, each with the reason to drop it that its readers give."""
     for source in sources:
-        reviews = source.reviews() if settings.accepted else {}
+        reviews = source.reviews() if settings.accepted or source.run else {}
         for sample in source.samples():
-            yield sample, by_review(sample, reviews.get(sample.id)) if settings.accepted else None
+            review = reviews.get(sample.id)
+            yield sample, by_review(sample, review, accepted=settings.accepted)
 
 
 def _row(sample: ExportSample, filters: Filters, format_: Format) -> dict[str, Any] | Drop:

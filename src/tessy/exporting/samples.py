@@ -108,6 +108,8 @@ def check(row: Any) -> ExportSample:
 class Reason(StrEnum):
     """Why a sample is not exported; docs/export.md says more about each."""
 
+    REJECTED = "rejected"
+    """A reader rejected it."""
     NOT_ACCEPTED = "not_accepted"
     """No reader accepted it."""
     NOT_RIGHT = "not_right"

@@ -95,6 +95,15 @@ def read_reviews(run: Path) -> dict[str, Review]:
     return {line.id: line for line in _lines(run / REVIEWS, Review)}
 
 
+def rejects(review: Review | None, content: str) -> bool:
+    """Whether a reader rejected a response: this one, not an earlier one of the sample."""
+    return (
+        review is not None
+        and review.decision is Decision.REJECTED
+        and review.text == digest(content)
+    )
+
+
 def read_corrections(run: Path) -> dict[str, Correction]:
     """The corrected boundaries of a run, by sample id.
 

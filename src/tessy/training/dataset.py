@@ -16,7 +16,8 @@ from typing import Any
 from tessy.data.messages import REASONING, conversation
 from tessy.data.record import MARKERS, THINK_CLOSE, THINK_OPEN, check_spans
 from tessy.data.rows import row_bytes
-from tessy.runs.records import rows_of
+from tessy.runs.records import rows_of, run_in
+from tessy.runs.reviews import Decision, read_reviews, rejects
 from tessy.training.masks import LossPart, WeightRun, character_weights, checked_weights
 
 
@@ -39,8 +40,27 @@ class TrainSample:
 
 
 def read_rows(source: str | Path) -> Iterator[tuple[str, Any]]:
-    """Read the rows of a data set or a run; see `tessy.runs.records.rows_of`."""
-    return rows_of(source, what="samples")
+    """Read the rows of a data set or a run; see `tessy.runs.records.rows_of`.
+
+    Samples that a reader rejected in `tessy view` are left out.
+    """
+    run = run_in(source)
+    reviews = {} if run is None else read_reviews(run.path)
+    for where, row in rows_of(source, what="samples"):
+        if not reviews or not rejects(reviews.get(row["id"]), row["messages"][-1]["content"]):
+            yield where, row
+
+
+def rejected_in(source: str | Path) -> int:
+    """How many samples of a run a reader rejected."""
+    run = run_in(source)
+    reviews = {} if run is None else read_reviews(run.path)
+    if not any(review.decision is Decision.REJECTED for review in reviews.values()):
+        return 0
+    return sum(
+        rejects(reviews.get(row["id"]), row["messages"][-1]["content"])
+        for _, row in rows_of(source, what="samples")
+    )
 
 
 def digest_of(source: str | Path) -> str:

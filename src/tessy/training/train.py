@@ -25,7 +25,7 @@ from tessy.display import Say, count_of
 from tessy.errors import MissingExtra, install_hint
 from tessy.tracking.log import RunLog
 from tessy.training.card import CARD_FILE, card
-from tessy.training.dataset import digest_of
+from tessy.training.dataset import digest_of, rejected_in
 from tessy.training.epochs import Epoch
 from tessy.training.evaluator import EpochEvaluator
 from tessy.training.folder import SFTFolder
@@ -173,6 +173,8 @@ def _prepare(
             f"{counts.kept} of {count_of(counts.rows, 'sample')}, {counts.tokens} tokens, of which "
             f"{counts.trained_tokens} carry loss; the longest has {counts.longest}"
         )
+        if rejected := rejected_in(dataset):
+            say(f"  {rejected} more were rejected in tessy view, and are left out")
         if others := counts.not_right:
             say(f"  not right among them: {others} (tessy export RUN --right leaves them out)")
         if counts.tested:
