@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 import pytest_asyncio
 
@@ -180,6 +182,42 @@ async def test_boundaries_are_corrected_word_by_word(run, browser):
         await page.get_by_role("button", name="Correct boundaries").click()
         await words.first.wait_for()
         assert await page.locator(".words .student").all_inner_texts() == ["hm,", "x=7"]
+
+
+async def test_what_was_not_saved_is_asked_for_before_one_leaves(run, browser):
+    async with viewing(run) as view, looking(browser, view) as page:
+        asked = []
+
+        async def stay(dialog):
+            asked.append(dialog.type)
+            await dialog.dismiss()
+
+        page.on("dialog", stay)
+        await goto(page, f"{view.url}sample?sample=q1")
+        await page.keyboard.press("c")
+        await page.keyboard.type("hm")
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("k")
+        while not asked:
+            await asyncio.sleep(0.01)
+        assert "sample=q1" in page.url
+        assert await page.get_by_label("Comment").input_value() == "hm"
+        await page.get_by_role("button", name="Save the comment").click()
+        await page.wait_for_url("**#decided")
+        assert read_reviews(run)["q1"].comment == "hm"
+        await page.wait_for_selector("main[data-ready]")
+        await page.get_by_role("button", name="Correct boundaries").click()
+        await page.locator(".words [data-word]").nth(1).click()
+        await page.get_by_role("link", name="List").click()
+        while len(asked) < 2:
+            await asyncio.sleep(0.01)
+        assert asked == ["beforeunload"] * 2
+        assert await page.locator("#changed").inner_text() == "1 word turned"
+        await page.get_by_role("button", name="Save the boundaries").click()
+        await page.wait_for_url("**#decided")
+        await page.get_by_role("link", name="List").click()
+        await page.wait_for_selector("tbody")
+        assert len(asked) == 2, "what is saved is left without a word"
 
 
 async def test_one_question_of_several_runs(tmp_path, browser):

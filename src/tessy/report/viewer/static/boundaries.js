@@ -14,6 +14,7 @@ async function begin() {
   const words = cuts.map(([start, end]) => ({ start, end }));
   mark(words, style, "style");
   mark(words, written, "written");
+  for (const word of words) word.opened = word.style;
 
   const field = document.createElement("div");
   field.className = "text trace words";
@@ -92,5 +93,6 @@ function paint(words) {
     else spans.push([word.start, word.end]);
   }
   form.elements.style.value = JSON.stringify(spans);
+  form.dataset.unsaved = words.some((word) => word.style !== word.opened) ? "yes" : "";
   document.getElementById("changed").textContent = `${changed} ${changed === 1 ? "word" : "words"} turned`;
 }

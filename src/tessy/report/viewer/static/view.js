@@ -15,6 +15,17 @@ if (discarded) {
   });
 }
 
+// What was typed or corrected is not left behind without a question.
+let saved = null;
+document.addEventListener("submit", (event) => (saved = event.target.id));
+addEventListener("beforeunload", (event) => {
+  const comment = document.querySelector("#review textarea");
+  const typed = saved !== "review" && comment && comment.value !== comment.defaultValue;
+  const turned = saved !== "boundaries" && document.getElementById("boundaries")?.dataset.unsaved;
+  saved = null;
+  if (typed || turned) event.preventDefault();
+});
+
 // The list goes on where one was.
 const shown = new URLSearchParams(location.search).get("sample");
 if (shown !== null) {
