@@ -222,7 +222,7 @@ def summary(result: RunResult) -> Table:
             table.add_row(f"{name}'s server", f"faults met: {met}")
     before = counters.ended_before - counters.failed[Failure.BAD_QUESTION]
     if wrote and (before > 0 or result.remaining):
-        table.add_row("this start", _of_this_start(counters))
+        table.add_row("this start", _of_this_start(result))
     table.add_row("time", duration(result.seconds))
     place = visible_line(result.shown(result.dataset))
     if result.dataset.suffix == ".parquet":
@@ -251,9 +251,11 @@ def right_of(ended: EndedTotals) -> str | None:
     return f"{said} ({', '.join(aside)})" if aside else said
 
 
-def _of_this_start(counters: Counters) -> str:
-    """What this start added; samples that have not ended count here alone."""
-    tokens, samples = sum(counters.generated.values()), counters.ended - counters.ended_before
+def _of_this_start(result: RunResult) -> str:
+    """What this start added; tokens of samples that have not ended count here alone."""
+    counters = result.counters
+    ended = max(counters.ended, result.ended.ended)  # one may end just when the run is stopped
+    tokens, samples = sum(counters.generated.values()), ended - counters.ended_before
     return f"{tokens:,} tokens generated, {count_of(samples, 'sample')} ended"
 
 
