@@ -211,6 +211,12 @@ def shown(renderable, width: int = 120) -> list[str]:
     return [" ".join(line.split()) for line in console.export_text().splitlines()]
 
 
+def test_a_sample_that_ended_just_when_the_run_was_stopped_is_counted_everywhere(counters):
+    said = shown(summary(result(counters, ended=ended(5, counters.failed))))
+    assert "samples 10 = 5 finished + 2 failed + 3 to do" in said
+    assert "this start 160 tokens generated, 5 samples ended" in said
+
+
 def test_the_summary_says_what_went_into_failed_samples(counters):
     lost = result(counters, ended=ended(4, counters.failed, lost=80))
     assert "in failed samples 25.0%" in " ".join(shown(summary(lost)))
