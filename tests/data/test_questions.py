@@ -235,9 +235,10 @@ def test_thinking_of_earlier_turns_is_kept(tmp_path):
 @given(st.lists(st.sampled_from(["a", "b", "c", ""]), min_size=1, max_size=8))
 def test_questions_with_the_text_of_an_earlier_one_are_counted(tmp_path_factory, texts):
     path = tmp_path_factory.mktemp("q") / "q.jsonl"
-    path.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in texts))
+    rows = [{"prompt": text, "id": n if n % 3 else 0} for n, text in enumerate(texts)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = read(path, skip_bad=True)
-    good = [text for text in texts if text]
+    good = [question.messages[0]["content"] for question in found]
     assert found.repeated == len(good) - len(set(good))
 
 

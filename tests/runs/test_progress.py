@@ -219,7 +219,7 @@ def test_a_sample_that_ended_just_when_the_run_was_stopped_is_counted_everywhere
 
 def test_the_summary_says_what_went_into_failed_samples(counters):
     lost = result(counters, ended=ended(4, counters.failed, lost=80))
-    assert "in failed samples 25.0%" in " ".join(shown(summary(lost)))
+    assert "25.0% of the tokens in failed samples" in " ".join(shown(summary(lost)))
 
 
 def test_the_summary_accounts_for_every_sample(counters):
@@ -233,7 +233,7 @@ def test_the_summary_accounts_for_every_sample(counters):
         "teacher share 80.0%, discarded 37.5%, 12.5 tokens a request",
         "student's server faults met: errors of the server 2, no connection 1",
         "this start 160 tokens generated, 4 samples ended",
-        "time 1 min 01 s",
+        "time of this start 1 min 01 s",
         "data set runs/first/dataset.jsonl",
         "failures runs/first/failures.jsonl",
     ]

@@ -47,6 +47,7 @@ async def test_a_run_without_its_data_set_is_verified_too(tmp_path):
     (run.path / "run.toml").write_text("")
     done = await tessy("verify", run.path, "--with", "exact", "--out", tmp_path / "verdicts.jsonl")
     assert done.code == 0, done.err
+    assert "not verified: 1 failed sample of the run" in done.err
     write_dataset(run)
     refused = await tessy("verify", run.path, "--with", "exact", "--out", run.dataset)
     assert refused.code == 2

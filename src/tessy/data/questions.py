@@ -104,7 +104,7 @@ class Questions:
         digest: SHA-256 of all rows, even with a limit; a resumed run must have the same.
         row_hashes: A hash of each row up to the limit, good or bad.
         id_hashes: A hash of the id of each of these rows; 0 if it has none.
-        repeated: How many questions have the messages of an earlier one.
+        repeated: How many good questions have the messages of an earlier one.
     """
 
     source: str | Path
@@ -213,6 +213,7 @@ def read(
             there = _filled(row) if is_missing else ()
             bad[number] = bad_line(number, where, str(error), columns=there)
             id_hashes += _NO_ID
+            asked += _NO_ID
             continue
         id_hashes += _id_hash(question.id)
         asked += hashlib.blake2b(
@@ -226,7 +227,8 @@ def read(
     hashes = _numbers(row_hashes), _numbers(id_hashes)
     bad |= _duplicates(source, *hashes)
     lines = tuple(bad[number] for number in sorted(bad))
-    repeated = len(asked) // _HASH - len(np.unique(_numbers(asked)))
+    good = np.delete(_numbers(asked), sorted(bad))
+    repeated = len(good) - len(np.unique(good))
     found = Questions(source, column, lines, digest.hexdigest(), *hashes, repeated)
     if not row_hashes:
         raise DataError(f"{name_of(source)} contains no questions")

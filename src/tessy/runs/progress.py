@@ -214,7 +214,7 @@ def summary(result: RunResult) -> Table:
             table.add_row(str(role), Text(line, style=TERMINAL[role]))
         shares = [*_shares(ended.tokens)]
         if ended.lost:
-            shares.append(f"in failed samples {percent(ended.lost_share)}")
+            shares.append(f"{percent(ended.lost_share)} of the tokens in failed samples")
         table.add_row("", ", ".join(shares))
     for name, faults in counters.faults.items():
         met = ", ".join(f"{_FAULTS.get(kind, kind)} {n:,}" for kind, n in sorted(faults.items()))
@@ -223,7 +223,8 @@ def summary(result: RunResult) -> Table:
     before = counters.ended_before - counters.failed[Failure.BAD_QUESTION]
     if wrote and (before > 0 or result.remaining):
         table.add_row("this start", _of_this_start(result))
-    table.add_row("time", duration(result.seconds))
+    label = "time of this start" if before > 0 else "time"
+    table.add_row(label, duration(result.seconds))
     place = visible_line(result.shown(result.dataset))
     if result.dataset.suffix == ".parquet":
         place += " (not in order: tessy merge)"

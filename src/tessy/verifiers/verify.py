@@ -17,9 +17,11 @@ from tessy.data.files import replacing
 from tessy.data.messages import cut
 from tessy.data.outputs import check_outputs, written_to
 from tessy.data.sources import check_name, find_files
-from tessy.display import Say
+from tessy.display import Say, count_of
 from tessy.errors import ConfigError, DataError, InputError, bad_rows, meant
 from tessy.event_loop import run_anywhere
+from tessy.runs.folder import RunFolder
+from tessy.runs.reader import JournalReader
 from tessy.runs.records import run_in
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, Verifier
@@ -139,8 +141,16 @@ def verify(
             memory_mb=memory_mb or usual.limits.memory_mb,
         )
         settings = VerifierSettings(not sandbox, concurrency or usual.at_once, limits)
+        if run is not None and (failed := _failed(run)):
+            say(f"not verified: {count_of(failed, 'failed sample')} of the run")
         work = _verify(responses, verifier, settings, path, group, limit, skip_bad, say)
         return run_anywhere(work)
+
+
+def _failed(run: RunFolder) -> int:
+    with JournalReader(run) as reader:
+        reasons = reader.reasons()
+    return sum(count for reason, count in reasons.items() if reason is not None)
 
 
 async def _verify(
