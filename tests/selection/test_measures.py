@@ -157,6 +157,9 @@ def test_what_is_no_evaluation_is_refused(tmp_path, asked):
     several = write_evaluation(tmp_path / "several", rows, ends, attempts=4)
     with pytest.raises(ConfigError, match="attempts = 4"):
         measured("student", str(several), asked)
+    both = write_evaluation(tmp_path / "both", rows, ends, method="tessy")
+    with pytest.raises(ConfigError, match="with the method tessy, by two models"):
+        measured("student", str(both), asked)
     unverified = write_evaluation(tmp_path / "unverified", rows, {"q0": ["It is 7."]})
     with pytest.raises(JournalError, match="the verdict of 'q0'"):
         measured("student", str(unverified), asked)

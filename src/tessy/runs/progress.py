@@ -223,7 +223,7 @@ def summary(result: RunResult) -> Table:
     before = counters.ended_before - counters.failed[Failure.BAD_QUESTION]
     if wrote and (before > 0 or result.remaining):
         table.add_row("this start", _of_this_start(result))
-    label = "time of this start" if before > 0 else "time"
+    label = "time of this start" if wrote and before > 0 else "time"
     table.add_row(label, duration(result.seconds))
     place = visible_line(result.shown(result.dataset))
     if result.dataset.suffix == ".parquet":

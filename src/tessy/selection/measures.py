@@ -18,6 +18,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from tessy.config import STUDENT_ONLY
 from tessy.data.fetched import local_file
 from tessy.data.remote import is_url, shown_url
 from tessy.display import count_of
@@ -56,6 +57,8 @@ class Missing(IntEnum):
     """No sample says anything: calls failed, or the judge gave no score."""
 
 
+_OF_ONE_MODEL = (STUDENT_ONLY, "teacher-only")
+"""Methods by which one model writes all of an answer."""
 _WHY = {
     Missing.NOT_THERE: "not in {run}",
     Missing.CHANGED: "another text than was measured in {run}",
@@ -194,6 +197,12 @@ def _refuse_unverified(settings: dict[str, Any], shown: str, *, is_judge: bool) 
         return
     if not settings.get("verify"):
         raise ConfigError(f"{shown}: no answer of this run was verified", hint=_EVALUATE)
+    if (method := settings.get("method", STUDENT_ONLY)) not in _OF_ONE_MODEL:
+        raise ConfigError(
+            f"{shown} was written with the method {method}, by two models: its rates are not those "
+            "of one",
+            hint=_EVALUATE,
+        )
     if settings.get("attempts", 1) != 1:
         raise ConfigError(
             f"{shown} was written with attempts = {settings['attempts']}: its rates are not those "
