@@ -279,6 +279,11 @@ async def test_rejected_samples_are_wrong_in_the_summary_the_list_and_the_filter
             assert re.search(rf'<option value="{verdict}"[^>]* selected>', page)
         page = await text_of(client, f"{view.url}sample?sample=q3")
         assert 'class="verdict wrong"' in page
+        assert "It failed, so no export has it." in page
+        assert 'value="accepted"' not in page.split('id="review"')[1].split("</form>")[0]
+        page = await text_of(client, f"{view.url}sample?sample=q0")
+        assert "no export has it" not in page
+        assert 'value="accepted"' in page.split('id="review"')[1].split("</form>")[0]
 
 
 async def text_of(client, url):
