@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from made_runs import STUDENT, Made, answer, last, write_run
+from made_runs import STUDENT, TEACHER, Made, answer, last, write_run
 from tessy.errors import JournalError
 from tessy.method.trajectory import Failure
 from tessy.report.figures.accuracy import AccuracyCounter, compare, mcnemar
@@ -19,6 +19,8 @@ from tessy.report.figures.intervals import Bootstrap
 from tessy.report.figures.sample import ReportSample
 from tessy.report.formats import as_html, as_json, as_markdown
 from tessy.report.job import ReportSettings, make_report
+from tessy.runs.folder import RunFolder
+from tessy.runs.reader import JournalReader
 from tessy.verifiers.protocol import VerdictOutcome
 
 NONE = Bootstrap(0)
@@ -103,8 +105,27 @@ def test_a_report_leads_with_right_answers(tmp_path):
     assert "| difference | +33.3 (" in text
     assert "| not verified | 1 | 0 |" in text
     assert "Right answers" in as_html(report)
+    assert "attempts" not in text
     paired = orjson.loads(as_json(report))["paired"]
     assert paired["student-only (alone)"]["only_first"] == 1
+
+
+def test_several_attempts_are_said_where_right_answers_are(tmp_path):
+    first = write_run(tmp_path / "first", made({"a": "right"}), attempts=4)
+    other = write_run(tmp_path / "alone", made({"a": "wrong"}), method="student-only")
+    text = as_markdown(make_report(ReportSettings([first, other])))
+    assert "| attempts at a sample, at most | 4 | 1 |" in text
+    assert "its share is not that of single answers" in text
+
+
+def test_shares_of_tokens_are_of_all_samples_as_in_the_summary(tmp_path):
+    samples = made({"a": "right"})
+    samples.append(Made("b", [last(TEACHER, "x", 30)], failure=Failure.REPETITION))
+    run = write_run(tmp_path / "run", samples)
+    with JournalReader(RunFolder(run)) as reader:
+        share = reader.totals().tokens.teacher_share
+    text = as_markdown(make_report(ReportSettings([run])))
+    assert f"| by the teacher | {share:.1%} |" in text
 
 
 def test_a_report_of_a_run_that_was_not_verified_does_not_speak_of_it(tmp_path):

@@ -41,6 +41,7 @@ class RunReport:
         label: Its name in the report.
         path: Its folder, as it was given.
         method: How it was written.
+        attempts: The maximum number of attempts at a sample.
         begun: The date of its first start.
         questions: The name of its questions.
         models: What was served, and the predictors, by role.
@@ -58,6 +59,7 @@ class RunReport:
     label: str
     path: str
     method: str
+    attempts: int
     begun: str
     questions: str
     models: Mapping[str, str]
@@ -295,6 +297,7 @@ def _run_report(
         label=run.source.label,
         path=str(run.source.folder.path),
         method=_method(run),
+        attempts=run.source.attempts,
         begun=str(about.get("date", "?")),
         questions=str(about.get("questions", "?")),
         models=_models(run, about.get("models", {})),

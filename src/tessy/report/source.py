@@ -36,6 +36,12 @@ class RunSource:
         return _method(self.settings)
 
     @property
+    def attempts(self) -> int:
+        """The maximum number of attempts at a sample."""
+        found = self.settings.get("attempts")
+        return found if type(found) is int else 1
+
+    @property
     def evaluated(self) -> str | None:
         """The model that it is an evaluation of; None for another run."""
         return evaluated_model(self.settings)

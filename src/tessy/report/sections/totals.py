@@ -66,7 +66,8 @@ def headlines(run: RunReport) -> list[Headline]:
         aside = ", ".join(filter(None, [between(right.share, 100, unit="%"), of]))
         found.append(Headline("right", f"{right.share.value:.1%}", aside))
     found.append(Headline("finished", whole(finished.sums["samples"]), f"{failed:,} failed"))
-    teacher, discarded = figures["teacher_share"], figures["discarded_share"]
+    every = run.accounts.all.figures  # as the summary of synth has them
+    teacher, discarded = every["teacher_share"], every["discarded_share"]
     if not math.isnan(teacher.value):
         aside = between(teacher, 100, unit="%")
         found.append(Headline("by the teacher", f"{teacher.value:.1%}", aside or "of the tokens"))
@@ -92,7 +93,7 @@ def accuracy(report: Report) -> Section | None:
         row("wrong, or without an answer", lambda each: f"{each.wrong:,}"),
         row("of them rejected, so not in the data set", lambda each: f"{each.rejected:,}"),
         row("not verified", lambda each: f"{each.unverified:,}"),
-        row("failed", lambda each: f"{each.failed:,}"),
+        row("failed for another reason", lambda each: f"{each.failed:,}"),
         row("right, of those with a verdict", lambda each: percent(each.share)),
         row("right, if failed ones count as wrong", lambda each: percent(each.share_of_ended)),
     ]
@@ -101,6 +102,13 @@ def accuracy(report: Report) -> Section | None:
         "counted by how alike they are; that of a difference by bootstrap. A sample that "
         "the verifier rejected at its last attempt counts as wrong."
     )
+    if any(run.attempts > 1 for run in report.runs):
+        attempts = [f"{run.attempts:,}" for run in report.runs]
+        rows.insert(0, ["attempts at a sample, at most", *attempts])
+        how += (
+            " Where a sample has several attempts, the verifier chose among answers: its share is "
+            "not that of single answers."
+        )
     tables = [_by_run("Answers", report, rows)]
     if report.paired:
         how += (
@@ -160,9 +168,9 @@ def accounts(report: Report) -> Section:
     how = (
         "A sample that ended has finished or failed, so the first table adds up. The teacher "
         "share is the teacher's part of the tokens in the data set (in the paper "
-        f"{PAPER_SHARES}). The discarded share is the cost of rolling back: tokens that were "
-        "generated and are in no sample. Each model counts its own tokens. "
-        "Intervals are 95%, by bootstrap over questions "
+        f"{PAPER_SHARES}). The discarded share is the cost of rolling back and of rejected "
+        "drafts: tokens that were generated and are in no sample. Each model counts its own "
+        "tokens. Intervals are 95%, by bootstrap over questions "
         f"({report.bootstrap.samples:,} resamples), or with more than {MANY:,} questions by the "
         "normal distribution."
     )
