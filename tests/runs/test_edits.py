@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from commands import tessy
 from tessy import lab
-from tessy.errors import DataError
+from tessy.errors import DataError, JournalError
 from tessy.runs.dataset import write_dataset, write_part
 from tessy.runs.edits import is_changed, write_lines
 from tessy.runs.folder import RunFolder
@@ -113,6 +113,19 @@ def test_what_was_changed_is_kept_when_it_is_written_again(run, rows):
             assert kept.read_text() == text
     assert written_again(run, rows) is None
     assert len(list(rows_of(run.path, what="x"))) == 4
+
+
+def test_a_journal_that_cannot_be_read_moves_nothing(run):
+    run.dataset.write_text("mine\n")
+
+    def broken():
+        yield b"{}\n"
+        raise JournalError("it can't be read")
+
+    with pytest.raises(JournalError):
+        write_lines(run, broken())
+    assert run.dataset.read_text() == "mine\n"
+    assert is_changed(run)
 
 
 def test_the_part_of_a_shard_is_kept_too(run):

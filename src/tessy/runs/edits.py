@@ -39,7 +39,6 @@ def write_lines(folder: DatasetFolder, lines: Iterable[bytes]) -> Path | None:
         OSError: It can't be written.
     """
     before = _versions(folder)[:2]
-    kept = keep_changed(folder)
     digest = hashlib.sha256()
     with replacing(folder.dataset) as file:
         for line in lines:
@@ -50,7 +49,7 @@ def write_lines(folder: DatasetFolder, lines: Iterable[bytes]) -> Path | None:
         version = _Version(is_now.st_size, is_now.st_mtime_ns, digest.hexdigest())
         # Both are known before the name changes hands: a crash leaves one of them.
         write_atomically(folder.versions, orjson.dumps([list(each) for each in (version, *before)]))
-    return kept
+        return keep_changed(folder)
 
 
 def is_changed(folder: DatasetFolder) -> bool:
