@@ -197,6 +197,8 @@ def test_an_option_that_is_a_setting_of_the_file_is_named(tmp_path):
     assert done.code == 2
     said = " ".join(done.err.replace("│", " ").split())
     assert "No such option: --on-wrong: on_wrong is a setting of the TOML file" in said
+    without = run("show", tmp_path, "--on-wrong", "keep")
+    assert (without.code, "TOML" in without.err) == (2, False)
 
 
 @pytest.mark.parametrize("command", [["synth", "q.jsonl", "--out", "run"], ["doctor"]])

@@ -53,7 +53,10 @@ class _Commands(TyperGroup):
             typer.echo("stopped", err=True)
             raise typer.Exit(EXIT_STOPPED) from None
         except _UsageError as error:
-            if setting := _setting_of(getattr(error, "option_name", "")):
+            has_file = error.ctx is not None and "config" in {
+                p.name for p in error.ctx.command.params
+            }
+            if has_file and (setting := _setting_of(getattr(error, "option_name", ""))):
                 error.message += f": {setting} is a setting of the TOML file that --config names"
             extra = _EXTRA.search(error.message)
             if extra and any(Path(name).exists() for name in extra[1].split()):

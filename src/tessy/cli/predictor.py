@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 _SAY_EVERY_S = 2.0
 _SHOWN = 20
+"""Kinds of spans that `shared` shows."""
 _USABLE = 0.5
 """Style F1 of words; the lexicon, which learns nothing, reaches 0.715 (docs/boundary.md)."""
-"""Kinds of spans that `shared` shows."""
 _UNUSED = {WINDOW: ("window", "balance", "cut_share")}
 """Settings that do nothing for a base, …"""
 _UNUSED_BY_PRETRAINED = ("hidden",)
