@@ -310,7 +310,7 @@ class Config(StrictSettings):
     attempts: Annotated[int, Option(panel="Verifying")] = Field(default=1, ge=1, le=1000)
     """Maximum number of attempts at a sample; a failure or a rejected answer leads to the next.
     With `route = "vote"`, of rounds through all teachers."""
-    on_wrong: OnWrong = OnWrong.FAIL
+    on_wrong: Annotated[OnWrong, Option(panel="Verifying")] = OnWrong.FAIL
     """When the verifier rejects the last attempt: `fail` the sample with `rejected`, `keep` it with
     its verdict, or `keep_judged`: keep it unless the verifier failed."""
     sandbox: Annotated[bool, Option("unsafe-no-sandbox", turns_off=True, panel="Verifying")] = True

@@ -192,12 +192,21 @@ def test_a_value_out_of_bounds_is_named_before_anything_is_done(tmp_path, option
     assert not (tmp_path / "run").exists()
 
 
-def test_an_option_that_is_a_setting_of_the_file_is_named(tmp_path):
-    done = run("synth", tmp_path / "q.jsonl", "--out", tmp_path / "run", "--on-wrong", "keep")
+@pytest.mark.parametrize(
+    ("option", "setting"),
+    [
+        ("--prompts", "prompts"),
+        ("--context-tokens", "limits.context_tokens"),
+        ("--limits-context-tokens", "limits.context_tokens"),
+        ("--connect-s", "student.timeouts.connect_s"),
+    ],
+)
+def test_an_option_that_is_a_setting_of_the_file_is_named(tmp_path, option, setting):
+    done = run("synth", tmp_path / "q.jsonl", "--out", tmp_path / "run", option, "1")
     assert done.code == 2
     said = " ".join(done.err.replace("│", " ").split())
-    assert "No such option: --on-wrong: on_wrong is a setting of the TOML file" in said
-    without = run("show", tmp_path, "--on-wrong", "keep")
+    assert f"No such option: {option}: {setting} is a setting of the TOML file" in said
+    without = run("show", tmp_path, option, "1")
     assert (without.code, "TOML" in without.err) == (2, False)
 
 

@@ -121,3 +121,24 @@ async def test_a_predictor_that_raises(tmp_path, tokenizers, monkeypatch):
     failed = lines(tmp_path / "run" / "failures.jsonl")
     assert failed[0]["reason"] == "predictor_error"
     assert "oops" in failed[0]["detail"]
+
+
+async def test_only_questions_within_the_limit_are_tried_again(tmp_path, tokenizers):
+    questions, out = write_questions(tmp_path / "q.jsonl", 4), tmp_path / "run"
+    async with ScriptedServer(SilentScript()) as server:
+        options = ["--student", server.url, "--teacher", server.url, "--predictor", PREDICTOR]
+        command = ["synth", questions, "--out", out, *options, *PLAIN]
+        await tessy(*command)
+        again = await tessy(*command, "--retry-failed", "--limit", "1")
+    assert "1 failed sample is written again" in again.err
+    assert "samples 4 = 0 finished + 4 failed" in " ".join(again.err.split())
+    assert [failed["id"] for failed in lines(out / "failures.jsonl")] == ["q0", "q1", "q2", "q3"]
+
+
+async def test_a_limit_that_is_reached_is_named(tmp_path, tokenizers):
+    questions, out = write_questions(tmp_path / "q.jsonl", 4), tmp_path / "run"
+    async with two_servers(tokenizers) as (_, options):
+        command = ["synth", questions, "--out", out, *options, "--limit", "2"]
+        first, again = await tessy(*command), await tessy(*command)
+    said = "nothing is left of the first 2 lines: a greater limit goes on"
+    assert (said in first.err, said in again.err) == (False, True)

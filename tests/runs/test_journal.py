@@ -216,6 +216,14 @@ async def test_failures_can_be_forgotten_but_bad_lines_stay(tmp_path):
         assert await journal.failures(["s2"]) == {"s2": 2}
 
 
+async def test_failures_beyond_the_last_question_that_is_used_are_not_forgotten(tmp_path):
+    async with journal_of(RunFolder(tmp_path).shard(0)) as journal:
+        for number in range(4):
+            await journal.end(ending(number, Failure.REPETITION))
+        assert await journal.forget_failures([Failure.REPETITION], end=2) == 2
+        assert await journal.ended(["s0", "s1", "s2", "s3"]) == {"s2", "s3"}
+
+
 async def test_turns_that_could_not_be_written_leave_no_gap(tmp_path):
     one, two, three = (
         Turn(Role.STUDENT, Part.THINKING, Outcome.WENT_ON, kept=word) for word in "abc"

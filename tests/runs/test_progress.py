@@ -81,11 +81,13 @@ def test_the_time_to_go_is_at_the_pace_of_this_start(counters, clock):
     assert counters.eta_s == 20  # four ended in 20 s, four are to do
     clock.now += 10
     assert counters.eta_s == 30
-    counters.over = True  # it was stopped: nobody knows when it will go on
-    assert counters.eta_s is None
     for _ in range(4):
         counters.end(None)
     assert counters.eta_s == 0
+    counters.over = True  # or it was stopped: nobody knows when it will go on
+    assert counters.eta_s is None
+    line = plain_line(counters)
+    assert not any(figure in line for figure in ("to go", "share", "discarded"))
 
 
 def test_numbers_of_nothing(clock):
@@ -219,7 +221,7 @@ def test_a_sample_that_ended_just_when_the_run_was_stopped_is_counted_everywhere
 
 def test_the_summary_says_what_went_into_failed_samples(counters):
     lost = result(counters, ended=ended(4, counters.failed, lost=80))
-    assert "25.0% of the tokens in failed samples" in " ".join(shown(summary(lost)))
+    assert "lost 80 tokens in failed samples: 20.0% of all" in shown(summary(lost))
 
 
 def test_the_summary_accounts_for_every_sample(counters):

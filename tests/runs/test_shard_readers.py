@@ -155,7 +155,7 @@ async def test_what_samples_come_to_is_what_their_records_say(tmp_path_factory, 
     with JournalReader(run) as reader:
         found, samples = reader.totals(), list(reader.ended())
     finished = [sample.record for sample in samples if sample.failure is None]
-    stats = [sample.record["stats"] for sample in samples]
+    stats = [record["stats"] for record in finished]
     assert found.finished == len(finished)
     assert found.failed == Counter(s.failure for s in samples if s.failure is not None)
     assert found.verdicts == Counter(r["verdict"]["outcome"] for r in finished if "verdict" in r)
@@ -165,7 +165,7 @@ async def test_what_samples_come_to_is_what_their_records_say(tmp_path_factory, 
         assert found.tokens.kept[role] == sum(each[f"{role}_tokens"] for each in stats)
         lost = sum(each[f"{role}_discarded_tokens"] for each in stats)
         assert found.tokens.discarded[role] == lost
-    assert found.tokens.requests == sum(sample.requests for sample in samples)
+    assert found.tokens.requests == sum(s.requests for s in samples if s.failure is None)
     of_failed = [sample.record["stats"] for sample in samples if sample.failure is not None]
     kinds = [f"{role}{kind}_tokens" for role in Role for kind in ("", "_discarded")]
     assert found.lost == sum(each[kind] for each in of_failed for kind in kinds)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tessy.display import visible
 from tessy.errors import InputError, ViewError
 from tessy.evaluation.estimate import mean
-from tessy.method.trajectory import Failure
+from tessy.method.trajectory import Failure, Role
 from tessy.report.figures.intervals import QuestionSums, right_share, wilson
 from tessy.report.viewer.filters import Filter, ReviewFilter, Sort, Status, VerdictFilter
 from tessy.report.viewer.index import Index, index_path
@@ -253,9 +253,13 @@ async def test_verdicts_are_listed_filtered_and_added_up(folder):
         assert getattr(totals, verdict) == len(expected) == search.totals(wanted).samples
     assert totals.samples == len(JUDGED)
     assert totals.failed == sum(sample.failure is not None for sample in JUDGED)
-    assert totals.requests == 3 * len(JUDGED)
-    assert totals.tokens == sum(s.student_tokens + s.teacher_tokens for s in JUDGED)
-    assert totals.teacher == sum(s.teacher_tokens for s in JUDGED)
+    finished = [sample for sample in JUDGED if sample.failure is None]
+    assert totals.requests == 3 * len(finished)
+    assert totals.tokens == sum(s.student_tokens + s.teacher_tokens for s in finished)
+    assert totals.teacher == sum(s.teacher_tokens for s in finished)
+    failed = [s.ending(0).record["stats"] for s in JUDGED if s.failure is not None]
+    kinds = [f"{role}{kind}_tokens" for role in Role for kind in ("", "_discarded")]
+    assert totals.lost == sum(stats[kind] for stats in failed for kind in kinds) > 0
     right = len(by_verdict[VerdictFilter.RIGHT])
     wrong = sum(verdict_of(sample) in ("wrong", "no_answer") for sample in JUDGED)
     assert totals.accuracy == wilson(right, right + wrong), "as `tessy report` counts"

@@ -68,13 +68,14 @@ class _Commands(TyperGroup):
 
 
 def _setting_of(option: str) -> str | None:
-    """The setting of a run that has the name of an option, and no option of its own."""
+    """A setting of a run that is called as an option is, and has no option of its own."""
     from tessy.config import Config
     from tessy.settings.definitions import definitions
 
     wanted = option.removeprefix("--").replace("-", "_")
     keys = (setting.key for setting in definitions(Config) if setting.flag is None)
-    return next((key for key in keys if wanted in (key, key.replace(".", "_"))), None)
+    same = (key for key in keys if wanted in (key.replace(".", "_"), key.rpartition(".")[2]))
+    return next(same, None)
 
 
 app = typer.Typer(

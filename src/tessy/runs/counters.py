@@ -152,10 +152,10 @@ class Counters(TokenTotals):
     def eta_s(self) -> float | None:
         """Estimated seconds left, at the pace of this start.
 
-        None before any sample has ended, and after the run was stopped before its end.
+        None before any sample has ended, and when no sample is written any more.
         """
         ended = self.ended - self.ended_before
-        if ended <= 0 or (self.over and self.ended < self.total):
+        if ended <= 0 or self.over:
             return None
         return (self.total - self.ended) * self.seconds / ended
 

@@ -199,18 +199,22 @@ class Journal:
                 self._batches[sample_id] = contents.a_count(batch, "batch") + 1
         return Written.read(self.path, sample_id, (row[:3] for row in rows))
 
-    async def forget_failures(self, reasons: Collection[Failure]) -> int:
+    async def forget_failures(
+        self, reasons: Collection[Failure], end: int | None = None
+    ) -> int:
         """Delete failures, so that their samples are written again with other seeds.
 
         Args:
             reasons: Delete the failures with one of these reasons.
+            end: Leave samples at this position and after it; None deletes all.
 
         Returns:
             How many were deleted.
         """
         rows = await self._ask(
-            "select id from samples where reason in (select value from json_each(?))",
-            (orjson.dumps([reason.value for reason in reasons]).decode(),),
+            "select id from samples where (?1 is null or position < ?1)"
+            " and reason in (select value from json_each(?2))",
+            (end, orjson.dumps([reason.value for reason in reasons]).decode()),
         )
         if rows:
             await self._run(self._forget, rows)

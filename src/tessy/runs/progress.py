@@ -121,7 +121,7 @@ class _Panel:
         speeds = Table.grid(padding=(0, 2))
         speeds.add_row(
             *(Text(speed, style=TERMINAL[role]) for role, speed in _speeds(counters)),
-            *_shares(counters),
+            *_shares_so_far(counters),
             *_bound(counters),
         )
         outer = Table.grid()
@@ -139,6 +139,11 @@ def _shares(tokens: TokenTotals) -> list[str]:
         f"discarded {percent(tokens.discarded_share)}",
         f"{number(tokens.tokens_a_request)} tokens a request",
     ]
+
+
+def _shares_so_far(counters: Counters) -> list[str]:
+    """Those of this start; at its end, the summary has those of the data set."""
+    return [] if counters.over else _shares(counters)
 
 
 def _running(counters: Counters) -> str:
@@ -181,7 +186,7 @@ def plain_line(counters: Counters) -> str:
         f"{counters.failed.total():,} failed",
         _running(counters),
         speeds,
-        *_shares(counters),
+        *_shares_so_far(counters),
         *_bound(counters),
         *_to_go(counters),
         *_retrying(counters),
@@ -212,10 +217,10 @@ def summary(result: RunResult) -> Table:
             kept, discarded = ended.tokens.kept[role], ended.tokens.discarded[role]
             line = f"{kept:,} tokens kept, {discarded:,} discarded"
             table.add_row(str(role), Text(line, style=TERMINAL[role]))
-        shares = [*_shares(ended.tokens)]
-        if ended.lost:
-            shares.append(f"{percent(ended.lost_share)} of the tokens in failed samples")
-        table.add_row("", ", ".join(shares))
+        table.add_row("", ", ".join(_shares(ended.tokens)))
+    if ended.lost:
+        share = percent(ended.lost_share)
+        table.add_row("lost", f"{ended.lost:,} tokens in failed samples: {share} of all")
     for name, faults in counters.faults.items():
         met = ", ".join(f"{_FAULTS.get(kind, kind)} {n:,}" for kind, n in sorted(faults.items()))
         if met:

@@ -64,7 +64,7 @@ class EndedTotals:
         failed: How many failed, by reason.
         verdicts: Finished samples by the verifier's verdict; empty without a verifier.
         teachers: Finished samples by the name of their teacher; empty if there is only one.
-        tokens: Their tokens and calls.
+        tokens: Tokens and calls of those that finished.
         lost: Tokens generated for those that failed.
     """
 
@@ -94,7 +94,7 @@ class EndedTotals:
     @property
     def lost_share(self) -> float | None:
         """The share of generated tokens that went into failed samples; None if there are none."""
-        return _ratio(self.lost, sum(self.tokens.generated.values()))
+        return _ratio(self.lost, sum(self.tokens.generated.values()) + self.lost)
 
     def add(self, other: EndedTotals) -> None:
         """Add the samples of another shard."""
@@ -123,12 +123,12 @@ class EndedTotals:
             teacher: The name of their teacher; None if there is only one.
             tokens: What they come to.
         """
-        self.tokens.add(tokens)
         if failure is not None:
             self.failed[failure] += samples
             self.lost += sum(tokens.generated.values())
             return
         self.finished += samples
+        self.tokens.add(tokens)
         if verdict is not None:
             self.verdicts[verdict] += samples
         if teacher is not None:

@@ -89,7 +89,7 @@ class ShardPlan:
 
         Args:
             retry: Failures for these reasons are forgotten, so that their samples are written
-                again.
+                again; those of questions beyond a limit are not.
 
         Returns:
             The counts of these shards, and how many failures were forgotten.
@@ -118,7 +118,7 @@ class ShardPlan:
                     finished = (await journal.reasons())[None]
                     await asyncio.to_thread(refuse_lost, shard.dataset, finished)
                 await journal.set_mark(Mark.IDENTITY, self.identity)
-                again += await journal.forget_failures(retry) if retry else 0
+                again += await journal.forget_failures(retry, self.end) if retry else 0
                 reasons, beyond = await journal.reasons(), await journal.count_from(self.end)
                 await journal.set_mark(Mark.SAMPLES, str(samples[number] + beyond))
                 await journal.set_mark(Mark.QUESTIONS, str(len(self.questions.row_hashes)))

@@ -65,9 +65,9 @@ def headlines(run: RunReport) -> list[Headline]:
         of = f"{right.right:,} of {right.verified:,} with a verdict"
         aside = ", ".join(filter(None, [between(right.share, 100, unit="%"), of]))
         found.append(Headline("right", f"{right.share.value:.1%}", aside))
-    found.append(Headline("finished", whole(finished.sums["samples"]), f"{failed:,} failed"))
-    every = run.accounts.all.figures  # as the summary of synth has them
-    teacher, discarded = every["teacher_share"], every["discarded_share"]
+    lost = f", with {run.accounts.lost_share:.1%} of the tokens" if failed else ""
+    found.append(Headline("finished", whole(finished.sums["samples"]), f"{failed:,} failed{lost}"))
+    teacher, discarded = figures["teacher_share"], figures["discarded_share"]
     if not math.isnan(teacher.value):
         aside = between(teacher, 100, unit="%")
         found.append(Headline("by the teacher", f"{teacher.value:.1%}", aside or "of the tokens"))

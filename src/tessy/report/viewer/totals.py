@@ -10,7 +10,10 @@ TOTALS = """
     count(*), sum(reason is not null),
     sum(outcome = 'right'), sum(outcome = 'wrong'), sum(outcome = 'no_answer'),
     sum(outcome = 'error'), sum(reason is null and outcome is null),
-    sum(tokens), sum(teacher), sum(discarded), sum(requests), sum(seconds)
+    sum(tokens) filter (where reason is null), sum(teacher) filter (where reason is null),
+    sum(discarded) filter (where reason is null), sum(requests) filter (where reason is null),
+    sum(seconds) filter (where reason is null),
+    sum(tokens + discarded) filter (where reason is not null)
 """
 """The fields of `SampleTotals` as SQL, in order, of the index's table of samples."""
 BY_QUESTION = """
@@ -36,11 +39,12 @@ class SampleTotals:
         no_answer: How many have nothing that could be an answer.
         error: How many could not be verified.
         unverified: How many finished without a verdict.
-        tokens: Kept, of both models.
+        tokens: Kept, of both models, in samples that finished; the next four are of them, too.
         teacher: Kept, of the teacher.
         discarded: Tokens discarded, of both models.
         requests: Calls to both models.
         seconds: From the first call of each sample to its end, added up.
+        lost: Tokens generated for samples that failed.
         by_question: The right ones over questions; None if each has one sample.
     """
 
@@ -56,6 +60,7 @@ class SampleTotals:
     discarded: int = 0
     requests: int = 0
     seconds: float = 0.0
+    lost: int = 0
     by_question: QuestionSums | None = None
 
     @property
