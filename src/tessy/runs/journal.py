@@ -199,9 +199,7 @@ class Journal:
                 self._batches[sample_id] = contents.a_count(batch, "batch") + 1
         return Written.read(self.path, sample_id, (row[:3] for row in rows))
 
-    async def forget_failures(
-        self, reasons: Collection[Failure], end: int | None = None
-    ) -> int:
+    async def forget_failures(self, reasons: Collection[Failure], end: int | None = None) -> int:
         """Delete failures, so that their samples are written again with other seeds.
 
         Args:
