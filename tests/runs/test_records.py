@@ -41,13 +41,22 @@ async def test_they_are_the_rows_of_its_data_set(tmp_path):
     assert digest_of(run.path) == digest_of(run.dataset)
 
 
+async def test_verify_names_what_the_run_itself_rejected(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    rejected = Written("wrong", failure=Failure.REJECTED)
+    await write_run(run, [*SAMPLES, rejected])
+    done = await tessy("verify", run.path, "--with", "exact")
+    said = "not verified: 2 failed samples of the run, 1 of them rejected as wrong"
+    assert said in done.err
+
+
 async def test_a_run_without_its_data_set_is_verified_too(tmp_path):
     run = RunFolder(tmp_path / "run")
     await write_run(run, SAMPLES)
     (run.path / "run.toml").write_text("")
     done = await tessy("verify", run.path, "--with", "exact", "--out", tmp_path / "verdicts.jsonl")
     assert done.code == 0, done.err
-    assert "not verified: 1 failed sample of the run" in done.err
+    assert "not verified: 1 failed sample of the run\n" in done.err
     write_dataset(run)
     refused = await tessy("verify", run.path, "--with", "exact", "--out", run.dataset)
     assert refused.code == 2

@@ -20,6 +20,7 @@ from tessy.data.sources import check_name, find_files
 from tessy.display import Say, count_of
 from tessy.errors import ConfigError, DataError, InputError, bad_rows, meant
 from tessy.event_loop import run_anywhere
+from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
 from tessy.runs.records import run_in
@@ -142,15 +143,18 @@ def verify(
         )
         settings = VerifierSettings(not sandbox, concurrency or usual.at_once, limits)
         if run is not None and (failed := _failed(run)):
-            say(f"not verified: {count_of(failed, 'failed sample')} of the run")
+            rejected = failed[Failure.REJECTED]
+            aside = f", {rejected:,} of them rejected as wrong when it was written"
+            of_run = f"{count_of(failed.total(), 'failed sample')} of the run"
+            say(f"not verified: {of_run}{aside if rejected else ''}")
         work = _verify(responses, verifier, settings, path, group, limit, skip_bad, say)
         return run_anywhere(work)
 
 
-def _failed(run: RunFolder) -> int:
+def _failed(run: RunFolder) -> Counter[Failure]:
     with JournalReader(run) as reader:
         reasons = reader.reasons()
-    return sum(count for reason, count in reasons.items() if reason is not None)
+    return Counter({why: count for why, count in reasons.items() if why is not None})
 
 
 async def _verify(

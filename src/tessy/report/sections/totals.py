@@ -71,7 +71,9 @@ def headlines(run: RunReport) -> list[Headline]:
     if not math.isnan(teacher.value):
         aside = between(teacher, 100, unit="%")
         found.append(Headline("by the teacher", f"{teacher.value:.1%}", aside or "of the tokens"))
-        found.append(Headline("discarded", f"{discarded.value:.1%}", "of what was generated"))
+        found.append(
+            Headline("discarded", f"{discarded.value:.1%}", "of finished samples' tokens")
+        )
         tokens = figures["tokens_a_sample"]
         found.append(Headline("tokens a sample", whole(tokens.value), between(tokens, digits=0)))
         overs = figures["hand_overs_in_1000_words"]
