@@ -96,11 +96,12 @@ def test_show_folds_a_long_question(tmp_path, question):
 
 
 def test_an_evaluation_is_shown_as_one_of_its_model(tmp_path):
-    settings = {"on_wrong": "keep_judged", "student": {"model": "lab:teacher"}}
-    samples = [Made("q0", TURNS, verdict="right")]
+    settings = {"on_wrong": "keep_judged", "verify": "exact", "student": {"model": "lab:teacher"}}
+    failed = Made("q1", TURNS, failure=Failure.REPETITION)
+    samples = [Made("q0", TURNS, verdict="right"), failed]
     folder = write_run(tmp_path, samples, method="student-only", **settings)
     listed = run("show", folder, **WIDE).out.splitlines()
-    assert listed[0] == "evaluation of lab:teacher"
+    assert listed[:2] == ["evaluation of lab:teacher", "right: 1 of 2 verified: 50.0% (1 failed)"]
     shown = run("show", folder, "q0", **WIDE).out
     assert shown.startswith("evaluation of lab:teacher\n")
     assert "q0: 2 tokens, 0 discarded, 1 request," in shown

@@ -335,7 +335,7 @@ async def test_only_samples_of_the_same_question_are_side_by_side(tmp_path, clie
 async def test_what_an_evaluated_model_wrote_is_no_students_text(tmp_path, client):
     for name in ("alone", "both"):
         await write_run(RunFolder(tmp_path / name), [Written("q0")])
-    evaluation = 'method = "student-only"\non_wrong = "keep_judged"\n'
+    evaluation = 'method = "student-only"\non_wrong = "keep_judged"\nverify = "exact"\n'
     (tmp_path / "alone" / "run.toml").write_text(evaluation)
     async with viewing(tmp_path / "alone", tmp_path / "both") as view:
         page = await text_of(client, view.url + "compare?sample=q0&run=0")
@@ -398,7 +398,7 @@ async def test_a_list_says_how_its_samples_are_written(tmp_path, client):
 
 async def test_an_evaluation_is_shown_as_one_of_its_model(tmp_path, client):
     """Whatever its model is for a run: nobody has a share of what one model wrote."""
-    evaluation = 'method = "student-only"\non_wrong = "keep_judged"\n'
+    evaluation = 'method = "student-only"\non_wrong = "keep_judged"\nverify = "exact"\n'
     for name in ("one", "two"):
         await write_run(RunFolder(tmp_path / name), [Written("q0", outcome="right")])
     (tmp_path / "one" / "run.toml").write_text(f'{evaluation}[student]\nmodel = "lab:teacher"\n')

@@ -176,7 +176,7 @@ async def test_an_evaluation_is_said_to_be_one(tmp_path):
     said = []
     export(tmp_path / "run", out=tmp_path / "one", to="trl", say=said.append)
     assert not any("is an evaluation" in line for line in said)
-    evaluation = 'method = "student-only"\non_wrong = "keep_judged"\n'
+    evaluation = 'method = "student-only"\non_wrong = "keep_judged"\nverify = "exact"\n'
     (tmp_path / "run" / "run.toml").write_text(evaluation)
     export(tmp_path / "run", out=tmp_path / "two", to="trl", say=said.append)
     assert "run is an evaluation: its questions may be those of your tests" in said

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from made_runs import STUDENT, TEACHER, Made, answer, last, write_run
 from tessy.errors import JournalError
+from tessy.evaluation.measure import EvalOutcome, outcome_of
 from tessy.method.trajectory import Failure
 from tessy.report.figures.accuracy import AccuracyCounter, compare, mcnemar
 from tessy.report.figures.intervals import Bootstrap
@@ -48,13 +49,29 @@ def test_every_sample_is_counted_once(samples):
     if found is not None:
         assert found.right == ends["right"]
         assert found.verified == verified
-        assert found.rejected == ends[Failure.REJECTED]
+        assert found.failed_wrong == ends[Failure.REJECTED]
         assert found.unverified == ends["error"] + ends[None]
         assert found.failed == ends[Failure.REPETITION]
         assert found.verified + found.unverified + found.failed == len(samples)
         assert found.share.value == pytest.approx(found.right / verified)
         of = verified + ends[Failure.REPETITION]
         assert found.share_of_ended.value == pytest.approx(found.right / of)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([*Failure, *ENDS])), max_size=30))
+def test_in_an_evaluation_what_the_model_failed_is_wrong_as_in_pass_at_1(samples):
+    counter = AccuracyCounter(evaluation=True)
+    for question, end in samples:
+        counter.add(sample(question, end))
+    ends = [end for _, end in samples]
+    failed = [outcome_of(end) for end in ends if isinstance(end, Failure)]
+    verified = len(failed) - failed.count(EvalOutcome.UNMEASURED)
+    verified += sum(end in ("right", "wrong", "no_answer") for end in ends)
+    found = counter.accuracy()
+    assert (found is None) == (verified == 0)
+    if found is not None:
+        assert found.verified == verified
+        assert found.share.value == pytest.approx(ends.count("right") / verified)
 
 
 def pairs(text: str) -> dict[bytes, tuple[int, int]]:
@@ -148,10 +165,13 @@ def test_an_evaluation_is_one_of_its_model_and_the_students_own_only_if_that_is_
     tmp_path, model, of_the_student
 ):
     first = write_run(tmp_path / "first", made({"a": "right"}))
-    run = {"on_wrong": "keep_judged", "student": {"model": model}}
+    run = {"on_wrong": "keep_judged", "verify": "exact", "student": {"model": model}}
     alone = write_run(tmp_path / "alone", made({"a": "right"}), method="student-only", **run)
     text = as_markdown(make_report(ReportSettings([first, alone])))
     assert f"against evaluation of {model} (alone)" in text
     assert f"| method | tessy | evaluation of {model} |" in text
     assert f"| evaluated | – | {model} |" in text
+    by_itself = as_html(make_report(ReportSettings([alone])))
+    assert ("by the teacher" in as_html(make_report(ReportSettings([first])))) is True
+    assert "by the teacher" not in by_itself
     assert ("No run here shows how the student writes by itself" in text) != of_the_student

@@ -78,7 +78,10 @@ def test_other_models_at_the_same_urls_are_refused(tmp_path):
     begin(tmp_path / "run", student__model="http://c/v1", teacher__model="http://d/v1")
 
 
-EVALUATION = {"method": "student-only", "on_wrong": "keep_judged", "student__model": "lab:teacher"}
+EVALUATION = {
+    **{"method": "student-only", "on_wrong": "keep_judged", "verify": "exact"},
+    "student__model": "lab:teacher",
+}
 
 
 @pytest.mark.parametrize(

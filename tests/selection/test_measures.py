@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from evaluated import question_rows, write_evaluation, write_ratings, write_rows
 from tessy.errors import ConfigError, DataError, JournalError
-from tessy.evaluation.measure import UNMEASURED
-from tessy.method.trajectory import Failure
+from tessy.method.trajectory import UNMEASURED, Failure
 from tessy.selection.asked import read_asked
 from tessy.selection.measures import Missing, measured, named_runs
 

@@ -281,6 +281,23 @@ async def test_several_samples_of_a_question_are_not_counted_as_independent(fold
     assert wide.low < found.low < narrow.low < narrow.high < found.high < wide.high
 
 
+@pytest.mark.parametrize("several", [1, 4])
+@pytest.mark.parametrize(("evaluation", "verified"), [(False, 3), (True, 4)])
+async def test_in_an_evaluation_what_the_model_failed_is_wrong(
+    folder, several, evaluation, verified
+):
+    ends = ["right", "wrong", Failure.THINKING_LIMIT, Failure.MODEL_ERROR, "error", "right"]
+    for number, end in enumerate(ends):
+        failed = isinstance(end, Failure)
+        end_of = {"failure": end} if failed else {"outcome": end}
+        ends[number] = Written(f"q{number}", **end_of)
+    await write_run(folder, ends)
+    bring_up(folder)
+    search = Search(index_path(folder), several=lambda: several, evaluation=lambda: evaluation)
+    found = search.totals(EVERYTHING)
+    assert (found.unanswered, found.accuracy.value) == (1, pytest.approx(2 / verified))
+
+
 async def test_what_a_verifier_of_a_stranger_says_is_no_verdict(folder):
     await write_run(folder, [Written("q", outcome="splendid")])
     (row,) = bring_up(folder).page(EVERYTHING, 1).rows

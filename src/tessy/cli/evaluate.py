@@ -51,8 +51,8 @@ def evaluate(options: EvalOptions, config: EvaluationConfig) -> None:
     `evaluation.json`.
     """
     from tessy.evaluation.evaluate import evaluate
-    from tessy.evaluation.measure import UNMEASURED, EvalOutcome
-    from tessy.method.trajectory import Failure
+    from tessy.evaluation.measure import EvalOutcome
+    from tessy.method.trajectory import UNMEASURED, Failure
     from tessy.runs.progress import Progress, Show
 
     result = evaluate(

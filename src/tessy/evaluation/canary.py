@@ -16,9 +16,8 @@ from tessy.config import Config
 from tessy.data.questions import read
 from tessy.display import count_of, visible_line
 from tessy.errors import ConfigError
-from tessy.evaluation.measure import UNMEASURED
 from tessy.event_loop import run_anywhere
-from tessy.method.trajectory import Failure, Role
+from tessy.method.trajectory import UNMEASURED, Failure, Role
 from tessy.models.open import check, check_formats
 from tessy.report.document import decimal, percent
 from tessy.report.figures.accounts import Accounts, AccountsCounter

@@ -20,7 +20,6 @@ from tessy.data.questions import Question, read
 from tessy.data.remote import RemotePath, is_url
 from tessy.errors import ConfigError, InputError, meant
 from tessy.evaluation.measure import (
-    UNMEASURED,
     EvalOutcome,
     EvalSample,
     ModelScores,
@@ -29,7 +28,7 @@ from tessy.evaluation.measure import (
 )
 from tessy.evaluation.settings import load
 from tessy.event_loop import run_anywhere
-from tessy.method.trajectory import Role
+from tessy.method.trajectory import UNMEASURED, Role
 from tessy.runs.contents import reading
 from tessy.runs.counters import RunResult
 from tessy.runs.folder import RunFolder, write_atomically

@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 
 from tessy.evaluation.estimate import Estimate, ks, mean, pass_at_k
-from tessy.method.trajectory import Failure
+from tessy.method.trajectory import UNMEASURED, Failure
 
 
 class EvalOutcome(StrEnum):
@@ -38,15 +38,6 @@ class EvalOutcome(StrEnum):
 
 
 TRUNCATIONS = (Failure.THINKING_LIMIT, Failure.ANSWER_LIMIT, Failure.CONTEXT_LIMIT)
-UNMEASURED = (
-    Failure.MODEL_ERROR,
-    Failure.REFUSED,
-    Failure.CANCELLED,
-    Failure.PREDICTOR_ERROR,
-    Failure.VERIFIER_ERROR,
-    Failure.BAD_QUESTION,
-    Failure.BAD_PROMPT,
-)
 
 
 def outcome_of(failure: Failure) -> EvalOutcome:

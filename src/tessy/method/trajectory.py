@@ -86,6 +86,19 @@ class Failure(StrEnum):
     """Its client left before its end, or the server was stopped (only with `tessy serve`)."""
 
 
+UNMEASURED = (
+    Failure.MODEL_ERROR,
+    Failure.REFUSED,
+    Failure.CANCELLED,
+    Failure.PREDICTOR_ERROR,
+    Failure.VERIFIER_ERROR,
+    Failure.BAD_QUESTION,
+    Failure.BAD_PROMPT,
+)
+"""Failures that say nothing about the model that was to answer. In an evaluation, every other one
+counts as a wrong answer."""
+
+
 class SampleFailed(Exception):
     """A sample or a draft ends without an answer; the scheduler records it as a failure.
 

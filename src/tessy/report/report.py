@@ -187,6 +187,7 @@ def read_run(
     run = RunCounters(
         source, under_way, lacking, ExcerptPicker(traces), WordCounter(numbers, tokenize)
     )
+    run.accuracy.evaluation = source.evaluated is not None
     for count, sample in enumerate(source.samples(), 1):
         run.accounts.add(sample)
         run.accuracy.add(sample)

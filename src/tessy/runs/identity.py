@@ -82,7 +82,8 @@ def evaluated_model(settings: Mapping[str, Any]) -> str | None:
     Args:
         settings: The content of its `run.toml`.
     """
-    if (settings.get("method"), settings.get("on_wrong")) != (STUDENT_ONLY, OnWrong.KEEP_JUDGED):
+    kind = settings.get("method"), settings.get("on_wrong")
+    if kind != (STUDENT_ONLY, OnWrong.KEEP_JUDGED) or not settings.get("verify"):
         return None
     named = settings.get("run", {}).get("models", {}).get("student")
     student = settings.get("student")

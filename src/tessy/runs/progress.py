@@ -245,13 +245,12 @@ def right_of(ended: EndedTotals) -> str | None:
     """How many answers are right, in a line; None if none was verified.
 
     Args:
-        ended: The samples that ended; rejected ones count as wrong.
+        ended: The samples that ended.
     """
     if ended.accuracy is None:
         return None
-    rejected = ended.failed[Failure.REJECTED]
-    unverified = ended.finished - (ended.verified - rejected)
-    aside = [f"{rejected:,} rejected"] if rejected else []
+    failed, unverified = ended.failed_wrong, ended.finished - (ended.verified - ended.failed_wrong)
+    aside = [f"{failed:,} {'failed' if ended.evaluation else 'rejected'}"] if failed else []
     aside += [f"{unverified:,} not verified"] if unverified else []
     said = f"{ended.verdicts['right']:,} of {ended.verified:,} verified: {percent(ended.accuracy)}"
     return f"{said} ({', '.join(aside)})" if aside else said

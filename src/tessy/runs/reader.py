@@ -149,7 +149,7 @@ class JournalReader:
 
     def totals(self) -> EndedTotals:
         """What the samples that ended come to; it reads every record."""
-        found = EndedTotals()
+        found = EndedTotals(evaluation=self._folder.evaluated() is not None)
         for shard in self._shards:
             found.add(shard.totals())
         return found

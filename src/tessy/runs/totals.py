@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tessy.method.trajectory import Failure, Role
+from tessy.method.trajectory import UNMEASURED, Failure, Role
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,6 +55,19 @@ class TokenTotals:
         return _ratio(sum(self.kept.values()), self.requests)
 
 
+def is_wrong(failure: Failure, *, evaluation: bool) -> bool:
+    """Whether a failed sample counts as a wrong answer.
+
+    In an evaluation it does whenever the model failed, as `tessy eval` counts. In other runs only
+    a rejected answer does: the other ones are in no data set, so nothing is known of them.
+
+    Args:
+        failure: Why it failed.
+        evaluation: It is a sample of an evaluation.
+    """
+    return failure not in UNMEASURED if evaluation else failure is Failure.REJECTED
+
+
 @dataclass(slots=True)
 class EndedTotals:
     """The samples of a run that ended, at whichever start.
@@ -66,6 +79,7 @@ class EndedTotals:
         teachers: Finished samples by the name of their teacher; empty if there is only one.
         tokens: Tokens and calls of those that finished.
         lost: Tokens generated for those that failed.
+        evaluation: They are of an evaluation.
     """
 
     finished: int = 0
@@ -74,6 +88,7 @@ class EndedTotals:
     teachers: Counter[str] = field(default_factory=Counter)
     tokens: TokenTotals = field(default_factory=TokenTotals)
     lost: int = 0
+    evaluation: bool = False
 
     @property
     def ended(self) -> int:
@@ -82,9 +97,14 @@ class EndedTotals:
 
     @property
     def verified(self) -> int:
-        """Samples whose answer is right or wrong; rejected ones are wrong."""
-        known = self.verdicts.total() - self.verdicts["error"]
-        return known + self.failed[Failure.REJECTED]
+        """Samples whose answer is right or wrong."""
+        return self.verdicts.total() - self.verdicts["error"] + self.failed_wrong
+
+    @property
+    def failed_wrong(self) -> int:
+        """Failed samples that count as wrong answers."""
+        failed = self.failed.items()
+        return sum(n for why, n in failed if is_wrong(why, evaluation=self.evaluation))
 
     @property
     def accuracy(self) -> float | None:

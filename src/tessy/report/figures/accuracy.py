@@ -1,8 +1,8 @@
 """How many answers are right, and whether one run has more than another on the same questions.
 
-*Right* and *wrong* are the verifier's verdicts; a sample that it rejected at its last attempt is
-wrong, too. Samples that failed for another reason, and those that were not verified, are counted by
-themselves.
+*Right* and *wrong* are the verifier's verdicts; a failed sample that counts as a wrong answer
+(`tessy.runs.totals.is_wrong`) is wrong, too. Other failed samples, and those that were not
+verified, are counted by themselves.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tessy.report.figures.intervals import (
     right_share,
 )
 from tessy.report.figures.sample import ReportSample
+from tessy.runs.totals import is_wrong
 from tessy.verifiers.protocol import VerdictOutcome
 
 _WRONG = frozenset({VerdictOutcome.WRONG, VerdictOutcome.NO_ANSWER})
@@ -40,7 +41,7 @@ class Accuracy:
     Attributes:
         right: Samples whose answer is right.
         wrong: Samples whose answer is wrong, or has none where one is expected.
-        rejected: Of the wrong ones, those that failed with `rejected`.
+        failed_wrong: Of the wrong ones, those that failed, so that they are in no data set.
         unverified: Finished samples without a verdict, and those that the verifier could not check.
         failed: Samples that failed for another reason.
         share: Right ones, of all with a verdict.
@@ -49,7 +50,7 @@ class Accuracy:
 
     right: int
     wrong: int
-    rejected: int
+    failed_wrong: int
     unverified: int
     failed: int
     share: Interval
@@ -90,22 +91,25 @@ class AccuracyCounter:
     """Counts the verdicts on a run's samples.
 
     Attributes:
+        evaluation: They are of an evaluation.
         by_question: Right samples and samples with a verdict, by question.
     """
 
+    evaluation: bool = False
     by_question: dict[bytes, _Verified] = field(default_factory=dict)
-    _rejected: int = 0
+    _failed_wrong: int = 0
     _unverified: int = 0
     _failed: dict[bytes, int] = field(default_factory=dict)
 
     def add(self, sample: ReportSample) -> None:
         """Count a sample."""
-        rejected, right = sample.failure is Failure.REJECTED, sample.verdict is VerdictOutcome.RIGHT
-        if rejected or right or sample.verdict in _WRONG:
+        failure, right = sample.failure, sample.verdict is VerdictOutcome.RIGHT
+        wrong = failure is not None and is_wrong(failure, evaluation=self.evaluation)
+        if wrong or right or sample.verdict in _WRONG:
             before = self.by_question.get(sample.question, _Verified())
             self.by_question[sample.question] = _Verified(before.right + right, before.verified + 1)
-            self._rejected += rejected
-        elif sample.failure in (None, Failure.VERIFIER_ERROR):
+            self._failed_wrong += wrong
+        elif failure in (None, Failure.VERIFIER_ERROR):
             self._unverified += 1
         else:
             self._failed[sample.question] = self._failed.get(sample.question, 0) + 1
@@ -122,7 +126,7 @@ class AccuracyCounter:
         return Accuracy(
             right=right,
             wrong=verified - right,
-            rejected=self._rejected,
+            failed_wrong=self._failed_wrong,
             unverified=self._unverified,
             failed=sum(self._failed.values()),
             share=right_share(QuestionSums.over(rights, checked)),

@@ -69,15 +69,16 @@ def headlines(run: RunReport) -> list[Headline]:
     found.append(Headline("finished", whole(finished.sums["samples"]), f"{failed:,} failed{lost}"))
     teacher, discarded = figures["teacher_share"], figures["discarded_share"]
     if not math.isnan(teacher.value):
-        aside = between(teacher, 100, unit="%")
-        found.append(Headline("by the teacher", f"{teacher.value:.1%}", aside or "of the tokens"))
-        found.append(
-            Headline("discarded", f"{discarded.value:.1%}", "of finished samples' tokens")
-        )
+        together = "evaluated" not in run.models
+        if together:
+            of = between(teacher, 100, unit="%") or "of the tokens"
+            found.append(Headline("by the teacher", f"{teacher.value:.1%}", of))
+        found.append(Headline("discarded", f"{discarded.value:.1%}", "of finished samples' tokens"))
         tokens = figures["tokens_a_sample"]
         found.append(Headline("tokens a sample", whole(tokens.value), between(tokens, digits=0)))
-        overs = figures["hand_overs_in_1000_words"]
-        found.append(Headline("hand-overs", f"{overs.value:.1f}", "in 1,000 words of thinking"))
+        if together:
+            overs = figures["hand_overs_in_1000_words"].value
+            found.append(Headline("hand-overs", f"{overs:.1f}", "in 1,000 words of thinking"))
     return found
 
 
@@ -93,7 +94,9 @@ def accuracy(report: Report) -> Section | None:
     rows = [
         row("right", lambda each: f"{each.right:,}"),
         row("wrong, or without an answer", lambda each: f"{each.wrong:,}"),
-        row("of them rejected, so not in the data set", lambda each: f"{each.rejected:,}"),
+        row(
+            "of them rejected or failed: not in the data set", lambda each: f"{each.failed_wrong:,}"
+        ),
         row("not verified", lambda each: f"{each.unverified:,}"),
         row("failed for another reason", lambda each: f"{each.failed:,}"),
         row("right, of those with a verdict", lambda each: percent(each.share)),
@@ -104,6 +107,8 @@ def accuracy(report: Report) -> Section | None:
         "counted by how alike they are; that of a difference by bootstrap. A sample that "
         "the verifier rejected at its last attempt counts as wrong."
     )
+    if any("evaluated" in run.models for run in report.runs):
+        how += " So does every sample of an evaluation that its model failed, as in pass@1."
     if any(run.attempts > 1 for run in report.runs):
         attempts = [f"{run.attempts:,}" for run in report.runs]
         rows.insert(0, ["attempts at a sample, at most", *attempts])

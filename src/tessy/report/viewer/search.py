@@ -91,6 +91,7 @@ class Search:
         path: Where it is.
         reviews: Gives what readers decided, by sample id.
         several: Gives the samples of each question.
+        evaluation: Says whether it is the index of an evaluation.
 
     Raises:
         ViewError: In its methods: the index can't be read.
@@ -102,10 +103,12 @@ class Search:
         path: Path,
         reviews: Callable[[], Mapping[str, Review]] = dict,
         several: Callable[[], int] = lambda: 1,
+        evaluation: Callable[[], bool] = lambda: False,
     ) -> None:
         self._path = path
         self._reviews = reviews
         self._several = several
+        self._evaluation = evaluation
 
     def page(self, wanted: Filter, number: int, totals: SampleTotals | None = None) -> SampleList:
         """A page of the samples of a filter.
@@ -119,7 +122,7 @@ class Search:
         order = f"{_SORTED_BY[wanted.sort]} {_direction(wanted)}, position"
         with self._open() as connection:
             if totals is None:
-                totals = _totals(connection, where, values, self._several())
+                totals = self._sums(connection, where, values)
             rows = connection.execute(
                 f"select {_COLUMNS} from samples join (select position as here from samples {where}"
                 f" order by {order} limit ? offset ?) on position = here order by {order}",
@@ -166,7 +169,19 @@ class Search:
         """What the samples of a filter come to."""
         where, values = self._where(wanted)
         with self._open() as connection:
-            return _totals(connection, where, values, self._several())
+            return self._sums(connection, where, values)
+
+    def _sums(self, connection: sqlite3.Connection, where: str, values: list[Any]) -> SampleTotals:
+        def sums_of(asked: str) -> list[Any]:
+            return [value or 0 for value in connection.execute(asked, values).fetchone()]
+
+        several, evaluation = self._several(), self._evaluation()
+        sums = sums_of(f"select {TOTALS} from samples {where}")
+        totals = replace(SampleTotals(*sums), evaluation=evaluation)
+        if several == 1:
+            return totals
+        asked = BY_QUESTION.format(where=where, several=several, evaluation=evaluation)
+        return replace(totals, by_question=QuestionSums(*sums_of(asked)))
 
     def _where(self, wanted: Filter, *more: tuple[str, tuple[Any, ...]]) -> tuple[str, list[Any]]:
         """The `where` clause of a filter and more tests, and its values."""
@@ -193,19 +208,6 @@ def terms(text: str) -> list[str]:
         connection.execute("create virtual table v using fts5vocab (t, 'row')")
         connection.execute("insert into t values (?)", (text,))
         return [row[0] for row in connection.execute("select term from v")]
-
-
-def _totals(
-    connection: sqlite3.Connection, where: str, values: list[Any], several: int
-) -> SampleTotals:
-    def sums_of(asked: str) -> list[Any]:
-        return [value or 0 for value in connection.execute(asked, values).fetchone()]
-
-    totals = SampleTotals(*sums_of(f"select {TOTALS} from samples {where}"))
-    if several == 1:
-        return totals
-    asked = BY_QUESTION.format(where=where, several=several)
-    return replace(totals, by_question=QuestionSums(*sums_of(asked)))
 
 
 def _direction(wanted: Filter) -> str:

@@ -108,7 +108,10 @@ class ViewedRun:
         self.updater = IndexUpdater(self.folder, remote=found.remote)
         self.reviews = ReviewCache(found.path)
         self.search = Search(
-            self.updater.index_path, self.reviews, self.folder.samples_per_question
+            self.updater.index_path,
+            self.reviews,
+            several=self.folder.samples_per_question,
+            evaluation=lambda: self.evaluated is not None,
         )
         self._totals: tuple[IndexState, SampleTotals] | None = None
 

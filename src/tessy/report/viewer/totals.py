@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tessy.method.trajectory import UNMEASURED
 from tessy.report.figures.intervals import Interval, QuestionSums, right_share, wilson
 
-TOTALS = """
+_UNMEASURED = ", ".join(f"'{reason}'" for reason in UNMEASURED)
+_UNANSWERED = f"(outcome is null and reason is not null and reason not in ({_UNMEASURED}))"
+TOTALS = f"""
     count(*), sum(reason is not null),
     sum(outcome = 'right'), sum(outcome = 'wrong'), sum(outcome = 'no_answer'),
-    sum(outcome = 'error'), sum(reason is null and outcome is null),
+    sum(outcome = 'error'), sum(reason is null and outcome is null), sum({_UNANSWERED}),
     sum(tokens) filter (where reason is null), sum(teacher) filter (where reason is null),
     sum(discarded) filter (where reason is null), sum(requests) filter (where reason is null),
     sum(seconds) filter (where reason is null),
     sum(tokens + discarded) filter (where reason is not null)
 """
 """The fields of `SampleTotals` as SQL, in order, of the index's table of samples."""
-BY_QUESTION = """
+BY_QUESTION = f"""
     select count(*), sum(part), sum(whole), sum(part * part), sum(part * whole), sum(whole * whole)
     from (
         select sum(coalesce(outcome, '') = 'right') as part,
-            sum(coalesce(outcome, '') in ('right', 'wrong', 'no_answer')) as whole
-        from samples {where} group by position / {several}
+            sum(
+                coalesce(outcome, '') in ('right', 'wrong', 'no_answer')
+                or {{evaluation:d}} and {_UNANSWERED}
+            ) as whole
+        from samples {{where}} group by position / {{several}}
     ) where whole > 0
 """
 """The fields of `QuestionSums` of a run with several samples of a question."""
@@ -39,6 +45,7 @@ class SampleTotals:
         no_answer: How many have nothing that could be an answer.
         error: How many could not be verified.
         unverified: How many finished without a verdict.
+        unanswered: How many the model failed, without a verdict.
         tokens: Kept, of both models, in samples that finished; the next four are of them, too.
         teacher: Kept, of the teacher.
         discarded: Tokens discarded, of both models.
@@ -46,6 +53,7 @@ class SampleTotals:
         seconds: From the first call of each sample to its end, added up.
         lost: Tokens generated for samples that failed.
         by_question: The right ones over questions; None if each has one sample.
+        evaluation: They are of an evaluation: what the model failed is wrong.
     """
 
     samples: int = 0
@@ -55,6 +63,7 @@ class SampleTotals:
     no_answer: int = 0
     error: int = 0
     unverified: int = 0
+    unanswered: int = 0
     tokens: int = 0
     teacher: int = 0
     discarded: int = 0
@@ -62,6 +71,7 @@ class SampleTotals:
     seconds: float = 0.0
     lost: int = 0
     by_question: QuestionSums | None = None
+    evaluation: bool = False
 
     @property
     def all_wrong(self) -> int:
@@ -71,7 +81,8 @@ class SampleTotals:
     @property
     def accuracy(self) -> Interval | None:
         """The share of right ones among right and wrong ones; None if there are none."""
-        verified = self.right + self.all_wrong
+        failed = self.unanswered if self.evaluation else 0
+        verified = self.right + self.all_wrong + failed
         if not verified:
             return None
         sums = self.by_question
