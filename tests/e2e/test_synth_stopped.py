@@ -278,3 +278,15 @@ def begun(journal: Path) -> bool:
     with suppress(EmptyJournal), ShardReader(ShardFolder(journal.parent, 0)) as reader:
         return bool(reader.running()) or reader.counts()[0] > 0
     return False
+
+
+async def test_a_run_goes_on_when_nobody_reads_its_progress_any_more(tmp_path, tokenizers):
+    """As after `tessy synth … 2>&1 | head -1`."""
+    questions = write_questions(tmp_path / "q.jsonl", 4)
+    slow = Latency(first_token_s=0.01, token_s=0.002)
+    async with two_servers(tokenizers, latency=slow, words=100) as (_, options):
+        process = await start("synth", questions, "--out", tmp_path / "run", *options)
+        process._transport.get_pipe_transport(2).close()
+        async with asyncio.timeout(60):
+            assert await process.wait() == 0
+    assert len(lines(tmp_path / "run" / "dataset.jsonl")) == 4

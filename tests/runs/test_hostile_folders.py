@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 
@@ -19,7 +20,9 @@ from runs.hostile_folders import (
     read_changed,
     refusal,
 )
+from tessy.errors import JournalError
 from tessy.runs.folder import RunFolder
+from tessy.runs.reader import JournalReader
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +109,13 @@ def test_a_journal_with_changed_bytes_is_read_or_refused(journal, tmp_path, monk
         read_changed(journal, changed, tmp_path / "run")
 
     read()
+
+
+def test_a_damaged_journal_is_named_as_such(good, tmp_path):
+    run, _ = copied(good, tmp_path)
+    (journal,) = run.path.glob("shards/*/journal.sqlite")
+    os.truncate(journal, 8192)
+    with pytest.raises(JournalError) as refused:
+        list(JournalReader(run).ended())
+    assert str(journal) in str(refused.value)
+    assert "damaged" in refused.value.hint

@@ -26,10 +26,10 @@ class VerifyOptions(CommandOptions):
     responses: Annotated[str, Option(argument=True)]
     """A run's folder, a file, a folder of shards, a quoted glob, `-` for standard input, or a
     Hugging Face data set, with `messages`, the last of which has thinking and answer."""
-    verifier: Annotated[str, Option("with", also="verify")]
-    """`exact`, `number`, `math`, `choice`, `reasoning-gym`, `code` or `auto`, each with `:COLUMN`
-    to use a column other than its own; or `python:MODULE:FACTORY`. It may be written `--verify`, as
-    in `tessy synth`."""
+    verifier: Annotated[str, Option("with", also="verify")] = "auto"
+    """`exact`, `number`, `math`, `choice`, `reasoning-gym`, `code` or `auto` (the one that each row
+    names in its column `verifier`), each with `:COLUMN` to use a column other than its own; or
+    `python:MODULE:FACTORY`. It may be written `--verify`, as in `tessy synth`."""
     out: Annotated[Location | None, Option(unset="verdicts are only counted")] = None
     """Write each verdict to this file as a line of JSON; older verdicts are replaced."""
     group: Annotated[str | None, Option(unset="no groups")] = None

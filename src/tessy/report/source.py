@@ -93,9 +93,7 @@ def open_runs(paths: Sequence[Path]) -> list[RunSource]:
         with JournalReader(RunFolder(path)):
             pass  # it is a run
     settings = [_settings(RunFolder(path)) for path in paths]
-    labels = [
-        f"{_method(own)} ({path.name})" for own, path in zip(settings, resolved, strict=True)
-    ]  # fmt: skip
+    labels = [_label(own, path) for own, path in zip(settings, resolved, strict=True)]
     return [
         RunSource(
             folder=RunFolder(path),
@@ -104,6 +102,11 @@ def open_runs(paths: Sequence[Path]) -> list[RunSource]:
         )
         for path, label, own in zip(paths, labels, settings, strict=True)
     ]
+
+
+def _label(settings: Mapping[str, Any], folder: Path) -> str:
+    method = _method(settings)
+    return method if method == folder.name else f"{method} ({folder.name})"
 
 
 def _method(settings: Mapping[str, Any]) -> str:

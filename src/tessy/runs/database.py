@@ -52,6 +52,19 @@ _SHARED = {
 _FOREIGN = "it was not written by tessy: open it only if you know where it comes from"
 
 
+def journal_error(path: Path, error: Exception) -> JournalError:
+    """What to raise for one of `BROKEN` about a journal.
+
+    Args:
+        path: The journal.
+        error: What SQLite raised.
+    """
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary one of an extended code
+    damaged = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    hint = "the file is damaged: put a copy of it back, or begin again with another --out"
+    return JournalError(f"{path}: {error}", hint=hint if damaged else None)
+
+
 def connect(
     path: Path, *, write: bool = False, query: str = "", any_thread: bool = False
 ) -> sqlite3.Connection:

@@ -33,7 +33,7 @@ from tessy.method.trajectory import (
 )
 from tessy.runs import contents
 from tessy.runs.contents import pack
-from tessy.runs.database import BROKEN, connect, mode_for
+from tessy.runs.database import BROKEN, connect, journal_error, mode_for
 from tessy.runs.folder import ShardFolder, moved
 from tessy.runs.schema import BEGUN, Mark, check_journal, create_tables, last_change
 from tessy.runs.written import Ending, Entry, Written
@@ -103,7 +103,7 @@ class Journal:
                 connection.close()
                 raise
         except BROKEN as error:
-            raise JournalError(f"{self.path}: {error}") from None
+            raise journal_error(self.path, error) from None
         return connection
 
     def check_place(self) -> None:
@@ -387,7 +387,7 @@ class Journal:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
         except BROKEN as error:
-            raise JournalError(f"{self.path}: {error}") from error
+            raise journal_error(self.path, error) from error
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

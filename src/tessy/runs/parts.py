@@ -25,7 +25,7 @@ from pathlib import Path
 
 from tessy.errors import JournalError
 from tessy.runs import contents
-from tessy.runs.database import BROKEN, connect
+from tessy.runs.database import BROKEN, connect, journal_error
 from tessy.runs.schema import Mark, check_journal, create_tables, last_change
 
 START = "start"
@@ -183,7 +183,7 @@ def copy_state(journal: Path) -> CopyState | None:
             marks = _marks(connection, "main", str(journal))
             ahead = last_change(connection) > int(marks.get(Mark.UPLOADED, "0"))
     except (*BROKEN, ValueError) as error:
-        raise JournalError(f"{journal}: {error}") from None
+        raise journal_error(journal, error) from None
     return CopyState(marks.get(Mark.PART), marks.get(Mark.WRITER), ahead)
 
 
@@ -231,7 +231,7 @@ def make_part(journal: Path, writer: str, file: Path) -> PartMade | None:
             with plain.open("rb") as source, gzip.open(file, "wb", compresslevel=4) as target:
                 shutil.copyfileobj(source, target, 1 << 20)
     except BROKEN as error:
-        raise JournalError(f"{journal}: {error}") from None
+        raise journal_error(journal, error) from None
     except OSError as error:
         raise JournalError(f"{error.filename or file}: {error.strerror}") from None
     finally:
@@ -268,7 +268,7 @@ def note_part(journal: Path, made: PartMade) -> None:
         with closing(connect(journal, write=True)) as connection:
             _note(connection, made.name, made.until, made.marks)
     except BROKEN as error:
-        raise JournalError(f"{journal}: {error}") from None
+        raise journal_error(journal, error) from None
 
 
 def note_writer(journal: Path, writer: str) -> None:
@@ -284,7 +284,7 @@ def note_writer(journal: Path, writer: str) -> None:
             create_tables(connection)
             _set(connection, {Mark.WRITER: writer})
     except BROKEN as error:
-        raise JournalError(f"{journal}: {error}") from None
+        raise journal_error(journal, error) from None
 
 
 def add_part(journal: Path, name: PartName, file: Path, where: str) -> None:

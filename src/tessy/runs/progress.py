@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from copy import copy
 from enum import StrEnum
+from pathlib import Path
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -53,7 +56,7 @@ class Progress:
     def __init__(
         self, show: Show = Show.AUTO, console: Console | None = None, every_s: float = 15.0
     ) -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or _StandardError(stderr=True)
         self._show = show
         self._every_s = every_s
         self._summarises = True
@@ -100,6 +103,14 @@ class Progress:
         """Print the summary of a run, unless quiet."""
         if self._show is not Show.QUIET and self._summarises:
             self.console.print(summary(result))
+
+
+class _StandardError(Console):
+    def on_broken_pipe(self) -> None:
+        """Be quiet once nobody reads any more, as after `2>&1 | head`: the run goes on."""
+        self.quiet = True
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stderr.fileno())
 
 
 class _Panel:

@@ -18,9 +18,8 @@ from typing import Any
 
 from tessy.data.files import is_there
 from tessy.data.parquet import write_records
-from tessy.errors import JournalError
 from tessy.runs import contents
-from tessy.runs.database import BROKEN, connect
+from tessy.runs.database import BROKEN, connect, journal_error
 from tessy.runs.dataset import made_from_journal
 from tessy.runs.edits import keep_changed
 from tessy.runs.folder import RunFolder, ShardFolder
@@ -181,4 +180,4 @@ def _reading(journal: Path) -> Iterator[None]:
     try:
         yield
     except BROKEN as error:
-        raise JournalError(f"{journal}: {error}") from None
+        raise journal_error(journal, error) from None

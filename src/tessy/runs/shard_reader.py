@@ -13,7 +13,7 @@ from typing import Any, Self
 from tessy.errors import JournalError
 from tessy.method.trajectory import Failure, Role
 from tessy.runs import contents
-from tessy.runs.database import BROKEN, connect
+from tessy.runs.database import BROKEN, connect, journal_error
 from tessy.runs.folder import ShardFolder
 from tessy.runs.schema import BEGUN, Mark, check_journal
 from tessy.runs.totals import EndedTotals, TokenTotals
@@ -102,7 +102,7 @@ class ShardReader:
         try:
             self._connection = _opened(shard.journal, still=still, any_thread=any_thread)
         except BROKEN as error:
-            raise JournalError(f"{shard.journal}: {error}") from None
+            raise journal_error(shard.journal, error) from None
 
     def __enter__(self) -> Self:
         return self
@@ -115,7 +115,7 @@ class ShardReader:
             for row in self._connection.execute(statement, tuple(values)):  # noqa: UP028
                 yield row  # `yield from` closes the cursor, which fails after the connection
         except BROKEN as error:
-            raise JournalError(f"{self.path}: {error}") from error
+            raise journal_error(self.path, error) from error
 
     def mark(self, mark: Mark) -> str | None:
         """A mark; None if it is not there."""

@@ -197,6 +197,7 @@ async def serve_until_stopped(
                 )
             if left := await server.drain(settings.drain_s, hurry):
                 say(f"{count_of(left, 'request')} did not end")
+            say("stopped")
         finally:
             for number in stopping_signals():
                 loop.remove_signal_handler(number)

@@ -25,7 +25,7 @@ from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
 from tessy.runs.records import run_in
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
-from tessy.verifiers.protocol import Row, Verdict, VerdictOutcome, Verifier
+from tessy.verifiers.protocol import NoVerifierNamed, Row, Verdict, VerdictOutcome, Verifier
 from tessy.verifiers.registry import load
 from tessy.verifiers.responses import Response, read_responses
 
@@ -87,7 +87,7 @@ class VerifyResult:
 
 def verify(
     responses: str | Path,
-    verifier: str,
+    verifier: str = "auto",
     *,
     out: str | Path | None = None,
     group: str | None = None,
@@ -106,7 +106,8 @@ def verify(
     Args:
         responses: A run's folder, files or a Hugging Face data set (`tessy.data.rows.rows`), whose
             rows have `messages` that end with the assistant's.
-        verifier: Its name, such as `number`, `math:solution` or `python:MODULE:FACTORY`.
+        verifier: Its name, such as `number`, `math:solution` or `python:MODULE:FACTORY`; `auto`
+            takes the one that each row names.
         out: Write each verdict to this file or URL, a line of JSON. It appears when all is done.
         group: Count for each value of this column, too.
         limit: Only the first responses.
@@ -224,7 +225,8 @@ def check_all(
             verifier.check(response.row)
         except InputError as error:
             bad[response.where] = cut(str(error))
-            hint = hint or error.hint
+            names = isinstance(error, NoVerifierNamed)  # its hint begins with the names that fit
+            hint = hint or (f"--with {error.hint}" if names else error.hint)
     if not count:
         raise DataError("there is no response to verify")
     if len(bad) == count or (bad and not skip_bad):
