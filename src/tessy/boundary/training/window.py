@@ -214,8 +214,8 @@ def fit(
         if found > best:
             best, best_epoch, kept = found, epoch, copy.deepcopy(network.state_dict())
         say(
-            f"epoch {epoch} of at most {settings.epochs}: held-out style F1 {found:.3f}, "
-            f"best {best:.3f}"
+            f"epoch {epoch} of at most {settings.epochs}: held-out style F1 {found:.3f} before "
+            f"calibration, best {best:.3f}"
         )
         if epoch - best_epoch >= settings.patience:
             break
