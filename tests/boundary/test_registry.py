@@ -85,6 +85,17 @@ def test_names_that_mean_nothing(name):
         assert kind in error.value.hint
 
 
+@pytest.mark.parametrize(
+    ("file", "scheme"),
+    [("window.npz", "window"), ("model.onnx", "onnx"), ("config.json", "transformers")],
+)
+def test_the_folder_of_a_predictor_is_called_by_its_kind(tmp_path, file, scheme):
+    (tmp_path / file).touch()
+    with pytest.raises(ConfigError, match="is no predictor") as error:
+        load(str(tmp_path))
+    assert error.value.hint == f"write {scheme}:{tmp_path}"
+
+
 @pytest.mark.parametrize("rest", ["module", ":factory", "module:", "::", ":"])
 def test_a_python_name_of_another_form(rest):
     with pytest.raises(ConfigError) as error:

@@ -256,7 +256,8 @@ def test_an_exported_mask_says_what_carries_loss(tokenizer, tmp_path, mask):
     export(str(source), to="trl", out=tmp_path / "out", mask=mask)
     assert all("weights" in row and "spans" not in row for _, row in read_rows(tmp_path / "out"))
     (tmp_path / "found").mkdir()
-    _, found = prepared(tokenizer, tmp_path / "found", tmp_path / "out")
+    counts, found = prepared(tokenizer, tmp_path / "found", tmp_path / "out")
+    assert counts.weighted == 2
     assert [row["labels"] for row in found] == [row["labels"] for row in wanted]
 
 

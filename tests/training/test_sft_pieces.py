@@ -10,9 +10,11 @@ import pytest
 
 from tessy.errors import ConfigError
 from tessy.settings.loading import load_settings
+from tessy.training.card import card
 from tessy.training.epochs import Epoch
 from tessy.training.folder import SFTFolder
 from tessy.training.losses import Losses, LossStep, from_log
+from tessy.training.prepare import DataCounts
 from tessy.training.settings import SFTSettings
 from tessy.training.signals import on_signal
 from tessy.training.trainer import split_batch
@@ -126,3 +128,18 @@ def test_a_bad_setting_is_named(tmp_path, text, said, hint):
     with pytest.raises(ConfigError, match=re.escape(said)) as caught:
         load_settings(SFTSettings, path, {})
     assert hint is None or caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("weighted", "said"),
+    [(0, "loss on `response`."), (3, "loss on what the `weights` of 3 of 4 rows say.")],
+)
+def test_the_card_says_what_carried_loss(tmp_path, weighted, said):
+    written = card(
+        settings(tmp_path),
+        "data.jsonl",
+        DataCounts(rows=4, kept=4, weighted=weighted),
+        Losses(()),
+        (),
+    )
+    assert said in written

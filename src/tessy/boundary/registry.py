@@ -85,8 +85,17 @@ def load(name: str) -> Predictor:
         return served.load(name)
     if scheme == "python" and rest:
         return _imported(rest)
-    hint = meant(scheme, (*_NAMES, *_SCHEMES)) + _HINT
+    hint = _of_a_folder(Path(name)) or meant(scheme, (*_NAMES, *_SCHEMES)) + _HINT
     raise ConfigError(f"{name!r} is no predictor", hint=hint)
+
+
+def _of_a_folder(folder: Path) -> str | None:
+    """What the predictor in a folder is called, as a hint; None if there is none."""
+    from tessy.boundary import onnx, window
+
+    files = {"window": window.MODEL_FILE, "onnx": onnx.MODEL_FILE, "transformers": "config.json"}
+    there = (scheme for scheme, file in files.items() if (folder / file).is_file())
+    return next((f"write {scheme}:{folder}" for scheme in there), None)
 
 
 def load_all(names: Mapping[Role, str]) -> dict[Role, Predictor]:

@@ -56,6 +56,7 @@ class DataCounts:
         models: Names of the models that wrote, by role.
         verdicts: How many rows have each verdict of a verifier; none under `""`.
         tested: How many questions of the evaluation are trained on.
+        weighted: Rows with `weights` of their own, which say what carries loss.
     """
 
     rows: int = 0
@@ -73,6 +74,7 @@ class DataCounts:
     models: dict[str, list[str]] = field(default_factory=dict)
     verdicts: dict[str, int] = field(default_factory=dict)
     tested: int = 0
+    weighted: int = 0
 
     @property
     def teacher_share(self) -> float | None:
@@ -87,6 +89,7 @@ class DataCounts:
 
     def count_origin(self, row: dict[str, Any]) -> None:
         """Count who and what wrote a row, and whether it is right."""
+        self.weighted += isinstance(row.get("weights"), list)
         outcome = str(outcome_of(row) or "")
         self.verdicts[outcome] = self.verdicts.get(outcome, 0) + 1
         for span in row.get("spans") or ():
