@@ -6,7 +6,6 @@ If the run's first samples are right as often, the rest may be written.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +16,11 @@ from tessy.data.questions import read
 from tessy.display import count_of, visible_line
 from tessy.errors import ConfigError
 from tessy.event_loop import run_anywhere
-from tessy.method.trajectory import UNMEASURED, Failure, Role
+from tessy.method.trajectory import Role
 from tessy.models.open import check, check_formats
 from tessy.report.document import decimal, percent
 from tessy.report.figures.accounts import Accounts, AccountsCounter
+from tessy.report.figures.accuracy import Accuracy, AccuracyCounter
 from tessy.report.figures.intervals import Bootstrap, wilson
 from tessy.report.source import RunSource, open_runs
 from tessy.runs.folder import RunFolder
@@ -31,7 +31,6 @@ from tessy.runs.remote import writing
 from tessy.synthesis.methods import method_of
 from tessy.synthesis.methods.teacher_only import TEACHER_ONLY
 from tessy.synthesis.run import asynthesize
-from tessy.verifiers.protocol import VerdictOutcome
 
 FOLDER = "canary"
 _FIGURES = {
@@ -41,7 +40,6 @@ _FIGURES = {
     "hand_overs_in_1000_words": "hand-overs in 1,000 words",
     "seconds_a_sample": "seconds",
 }
-_ABOUT_SHARES = {"discarded_share": "discarded tokens"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +49,12 @@ class CanarySide:
     Attributes:
         name: Its method.
         accounts: Of the canary's samples.
-        right: Samples with an answer that the verifier accepts.
-        judged: Samples that say something about the models: not those whose server or verifier
-            failed.
+        accuracy: Of the canary's samples; None if none was verified.
     """
 
     name: str
     accounts: Accounts
-    right: int
-    judged: int
+    accuracy: Accuracy | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +159,8 @@ def compare(
     ids = {job.id for job in jobs(asked, config)}
     ours, teachers = open_runs([ours_at, result.folder])
     return Canary(
-        _side(ours, ids),
-        _side(teachers, ids),
+        side_of(ours, ids),
+        side_of(teachers, ids),
         result.folder,
         verified=config.verify is not None,
         bad=len(asked.bad),
@@ -173,17 +168,19 @@ def compare(
     )
 
 
-def _side(source: RunSource, ids: set[str]) -> CanarySide:
-    """The samples with these ids of a run, which may have others."""
-    counter, ends = AccountsCounter(), Counter[Failure | None]()
-    right = 0
+def side_of(source: RunSource, ids: set[str]) -> CanarySide:
+    """The samples with these ids of a run, which may have others.
+
+    Args:
+        source: The run.
+        ids: Of the canary's samples.
+    """
+    accounts, accuracy = AccountsCounter(), AccuracyCounter()
     for sample in source.samples():
         if sample.id in ids:
-            counter.add(sample)
-            ends[sample.failure] += 1
-            right += sample.verdict == VerdictOutcome.RIGHT
-    judged = sum(count for failure, count in ends.items() if failure not in UNMEASURED)
-    return CanarySide(source.method, counter.accounts(Bootstrap()), right, judged)
+            accounts.add(sample)
+            accuracy.add(sample)
+    return CanarySide(source.method, accounts.accounts(Bootstrap()), accuracy.accuracy())
 
 
 def table(found: Canary) -> Table:
@@ -197,7 +194,10 @@ def table(found: Canary) -> Table:
     for side in sides:
         made.add_column(visible_line(side.name), justify="right")
     if found.verified:
-        made.add_row("right", *(_share(side.right, side.judged) for side in sides))
+        rights = [side.accuracy for side in sides]
+        made.add_row("right", *map(_right, rights))
+        if any(right and right.failed for right in rights):
+            made.add_row("right, if failed ones are wrong", *map(_right_of_ended, rights))
     failed = [side.accounts.failed for side in sides]
     ended = [side.accounts.ended for side in sides]
     made.add_row("failed", *map(_share, (sum(each.values()) for each in failed), ended))
@@ -205,10 +205,10 @@ def table(found: Canary) -> Table:
         made.add_row(f"  {reason}", *(f"{each.get(reason, 0):,}" for each in failed))
     for name, title in _FIGURES.items():
         made.add_row(title, *(_figure(side.accounts, name) for side in sides))
-    for name, title in _ABOUT_SHARES.items():
-        made.add_row(title, *(percent(side.accounts.all.figures[name]) for side in sides))
+    discarded = (side.accounts.finished.figures["discarded_share"] for side in sides)
+    made.add_row("discarded tokens", *map(percent, discarded))
     made.caption = (
-        "Means are of finished samples; 95% intervals: Wilson's of counts, else by bootstrap. "
+        "Right: of those with a verdict. Means are of finished samples; 95% intervals: Wilson's of counts, else by bootstrap. "
         + ("" if found.verified else "No answer was verified: --verify NAME, in a new folder. ")
         + f"The teacher's are in {visible_line(str(found.folder))}, and no part of the data set."
     )
@@ -218,6 +218,14 @@ def table(found: Canary) -> Table:
 
 def _share(part: int, of: int) -> str:
     return f"{part:,} of {of:,}: {percent(wilson(part, of))}" if of else "–"
+
+
+def _right(found: Accuracy | None) -> str:
+    return f"{found.right:,} of {found.verified:,}: {percent(found.share)}" if found else "–"
+
+
+def _right_of_ended(found: Accuracy | None) -> str:
+    return percent(found.share_of_ended) if found else "–"
 
 
 def _figure(accounts: Accounts, name: str) -> str:
