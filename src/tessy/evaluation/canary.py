@@ -208,7 +208,8 @@ def table(found: Canary) -> Table:
     discarded = (side.accounts.finished.figures["discarded_share"] for side in sides)
     made.add_row("discarded tokens", *map(percent, discarded))
     made.caption = (
-        "Right: of those with a verdict. Means are of finished samples; 95% intervals: Wilson's of counts, else by bootstrap. "
+        "Right: of those with a verdict. Means are of finished samples; 95% intervals: Wilson's of "
+        "counts, else by bootstrap. "
         + ("" if found.verified else "No answer was verified: --verify NAME, in a new folder. ")
         + f"The teacher's are in {visible_line(str(found.folder))}, and no part of the data set."
     )
