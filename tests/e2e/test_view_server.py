@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 from urllib.parse import quote, urljoin, urlsplit
 
 import aiohttp
@@ -519,3 +520,13 @@ def test_without_a_place_for_the_index_it_says_what_to_do(run, tmp_path):
     assert done.code == 1
     assert "can't be kept" in done.err
     assert "TESSY_CACHE=FOLDER" in done.err
+
+
+async def test_a_complete_run_says_that_its_limit_left_questions_out(tmp_path, client):
+    run = RunFolder(tmp_path)
+    await write_run(run, [Written("q0")])
+    for beyond, said in (("0", "complete</span>"), ("580", "complete; 580 questions beyond its")):
+        with sqlite3.connect(run.shard(0).journal) as connection:
+            connection.execute("insert or replace into marks values ('beyond', ?)", (beyond,))
+        async with viewing(tmp_path) as view:
+            assert said in await text_of(client, view.url)

@@ -105,6 +105,7 @@ class Questions:
         row_hashes: A hash of each row up to the limit, good or bad.
         id_hashes: A hash of the id of each of these rows; 0 if it has none.
         repeated: How many good questions have the messages of an earlier one.
+        beyond: How many lines are beyond the limit.
     """
 
     source: str | Path
@@ -114,6 +115,7 @@ class Questions:
     row_hashes: Hashes
     id_hashes: Hashes
     repeated: int = 0
+    beyond: int = 0
 
     @property
     def count(self) -> int:
@@ -199,11 +201,12 @@ def read(
     """
     bad: dict[int, BadLine] = {}
     digest = hashlib.sha256(f"column {column}".encode() if column else b"")
-    row_hashes, id_hashes, asked = bytearray(), bytearray(), bytearray()
+    row_hashes, id_hashes, asked, beyond = bytearray(), bytearray(), bytearray(), 0
     for number, (where, row) in enumerate(rows(source, what="questions")):
         row_digest = _row_digest(row)
         digest.update(row_digest)
         if limit is not None and number >= limit:
+            beyond += 1
             continue
         row_hashes += row_digest[:_HASH]
         try:
@@ -229,7 +232,7 @@ def read(
     lines = tuple(bad[number] for number in sorted(bad))
     good = np.delete(_numbers(asked), sorted(bad))
     repeated = len(good) - len(np.unique(good))
-    found = Questions(source, column, lines, digest.hexdigest(), *hashes, repeated)
+    found = Questions(source, column, lines, digest.hexdigest(), *hashes, repeated, beyond)
     if not row_hashes:
         raise DataError(f"{name_of(source)} contains no questions")
     return found if skip_bad else refuse_bad(found)

@@ -220,6 +220,10 @@ def summary(result: RunResult) -> Table:
     table.add_row("samples", result.accounts, end_section=True)
     for failure, count in sorted(ended.failed.items()):
         table.add_row("", f"{count:,} {failure}")
+    if result.beyond:
+        table.add_row(
+            "", f"{count_of(result.beyond, 'line')} of the questions are beyond the limit"
+        )
     if ended.teachers:
         told = ", ".join(f"{n:,} with {name}" for name, n in sorted(ended.teachers.items()))
         table.add_row("teachers", Text(visible_line(f"finished: {told}")))

@@ -68,6 +68,8 @@ class Mark(StrEnum):
     """How many samples the shard has, ended or not."""
     QUESTIONS = "questions"
     """How many questions of the run were used, from the first on: a limit may leave out others."""
+    BEYOND = "beyond"
+    """How many lines of the questions a limit left out."""
     UPLOADED = "uploaded"
     """The change up to which the journal was uploaded."""
     PART = "part"

@@ -20,7 +20,7 @@ from tessy.boundary.batcher import PredictorBatcher
 from tessy.boundary.registry import load_all
 from tessy.config import Config, load
 from tessy.data.given import Given, as_source
-from tessy.display import Say, count_of
+from tessy.display import Say
 from tessy.errors import (
     ConfigError,
     InputError,
@@ -195,9 +195,6 @@ async def asynthesize(
         if again:
             verb = "sample is" if again == 1 else "samples are"
             progress.say(f"{again:,} failed {verb} written again")
-        if limit is not None and counters.ended == counters.total:
-            used = count_of(limit, "line")
-            progress.say(f"nothing is left of the first {used}: a greater limit goes on")
         stopped = False
         try:
             if counters.ended < counters.total:
@@ -327,6 +324,7 @@ async def _result(
         dataset=dataset_files(folder, plan.config, shard),
         url=str(remote.there) if remote is not None else None,
         failed_uploads=remote.failed_uploads if remote is not None else 0,
+        beyond=plan.questions.beyond,
     )
 
 

@@ -122,6 +122,7 @@ class ShardPlan:
                 reasons, beyond = await journal.reasons(), await journal.count_from(self.end)
                 await journal.set_mark(Mark.SAMPLES, str(samples[number] + beyond))
                 await journal.set_mark(Mark.QUESTIONS, str(len(self.questions.row_hashes)))
+                await journal.set_mark(Mark.BEYOND, str(self.questions.beyond))
                 counters.finished += reasons.pop(None, 0)
                 counters.failed.update({why: n for why, n in reasons.items() if why is not None})
                 counters.total += samples[number] + beyond

@@ -30,7 +30,7 @@ from tessy.runs.database import BROKEN, allow_open_files, harden
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import FILES
 from tessy.runs.schema import EmptyJournal, Mark
-from tessy.runs.shard_reader import ShardReader, checked_record, total_of
+from tessy.runs.shard_reader import ShardReader, beyond_limit, checked_record, total_of
 from tessy.verifiers.protocol import VerdictOutcome, outcome_of
 
 TOKENIZE = "unicode61"
@@ -361,6 +361,10 @@ class Index:
         """How many samples the run will have; None if not all of its shards were begun."""
         readers = self._readers().values()
         return total_of(readers) if len(readers) == self._shard_count() else None
+
+    def run_beyond(self) -> int:
+        """How many lines of its questions a limit left out."""
+        return beyond_limit(self._readers().values())
 
     def _shard_count(self) -> int:
         try:

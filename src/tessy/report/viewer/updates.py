@@ -30,6 +30,7 @@ class IndexState:
         listed: Samples in the index.
         searched: Samples in the index whose words are there, too.
         total: Samples that the run will have; None if that is not known.
+        beyond: Lines of the questions that a limit left out.
         written: A process is writing the run.
         journal: A number that changes whenever the run writes something.
         trouble: Why the index is no longer updated; None if it is.
@@ -40,6 +41,7 @@ class IndexState:
     listed: int = 0
     searched: int = 0
     total: int | None = None
+    beyond: int = 0
     written: bool = False
     journal: int = -1
     trouble: str | None = None
@@ -151,11 +153,12 @@ class IndexUpdater:
     def _step(self) -> IndexState:
         """See whether the run wrote something, and add a few samples to the index."""
         version = self._index.journal_version()
-        ended, running, total = self.state.ended, self.state.running, self.state.total
+        ended, running = self.state.ended, self.state.running
+        total, beyond = self.state.total, self.state.beyond
         if version != self.state.journal:
             self._behind = True
             ended, running = self._index.run_counts()
-            total = self._index.run_total()
+            total, beyond = self._index.run_total(), self._index.run_beyond()
         if self._behind:
             self._behind = self._index.add(_ROWS_AT_ONCE) == _ROWS_AT_ONCE
         else:
@@ -167,6 +170,7 @@ class IndexUpdater:
             listed=listed,
             searched=listed - without_words,
             total=total,
+            beyond=beyond,
             written=self._remote or self._folder.is_written(),
             journal=version,
         )
