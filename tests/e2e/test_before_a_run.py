@@ -51,7 +51,7 @@ async def test_a_sample_of_all_questions_tells_exactly_what_the_run_costs(tmp_pa
     stats = [record["stats"] for record in lines(tmp_path / "run" / "dataset.jsonl")]
     rows = told(done.out)
     assert rows["samples"] == "7 questions"
-    assert rows["sample"] == "7 questions, evenly drawn: 7 finished"
+    assert rows["sample"] == "7 questions, drawn at random: 7 finished"
     for role in Role:
         names = (f"{role}_tokens", f"{role}_discarded_tokens")
         tokens = sum(each[name] for each in stats for name in names)
@@ -141,7 +141,7 @@ async def test_samples_that_fail_are_counted_and_cost_something(tmp_path):
         done = await tessy(*command, "--dry-run", "--sample", "2")
     assert done.code == 0, done.err
     rows = told(done.out)
-    assert rows["sample"] == "2 questions, evenly drawn: 0 finished, 2 repetition"
+    assert rows["sample"] == "2 questions, drawn at random: 0 finished, 2 repetition"
     assert rows["WARNING"].startswith("no sample finished, most failed with repetition")
 
 

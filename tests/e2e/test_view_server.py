@@ -530,3 +530,21 @@ async def test_a_complete_run_says_that_its_limit_left_questions_out(tmp_path, c
             connection.execute("insert or replace into marks values ('beyond', ?)", (beyond,))
         async with viewing(tmp_path) as view:
             assert said in await text_of(client, view.url)
+
+
+@pytest.mark.parametrize("sample", ["q0#1", "a&b=c", "100%", "a+b", "ä ö", "a?b/c"])
+async def test_after_a_decision_the_same_sample_is_shown(tmp_path, client, sample):
+    await write_run(RunFolder(tmp_path), [Written(sample), Written("q0"), Written("a")])
+    async with viewing(tmp_path) as view:
+        at = URL(f"{view.url}sample?sample={quote(sample, safe='')}", encoded=True)
+        page = await text_of(client, at)
+        form = dict(re.findall(r'name="(form_token|text)" value="([^"]*)"', page))
+        action = html.unescape(re.search(r'action="(review\?[^"]*)"', page)[1])
+        url = URL(urljoin(view.url, action), encoded=True)
+        own = {"Origin": f"http://{urlsplit(view.url).netloc}"}
+        form |= {"decision": "accepted"}
+        async with client.post(url, data=form, headers=own) as answer:
+            assert answer.status == 200
+            assert answer.url.query["sample"] == sample
+            assert "✓ accepted" in await answer.text()
+    assert list(read_reviews(tmp_path)) == [sample]

@@ -211,9 +211,14 @@ def test_no_more_are_written_at_once_than_servers_with_slots_take():
 
 
 @given(st.integers(1, 200), st.integers(1, 200))
-def test_a_sample_is_drawn_evenly(many, count):
-    found = drawn(range(many), count)
+def test_a_sample_is_drawn_at_random_and_the_same_each_time(many, count):
+    found = drawn(range(many), count, 7)
+    assert found == drawn(range(many), count, 7)
     assert len(found) == len(set(found)) == min(many, count)
-    gaps = [b - a for a, b in zip([-1, *found], [*found, many], strict=True)]
-    assert max(gaps) <= many / len(found) + 1
     assert found == sorted(found)
+
+
+@pytest.mark.parametrize("sources", [2, 3, 5])
+def test_a_sample_of_a_file_whose_sources_alternate_has_all_of_them(sources):
+    """Every Nth row would have one source alone."""
+    assert {number % sources for number in drawn(range(400), 40, 0)} == set(range(sources))

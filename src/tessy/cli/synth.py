@@ -60,7 +60,8 @@ class SynthOptions(RunOptions):
     sample: Annotated[int | None, Option(unset="assumptions", panel="Before a long run")] = Field(
         default=None, ge=1
     )
-    """With `dry_run`: write so many of the questions, drawn evenly; what is written is deleted."""
+    """With `dry_run`: write so many of the questions, drawn at random; what is written is
+    deleted."""
     gpus: Annotated[int | None, Option(unset="not told", panel="Before a long run")] = Field(
         default=None, ge=2
     )

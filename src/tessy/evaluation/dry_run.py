@@ -1,13 +1,14 @@
 """`tessy synth --dry-run`: what a run will cost, before it is begun.
 
 It rests on what both servers do when they are idle (as `tessy doctor` measures it), and either on
-assumptions about a trajectory or on a sample: some of the questions, drawn evenly, written as the
-run would write them, in a temporary folder that is then deleted.
+assumptions about a trajectory or on a sample: some of the questions, drawn at random, written as
+the run would write them, in a temporary folder that is then deleted.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -160,7 +161,7 @@ async def dry_run(
     trajectory, accounts = _assumed(config, findings), None
     if sample is not None and todo:
         questions = list({job.question.id: job.question for job in todo}.values())
-        written = await _write(drawn(questions, sample), config, roles, progress)
+        written = await _write(drawn(questions, sample, config.seed), config, roles, progress)
         if written is None:
             return None
         trajectory, accounts = written.trajectory, written.accounts
@@ -195,10 +196,13 @@ def _assumed(config: Config, findings: Mapping[ModelRole, Finding]) -> Trajector
     return cost.assumed(paces, tokens / cost.TOKENS_A_WORD, limit=limit, minimum=minimum)
 
 
-def drawn(every: Sequence[T], count: int) -> list[T]:
-    """Some of a sequence, evenly spread over it; all if there are no more."""
-    count = min(count, len(every))
-    return [every[(2 * number + 1) * len(every) // (2 * count)] for number in range(count)]
+def drawn(every: Sequence[T], count: int, seed: int) -> list[T]:
+    """Some of a sequence, drawn at random, in its order; all if there are no more.
+
+    At equal distances, a file whose sources alternate would give one of them alone.
+    """
+    chosen = random.Random(seed).sample(range(len(every)), min(count, len(every)))
+    return [every[number] for number in sorted(chosen)]
 
 
 async def _write(

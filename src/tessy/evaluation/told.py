@@ -133,7 +133,7 @@ def _basis(found: DryRun) -> list[tuple[str, str]]:
     finished = accounts.ended - sum(accounts.failed.values())
     of = accounts.all.figures
     return [
-        ("sample", f"{accounts.ended:,} questions, evenly drawn: {finished:,} finished{failed}"),
+        ("sample", f"{accounts.ended:,} questions, drawn at random: {finished:,} finished{failed}"),
         ("a response", f"{length}, {overs} hand-overs in 1,000 words of thinking,"),
         ("", f"{decimal(of['requests_a_sample'], 0)} requests, "
              f"{decimal(of['seconds_a_sample'], 1)} s; intervals are 95%, over questions"),

@@ -95,7 +95,7 @@ class Handlers:
         if not run.writable:
             raise web.HTTPForbidden(text="this run is shown read-only\n")
         await asyncio.to_thread(self._decide, what, run, request.query.get("sample", ""), form)
-        raise web.HTTPSeeOther(f"sample?{request.query_string}#decided")
+        raise web.HTTPSeeOther(f"sample?{request.rel_url.raw_query_string}#decided")
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """How far the run and the index are, whenever that changes."""
