@@ -299,8 +299,8 @@ class _EpochReport(TrainerCallback):
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any, **_: Any) -> None:
         best = f", best {state.best_metric:.3f}" if state.best_metric else ""
         self._say(
-            f"epoch {round(state.epoch or 0)} of at most {self._epochs}: held-out style F1 before "
-            f"calibration {metrics['eval_style_f1']:.3f}{best}"
+            f"epoch {round(state.epoch or 0)} of at most {self._epochs}: held-out style F1 "
+            f"{metrics['eval_style_f1']:.3f} before calibration{best}"
         )
 
 
