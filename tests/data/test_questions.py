@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from data.hostile_rows import BEFORE, HOSTILE
 from tessy.data.exact import dumps
-from tessy.data.questions import read
+from tessy.data.questions import drawn, read
 from tessy.errors import DataError
 
 
@@ -350,3 +351,19 @@ def test_a_byte_order_mark_is_not_part_of_the_question(tmp_path):
     path = tmp_path / "q.jsonl"
     path.write_bytes(b'\xef\xbb\xbf{"prompt": "a"}\n')
     assert next(iter(read(path))).messages[0]["content"] == "a"
+
+
+@given(st.integers(1, 200), st.integers(1, 200), st.integers(0, 3))
+def test_questions_are_drawn_at_random_and_the_same_each_time(many, most, seed):
+    numbers = np.arange(many, dtype=np.int64) * 3
+    found = drawn(numbers, most, seed)
+    assert np.array_equal(found, drawn(numbers, most, seed))
+    assert len(found) == min(many, most)
+    assert (np.diff(found) > 0).all()
+    assert set(found) <= set(numbers)
+
+
+@pytest.mark.parametrize("sources", [2, 3, 5])
+def test_what_is_drawn_of_a_file_whose_sources_alternate_has_all_of_them(sources):
+    """Every Nth row would have one source alone."""
+    assert set(drawn(np.arange(400), 40) % sources) == set(range(sources))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tessy.config import Config, ModelSettings
 from tessy.evaluation import cost
 from tessy.evaluation.cost import ModelWork, TrajectoryCost, assumed, run_cost, split, waiting
-from tessy.evaluation.dry_run import DryRun, drawn
+from tessy.evaluation.dry_run import DryRun
 from tessy.evaluation.told import hand_over_lines, rows
 from tessy.method.trajectory import Role
 from tessy.models.doctor import Finding
@@ -208,17 +208,3 @@ def test_no_more_are_written_at_once_than_servers_with_slots_take():
     assert cost.lanes(each, paces, {STUDENT: None, TEACHER: None}) == math.inf
     assert cost.lanes(each, {}, {STUDENT: 4, TEACHER: 6}) == 4
     assert run_cost(each, 100, 3, room).at_once == 3
-
-
-@given(st.integers(1, 200), st.integers(1, 200))
-def test_a_sample_is_drawn_at_random_and_the_same_each_time(many, count):
-    found = drawn(range(many), count, 7)
-    assert found == drawn(range(many), count, 7)
-    assert len(found) == len(set(found)) == min(many, count)
-    assert found == sorted(found)
-
-
-@pytest.mark.parametrize("sources", [2, 3, 5])
-def test_a_sample_of_a_file_whose_sources_alternate_has_all_of_them(sources):
-    """Every Nth row would have one source alone."""
-    assert {number % sources for number in drawn(range(400), 40, 0)} == set(range(sources))

@@ -348,6 +348,21 @@ def _again(
     raise _changed(f"{name_of(source)} ends after row {number + 1:,}; more were checked")
 
 
+def drawn(numbers: NDArray[np.int64], most: int, seed: int = 0) -> NDArray[np.int64]:
+    """At most so many numbers of questions, drawn at random, in their order.
+
+    At equal distances, a file whose sources alternate would give one of them alone.
+
+    Args:
+        numbers: Shape (questions,), ascending.
+        most: How many at the most.
+        seed: Another seed draws others.
+    """
+    if len(numbers) <= most:
+        return numbers
+    return np.sort(np.random.default_rng(seed).choice(numbers, most, replace=False))
+
+
 def _changed(said: str) -> DataError:
     return DataError(
         said, hint="the questions must not change while they are used: put the old ones back"

@@ -8,7 +8,6 @@ the run would write them, in a temporary folder that is then deleted.
 from __future__ import annotations
 
 import asyncio
-import random
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,12 +15,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TypeVar
+
+import numpy as np
 
 from tessy.boundary.registry import load_all
 from tessy.config import Config, ModelRole
 from tessy.data.exact import dumps
-from tessy.data.questions import Question
+from tessy.data.questions import Question, drawn
 from tessy.data.sources import name_of
 from tessy.errors import ConfigError, Outage, TessyError
 from tessy.evaluation import cost
@@ -41,8 +41,6 @@ from tessy.synthesis.methods import method_of
 from tessy.synthesis.methods.tessy import TESSY
 from tessy.synthesis.run import asynthesize
 from tessy.synthesis.verification import open_verifier, read_verifiable
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +159,8 @@ async def dry_run(
     trajectory, accounts = _assumed(config, findings), None
     if sample is not None and todo:
         questions = list({job.question.id: job.question for job in todo}.values())
-        written = await _write(drawn(questions, sample, config.seed), config, roles, progress)
+        chosen = drawn(np.arange(len(questions)), sample, config.seed)
+        written = await _write([questions[n] for n in chosen], config, roles, progress)
         if written is None:
             return None
         trajectory, accounts = written.trajectory, written.accounts
@@ -194,15 +193,6 @@ def _assumed(config: Config, findings: Mapping[ModelRole, Finding]) -> Trajector
     paces = cost.pace_of_roles({model: found.pace for model, found in findings.items()})
     minimum = config.handover.min_style_words
     return cost.assumed(paces, tokens / cost.TOKENS_A_WORD, limit=limit, minimum=minimum)
-
-
-def drawn(every: Sequence[T], count: int, seed: int) -> list[T]:
-    """Some of a sequence, drawn at random, in its order; all if there are no more.
-
-    At equal distances, a file whose sources alternate would give one of them alone.
-    """
-    chosen = random.Random(seed).sample(range(len(every)), min(count, len(every)))
-    return [every[number] for number in sorted(chosen)]
 
 
 async def _write(

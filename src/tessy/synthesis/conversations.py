@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tessy.config import Config, ModelRole, NamedTeacher, role_of
-from tessy.data.questions import Questions
+from tessy.data.questions import Questions, drawn
 from tessy.errors import ConfigError
 from tessy.method.trajectory import Role
 from tessy.models.session import Model
@@ -17,7 +17,7 @@ from tessy.synthesis.methods import judge, teacher_only
 from tessy.synthesis.routing import teachers_of
 
 MOST = 10_000
-"""Questions that are rendered; of more, so many are drawn evenly. That takes some seconds."""
+"""Questions that are rendered; of more, so many are drawn at random. That takes some seconds."""
 _SHOWN = 10
 """Prompts that can't be made, of which a message shows so many."""
 
@@ -45,9 +45,9 @@ def check_conversations(
         ConfigError: A template does not show a question as it is (*Shown*), or shows none at all.
         DataError: The questions have changed since they were checked.
     """
-    drawn = spread(numbers, MOST)
+    chosen = drawn(numbers, MOST)
     bad = []
-    for question in questions.take(drawn):
+    for question in questions.take(chosen):
         teachers = teachers_of(config, question)
         asked = {
             each: model
@@ -58,10 +58,10 @@ def check_conversations(
             check_messages(question.messages, asked, config)
         except ConfigError as error:
             bad.append(f"question {question.id}, {error}")
-    if not bad or (skip_bad and len(bad) < len(drawn)):
+    if not bad or (skip_bad and len(bad) < len(chosen)):
         return
-    of = f", drawn from {len(numbers):,}," if len(drawn) < len(numbers) else ""
-    lines = [f"{len(bad)} of {len(drawn)} prompts{of} can't be made", *bad[:_SHOWN]]
+    of = f", drawn from {len(numbers):,}," if len(chosen) < len(numbers) else ""
+    lines = [f"{len(bad)} of {len(chosen)} prompts{of} can't be made", *bad[:_SHOWN]]
     if len(bad) > _SHOWN:
         lines.append(f"… and {len(bad) - _SHOWN} more")
     raise ConfigError(
@@ -92,10 +92,3 @@ def check_messages(messages: Messages, models: Mapping[ModelRole, Model], config
             model.format.opening(model.conversation(shown))
         except ConfigError as error:
             raise ConfigError(f"{each}: {error}") from None
-
-
-def spread(numbers: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """At most so many numbers, the first and the last among them, evenly spread over all."""
-    if len(numbers) <= most:
-        return numbers
-    return numbers[np.linspace(0, len(numbers) - 1, most).astype(np.int64)]
