@@ -548,3 +548,37 @@ async def test_after_a_decision_the_same_sample_is_shown(tmp_path, client, sampl
             assert answer.url.query["sample"] == sample
             assert "✓ accepted" in await answer.text()
     assert list(read_reviews(tmp_path)) == [sample]
+
+
+async def test_a_run_with_a_shard_that_was_not_started_is_not_complete(tmp_path, client):
+    run = RunFolder(tmp_path)
+    await write_run(run, [Written(f"q{number}") for number in range(6)], shards=2)
+    for shard in range(2):
+        with sqlite3.connect(run.shard(shard).journal) as connection:
+            (ended,) = connection.execute("select count(*) from samples").fetchone()
+            connection.execute("insert into marks values ('samples', ?)", (str(ended),))
+    for shards, said in ((2, "complete</span>"), (3, "stopped, 1 shard not started</span>")):
+        run.settings.write_text(f"[run]\nshards = {shards}\n")
+        async with viewing(tmp_path) as view:
+            assert said in await text_of(client, view.url)
+
+
+async def test_runs_with_other_numbers_of_samples_are_side_by_side(tmp_path, client):
+    one, two = (RunFolder(tmp_path / "runs" / name) for name in "ab")
+    await write_run(one, [Written("q", answer="the-only-one")])
+    several = [Written(f"q#{n}", answer=f"one-of-several-{n}") for n in range(2)]
+    await write_run(two, [*several, Written("p#0", question="Who?")])
+    async with viewing(tmp_path / "runs") as view:
+        for query, answer in (("q", "several-0"), ("q%230&base=1", "several-0"), ("q%231", "-1")):
+            page = await text_of(client, URL(f"{view.url}compare?sample={query}", encoded=True))
+            assert "the-only-one" in page
+            assert answer in page
+            assert "not there" not in page
+            links = re.findall(r'href="(\d/sample\?[^"]*)"', page)
+            assert len(links) == 2
+            for link in links:
+                url = URL(urljoin(view.url, html.unescape(link)), encoded=True)
+                async with client.get(url) as shown:
+                    assert shown.status == 200
+        page = await text_of(client, URL(f"{view.url}compare?sample=p%230", encoded=True))
+        assert "a (not there)" in page

@@ -180,7 +180,7 @@ class Handlers:
 
     def _compare(self, request: web.Request) -> web.Response:
         sample_id = request.query.get("sample", "")
-        there = [(run, read_sample(run.folder, sample_id)) for run in self._chosen(request)]
+        there = [(run, _of_question(run, sample_id)) for run in self._chosen(request)]
         shown = [(run, sample) for run, sample in there if sample is not None]
         if not shown:
             return _missing(None, f"no run has a sample {sample_id!r}, or not yet")
@@ -196,10 +196,10 @@ class Handlers:
             runs=self._runs,
             missing=[run for run, sample in there if sample is None],
             other=other,
-            sample_id=sample_id,
+            sample_id=base[1].id,
             base=base[0],
             asked=base[1].messages,
-            beside=base[0].search.neighbours(Filter(), sample_id),
+            beside=base[0].search.neighbours(Filter(), base[1].id),
             columns=[(run, sample, _beside(sample, base[1])) for run, sample in shown],
             chosen=[run.number for run, _ in shown],
         )
@@ -238,6 +238,14 @@ def _number(value: str) -> int:
     if not value.isdecimal():
         raise InputError(f"{value!r} is no number of a run", hint="0 is the first")
     return int(value)
+
+
+def _of_question(run: ViewedRun, sample_id: str) -> SampleView | None:
+    """The sample with an id; else the first of its question, of which a run may have several."""
+    question = sample_id.rpartition("#")[0] or sample_id
+    names = dict.fromkeys((sample_id, question, f"{question}#0"))
+    found = (read_sample(run.folder, name) for name in names)
+    return next((sample for sample in found if sample is not None), None)
 
 
 def _asks_another(sample: SampleView, base: SampleView) -> bool:

@@ -362,6 +362,10 @@ class Index:
         readers = self._readers().values()
         return total_of(readers) if len(readers) == self._shard_count() else None
 
+    def shards_left(self) -> int:
+        """How many shards of the run were not begun."""
+        return max(0, self._shard_count() - len(self._readers()))
+
     def run_beyond(self) -> int:
         """How many lines of its questions a limit left out."""
         return beyond_limit(self._readers().values())

@@ -30,6 +30,7 @@ class IndexState:
         listed: Samples in the index.
         searched: Samples in the index whose words are there, too.
         total: Samples that the run will have; None if that is not known.
+        shards_left: Shards of the run that were not begun.
         beyond: Lines of the questions that a limit left out.
         written: A process is writing the run.
         journal: A number that changes whenever the run writes something.
@@ -41,6 +42,7 @@ class IndexState:
     listed: int = 0
     searched: int = 0
     total: int | None = None
+    shards_left: int = 0
     beyond: int = 0
     written: bool = False
     journal: int = -1
@@ -57,7 +59,7 @@ class IndexState:
     def stopped(self) -> bool:
         """No process is writing the run, and it is not complete."""
         missing = self.total is not None and self.ended < self.total
-        return not self.written and (missing or self.running > 0)
+        return not self.written and (missing or self.shards_left > 0 or self.running > 0)
 
 
 class IndexUpdater:
@@ -154,11 +156,12 @@ class IndexUpdater:
         """See whether the run wrote something, and add a few samples to the index."""
         version = self._index.journal_version()
         ended, running = self.state.ended, self.state.running
-        total, beyond = self.state.total, self.state.beyond
+        total, beyond, shards = self.state.total, self.state.beyond, self.state.shards_left
         if version != self.state.journal:
             self._behind = True
             ended, running = self._index.run_counts()
             total, beyond = self._index.run_total(), self._index.run_beyond()
+            shards = self._index.shards_left()
         if self._behind:
             self._behind = self._index.add(_ROWS_AT_ONCE) == _ROWS_AT_ONCE
         else:
@@ -170,6 +173,7 @@ class IndexUpdater:
             listed=listed,
             searched=listed - without_words,
             total=total,
+            shards_left=shards,
             beyond=beyond,
             written=self._remote or self._folder.is_written(),
             journal=version,
