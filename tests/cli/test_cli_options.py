@@ -210,6 +210,16 @@ def test_an_option_that_is_a_setting_of_the_file_is_named(tmp_path, option, sett
     assert (without.code, "TOML" in without.err) == (2, False)
 
 
+def test_what_happens_to_wrong_answers_is_for_answers_that_are_verified(tmp_path):
+    (tmp_path / "q.jsonl").write_text('{"prompt": "What?"}\n')
+    models = ["--student", "lab:student", "--teacher", "lab:teacher", "--on-wrong", "keep"]
+    done = run("synth", tmp_path / "q.jsonl", "--out", tmp_path / "run", *models)
+    assert done.code == 2
+    assert "on_wrong = 'keep' is about answers that a verifier rejects" in done.err
+    assert "hint: --verify NAME, or leave --on-wrong out" in done.err
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("command", [["synth", "q.jsonl", "--out", "run"], ["doctor"]])
 @pytest.mark.parametrize("missing", ["student", "teacher"])
 def test_a_model_that_is_not_given_is_asked_for(tmp_path, monkeypatch, command, missing):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 
 import pytest
 
 from commands import run
 from made_runs import Made, answer, last, write_run
 from tessy.method.trajectory import Failure, Role
+from tessy.runs.folder import RunFolder
 from tessy.verifiers.protocol import VerdictOutcome
 
 TURNS = [last(Role.STUDENT, "So", 1), answer("4", 1)]
@@ -70,6 +72,15 @@ def test_show_of_a_run_that_wrote_nothing_says_so(tmp_path, options, said):
     assert run("show", write_run(tmp_path / "run", []), *options).out == f"{said}\n"
 
 
+def test_show_of_a_run_that_is_not_complete_says_what_it_lacks(tmp_path):
+    folder = write_run(tmp_path / "run", [Made("q0", TURNS)])
+    assert "not complete" not in run("show", folder).out
+    with sqlite3.connect(RunFolder(folder).shard(0).journal) as connection:
+        connection.execute("insert or replace into marks values ('samples', '3')")
+    said = run("show", folder).out.splitlines()
+    assert said[1:] == ["not complete: 2 of 3 samples have not ended"]
+
+
 def test_show_of_a_status_that_is_none(mixed):
     done = run("show", mixed, "--status", "wrong")
     assert done.code == 2
@@ -101,7 +112,7 @@ def test_an_evaluation_is_shown_as_one_of_its_model(tmp_path):
     samples = [Made("q0", TURNS, verdict="right"), failed]
     folder = write_run(tmp_path, samples, method="student-only", **settings)
     listed = run("show", folder, **WIDE).out.splitlines()
-    assert listed[:2] == ["evaluation of lab:teacher", "right: 1 of 2 verified: 50.0% (1 failed)"]
+    assert listed[:2] == ["evaluation of lab:teacher", "right: 1 of 2 measured: 50.0% (1 failed)"]
     shown = run("show", folder, "q0", **WIDE).out
     assert shown.startswith("evaluation of lab:teacher\n")
     assert "q0: 2 tokens, 0 discarded, 1 request," in shown

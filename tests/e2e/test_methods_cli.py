@@ -112,7 +112,10 @@ async def test_questions_that_cannot_be_verified_are_named_before_any_model_is_c
     assert not (tmp_path / "run").exists()
 
 
-async def test_questions_without_a_reference_are_written_and_counted(tmp_path, tokenizers):
+@pytest.mark.parametrize("on_wrong", ["keep", "keep_judged"])
+async def test_questions_without_a_reference_are_written_and_counted(
+    tmp_path, tokenizers, on_wrong
+):
     questions = tmp_path / "q.jsonl"
     rows = [{"id": f"q{n}", "prompt": f"[[task {n}]] ?", "answer": n} for n in range(4)]
     rows[1].pop("answer")
@@ -120,7 +123,7 @@ async def test_questions_without_a_reference_are_written_and_counted(tmp_path, t
     questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
     async with two_servers(tokenizers) as (_, options):
         command = ["synth", questions, "--out", tmp_path / "run", *options, "--verify", "number"]
-        done = await tessy(*command, "--config", keeping(tmp_path))
+        done = await tessy(*command, "--on-wrong", on_wrong)
         assert done.code == 0, done.err
         strict = ["--model", options[1], "--tokenizer", tokenizers["student"], "--verify", "number"]
         refused = await tessy("eval", questions, "--out", tmp_path / "eval", *strict)

@@ -41,9 +41,9 @@ def test_right_answers_are_counted_as_the_summary_counts_them(tmp_path):
             said = right_of(reader.totals())
         assert said.startswith(found["right"][place].split(": ")[0])
     assert found["right"][0].startswith("2 of 4: 50.0%")
-    assert found["right, if failed ones are wrong"][0].startswith("40.0%")
+    assert found["right, if what models failed is wrong"][0].startswith("40.0%")
     assert found["failed"][0].startswith("2 of 7: ")
     only = [side_of(source, {"q0", "q2"}) for source in open_runs(folders)]
     found = rows(Canary(*only, tmp_path / "b", verified=True, bad=0, left=0))
     assert found["right"][0].startswith("1 of 2: 50.0%")
-    assert "right, if failed ones are wrong" not in found
+    assert "right, if what models failed is wrong" not in found

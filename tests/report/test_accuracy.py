@@ -26,7 +26,7 @@ from tessy.verifiers.protocol import VerdictOutcome
 
 NONE = Bootstrap(0)
 VERDICTS = {"a": "right", "b": "right", "c": "wrong", "d": None}
-ENDS = (*VerdictOutcome, None, Failure.REJECTED, Failure.REPETITION)
+ENDS = (*VerdictOutcome, None, Failure.REJECTED, Failure.REPETITION, Failure.BAD_QUESTION)
 
 
 def sample(question: str, end: str | Failure | None) -> ReportSample:
@@ -51,7 +51,7 @@ def test_every_sample_is_counted_once(samples):
         assert found.verified == verified
         assert found.failed_wrong == ends[Failure.REJECTED]
         assert found.unverified == ends["error"] + ends[None]
-        assert found.failed == ends[Failure.REPETITION]
+        assert found.failed == ends[Failure.REPETITION] + ends[Failure.BAD_QUESTION]
         assert found.verified + found.unverified + found.failed == len(samples)
         assert found.share.value == pytest.approx(found.right / verified)
         of = verified + ends[Failure.REPETITION]

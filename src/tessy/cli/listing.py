@@ -41,6 +41,7 @@ def paint_list(console: Console, run: Path, wanted: Filter, limit: int) -> None:
         shown = list(islice(ended, limit))
         every = totals.ended - len(shown)
         more = sum(1 for _ in ended) if wanted.narrows else every
+        lacking = reader.lacking()
         running = reader.running() if _wants_running(wanted) else []
     for sample in shown:
         console.print(Text.assemble(visible_line(sample.id), "  ", _end(sample)))
@@ -48,6 +49,8 @@ def paint_list(console: Console, run: Path, wanted: Filter, limit: int) -> None:
     state = "under way" if unfinished and RunFolder(run).is_written() else "stopped"
     for sample_id in unfinished:
         console.print(Text.assemble(visible_line(sample_id), "  ", (state, "yellow")))
+    if lacking:
+        console.print(Text(f"not complete: {lacking}", style="dim"))
     if more := more + len(running) - len(unfinished):
         console.print(Text(f"… and {more:,} more: --limit", style="dim"))
     elif not shown and not running:

@@ -37,10 +37,11 @@ def merge(options: MergeOptions) -> None:
     if found.kept is not None:
         typer.echo(told(found.kept), err=True)
     failed = f", {sum(found.failed.values()):,} failed" if found.failed else ""
+    more = f" and {count_of(found.files - 1, 'more file')}" if found.files > 1 else ""
     of = f"{found.shards:,} of " if found.shards < found.count else ""
     typer.echo(
         f"{count_of(found.finished, 'sample')}{failed} from {of}{count_of(found.count, 'shard')}: "
-        f"{visible_line(place)}"
+        f"{visible_line(place)}{more}"
     )
     if found.failed and not found.finished:
         raise typer.Exit(1)

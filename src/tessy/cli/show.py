@@ -28,7 +28,7 @@ class ShowOptions(StrictSettings):
     """List only samples that are `finished`, `failed` or `running`, or failed for this reason, such
     as `rejected`."""
     verdict: Annotated[str | None, Option(unset="all")] = None
-    """List only finished samples with this verdict: `right`, `wrong`, `no_answer`, `error` or
+    """List only samples with this verdict: `right`, `wrong`, `no_answer`, `error` or
     `unverified`."""
 
 

@@ -197,7 +197,7 @@ def table(found: Canary) -> Table:
         rights = [side.accuracy for side in sides]
         made.add_row("right", *map(_right, rights))
         if any(right and right.failed for right in rights):
-            made.add_row("right, if failed ones are wrong", *map(_right_of_ended, rights))
+            made.add_row("right, if what models failed is wrong", *map(_right_of_ended, rights))
     failed = [side.accounts.failed for side in sides]
     ended = [side.accounts.ended for side in sides]
     made.add_row("failed", *map(_share, (sum(each.values()) for each in failed), ended))

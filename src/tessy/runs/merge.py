@@ -28,7 +28,8 @@ class Merged:
     """What was merged.
 
     Attributes:
-        dataset: The file of the finished samples.
+        dataset: The file of the finished samples; the first of several.
+        files: How many files they are in.
         finished: Samples in it.
         failed: Failed samples by reason.
         shards: Shards that were merged.
@@ -42,6 +43,7 @@ class Merged:
     shards: int
     count: int
     kept: Path | None = None
+    files: int = 1
 
 
 def merge(run: str | Path, *, partial: bool = False, rows_per_file: int | None = None) -> Merged:
@@ -93,7 +95,7 @@ def merge(run: str | Path, *, partial: bool = False, rows_per_file: int | None =
     if is_url(run):
         _upload(RemotePath(str(run).rstrip("/")), [*files, folder.failures])
     failed = {reason: count for reason, count in reasons.items() if reason is not None}
-    return Merged(files[0], finished, failed, len(there), count, kept)
+    return Merged(files[0], finished, failed, len(there), count, kept, len(files))
 
 
 def _upload(there: RemotePath, files: Sequence[Path]) -> None:

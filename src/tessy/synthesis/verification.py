@@ -12,7 +12,8 @@ from typing import Any
 from tessy.config import VOTE, Config, OnWrong
 from tessy.data.questions import Question, Questions, read, refuse_bad
 from tessy.display import Say, count_of
-from tessy.errors import DataError, InputError, bad_rows
+from tessy.errors import ConfigError, DataError, InputError, bad_rows
+from tessy.runs.identity import evaluated_model
 from tessy.synthesis.methods import method_of
 from tessy.synthesis.routing import check_question
 from tessy.synthesis.shares import wanted_workers
@@ -30,6 +31,12 @@ async def open_verifier(config: Config) -> AsyncIterator[Verifier | None]:
         TessyError: The verifier can't be used; the subclass says why.
     """
     if config.verify is None:
+        if config.on_wrong is not OnWrong.FAIL:
+            raise ConfigError(
+                f"on_wrong = {config.on_wrong.value!r} is about answers that a verifier rejects, "
+                "and none is named",
+                hint="--verify NAME, or leave --on-wrong out",
+            )
         yield None
         return
     from tessy.verifiers.limits import VerifierSettings  # most runs have no verifier
@@ -130,7 +137,7 @@ def _may_be_unverified(config: Config) -> bool:
     In an evaluation they may not, nor where the method chooses by the verdict.
     """
     chooses = bool(method_of(config).unless_verified)
-    return config.on_wrong is not OnWrong.KEEP_JUDGED and not chooses
+    return evaluated_model(config.identity()) is None and not chooses
 
 
 @dataclass(slots=True)

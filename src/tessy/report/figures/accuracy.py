@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tessy.method.trajectory import Failure
+from tessy.method.trajectory import UNMEASURED, Failure
 from tessy.report.figures.intervals import (
     Bootstrap,
     Interval,
@@ -45,7 +45,7 @@ class Accuracy:
         unverified: Finished samples without a verdict, and those that the verifier could not check.
         failed: Samples that failed for another reason.
         share: Right ones, of all with a verdict.
-        share_of_ended: Right ones, of all with a verdict and all that failed.
+        share_of_ended: Right ones, of all with a verdict and those that the models failed.
     """
 
     right: int
@@ -100,6 +100,7 @@ class AccuracyCounter:
     _failed_wrong: int = 0
     _unverified: int = 0
     _failed: dict[bytes, int] = field(default_factory=dict)
+    _unmeasured: int = 0
 
     def add(self, sample: ReportSample) -> None:
         """Count a sample."""
@@ -111,6 +112,8 @@ class AccuracyCounter:
             self._failed_wrong += wrong
         elif failure in (None, Failure.VERIFIER_ERROR):
             self._unverified += 1
+        elif failure in UNMEASURED:
+            self._unmeasured += 1
         else:
             self._failed[sample.question] = self._failed.get(sample.question, 0) + 1
 
@@ -128,7 +131,7 @@ class AccuracyCounter:
             wrong=verified - right,
             failed_wrong=self._failed_wrong,
             unverified=self._unverified,
-            failed=sum(self._failed.values()),
+            failed=sum(self._failed.values()) + self._unmeasured,
             share=right_share(QuestionSums.over(rights, checked)),
             share_of_ended=right_share(QuestionSums.over(rights, checked + failed)),
         )

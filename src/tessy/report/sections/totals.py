@@ -61,21 +61,23 @@ def headlines(run: RunReport) -> list[Headline]:
     finished, figures = run.accounts.finished, run.accounts.finished.figures
     failed = sum(run.accounts.failed.values())
     found = []
+    together = "evaluated" not in run.models
     if (right := run.accuracy) is not None:
-        of = f"{right.right:,} of {right.verified:,} with a verdict"
+        which = "with a verdict" if together else "measured"
+        of = f"{right.right:,} of {right.verified:,} {which}"
         aside = ", ".join(filter(None, [between(right.share, 100, unit="%"), of]))
         found.append(Headline("right", f"{right.share.value:.1%}", aside))
     lost = f", with {run.accounts.lost_share:.1%} of the tokens" if failed else ""
     found.append(Headline("finished", whole(finished.sums["samples"]), f"{failed:,} failed{lost}"))
     teacher, discarded = figures["teacher_share"], figures["discarded_share"]
     if not math.isnan(teacher.value):
-        together = "evaluated" not in run.models
         if together:
             of = between(teacher, 100, unit="%") or "of the tokens"
             found.append(Headline("by the teacher", f"{teacher.value:.1%}", of))
         found.append(Headline("discarded", f"{discarded.value:.1%}", "of finished samples' tokens"))
         tokens = figures["tokens_a_sample"]
-        found.append(Headline("tokens a sample", whole(tokens.value), between(tokens, digits=0)))
+        of = between(tokens, digits=0)
+        found.append(Headline("tokens a finished sample", whole(tokens.value), of))
         if together:
             overs = figures["hand_overs_in_1000_words"].value
             found.append(Headline("hand-overs", f"{overs:.1f}", "in 1,000 words of thinking"))
@@ -99,8 +101,8 @@ def accuracy(report: Report) -> Section | None:
         ),
         row("not verified", lambda each: f"{each.unverified:,}"),
         row("failed for another reason", lambda each: f"{each.failed:,}"),
-        row("right, of those with a verdict", lambda each: percent(each.share)),
-        row("right, if failed ones count as wrong", lambda each: percent(each.share_of_ended)),
+        row("right, of right and wrong ones", lambda each: percent(each.share)),
+        row("right, if what models failed is wrong", lambda each: percent(each.share_of_ended)),
     ]
     how = (
         "The verifier's verdicts. Intervals are 95%: Wilson's, with samples of one question "
