@@ -92,7 +92,7 @@ async def open_server(config: Config, date: datetime.date, say: Say) -> AsyncIte
         context = opened.capabilities.context_tokens
         turns = itertools.cycle(clients)
         yield TextScorer(
-            name=f"{name}, by its server ({field}), in the chat format {opened.format.name}",
+            name=f"{name}, by its server ({field}); chat format: {opened.format.name}",
             key=", ".join(filter(None, (name, opened.capabilities.root, opened.format.name))),
             format=opened.format,
             tokenizer=opened.tokenizer,
@@ -140,7 +140,7 @@ async def open_weights(
         raise ConfigError(f"{folder}: no causal language model: {first}") from None
     model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
     yield TextScorer(
-        name=f"{folder.name}, by transformers, in the chat format {format_.name}",
+        name=f"{folder.name}, by transformers; chat format: {format_.name}",
         key=f"{_identity(folder)}, {format_.name}",
         format=format_,
         tokenizer=tokenizer,
