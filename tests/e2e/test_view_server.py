@@ -347,6 +347,15 @@ async def test_what_an_evaluated_model_wrote_is_no_students_text(tmp_path, clien
         assert "compare?sample=q0&amp;base=1" in page
 
 
+async def test_the_run_of_a_canary_is_listed_beside_its_run(tmp_path, client):
+    for path in ("runs/a", "runs/a/canary"):
+        await write_run(RunFolder(tmp_path / path), [Written("q0")])
+    async with viewing(tmp_path / "runs") as view:
+        page = await text_of(client, view.url)
+    assert "2 runs" in page
+    assert ">a/canary</a>" in page
+
+
 async def test_a_run_that_begins_later_in_a_folder_of_runs_is_listed(tmp_path, client):
     runs = tmp_path / "runs"
     await write_run(RunFolder(runs / "b"), [Written("q0")])

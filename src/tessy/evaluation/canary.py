@@ -23,7 +23,7 @@ from tessy.report.figures.accounts import Accounts, AccountsCounter
 from tessy.report.figures.accuracy import Accuracy, AccuracyCounter
 from tessy.report.figures.intervals import Bootstrap, wilson
 from tessy.report.source import RunSource, open_runs
-from tessy.runs.folder import RunFolder
+from tessy.runs.folder import CANARY, RunFolder
 from tessy.runs.plan import jobs
 from tessy.runs.progress import Progress
 from tessy.runs.reader import JournalReader
@@ -32,7 +32,6 @@ from tessy.synthesis.methods import method_of
 from tessy.synthesis.methods.teacher_only import TEACHER_ONLY
 from tessy.synthesis.run import asynthesize
 
-FOLDER = "canary"
 _FIGURES = {
     "thinking_tokens_a_sample": "thinking, tokens",
     "answer_tokens_a_sample": "answer, tokens",
@@ -134,7 +133,7 @@ def compare(
     Raises:
         TessyError: As `synthesize`.
     """
-    folder, alone = f"{out}/{FOLDER}", teacher_config(config)
+    folder, alone = f"{out}/{CANARY}", teacher_config(config)
     progress.say(f"canary: the teacher alone, on the same questions, in {folder}")
     result = run_anywhere(
         asynthesize(

@@ -48,6 +48,8 @@ from tessy.runs.identity import (
 )
 from tessy.runs.locks import OTHER_OUT, held, is_held, no_folder, opened_lock
 
+CANARY = "canary"
+"""The folder in a run's with the teacher's run of `--canary`."""
 _SHARD = re.compile(r"[0-9]{4}")
 _SILENT_S = 120.0
 """After how long without a change nobody is taken to write a run on another machine."""

@@ -14,7 +14,7 @@ from tessy.report.viewer.filters import Filter
 from tessy.report.viewer.search import SampleList, Search
 from tessy.report.viewer.totals import SampleTotals
 from tessy.report.viewer.updates import IndexState, IndexUpdater
-from tessy.runs.folder import RunFolder
+from tessy.runs.folder import CANARY, RunFolder
 from tessy.runs.missing import no_run
 from tessy.runs.reviews import ReviewCache
 
@@ -74,6 +74,8 @@ def _runs_in(path: Path, depth: int) -> Iterator[Path]:
         with suppress(JournalError):  # of another version
             if _is_run(each):
                 yield each
+                if _is_run(each / CANARY):
+                    yield each / CANARY
             elif depth > 1:
                 yield from _runs_in(each, depth - 1)
 
