@@ -169,6 +169,13 @@ def test_what_is_around_a_number_does_not_change_it(value, before, said, after):
     assert found.value == of_reference(str(value)).value
 
 
+@pytest.mark.parametrize("text", ["fifty-nine", "two hundred and one", "seven apples"])
+def test_a_reference_may_be_in_words_as_an_answer_may(text):
+    assert of_reference(text) is not None
+    assert of_reference(text).value == of_answer(f"<answer>{text}</answer>").value
+    assert of_reference(f"not {text}") is None
+
+
 @given(numbers, numbers, st.sampled_from(BEFORE), st.sampled_from(SAID), st.sampled_from(AFTER))
 async def test_another_number_is_never_right(value, other, before, said, after):
     verdict = await load("number").verify(

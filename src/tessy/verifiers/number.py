@@ -94,7 +94,7 @@ def number_verifier(
         if of_reference(right) is None:
             raise DataError(
                 f"verifier number: column {column!r} is no number: {shorten(right)!r}",
-                hint="`exact`, `math` or `choice` compare other answers; see docs/verifiers.md",
+                hint="`exact`, `math` or `choice` compare other answers",
             )
         return {"right": right, "tolerance": tolerance}
 
@@ -137,9 +137,12 @@ def of_reference(text: str) -> Number | None:
     text = text.rpartition(_GSM8K_MARK)[2].strip()
     text = boxed(text) or text
     try:
-        return whole(text) or _said(plain(text[:_MAX_ANSWER]), is_alone=True)
+        found = whole(text) or _said(plain(text[:_MAX_ANSWER]), is_alone=True)
     except _Undecided:
         return None
+    if found is None and (value := in_words(text)) is not None:
+        return Number(Fraction(value), percent=False, text=text)
+    return found
 
 
 def _said(text: str, *, is_alone: bool) -> Number | None:
