@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sqlite3
 
 import pytest
 
 from commands import run
-from made_runs import Made, answer, last, write_run
+from made_runs import Made, answer, ending, last, write_run
 from tessy.method.trajectory import Failure, Role
+from tessy.report.formats import as_markdown
+from tessy.report.job import ReportSettings, make_report
 from tessy.runs.folder import RunFolder
+from tessy.runs.reader import JournalReader
 from tessy.verifiers.protocol import VerdictOutcome
+from written import journals_of
 
 TURNS = [last(Role.STUDENT, "So", 1), answer("4", 1)]
 WIDE = {"COLUMNS": "4000"}
@@ -118,3 +123,26 @@ def test_an_evaluation_is_shown_as_one_of_its_model(tmp_path):
     assert "q0: 2 tokens, 0 discarded, 1 request," in shown
     assert "student" not in shown
     assert "teacher" not in shown.removeprefix("evaluation of lab:teacher")
+
+
+def test_show_says_how_many_samples_had_another_chance(tmp_path):
+    """Else what a verifier chose of several answers looks like the share of single ones."""
+    wrong = Made("q1", TURNS, failure=Failure.REJECTED, verdict="wrong")
+    folder = write_run(tmp_path, [Made("q0", TURNS, verdict="right"), wrong])
+
+    async def again() -> None:
+        async with journals_of(RunFolder(folder)) as journals:
+            await journals.all[0].forget_failures([Failure.REJECTED])
+            await journals.all[0].end(ending(1, Made("q1", TURNS, verdict="right"), "tessy"))
+
+    assert run("show", folder, **WIDE).out.startswith(
+        "right: 1 of 2 verified: 50.0% (1 rejected)\n"
+    )
+    asyncio.run(again())
+    said = "right: 2 of 2 verified: 100.0% (1 written again after a failure)\n"
+    assert run("show", folder, **WIDE).out.startswith(said)
+    with JournalReader(RunFolder(folder)) as reader:
+        assert (reader.again(), reader.totals().again) == (1, 1)
+    text = as_markdown(make_report(ReportSettings([folder])))
+    assert "| samples written again after a failure | 1 |" in text
+    assert "was written again after a failure, the verifier chose among answers" in text

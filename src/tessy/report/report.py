@@ -42,6 +42,7 @@ class RunReport:
         path: Its folder, as it was given.
         method: How it was written.
         attempts: The maximum number of attempts at a sample.
+        again: Samples that were written again after a failure.
         begun: The date of its first start.
         questions: The name of its questions.
         models: What was served, and the predictors, by role.
@@ -60,6 +61,7 @@ class RunReport:
     path: str
     method: str
     attempts: int
+    again: int
     begun: str
     questions: str
     models: Mapping[str, str]
@@ -144,6 +146,7 @@ class RunCounters:
         source: The run.
         under_way: Samples that were begun and have not ended.
         lacking: What the run has not yet, in a phrase; None if nothing.
+        again: Samples that were written again after a failure.
         excerpts: Samples to show.
         words: Of finished samples.
         methods: Finished samples by method: a served run may have several.
@@ -157,6 +160,7 @@ class RunCounters:
     source: RunSource
     under_way: int
     lacking: str | None
+    again: int
     excerpts: ExcerptPicker
     words: WordCounter
     methods: Counter[str] = field(default_factory=Counter)
@@ -183,9 +187,14 @@ def read_run(
         JournalError: The journal can't be read.
     """
     with JournalReader(source.folder) as reader:
-        under_way, lacking = len(reader.running()), reader.lacking()
+        under_way, lacking, again = len(reader.running()), reader.lacking(), reader.again()
     run = RunCounters(
-        source, under_way, lacking, ExcerptPicker(traces), WordCounter(numbers, tokenize)
+        source,
+        under_way,
+        lacking,
+        again,
+        ExcerptPicker(traces),
+        WordCounter(numbers, tokenize),
     )
     run.accuracy.evaluation = source.evaluated is not None
     for count, sample in enumerate(source.samples(), 1):
@@ -299,6 +308,7 @@ def _run_report(
         path=str(run.source.folder.path),
         method=_method(run),
         attempts=run.source.attempts,
+        again=run.again,
         begun=str(about.get("date", "?")),
         questions=str(about.get("questions", "?")),
         models=_models(run, about.get("models", {})),

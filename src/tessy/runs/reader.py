@@ -154,6 +154,10 @@ class JournalReader:
             found.add(shard.totals())
         return found
 
+    def again(self) -> int:
+        """How many samples were written again after a failure."""
+        return sum(shard.again() for shard in self._shards)
+
     def lacking(self) -> str | None:
         """What the run has not yet, in a phrase; None if all samples ended, or none is known of."""
         shards = self._folder.shard_count() or len(self._shards)

@@ -218,7 +218,7 @@ class ShardReader:
 
     def totals(self) -> EndedTotals:
         """What the samples that ended come to."""
-        found = EndedTotals()
+        found = EndedTotals(again=self.again())
         with contents.reading(f"{self.path}: what the samples come to"):
             for row in self._ask(_TOTALS):
                 reason, verdict, teacher, samples, *tokens, requests = row
@@ -237,6 +237,11 @@ class ShardReader:
                     ),
                 )
         return found
+
+    def again(self) -> int:
+        """How many samples were written again after a failure."""
+        (found,) = self._ask("select count(*) from attempts")
+        return contents.a_count(found[0], "attempts")
 
     def reasons(self) -> Counter[Failure | None]:
         """How many samples failed for each reason, and with None how many finished."""

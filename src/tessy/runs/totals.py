@@ -80,6 +80,7 @@ class EndedTotals:
         tokens: Tokens and calls of those that finished.
         lost: Tokens generated for those that failed.
         evaluation: They are of an evaluation.
+        again: Samples that were written again after a failure, so that they had another chance.
     """
 
     finished: int = 0
@@ -89,6 +90,7 @@ class EndedTotals:
     tokens: TokenTotals = field(default_factory=TokenTotals)
     lost: int = 0
     evaluation: bool = False
+    again: int = 0
 
     @property
     def ended(self) -> int:
@@ -124,6 +126,7 @@ class EndedTotals:
         self.teachers += other.teachers
         self.tokens.add(other.tokens)
         self.lost += other.lost
+        self.again += other.again
 
     def count(
         self,

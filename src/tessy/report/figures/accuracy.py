@@ -45,7 +45,8 @@ class Accuracy:
         unverified: Finished samples without a verdict, and those that the verifier could not check.
         failed: Samples that failed for another reason.
         share: Right ones, of all with a verdict.
-        share_of_ended: Right ones, of all with a verdict and those that the models failed.
+        share_of_ended: Right ones, of all with a verdict and those that the models failed; nan
+            where some questions have no reference: those of failed samples are not known.
     """
 
     right: int
@@ -98,6 +99,7 @@ class AccuracyCounter:
     evaluation: bool = False
     by_question: dict[bytes, _Verified] = field(default_factory=dict)
     _failed_wrong: int = 0
+    _without: int = 0
     _unverified: int = 0
     _failed: dict[bytes, int] = field(default_factory=dict)
     _unmeasured: int = 0
@@ -112,6 +114,7 @@ class AccuracyCounter:
             self._failed_wrong += wrong
         elif failure in (None, Failure.VERIFIER_ERROR):
             self._unverified += 1
+            self._without += failure is None and sample.verdict is None
         elif failure in UNMEASURED:
             self._unmeasured += 1
         else:
@@ -126,6 +129,9 @@ class AccuracyCounter:
         keys = list(self.by_question | self._failed)
         table = np.array([(*self._of(key), self._failed.get(key, 0)) for key in keys], float)
         rights, checked, failed = table.T
+        of_ended = right_share(QuestionSums.over(rights, checked + failed))
+        if self._without and self._failed:
+            of_ended = Interval(math.nan)
         return Accuracy(
             right=right,
             wrong=verified - right,
@@ -133,7 +139,7 @@ class AccuracyCounter:
             unverified=self._unverified,
             failed=sum(self._failed.values()) + self._unmeasured,
             share=right_share(QuestionSums.over(rights, checked)),
-            share_of_ended=right_share(QuestionSums.over(rights, checked + failed)),
+            share_of_ended=of_ended,
         )
 
     def _of(self, question: bytes) -> _Verified:

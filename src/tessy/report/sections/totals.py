@@ -109,14 +109,20 @@ def accuracy(report: Report) -> Section | None:
         "counted by how alike they are; that of a difference by bootstrap. A sample that "
         "the verifier rejected at its last attempt counts as wrong."
     )
+    if any(each and math.isnan(each.share_of_ended.value) for each in found):
+        how += " Where some questions have no reference, failed samples can't be told apart by it."
     if any("evaluated" in run.models for run in report.runs):
         how += " So does every sample of an evaluation that its model failed, as in pass@1."
     if any(run.attempts > 1 for run in report.runs):
         attempts = [f"{run.attempts:,}" for run in report.runs]
         rows.insert(0, ["attempts at a sample, at most", *attempts])
+    tried_again = [0 if "evaluated" in run.models else run.again for run in report.runs]
+    if any(tried_again):
+        rows.insert(0, ["samples written again after a failure", *map(whole, tried_again)])
+    if any(tried_again) or any(run.attempts > 1 for run in report.runs):
         how += (
-            " Where a sample has several attempts, the verifier chose among answers: its share is "
-            "not that of single answers."
+            " Where a sample has several attempts, or was written again after a failure, the "
+            "verifier chose among answers: its share is not that of single answers."
         )
     tables = [_by_run("Answers", report, rows)]
     if report.paired:

@@ -362,6 +362,10 @@ class Index:
         readers = self._readers().values()
         return total_of(readers) if len(readers) == self._shard_count() else None
 
+    def run_again(self) -> int:
+        """How many samples were written again after a failure."""
+        return sum(reader.again() for reader in self._readers().values())
+
     def shards_left(self) -> int:
         """How many shards of the run were not begun."""
         return max(0, self._shard_count() - len(self._readers()))

@@ -32,6 +32,7 @@ class IndexState:
         total: Samples that the run will have; None if that is not known.
         shards_left: Shards of the run that were not begun.
         beyond: Lines of the questions that a limit left out.
+        again: Samples that were written again after a failure.
         written: A process is writing the run.
         journal: A number that changes whenever the run writes something.
         trouble: Why the index is no longer updated; None if it is.
@@ -44,6 +45,7 @@ class IndexState:
     total: int | None = None
     shards_left: int = 0
     beyond: int = 0
+    again: int = 0
     written: bool = False
     journal: int = -1
     trouble: str | None = None
@@ -155,26 +157,29 @@ class IndexUpdater:
     def _step(self) -> IndexState:
         """See whether the run wrote something, and add a few samples to the index."""
         version = self._index.journal_version()
-        ended, running = self.state.ended, self.state.running
-        total, beyond, shards = self.state.total, self.state.beyond, self.state.shards_left
-        if version != self.state.journal:
+        state = self.state
+        if version != state.journal:
             self._behind = True
             ended, running = self._index.run_counts()
-            total, beyond = self._index.run_total(), self._index.run_beyond()
-            shards = self._index.shards_left()
+            state = replace(
+                state,
+                ended=ended,
+                running=running,
+                total=self._index.run_total(),
+                shards_left=self._index.shards_left(),
+                beyond=self._index.run_beyond(),
+                again=self._index.run_again(),
+                journal=version,
+            )
         if self._behind:
             self._behind = self._index.add(_ROWS_AT_ONCE) == _ROWS_AT_ONCE
         else:
             self._index.add_words(_WORDS_AT_ONCE)
         listed, without_words = self._index.counts()
-        return IndexState(
-            ended=ended,
-            running=running,
+        return replace(
+            state,
             listed=listed,
             searched=listed - without_words,
-            total=total,
-            shards_left=shards,
-            beyond=beyond,
             written=self._remote or self._folder.is_written(),
-            journal=version,
+            trouble=None,
         )
