@@ -18,7 +18,7 @@ from export_samples import many_records, record, write_records
 from tessy.data.rows import rows
 from tessy.errors import ConfigError, DataError, RunLocked
 from tessy.exporting.job import export, split_of
-from tessy.exporting.samples import ExportSample, Reason, check
+from tessy.exporting.samples import ExportCounts, ExportSample, Reason, check
 from tessy.exporting.settings import ExportSettings
 from tessy.exporting.staging import staged
 from tessy.runs.folder import RunFolder
@@ -153,6 +153,13 @@ async def test_when_nothing_is_kept_the_hint_fits_the_filter(tmp_path, more, sai
     with pytest.raises(DataError, match="no sample is kept") as error:
         run(folder.path, tmp_path / "out", **more)
     assert said in error.value.hint
+
+
+def test_where_only_unverified_ones_are_left_that_is_told():
+    counts = ExportCounts(read=3, verified=2)
+    counts.outcomes[None] = 1  # the two others were dropped
+    assert counts.wrong() == "not right among what is kept: 1 not verified"
+    assert ExportCounts(read=1, outcomes=Counter({None: 1})).wrong() is None, "nothing was verified"
 
 
 async def test_a_run_that_is_not_complete_is_said_to_be_so(tmp_path):

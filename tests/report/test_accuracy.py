@@ -20,6 +20,7 @@ from tessy.report.figures.intervals import Bootstrap
 from tessy.report.figures.sample import ReportSample
 from tessy.report.formats import as_html, as_json, as_markdown
 from tessy.report.job import ReportSettings, make_report
+from tessy.report.source import open_runs
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
 from tessy.verifiers.protocol import VerdictOutcome
@@ -178,3 +179,20 @@ def test_an_evaluation_is_one_of_its_model_and_the_students_own_only_if_that_is_
     assert ("by the teacher" in as_html(make_report(ReportSettings([first])))) is True
     assert "by the teacher" not in by_itself
     assert ("No run here shows how the student writes by itself" in text) != of_the_student
+
+
+@pytest.mark.parametrize(
+    ("settings", "attempts"),
+    [
+        ({"method": "tessy", "candidates": 5, "attempts": 3, "verify": "exact"}, 3),
+        ({"method": "teacher-score", "candidates": 5, "attempts": 1, "verify": "exact"}, 5),
+        ({"method": "teacher-score", "candidates": 5, "attempts": 2, "verify": "exact"}, 10),
+        ({"method": "teacher-score", "candidates": 5, "attempts": 1}, 1),
+    ],
+)
+def test_among_how_many_answers_a_verifier_chose(tmp_path, settings, attempts):
+    folder = write_run(tmp_path / "run", made({"a": "right"}), **settings)
+    (source,) = open_runs([folder])
+    assert source.attempts == attempts
+    text = as_markdown(make_report(ReportSettings([folder])))
+    assert (f"| attempts at a sample, at most | {attempts} |" in text) == (attempts > 1)

@@ -205,4 +205,6 @@ class ExportCounts:
         Also None if none has a verdict.
         """
         others = not_right(self.outcomes)
+        if others is None and self.verified and (unknown := self.outcomes[None]):
+            others = f"{unknown:,} not verified"
         return f"not right among what is kept: {others}" if others else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from tessy.report.figures.sample import ReportSample
 from tessy.runs.folder import RunFolder
 from tessy.runs.identity import evaluated_model, read_settings, student_tokenizer
 from tessy.runs.reader import JournalReader
+
+_CHOOSES = "teacher-score"
+"""The method that writes several answers and keeps one, with a verifier a right one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +41,12 @@ class RunSource:
 
     @property
     def attempts(self) -> int:
-        """The maximum number of attempts at a sample."""
-        found = self.settings.get("attempts")
-        return found if type(found) is int else 1
+        """Among how many answers of a sample the verifier may have chosen."""
+        names = ["attempts"]
+        if self.settings.get("method") == _CHOOSES and self.settings.get("verify"):
+            names.append("candidates")  # the first of which is verified as right
+        found = (self.settings.get(name) for name in names)
+        return math.prod(number for number in found if type(number) is int)
 
     @property
     def evaluated(self) -> str | None:

@@ -90,7 +90,7 @@ class Accounts:
         all: Totals of both.
         lost_share: Share of all generated tokens that went into failed samples.
         cut_off: Finished samples whose thinking was closed at its limit.
-        rejected: Drafts that were written and rejected, by why.
+        rejected: Drafts that were written and rejected: by the reason of a failure, else by why.
         teachers: By name; empty if there is only one teacher.
     """
 
@@ -135,7 +135,7 @@ class AccountsCounter:
         self._rows.extend((*counted, sample.requests, sample.seconds, words, 1.0))
         self._cut_off += sample.failure is None and bool(stats["thinking_cut_off"])
         drafts = sample.trace.get("drafts") or ()
-        self._rejected.update(draft.get("why", "?") for draft in drafts)
+        self._rejected.update(draft.get("reason") or draft.get("why", "?") for draft in drafts)
         self._rejected_of.update(draft.get("teacher") for draft in drafts)
 
     def accounts(self, bootstrap: Bootstrap) -> Accounts:
