@@ -409,7 +409,7 @@ async def test_show_of_a_run_in_which_nothing_has_happened(tmp_path, tokenizers)
     run = tmp_path / "run"
     await tessy("synth", questions, "--out", run, *nowhere, *PLAIN, "--config", settings)
     listed = await tessy("show", run)
-    lacking = "not complete: 1 of 1 samples have not ended"
+    lacking = "not complete: 1 of 1 sample has not ended"
     assert (listed.code, listed.out) == (0, f"{lacking}\nno sample has ended yet\n")
     done = await tessy("show", run, "q0")
     assert done.code == 2

@@ -7,7 +7,7 @@ import pytest
 from commands import start, tessy
 from scripted import FIXED, PLAIN, PREDICTOR, faulty, lines, two_servers, until, write_questions
 from tessy.runs.folder import RunFolder
-from tessy.runs.shard_reader import ShardReader, beyond_limit
+from tessy.runs.shard_reader import ShardReader, left_out_of
 from tessy.testing import Faults, Latency, LoopScript, ScriptedServer, SilentScript
 from tessy.testing.faults import Fault
 
@@ -139,15 +139,15 @@ async def test_only_questions_within_the_limit_are_tried_again(tmp_path, tokeniz
 
 async def test_a_limit_that_is_reached_is_named(tmp_path, tokenizers):
     questions, out = write_questions(tmp_path / "q.jsonl", 4), tmp_path / "run"
-    said = "2 lines of the questions are beyond the limit"
+    said = "the limit left out 2 lines of the questions"
     async with two_servers(tokenizers) as (_, options):
         command = ["synth", questions, "--out", out, *options]
         for _ in range(2):
             done = await tessy(*command, "--limit", "2")
             assert said in done.err
         with ShardReader(RunFolder(out).shard(0)) as reader:
-            assert beyond_limit([reader]) == 2
+            assert left_out_of([reader]) == 2
         done = await tessy(*command)
     assert said not in done.err
     with ShardReader(RunFolder(out).shard(0)) as reader:
-        assert beyond_limit([reader]) == 0
+        assert left_out_of([reader]) == 0

@@ -273,7 +273,8 @@ async def test_rejected_samples_are_wrong_in_the_summary_the_list_and_the_filter
     await write_run(RunFolder(tmp_path), samples)
     async with viewing(tmp_path) as view:
         page = await text_of(client, view.url)
-        assert "✗ 3 wrong" in page
+        assert "✗ 2 wrong" in page
+        assert "✗ 1 no answer" in page
         for verdict, ids in (("wrong", ["q1", "q3"]), ("no_answer", ["q2"]), ("right", ["q0"])):
             page = await text_of(client, f"{view.url}?verdict={verdict}")
             assert re.findall(r'data-sample="([^"]*)"', page) == ids
@@ -534,9 +535,12 @@ def test_without_a_place_for_the_index_it_says_what_to_do(run, tmp_path):
 async def test_a_complete_run_says_that_its_limit_left_questions_out(tmp_path, client):
     run = RunFolder(tmp_path)
     await write_run(run, [Written("q0")])
-    for beyond, said in (("0", "complete</span>"), ("580", "complete; 580 questions beyond its")):
+    for left_out, said in (
+        ("0", "complete</span>"),
+        ("580", "complete; its limit left out 580 questions"),
+    ):
         with sqlite3.connect(run.shard(0).journal) as connection:
-            connection.execute("insert or replace into marks values ('beyond', ?)", (beyond,))
+            connection.execute("insert or replace into marks values ('left_out', ?)", (left_out,))
         async with viewing(tmp_path) as view:
             assert said in await text_of(client, view.url)
 

@@ -22,6 +22,7 @@ from tessy.report.formats import as_html, as_json, as_markdown
 from tessy.report.job import ReportSettings, make_report
 from tessy.report.source import open_runs
 from tessy.runs.folder import RunFolder
+from tessy.runs.progress import right_of
 from tessy.runs.reader import JournalReader
 from tessy.verifiers.protocol import VerdictOutcome
 
@@ -196,3 +197,19 @@ def test_among_how_many_answers_a_verifier_chose(tmp_path, settings, attempts):
     assert source.attempts == attempts
     text = as_markdown(make_report(ReportSettings([folder])))
     assert (f"| attempts at a sample, at most | {attempts} |" in text) == (attempts > 1)
+
+
+def test_a_verified_run_of_which_all_failed_has_its_numbers(tmp_path):
+    turns = [last(STUDENT, "Okay", 1)]
+    lost = [Made(f"q{n}", turns, failure=Failure.THINKING_LIMIT) for n in range(3)]
+    failed = write_run(tmp_path / "failed", lost, verify="exact")
+    text = as_markdown(make_report(ReportSettings([failed])))
+    assert "| failed for another reason | 3 |" in text
+    assert "| right, if what models failed is wrong | 0.0%" in text
+    assert "no answer was verified" in text
+    with JournalReader(RunFolder(failed)) as reader:
+        assert right_of(reader.totals()) == "no answer was verified"
+    unverified = write_run(tmp_path / "unverified", lost)
+    assert "Right answers" not in as_markdown(make_report(ReportSettings([unverified])))
+    with JournalReader(RunFolder(unverified)) as reader:
+        assert right_of(reader.totals()) is None

@@ -251,10 +251,11 @@ async def test_what_a_run_lacks_is_said(tmp_path):
         await journals.all[2].set_mark(Mark.SAMPLES, "9")
     with JournalReader(run) as reader:
         ended, left = reader.reasons().total(), 9 - reader._shards[2].counts()[0]
-        assert reader.lacking() == f"{left} of {ended + left} samples have not ended"
+        have = "has" if left == 1 else "have"
+        assert reader.lacking() == f"{left} of {ended + left} samples {have} not ended"
     shutil.rmtree(run.shard(1).path)
     with JournalReader(run) as reader:
-        assert reader.lacking() == "1 of 4 shards were not started"
+        assert reader.lacking() == "1 of 4 shards was not started"
 
 
 async def test_merged_shards_are_the_bytes_of_one(tmp_path):

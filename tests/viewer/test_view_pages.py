@@ -92,6 +92,7 @@ def shown_run(name: str, number: int = 0) -> SimpleNamespace:
         method=name,
         models={name: name},
         evaluated=None,
+        verifier=None,
         updater=SimpleNamespace(state=STATE),
         totals=lambda: TOTALS,
     )

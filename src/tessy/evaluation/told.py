@@ -34,8 +34,9 @@ def rows(found: DryRun, gpus: int | None = None) -> list[tuple[str, str]]:
     if not run.samples:
         return made
     for role, tokens in run.tokens.items():
-        requests = run.requests[role]
-        made.append((str(role), f"{_amount(tokens)} tokens, {_short(requests)} requests"))
+        calls = run.requests[role]
+        asked = f"{_short(calls)} {'request' if calls == 1 else 'requests'}"
+        made.append((str(role), f"{_amount(tokens)} tokens, {asked}"))
     made.append(("discarded", f"{percent(trajectory.discarded)} of these tokens"))
     made += _time(found)
     paces = cost.pace_of_roles({model: each.pace for model, each in found.findings.items()})

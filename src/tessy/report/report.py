@@ -43,6 +43,7 @@ class RunReport:
         method: How it was written.
         attempts: The maximum number of attempts at a sample.
         again: Samples that were written again after a failure.
+        left_out: Questions that its limit left out.
         begun: The date of its first start.
         questions: The name of its questions.
         models: What was served, and the predictors, by role.
@@ -62,6 +63,7 @@ class RunReport:
     method: str
     attempts: int
     again: int
+    left_out: int
     begun: str
     questions: str
     models: Mapping[str, str]
@@ -147,6 +149,7 @@ class RunCounters:
         under_way: Samples that were begun and have not ended.
         lacking: What the run has not yet, in a phrase; None if nothing.
         again: Samples that were written again after a failure.
+        left_out: Questions that its limit left out.
         excerpts: Samples to show.
         words: Of finished samples.
         methods: Finished samples by method: a served run may have several.
@@ -161,6 +164,7 @@ class RunCounters:
     under_way: int
     lacking: str | None
     again: int
+    left_out: int
     excerpts: ExcerptPicker
     words: WordCounter
     methods: Counter[str] = field(default_factory=Counter)
@@ -187,16 +191,19 @@ def read_run(
         JournalError: The journal can't be read.
     """
     with JournalReader(source.folder) as reader:
-        under_way, lacking, again = len(reader.running()), reader.lacking(), reader.again()
+        under_way, lacking = len(reader.running()), reader.lacking()
+        again, left_out = reader.again(), reader.left_out()
     run = RunCounters(
         source,
         under_way,
         lacking,
         again,
+        left_out,
         ExcerptPicker(traces),
         WordCounter(numbers, tokenize),
     )
     run.accuracy.evaluation = source.evaluated is not None
+    run.accuracy.verifier = source.verifier
     for count, sample in enumerate(source.samples(), 1):
         run.accounts.add(sample)
         run.accuracy.add(sample)
@@ -309,6 +316,7 @@ def _run_report(
         method=_method(run),
         attempts=run.source.attempts,
         again=run.again,
+        left_out=run.left_out,
         begun=str(about.get("date", "?")),
         questions=str(about.get("questions", "?")),
         models=_models(run, about.get("models", {})),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tessy.config import VOTE
 from tessy.data.files import is_there
 from tessy.errors import InputError, JournalError
 from tessy.report.figures.sample import ReportSample
@@ -40,12 +41,18 @@ class RunSource:
         return _method(self.settings)
 
     @property
+    def verifier(self) -> bool:
+        """Whether it has one."""
+        return bool(self.settings.get("verify"))
+
+    @property
     def attempts(self) -> int:
         """Among how many answers of a sample the verifier may have chosen."""
-        names = ["attempts"]
-        if self.settings.get("method") == _CHOOSES and self.settings.get("verify"):
-            names.append("candidates")  # the first of which is verified as right
-        found = (self.settings.get(name) for name in names)
+        found = [self.settings.get("attempts")]
+        if self.settings.get("method") == _CHOOSES and self.verifier:
+            found.append(self.settings.get("candidates"))
+        if self.settings.get("route") == VOTE:  # each teacher has an attempt in each round
+            found.append(len(self.settings.get("teachers", ())))
         return math.prod(number for number in found if type(number) is int)
 
     @property

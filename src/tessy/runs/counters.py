@@ -174,7 +174,7 @@ class RunResult:
         dataset: The file of the finished samples.
         url: Of a run at a URL, of which `folder` is a copy.
         failed_uploads: Uploads of this start that failed, and were tried again.
-        beyond: Lines of the questions that a limit left out.
+        left_out: Lines of the questions that a limit left out.
     """
 
     folder: Path
@@ -186,7 +186,7 @@ class RunResult:
     dataset: Path
     url: str | None = None
     failed_uploads: int = 0
-    beyond: int = 0
+    left_out: int = 0
 
     @property
     def finished(self) -> int:

@@ -448,6 +448,13 @@ class RunFolder(DatasetFolder):
             return evaluated_model(read_settings(self.settings))
         return None
 
+    def verifier(self) -> str | None:
+        """The verifier that the run names; None if it names none, or can't be read."""
+        with suppress(RunMismatch):
+            found = read_settings(self.settings).get("verify")
+            return found if isinstance(found, str) else None
+        return None
+
     def method(self) -> str:
         """The run's method, with `answer_by` if that is not the student.
 

@@ -172,11 +172,18 @@ class Journal:
         """Whether the journal contains anything other than bad lines."""
         return bool((await self._ask(BEGUN, (Failure.BAD_QUESTION.value,)))[0][0])
 
-    async def count_from(self, end: int) -> int:
-        """How many samples ended, of those from a position on."""
-        return int(
-            (await self._ask(f"select count(*) from samples where position >= {end:d}"))[0][0]
+    async def count_from(self, end: int, several: int) -> tuple[int, int]:
+        """How many samples ended, of those from a position on, and of how many questions.
+
+        Args:
+            end: The position.
+            several: The samples of a question.
+        """
+        ((samples, questions),) = await self._ask(
+            f"select count(*), count(distinct position / {several:d}) from samples"
+            f" where position >= {end:d}"
         )
+        return int(samples), int(questions)
 
     async def positions(self) -> NDArray[np.int64]:
         """The positions of the samples that ended, ascending."""

@@ -220,10 +220,9 @@ def summary(result: RunResult) -> Table:
     table.add_row("samples", result.accounts, end_section=True)
     for failure, count in sorted(ended.failed.items()):
         table.add_row("", f"{count:,} {failure}")
-    if result.beyond:
-        table.add_row(
-            "", f"{count_of(result.beyond, 'line')} of the questions are beyond the limit"
-        )
+    if result.left_out:
+        lines = count_of(result.left_out, "line")
+        table.add_row("", f"the limit left out {lines} of the questions")
     if ended.teachers:
         told = ", ".join(f"{n:,} with {name}" for name, n in sorted(ended.teachers.items()))
         table.add_row("teachers", Text(visible_line(f"finished: {told}")))
@@ -257,13 +256,13 @@ def summary(result: RunResult) -> Table:
 
 
 def right_of(ended: EndedTotals) -> str | None:
-    """How many answers are right, in a line; None if none was verified.
+    """How many answers are right, in a line; None without a verifier.
 
     Args:
         ended: The samples that ended.
     """
     if ended.accuracy is None:
-        return None
+        return "no answer was verified" if ended.verifier and ended.ended else None
     failed, unverified = ended.failed_wrong, ended.finished - (ended.verified - ended.failed_wrong)
     aside = [f"{failed:,} {'failed' if ended.evaluation else 'rejected'}"] if failed else []
     aside += [f"{unverified:,} not verified"] if unverified else []

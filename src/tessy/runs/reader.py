@@ -24,6 +24,7 @@ from tessy.runs.shard_reader import (
     ListedSample,
     ShardReader,
     UnfinishedSample,
+    left_out_of,
     total_of,
 )
 from tessy.runs.totals import EndedTotals
@@ -149,10 +150,17 @@ class JournalReader:
 
     def totals(self) -> EndedTotals:
         """What the samples that ended come to; it reads every record."""
-        found = EndedTotals(evaluation=self._folder.evaluated() is not None)
+        found = EndedTotals(
+            evaluation=self._folder.evaluated() is not None,
+            verifier=self._folder.verifier() is not None,
+        )
         for shard in self._shards:
             found.add(shard.totals())
         return found
+
+    def left_out(self) -> int:
+        """How many lines of its questions a limit left out."""
+        return left_out_of(self._shards)
 
     def again(self) -> int:
         """How many samples were written again after a failure."""
@@ -162,10 +170,14 @@ class JournalReader:
         """What the run has not yet, in a phrase; None if all samples ended, or none is known of."""
         shards = self._folder.shard_count() or len(self._shards)
         if (others := shards - len(self._shards)) > 0:
-            return f"{others:,} of {shards:,} shards were not started"
+            were = "was" if others == 1 else "were"
+            return f"{others:,} of {count_of(shards, 'shard')} {were} not started"
         total = total_of(self._shards)
         left = 0 if total is None else total - sum(shard.counts()[0] for shard in self._shards)
-        return f"{left:,} of {total:,} samples have not ended" if left > 0 else None
+        if total is None or left <= 0:
+            return None
+        have = "has" if left == 1 else "have"
+        return f"{left:,} of {count_of(total, 'sample')} {have} not ended"
 
     def unfinished(self, part: str = "", *, limit: int, offset: int = 0) -> list[UnfinishedSample]:
         """Samples that were started and have not ended, in the order of their ids.

@@ -314,10 +314,10 @@ def total_of(shards: Iterable[ShardReader]) -> int | None:
     return sum(known) if len(known) == len(marks) else None
 
 
-def beyond_limit(shards: Iterable[ShardReader]) -> int:
+def left_out_of(shards: Iterable[ShardReader]) -> int:
     """How many lines of the questions a limit left out, when some shards were last written."""
-    marks = (shard.mark(Mark.BEYOND) for shard in shards)
-    return max((int(mark) for mark in marks if mark is not None and mark.isdecimal()), default=0)
+    marks = (shard.mark(Mark.LEFT_OUT) for shard in shards)
+    return min((int(mark) for mark in marks if mark is not None and mark.isdecimal()), default=0)
 
 
 def checked_record(journal: Path, sample_id: Any, reason: Any, blob: Any) -> dict[str, Any]:

@@ -80,6 +80,7 @@ class EndedTotals:
         tokens: Tokens and calls of those that finished.
         lost: Tokens generated for those that failed.
         evaluation: They are of an evaluation.
+        verifier: Their run has a verifier.
         again: Samples that were written again after a failure, so that they had another chance.
     """
 
@@ -90,6 +91,7 @@ class EndedTotals:
     tokens: TokenTotals = field(default_factory=TokenTotals)
     lost: int = 0
     evaluation: bool = False
+    verifier: bool = False
     again: int = 0
 
     @property

@@ -191,7 +191,7 @@ async def asynthesize(
         plan = ShardPlan(folder, chosen, read, numbers, count, identity, own is not None, remote)
         retry = WRITTEN_AGAIN if retry_failed is True else retry_failed or ()
         await asyncio.to_thread(refuse_strangers, folder, identity)
-        counters, again = await plan.prepare(retry)
+        counters, again, left_out = await plan.prepare(retry)
         if again:
             verb = "sample is" if again == 1 else "samples are"
             progress.say(f"{again:,} failed {verb} written again")
@@ -235,10 +235,10 @@ async def asynthesize(
             with suppress(JournalError, RemoteError, RunLocked):  # what stopped the run says more
                 await _write_dataset(plan, lock, counters, progress.say)
                 if isinstance(error, Outage):
-                    progress.summarise(await _result(plan, counters, own, stopped=True))
+                    progress.summarise(await _result(plan, counters, own, left_out, stopped=True))
             raise
         await _write_dataset(plan, lock, counters, progress.say)
-        result = await _result(plan, counters, own, stopped=stopped)
+        result = await _result(plan, counters, own, left_out, stopped=stopped)
         log.end(result.figures(), counters.ended, stopped=stopped)
         return result
 
@@ -310,7 +310,7 @@ def chosen_settings(config: Config | str | Path | None, settings: dict[str, Any]
 
 
 async def _result(
-    plan: ShardPlan, counters: Counters, shard: ShardNumber | None, *, stopped: bool
+    plan: ShardPlan, counters: Counters, shard: ShardNumber | None, left_out: int, *, stopped: bool
 ) -> RunResult:
     folder, remote = plan.folder, plan.remote
     ended = await asyncio.to_thread(_ended, folder, shard)
@@ -324,7 +324,7 @@ async def _result(
         dataset=dataset_files(folder, plan.config, shard),
         url=str(remote.there) if remote is not None else None,
         failed_uploads=remote.failed_uploads if remote is not None else 0,
-        beyond=plan.questions.beyond,
+        left_out=left_out,
     )
 
 

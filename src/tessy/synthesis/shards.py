@@ -84,7 +84,7 @@ class ShardPlan:
         over = questions[counts >= self.config.samples_per_question]
         return np.setdiff1d(self.questions.numbers(shard, self.count), over, assume_unique=True)
 
-    async def prepare(self, retry: Collection[Failure]) -> tuple[Counters, int]:
+    async def prepare(self, retry: Collection[Failure]) -> tuple[Counters, int, int]:
         """Create the journals of the shards, and record bad lines in them.
 
         Args:
@@ -92,7 +92,8 @@ class ShardPlan:
                 again; those of questions beyond a limit are not.
 
         Returns:
-            The counts of these shards, and how many failures were forgotten.
+            The counts of these shards, how many failures were forgotten, and how many lines the
+            limit leaves out that were not written at an earlier start.
 
         Raises:
             RunMismatch: The part that a shard has written has more samples than its journal.
@@ -100,7 +101,7 @@ class ShardPlan:
             JournalError: A journal can't be written.
         """
         called = {role: self.config.called(role).removeprefix("the ") for role in Role}
-        counters, again = Counters(total=0, called=called), 0
+        counters, again, left_out = Counters(total=0, called=called), 0, self.questions.beyond
         samples = self.samples
         bad: dict[int, list[BadLine]] = {number: [] for number in self.numbers}
         for line in self.questions.bad:
@@ -119,16 +120,19 @@ class ShardPlan:
                     await asyncio.to_thread(refuse_lost, shard.dataset, finished)
                 await journal.set_mark(Mark.IDENTITY, self.identity)
                 again += await journal.forget_failures(retry, self.end) if retry else 0
-                reasons, beyond = await journal.reasons(), await journal.count_from(self.end)
+                several = self.config.samples_per_question
+                beyond, lines = await journal.count_from(self.end, several)
+                reasons = await journal.reasons()
                 await journal.set_mark(Mark.SAMPLES, str(samples[number] + beyond))
                 await journal.set_mark(Mark.QUESTIONS, str(len(self.questions.row_hashes)))
-                await journal.set_mark(Mark.BEYOND, str(self.questions.beyond))
+                left_out = max(0, left_out - lines)
+                await journal.set_mark(Mark.LEFT_OUT, str(left_out))
                 counters.finished += reasons.pop(None, 0)
                 counters.failed.update({why: n for why, n in reasons.items() if why is not None})
                 counters.total += samples[number] + beyond
                 await _record_bad_lines(journal, bad[number], self.config, counters)
         counters.ended_before = counters.ended
-        return counters, again
+        return counters, again, left_out
 
 
 async def _journal(shard: ShardFolder, *, create: bool) -> Journal:

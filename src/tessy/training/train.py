@@ -174,7 +174,7 @@ def _prepare(
             f"{counts.trained_tokens} carry loss; the longest has {counts.longest}"
         )
         if rejected := rejected_in(dataset):
-            say(f"  {rejected} more were rejected in tessy view, and are left out")
+            say(f"  left out: {count_of(rejected, 'more sample')}, rejected in tessy view")
         if others := counts.not_right:
             say(f"  not right among them: {others} (tessy export RUN --right leaves them out)")
         if counts.tested:

@@ -93,10 +93,12 @@ class AccuracyCounter:
 
     Attributes:
         evaluation: They are of an evaluation.
+        verifier: Their run has a verifier.
         by_question: Right samples and samples with a verdict, by question.
     """
 
     evaluation: bool = False
+    verifier: bool = False
     by_question: dict[bytes, _Verified] = field(default_factory=dict)
     _failed_wrong: int = 0
     _without: int = 0
@@ -121,14 +123,14 @@ class AccuracyCounter:
             self._failed[sample.question] = self._failed.get(sample.question, 0) + 1
 
     def accuracy(self) -> Accuracy | None:
-        """The verdicts; None if nothing was verified."""
-        if not self.by_question:
+        """The verdicts; None if nothing was to be verified."""
+        if not self.by_question and not self.verifier:
             return None
         right = sum(found.right for found in self.by_question.values())
         verified = sum(found.verified for found in self.by_question.values())
         keys = list(self.by_question | self._failed)
         table = np.array([(*self._of(key), self._failed.get(key, 0)) for key in keys], float)
-        rights, checked, failed = table.T
+        rights, checked, failed = table.reshape(-1, 3).T
         of_ended = right_share(QuestionSums.over(rights, checked + failed))
         if self._without and self._failed:
             of_ended = Interval(math.nan)

@@ -18,6 +18,8 @@ def document(report: Report) -> Document:
     finished = int(run.accounts.finished.sums["samples"])
     failed = sum(run.accounts.failed.values())
     lacking = f"; not complete: {run.lacking}" if run.lacking else ""
+    if run.left_out:
+        lacking += f"; its limit left out {count_of(run.left_out, 'question')}"
     return Document(
         title=f"Report: {run.label}",
         lead=f"{run.label}{against}: {count_of(run.accounts.ended, 'sample')} = "

@@ -64,9 +64,10 @@ def headlines(run: RunReport) -> list[Headline]:
     together = "evaluated" not in run.models
     if (right := run.accuracy) is not None:
         which = "with a verdict" if together else "measured"
-        of = f"{right.right:,} of {right.verified:,} {which}"
+        of = f"{right.right:,} of {right.verified:,} {which}" if right.verified else ""
         aside = ", ".join(filter(None, [between(right.share, 100, unit="%"), of]))
-        found.append(Headline("right", f"{right.share.value:.1%}", aside))
+        value = f"{right.share.value:.1%}" if right.verified else NOTHING
+        found.append(Headline("right", value, aside or "no answer was verified"))
     lost = f", with {run.accounts.lost_share:.1%} of the tokens" if failed else ""
     found.append(Headline("finished", whole(finished.sums["samples"]), f"{failed:,} failed{lost}"))
     teacher, discarded = figures["teacher_share"], figures["discarded_share"]

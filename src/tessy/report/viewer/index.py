@@ -30,7 +30,7 @@ from tessy.runs.database import BROKEN, allow_open_files, harden
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import FILES
 from tessy.runs.schema import EmptyJournal, Mark
-from tessy.runs.shard_reader import ShardReader, beyond_limit, checked_record, total_of
+from tessy.runs.shard_reader import ShardReader, checked_record, left_out_of, total_of
 from tessy.verifiers.protocol import VerdictOutcome, outcome_of
 
 TOKENIZE = "unicode61"
@@ -370,9 +370,9 @@ class Index:
         """How many shards of the run were not begun."""
         return max(0, self._shard_count() - len(self._readers()))
 
-    def run_beyond(self) -> int:
+    def run_left_out(self) -> int:
         """How many lines of its questions a limit left out."""
-        return beyond_limit(self._readers().values())
+        return left_out_of(self._readers().values())
 
     def _shard_count(self) -> int:
         try:

@@ -123,6 +123,11 @@ class ViewedRun:
         return self.folder.evaluated()
 
     @property
+    def verifier(self) -> str | None:
+        """The verifier that it names; None without one."""
+        return self.folder.verifier()
+
+    @property
     def method(self) -> str | None:
         """Its method, or what it evaluates; None if `run.toml` can't be read."""
         if (model := self.evaluated) is not None:

@@ -31,7 +31,7 @@ class IndexState:
         searched: Samples in the index whose words are there, too.
         total: Samples that the run will have; None if that is not known.
         shards_left: Shards of the run that were not begun.
-        beyond: Lines of the questions that a limit left out.
+        left_out: Lines of the questions that a limit left out.
         again: Samples that were written again after a failure.
         written: A process is writing the run.
         journal: A number that changes whenever the run writes something.
@@ -44,7 +44,7 @@ class IndexState:
     searched: int = 0
     total: int | None = None
     shards_left: int = 0
-    beyond: int = 0
+    left_out: int = 0
     again: int = 0
     written: bool = False
     journal: int = -1
@@ -167,7 +167,7 @@ class IndexUpdater:
                 running=running,
                 total=self._index.run_total(),
                 shards_left=self._index.shards_left(),
-                beyond=self._index.run_beyond(),
+                left_out=self._index.run_left_out(),
                 again=self._index.run_again(),
                 journal=version,
             )
