@@ -7,7 +7,7 @@ import pytest
 from commands import start, tessy
 from scripted import FIXED, PLAIN, PREDICTOR, faulty, lines, two_servers, until, write_questions
 from tessy.runs.folder import RunFolder
-from tessy.runs.shard_reader import ShardReader, left_out_of
+from tessy.runs.shard_reader import ShardReader
 from tessy.testing import Faults, Latency, LoopScript, ScriptedServer, SilentScript
 from tessy.testing.faults import Fault
 
@@ -146,8 +146,8 @@ async def test_a_limit_that_is_reached_is_named(tmp_path, tokenizers):
             done = await tessy(*command, "--limit", "2")
             assert said in done.err
         with ShardReader(RunFolder(out).shard(0)) as reader:
-            assert left_out_of([reader]) == 2
+            assert reader.left_out() == 2
         done = await tessy(*command)
     assert said not in done.err
     with ShardReader(RunFolder(out).shard(0)) as reader:
-        assert left_out_of([reader]) == 0
+        assert reader.left_out() == 0

@@ -166,9 +166,9 @@ def _before(folder: RunFolder) -> dict[int, dict[str, Any]]:
 
 def _result(run: ClusterRun, counters: Counters, *, stopped: bool) -> RunResult:
     folder = RunFolder(known_copy(absolute(run.out)))
-    ended = EndedTotals()
+    ended, left_out = EndedTotals(), 0
     with suppress(EmptyJournal), JournalReader(folder) as reader:  # stopped before any task began
-        ended = reader.totals()
+        ended, left_out = reader.totals(), reader.left_out()
     return RunResult(
         folder=folder.path,
         total=max(counters.total, ended.finished + ended.failed.total()),
@@ -178,6 +178,7 @@ def _result(run: ClusterRun, counters: Counters, *, stopped: bool) -> RunResult:
         counters=counters,
         dataset=dataset_files(folder, run.config, None),
         url=str(run.out) if is_url(run.out) else None,
+        left_out=left_out,
     )
 
 

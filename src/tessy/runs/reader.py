@@ -24,7 +24,6 @@ from tessy.runs.shard_reader import (
     ListedSample,
     ShardReader,
     UnfinishedSample,
-    left_out_of,
     total_of,
 )
 from tessy.runs.totals import EndedTotals
@@ -160,7 +159,7 @@ class JournalReader:
 
     def left_out(self) -> int:
         """How many lines of its questions a limit left out."""
-        return left_out_of(self._shards)
+        return min((shard.left_out() for shard in self._shards), default=0)
 
     def again(self) -> int:
         """How many samples were written again after a failure."""

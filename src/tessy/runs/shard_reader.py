@@ -238,6 +238,11 @@ class ShardReader:
                 )
         return found
 
+    def left_out(self) -> int:
+        """How many lines a limit left out; see `Mark.LEFT_OUT`."""
+        found = self.mark(Mark.LEFT_OUT)
+        return int(found) if found is not None and found.isdecimal() else 0
+
     def again(self) -> int:
         """How many samples were written again after a failure."""
         (found,) = self._ask("select count(*) from attempts")
@@ -312,12 +317,6 @@ def total_of(shards: Iterable[ShardReader]) -> int | None:
     marks = [shard.mark(Mark.SAMPLES) for shard in shards]
     known = [int(mark) for mark in marks if mark is not None and mark.isdecimal()]
     return sum(known) if len(known) == len(marks) else None
-
-
-def left_out_of(shards: Iterable[ShardReader]) -> int:
-    """How many lines of the questions a limit left out, when some shards were last written."""
-    marks = (shard.mark(Mark.LEFT_OUT) for shard in shards)
-    return min((int(mark) for mark in marks if mark is not None and mark.isdecimal()), default=0)
 
 
 def checked_record(journal: Path, sample_id: Any, reason: Any, blob: Any) -> dict[str, Any]:

@@ -191,7 +191,7 @@ async def asynthesize(
         plan = ShardPlan(folder, chosen, read, numbers, count, identity, own is not None, remote)
         retry = WRITTEN_AGAIN if retry_failed is True else retry_failed or ()
         await asyncio.to_thread(refuse_strangers, folder, identity)
-        counters, again, left_out = await plan.prepare(retry)
+        counters, again = await plan.prepare(retry)
         if again:
             verb = "sample is" if again == 1 else "samples are"
             progress.say(f"{again:,} failed {verb} written again")
@@ -235,10 +235,10 @@ async def asynthesize(
             with suppress(JournalError, RemoteError, RunLocked):  # what stopped the run says more
                 await _write_dataset(plan, lock, counters, progress.say)
                 if isinstance(error, Outage):
-                    progress.summarise(await _result(plan, counters, own, left_out, stopped=True))
+                    progress.summarise(await _result(plan, counters, own, stopped=True))
             raise
         await _write_dataset(plan, lock, counters, progress.say)
-        result = await _result(plan, counters, own, left_out, stopped=stopped)
+        result = await _result(plan, counters, own, stopped=stopped)
         log.end(result.figures(), counters.ended, stopped=stopped)
         return result
 
@@ -310,10 +310,10 @@ def chosen_settings(config: Config | str | Path | None, settings: dict[str, Any]
 
 
 async def _result(
-    plan: ShardPlan, counters: Counters, shard: ShardNumber | None, left_out: int, *, stopped: bool
+    plan: ShardPlan, counters: Counters, shard: ShardNumber | None, *, stopped: bool
 ) -> RunResult:
     folder, remote = plan.folder, plan.remote
-    ended = await asyncio.to_thread(_ended, folder, shard)
+    ended, left_out = await asyncio.to_thread(_ended, folder, shard)
     return RunResult(
         folder=folder.path,
         total=counters.total,
@@ -328,7 +328,8 @@ async def _result(
     )
 
 
-def _ended(folder: RunFolder, shard: ShardNumber | None) -> EndedTotals:
+def _ended(folder: RunFolder, shard: ShardNumber | None) -> tuple[EndedTotals, int]:
+    """What the samples that ended come to, and how many lines a limit left out."""
     opened = JournalReader(folder) if shard is None else ShardReader(folder.shard(shard.number))
     with opened as reader:
-        return reader.totals()
+        return reader.totals(), reader.left_out()

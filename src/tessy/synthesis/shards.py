@@ -84,7 +84,7 @@ class ShardPlan:
         over = questions[counts >= self.config.samples_per_question]
         return np.setdiff1d(self.questions.numbers(shard, self.count), over, assume_unique=True)
 
-    async def prepare(self, retry: Collection[Failure]) -> tuple[Counters, int, int]:
+    async def prepare(self, retry: Collection[Failure]) -> tuple[Counters, int]:
         """Create the journals of the shards, and record bad lines in them.
 
         Args:
@@ -92,8 +92,7 @@ class ShardPlan:
                 again; those of questions beyond a limit are not.
 
         Returns:
-            The counts of these shards, how many failures were forgotten, and how many lines the
-            limit leaves out that were not written at an earlier start.
+            The counts of these shards, and how many failures were forgotten.
 
         Raises:
             RunMismatch: The part that a shard has written has more samples than its journal.
@@ -132,7 +131,7 @@ class ShardPlan:
                 counters.total += samples[number] + beyond
                 await _record_bad_lines(journal, bad[number], self.config, counters)
         counters.ended_before = counters.ended
-        return counters, again, left_out
+        return counters, again
 
 
 async def _journal(shard: ShardFolder, *, create: bool) -> Journal:

@@ -30,7 +30,7 @@ from tessy.runs.database import BROKEN, allow_open_files, harden
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import FILES
 from tessy.runs.schema import EmptyJournal, Mark
-from tessy.runs.shard_reader import ShardReader, checked_record, left_out_of, total_of
+from tessy.runs.shard_reader import ShardReader, checked_record, total_of
 from tessy.verifiers.protocol import VerdictOutcome, outcome_of
 
 TOKENIZE = "unicode61"
@@ -372,7 +372,7 @@ class Index:
 
     def run_left_out(self) -> int:
         """How many lines of its questions a limit left out."""
-        return left_out_of(self._readers().values())
+        return min((reader.left_out() for reader in self._readers().values()), default=0)
 
     def _shard_count(self) -> int:
         try:
