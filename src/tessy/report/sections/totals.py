@@ -68,7 +68,8 @@ def headlines(run: RunReport) -> list[Headline]:
         aside = ", ".join(filter(None, [between(right.share, 100, unit="%"), of]))
         value = f"{right.share.value:.1%}" if right.verified else NOTHING
         found.append(Headline("right", value, aside or "no answer was verified"))
-    lost = f", with {run.accounts.lost_share:.1%} of the tokens" if failed else ""
+    lost_share = run.accounts.lost_share
+    lost = f", with {lost_share:.1%} of the tokens" if lost_share > 0 else ""
     found.append(Headline("finished", whole(finished.sums["samples"]), f"{failed:,} failed{lost}"))
     teacher, discarded = figures["teacher_share"], figures["discarded_share"]
     if not math.isnan(teacher.value):
@@ -110,10 +111,10 @@ def accuracy(report: Report) -> Section | None:
         "counted by how alike they are; that of a difference by bootstrap. A sample that "
         "the verifier rejected at its last attempt counts as wrong."
     )
-    if any(each and math.isnan(each.share_of_ended.value) for each in found):
-        how += " Where some questions have no reference, failed samples can't be told apart by it."
     if any("evaluated" in run.models for run in report.runs):
         how += " So does every sample of an evaluation that its model failed, as in pass@1."
+    if any(each and each.failed and math.isnan(each.share_of_ended.value) for each in found):
+        how += " Some questions have no reference: which failed samples have one is not known."
     if any(run.attempts > 1 for run in report.runs):
         attempts = [f"{run.attempts:,}" for run in report.runs]
         rows.insert(0, ["attempts at a sample, at most", *attempts])
