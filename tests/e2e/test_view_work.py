@@ -60,7 +60,7 @@ async def test_the_list_leads_with_verdicts(run, browser):
         totals = await page.locator("#totals").inner_text()
         assert "33.3% (6.1–79.2%)" in totals
         assert "✓ 1 right" in totals
-        assert "✗ 2 wrong" in totals
+        assert "✗ 1 wrong ✗ 1 no answer" in totals
         assert "1 unverified" in totals
         assert await page.locator("#state").inner_text() == "stopped"
         assert await page.locator("#under-way .status").inner_text() == "stopped"
