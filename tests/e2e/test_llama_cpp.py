@@ -7,15 +7,20 @@ rounding, and near a tie that is enough for another word (docs/log.md).
 
 from __future__ import annotations
 
+import asyncio
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from commands import tessy
 from engine_checks import asked, check_modes, check_streams, greedy
 from scripted import lines, write_questions
+from tessy import lab
 from tessy.config import ModelSettings
 from tessy.models import local
 from tessy.models.client import Client
@@ -95,3 +100,26 @@ async def test_a_server_that_cannot_start_says_why(tmp_path):
     assert done.code == 1
     assert "no server for" in done.err
     assert "Traceback" not in done.err.split("error:")[0]
+
+
+async def test_no_call_waits_for_idle_connections():
+    """Each holds a thread of llama.cpp's until the server closes it, five seconds later."""
+    body = json.dumps({"prompt": [5, 6, 7], "n_predict": 2}).encode()
+    head = f"POST /completion HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+
+    async def ask(where):
+        reader, writer = await asyncio.open_connection(where.hostname, where.port)
+        writer.write(head.encode() + body)
+        answered = await reader.readuntil(b"\r\n\r\n")
+        (length,) = re.findall(rb"content-length: (\d+)", answered.lower())
+        await reader.readexactly(int(length))
+        return reader, writer
+
+    model = lab.folder("student") / "model.gguf"
+    for _ in range(5):  # whether too few threads show is a race
+        async with local.serve(model, slots=4, context_tokens=256, connections=40) as url:
+            idle = await asyncio.gather(*(ask(urlsplit(url)) for _ in range(40)))
+            closed = sum(reader.at_eof() for reader, _ in idle)
+            for _, writer in idle:
+                writer.close()
+        assert not closed, "the last calls waited until the first connections were closed"

@@ -19,11 +19,18 @@ from tessy.errors import LocalModelError
 _START_S = 120.0
 _STOP_S = 3.0
 _LOG_TAIL = 2000
+_OTHERS = 8
+"""Connections beside those of samples: of probes and the like."""
 
 
 @asynccontextmanager
 async def serve(
-    weights: Path, *, slots: int, context_tokens: int, threads: int | None = None
+    weights: Path,
+    *,
+    slots: int,
+    context_tokens: int,
+    connections: int = 0,
+    threads: int | None = None,
 ) -> AsyncIterator[str]:
     """Serve a GGUF file while the context is open.
 
@@ -31,6 +38,8 @@ async def serve(
         weights: The GGUF file.
         slots: Sequences to generate at once.
         context_tokens: Context of each sequence, in tokens.
+        connections: Connections that may be open at once. Each has a thread of llama.cpp's, for 5 s
+            after its last request, too; another one would wait for it.
         threads: CPU threads; by default half of the cores, since two models share them.
 
     Yields:
@@ -40,7 +49,7 @@ async def serve(
         LocalModelError: The server did not start; the message contains the end of its log.
     """
     threads = threads or max(1, (os.cpu_count() or 2) // 2)
-    numbers = (str(number) for number in (slots, context_tokens, threads))
+    numbers = map(str, (slots, context_tokens, threads, max(connections, slots) + _OTHERS))
     with tempfile.TemporaryFile() as log:
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tessy.models.local", str(weights), *numbers),
@@ -71,8 +80,8 @@ async def serve(
 
 
 def main() -> None:
-    """Serve the file `argv[1]` with `argv[2]` slots of `argv[3]` tokens on `argv[4]` threads."""
-    path, slots, context, threads = sys.argv[1], *map(int, sys.argv[2:])
+    """Serve the file `argv[1]`: slots, tokens of each, CPU threads and connections follow."""
+    path, slots, context, threads, connections = sys.argv[1], *map(int, sys.argv[2:])
     announce = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what llama.cpp prints goes to the log
     import xllamacpp
@@ -85,6 +94,7 @@ def main() -> None:
     params.n_ctx = context * slots
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads
+    params.n_threads_http = connections
     params.cache_ram_mib = 0
     params.swa_full = True  # otherwise sliding-window models (Gemma) lose their prefix cache
     params.ui = False

@@ -303,9 +303,10 @@ async def open_one(
         say(f"starting a local server for {config.called(model)}, {name}")
         slots = min(_LOCAL_SLOTS, config.concurrency)
         context = min(config.limits.context_tokens, _LOCAL_CONTEXT)
-        urls = [
-            await stack.enter_async_context(local.serve(path, slots=slots, context_tokens=context))
-        ]
+        serving = local.serve(
+            path, slots=slots, context_tokens=context, connections=config.concurrency
+        )
+        urls = [await stack.enter_async_context(serving)]
         label = path.stem if path.stem != "model" else path.absolute().parent.name  # as sft has it
         if where.scheme is address.Scheme.LAB:
             label = name
