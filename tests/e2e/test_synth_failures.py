@@ -139,7 +139,7 @@ async def test_only_questions_within_the_limit_are_tried_again(tmp_path, tokeniz
 
 async def test_a_limit_that_is_reached_is_named(tmp_path, tokenizers):
     questions, out = write_questions(tmp_path / "q.jsonl", 4), tmp_path / "run"
-    said = "the limit left out 2 lines of the questions"
+    said = "2 more lines of the questions left out"
     async with two_servers(tokenizers) as (_, options):
         command = ["synth", questions, "--out", out, *options]
         for _ in range(2):

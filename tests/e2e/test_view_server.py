@@ -537,7 +537,7 @@ async def test_a_complete_run_says_that_its_limit_left_questions_out(tmp_path, c
     await write_run(run, [Written("q0")])
     for left_out, said in (
         ("0", "complete</span>"),
-        ("580", "complete; its limit left out 580 questions"),
+        ("580", "complete; 580 more questions left out"),
     ):
         with sqlite3.connect(run.shard(0).journal) as connection:
             connection.execute("insert or replace into marks values ('left_out', ?)", (left_out,))
@@ -595,3 +595,11 @@ async def test_runs_with_other_numbers_of_samples_are_side_by_side(tmp_path, cli
                     assert shown.status == 200
         page = await text_of(client, URL(f"{view.url}compare?sample=p%230", encoded=True))
         assert "a (not there)" in page
+
+
+async def test_a_page_after_the_last_is_the_last(tmp_path, client):
+    await write_run(RunFolder(tmp_path), [Written("q0")])
+    async with viewing(tmp_path) as view:
+        page = await text_of(client, view.url + "?page=99")
+    assert 'data-sample="q0"' in page
+    assert "Page 99" not in page

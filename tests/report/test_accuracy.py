@@ -179,6 +179,10 @@ def test_an_evaluation_is_one_of_its_model_and_the_students_own_only_if_that_is_
     by_itself = as_html(make_report(ReportSettings([alone])))
     assert ("by the teacher" in as_html(make_report(ReportSettings([first])))) is True
     assert "by the teacher" not in by_itself
+    tokens = as_markdown(make_report(ReportSettings([alone])))
+    assert "| tokens, kept |" in tokens
+    assert "student's tokens" not in tokens
+    assert "teacher's tokens" not in tokens
     assert ("No run here shows how the student writes by itself" in text) != of_the_student
 
 

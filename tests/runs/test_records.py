@@ -46,7 +46,7 @@ async def test_verify_names_what_the_run_itself_rejected(tmp_path):
     rejected = Written("wrong", failure=Failure.REJECTED)
     await write_run(run, [*SAMPLES, rejected])
     done = await tessy("verify", run.path, "--with", "exact")
-    said = "not verified: 2 failed samples of the run, 1 of them rejected as wrong"
+    said = "not verified: 2 failed samples of the run, 1 of them rejected by its own verifier"
     assert said in done.err
 
 

@@ -36,7 +36,7 @@ def paint_list(console: Console, run: Path, wanted: Filter, limit: int) -> None:
             console.print(Text(f"evaluation of {visible_line(evaluated)}", style="bold"))
         totals = reader.totals()
         if (right := right_of(totals)) is not None:
-            console.print(Text(f"right: {right}", style="bold"))
+            console.print(Text(f"right: {right}", style="bold"), soft_wrap=True)
         ended = (sample for sample in reader.listed() if _is_wanted(sample, wanted))
         shown = list(islice(ended, limit))
         every = totals.ended - len(shown)

@@ -221,8 +221,7 @@ def summary(result: RunResult) -> Table:
     for failure, count in sorted(ended.failed.items()):
         table.add_row("", f"{count:,} {failure}")
     if result.left_out:
-        lines = count_of(result.left_out, "line")
-        table.add_row("", f"the limit left out {lines} of the questions")
+        table.add_row("", f"{count_of(result.left_out, 'more line')} of the questions left out")
     if ended.teachers:
         told = ", ".join(f"{n:,} with {name}" for name, n in sorted(ended.teachers.items()))
         table.add_row("teachers", Text(visible_line(f"finished: {told}")))

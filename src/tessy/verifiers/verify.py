@@ -145,7 +145,7 @@ def verify(
         settings = VerifierSettings(not sandbox, concurrency or usual.at_once, limits)
         if run is not None and (failed := _failed(run)):
             rejected = failed[Failure.REJECTED]
-            aside = f", {rejected:,} of them rejected as wrong when it was written"
+            aside = f", {rejected:,} of them rejected by its own verifier"
             of_run = f"{count_of(failed.total(), 'failed sample')} of the run"
             say(f"not verified: {of_run}{aside if rejected else ''}")
         work = _verify(responses, verifier, settings, path, group, limit, skip_bad, say)

@@ -19,7 +19,7 @@ def document(report: Report) -> Document:
     failed = sum(run.accounts.failed.values())
     lacking = f"; not complete: {run.lacking}" if run.lacking else ""
     if run.left_out:
-        lacking += f"; its limit left out {count_of(run.left_out, 'question')}"
+        lacking += f"; {count_of(run.left_out, 'more question')} left out"
     return Document(
         title=f"Report: {run.label}",
         lead=f"{run.label}{against}: {count_of(run.accounts.ended, 'sample')} = "

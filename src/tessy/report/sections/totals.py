@@ -193,7 +193,11 @@ def accounts(report: Report) -> Section:
     )
     first = report.runs[0]
     parts = (first.accounts.finished, first.accounts.lost, first.accounts.all)
-    sums = [[title, *(whole(part.sums[name]) for part in parts)] for name, title in _SUMS.items()]
+    titles = _SUMS
+    if "evaluated" in first.models:  # one model, which is nobody's student
+        alone = (item for item in _SUMS.items() if not item[0].startswith(("teacher", "hand")))
+        titles = {name: title.removeprefix("student's ") for name, title in alone}
+    sums = [[title, *(whole(part.sums[name]) for part in parts)] for name, title in titles.items()]
     tables = [
         _ended(report),
         Table(

@@ -134,8 +134,12 @@ class Handlers:
 
     def _samples(self, run: ViewedRun, wanted: Filter, page: int) -> web.Response:
         found = run.page(wanted, page)
-        under_way = _under_way(run, wanted, page)
         pages = max(1, -(-found.total // PAGE))
+        if (
+            page > pages and wanted.status is not Status.RUNNING
+        ):  # there were more when it was linked
+            found, page = run.page(wanted, pages), pages
+        under_way = _under_way(run, wanted, page)
         if wanted.status is Status.RUNNING:
             pages = page + (len(under_way) == PAGE)
         return _page(
