@@ -143,10 +143,9 @@ async def answer(
         stops = (*stop, *model.format.family.answer_stops)
         arriving = partial(ArrivingAnswer, stops, MARKERS)
     streams = model.servers.capabilities.streams
-    chunk = await ask(
-        draft, role, answer_tokens(draft), stream=streams, arriving=arriving, schema=schema
-    )
-    if fault := fault_of_answer(chunk, role):
+    most = answer_tokens(draft)
+    chunk = await ask(draft, role, most, stream=streams, arriving=arriving, schema=schema)
+    if fault := fault_of_answer(chunk, role, most):
         await draft.commit(turns.rejected_answer(chunk, role))
         raise fault
     await draft.commit(turns.answer_turn(chunk, role))
@@ -377,10 +376,18 @@ def check_repetition(guard: RepetitionGuard, draft: Draft, text: str) -> None:
         raise SampleFailed(Failure.REPETITION, f"again and again: {fragment!r}")
 
 
-def fault_of_answer(chunk: Chunk, role: Role) -> SampleFailed | None:
-    """Why an answer can't be kept; None if it can."""
+def fault_of_answer(chunk: Chunk, role: Role, most: int) -> SampleFailed | None:
+    """Why an answer can't be kept; None if it can.
+
+    Args:
+        chunk: The answer.
+        role: Who wrote it.
+        most: The most tokens that it might have; fewer were asked for if the context is shorter.
+    """
     if chunk.finish is not Finish.ENDED:
         detail = f"no end within {chunk.tokens} tokens of answer"
+        if chunk.asked < most:
+            return SampleFailed(Failure.CONTEXT_LIMIT, f"{detail}, which fill the context")
         return SampleFailed(Failure.ANSWER_LIMIT, detail)
     if not chunk.text.strip():
         return SampleFailed(Failure.EMPTY_ANSWER, f"the {role} wrote no answer")
