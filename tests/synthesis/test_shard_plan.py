@@ -194,6 +194,26 @@ async def test_a_limit_that_became_smaller_leaves_a_shard_incomplete(source, tmp
         merge(run.path)
 
 
+@pytest.mark.parametrize(
+    ("shards", "stop", "limit"), [(1, 9, 2), (3, 14, 1), (3, 25, 4), (8, 12, 3)]
+)
+async def test_what_was_begun_is_still_to_do_whatever_the_limit(
+    source, tmp_path, shards, stop, limit
+):
+    run = run_in(tmp_path)
+    whole = plan_of(run, source, shards)
+    await go_on(whole, 1, stop=stop)
+    with JournalReader(run) as reader:
+        before = reader.totals().ended, reader.running()
+    await plan_of(run, source, shards, limit).prepare(())
+    several = CONFIG.samples_per_question
+    with JournalReader(run) as reader:
+        assert (reader.totals().ended, reader.running()) == before
+        assert reader.total() + several * reader.left_out() == sum(whole.samples.values())
+        assert reader.total() >= before[0] + len(before[1])
+        assert reader.lacking() is not None
+
+
 async def test_the_next_shard_is_opened_while_the_last_samples_of_one_are_written(source, tmp_path):
     """One sample never ends: all others are written, in all shards, as many at once as before."""
     held, most, active = asyncio.Event(), 0, 0

@@ -12,7 +12,7 @@ that are there twice and decides to which shard of a run the question belongs.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from pathlib import Path
@@ -139,6 +139,13 @@ class Questions:
         wanted = self.id_hashes % np.uint64(shards) == shard
         wanted[[line.number for line in self.bad]] = False
         return np.flatnonzero(wanted)
+
+    def among(self, ids: Iterable[str]) -> set[str]:
+        """Those of some ids that are of questions up to the limit."""
+        asked = list(ids)
+        hashes = _numbers(bytearray(b"".join(map(_id_hash, asked))))
+        there = np.isin(hashes, self.id_hashes)
+        return {each for each, found in zip(asked, there, strict=True) if found}
 
     def take(self, numbers: NDArray[np.int64]) -> Iterator[Question]:
         """Read some of the questions; rows in between are not parsed.

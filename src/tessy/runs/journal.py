@@ -172,18 +172,17 @@ class Journal:
         """Whether the journal contains anything other than bad lines."""
         return bool((await self._ask(BEGUN, (Failure.BAD_QUESTION.value,)))[0][0])
 
-    async def count_from(self, end: int, several: int) -> tuple[int, int]:
-        """How many samples ended, of those from a position on, and of how many questions.
+    async def ended_from(self, position: int) -> list[tuple[str, Failure | None]]:
+        """The samples that ended at a position or after it: ids, and why they failed."""
+        rows = await self._ask("select id, reason from samples where position >= ?", (position,))
+        with contents.reading(f"{self.path}: a sample that ended"):
+            return [(contents.an(str, name, "id"), contents.reason(why)) for name, why in rows]
 
-        Args:
-            end: The position.
-            several: The samples of a question.
-        """
-        ((samples, questions),) = await self._ask(
-            f"select count(*), count(distinct position / {several:d}) from samples"
-            f" where position >= {end:d}"
-        )
-        return int(samples), int(questions)
+    async def unfinished(self) -> set[str]:
+        """The ids of all samples that were started and have not ended."""
+        rows = await self._ask("select distinct id from turns")
+        with contents.reading(f"{self.path}: a sample under way"):
+            return {contents.an(str, name, "id") for (name,) in rows}
 
     async def positions(self) -> NDArray[np.int64]:
         """The positions of the samples that ended, ascending."""

@@ -157,6 +157,10 @@ class JournalReader:
             found.add(shard.totals())
         return found
 
+    def total(self) -> int | None:
+        """How many samples its shards have, ended or not; None if one does not say it."""
+        return total_of(self._shards)
+
     def left_out(self) -> int:
         """How many lines of its questions a limit left out."""
         return min((shard.left_out() for shard in self._shards), default=0)
@@ -171,7 +175,7 @@ class JournalReader:
         if (others := shards - len(self._shards)) > 0:
             were = "was" if others == 1 else "were"
             return f"{others:,} of {count_of(shards, 'shard')} {were} not started"
-        total = total_of(self._shards)
+        total = self.total()
         left = 0 if total is None else total - sum(shard.counts()[0] for shard in self._shards)
         if total is None or left <= 0:
             return None

@@ -238,6 +238,11 @@ class ShardReader:
                 )
         return found
 
+    def total(self) -> int | None:
+        """How many samples the shard has, ended or not; None if it does not say it."""
+        found = self.mark(Mark.SAMPLES)
+        return int(found) if found is not None and found.isdecimal() else None
+
     def left_out(self) -> int:
         """How many lines a limit left out; see `Mark.LEFT_OUT`."""
         found = self.mark(Mark.LEFT_OUT)
@@ -314,9 +319,9 @@ class ShardReader:
 
 def total_of(shards: Iterable[ShardReader]) -> int | None:
     """How many samples some shards will have; None if one does not say it."""
-    marks = [shard.mark(Mark.SAMPLES) for shard in shards]
-    known = [int(mark) for mark in marks if mark is not None and mark.isdecimal()]
-    return sum(known) if len(known) == len(marks) else None
+    totals = [shard.total() for shard in shards]
+    known = [total for total in totals if total is not None]
+    return sum(known) if len(known) == len(totals) else None
 
 
 def checked_record(journal: Path, sample_id: Any, reason: Any, blob: Any) -> dict[str, Any]:

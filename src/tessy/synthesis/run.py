@@ -313,10 +313,10 @@ async def _result(
     plan: ShardPlan, counters: Counters, shard: ShardNumber | None, *, stopped: bool
 ) -> RunResult:
     folder, remote = plan.folder, plan.remote
-    ended, left_out = await asyncio.to_thread(_ended, folder, shard)
+    ended, total, left_out = await asyncio.to_thread(_ended, folder, shard)
     return RunResult(
         folder=folder.path,
-        total=counters.total,
+        total=max(counters.total, total or 0),
         ended=ended,
         stopped=stopped,
         seconds=counters.seconds,
@@ -328,8 +328,8 @@ async def _result(
     )
 
 
-def _ended(folder: RunFolder, shard: ShardNumber | None) -> tuple[EndedTotals, int]:
-    """What the samples that ended come to, and how many lines a limit left out."""
+def _ended(folder: RunFolder, shard: ShardNumber | None) -> tuple[EndedTotals, int | None, int]:
+    """What the samples that ended come to, how many there are, and lines that a limit left out."""
     opened = JournalReader(folder) if shard is None else ShardReader(folder.shard(shard.number))
     with opened as reader:
-        return reader.totals(), reader.left_out()
+        return reader.totals(), reader.total(), reader.left_out()

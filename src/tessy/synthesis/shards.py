@@ -84,6 +84,26 @@ class ShardPlan:
         over = questions[counts >= self.config.samples_per_question]
         return np.setdiff1d(self.questions.numbers(shard, self.count), over, assume_unique=True)
 
+    async def _beyond(self, journal: Journal) -> tuple[int, int, int]:
+        """What a journal has of questions beyond the limit, which an earlier start began.
+
+        Returns:
+            How many samples of them ended, how many samples they have, and how many they are.
+        """
+        if not self.questions.beyond:
+            return 0, 0, 0
+        several = self.config.samples_per_question
+
+        def question_of(sample_id: str) -> str:
+            return sample_id.rpartition("#")[0] if several > 1 else sample_id
+
+        ended = await journal.ended_from(self.end)
+        good = [name for name, reason in ended if reason is not Failure.BAD_QUESTION]
+        begun = {question_of(name) for name in await journal.unfinished()}
+        questions = {question_of(name) for name in good} | begun - self.questions.among(begun)
+        bad = len(ended) - len(good)
+        return len(ended), several * len(questions) + bad, len(questions) + bad
+
     async def prepare(self, retry: Collection[Failure]) -> tuple[Counters, int]:
         """Create the journals of the shards, and record bad lines in them.
 
@@ -119,8 +139,7 @@ class ShardPlan:
                     await asyncio.to_thread(refuse_lost, shard.dataset, finished)
                 await journal.set_mark(Mark.IDENTITY, self.identity)
                 again += await journal.forget_failures(retry, self.end) if retry else 0
-                several = self.config.samples_per_question
-                beyond, lines = await journal.count_from(self.end, several)
+                ended, beyond, lines = await self._beyond(journal)
                 reasons = await journal.reasons()
                 await journal.set_mark(Mark.SAMPLES, str(samples[number] + beyond))
                 await journal.set_mark(Mark.QUESTIONS, str(len(self.questions.row_hashes)))
@@ -128,7 +147,7 @@ class ShardPlan:
                 await journal.set_mark(Mark.LEFT_OUT, str(left_out))
                 counters.finished += reasons.pop(None, 0)
                 counters.failed.update({why: n for why, n in reasons.items() if why is not None})
-                counters.total += samples[number] + beyond
+                counters.total += samples[number] + ended
                 await _record_bad_lines(journal, bad[number], self.config, counters)
         counters.ended_before = counters.ended
         return counters, again
