@@ -195,7 +195,7 @@ async def test_a_limit_that_became_smaller_leaves_a_shard_incomplete(source, tmp
 
 
 @pytest.mark.parametrize(
-    ("shards", "stop", "limit"), [(1, 9, 2), (3, 14, 1), (3, 25, 4), (8, 12, 3)]
+    ("shards", "stop", "limit"), [(1, 9, 1), (1, 20, 1), (3, 14, 1), (3, 25, 4), (8, 12, 3)]
 )
 async def test_what_was_begun_is_still_to_do_whatever_the_limit(
     source, tmp_path, shards, stop, limit
