@@ -72,3 +72,13 @@ def test_an_answer_is_compared_with_the_answer():
         ("4.", False),
         ("5.", True),
     ]
+
+
+def test_what_an_unfinished_response_lacks_is_all_there():
+    """The rest of the thinking, and the answer: both are missing at its end."""
+    base = response("1 + 2 = 3. So 3.", "It is 3.")
+    begun = base[: base.index(" = 3.")]
+    found = list(compared([Piece(begun, None)], base))
+    assert "".join(piece.text for piece in found if not piece.gone) == begun
+    gone = " ".join(piece.text for piece in found if piece.gone)
+    assert gone.split() == "= 3. So 3. It is 3.".split()

@@ -101,7 +101,10 @@ def compared(pieces: Sequence[Piece], base: str) -> Iterator[ComparedPiece]:
     text = "".join(piece.text for piece in kept)
     found = response_changes(base, text)
     edges = sorted({edge for change in found for edge in (change.start, change.end)})
-    gone = {change.start: change.gone for change in found if change.gone}
+    gone: dict[int, str] = {}
+    for change in found:  # thinking without an end and the missing answer are at one place
+        if change.gone:
+            gone[change.start] = " ".join(filter(None, (gone.get(change.start), change.gone)))
     new = [(change.start, change.end) for change in found if change.start < change.end]
     at = 0
     for piece in kept:
