@@ -267,6 +267,16 @@ def test_the_summary_of_a_run_that_had_nothing_left_to_write(clock):
     assert not any("this start" in line for line in lines)
 
 
+def test_what_was_begun_beyond_a_limit_is_not_of_this_start(clock):
+    counters = Counters(3, finished=3, ended_before=3, clock=clock)
+    made = result(counters, total=3, ended=ended(3), faults={}, begun_beyond=12, left_out=7)
+    lines = shown(summary(made))
+    assert made.remaining == 0, "none is missing of what was asked for"
+    assert lines[0] == "nothing was left to write"
+    assert "12 more samples to do, of questions beyond the limit that were begun" in lines
+    assert "7 more lines of the questions left out" in lines
+
+
 def test_the_summary_of_a_run_that_was_stopped_before_any_sample_ended(clock):
     counters = Counters(3, clock=clock)
     counters.turn(turn(Role.TEACHER, 40))

@@ -81,4 +81,4 @@ def test_what_an_unfinished_response_lacks_is_all_there():
     found = list(compared([Piece(begun, None)], base))
     assert "".join(piece.text for piece in found if not piece.gone) == begun
     gone = " ".join(piece.text for piece in found if piece.gone)
-    assert gone.split() == "= 3. So 3. It is 3.".split()
+    assert gone.split() == ["=", "3.", "So", "3.", "It", "is", "3."]

@@ -175,6 +175,7 @@ class RunResult:
         url: Of a run at a URL, of which `folder` is a copy.
         failed_uploads: Uploads of this start that failed, and were tried again.
         left_out: Lines of the questions that a limit left out.
+        begun_beyond: Samples to do of questions beyond the limit that an earlier start began.
     """
 
     folder: Path
@@ -187,6 +188,7 @@ class RunResult:
     url: str | None = None
     failed_uploads: int = 0
     left_out: int = 0
+    begun_beyond: int = 0
 
     @property
     def finished(self) -> int:

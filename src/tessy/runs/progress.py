@@ -220,6 +220,9 @@ def summary(result: RunResult) -> Table:
     table.add_row("samples", result.accounts, end_section=True)
     for failure, count in sorted(ended.failed.items()):
         table.add_row("", f"{count:,} {failure}")
+    if result.begun_beyond:
+        begun = count_of(result.begun_beyond, "more sample")
+        table.add_row("", f"{begun} to do, of questions beyond the limit that were begun")
     if result.left_out:
         table.add_row("", f"{count_of(result.left_out, 'more line')} of the questions left out")
     if ended.teachers:

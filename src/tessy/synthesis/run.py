@@ -316,7 +316,7 @@ async def _result(
     ended, total, left_out = await asyncio.to_thread(_ended, folder, shard)
     return RunResult(
         folder=folder.path,
-        total=max(counters.total, total or 0),
+        total=counters.total,
         ended=ended,
         stopped=stopped,
         seconds=counters.seconds,
@@ -325,6 +325,7 @@ async def _result(
         url=str(remote.there) if remote is not None else None,
         failed_uploads=remote.failed_uploads if remote is not None else 0,
         left_out=left_out,
+        begun_beyond=max(0, (total or 0) - counters.total),
     )
 
 
