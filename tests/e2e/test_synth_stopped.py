@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import random
+import re
 import signal
 import sys
 import termios
@@ -290,3 +291,18 @@ async def test_a_run_goes_on_when_nobody_reads_its_progress_any_more(tmp_path, t
         async with asyncio.timeout(60):
             assert await process.wait() == 0
     assert len(lines(tmp_path / "run" / "dataset.jsonl")) == 4
+
+
+async def test_a_smaller_limit_after_a_stop_leaves_nothing_of_its_own_to_do(tmp_path, tokenizers):
+    questions, out = write_questions(tmp_path / "q.jsonl", 6), tmp_path / "run"
+    slow = Latency(first_token_s=0.01, token_s=0.002)
+    async with two_servers(tokenizers, latency=slow, words=200) as (servers, options):
+        command = ["synth", questions, "--out", out, *options, "--concurrency", "4"]
+        process = await start(*command)
+        await until(lambda: servers["teacher"].stats.requests > 12)
+        process.send_signal(signal.SIGINT)
+        await process.communicate()
+        done = await tessy(*command, "--limit", "1")
+    said = " ".join(done.err.split())
+    assert not re.search(r"\+ \d+ to do", said), "the limit's question is written"
+    assert re.search(r"\d more samples? to do, of questions beyond the limit that were begun", said)

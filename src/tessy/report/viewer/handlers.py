@@ -135,9 +135,7 @@ class Handlers:
     def _samples(self, run: ViewedRun, wanted: Filter, page: int) -> web.Response:
         found = run.page(wanted, page)
         pages = max(1, -(-found.total // PAGE))
-        if (
-            page > pages and wanted.status is not Status.RUNNING
-        ):  # there were more when it was linked
+        if page > pages and wanted.status is not Status.RUNNING:
             found, page = run.page(wanted, pages), pages
         under_way = _under_way(run, wanted, page)
         if wanted.status is Status.RUNNING:

@@ -74,15 +74,10 @@ class SampleTotals:
     evaluation: bool = False
 
     @property
-    def all_wrong(self) -> int:
-        """How many answers are wrong or none; as reports count them."""
-        return self.wrong + self.no_answer
-
-    @property
     def accuracy(self) -> Interval | None:
         """The share of right ones among right and wrong ones; None if there are none."""
         failed = self.unanswered if self.evaluation else 0
-        verified = self.right + self.all_wrong + failed
+        verified = self.right + self.wrong + self.no_answer + failed
         if not verified:
             return None
         sums = self.by_question
