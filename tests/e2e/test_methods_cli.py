@@ -112,6 +112,26 @@ async def test_questions_that_cannot_be_verified_are_named_before_any_model_is_c
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("command", ["synth", "eval"])
+async def test_all_bad_lines_are_named_at_once(tmp_path, command):
+    questions = tmp_path / "q.jsonl"
+    rows = [
+        {"id": "a", "prompt": "1 + 1?", "answer": 2},
+        {"id": "b", "prompt": 3},
+        {"id": "c", "prompt": "2 + 2?", "answer": ["four"]},
+    ]
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    models = {"synth": ["--student", DEAD, "--teacher", DEAD], "eval": ["--model", DEAD]}[command]
+    options = [*models, "--verify", "number"]
+    done = await tessy(command, questions, "--out", tmp_path / "run", *options)
+    assert done.code == 2
+    assert "2 bad lines; nothing was started" in done.err
+    assert f"{questions}:2: prompt must be text, not int" in done.err
+    assert f"{questions}:3: id 'c': verifier number: column 'answer' must hold text" in done.err
+    assert "docs/verifiers.md says which columns each verifier needs" in done.err
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("on_wrong", ["keep", "keep_judged"])
 async def test_questions_without_a_reference_are_written_and_counted(
     tmp_path, tokenizers, on_wrong

@@ -245,8 +245,12 @@ def read(
     return found if skip_bad else refuse_bad(found)
 
 
-def refuse_bad(read: Questions) -> Questions:
+def refuse_bad(read: Questions, *, hint: str = "") -> Questions:
     """Refuse questions of which some are bad.
+
+    Args:
+        read: The questions.
+        hint: What else to say of how to fix them.
 
     Raises:
         DataError: Some are; the message names the first of them, each with the reason.
@@ -255,13 +259,10 @@ def refuse_bad(read: Questions) -> Questions:
         return read
     if not read.count and all(line.columns for line in read.bad):
         raise _no_column(read)
-    bad = [line for line in read.bad if not line.checked] or read.bad
-    said = [f"{count_of(len(bad), 'bad line')}; nothing was started"]
-    said += bad_rows((line.where, line.reason) for line in bad)
-    raise DataError(
-        "\n".join(said),
-        hint="fix them" + ", or record them as failures: --skip-bad" * bool(read.count),
-    )
+    said = [f"{count_of(len(read.bad), 'bad line')}; nothing was started"]
+    said += bad_rows((line.where, line.reason) for line in read.bad)
+    fix = "fix them" + ", or record them as failures: --skip-bad" * bool(read.count)
+    raise DataError("\n".join(said), hint=f"{fix}; {hint}" if hint else fix)
 
 
 def _no_column(read: Questions) -> DataError:

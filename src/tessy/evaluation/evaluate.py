@@ -107,7 +107,8 @@ def evaluate(
     """
     questions = as_source(questions)
     chosen = _config(config, {"student__model": model, **settings})
-    asked = list(read(questions, limit=limit, skip_bad=skip_bad, column=question_column))
+    # The run refuses bad lines, those that can't be verified among them.
+    asked = list(read(questions, limit=limit, skip_bad=True, column=question_column))
     groups = groups_of(asked, group)
     run = run_anywhere(
         asynthesize(

@@ -105,7 +105,7 @@ def _checked(
     checks = _Checks(verifier, config, partly=partly)
     found = read(source, skip_bad=True, check=checks.check, **lines)
     if not skip_bad and not all(line.checked for line in found.bad):
-        refuse_bad(found)
+        refuse_bad(found, hint="; ".join(checks.hints))
     if checks.unverified and checks.unverified == found.count:
         raise DataError(
             f"no question can be verified: {checks.first}",
@@ -115,8 +115,8 @@ def _checked(
         raise _refused(found, checks)
     if checks.unverified:
         say(
-            f"{checks.unverified:,} of {found.count + len(found.bad):,} questions are written and "
-            f"not verified, such as {checks.first}"
+            f"{checks.unverified:,} of {found.count:,} questions are written and not verified, "
+            f"such as {checks.first}"
         )
     return found
 
@@ -125,8 +125,7 @@ def _refused(found: Questions, checks: _Checks) -> DataError:
     """Why questions are refused; the message names the first bad ones."""
     bad = len(found.bad)
     head = f"{bad} of {found.count + bad} questions {', or '.join(checks.lacks)}:"
-    hints = [checks.hint] if checks.hint else []
-    hints += checks.lacks.values()
+    hints = checks.hints
     hints += ["--skip-bad records such questions as failures"] if found.count else []
     return DataError("\n".join([head, *bad_rows(checks.refused.items())]), hint="; ".join(hints))
 
@@ -160,6 +159,11 @@ class _Checks:
     refused: dict[str, str] = field(default_factory=dict)
     lacks: dict[str, str] = field(default_factory=dict)
     hint: str = ""
+
+    @property
+    def hints(self) -> list[str]:
+        """What to do about what they lack."""
+        return [self.hint] * bool(self.hint) + list(self.lacks.values())
 
     def check(self, question: Question) -> None:
         """Check a question.
