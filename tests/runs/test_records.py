@@ -11,9 +11,10 @@ from tessy.method.trajectory import Failure
 from tessy.runs.dataset import write_dataset
 from tessy.runs.folder import RunFolder
 from tessy.runs.records import rows_of
+from tessy.runs.schema import Mark
 from tessy.training.dataset import digest_of, read_rows
 from tessy.verifiers.responses import read_responses
-from written import Written, write_run
+from written import Written, journals_of, write_run
 
 SAMPLES = [
     Written(f"q{n}", failure=Failure.REPETITION if n == 2 else None, extra={"answer": n})
@@ -47,7 +48,18 @@ async def test_verify_names_what_the_run_itself_rejected(tmp_path):
     await write_run(run, [*SAMPLES, rejected])
     done = await tessy("verify", run.path, "--with", "exact")
     said = "not verified: 2 failed samples of the run, 1 of them rejected by its own verifier"
-    assert said in done.err
+    assert said in done.out
+
+
+async def test_verify_says_that_a_run_is_not_complete(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    await write_run(run, SAMPLES)
+    whole = await tessy("verify", run.path, "--with", "exact")
+    assert "not complete" not in whole.out
+    async with journals_of(run) as journals:
+        await journals.all[0].set_mark(Mark.SAMPLES, "9")
+    part = await tessy("verify", run.path, "--with", "exact")
+    assert "the run is not complete: 2 of 9 samples have not ended\n" in part.out
 
 
 async def test_a_run_without_its_data_set_is_verified_too(tmp_path):
@@ -56,7 +68,7 @@ async def test_a_run_without_its_data_set_is_verified_too(tmp_path):
     (run.path / "run.toml").write_text("")
     done = await tessy("verify", run.path, "--with", "exact", "--out", tmp_path / "verdicts.jsonl")
     assert done.code == 0, done.err
-    assert "not verified: 1 failed sample of the run\n" in done.err
+    assert "not verified: 1 failed sample of the run\n" in done.out
     write_dataset(run)
     refused = await tessy("verify", run.path, "--with", "exact", "--out", run.dataset)
     assert refused.code == 2

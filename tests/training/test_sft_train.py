@@ -14,6 +14,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from tessy.errors import ConfigError, DataError, RunLocked, RunMismatch, TrainingError
+from tessy.runs.folder import RunFolder
+from tessy.runs.schema import Mark
 from tessy.training.epochs import keep_epoch
 from tessy.training.folder import SFTFolder
 from tessy.training.masks import IGNORED
@@ -23,6 +25,7 @@ from tessy.training.train import train
 from tessy.training.trainer import make_trainer
 from training.made import sample, settings, student, write
 from training.test_gguf import gaps
+from written import Written, journals_of, write_run
 
 ROWS = [sample(number) for number in range(20)]
 
@@ -262,6 +265,17 @@ def test_steps_may_end_it_within_an_epoch(model, data, tmp_path):
     assert [epoch.number for epoch in result.epochs] == [1, 2]
     assert result.losses.steps[-1].step == 7
     assert train(data, settings(model, batch_size=4, max_steps=7), tmp_path / "out") == result
+
+
+async def test_a_run_that_is_not_complete_is_said_to_be_so(model, tmp_path):
+    run, said = RunFolder(tmp_path / "run"), []
+    await write_run(run, [Written(f"q{n}") for n in range(4)])
+    async with journals_of(run) as journals:
+        await journals.all[0].set_mark(Mark.SAMPLES, "5")
+    chosen = settings(model, batch_size=4, max_steps=1)
+    train(run.path, chosen, tmp_path / "out", say=said.append)
+    lacking = "the run is not complete: 1 of 5 samples has not ended"
+    assert f"warning: {lacking}, and short responses end first" in said
 
 
 def test_steps_beyond_the_epochs_add_none(model, data, tmp_path):

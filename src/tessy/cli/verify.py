@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -9,11 +10,12 @@ from rich.table import Table
 
 from tessy.cli.options import CommandOptions, command
 from tessy.cli.tables import print_table
-from tessy.display import visible
+from tessy.display import count_of, visible
 from tessy.settings.definitions import SECONDS, Location, Option, UnitName
 from tessy.verifiers.limits import ProgramLimits
 
 if TYPE_CHECKING:
+    from tessy.method.trajectory import Failure
     from tessy.verifiers.verify import VerifyResult
 
 _USUAL = ProgramLimits()
@@ -76,6 +78,19 @@ def verify(options: VerifyOptions) -> None:
         options.say(f"skipped: {where}: {reason}")
     if result.skipped:
         print(f"skipped: {len(result.skipped)}, which can't be verified and are not in the table")
+    if result.failed:
+        print(f"not verified: {_failed(result.failed)}")
+    if result.lacking:
+        print(result.lacking)
+
+
+def _failed(failed: Counter[Failure]) -> str:
+    """How many samples of a run failed, and how many of them for a wrong answer."""
+    from tessy.method.trajectory import Failure
+
+    said = f"{count_of(failed.total(), 'failed sample')} of the run"
+    rejected = failed[Failure.REJECTED]
+    return f"{said}, {rejected:,} of them rejected by its own verifier" if rejected else said
 
 
 def _table(result: VerifyResult, group: str | None) -> Table:

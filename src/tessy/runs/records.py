@@ -33,6 +33,20 @@ def run_in(source: str | Path) -> RunFolder | None:
     return folder if path.is_dir() and folder.started_shards() else None
 
 
+def lacking_in(source: str | Path) -> str | None:
+    """What a run has not yet, in a sentence; None for a whole run, and for a data set.
+
+    Raises:
+        JournalError: A journal can't be read.
+    """
+    folder = run_in(source)
+    if folder is None:
+        return None
+    with JournalReader(folder) as reader:
+        lacking = reader.lacking()
+    return lacking and f"the run is not complete: {lacking}"
+
+
 def rows_of(source: str | Path, *, what: str) -> Iterator[tuple[str, Any]]:
     """The rows of a data set; of a run, the records of all samples that finished so far.
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from tessy.data.files import write_atomically
 from tessy.display import Say, count_of
 from tessy.errors import MissingExtra, install_hint
+from tessy.runs.records import lacking_in
 from tessy.tracking.log import RunLog
 from tessy.training.card import CARD_FILE, card
 from tessy.training.dataset import digest_of, rejected_in
@@ -173,6 +174,8 @@ def _prepare(
             f"{counts.kept} of {count_of(counts.rows, 'sample')}, {counts.tokens} tokens, of which "
             f"{counts.trained_tokens} carry loss; the longest has {counts.longest}"
         )
+        if lacking := lacking_in(dataset):
+            say(f"warning: {lacking}, and short responses end first")
         if rejected := rejected_in(dataset):
             say(f"  left out: {count_of(rejected, 'more sample')}, rejected in tessy view")
         if others := counts.not_right:

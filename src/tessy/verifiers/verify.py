@@ -7,7 +7,7 @@ import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import aclosing, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,13 +17,13 @@ from tessy.data.files import replacing
 from tessy.data.messages import cut
 from tessy.data.outputs import check_outputs, written_to
 from tessy.data.sources import check_name, find_files
-from tessy.display import Say, count_of
+from tessy.display import Say
 from tessy.errors import ConfigError, DataError, InputError, bad_rows, meant
 from tessy.event_loop import run_anywhere
 from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
-from tessy.runs.records import run_in
+from tessy.runs.records import lacking_in, run_in
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.protocol import NoVerifierNamed, Row, Verdict, VerdictOutcome, Verifier
 from tessy.verifiers.registry import load
@@ -78,11 +78,15 @@ class VerifyResult:
         total: Of all responses.
         groups: Of the responses with each value of the column to group by.
         skipped: Rows that can't be verified, with the reason, by file and line.
+        failed: Samples of a run that have no answer to verify, by the reason of their failure.
+        lacking: What a run has not yet, in a sentence; None for a whole run, and a data set.
     """
 
     total: VerdictCounts = field(default_factory=VerdictCounts)
     groups: dict[str, VerdictCounts] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    failed: Counter[Failure] = field(default_factory=Counter)
+    lacking: str | None = None
 
 
 def verify(
@@ -143,13 +147,10 @@ def verify(
             memory_mb=memory_mb or usual.limits.memory_mb,
         )
         settings = VerifierSettings(not sandbox, concurrency or usual.at_once, limits)
-        if run is not None and (failed := _failed(run)):
-            rejected = failed[Failure.REJECTED]
-            aside = f", {rejected:,} of them rejected by its own verifier"
-            of_run = f"{count_of(failed.total(), 'failed sample')} of the run"
-            say(f"not verified: {of_run}{aside if rejected else ''}")
         work = _verify(responses, verifier, settings, path, group, limit, skip_bad, say)
-        return run_anywhere(work)
+        failed = Counter[Failure]() if run is None else _failed(run)
+        lacking = lacking_in(responses)
+        return replace(run_anywhere(work), failed=failed, lacking=lacking)
 
 
 def _failed(run: RunFolder) -> Counter[Failure]:

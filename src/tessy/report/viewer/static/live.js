@@ -106,9 +106,10 @@ function listen(wait = 1000) {
   source.onmessage = (event) => {
     wait = 1000;
     const state = JSON.parse(event.data);
-    if (live.hasAttribute("data-grows")) say(`live: ${state.written ? "under way" : "stopped"}, as of its last checkpoint`);
-    else if (state.written || state.running) say(`live: ${counted(state)}`);
-    else say(counted(state));
+    const said = live.hasAttribute("data-grows")
+      ? `${state.written ? "under way" : "stopped"}, as of its last checkpoint`
+      : counted(state);
+    say(state.written ? `live: ${said}` : said);
     refresh();
   };
   source.onerror = () => {
