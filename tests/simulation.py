@@ -156,6 +156,7 @@ def model_of(
 ) -> Model:
     return Model(
         role=role_of(model),
+        called=f"the {model}",
         teacher=model.name if isinstance(model, NamedTeacher) else None,
         name=f"the {model}",
         servers=Replicas([client]),

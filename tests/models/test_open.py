@@ -83,8 +83,8 @@ async def test_no_marker_of_any_of_several_teachers_gets_into_a_thinking():
         async with open_models(config, date=datetime.date(2026, 1, 1)) as (models, _):
             a, b = (models[NamedTeacher(name)] for name in "ab")
             assert models.keys() == {Role.STUDENT, NamedTeacher("a"), NamedTeacher("b")}
-            assert (a.name, a.title, a.role, b.name) == ("a", "teacher a", Role.TEACHER, "b")
-            assert models[Role.STUDENT].title == "student"
+            assert (a.name, a.called, a.role, b.name) == ("a", "the teacher a", Role.TEACHER, "b")
+            assert models[Role.STUDENT].called == "the student"
             for model in models.values():
                 assert set(model.ends) >= {*a.format.family.ends, *b.format.family.ends}
 

@@ -312,7 +312,7 @@ def test_bad_lines_are_no_earlier_start(clock):
 def test_while_a_server_is_down_nothing_else_is_said_to_be_the_bound(counters):
     counters.bound = "client"
     assert "bound by the client" in plain_line(counters)
-    counters.retrying = {"teacher": 1}
+    counters.retrying = {"the teacher": 1}
     assert "bound by" not in plain_line(counters)
 
 
@@ -429,7 +429,7 @@ def test_shares_and_numbers():
 
 def test_calls_that_wait_for_a_server_are_told_while_they_wait():
     part = Counters(total=9, running=3)
-    part.retrying = {"teacher": 2}
+    part.retrying = {"the teacher": 2}
     whole = Counters(total=9)
     whole.add_up([part.as_json(), part.as_json()], 0, Counter())
     assert "the teacher's server fails or does not answer: 4 calls will be made again" in (
@@ -437,8 +437,8 @@ def test_calls_that_wait_for_a_server_are_told_while_they_wait():
     )
     ended = {**part.as_json(), "running": 0}
     whole.add_up([part.as_json(), ended], 0, Counter())
-    assert whole.retrying == {"teacher": 2}, "a process that has ended waits for nothing"
-    whole.retrying = {"teacher": 1}
+    assert whole.retrying == {"the teacher": 2}, "a process that has ended waits for nothing"
+    whole.retrying = {"the teacher": 1}
     assert "1 call will be made again" in plain_line(whole)
     whole.over = True
     assert "made again" not in plain_line(whole)

@@ -229,6 +229,7 @@ async def open_models(
         models = {
             model: Model(
                 role=role_of(model),
+                called=config.called(model),
                 teacher=model.name if isinstance(model, NamedTeacher) else None,
                 name=one.name,
                 servers=one.servers,

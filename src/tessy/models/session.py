@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from tessy.config import ModelSettings, NamedTeacher
+from tessy.config import ModelSettings
 from tessy.errors import Refused
 from tessy.method.trajectory import Failure, Part, Role, SampleFailed, Trajectory, Turn
 from tessy.method.turns import Chunk, Finish
@@ -44,6 +44,7 @@ class Model:
 
     Attributes:
         role: The model's role.
+        called: What messages call it, such as `the student`.
         name: Its name in records.
         servers: Its replicas.
         format: Its chat format.
@@ -58,6 +59,7 @@ class Model:
     """
 
     role: Role
+    called: str
     name: str
     servers: Replicas
     format: ChatFormat
@@ -67,11 +69,6 @@ class Model:
     ends: tuple[str, ...]
     streamed: bool = False
     teacher: str | None = None
-
-    @property
-    def title(self) -> str:
-        """What messages call it."""
-        return self.role.value if self.teacher is None else str(NamedTeacher(self.teacher))
 
     def conversation(self, messages: Messages) -> Messages:
         """Add the model's system message, if it has one and the conversation has none."""
@@ -177,7 +174,7 @@ class ModelSession:
         room = model.context_tokens - used
         if room < _SMALLEST_ROOM:
             raise ContextFull(
-                f"{used} of {model.context_tokens} tokens of the {model.title}'s context are used"
+                f"{used} of {model.context_tokens} tokens of {model.called}'s context are used"
             )
         stop_ids = self._stop_ids[trajectory.part]
         stop = family.ends if thinking else (*family.answer_stops, *family.answer_stop_tokens)
@@ -220,7 +217,7 @@ class ModelSession:
         """
         self._note(request, answer)
         if answer.finish == "content_filter":
-            raise Refused(f"the {self.model.title}'s server filtered its answer (content_filter)")
+            raise Refused(f"{self.model.called}'s server filtered its answer (content_filter)")
         thinking = trajectory.is_thinking
         if thinking:
             answer = await self._cut_at_stop_ids(answer)

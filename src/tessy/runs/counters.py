@@ -28,7 +28,7 @@ class Counters(TokenTotals):
         over: No sample is written any more.
         bound: What the run waits for most, in a word; None if not known.
         paused: Running samples that wait until more may run at once.
-        retrying: Calls that wait now until they are made again, by the model's name.
+        retrying: Calls that wait now until they are made again, by what messages call the model.
         called: What lines call the models, by role; by default their role.
     """
 

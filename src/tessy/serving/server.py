@@ -210,9 +210,9 @@ async def _tell_of_servers(context: RunContext, say: Say) -> None:
         await asyncio.sleep(_LOOK_S)
         now = set(context.counters.retrying)  # as `watch` saw it
         for name in sorted(now - failing):
-            say(f"the {name}'s server fails or does not answer; calls are made again")
+            say(f"{name}'s server fails or does not answer; calls are made again")
         for name in sorted(failing - now):
-            say(f"no call waits for the {name}'s server any more")
+            say(f"no call waits for {name}'s server any more")
         failing = now
 
 

@@ -134,7 +134,7 @@ async def _stop_if_gone(context: RunContext, error: ModelError) -> None:
             is_url = context.config.address_of(each).startswith(("http://", "https://"))
             start = "start it again, then run the same command" if is_url else _OURS
             raise Outage(
-                f"the {each}'s server {model.servers.base_url} is gone: {error}",
+                f"{model.called}'s server {model.servers.base_url} is gone: {error}",
                 hint=f"{start}: it resumes the run",
             )
 

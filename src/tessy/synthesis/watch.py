@@ -44,8 +44,8 @@ async def watch(context: RunContext) -> None:
             cache.forget()
         counters.bound, counters.paused = pressure.bound, context.gate.waiting
         counters.retrying = {
-            str(each): waiting
-            for each, model in context.opened.items()
+            model.called: waiting
+            for model in context.opened.values()
             if (waiting := model.servers.stats.retrying)
         }
 

@@ -276,6 +276,7 @@ async def by_model(
         say("its server takes a JSON schema" if follows else "its server takes no JSON schema")
         model = Model(
             role=Role.STUDENT,
+            called=config.called(Role.STUDENT),
             name=opened.name,
             servers=Replicas([opened.client]),
             format=opened.format,
