@@ -10,7 +10,7 @@ from tessy.errors import DataError
 from tessy.method.trajectory import Failure
 from tessy.runs.dataset import write_dataset
 from tessy.runs.folder import RunFolder
-from tessy.runs.records import rows_of
+from tessy.runs.records import lacking_in, rows_of
 from tessy.runs.schema import Mark
 from tessy.training.dataset import digest_of, read_rows
 from tessy.verifiers.responses import read_responses
@@ -59,7 +59,26 @@ async def test_verify_says_that_a_run_is_not_complete(tmp_path):
     async with journals_of(run) as journals:
         await journals.all[0].set_mark(Mark.SAMPLES, "9")
     part = await tessy("verify", run.path, "--with", "exact")
-    assert "the run is not complete: 2 of 9 samples have not ended\n" in part.out
+    assert f"{run.path} is not complete: 2 of 9 samples have not ended\n" in part.out
+
+
+async def test_a_data_set_that_is_older_than_its_run_is_said_to_be_so(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    await write_run(run, SAMPLES[:4])
+    write_dataset(run)
+    assert lacking_in(run.dataset) is None
+    async with journals_of(run) as journals:  # and then it was killed
+        for position in range(4, len(SAMPLES)):
+            await journals.all[0].end(SAMPLES[position].ending(position))
+    behind = f"3 of 6 samples that {run.path} has are missing"
+    assert lacking_in(run.dataset) == behind
+    assert lacking_in(run.path) is None
+    verified = await tessy("verify", run.dataset, "--with", "exact")
+    assert f"{run.dataset} is not complete: {behind}\n" in verified.out
+    exported = await tessy("export", run.dataset, "--to", "trl", "--out", tmp_path / "data")
+    assert f"dataset.jsonl is not complete: {behind}" in exported.err
+    run.dataset.write_bytes(run.dataset.read_bytes().partition(b"\n")[0])
+    assert lacking_in(run.dataset) is None, "somebody left out what is missing"
 
 
 async def test_a_run_without_its_data_set_is_verified_too(tmp_path):

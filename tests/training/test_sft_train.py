@@ -274,8 +274,8 @@ async def test_a_run_that_is_not_complete_is_said_to_be_so(model, tmp_path):
         await journals.all[0].set_mark(Mark.SAMPLES, "5")
     chosen = settings(model, batch_size=4, max_steps=1)
     train(run.path, chosen, tmp_path / "out", say=said.append)
-    lacking = "the run is not complete: 1 of 5 samples has not ended"
-    assert f"warning: {lacking}, and short responses end first" in said
+    lacking = "is not complete: 1 of 5 samples has not ended"
+    assert f"warning: {run.path} {lacking}, and short responses end first" in said
 
 
 def test_steps_beyond_the_epochs_add_none(model, data, tmp_path):

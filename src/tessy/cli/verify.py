@@ -10,7 +10,7 @@ from rich.table import Table
 
 from tessy.cli.options import CommandOptions, command
 from tessy.cli.tables import print_table
-from tessy.display import count_of, visible
+from tessy.display import count_of, visible, visible_line
 from tessy.settings.definitions import SECONDS, Location, Option, UnitName
 from tessy.verifiers.limits import ProgramLimits
 
@@ -81,7 +81,7 @@ def verify(options: VerifyOptions) -> None:
     if result.failed:
         print(f"not verified: {_failed(result.failed)}")
     if result.lacking:
-        print(result.lacking)
+        print(f"{visible_line(options.responses)} is not complete: {result.lacking}")
 
 
 def _failed(failed: Counter[Failure]) -> str:

@@ -106,6 +106,7 @@ class Questions:
         id_hashes: A hash of the id of each of these rows; 0 if it has none.
         repeated: How many good questions have the messages of an earlier one.
         beyond: How many lines are beyond the limit.
+        unverifiable: How many good questions lack what an answer is verified by.
     """
 
     source: str | Path
@@ -116,6 +117,7 @@ class Questions:
     id_hashes: Hashes
     repeated: int = 0
     beyond: int = 0
+    unverifiable: int = 0
 
     @property
     def count(self) -> int:

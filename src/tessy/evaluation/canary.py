@@ -174,7 +174,7 @@ def side_of(source: RunSource, ids: set[str]) -> CanarySide:
         source: The run.
         ids: Of the canary's samples.
     """
-    accounts, accuracy = AccountsCounter(), AccuracyCounter()
+    accounts, accuracy = AccountsCounter(), AccuracyCounter(unverifiable=source.unverifiable)
     for sample in source.samples():
         if sample.id in ids:
             accounts.add(sample)

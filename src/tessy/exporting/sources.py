@@ -11,8 +11,7 @@ from tessy.errors import ConfigError, DataError
 from tessy.exporting.samples import ExportSample, check
 from tessy.runs.folder import RunFolder
 from tessy.runs.missing import no_run
-from tessy.runs.reader import JournalReader
-from tessy.runs.records import rows_of, run_in
+from tessy.runs.records import lacking_in, rows_of, run_in
 from tessy.runs.reviews import Review, read_reviews
 
 
@@ -41,15 +40,12 @@ class ExportSource:
         return self.run is not None and self.run.evaluated() is not None
 
     def lacking(self) -> str | None:
-        """What a run has not yet, in a phrase; None if nothing.
+        """What a run has not yet, or the data set in its folder, in a phrase; None if nothing.
 
         Raises:
             JournalError: The run's journal can't be read.
         """
-        if self.run is None:
-            return None
-        with JournalReader(self.run) as reader:
-            return reader.lacking()
+        return lacking_in(self.given)
 
     def reviews(self) -> dict[str, Review]:
         """What readers decided about its samples, by id.

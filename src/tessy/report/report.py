@@ -204,6 +204,7 @@ def read_run(
     )
     run.accuracy.evaluation = source.evaluated is not None
     run.accuracy.verifier = source.verifier
+    run.accuracy.unverifiable = source.unverifiable
     for count, sample in enumerate(source.samples(), 1):
         run.accounts.add(sample)
         run.accuracy.add(sample)

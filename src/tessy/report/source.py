@@ -46,6 +46,16 @@ class RunSource:
         return bool(self.settings.get("verify"))
 
     @property
+    def unverifiable(self) -> int:
+        """How many of its questions lack what an answer is verified by.
+
+        Raises:
+            JournalError: The journal can't be read.
+        """
+        with JournalReader(self.folder) as reader:
+            return reader.unverifiable()
+
+    @property
     def attempts(self) -> int:
         """Among how many answers of a sample the verifier may have chosen."""
         found = [self.settings.get("attempts")]

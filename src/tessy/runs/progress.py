@@ -174,8 +174,7 @@ def _retrying(counters: Counters) -> list[str]:
     if counters.over:
         return []
     return [
-        f"{name}'s server fails or does not answer: {count_of(calls, 'call')} "
-        "will be made again"
+        f"{name}'s server fails or does not answer: {count_of(calls, 'call')} will be made again"
         for name, calls in sorted(counters.retrying.items())
     ]
 

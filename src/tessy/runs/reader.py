@@ -165,6 +165,10 @@ class JournalReader:
         """How many lines of its questions a limit left out."""
         return min((shard.left_out() for shard in self._shards), default=0)
 
+    def unverifiable(self) -> int:
+        """How many of its questions lack what an answer is verified by."""
+        return max((shard.unverifiable() for shard in self._shards), default=0)
+
     def again(self) -> int:
         """How many samples were written again after a failure."""
         return sum(shard.again() for shard in self._shards)

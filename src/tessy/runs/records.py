@@ -34,17 +34,33 @@ def run_in(source: str | Path) -> RunFolder | None:
 
 
 def lacking_in(source: str | Path) -> str | None:
-    """What a run has not yet, in a sentence; None for a whole run, and for a data set.
+    """What a run has not yet, or the data set in its folder, in a phrase; None if nothing.
+
+    Args:
+        source: A run's folder or its URL, or a data set, of which nothing else is known.
 
     Raises:
+        RemoteError: The URL can't be read.
         JournalError: A journal can't be read.
     """
-    folder = run_in(source)
+    folder, path = run_in(source), Path(source)
+    if folder is None and (of_run := RunFolder(path.parent)).dataset == path and path.is_file():
+        return _lacking_in_file(of_run) if of_run.started_shards() else None
     if folder is None:
         return None
     with JournalReader(folder) as reader:
-        lacking = reader.lacking()
-    return lacking and f"the run is not complete: {lacking}"
+        return reader.lacking()
+
+
+def _lacking_in_file(folder: RunFolder) -> str | None:
+    """What a data set lacks of its run; None if it was changed since it was written."""
+    with JournalReader(folder) as reader:
+        finished = reader.reasons()[None]
+    with folder.dataset.open("rb") as file:
+        written = sum(1 for _ in file)
+    if written >= finished or is_changed(folder):
+        return None
+    return f"{finished - written:,} of {finished:,} samples that {folder.path} has are missing"
 
 
 def rows_of(source: str | Path, *, what: str) -> Iterator[tuple[str, Any]]:

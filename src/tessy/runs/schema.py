@@ -70,6 +70,8 @@ class Mark(StrEnum):
     """How many questions of the run were used, from the first on: a limit may leave out others."""
     LEFT_OUT = "left_out"
     """How many lines a limit left out, of those that no shard up to this one has written."""
+    UNVERIFIABLE = "unverifiable"
+    """How many questions of the run lack what an answer is verified by."""
     UPLOADED = "uploaded"
     """The change up to which the journal was uploaded."""
     PART = "part"

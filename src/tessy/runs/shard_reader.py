@@ -240,13 +240,19 @@ class ShardReader:
 
     def total(self) -> int | None:
         """How many samples the shard has, ended or not; None if it does not say it."""
-        found = self.mark(Mark.SAMPLES)
-        return int(found) if found is not None and found.isdecimal() else None
+        return self._number(Mark.SAMPLES)
 
     def left_out(self) -> int:
         """How many lines a limit left out; see `Mark.LEFT_OUT`."""
-        found = self.mark(Mark.LEFT_OUT)
-        return int(found) if found is not None and found.isdecimal() else 0
+        return self._number(Mark.LEFT_OUT) or 0
+
+    def unverifiable(self) -> int:
+        """How many questions can't be verified; see `Mark.UNVERIFIABLE`."""
+        return self._number(Mark.UNVERIFIABLE) or 0
+
+    def _number(self, mark: Mark) -> int | None:
+        found = self.mark(mark)
+        return int(found) if found is not None and found.isdecimal() else None
 
     def again(self) -> int:
         """How many samples were written again after a failure."""

@@ -145,6 +145,7 @@ class ShardPlan:
                 await journal.set_mark(Mark.QUESTIONS, str(len(self.questions.row_hashes)))
                 left_out = max(0, left_out - lines)
                 await journal.set_mark(Mark.LEFT_OUT, str(left_out))
+                await journal.set_mark(Mark.UNVERIFIABLE, str(self.questions.unverifiable))
                 counters.finished += reasons.pop(None, 0)
                 counters.failed.update({why: n for why, n in reasons.items() if why is not None})
                 counters.total += samples[number] + ended

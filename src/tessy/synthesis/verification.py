@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +118,7 @@ def _checked(
             f"{checks.unverified:,} of {found.count:,} questions are written and not verified, "
             f"such as {checks.first}"
         )
-    return found
+    return replace(found, unverifiable=checks.unverified)
 
 
 def _refused(found: Questions, checks: _Checks) -> DataError:

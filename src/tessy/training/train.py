@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tessy.data.files import write_atomically
+from tessy.data.remote import shown_url
 from tessy.display import Say, count_of
 from tessy.errors import MissingExtra, install_hint
 from tessy.runs.records import lacking_in
@@ -175,7 +176,8 @@ def _prepare(
             f"{counts.trained_tokens} carry loss; the longest has {counts.longest}"
         )
         if lacking := lacking_in(dataset):
-            say(f"warning: {lacking}, and short responses end first")
+            name = shown_url(str(dataset))
+            say(f"warning: {name} is not complete: {lacking}, and short responses end first")
         if rejected := rejected_in(dataset):
             say(f"  left out: {count_of(rejected, 'more sample')}, rejected in tessy view")
         if others := counts.not_right:

@@ -79,7 +79,7 @@ class VerifyResult:
         groups: Of the responses with each value of the column to group by.
         skipped: Rows that can't be verified, with the reason, by file and line.
         failed: Samples of a run that have no answer to verify, by the reason of their failure.
-        lacking: What a run has not yet, in a sentence; None for a whole run, and a data set.
+        lacking: What a run has not yet, in a phrase; None for a whole run, and a data set.
     """
 
     total: VerdictCounts = field(default_factory=VerdictCounts)

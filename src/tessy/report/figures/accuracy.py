@@ -94,11 +94,13 @@ class AccuracyCounter:
     Attributes:
         evaluation: They are of an evaluation.
         verifier: Their run has a verifier.
+        unverifiable: How many questions of their run can't be verified.
         by_question: Right samples and samples with a verdict, by question.
     """
 
     evaluation: bool = False
     verifier: bool = False
+    unverifiable: int = 0
     by_question: dict[bytes, _Verified] = field(default_factory=dict)
     _failed_wrong: int = 0
     _without: int = 0
@@ -132,7 +134,7 @@ class AccuracyCounter:
         table = np.array([(*self._of(key), self._failed.get(key, 0)) for key in keys], float)
         rights, checked, failed = table.reshape(-1, 3).T
         of_ended = right_share(QuestionSums.over(rights, checked + failed))
-        if self._without and self._failed:
+        if (self._without or self.unverifiable) and self._failed:
             of_ended = Interval(math.nan)
         return Accuracy(
             right=right,
