@@ -391,6 +391,31 @@ def test_settings_that_cannot_be_used(tmp_path, given, said, hint):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda path, wrong: tessy.synthesize(
+            path, out=path.parent / "run", limit=wrong, **nowhere()
+        ),
+        lambda path, wrong: tessy.evaluate(
+            path, out=path.parent / "run", limit=wrong, model=NOWHERE
+        ),
+        lambda path, wrong: tessy.select(path, out=path.parent / "s.jsonl", limit=wrong),
+        lambda path, wrong: tessy.verify(path, "number", limit=wrong),
+        lambda path, wrong: tessy.verify(path, "number", concurrency=wrong),
+        lambda path, wrong: tessy.merge(path.parent, rows_per_file=wrong),
+    ],
+)
+@pytest.mark.parametrize(
+    ("wrong", "should"), [(0, "at least 1"), (-3, "at least 1"), ("3", "a whole number")]
+)
+def test_numbers_of_things_below_one_are_refused(tmp_path, call, wrong, should):
+    questions = write_questions(tmp_path / "q.jsonl", 1)
+    with pytest.raises(ConfigError, match=rf"= {wrong!r}: should be {should}"):
+        call(questions, wrong)
+    assert [*tmp_path.iterdir()] == [questions]
+
+
 @pytest.mark.parametrize("given", [{"student__model": "gpt"}, {"predictor": "guess"}])
 def test_names_that_mean_nothing(tmp_path, given):
     questions = write_questions(tmp_path / "q.jsonl", 1)

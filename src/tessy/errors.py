@@ -76,6 +76,22 @@ def bad_rows(reasons: Iterable[tuple[str, str]]) -> list[str]:
     return made
 
 
+def refuse_below_one(**given: int | None) -> None:
+    """Refuse numbers of things that are not whole numbers from 1 on.
+
+    Args:
+        given: Arguments by name; None for one that is not given.
+
+    Raises:
+        ConfigError: One is none; the message names it.
+    """
+    for name, value in given.items():
+        if value is None or (type(value) is int and value >= 1):
+            continue
+        should = "at least 1" if type(value) is int else "a whole number"
+        raise ConfigError(f"{name} = {value!r}: should be {should}")
+
+
 def install_hint(extra: str) -> str:
     """How to install what an extra brings, from where tessy itself was installed.
 

@@ -11,6 +11,8 @@ import pytest
 
 from commands import start, tessy
 from scripted import lines, two_servers, until, write_questions
+from tessy.runs.folder import RunFolder
+from tessy.runs.reader import JournalReader
 from tessy.testing import Latency
 
 HERE = str(Path(__file__).parent)
@@ -152,6 +154,8 @@ async def test_questions_without_a_reference_are_written_and_counted(
     assert "(2 not verified)" in done.err
     records = lines(tmp_path / "run" / "dataset.jsonl")
     assert ["verdict" in record for record in records] == [True, False, False, True]
+    with JournalReader(RunFolder(tmp_path / "run")) as journal:
+        assert journal.unverifiable() == 2
     assert refused.code == 2
     assert "2 of 4 questions can't be verified by number" in refused.err
 

@@ -203,6 +203,19 @@ async def test_bad_lines_and_failures_of_shards(tmp_path, tokenizers):
     assert sorted(names) == sorted([*(f"q{n}" for n in range(6)), "bad-line:3", "bad-line:4"])
 
 
+async def test_merge_says_how_many_questions_a_limit_left_out(tmp_path, tokenizers):
+    questions, run = write_questions(tmp_path / "q.jsonl", 12), tmp_path / "run"
+    async with two_servers(tokenizers) as (_, options):
+        for shard in ("0/2", "1/2"):
+            more = ["--shard", shard, "--limit", "8"]
+            done = await tessy("synth", questions, "--out", run, *more, *options)
+            assert done.code == 0, done.err
+    merged = await tessy("merge", run)
+    assert merged.code == 0, merged.err
+    assert "8 samples from 2 shards" in merged.out
+    assert "4 more lines of the questions left out\n" in merged.out
+
+
 async def test_shards_of_other_limits_are_no_whole(tmp_path, tokenizers):
     """What is missing would be arbitrary."""
     questions, run = write_questions(tmp_path / "q.jsonl", 12), tmp_path / "run"
@@ -218,7 +231,9 @@ async def test_shards_of_other_limits_are_no_whole(tmp_path, tokenizers):
         assert (await tessy("merge", run, "--partial")).code == 0
         done = await tessy(*command[:-2], *options)
         assert done.code == 0, done.err
-    assert (await tessy("merge", run)).code == 0
+    whole = await tessy("merge", run)
+    assert whole.code == 0
+    assert "left out" not in whole.out
     assert len(lines(run / "dataset.jsonl")) == 12
 
 

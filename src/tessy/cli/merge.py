@@ -43,5 +43,7 @@ def merge(options: MergeOptions) -> None:
         f"{count_of(found.finished, 'sample')}{failed} from {of}{count_of(found.count, 'shard')}: "
         f"{visible_line(place)}{more}"
     )
+    if found.left_out:
+        typer.echo(f"{count_of(found.left_out, 'more line')} of the questions left out")
     if found.failed and not found.finished:
         raise typer.Exit(1)

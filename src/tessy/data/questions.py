@@ -26,7 +26,7 @@ from tessy.data.messages import cut
 from tessy.data.rows import row_bytes, rows
 from tessy.data.sources import name_of
 from tessy.display import count_of
-from tessy.errors import DataError, InputError, bad_rows
+from tessy.errors import DataError, InputError, bad_rows, refuse_below_one
 
 _HASH = 8
 _NO_ID = bytes(_HASH)
@@ -206,8 +206,10 @@ def read(
     Raises:
         DataError: There is no such file, it is empty, or lines are bad; the message names the first
             of them, each with the reason.
+        ConfigError: The limit is below 1.
         MissingExtra: `datasets` is needed.
     """
+    refuse_below_one(limit=limit)
     bad: dict[int, BadLine] = {}
     digest = hashlib.sha256(f"column {column}".encode() if column else b"")
     row_hashes, id_hashes, asked, beyond = bytearray(), bytearray(), bytearray(), 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from tessy.data.outputs import upload
 from tessy.data.remote import RemotePath, is_url, persistently
 from tessy.display import count_of
-from tessy.errors import JournalError, MissingShards
+from tessy.errors import JournalError, MissingShards, refuse_below_one
 from tessy.method.trajectory import Failure
 from tessy.runs.dataset import write_dataset
 from tessy.runs.folder import RunFolder, ShardFolder
@@ -35,6 +35,7 @@ class Merged:
         shards: Shards that were merged.
         count: The number of shards of the run.
         kept: Where a data set that somebody changed was put.
+        left_out: How many lines of the questions a limit left out.
     """
 
     dataset: Path
@@ -44,6 +45,7 @@ class Merged:
     count: int
     kept: Path | None = None
     files: int = 1
+    left_out: int = 0
 
 
 def merge(run: str | Path, *, partial: bool = False, rows_per_file: int | None = None) -> Merged:
@@ -62,12 +64,14 @@ def merge(run: str | Path, *, partial: bool = False, rows_per_file: int | None =
             them.
         RunMismatch: A shard is of another run, or the data set that is there has more samples.
         JournalError: There is no run, or its journals can't be read.
+        ConfigError: `rows_per_file` is below 1.
     """
+    refuse_below_one(rows_per_file=rows_per_file)
     folder = RunFolder(reading(run))
     with JournalReader(folder) as reader:
         if folder.settings.exists():
             reader.refuse_others(folder.identity())
-        reasons = reader.reasons()
+        reasons, left_out = reader.reasons(), reader.left_out()
     there = {shard.number: shard for shard in folder.started_shards()}
     count = folder.shard_count() or 1
     lacking = [
@@ -95,7 +99,7 @@ def merge(run: str | Path, *, partial: bool = False, rows_per_file: int | None =
     if is_url(run):
         _upload(RemotePath(str(run).rstrip("/")), [*files, folder.failures])
     failed = {reason: count for reason, count in reasons.items() if reason is not None}
-    return Merged(files[0], finished, failed, len(there), count, kept, len(files))
+    return Merged(files[0], finished, failed, len(there), count, kept, len(files), left_out)
 
 
 def _upload(there: RemotePath, files: Sequence[Path]) -> None:

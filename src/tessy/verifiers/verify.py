@@ -18,7 +18,7 @@ from tessy.data.messages import cut
 from tessy.data.outputs import check_outputs, written_to
 from tessy.data.sources import check_name, find_files
 from tessy.display import Say
-from tessy.errors import ConfigError, DataError, InputError, bad_rows, meant
+from tessy.errors import ConfigError, DataError, InputError, bad_rows, meant, refuse_below_one
 from tessy.event_loop import run_anywhere
 from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder
@@ -131,6 +131,9 @@ def verify(
         MissingExtra: The verifier needs an optional dependency.
         SandboxError: The verifier runs programs, and they can't be isolated here.
     """
+    refuse_below_one(
+        limit=limit, concurrency=concurrency, cpu_seconds=cpu_seconds, memory_mb=memory_mb
+    )
     check_name(responses, "responses")
     next(read_responses(responses), None)  # before a sandbox starts
     with nullcontext() if out is None else written_to(out, begins=_BEGINS, say=say) as path:
