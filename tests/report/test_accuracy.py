@@ -55,7 +55,7 @@ def test_every_sample_is_counted_once(samples, unverifiable):
         assert found.right == ends["right"]
         assert found.verified == verified
         assert found.failed_wrong == ends[Failure.REJECTED]
-        assert found.unverified == ends["error"] + ends[None]
+        assert (found.unverified, found.errors) == (ends["error"] + ends[None], ends["error"])
         assert found.failed == ends[Failure.REPETITION] + ends[Failure.BAD_QUESTION]
         assert found.verified + found.unverified + found.failed == len(samples)
         assert found.share.value == pytest.approx(found.right / verified)

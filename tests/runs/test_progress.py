@@ -21,6 +21,7 @@ from tessy.runs.progress import (
     number,
     percent,
     plain_line,
+    right_of,
     short_summary,
     summary,
 )
@@ -211,6 +212,18 @@ def shown(renderable, width: int = 120) -> list[str]:
     console = Console(record=True, width=width, file=io.StringIO())
     console.print(renderable)
     return [" ".join(line.split()) for line in console.export_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "aside"),
+    [
+        ({"right": 3, "wrong": 1}, "75.0%"),
+        ({"right": 3, "wrong": 1, "error": 2}, "75.0% (2 not verified, 2 of them verifier errors)"),
+    ],
+)
+def test_answers_that_the_verifier_could_not_check_are_no_wrong_ones(verdicts, aside):
+    found = ended(sum(verdicts.values()), verdicts=Counter(verdicts), verifier=True)
+    assert right_of(found) == f"3 of 4 verified: {aside}"
 
 
 def test_a_sample_that_ended_just_when_the_run_was_stopped_is_counted_everywhere(counters):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tessy.errors import ConfigError, DataError, MissingExtra, TessyError, install_hint
 from tessy.verifiers import workers
-from tessy.verifiers.protocol import Verdict, VerdictOutcome, Verifier
+from tessy.verifiers.protocol import MissingReference, Verdict, VerdictOutcome, Verifier, required
 from tessy.verifiers.registry import fitting, load, names
 
 RIGHT, WRONG, NO_ANSWER, ERROR = VerdictOutcome
@@ -204,6 +204,27 @@ async def test_ones_own():
     verifier = load(f"python:{__name__}:Always")
     assert isinstance(verifier, Verifier)
     assert (await verifier.verify({}, "x")).passed
+
+
+class Sized(Always):
+    def check(self, row):
+        if len(required(row, "sizes", "sized")) != 1:
+            raise DataError("one size, please")
+
+
+async def test_the_check_of_ones_own_may_raise_anything():
+    verifier = load(f"python:{__name__}:Sized")
+    verifier.check({"sizes": [1]})
+    assert (await verifier.verify({"sizes": [1]}, "x")).passed
+    for row, kind, said in (
+        ({}, MissingReference, "column 'sizes'"),
+        ({"sizes": [1, 2]}, DataError, "^one size, please$"),
+        ({"sizes": 1}, DataError, r"verifier always: check raised TypeError\(.*has no len"),
+    ):
+        with pytest.raises(kind, match=said):
+            verifier.check(row)
+        with pytest.raises(kind, match=said):
+            await verifier.verify(row, "x")
 
 
 MISSING = [("math", "math-verify", "verify"), ("reasoning-gym", "reasoning-gym", "gym")]

@@ -173,9 +173,12 @@ def test_a_file_is_verified_by_a_plain_call(tmp_path):
     assert [json.loads(line)["id"] for line in out.open()] == [f"q{n}" for n in range(5)]
 
 
-def test_counts_are_of_all_verdicts():
+def test_shares_are_of_what_is_known():
     counts = VerdictCounts()
-    assert (counts.count, counts.right_share) == (0, 0.0)
+    for _ in range(2):
+        assert (counts.right_share, counts.mean_score) == (None, None)
+        counts.add(Verdict(VerdictOutcome.ERROR))
     for outcome in VerdictOutcome:
         counts.add(Verdict(outcome, 0.5))
-    assert (counts.count, counts.right_share, counts.mean_score) == (4, 0.25, 0.5)
+    assert (counts.count, counts.known) == (6, 3)
+    assert (counts.right_share, counts.mean_score) == (1 / 3, 0.5)

@@ -153,6 +153,15 @@ def runs_page(sample: Written) -> str:
     return render("runs", runs=[shown_run(sample.id), shown_run(sample.question)], polls=True)
 
 
+def test_of_a_run_that_was_not_read_yet_nothing_is_said():
+    run = shown_run("x")
+    run.updater.state, run.totals = IndexState(), SampleTotals
+    page = render("runs", runs=[run], polls=True)
+    assert "being read" in page
+    for said in (">complete", "not verified", ">0<"):
+        assert said not in page
+
+
 def list_page(sample: Written) -> str:
     ending = sample.ending(0)
     row = IndexRow.of(0, ending.id, ending.failure, 1.5, 3, ending.record)

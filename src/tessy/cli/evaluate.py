@@ -73,7 +73,8 @@ def evaluate(options: EvalOptions, config: EvaluationConfig) -> None:
         bad = count_of(skipped, "bad question")
         typer.echo(f"skipped {bad} (failures.jsonl has the reasons)", err=True)
     if count := scores.whole.outcomes.get(EvalOutcome.UNMEASURED):
-        reasons = ", ".join(reason.value for reason in run.failed if reason in UNMEASURED)
+        lost = {*UNMEASURED} - {Failure.BAD_QUESTION}  # those are counted above
+        reasons = ", ".join(reason.value for reason in run.failed if reason in lost)
         typer.echo(f"not measured: {count:,} ({reasons}; failures.jsonl has details)", err=True)
         typer.echo("hint: fix it, then --retry-failed writes them again", err=True)
     if run.stopped:

@@ -84,6 +84,10 @@ def verify(options: VerifyOptions) -> None:
         print(f"{visible_line(options.responses)} is not complete: {result.lacking}")
 
 
+def _number(value: float | None, kind: str) -> str:
+    return "–" if value is None else format(value, kind)
+
+
 def _failed(failed: Counter[Failure]) -> str:
     """How many samples of a run failed, and how many of them for a wrong answer."""
     from tessy.method.trajectory import Failure
@@ -103,6 +107,6 @@ def _table(result: VerifyResult, group: str | None) -> Table:
         rows.add_column(name, justify="right")
     for name, counts in [("all", result.total), *sorted(result.groups.items())]:
         outcomes = [str(counts.outcomes[outcome]) for outcome in VerdictOutcome]
-        shares = (f"{counts.right_share:.1%}", f"{counts.mean_score:.3f}")
+        shares = (_number(counts.right_share, ".1%"), _number(counts.mean_score, ".3f"))
         rows.add_row(visible(name), str(counts.count), *outcomes, *shares)
     return rows

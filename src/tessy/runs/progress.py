@@ -267,6 +267,8 @@ def right_of(ended: EndedTotals) -> str | None:
     failed, unverified = ended.failed_wrong, ended.finished - (ended.verified - ended.failed_wrong)
     aside = [f"{failed:,} {'failed' if ended.evaluation else 'rejected'}"] if failed else []
     aside += [f"{unverified:,} not verified"] if unverified else []
+    if errors := ended.verdicts["error"]:
+        aside.append(f"{errors:,} of them verifier errors")
     if ended.again and not ended.evaluation:
         aside.append(f"{ended.again:,} written again after a failure")
     which = "measured" if ended.evaluation else "verified"

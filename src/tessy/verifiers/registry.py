@@ -125,7 +125,7 @@ def _python(address: str) -> Verifier:
             f"python:{address} made a {type(verifier).__name__}, which is no verifier",
             hint="it needs name, check, verify and aclose: see tessy.verifiers.protocol",
         )
-    return verifier
+    return _OwnVerifier(verifier)
 
 
 def fitting(row: Row) -> list[str]:
@@ -150,6 +150,35 @@ def _takes(check: Callable[[Row], object], row: Row) -> bool:
     except InputError:
         return False
     return True
+
+
+class _OwnVerifier:
+    """A verifier of the user's own code, whose `check` may raise anything.
+
+    `check` comes before each `verify`, too: a question with nothing to verify by gets no verdict.
+    """
+
+    def __init__(self, verifier: Verifier) -> None:
+        self.name = verifier.name
+        self._verifier = verifier
+
+    def check(self, row: Row) -> None:
+        """Check the question; other errors than tessy's are named as errors of the question."""
+        try:
+            self._verifier.check(row)
+        except TessyError:
+            raise
+        except Exception as error:
+            raise DataError(f"verifier {self.name}: check raised {error!r}") from error
+
+    async def verify(self, row: Row, answer: str) -> Verdict:
+        """Verify an answer."""
+        self.check(row)
+        return await self._verifier.verify(row, answer)
+
+    async def aclose(self) -> None:
+        """Close the verifier."""
+        await self._verifier.aclose()
 
 
 class AutoVerifier:

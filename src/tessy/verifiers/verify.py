@@ -43,7 +43,7 @@ class VerdictCounts:
 
     Attributes:
         outcomes: How often each outcome came.
-        scores: The sum of the scores.
+        scores: The sum of the scores, but for errors.
     """
 
     outcomes: Counter[VerdictOutcome] = field(default_factory=Counter)
@@ -52,7 +52,8 @@ class VerdictCounts:
     def add(self, verdict: Verdict) -> None:
         """Count a verdict."""
         self.outcomes[verdict.outcome] += 1
-        self.scores += verdict.score
+        if verdict.outcome is not VerdictOutcome.ERROR:
+            self.scores += verdict.score
 
     @property
     def count(self) -> int:
@@ -60,14 +61,19 @@ class VerdictCounts:
         return self.outcomes.total()
 
     @property
-    def right_share(self) -> float:
-        """The share of right ones among all, errors included; 0 to 1."""
-        return self.outcomes[VerdictOutcome.RIGHT] / max(1, self.count)
+    def known(self) -> int:
+        """Verdicts that are no errors: of these are share and mean, as everywhere in tessy."""
+        return self.count - self.outcomes[VerdictOutcome.ERROR]
 
     @property
-    def mean_score(self) -> float:
-        """The mean of the scores, 0 to 1."""
-        return self.scores / max(1, self.count)
+    def right_share(self) -> float | None:
+        """The share of right ones, 0 to 1; None if nothing is known of any."""
+        return self.outcomes[VerdictOutcome.RIGHT] / self.known if self.known else None
+
+    @property
+    def mean_score(self) -> float | None:
+        """The mean of the scores, 0 to 1; None if nothing is known of any."""
+        return self.scores / self.known if self.known else None
 
 
 @dataclass(frozen=True, slots=True)

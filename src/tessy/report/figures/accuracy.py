@@ -43,6 +43,7 @@ class Accuracy:
         wrong: Samples whose answer is wrong, or has none where one is expected.
         failed_wrong: Of the wrong ones, those that failed, so that they are in no data set.
         unverified: Finished samples without a verdict, and those that the verifier could not check.
+        errors: The latter.
         failed: Samples that failed for another reason.
         share: Right ones, of all with a verdict.
         share_of_ended: Right ones, of all with a verdict and those that the models failed; nan
@@ -53,6 +54,7 @@ class Accuracy:
     wrong: int
     failed_wrong: int
     unverified: int
+    errors: int
     failed: int
     share: Interval
     share_of_ended: Interval
@@ -105,6 +107,7 @@ class AccuracyCounter:
     _failed_wrong: int = 0
     _without: int = 0
     _unverified: int = 0
+    _errors: int = 0
     _failed: dict[bytes, int] = field(default_factory=dict)
     _unmeasured: int = 0
 
@@ -118,7 +121,9 @@ class AccuracyCounter:
             self._failed_wrong += wrong
         elif failure in (None, Failure.VERIFIER_ERROR):
             self._unverified += 1
-            self._without += failure is None and sample.verdict is None
+            without = failure is None and sample.verdict is None
+            self._without += without
+            self._errors += not without
         elif failure in UNMEASURED:
             self._unmeasured += 1
         else:
@@ -141,6 +146,7 @@ class AccuracyCounter:
             wrong=verified - right,
             failed_wrong=self._failed_wrong,
             unverified=self._unverified,
+            errors=self._errors,
             failed=sum(self._failed.values()) + self._unmeasured,
             share=right_share(QuestionSums.over(rights, checked)),
             share_of_ended=of_ended,

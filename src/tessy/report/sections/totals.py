@@ -102,6 +102,7 @@ def accuracy(report: Report) -> Section | None:
             "of them rejected or failed: not in the data set", lambda each: f"{each.failed_wrong:,}"
         ),
         row("not verified", lambda each: f"{each.unverified:,}"),
+        row("of them verifier errors", lambda each: f"{each.errors:,}"),
         row("failed for another reason", lambda each: f"{each.failed:,}"),
         row("right, of right and wrong ones", lambda each: percent(each.share)),
         row("right, if what models failed is wrong", lambda each: percent(each.share_of_ended)),

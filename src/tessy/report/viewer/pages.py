@@ -20,7 +20,7 @@ OUTCOMES = {
     "right": "✓ right",
     "wrong": "✗ wrong",
     "no_answer": "✗ no answer",
-    "error": "! not verifiable",
+    "error": "! verifier error",
     "unverified": "– unverified",
 }
 """What pages call the verdicts."""

@@ -51,11 +51,14 @@ class IndexState:
     trouble: str | None = None
 
     @property
+    def known(self) -> bool:
+        """Whether the journal was read at all."""
+        return self.journal >= 0
+
+    @property
     def changes(self) -> bool:
         """Whether it will change by itself: the run is written, or not all of it is listed."""
-        return self.trouble is None and (
-            self.written or self.listed < self.ended or self.journal < 0
-        )
+        return self.trouble is None and (self.written or self.listed < self.ended or not self.known)
 
     @property
     def stopped(self) -> bool:
