@@ -133,6 +133,8 @@ def test_show_says_how_many_samples_had_another_chance(tmp_path):
     async def again() -> None:
         async with journals_of(RunFolder(folder)) as journals:
             await journals.all[0].forget_failures([Failure.REJECTED])
+            with JournalReader(RunFolder(folder)) as reader:
+                assert reader.again() == 0, "it is still to do"
             await journals.all[0].end(ending(1, Made("q1", TURNS, verdict="right"), "tessy"))
 
     assert run("show", folder, **WIDE).out.startswith(

@@ -256,7 +256,7 @@ class ShardReader:
 
     def again(self) -> int:
         """How many samples were written again after a failure."""
-        (found,) = self._ask("select count(*) from attempts")
+        (found,) = self._ask("select count(*) from attempts where id in (select id from samples)")
         return contents.a_count(found[0], "attempts")
 
     def reasons(self) -> Counter[Failure | None]:
