@@ -69,8 +69,9 @@ class SynthOptions(RunOptions):
     canary: Annotated[int | None, Option(unset="all are written", panel="Before a long run")] = (
         Field(default=None, ge=1)
     )
-    """Stop after so many samples, and compare them with the teacher alone on the same questions,
-    whose samples go into a folder within `out`. Without this option the run goes on."""
+    """Stop after so many samples, of whole questions, and compare them with the teacher alone on
+    the same questions, whose samples go into a folder within `out`. Without this option the run
+    goes on."""
 
     @model_validator(mode="after")
     def _fit_together(self) -> SynthOptions:
