@@ -61,8 +61,8 @@ def test_show_lists_only_samples_with_a_status_or_a_verdict(mixed, options, list
         assert rows[-1] == "… and 2 more: --limit"
     if listed == ["no"]:
         assert rows == [
-            "no such sample; there are 5 finished, 3 rejected, 1 repetition, 1 error, 1 no_answer, "
-            "1 right, 1 wrong"
+            "no such sample; there are 5 finished, 3 rejected, 1 repetition, 3 wrong, 2 no_answer, "
+            "1 right, 1 error, 1 unverified"
         ]
 
 

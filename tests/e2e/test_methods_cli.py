@@ -134,6 +134,26 @@ async def test_all_bad_lines_are_named_at_once(tmp_path, command):
     assert not (tmp_path / "run").exists()
 
 
+async def test_bad_lines_are_no_questions_that_are_left_unverified(tmp_path, tokenizers):
+    questions = tmp_path / "q.jsonl"
+    rows = [
+        {"id": "x", "prompt": "[[task 1]] ?", "answer": 1},
+        {"id": "x", "prompt": "[[task 2]] ?"},
+        {"id": "x", "prompt": "[[task 3]] ?"},
+    ]
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    async with two_servers(tokenizers) as (_, options):
+        verified = ["--verify", "number", "--on-wrong", "keep"]
+        command = ["synth", questions, *options, *verified, "--skip-bad"]
+        done = await tessy(*command, "--out", tmp_path / "one")
+        assert done.code == 0, done.err
+        assert "not verified" not in done.err
+        rows.append({"id": "y", "prompt": "[[task 4]] ?"})
+        questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        done = await tessy(*command, "--out", tmp_path / "two")
+        assert "1 of 2 questions are written and not verified, such as id 'y': " in done.err
+
+
 @pytest.mark.parametrize("on_wrong", ["keep", "keep_judged"])
 async def test_questions_without_a_reference_are_written_and_counted(
     tmp_path, tokenizers, on_wrong
@@ -302,14 +322,16 @@ async def test_eval_asks_again_where_the_verifier_broke(tmp_path, tokenizers):
 async def test_eval_does_not_draw_anew_what_the_model_failed_at(tmp_path, tokenizers):
     """Else each `--retry-failed` would be another chance for wrong answers alone."""
     questions = write_questions(tmp_path / "q.jsonl", 3)
+    questions.write_text(questions.read_text() + '{"prompt": 3}\n')
     async with two_servers(tokenizers) as (servers, options):
-        named = ["--model", servers["student"].url, "--tokenizer", options[3]]
+        named = ["--model", servers["student"].url, "--tokenizer", options[3], "--skip-bad"]
         command = ["eval", questions, *named, "--verify", EVEN, "--out", tmp_path / "r"]
         command += ["--thinking-tokens", 20]
         first = await tessy(*command, PYTHONPATH=PYTHONPATH)
         asked = servers["student"].stats.requests
         again = await tessy(*command, "--retry-failed", PYTHONPATH=PYTHONPATH)
         assert again.out == first.out
+        assert "written again" not in again.err, "the bad line stays bad"
         assert servers["student"].stats.requests - asked < 10  # only probed
         fewer = await tessy(*command, "--limit", 2, PYTHONPATH=PYTHONPATH)
         assert fewer.code == 0, fewer.err

@@ -6,6 +6,7 @@ import asyncio
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 
 import orjson
@@ -14,10 +15,13 @@ import pytest
 from commands import tessy
 from scripted import lines, two_servers, write_questions
 from tessy.errors import install_hint
+from tessy.report.formats import as_markdown
+from tessy.report.job import ReportSettings, make_report
 from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Journal
+from tessy.runs.reader import JournalReader
 from tessy.runs.schema import Mark
-from written import Written, write_run
+from written import Written, journals_of, write_run
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +119,28 @@ async def test_a_run_that_goes_on(tmp_path):
     assert "| ended | 2 |" in text
     assert "| begun, not ended | 1 |" in text
     assert "2 finished + 0 failed; not complete: 3 of 5 samples have not ended." in text
+
+
+async def test_samples_that_end_while_a_report_reads_count_as_not_ended(tmp_path):
+    """Else those that ended and those that did not would be more than the run has."""
+    folder = RunFolder(tmp_path / "run")
+    await write_run(folder, [Written("q0"), Written("q1")])
+    async with journals_of(folder) as journals:
+        await journals.all[0].set_mark(Mark.SAMPLES, "5")
+
+    def say(line: str) -> None:
+        if line.endswith(": 2 samples"):  # they were read, and nothing else yet
+            with ThreadPoolExecutor() as pool:
+                pool.submit(asyncio.run, one_more()).result()
+
+    async def one_more() -> None:
+        async with journals_of(folder) as journals:
+            await journals.all[0].end(Written("q2").ending(2))
+
+    text = as_markdown(make_report(ReportSettings([folder.path]), say))
+    assert "2 finished + 0 failed; not complete: 3 of 5 samples have not ended." in text
+    with JournalReader(folder) as reader:
+        assert reader.lacking() == "2 of 5 samples have not ended"
 
 
 async def test_a_run_in_which_nothing_ended(tmp_path):

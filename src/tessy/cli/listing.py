@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
@@ -15,7 +17,6 @@ from tessy.runs.folder import RunFolder
 from tessy.runs.progress import right_of
 from tessy.runs.reader import JournalReader
 from tessy.runs.shard_reader import ListedSample
-from tessy.runs.totals import EndedTotals
 from tessy.verifiers.protocol import VerdictOutcome
 
 
@@ -43,6 +44,8 @@ def paint_list(console: Console, run: Path, wanted: Filter, limit: int) -> None:
         more = sum(1 for _ in ended) if wanted.narrows else every
         lacking = reader.lacking()
         running = reader.running() if _wants_running(wanted) else []
+        is_empty = not shown and not running
+        there = _kinds(reader.listed()) if is_empty and wanted.narrows else ""
     for sample in shown:
         console.print(Text.assemble(visible_line(sample.id), "  ", _end(sample)))
     unfinished = running[: limit - len(shown)]
@@ -53,10 +56,9 @@ def paint_list(console: Console, run: Path, wanted: Filter, limit: int) -> None:
         console.print(Text(f"not complete: {lacking}", style="dim"))
     if more := more + len(running) - len(unfinished):
         console.print(Text(f"… and {more:,} more: --limit", style="dim"))
-    elif not shown and not running:
-        there = _kinds(totals) if totals.ended else "none that has ended"
-        said = f"no such sample; there are {there}" if wanted.narrows else "no sample has ended yet"
-        console.print(Text(said, style="dim"))
+    elif is_empty:
+        no_such = f"no such sample; there are {there or 'none that has ended'}"
+        console.print(Text(no_such if wanted.narrows else "no sample has ended yet", style="dim"))
 
 
 def _is_wanted(sample: ListedSample, wanted: Filter) -> bool:
@@ -74,8 +76,16 @@ def _wants_running(wanted: Filter) -> bool:
     return wanted.verdict is None and wanted.status in (None, Status.RUNNING)
 
 
-def _kinds(totals: EndedTotals) -> str:
-    counts = [("finished", totals.finished), *totals.failed.items(), *totals.verdicts.items()]
+def _kinds(samples: Iterable[ListedSample]) -> str:
+    """How many samples there are of each status and verdict; failed ones may have a verdict."""
+    ends, verdicts = Counter[str](), Counter[str]()
+    for sample in samples:
+        ends[sample.failure or Status.FINISHED] += 1
+        if verdict := sample.verdict or (None if sample.failure else VerdictFilter.UNVERIFIED):
+            verdicts[verdict] += 1
+    if verdicts.keys() == {VerdictFilter.UNVERIFIED}:
+        verdicts.clear()
+    counts = [*ends.most_common(), *verdicts.most_common()]
     return ", ".join(f"{count:,} {visible_line(name)}" for name, count in counts)
 
 

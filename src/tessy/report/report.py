@@ -161,12 +161,12 @@ class RunCounters:
     """
 
     source: RunSource
-    under_way: int
-    lacking: str | None
-    again: int
-    left_out: int
     excerpts: ExcerptPicker
     words: WordCounter
+    under_way: int = 0
+    lacking: str | None = None
+    again: int = 0
+    left_out: int = 0
     methods: Counter[str] = field(default_factory=Counter)
     models: Mapping[str, str] = field(default_factory=dict)
     accounts: AccountsCounter = field(default_factory=AccountsCounter)
@@ -190,18 +190,7 @@ def read_run(
     Raises:
         JournalError: The journal can't be read.
     """
-    with JournalReader(source.folder) as reader:
-        under_way, lacking = len(reader.running()), reader.lacking()
-        again, left_out = reader.again(), reader.left_out()
-    run = RunCounters(
-        source,
-        under_way,
-        lacking,
-        again,
-        left_out,
-        ExcerptPicker(traces),
-        WordCounter(numbers, tokenize),
-    )
+    run = RunCounters(source, ExcerptPicker(traces), WordCounter(numbers, tokenize))
     run.accuracy.evaluation = source.evaluated is not None
     run.accuracy.verifier = source.verifier
     run.accuracy.unverifiable = source.unverifiable
@@ -218,6 +207,11 @@ def read_run(
         if count % _SAY_EVERY == 0:
             say(f"{source.label}: {count_of(count, 'sample')} read")
     say(f"{source.label}: {count_of(run.style.samples, 'sample')}")
+    with JournalReader(source.folder) as reader:
+        # Samples may have ended since: those that were not read count as not ended.
+        run.lacking = reader.lacking(ended=run.style.samples)
+        run.under_way, run.again = len(reader.running()), reader.again()
+        run.left_out = reader.left_out()
     return run
 
 

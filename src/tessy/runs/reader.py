@@ -173,14 +173,19 @@ class JournalReader:
         """How many samples were written again after a failure."""
         return sum(shard.again() for shard in self._shards)
 
-    def lacking(self) -> str | None:
-        """What the run has not yet, in a phrase; None if all samples ended, or none is known of."""
+    def lacking(self, ended: int | None = None) -> str | None:
+        """What the run has not yet, in a phrase; None if all samples ended, or none is known of.
+
+        Args:
+            ended: How many samples ended, as far as the caller knows; by default as of now.
+        """
         shards = self._folder.shard_count() or len(self._shards)
         if (others := shards - len(self._shards)) > 0:
             were = "was" if others == 1 else "were"
             return f"{others:,} of {count_of(shards, 'shard')} {were} not started"
         total = self.total()
-        left = 0 if total is None else total - sum(shard.counts()[0] for shard in self._shards)
+        ended = sum(shard.counts()[0] for shard in self._shards) if ended is None else ended
+        left = 0 if total is None else total - ended
         if total is None or left <= 0:
             return None
         have = "has" if left == 1 else "have"

@@ -189,7 +189,8 @@ async def asynthesize(
         numbers = tuple(range(count)) if own is None else (own.number,)
         identity = folder.identity()
         plan = ShardPlan(folder, chosen, read, numbers, count, identity, own is not None, remote)
-        retry = WRITTEN_AGAIN if retry_failed is True else retry_failed or ()
+        reasons = WRITTEN_AGAIN if retry_failed is True else retry_failed or ()
+        retry = [reason for reason in WRITTEN_AGAIN if reason in reasons]
         await asyncio.to_thread(refuse_strangers, folder, identity)
         counters, again = await plan.prepare(retry)
         if again:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,8 @@ from tessy.synthesis.shares import wanted_workers
 from tessy.verifiers.protocol import MissingReference, NoVerifierNamed, Verifier
 
 _COLUMNS = "docs/verifiers.md says which columns each verifier needs"
+_KEPT = 1000
+"""Of so many questions it is kept what they lack."""
 _TEACHERS = "docs/teachers.md says how a question names its teacher"
 
 
@@ -106,19 +109,20 @@ def _checked(
     found = read(source, skip_bad=True, check=checks.check, **lines)
     if not skip_bad and not all(line.checked for line in found.bad):
         refuse_bad(found, hint="; ".join(checks.hints))
-    if checks.unverified and checks.unverified == found.count:
+    unverified, such_as = checks.unverified_in(found)
+    if unverified and unverified == found.count:
         raise DataError(
-            f"no question can be verified: {checks.first}",
+            f"no question can be verified: {such_as}",
             hint=f"{checks.hint}; {_COLUMNS}",
         )
     if found.bad and not skip_bad:
         raise _refused(found, checks)
-    if checks.unverified:
+    if unverified:
         say(
-            f"{checks.unverified:,} of {found.count:,} questions are written and not verified, "
-            f"such as {checks.first}"
+            f"{unverified:,} of {found.count:,} questions are written and not verified, "
+            f"such as {such_as}"
         )
-    return replace(found, unverifiable=checks.unverified)
+    return replace(found, unverifiable=unverified)
 
 
 def _refused(found: Questions, checks: _Checks) -> DataError:
@@ -144,18 +148,18 @@ class _Checks:
     """Checks questions while they are read.
 
     Attributes:
-        unverified: Questions that can't be verified, and may be left so.
+        unverified: Rows of questions that can't be verified, and may be left so.
+        such_as: What some of these lack, by row.
         refused: What others lack, by file and line.
         lacks: In few words what these lack, each with the page about it.
         hint: What to do about the first of these; empty if that is not known.
-        first: What the first of them lacks.
     """
 
     verifier: Verifier | None
     config: Config | None
     partly: bool
-    unverified: int = 0
-    first: str = ""
+    unverified: array[int] = field(default_factory=lambda: array("q"))
+    such_as: dict[int, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     lacks: dict[str, str] = field(default_factory=dict)
     hint: str = ""
@@ -193,9 +197,16 @@ class _Checks:
         except MissingReference as error:
             if not self.partly:
                 raise
-            self.unverified += 1
-            self.first = self.first or f"id {question.id!r}: {error}"
+            self.unverified.append(question.number)
+            if len(self.such_as) < _KEPT:
+                self.such_as[question.number] = f"id {question.id!r}: {error}"
             self.note(error)
+
+    def unverified_in(self, found: Questions) -> tuple[int, str]:
+        """How many good questions can't be verified, and what the first of them lacks."""
+        bad = {line.number for line in found.bad}  # such as one with an id that was there before
+        numbers = [number for number in self.unverified if number not in bad]
+        return len(numbers), next((self.such_as[n] for n in numbers if n in self.such_as), "…")
 
     def note(self, error: InputError) -> None:
         """Keep what to do about the first question; the option is that of the command."""
