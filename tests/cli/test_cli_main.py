@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 
@@ -71,3 +72,13 @@ def test_a_pattern_that_the_shell_replaced_is_told_from_other_arguments(tmp_path
     assert done.code == 2
     assert hint in done.err
     assert hint not in run(*command.split(), "a", "no", "such", COLUMNS="1000").err
+
+
+def test_what_nobody_reads_any_more_is_no_error(monkeypatch):
+    """As after `tessy verify RUN | head -1`: what is still to be printed is dropped in silence."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(cli, "app", lambda args: print("a line"))
+        cli.main([])

@@ -333,8 +333,10 @@ async def test_eval_does_not_draw_anew_what_the_model_failed_at(tmp_path, tokeni
         assert again.out == first.out
         assert "written again" not in again.err, "the bad line stays bad"
         assert servers["student"].stats.requests - asked < 10  # only probed
+        assert "skipped 1 bad question" in again.err
         fewer = await tessy(*command, "--limit", 2, PYTHONPATH=PYTHONPATH)
         assert fewer.code == 0, fewer.err
+        assert "bad question" not in fewer.err, "it is beyond the limit"
     found = json.loads((tmp_path / "r" / "evaluation.json").read_text())
     assert found["outcomes"] == {"truncated": 2}
 

@@ -52,7 +52,7 @@ def evaluate(options: EvalOptions, config: EvaluationConfig) -> None:
     """
     from tessy.evaluation.evaluate import evaluate
     from tessy.evaluation.measure import EvalOutcome
-    from tessy.method.trajectory import UNMEASURED, Failure
+    from tessy.method.trajectory import Failure
     from tessy.runs.progress import Progress, Show
 
     result = evaluate(
@@ -69,12 +69,12 @@ def evaluate(options: EvalOptions, config: EvaluationConfig) -> None:
     scores, run = result.scores, result.run
     for table in _tables(scores, remaining=run.remaining):
         print_table(table)
-    if skipped := run.failed.get(Failure.BAD_QUESTION):
+    if skipped := result.unmeasured[Failure.BAD_QUESTION]:
         bad = count_of(skipped, "bad question")
         typer.echo(f"skipped {bad} (failures.jsonl has the reasons)", err=True)
     if count := scores.whole.outcomes.get(EvalOutcome.UNMEASURED):
-        lost = {*UNMEASURED} - {Failure.BAD_QUESTION}  # those are counted above
-        reasons = ", ".join(reason.value for reason in run.failed if reason in lost)
+        lost = [reason for reason in result.unmeasured if reason is not Failure.BAD_QUESTION]
+        reasons = ", ".join(reason.value for reason in lost)
         typer.echo(f"not measured: {count:,} ({reasons}; failures.jsonl has details)", err=True)
         typer.echo("hint: fix it, then --retry-failed writes them again", err=True)
     if run.stopped:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -126,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         SystemExit: Always, with the exit code.
     """
     try:
-        app(args=arguments)
+        _run(arguments)
     except TessyError as error:
         complain(error)
         sys.exit(_exit_code(error))
@@ -140,6 +141,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         where = f"{error.filename}: " if error.filename else ""
         complain(TessyError(f"{where}{error.strerror}", hint=hint))
         sys.exit(EXIT_FAILED)
+
+
+def _run(arguments: Sequence[str] | None) -> None:
+    """Run a command; who reads what it prints may stop reading, as `head` does."""
+    try:
+        app(args=arguments)
+    finally:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:  # else Python says so once more when it ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(error: TessyError) -> None:

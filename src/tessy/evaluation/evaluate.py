@@ -6,14 +6,16 @@ the same client, scheduler and journal, so it is as fast, and a stopped one resu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from tessy.config import Config
+from tessy.data.columns import BAD_LINE
 from tessy.data.given import Given, as_source
 from tessy.data.outputs import upload
 from tessy.data.questions import Question, read
@@ -28,7 +30,7 @@ from tessy.evaluation.measure import (
 )
 from tessy.evaluation.settings import load
 from tessy.event_loop import run_anywhere
-from tessy.method.trajectory import UNMEASURED, Role
+from tessy.method.trajectory import UNMEASURED, Failure, Role
 from tessy.runs.contents import reading
 from tessy.runs.counters import RunResult
 from tessy.runs.folder import RunFolder, write_atomically
@@ -54,10 +56,13 @@ class EvalResult:
     Attributes:
         scores: Of the samples that have ended; all of them, unless the run was stopped.
         run: The run that wrote them.
+        unmeasured: Samples of these questions that say nothing about the model, by the reason of
+            their failure; bad lines are among them.
     """
 
     scores: ModelScores
     run: RunResult
+    unmeasured: Counter[Failure] = field(default_factory=Counter)
 
     def __repr__(self) -> str:
         found = self.scores.whole.pass_at.get(1)
@@ -108,7 +113,8 @@ def evaluate(
     questions = as_source(questions)
     chosen = _config(config, {"student__model": model, **settings})
     # The run refuses bad lines, those that can't be verified among them.
-    asked = list(read(questions, limit=limit, skip_bad=True, column=question_column))
+    found = read(questions, limit=limit, skip_bad=True, column=question_column)
+    lines, asked = len(found.row_hashes), list(found)
     groups = groups_of(asked, group)
     run = run_anywhere(
         asynthesize(
@@ -128,11 +134,12 @@ def evaluate(
     several = chosen.samples_per_question > 1
     with JournalReader(folder) as reader:
         scores = measure(name, _samples(reader, asked, groups, several=several))
+        unmeasured = _unmeasured(reader, {each.id for each in asked}, lines, several=several)
     content = orjson.dumps(scores.as_json(), option=orjson.OPT_INDENT_2)
     write_atomically(folder.path / RESULTS, content)
     if is_url(out):
         upload(folder.path / RESULTS, RemotePath(f"{str(out).rstrip('/')}/{RESULTS}"))
-    return EvalResult(scores, run)
+    return EvalResult(scores, run, unmeasured)
 
 
 def _config(config: Config | str | Path | None, settings: dict[str, Any]) -> Config:
@@ -170,6 +177,24 @@ def groups_of(questions: Iterable[Question], column: str | None) -> dict[str, st
     return {question.id: str(question.extra[column]) for question in asked}
 
 
+def _question_of(sample_id: str, *, several: bool) -> str:
+    return sample_id.rpartition("#")[0] if several else sample_id
+
+
+def _unmeasured(
+    reader: JournalReader, asked: set[str], lines: int, *, several: bool
+) -> Counter[Failure]:
+    """Samples of these questions, and bad lines among the first ones, by why they failed."""
+    found = Counter[Failure]()
+    for each in reader.listed():
+        if each.failure is Failure.BAD_QUESTION:
+            number = each.id.removeprefix(BAD_LINE)
+            found[each.failure] += number.isdecimal() and int(number) <= lines
+        elif each.failure in UNMEASURED:
+            found[each.failure] += _question_of(each.id, several=several) in asked
+    return +found
+
+
 def _samples(
     reader: JournalReader, questions: Iterable[Question], groups: dict[str, str], *, several: bool
 ) -> Iterator[EvalSample]:
@@ -183,7 +208,7 @@ def _samples(
     """
     asked = {question.id for question in questions}
     for entry in reader.ended():
-        question = entry.id.rpartition("#")[0] if several else entry.id
+        question = _question_of(entry.id, several=several)
         if question not in asked:
             continue
         record = entry.record

@@ -60,7 +60,7 @@ class Missing(IntEnum):
 _OF_ONE_MODEL = (STUDENT_ONLY, "teacher-only")
 """Methods by which one model writes all of an answer."""
 _WHY = {
-    Missing.NOT_THERE: "not in {run}",
+    Missing.NOT_THERE: "not in {run}, or bad there",
     Missing.CHANGED: "another text than was measured in {run}",
     Missing.NOT_ENDED: "not all samples in {run} have ended",
     Missing.FAILED: "no result in {run}: calls failed, or there is no score",
