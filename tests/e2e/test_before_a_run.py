@@ -380,6 +380,23 @@ async def test_a_broken_verifier_and_bad_lines_are_no_wrong_answers(tmp_path, to
     assert re.search(r"│ +verifier_error +│ +2 │ +2 │", done.out)
 
 
+async def test_questions_that_can_not_be_verified_are_bad_lines_of_a_canary_too(
+    tmp_path, tokenizers
+):
+    questions = tmp_path / "q.jsonl"
+    bad = '{"prompt": 3}\n{"prompt": "[[task 7]] ?", "answer": []}\n'
+    questions.write_text(bad + '{"prompt": "[[task 8]] ?", "answer": 8}\n' * 2)
+    async with two_servers(tokenizers) as (_, options):
+        command = ["synth", questions, *options, "--out", tmp_path / "run", "--verify", "number"]
+        command += ["--on-wrong", "keep", "--skip-bad"]
+        some = await tessy(*command, "--canary", "3")
+        assert "canary: the first 1 sample, without 2 bad lines" in some.out
+        assert "goes on" in some.err
+        every = await tessy(*command, "--canary", "4")
+    assert "canary: the first 2 samples, without 2 bad lines" in every.out
+    assert "that was the whole run: nothing is left" in every.err
+
+
 async def test_a_canary_of_the_student_alone_needs_a_teacher_before_any_work(tmp_path, tokenizers):
     questions = write_questions(tmp_path / "q.jsonl", 2)
     async with two_servers(tokenizers) as (servers, options):

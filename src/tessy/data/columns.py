@@ -35,6 +35,12 @@ _NOT_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SHOWN = 20
 
 
+def bad_line_number(sample_id: str) -> int | None:
+    """The row of a bad line, from 0, by its id in failures.jsonl; None for the id of a question."""
+    number = sample_id.removeprefix(BAD_LINE)
+    return int(number) - 1 if number != sample_id and number.isdecimal() else None
+
+
 class NoQuestionColumn(ValueError):
     """A row has no column that holds its question."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.table import Table
 
 from tessy.config import Config
+from tessy.data.columns import bad_line_number
 from tessy.data.questions import read
 from tessy.display import count_of, visible_line
 from tessy.errors import ConfigError
@@ -152,8 +153,12 @@ def compare(
     every = read(source, limit=most, skip_bad=skip_bad, column=question_column)
     ours_at = writing(out)[0].path  # what this process has just written
     with JournalReader(RunFolder(ours_at)) as journal:
-        ended = dict(journal.ids(-1))
-    left = sum(job.id not in ended for job in jobs(every, config))
+        ended = {sample_id for sample_id, _ in journal.ids(-1)}
+    bad = {number for each in ended if (number := bad_line_number(each)) is not None}
+    # A question that can't be verified ended as a bad line.
+    left = sum(
+        job.id not in ended and job.question.number not in bad for job in jobs(every, config)
+    )
     asked = read(source, limit=limit, skip_bad=skip_bad, column=question_column)
     ids = {job.id for job in jobs(asked, config)}
     ours, teachers = open_runs([ours_at, result.folder])
@@ -162,7 +167,7 @@ def compare(
         side_of(teachers, ids),
         result.folder,
         verified=config.verify is not None,
-        bad=len(asked.bad),
+        bad=sum(number < len(asked.row_hashes) for number in bad),
         left=left,
     )
 

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from tessy.config import Config
-from tessy.data.columns import BAD_LINE
+from tessy.data.columns import bad_line_number
 from tessy.data.given import Given, as_source
 from tessy.data.outputs import upload
 from tessy.data.questions import Question, read
@@ -188,8 +188,8 @@ def _unmeasured(
     found = Counter[Failure]()
     for each in reader.listed():
         if each.failure is Failure.BAD_QUESTION:
-            number = each.id.removeprefix(BAD_LINE)
-            found[each.failure] += number.isdecimal() and int(number) <= lines
+            number = bad_line_number(each.id)
+            found[each.failure] += number is not None and number < lines
         elif each.failure in UNMEASURED:
             found[each.failure] += _question_of(each.id, several=several) in asked
     return +found
