@@ -132,9 +132,12 @@ def test_show_says_how_many_samples_had_another_chance(tmp_path):
 
     async def again() -> None:
         async with journals_of(RunFolder(folder)) as journals:
-            await journals.all[0].forget_failures([Failure.REJECTED])
+            await journals.all[0].write_again([Failure.REJECTED], 9)
             with JournalReader(RunFolder(folder)) as reader:
                 assert reader.again() == 0, "it is still to do"
+            waiting = run("show", folder, **WIDE).out
+            assert waiting.startswith("right: 1 of 2 verified: 50.0% (1 rejected)\n")
+            assert "not complete: 1 failed sample still to be written again" in waiting
             await journals.all[0].end(ending(1, Made("q1", TURNS, verdict="right"), "tessy"))
 
     assert run("show", folder, **WIDE).out.startswith(

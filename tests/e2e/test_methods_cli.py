@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 from pathlib import Path
 
 import pytest
@@ -317,6 +318,33 @@ async def test_eval_asks_again_where_the_verifier_broke(tmp_path, tokenizers):
     assert mended.code == 0, mended.err
     found = json.loads((tmp_path / "r" / "evaluation.json").read_text())
     assert found["outcomes"] == {"right": 2, "wrong": 2}
+
+
+async def test_failures_count_until_they_are_replaced(tmp_path, tokenizers):
+    """Else a stopped `--retry-failed` would leave out wrong answers, and no right ones."""
+    questions, run = write_questions(tmp_path / "q.jsonl", 6), tmp_path / "run"
+    slow = Latency(first_token_s=0.01, token_s=0.002)
+    async with two_servers(tokenizers, latency=slow, words=200) as (servers, options):
+        command = ["synth", questions, "--out", run, *options, "--verify", EVEN]
+        await tessy(*command, PYTHONPATH=PYTHONPATH)
+        failed = lines(run / "failures.jsonl")
+        asked = servers["teacher"].stats.requests
+        process = await start(*command, "--retry-failed", PYTHONPATH=PYTHONPATH)
+        await until(lambda: servers["teacher"].stats.requests > asked + 12)
+        process.send_signal(signal.SIGINT)
+        _, err = await process.communicate()
+        said = " ".join(err.decode().split())
+        assert "3 of 6 verified: 50.0% (3 rejected)" in said
+        assert "samples 6 = 3 finished + 3 failed, 3 of the failed to be written again" in said
+        assert lines(run / "failures.jsonl") == failed
+        shown = await tessy("show", run)
+        assert "right: 3 of 6 verified: 50.0% (3 rejected)\n" in shown.out
+        assert "not complete: 3 failed samples still to be written again" in shown.out
+        again = await tessy(*command, PYTHONPATH=PYTHONPATH)  # goes on where it was stopped
+    said = " ".join(again.err.split())
+    assert "3 failed samples are written again" in said
+    assert "3 of 6 verified: 50.0% (3 rejected, 3 written again after a failure)" in said
+    assert "not complete" not in (await tessy("show", run)).out
 
 
 async def test_eval_does_not_draw_anew_what_the_model_failed_at(tmp_path, tokenizers):

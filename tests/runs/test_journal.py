@@ -31,6 +31,7 @@ from tessy.runs.folder import RunFolder
 from tessy.runs.journal import Journal
 from tessy.runs.reader import JournalReader
 from tessy.runs.schema import Mark
+from tessy.runs.shard_reader import ShardReader
 from tessy.runs.written import Ending, Written
 from texts import any_text
 from written import Written as Sample
@@ -203,25 +204,56 @@ def test_what_was_reported_as_finished_is_there_after_kill_9(tmp_path, reported)
     assert found == [f"s{n}" for n in range(len(found))]
 
 
-async def test_failures_can_be_forgotten_but_bad_lines_stay(tmp_path):
-    async with journal_of(RunFolder(tmp_path).shard(0)) as journal:
+async def test_failures_are_written_again_and_stay_until_they_are(tmp_path):
+    shard = RunFolder(tmp_path).shard(0)
+    async with journal_of(shard) as journal:
         await journal.end(ending(1))
         await journal.end(ending(2, Failure.REPETITION))
         await journal.end(ending(3, Failure.BAD_QUESTION))
-        assert await journal.forget_failures([Failure.REPETITION]) == 1
-        assert await journal.ended(["s1", "s2", "s3"]) == {"s1", "s3"}
-        assert await journal.failures(["s1", "s2"]) == {"s2": 1}
-        await journal.end(ending(2, Failure.REPETITION))
-        assert await journal.forget_failures([Failure.REPETITION]) == 1
-        assert await journal.failures(["s2"]) == {"s2": 2}
+        assert not await journal.waiting(9)
+        for again in (1, 2):
+            await journal.write_again([Failure.REPETITION], 9)
+            assert await journal.waiting(9) == {Failure.REPETITION: 1}
+            assert await journal.ended(["s1", "s2", "s3"]) == {"s1", "s3"}
+            assert list(await journal.positions()) == [1, 3]
+            assert await journal.failures(["s1", "s2"]) == {"s2": again}
+            turn = Turn(Role.STUDENT, Part.THINKING, Outcome.WENT_ON, kept="a")
+            journal.note("s2", FIRST, turn, 1.0, 1)
+            await journal.checkpoint()
+            assert await journal.begun(["s1", "s2"]) == {"s2"}
+            with ShardReader(shard) as reader:
+                assert reader.counts() == (3, 0), "it is still as it was"
+                assert (reader.running(), reader.unfinished("", 9)) == ([], [])
+                assert (reader.waiting_ids(), reader.again()) == ({"s2"}, again - 1)
+                assert reader.reasons()[Failure.REPETITION] == 1
+            await journal.end(ending(2, Failure.REPETITION))
+            assert not await journal.waiting(9)
+            assert await journal.failures(["s2"]) == {"s2": again}
+            assert await journal.ended(["s2"]) == {"s2"}
+    async with journal_of(shard) as journal:
+        await journal.write_again([Failure.REPETITION], 9)
+        await journal.end(ending(2))
+        assert (await journal.reasons())[None] == 2
 
 
-async def test_failures_beyond_the_last_question_that_is_used_are_not_forgotten(tmp_path):
+async def test_a_sample_that_is_not_written_again_does_not_end_twice(tmp_path):
+    async with journal_of(RunFolder(tmp_path).shard(0)) as journal:
+        for number, failure in enumerate((None, Failure.REPETITION)):
+            await journal.end(ending(number, failure))
+        await journal.write_again([Failure.MARKER], 9)
+        for number, failure in enumerate((None, Failure.REPETITION)):
+            with pytest.raises(JournalError, match="UNIQUE"):
+                await journal.end(ending(number, failure))
+
+
+async def test_failures_beyond_the_last_question_that_is_used_are_not_written_again(tmp_path):
     async with journal_of(RunFolder(tmp_path).shard(0)) as journal:
         for number in range(4):
             await journal.end(ending(number, Failure.REPETITION))
-        assert await journal.forget_failures([Failure.REPETITION], end=2) == 2
+        await journal.write_again([Failure.REPETITION], 2)
         assert await journal.ended(["s0", "s1", "s2", "s3"]) == {"s2", "s3"}
+        assert (await journal.waiting(9)).total() == 2
+        assert (await journal.waiting(1)).total() == 1
 
 
 async def test_turns_that_could_not_be_written_leave_no_gap(tmp_path):
@@ -310,7 +342,7 @@ def test_no_number_of_a_transaction_is_used_twice(tmp_path_factory, steps):
                     await journal.set_mark(Mark.UPLOADED, str(last))
                     journal = await reopened()
                 case "retry":
-                    await journal.forget_failures([Failure.REPETITION])
+                    await journal.write_again([Failure.REPETITION], 9)
                     ended = {name: failure for name, failure in ended.items() if failure is None}
                 case "note" if name not in ended:
                     journal.note(name, FIRST, turn, float(step), 1)

@@ -100,7 +100,7 @@ def test_restored_is_what_was_uploaded_last_whatever_happened(tmp_path_factory, 
                 await journal.end(Sample(name, failure=failure).ending(number))
                 ended[number] = failure
             elif action == "forget":
-                await journal.forget_failures([Failure.REPETITION])
+                await journal.write_again([Failure.REPETITION], 99)
                 ended = {n: failure for n, failure in ended.items() if failure is None}
             elif action == "upload":
                 upload(shard, there, writer)

@@ -215,7 +215,9 @@ class RunResult:
         """How the samples add up."""
         said = f"{self.total:,} = {self.finished:,} finished"
         said += f" + {self.ended.failed.total():,} failed"
-        return said + (f" + {self.remaining:,} to do" if self.remaining else "")
+        said += f" + {self.remaining:,} to do" if self.remaining else ""
+        waiting = self.ended.waiting
+        return said + (f", {waiting:,} of the failed to be written again" if waiting else "")
 
     def in_a_line(self) -> str:
         """How the samples add up, why some failed, and where they are."""

@@ -35,7 +35,7 @@ from tessy.runs import contents
 from tessy.runs.contents import pack
 from tessy.runs.database import BROKEN, connect, journal_error, mode_for
 from tessy.runs.folder import ShardFolder, moved
-from tessy.runs.schema import BEGUN, Mark, check_journal, create_tables, last_change
+from tessy.runs.schema import BEGUN, WAITING, Mark, check_journal, create_tables, last_change
 from tessy.runs.written import Ending, Entry, Written
 
 _FIRST_MARK = "insert or ignore into marks values ('journal', lower(hex(randomblob(16))));"
@@ -147,19 +147,19 @@ class Journal:
             await self._ask("insert or replace into marks values (?, ?)", (mark.value, value))
 
     async def ended(self, sample_ids: Collection[str]) -> set[str]:
-        """Those of some samples that ended."""
-        return await self._among("samples", sample_ids)
+        """Those of some samples that ended, but for failures that are to be written again."""
+        return await self._among(f"samples where not {WAITING}", sample_ids)
 
     async def begun(self, sample_ids: Collection[str]) -> set[str]:
         """Those of some samples that were started and have not ended."""
-        return await self._among("turns", sample_ids)
+        return await self._among("turns where true", sample_ids)
 
     async def _among(self, table: str, sample_ids: Collection[str]) -> set[str]:
         held = orjson.dumps(list(sample_ids)).decode()
         rows = await self._ask(
-            f"select distinct id from {table} where id in (select value from json_each(?))", (held,)
+            f"select distinct id from {table} and id in (select value from json_each(?))", (held,)
         )
-        with contents.reading(f"{self.path}: a row of {table}"):
+        with contents.reading(f"{self.path}: a row of {table.split()[0]}"):
             return {contents.an(str, row[0], "id") for row in rows}
 
     async def reasons(self) -> Counter[Failure | None]:
@@ -185,8 +185,10 @@ class Journal:
             return {contents.an(str, name, "id") for (name,) in rows}
 
     async def positions(self) -> NDArray[np.int64]:
-        """The positions of the samples that ended, ascending."""
-        rows = await self._ask("select position from samples order by position")
+        """The positions of the samples that `ended`, ascending."""
+        rows = await self._ask(
+            f"select position from samples where not {WAITING} order by position"
+        )
         with contents.reading(f"{self.path}: the position of a sample"):
             return np.fromiter((contents.a_count(row[0], "position") for row in rows), np.int64)
 
@@ -205,36 +207,39 @@ class Journal:
                 self._batches[sample_id] = contents.a_count(batch, "batch") + 1
         return Written.read(self.path, sample_id, (row[:3] for row in rows))
 
-    async def forget_failures(self, reasons: Collection[Failure], end: int | None = None) -> int:
-        """Delete failures, so that their samples are written again with other seeds.
+    async def write_again(self, reasons: Collection[Failure], end: int) -> None:
+        """Have failures written again with other seeds; each stays until its sample ends anew.
 
         Args:
-            reasons: Delete the failures with one of these reasons.
-            end: Leave samples at this position and after it; None deletes all.
-
-        Returns:
-            How many were deleted.
+            reasons: Those with one of these reasons.
+            end: Those before this position.
         """
-        rows = await self._ask(
-            "select id from samples where (?1 is null or position < ?1)"
-            " and reason in (select value from json_each(?2))",
-            (end, orjson.dumps([reason.value for reason in reasons]).decode()),
-        )
-        if rows:
-            await self._run(self._forget, rows)
-        return len(rows)
+        again = {"change": self._change, "end": end, "reasons": [each.value for each in reasons]}
+        await self.set_mark(Mark.AGAIN, orjson.dumps(again).decode())
 
-    async def failures(self, sample_ids: Collection[str]) -> dict[str, int]:
-        """How often some samples failed before they were last written again, by id."""
+    async def waiting(self, end: int) -> Counter[Failure]:
+        """Failures before a position that are to be written again, by reason."""
         rows = await self._ask(
-            "select id, failed from attempts where id in (select value from json_each(?))",
+            f"select reason, count(*) from samples where {WAITING} and position < ?"
+            " group by reason",
+            (end,),
+        )
+        with contents.reading(f"{self.path}: the end of a sample"):
+            return Counter({Failure(reason): count for reason, count in rows})
+
+    async def failures(self, sample_ids: Collection[str]) -> Counter[str]:
+        """How often some samples failed before they are written now, by id."""
+        rows = await self._ask(
+            "with asked as (select value as id from json_each(?))"
+            " select id, failed from attempts where id in asked"
+            f" union all select id, 1 from samples where id in asked and {WAITING}",
             (orjson.dumps(list(sample_ids)).decode(),),
         )
+        found = Counter[str]()
         with contents.reading(f"{self.path}: the table of attempts"):
-            return {
-                contents.an(str, sample_id, "id"): contents.a_count(failed, "failed")
-                for sample_id, failed in rows
-            }
+            for sample_id, failed in rows:
+                found[contents.an(str, sample_id, "id")] += contents.a_count(failed, "failed")
+        return found
 
     # --- Writing ----------------------------------------------------------------------------
 
@@ -326,16 +331,6 @@ class Journal:
 
     # --- In the journal's thread ------------------------------------------------------------
 
-    def _forget(self, rows: list[tuple[str]]) -> None:
-        change = self._next_change()
-        self._transaction(
-            "insert into attempts values (?, 1, ?) on conflict (id) do update "
-            "set failed = failed + 1, change = excluded.change",
-            [(*row, change) for row in rows],
-            "delete from samples where id = ? and reason is not null",
-            rows,
-        )
-
     def _write_turns(self, rows: list[tuple[str, int, list[Any], float, int]]) -> None:
         change = self._next_change()
         packed = [
@@ -359,11 +354,17 @@ class Journal:
             )
             for ending in endings
         ]
+        ids = [(ending.id,) for ending in endings]
         self._transaction(
+            f"insert into attempts select id, 1, ? from samples where id = ? and {WAITING}"
+            " on conflict (id) do update set failed = failed + 1, change = excluded.change",
+            [(change, *each) for each in ids],
+            f"delete from samples where id = ? and {WAITING}",
+            ids,
             "insert into samples values (?, ?, ?, ?, ?, ?, ?, ?)",
             rows,
             "delete from turns where id = ?",
-            [(ending.id,) for ending in endings],
+            ids,
         )
 
     def _next_change(self) -> int:

@@ -139,11 +139,14 @@ def _lacking(shard: ShardFolder | None, number: int) -> str | None:
     try:
         with ShardReader(shard) as reader:
             ended, _ = reader.counts()
-            samples = reader.mark(Mark.SAMPLES)
+            samples, waiting = reader.mark(Mark.SAMPLES), len(reader.waiting_ids())
     except EmptyJournal:
         return f"shard {number} was not started"
     try:
         left = int(samples or "") - ended
     except ValueError:
         raise JournalError(f"{shard.journal}: how many samples it has is {samples!r}") from None
-    return f"shard {number}: {left:,} of {samples} samples have not ended" if left > 0 else None
+    if left > 0:
+        return f"shard {number}: {left:,} of {samples} samples have not ended"
+    again = count_of(waiting, "failed sample")
+    return f"shard {number}: {again} still to be written again" if waiting else None

@@ -48,7 +48,7 @@ delete from main.turns where exists (select 1 from part.samples s
     where s.id = turns.id and turns.change < s.change);
 delete from main.attempts where id in (select id from part.attempts);
 """
-"""What a part's rows replace: failures that were forgotten, and turns of samples that ended."""
+"""What a part's rows replace: failures that were written again, and turns of samples that ended."""
 
 
 @dataclass(frozen=True, slots=True)

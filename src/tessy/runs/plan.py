@@ -10,7 +10,7 @@ from tessy.data.questions import Question
 from tessy.method.trajectory import Failure
 
 WRITTEN_AGAIN = tuple(reason for reason in Failure if reason is not Failure.BAD_QUESTION)
-"""Failures that `--retry-failed` forgets: a bad line stays bad."""
+"""Failures that `--retry-failed` writes again: a bad line stays bad."""
 
 
 @dataclass(frozen=True, slots=True)

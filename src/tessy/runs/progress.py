@@ -209,7 +209,8 @@ def summary(result: RunResult) -> Table:
     counters, ended = result.counters, result.ended
     wrote = any(counters.generated.values())
     title = "stopped: the same command resumes it" if result.stopped else None
-    if counters.ended == counters.ended_before and not (wrote or result.remaining):
+    left = result.remaining + ended.waiting
+    if counters.ended == counters.ended_before and not (wrote or left):
         title = "nothing was left to write"
     table = Table(title=title, box=None)
     table.add_column(style="dim")
@@ -219,6 +220,8 @@ def summary(result: RunResult) -> Table:
     table.add_row("samples", result.accounts, end_section=True)
     for failure, count in sorted(ended.failed.items()):
         table.add_row("", f"{count:,} {failure}")
+    if ended.waiting:
+        table.add_row("", f"{ended.waiting:,} of them still to be written again")
     if result.begun_beyond:
         begun = count_of(result.begun_beyond, "more sample")
         table.add_row("", f"{begun} to do, of questions beyond the limit that were begun")
@@ -241,7 +244,7 @@ def summary(result: RunResult) -> Table:
         if met:
             table.add_row(f"{name}'s server", f"faults met: {met}")
     before = counters.ended_before - counters.failed[Failure.BAD_QUESTION]
-    if wrote and (before > 0 or result.remaining):
+    if wrote and (before > 0 or left):
         table.add_row("this start", _of_this_start(result))
     label = "time of this start" if wrote and before > 0 else "time"
     table.add_row(label, duration(result.seconds))
@@ -279,7 +282,8 @@ def right_of(ended: EndedTotals) -> str | None:
 def _of_this_start(result: RunResult) -> str:
     """What this start added; tokens of samples that have not ended count here alone."""
     counters = result.counters
-    ended = max(counters.ended, result.ended.ended)  # one may end just when the run is stopped
+    # One may end just when the run is stopped.
+    ended = max(counters.ended, result.ended.ended - result.ended.waiting)
     tokens, samples = sum(counters.generated.values()), ended - counters.ended_before
     return f"{tokens:,} tokens generated, {count_of(samples, 'sample')} ended"
 

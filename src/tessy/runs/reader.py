@@ -173,6 +173,14 @@ class JournalReader:
         """How many samples were written again after a failure."""
         return sum(shard.again() for shard in self._shards)
 
+    def waiting(self) -> int:
+        """How many failed samples are still to be written again."""
+        return len(self.waiting_ids())
+
+    def waiting_ids(self) -> set[str]:
+        """Their ids."""
+        return {sample_id for shard in self._shards for sample_id in shard.waiting_ids()}
+
     def lacking(self, ended: int | None = None) -> str | None:
         """What the run has not yet, in a phrase; None if all samples ended, or none is known of.
 
@@ -186,10 +194,13 @@ class JournalReader:
         total = self.total()
         ended = sum(shard.counts()[0] for shard in self._shards) if ended is None else ended
         left = 0 if total is None else total - ended
-        if total is None or left <= 0:
-            return None
-        have = "has" if left == 1 else "have"
-        return f"{left:,} of {count_of(total, 'sample')} {have} not ended"
+        found = []
+        if total is not None and left > 0:
+            have = "has" if left == 1 else "have"
+            found.append(f"{left:,} of {count_of(total, 'sample')} {have} not ended")
+        if waiting := self.waiting():
+            found.append(f"{count_of(waiting, 'failed sample')} still to be written again")
+        return "; ".join(found) or None
 
     def unfinished(self, part: str = "", *, limit: int, offset: int = 0) -> list[UnfinishedSample]:
         """Samples that were started and have not ended, in the order of their ids.
@@ -271,7 +282,8 @@ def ended_in(
     if not is_begun(folder, still=True):
         return None
     with JournalReader(folder, still=True) as journal:
-        ended = dict(journal.ids(-1))
+        waiting = journal.waiting_ids()
+        ended = {name: why for name, why in journal.ids(-1) if name not in waiting}
     folder.refuse_other_run(config, questions, digest)
     folder.refuse_lost_journal(sum(reason is None for reason in ended.values()))
     return ended

@@ -54,6 +54,17 @@ select exists (select 1 from turns)
     or exists (select 1 from attempts)
 """
 """Whether a journal contains anything other than failures with a given reason."""
+WAITING = """
+(samples.reason >= '' and exists (
+    select 1 from marks where name = 'again'
+    and samples.change <= json_extract(marks.value, '$.change')
+    and samples.position < json_extract(marks.value, '$.end')
+    and samples.reason in (select json_each.value from json_each(marks.value, '$.reasons'))
+))
+"""
+"""Whether a failure is to be written again: it ended no later than a change and before a position,
+for one of some reasons, all of which `Mark.AGAIN` has. It is replaced when it ends anew. The
+comparison is one that SQLite finds by the index of reasons."""
 
 
 class Mark(StrEnum):
@@ -72,6 +83,8 @@ class Mark(StrEnum):
     """How many lines a limit left out, of those that no shard up to this one has written."""
     UNVERIFIABLE = "unverifiable"
     """How many questions of the run lack what an answer is verified by."""
+    AGAIN = "again"
+    """Which failures are written again, as JSON; see `WAITING`."""
     UPLOADED = "uploaded"
     """The change up to which the journal was uploaded."""
     PART = "part"

@@ -15,7 +15,7 @@ from tessy.method.trajectory import Failure, Role
 from tessy.runs import contents
 from tessy.runs.database import BROKEN, connect, journal_error
 from tessy.runs.folder import ShardFolder
-from tessy.runs.schema import BEGUN, Mark, check_journal
+from tessy.runs.schema import BEGUN, WAITING, Mark, check_journal
 from tessy.runs.totals import EndedTotals, TokenTotals
 from tessy.runs.written import Written
 
@@ -39,6 +39,8 @@ from of_samples group by reason, verdict, teacher
 """Each record is parsed once: the rest reads what was taken from it."""
 
 
+_UNDER_WAY = "from turns where id not in (select id from samples)"
+"""Turns of samples that have not ended. One that is written again ended: it is still as it was."""
 _RECORD = "id, reason, record"
 _VERDICT = """coalesce(
     json_extract(cast(record as text), '$.verdict.outcome'),
@@ -131,7 +133,13 @@ class ShardReader:
     def counts(self) -> tuple[int, int]:
         """How many samples ended, and how many are under way."""
         ended = next(self._ask("select count(*) from samples"))[0]
-        return ended, next(self._ask("select count(distinct id) from turns"))[0]
+        return ended, next(self._ask(f"select count(distinct id) {_UNDER_WAY}"))[0]
+
+    def waiting_ids(self) -> set[str]:
+        """The ids of failures that are to be written again; until then they are as they were."""
+        rows = self._ask(f"select id from samples where {WAITING}")
+        with contents.reading(f"{self.path}: a failure that is written again"):
+            return {contents.an(str, row[0], "id") for row in rows}
 
     def ended_since(self, change: int) -> Iterator[tuple[int, int]]:
         """Position and transaction of samples that ended in a transaction or later, in order.
@@ -147,8 +155,8 @@ class ShardReader:
             for position, number in rows:
                 yield contents.a_count(position, "position"), contents.a_count(number, "change")
 
-    def forgotten_since(self, change: int) -> Iterator[tuple[str, int]]:
-        """Id and transaction of failures that were deleted in a transaction or later."""
+    def replaced_since(self, change: int) -> Iterator[tuple[str, int]]:
+        """Id and transaction of failures that were replaced in a transaction or later."""
         rows = self._ask("select id, change from attempts where change >= ?", (change,))
         with contents.reading(f"{self.path}: the table of attempts"):
             for sample_id, number in rows:
@@ -218,7 +226,7 @@ class ShardReader:
 
     def totals(self) -> EndedTotals:
         """What the samples that ended come to."""
-        found = EndedTotals(again=self.again())
+        found = EndedTotals(again=self.again(), waiting=len(self.waiting_ids()))
         with contents.reading(f"{self.path}: what the samples come to"):
             for row in self._ask(_TOTALS):
                 reason, verdict, teacher, samples, *tokens, requests = row
@@ -256,7 +264,7 @@ class ShardReader:
 
     def again(self) -> int:
         """How many samples were written again after a failure."""
-        (found,) = self._ask("select count(*) from attempts where id in (select id from samples)")
+        (found,) = self._ask("select count(*) from attempts")
         return contents.a_count(found[0], "attempts")
 
     def reasons(self) -> Counter[Failure | None]:
@@ -267,7 +275,7 @@ class ShardReader:
     def unfinished(self, part: str, limit: int) -> list[UnfinishedSample]:
         """The first samples that were started and have not ended; see `JournalReader`."""
         rows = self._ask(
-            "select id, max(seconds), max(requests) from turns where instr(id, ?) > 0"
+            f"select id, max(seconds), max(requests) {_UNDER_WAY} and instr(id, ?) > 0"
             " group by id order by id limit ?",
             (part, limit),
         )
@@ -283,7 +291,7 @@ class ShardReader:
 
     def running(self) -> list[str]:
         """The ids of all samples that were started and have not ended."""
-        rows = self._ask("select distinct id from turns")
+        rows = self._ask(f"select distinct id {_UNDER_WAY}")
         with contents.reading(f"{self.path}: a sample under way"):
             return [contents.an(str, row[0], "id") for row in rows]
 

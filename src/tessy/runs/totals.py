@@ -82,6 +82,7 @@ class EndedTotals:
         evaluation: They are of an evaluation.
         verifier: Their run has a verifier.
         again: Samples that were written again after a failure, so that they had another chance.
+        waiting: Failed samples that are still to be written again.
     """
 
     finished: int = 0
@@ -93,6 +94,7 @@ class EndedTotals:
     evaluation: bool = False
     verifier: bool = False
     again: int = 0
+    waiting: int = 0
 
     @property
     def ended(self) -> int:
@@ -129,6 +131,7 @@ class EndedTotals:
         self.tokens.add(other.tokens)
         self.lost += other.lost
         self.again += other.again
+        self.waiting += other.waiting
 
     def count(
         self,

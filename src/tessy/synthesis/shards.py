@@ -108,11 +108,12 @@ class ShardPlan:
         """Create the journals of the shards, and record bad lines in them.
 
         Args:
-            retry: Failures for these reasons are forgotten, so that their samples are written
-                again; those of questions beyond a limit are not.
+            retry: Samples that failed for these reasons are written again, but for those of
+                questions beyond a limit.
 
         Returns:
-            The counts of these shards, and how many failures were forgotten.
+            The counts of these shards, and how many failed samples are written again, those that an
+            earlier start left included.
 
         Raises:
             RunMismatch: The part that a shard has written has more samples than its journal.
@@ -138,9 +139,13 @@ class ShardPlan:
                     finished = (await journal.reasons())[None]
                     await asyncio.to_thread(refuse_lost, shard.dataset, finished)
                 await journal.set_mark(Mark.IDENTITY, self.identity)
-                again += await journal.forget_failures(retry, self.end) if retry else 0
+                if retry:
+                    await journal.write_again(retry, self.end)
+                waiting = await journal.waiting(self.end)
+                again += waiting.total()
                 ended, beyond, lines = await self._beyond(journal)
                 reasons = await journal.reasons()
+                reasons.subtract(waiting)
                 await journal.set_mark(Mark.SAMPLES, str(samples[number] + beyond))
                 await journal.set_mark(Mark.QUESTIONS, str(len(self.questions.row_hashes)))
                 left_out = max(0, left_out - lines)
@@ -210,7 +215,7 @@ class OpenShard:
             for job in batch:
                 if job.id not in ended:
                     written = await self.journal.resume(job.id) if job.id in begun else Written()
-                    self._next.append((replace(job, failures=failures.get(job.id, 0)), written))
+                    self._next.append((replace(job, failures=failures[job.id]), written))
         return self._next.popleft()
 
     async def checkpoint(self) -> None:

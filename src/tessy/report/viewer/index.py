@@ -277,7 +277,7 @@ class Index:
         (since,) = connection.execute(
             "select change from shards where number = ?", (shard,)
         ).fetchone()
-        for sample_id, change in reader.forgotten_since(since):
+        for sample_id, change in reader.replaced_since(since):
             connection.execute(
                 "delete from samples where id = ? and shard = ? and change < ?",
                 (sample_id, shard, change),
@@ -300,7 +300,7 @@ class Index:
     def _add_row(
         self, connection: sqlite3.Connection, shard: int, reader: ShardReader, position: int
     ) -> None:
-        if (found := reader.sample_row(position)) is None:  # forgotten, to be written again
+        if (found := reader.sample_row(position)) is None:  # of a file that was changed by hand
             return
         sample_id, reason, blob, seconds, requests, change = found
         made = checked_record(reader.path, sample_id, reason, blob)
@@ -334,7 +334,7 @@ class Index:
             for position, shard in rows:
                 reader = readers.get(shard)
                 found = reader.sample_row(position) if reader else None
-                text = ""  # of one that was forgotten, to be written again
+                text = ""  # of one that was replaced since
                 if reader is not None and found is not None:
                     text = searchable(checked_record(reader.path, *found[:3]))
                 number = connection.execute("insert into words (text) values (?)", (text,))
@@ -361,6 +361,10 @@ class Index:
         """How many samples the run will have; None if not all of its shards were begun."""
         readers = self._readers().values()
         return total_of(readers) if len(readers) == self._shard_count() else None
+
+    def run_waiting(self) -> int:
+        """How many failed samples are still to be written again."""
+        return sum(len(reader.waiting_ids()) for reader in self._readers().values())
 
     def run_again(self) -> int:
         """How many samples were written again after a failure."""

@@ -33,6 +33,7 @@ class IndexState:
         shards_left: Shards of the run that were not begun.
         left_out: Lines of the questions that a limit left out.
         again: Samples that were written again after a failure.
+        waiting: Failed samples that are still to be written again.
         written: A process is writing the run.
         journal: A number that changes whenever the run writes something.
         trouble: Why the index is no longer updated; None if it is.
@@ -46,6 +47,7 @@ class IndexState:
     shards_left: int = 0
     left_out: int = 0
     again: int = 0
+    waiting: int = 0
     written: bool = False
     journal: int = -1
     trouble: str | None = None
@@ -64,7 +66,8 @@ class IndexState:
     def stopped(self) -> bool:
         """No process is writing the run, and it is not complete."""
         missing = self.total is not None and self.ended < self.total
-        return not self.written and (missing or self.shards_left > 0 or self.running > 0)
+        left = missing or self.waiting > 0 or self.shards_left > 0 or self.running > 0
+        return not self.written and left
 
 
 class IndexUpdater:
@@ -172,6 +175,7 @@ class IndexUpdater:
                 shards_left=self._index.shards_left(),
                 left_out=self._index.run_left_out(),
                 again=self._index.run_again(),
+                waiting=self._index.run_waiting(),
                 journal=version,
             )
         if self._behind:
