@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tessy.evaluation.measure import EvalOutcome, EvalSample, measure, outcome_of
 from tessy.method.trajectory import Failure
+from tessy.report.figures.intervals import QuestionSums, right_share
 
 
 def samples(question, *outcomes, group="", tokens=10):
@@ -46,6 +49,23 @@ def test_what_says_nothing_of_the_model_is_left_out_and_counted():
     assert (found.whole.questions, found.whole.samples) == (1, 1)
     assert found.whole.pass_at[1].value == 1
     assert found.whole.outcomes[EvalOutcome.UNMEASURED] == 2
+
+
+@given(st.lists(st.lists(st.booleans(), max_size=4), min_size=1, max_size=9))
+def test_pass_at_1_is_the_share_that_reports_show_and_pass_at_k_is_no_less(questions):
+    """Also where questions have other numbers of samples, as some were not measured."""
+    outcomes = [[RIGHT if right else WRONG for right in each] for each in questions]
+    found = measure("m", [s for n, each in enumerate(outcomes) for s in samples(str(n), *each)])
+    rights, of = [sum(each) for each in questions], [len(each) for each in questions]
+    shown = right_share(QuestionSums.over(rights, of))
+    one = found.whole.pass_at[1]
+    assert (one.value, one.low, one.high) == pytest.approx(
+        (shown.value, shown.low, shown.high), nan_ok=True
+    )
+    if sum(of):
+        assert one.value == pytest.approx(sum(rights) / sum(of))
+        values = [each.value for each in found.whole.pass_at.values()]
+        assert values == pytest.approx(sorted(values))
 
 
 def test_groups_are_measured_apart():

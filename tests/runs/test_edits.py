@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from commands import tessy
 from tessy import lab
-from tessy.errors import DataError, JournalError
+from tessy.errors import DataError, JournalError, RunMismatch
 from tessy.runs.dataset import write_dataset, write_part
 from tessy.runs.edits import is_changed, write_lines
 from tessy.runs.folder import RunFolder
@@ -113,6 +113,24 @@ def test_what_was_changed_is_kept_when_it_is_written_again(run, rows):
             assert kept.read_text() == text
     assert written_again(run, rows) is None
     assert len(list(rows_of(run.path, what="x"))) == 4
+
+
+def test_lines_that_somebody_added_are_no_samples_that_were_lost(run):
+    run.refuse_lost_journal(4)
+    with run.dataset.open("ab") as file:
+        file.write(run.dataset.read_bytes().splitlines()[0] + b"\n")
+    run.refuse_lost_journal(4)
+    kept = write_dataset(run)
+    assert kept is not None
+    assert len(kept.read_bytes().splitlines()) == 5
+    assert len(run.dataset.read_bytes().splitlines()) == 4
+    with pytest.raises(RunMismatch, match="has 4 samples, but the journals hold 3"):
+        run.refuse_lost_journal(3)
+    with run.dataset.open("ab") as file:
+        file.write(b"{}\n")
+    shutil.rmtree(run.path / "shards")
+    with pytest.raises(RunMismatch, match="has 5 samples, but no journal is there"):
+        run.refuse_lost_journal()
 
 
 def test_a_journal_that_cannot_be_read_moves_nothing(run):

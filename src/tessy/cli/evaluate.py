@@ -45,7 +45,7 @@ class EvalOptions(RunOptions):
     ]
 )
 def evaluate(options: EvalOptions, config: EvaluationConfig) -> None:
-    """Measure a model: pass@1 as the mean over samples, pass@k, lengths, truncations.
+    """Measure a model: pass@1 and pass@k, lengths, truncations.
 
     The same command resumes an evaluation that was stopped. The results are also in
     `evaluation.json`.

@@ -25,14 +25,16 @@ class Estimate:
     high: Number
 
 
-def mean(values: Sequence[float], samples: int) -> Estimate:
+def mean(values: Sequence[float], samples: Sequence[int]) -> Estimate:
     """The mean of one share per question, with its interval (`report.figures.right_share`).
+
+    Each question counts by its samples, so pass@1 is the share of right ones in every report.
 
     Args:
         values: One for each question, 0 to 1.
-        samples: The samples of all questions together.
+        samples: How many samples each question has.
     """
-    found = right_share(QuestionSums.over(values, np.ones(len(values))), samples)
+    found = right_share(QuestionSums.over(np.multiply(values, samples), samples))
     return Estimate(found.value, found.low, found.high)
 
 

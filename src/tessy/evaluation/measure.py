@@ -84,7 +84,7 @@ class EvalScores:
     Attributes:
         questions: Those with at least one sample that was measured.
         samples: Those that were measured.
-        pass_at: pass@k by k; pass@1 is the mean over samples.
+        pass_at: pass@k by k, the mean over samples: pass@1 is the share of right ones.
         outcomes: Samples by outcome, unmeasured ones included.
         truncated: Share of the measured samples that a limit ended; nan without any.
         tokens: Lengths of thinking and answer together.
@@ -156,14 +156,14 @@ def _right(measured: Sequence[EvalSample]) -> dict[str, tuple[int, int]]:
 def _scores(samples: Sequence[EvalSample]) -> EvalScores:
     measured = _measured(samples)
     counts = _right(measured).values()
+    each = [n for _, n in counts]
     fewest = min((n for _, n in counts), default=1)
     outcomes = Counter(sample.outcome for sample in samples)
     return EvalScores(
         questions=len(counts),
         samples=len(measured),
         pass_at={
-            k: mean([pass_at_k(right, n, k) for right, n in counts], len(measured))
-            for k in ks(fewest)
+            k: mean([pass_at_k(right, n, k) for right, n in counts], each) for k in ks(fewest)
         },
         outcomes=dict(sorted(outcomes.items())),
         truncated=outcomes[EvalOutcome.TRUNCATED] / len(measured) if measured else np.nan,

@@ -424,7 +424,7 @@ class RunFolder(DatasetFolder):
             raise
         except OSError as error:
             raise RunMismatch(f"{error.filename}: {error.strerror}", hint=OTHER_OUT) from None
-        refuse_lost(self.dataset, finished)
+        refuse_lost(self, finished)
 
     def models(self) -> dict[str, str]:
         """The names of the run's models, by role; empty before they were first opened.
@@ -474,16 +474,21 @@ def _changed(path: Path) -> float:
         return -math.inf
 
 
-def refuse_lost(dataset: Path, finished: int | None) -> None:
+def refuse_lost(folder: DatasetFolder, finished: int | None) -> None:
     """Refuse to overwrite samples that the journals do not have.
 
+    A data set that somebody added lines to is not overwritten: it is given another name.
+
     Args:
-        dataset: The data set of a run, or the part of a shard.
+        folder: The folder of a run, or of a shard with its part of the data set.
         finished: Finished samples in the journals; None if no journal is there.
 
     Raises:
         RunMismatch: The data set holds more samples.
     """
+    from tessy.runs.edits import is_changed  # which imports this module
+
+    dataset = folder.dataset
     try:
         if not is_there(dataset):
             return
@@ -491,7 +496,7 @@ def refuse_lost(dataset: Path, finished: int | None) -> None:
             samples = sum(bool(line.strip()) for line in file)
     except OSError as error:
         raise RunMismatch(f"{error.filename}: {error.strerror}", hint=OTHER_OUT) from None
-    if samples > (finished or 0):
+    if samples > (finished or 0) and not (finished is not None and is_changed(folder)):
         lost = "no journal is there" if finished is None else f"the journals hold {finished:,}"
         raise RunMismatch(
             f"{dataset} has {count_of(samples, 'sample')}, but {lost}: "

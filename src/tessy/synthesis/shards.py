@@ -137,7 +137,7 @@ class ShardPlan:
                 journal = await stack.enter_async_context(await _journal(shard, create=True))
                 if self.locked:
                     finished = (await journal.reasons())[None]
-                    await asyncio.to_thread(refuse_lost, shard.dataset, finished)
+                    await asyncio.to_thread(refuse_lost, shard, finished)
                 await journal.set_mark(Mark.IDENTITY, self.identity)
                 if retry:
                     await journal.write_again(retry, self.end)

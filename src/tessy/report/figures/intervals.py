@@ -74,7 +74,7 @@ class QuestionSums(NamedTuple):
         return cls(int(np.count_nonzero(below)), *map(float, sums))
 
 
-def right_share(sums: QuestionSums, samples: float | None = None) -> Interval:
+def right_share(sums: QuestionSums) -> Interval:
     """The share of right answers, with Wilson's 95% interval of the effective number of samples.
 
     That number is the one of independent samples whose share would vary as much as this one does
@@ -85,19 +85,17 @@ def right_share(sums: QuestionSums, samples: float | None = None) -> Interval:
 
     Args:
         sums: The sums over questions.
-        samples: The number of samples, if `sums.of` is not it; the effective number is no larger.
     """
     if not sums.of:
         return Interval(math.nan)
     share = min(1.0, sums.right / sums.of)
     fewest = sums.of**2 / sums.of_squared  # Kish, *Survey Sampling*, 1965, section 11.7
-    most = max(fewest, sums.of if samples is None else samples)
     apart = sums.right_squared - 2 * share * sums.both + share**2 * sums.of_squared
     if not 0 < share < 1 or sums.questions < 2:
         return wilson(share * fewest, fewest)
     variance = sums.questions / (sums.questions - 1) * max(0.0, apart) / sums.of**2
     found = share * (1 - share) / variance if variance else math.inf
-    effective = min(most, max(fewest, found))
+    effective = min(sums.of, max(fewest, found))
     return wilson(share * effective, effective)
 
 
