@@ -260,4 +260,4 @@ async def test_a_shard_whose_samples_all_failed_has_ended(tmp_path, tokenizers):
             assert done.code == 0, done.err
     done = await tessy("merge", run)
     assert done.code == 1
-    assert "0 samples, 4 failed from 2 shards" in done.out
+    assert "4 samples = 0 finished + 4 failed, from 2 shards" in done.out

@@ -271,7 +271,7 @@ async def test_merged_shards_are_the_bytes_of_one(tmp_path):
     assert four.dataset.read_bytes() == one.dataset.read_bytes()
     assert four.failures.read_bytes() == one.failures.read_bytes()
     done = commands.run("merge", four.path)
-    assert done.out == f"8 samples, 4 failed from 4 shards: {four.dataset}\n"
+    assert done.out == f"12 samples = 8 finished + 4 failed, from 4 shards: {four.dataset}\n"
 
 
 async def test_missing_and_incomplete_shards_are_named_and_merged_on_request(tmp_path):

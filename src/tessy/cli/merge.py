@@ -36,12 +36,13 @@ def merge(options: MergeOptions) -> None:
     place = f"{options.run}/{found.dataset.name}" if is_url(options.run) else str(found.dataset)
     if found.kept is not None:
         typer.echo(told(found.kept), err=True)
-    failed = f", {sum(found.failed.values()):,} failed" if found.failed else ""
+    failed = sum(found.failed.values())
+    parts = f" = {found.finished:,} finished + {failed:,} failed," if failed else ""
     more = f" and {count_of(found.files - 1, 'more file')}" if found.files > 1 else ""
     of = f"{found.shards:,} of " if found.shards < found.count else ""
     typer.echo(
-        f"{count_of(found.finished, 'sample')}{failed} from {of}{count_of(found.count, 'shard')}: "
-        f"{visible_line(place)}{more}"
+        f"{count_of(found.finished + failed, 'sample')}{parts} from {of}"
+        f"{count_of(found.count, 'shard')}: {visible_line(place)}{more}"
     )
     if found.left_out:
         typer.echo(f"{count_of(found.left_out, 'more line')} of the questions left out")

@@ -6,6 +6,7 @@ If the run's first samples are right as often, the rest may be written.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tessy.models.open import check, check_formats
 from tessy.report.document import decimal, percent
 from tessy.report.figures.accounts import Accounts, AccountsCounter
 from tessy.report.figures.accuracy import Accuracy, AccuracyCounter
-from tessy.report.figures.intervals import Bootstrap, wilson
+from tessy.report.figures.intervals import Bootstrap, Interval, QuestionSums, right_share
 from tessy.report.source import RunSource, open_runs
 from tessy.runs.folder import CANARY, RunFolder
 from tessy.runs.plan import jobs
@@ -49,11 +50,13 @@ class CanarySide:
     Attributes:
         name: Its method.
         accounts: Of the canary's samples.
+        failed: The share of failed ones among the canary's samples.
         accuracy: Of the canary's samples; None if none was verified.
     """
 
     name: str
     accounts: Accounts
+    failed: Interval
     accuracy: Accuracy | None
 
 
@@ -184,7 +187,11 @@ def side_of(source: RunSource, ids: set[str]) -> CanarySide:
         if sample.id in ids:
             accounts.add(sample)
             accuracy.add(sample)
-    return CanarySide(source.method, accounts.accounts(Bootstrap()), accuracy.accuracy())
+    ended = Counter(accounts.questions)
+    each = zip(accounts.questions, accounts.failures, strict=True)
+    lost = Counter(question for question, failure in each if failure is not None)
+    failed = right_share(QuestionSums.over([lost[key] for key in ended], list(ended.values())))
+    return CanarySide(source.method, accounts.accounts(Bootstrap()), failed, accuracy.accuracy())
 
 
 def table(found: Canary) -> Table:
@@ -204,7 +211,8 @@ def table(found: Canary) -> Table:
             made.add_row("right, if what models failed is wrong", *map(_right_of_ended, rights))
     failed = [side.accounts.failed for side in sides]
     ended = [side.accounts.ended for side in sides]
-    made.add_row("failed", *map(_share, (sum(each.values()) for each in failed), ended))
+    counts = (sum(each.values()) for each in failed)
+    made.add_row("failed", *map(_share, counts, ended, (side.failed for side in sides)))
     for reason in dict.fromkeys(reason for each in failed for reason in each):
         made.add_row(f"  {reason}", *(f"{each.get(reason, 0):,}" for each in failed))
     for name, title in _FIGURES.items():
@@ -212,8 +220,8 @@ def table(found: Canary) -> Table:
     discarded = (side.accounts.finished.figures["discarded_share"] for side in sides)
     made.add_row("discarded tokens", *map(percent, discarded))
     made.caption = (
-        "Right: of those with a verdict. Means are of finished samples; 95% intervals: Wilson's of "
-        "counts, else by bootstrap. "
+        "Right: of those with a verdict. Means are of finished samples; 95% intervals as in "
+        "tessy report. "
         + ("" if found.verified else "No answer was verified: --verify NAME, in a new folder. ")
         + f"The teacher's are in {visible_line(str(found.folder))}, and no part of the data set."
     )
@@ -221,8 +229,8 @@ def table(found: Canary) -> Table:
     return made
 
 
-def _share(part: int, of: int) -> str:
-    return f"{part:,} of {of:,}: {percent(wilson(part, of))}" if of else "–"
+def _share(part: int, of: int, share: Interval) -> str:
+    return f"{part:,} of {of:,}: {percent(share)}" if of else "–"
 
 
 def _right(found: Accuracy | None) -> str:

@@ -108,7 +108,7 @@ def _checked(
     checks = _Checks(verifier, config, partly=partly)
     found = read(source, skip_bad=True, check=checks.check, **lines)
     if not skip_bad and not all(line.checked for line in found.bad):
-        refuse_bad(found, hint="; ".join(checks.hints))
+        refuse_bad(found, hint="; ".join(checks.hints if checks.refused else ()))
     unverified, such_as = checks.unverified_in(found)
     if unverified and unverified == found.count:
         raise DataError(

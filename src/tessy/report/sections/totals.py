@@ -54,6 +54,8 @@ _MEANS = {
     "requests_a_sample": "requests a sample",
     "seconds_a_sample": "seconds a sample",
 }
+_OF_TWO = ("teacher_share", "hand_overs_a_sample", "hand_overs_in_1000_words")
+"""Of these an evaluation has none: one model wrote all."""
 
 
 def headlines(run: RunReport) -> list[Headline]:
@@ -204,14 +206,15 @@ def accounts(report: Report) -> Section:
         Table(
             f"Tokens and time of {first.label}",
             ["", "finished samples", "failed samples", "all"],
-            sums + _ratios(parts),
+            sums + _ratios(parts, ["evaluated" not in first.models] * len(parts)),
         ),
     ]
     tables += [_by_teacher(run) for run in report.runs if run.accounts.teachers]
     if report.side_by_side:
         title = f"Side by side, finished samples of the {report.shared:,} shared questions"
         totals = [report.side_by_side[run.label] for run in report.runs]
-        tables.append(_by_run(title, report, _ratios(totals)))
+        together = ["evaluated" not in run.models for run in report.runs]
+        tables.append(_by_run(title, report, _ratios(totals, together)))
     notes = [note for run in report.runs for note in _notes(run)]
     return Section("accounts", "Accounts", how, notes, tables)
 
@@ -238,18 +241,37 @@ def _by_teacher(run: RunReport) -> Table:
         ["finished samples", *(whole(each.finished.sums["samples"]) for each in teachers)],
         ["failed samples, as their last teacher", *(whole(each.failed) for each in teachers)],
         ["other drafts, rejected", *(whole(each.rejected) for each in teachers)],
-        *_ratios([each.finished for each in teachers]),
+        *_ratios([each.finished for each in teachers], [True] * len(teachers)),
     ]
     title = f"Teachers of {run.label}, finished samples"
     return Table(title, ["", *run.accounts.teachers], rows)
 
 
-def _ratios(parts: Sequence[Totals]) -> list[list[str]]:
-    rows = [[title, *(percent(p.figures[name]) for p in parts)] for name, title in _SHARES.items()]
-    for name, title in _MEANS.items():
+def _ratios(parts: Sequence[Totals], together: Sequence[bool]) -> list[list[str]]:
+    """Shares and means.
+
+    Args:
+        parts: Of what; one for each column.
+        together: Whether these are of samples that two models may have written.
+    """
+
+    def row(name: str, title: str, shown: Callable[[Interval], str]) -> list[str]:
+        of = [each or name not in _OF_TWO for each in together]
         found = [part.figures[name] for part in parts]
-        rows.append([title, *(decimal(each, 1 if each.value < 1000 else 0) for each in found)])
-    return rows
+        return [
+            title,
+            *(
+                shown(each) if is_shown else NOTHING
+                for each, is_shown in zip(found, of, strict=True)
+            ),
+        ]
+
+    rows = [row(name, title, percent) for name, title in _SHARES.items()]
+    rows += [
+        row(name, title, lambda each: decimal(each, 1 if each.value < 1000 else 0))
+        for name, title in _MEANS.items()
+    ]
+    return [each for each in rows if set(each[1:]) != {NOTHING}]
 
 
 def _notes(run: RunReport) -> list[str]:

@@ -155,7 +155,7 @@ class IndexRow:
 
 
 def searchable(record: dict[str, Any]) -> str:
-    """The text of a record that is searched: question and response, without the markers."""
+    """The text of a record that is searched, without markers: question, response, why it failed."""
     texts = [message["content"] for message in record["messages"]]
     if "method" not in record:  # a failure; in others, these names are columns of the question
         texts += [record["content"], record["detail"]]
