@@ -153,7 +153,8 @@ def compare(
     )
     if result.stopped:
         return None
-    every = read(source, limit=most, skip_bad=skip_bad, column=question_column)
+    # Bad lines among the first ones were refused; those after them, the whole run will refuse.
+    every = read(source, limit=most, skip_bad=True, column=question_column)
     ours_at = writing(out)[0].path  # what this process has just written
     with JournalReader(RunFolder(ours_at)) as journal:
         ended = {sample_id for sample_id, _ in journal.ids(-1)}
@@ -162,7 +163,7 @@ def compare(
     left = sum(
         job.id not in ended and job.question.number not in bad for job in jobs(every, config)
     )
-    asked = read(source, limit=limit, skip_bad=skip_bad, column=question_column)
+    asked = read(source, limit=limit, skip_bad=True, column=question_column)
     ids = {job.id for job in jobs(asked, config)}
     ours, teachers = open_runs([ours_at, result.folder])
     return Canary(
