@@ -94,6 +94,21 @@ async def test_replay_shards_have_the_teachers_of_their_questions_and_their_keys
     assert one == other
 
 
+async def test_failures_are_written_again_on_a_cluster_too(tmp_path, tokenizers, cluster):
+    questions, run = write_questions(tmp_path / "q.jsonl", 4), tmp_path / "run"
+    on = ["synth", questions, *SMALL, "--out", run, "--on", "ray", "--thinking-tokens", "12"]
+    async with two_replicas(tokenizers) as options:
+        for again, more in enumerate(([], ["--retry-failed"])):
+            driver = await start(*on, *options, *more, **cluster.environment)
+            _, err = await asyncio.wait_for(driver.communicate(), 100)
+            said = " ".join(err.decode().split())
+            assert "samples 4 = 0 finished + 4 failed" in said
+            with JournalReader(RunFolder(run)) as reader:
+                assert (reader.again(), reader.lacking()) == (4 * again, None)
+    assert "0 samples ended" not in said, "those that failed did not end before"
+    assert len(lines(run / "failures.jsonl")) == 4
+
+
 async def test_ctrl_c_stops_all_shards_and_the_same_command_goes_on(
     tmp_path, tokenizers, cluster: RayCluster, wandb
 ):

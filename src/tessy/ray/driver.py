@@ -124,7 +124,7 @@ async def _synthesize(run: ClusterRun, progress: Progress) -> RunResult:
         seen = None if remote is not None else identity
         await check_nodes(ray, run.cpus, str(folder.path), seen)
         copy = RunFolder(await asyncio.to_thread(known_copy, absolute(run.out)))
-        before = await asyncio.to_thread(_before, copy)
+        before = await asyncio.to_thread(_before, copy, run.retry)
         counters = Counters(total=len(read) * config.samples_per_question + len(read.bad))
         add_up(counters, before, {})
         counters.ended_before = counters.ended
@@ -152,14 +152,15 @@ def _messages_in(path: Path) -> Iterator[None]:
         yield
 
 
-def _before(folder: RunFolder) -> dict[int, dict[str, Any]]:
+def _before(folder: RunFolder, retry: Collection[Failure]) -> dict[int, dict[str, Any]]:
     """The counts of the shards that earlier starts wrote, as their tasks would report them."""
     found = {}
     for shard in folder.started_shards():
         with suppress(EmptyJournal), ShardReader(shard) as reader:
             reasons = reader.reasons()
             counters = Counters(total=0, finished=reasons.pop(None, 0))
-            counters.failed.update({why: n for why, n in reasons.items() if why is not None})
+            lost = {why: n for why, n in reasons.items() if why is not None and why not in retry}
+            counters.failed.update(lost)
             found[shard.number] = counters.as_json()
     return found
 
