@@ -397,18 +397,22 @@ async def test_questions_that_can_not_be_verified_are_bad_lines_of_a_canary_too(
     assert "that was the whole run: nothing is left" in every.err
 
 
-async def test_bad_lines_after_those_of_a_canary_do_not_stop_it(tmp_path, tokenizers):
+async def test_bad_lines_after_those_of_a_canary_are_named_before_it(tmp_path, tokenizers):
+    """A line that is mended later makes another run, and the canary's samples could not be kept."""
     questions = write_questions(tmp_path / "q.jsonl", 3)
     questions.write_text(questions.read_text() + '{"prompt": 3}\n')
-    async with two_servers(tokenizers) as (_, options):
-        command = ["synth", questions, *options, "--out", tmp_path / "run"]
-        done = await tessy(*command, "--canary", "2")
-        assert done.code == 0, done.err
-        assert re.search(r"canary: the first 2 samples *\n", done.out)
-        assert "goes on" in done.err
-        whole = await tessy(*command)
-    assert whole.code == 2
-    assert "1 bad line; nothing was started" in whole.err
+    async with two_servers(tokenizers) as (servers, options):
+        command = ["synth", questions, *options, "--out", tmp_path / "run", "--canary", "2"]
+        done = await tessy(*command)
+        assert done.code == 2
+        assert "1 bad line; nothing was started" in done.err
+        assert not servers["student"].stats.requests
+        assert not (tmp_path / "run").exists()
+        some = await tessy(*command, "--limit", "3")
+        assert some.code == 0, some.err
+        done = await tessy(*command, "--skip-bad")
+    assert done.code == 0, done.err
+    assert re.search(r"canary: the first 2 samples *\n", done.out)
 
 
 async def test_a_canary_of_the_student_alone_needs_a_teacher_before_any_work(tmp_path, tokenizers):

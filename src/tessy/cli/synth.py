@@ -104,7 +104,13 @@ def synth(options: SynthOptions, config: Config) -> None:
     if options.canary is not None:
         from tessy.evaluation.canary import canary_limit, check_canary
 
-        check_canary(config)
+        check_canary(
+            config,
+            options.questions,
+            limit=options.limit,
+            skip_bad=options.skip_bad,
+            column=options.question_column,
+        )
         limit = canary_limit(options.canary, config, options.limit)
     if options.on is not None:
         _on_cluster(options, config, progress)

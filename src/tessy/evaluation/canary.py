@@ -6,6 +6,7 @@ If the run's first samples are right as often, the rest may be written.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ from tessy.runs.remote import writing
 from tessy.synthesis.methods import method_of
 from tessy.synthesis.methods.teacher_only import TEACHER_ONLY
 from tessy.synthesis.run import asynthesize
+from tessy.synthesis.verification import open_verifier, read_verifiable
 
 _FIGURES = {
     "thinking_tokens_a_sample": "thinking, tokens",
@@ -86,11 +88,24 @@ def teacher_config(config: Config) -> Config:
     return config.model_copy(update={"method": TEACHER_ONLY.name, "answer_by": Role.STUDENT})
 
 
-def check_canary(config: Config) -> None:
-    """Make sure, before any work, that a run can be compared with the teacher alone.
+def check_canary(
+    config: Config, source: str | Path, *, limit: int | None, skip_bad: bool, column: str | None
+) -> None:
+    """Make sure, before any work, that a run can be compared with the teacher alone, and go on.
+
+    A question that is mended later makes another run, so those after the first ones are checked,
+    too.
+
+    Args:
+        config: The run's settings.
+        source: The run's questions, as those below.
+        limit: Use only so many lines for the whole run.
+        skip_bad: Bad lines are recorded as failures.
+        column: The column of the question.
 
     Raises:
-        ConfigError: It can't.
+        ConfigError: It can't be compared.
+        DataError: Lines are bad.
     """
     if method_of(config) is TEACHER_ONLY:
         raise ConfigError(
@@ -100,6 +115,17 @@ def check_canary(config: Config) -> None:
     alone = teacher_config(config)
     check(alone, TEACHER_ONLY.roles)
     check_formats(alone, TEACHER_ONLY.roles)
+    if not skip_bad:
+        run_anywhere(_check_questions(config, source, limit, column))
+
+
+async def _check_questions(
+    config: Config, source: str | Path, limit: int | None, column: str | None
+) -> None:
+    async with open_verifier(config) as verifier:
+        await asyncio.to_thread(
+            read_verifiable, verifier, source, limit=limit, column=column, config=config
+        )
 
 
 def canary_limit(samples: int, config: Config, limit: int | None) -> int:
@@ -153,7 +179,7 @@ def compare(
     )
     if result.stopped:
         return None
-    # Bad lines among the first ones were refused; those after them, the whole run will refuse.
+    # Bad lines were refused, or are recorded as failures.
     every = read(source, limit=most, skip_bad=True, column=question_column)
     ours_at = writing(out)[0].path  # what this process has just written
     with JournalReader(RunFolder(ours_at)) as journal:
