@@ -112,7 +112,10 @@ _WRAPPERS = (
     ("\\(", "\\)"), ("\\[", "\\]"),
 )  # fmt: skip
 _LINE_START = re.compile(r"(?:[-> ]|#{1,6})\s+|</?answer>", re.I)
-_SENTENCE_END = re.compile(r"\.(?=\s+[A-Z(*])|。|(?<!\\)[?;](?=\s)|!(?=\s+[A-Z*])")
+_SENTENCE_END = re.compile(
+    r"""\.(?=\s+[A-Z(*])|。|(?<!\\)\?(?=\s)|!(?=\s+[A-Z*])"""
+    r"""|(?<!\\);(?=\s)(?!(?=[^\n]{0,99}\d)[\t \d.,;*$()\[\]'"-]{0,200}(?:\n|\Z))"""  # no list
+)
 _SIGN = re.compile(r"^[-−–]\s+(?=[\d.$\\(]|[a-z]\b)")
 _NOTHING = re.compile(r"[\s*_`$#=>-]*")
 

@@ -49,7 +49,7 @@ _BOUND = re.compile(
     r"(?:(?<![=-])[<>≤≥±]|\\(?:leq?|geq?|pm)|\bat\s+(?:least|most)|\b(?:less|more|fewer|greater)\s+than)[\s$]*\Z",
     re.I,
 )
-_LIST = re.compile(r"[\s\[({$]*-?\d[\d.]*(?:\s*[,;]\s*-?\d[\d.]*)+[\s\])}$.]*")
+_LIST = re.compile(r"""[\s\[({$'"]*-?\d[\d.]*(?:['"\s]*[,;&]['"\s]*-?\d[\d.]*)+[\s\])}$.'"]*""")
 _LABEL = re.compile(
     r"(?:\b(?:step|part|case|figure|fig\.|eq\.|equation|question|problem|example|exercise|section"
     r"|chapter|table|method|option|note|line|out\s+of)\s*[#(]?|(?<!\#)\#)\s*\Z",
@@ -65,7 +65,11 @@ _JOINED_AFTER = re.compile(
     r"|[+/×·÷*x-]\s*(?:[\d(]|\\(?:sqrt|frac|dfrac|pi)|(?<![x-])[b-z](?![A-Za-z])))|[abnxyzπ](?![A-Za-z])"
     r"|!\s*(?:[=/*+]|\Z(?<!!\Z))|[/-]\d"
 )
-_EITHER = re.compile(r"[\s*$\\)]*(?:or|and|to|through|-|,)[\s*$\\(]*")
+_EITHER = re.compile(
+    r"""[\s*$\\)\]}'"]*(?:or|and|und|oder|et|ou|to|through|[-,;&|])[\s*$\\(\[{'"]*""", re.I
+)
+_BESIDE_AT_END = re.compile(r"""[^\S\n]+\S+?[\s.!*$)\]}'"]*\Z""")
+"""A second number right after the first, and nothing else: a list."""
 _OR = re.compile(r"[\s*$\\)]*or[\s*$\\(]*")
 _UNIT = (
     r"(?:h|hours?|hrs?|days?|weeks?|months?|years?|ft|feet|foot|yards?|miles?|lbs?|pounds?|kg|km|m"
@@ -185,6 +189,9 @@ def _is_one_of_several(
     if rest and rest[0].value != first.value:
         between = text[first.end : rest[0].start]
         if _EITHER.fullmatch(between) or _COMPOUND.fullmatch(between):
+            return True
+        is_last = len(rest) == 1 and _BESIDE_AT_END.match(text, first.end)
+        if is_last and not between.strip():
             return True
     return len(re.findall(r"[^\W\d_]{2,}", text[: first.start])) > 4
 
