@@ -226,6 +226,11 @@ def test_answers_that_the_verifier_could_not_check_are_no_wrong_ones(verdicts, a
     assert right_of(found) == f"3 of 4 verified: {aside}"
 
 
+def test_one_model_for_both_roles_is_named_once(clock):
+    counters = Counters(3, called=dict.fromkeys(Role, "model"), clock=clock)
+    assert plain_line(counters).count("model 0 tokens/s") == 1
+
+
 def test_a_sample_that_ended_just_when_the_run_was_stopped_is_counted_everywhere(counters):
     said = shown(summary(result(counters, ended=ended(5, counters.failed))))
     assert "samples 10 = 5 finished + 2 failed + 3 to do" in said

@@ -114,7 +114,7 @@ def _time(found: DryRun) -> list[tuple[str, str]]:
 
 
 def _wall(seconds: float) -> str:
-    return "a second" if seconds < 1 else duration(seconds)
+    return "a second" if seconds < 1.5 else duration(seconds)
 
 
 def _basis(found: DryRun) -> list[tuple[str, str]]:

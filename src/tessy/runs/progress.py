@@ -184,8 +184,9 @@ def _to_go(counters: Counters) -> list[str]:
 
 
 def _speeds(counters: Counters) -> Iterator[tuple[Role, str]]:
-    for role in counters.writers:
-        yield role, f"{counters.called[role]} {counters.tokens_a_second(role):,.0f} tokens/s"
+    named = {counters.called[role]: role for role in reversed(counters.writers)}
+    for name, role in reversed(named.items()):  # an evaluation has one model for both roles
+        yield role, f"{name} {counters.tokens_a_second(role):,.0f} tokens/s"
 
 
 def plain_line(counters: Counters) -> str:
