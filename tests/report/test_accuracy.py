@@ -208,6 +208,20 @@ def test_among_how_many_answers_a_verifier_chose(tmp_path, settings, attempts):
     assert (f"| attempts at a sample, at most | {attempts} |" in text) == (attempts > 1)
 
 
+def test_bad_lines_are_no_samples_without_tokens(tmp_path):
+    wrote, bad = (
+        Made("q0", [last(STUDENT, "Okay", 3)]),
+        Made("q1", [], failure=Failure.BAD_QUESTION),
+    )
+    found = (
+        make_report(ReportSettings([write_run(tmp_path / "run", [wrote, bad])])).runs[0].accounts
+    )
+    assert found.ended == 2
+    tokens = [part.figures["tokens_a_sample"].value for part in (found.finished, found.all)]
+    assert tokens == [3, 3]
+    assert math.isnan(found.lost.figures["tokens_a_sample"].value)
+
+
 def test_a_verified_run_of_which_all_failed_has_its_numbers(tmp_path):
     turns = [last(STUDENT, "Okay", 1)]
     lost = [Made(f"q{n}", turns, failure=Failure.THINKING_LIMIT) for n in range(3)]

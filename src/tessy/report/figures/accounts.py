@@ -86,7 +86,7 @@ class Accounts:
         ended: Samples that ended: finished and failed ones.
         failed: Failed ones by reason, most frequent first.
         finished: Totals of the finished samples.
-        lost: Totals of the failed ones.
+        lost: Totals of the failed ones, but for bad lines, of which no model was asked.
         all: Totals of both.
         lost_share: Share of all generated tokens that went into failed samples.
         cut_off: Finished samples whose thinking was closed at its limit.
@@ -141,9 +141,10 @@ class AccountsCounter:
     def accounts(self, bootstrap: Bootstrap) -> Accounts:
         """The accounts of all samples."""
         failed = np.array([failure is not None for failure in self.failures], bool)
+        asked = np.array([failure is not Failure.BAD_QUESTION for failure in self.failures], bool)
         reasons = Counter(failure.value for failure in self.failures if failure)
-        everything = self._totals(np.ones_like(failed), bootstrap)
-        lost = self._totals(failed, bootstrap)
+        everything = self._totals(asked, bootstrap)
+        lost = self._totals(asked & failed, bootstrap)
         return Accounts(
             ended=len(self.failures),
             failed=dict(reasons.most_common()),
