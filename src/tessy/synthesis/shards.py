@@ -152,7 +152,7 @@ class ShardPlan:
                 await journal.set_mark(Mark.LEFT_OUT, str(left_out))
                 await journal.set_mark(Mark.UNVERIFIABLE, str(self.questions.unverifiable))
                 counters.finished += reasons.pop(None, 0)
-                counters.failed.update({why: n for why, n in reasons.items() if why is not None})
+                counters.failed.update({why: n for why, n in reasons.items() if why and n})
                 counters.total += samples[number] + ended
                 await _record_bad_lines(journal, bad[number], self.config, counters)
         counters.ended_before = counters.ended
