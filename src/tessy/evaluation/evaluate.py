@@ -34,6 +34,7 @@ from tessy.method.trajectory import UNMEASURED, Failure, Role
 from tessy.runs.contents import reading
 from tessy.runs.counters import RunResult
 from tessy.runs.folder import RunFolder, write_atomically
+from tessy.runs.plan import question_of
 from tessy.runs.progress import Progress
 from tessy.runs.reader import JournalReader
 from tessy.runs.shard_reader import EndedSample
@@ -131,10 +132,10 @@ def evaluate(
     )
     folder = RunFolder(run.folder)
     name = folder.models().get("student", chosen.address_of(Role.STUDENT))
-    several = chosen.samples_per_question > 1
+    several = chosen.samples_per_question
     with JournalReader(folder) as reader:
-        scores = measure(name, _samples(reader, asked, groups, several=several))
-        unmeasured = _unmeasured(reader, {each.id for each in asked}, lines, several=several)
+        scores = measure(name, _samples(reader, asked, groups, several))
+        unmeasured = _unmeasured(reader, {each.id for each in asked}, lines, several)
     content = orjson.dumps(scores.as_json(), option=orjson.OPT_INDENT_2)
     write_atomically(folder.path / RESULTS, content)
     if is_url(out):
@@ -177,12 +178,8 @@ def groups_of(questions: Iterable[Question], column: str | None) -> dict[str, st
     return {question.id: str(question.extra[column]) for question in asked}
 
 
-def _question_of(sample_id: str, *, several: bool) -> str:
-    return sample_id.rpartition("#")[0] if several else sample_id
-
-
 def _unmeasured(
-    reader: JournalReader, asked: set[str], lines: int, *, several: bool
+    reader: JournalReader, asked: set[str], lines: int, several: int
 ) -> Counter[Failure]:
     """Samples of these questions, and bad lines among the first ones, by why they failed."""
     found = Counter[Failure]()
@@ -191,12 +188,12 @@ def _unmeasured(
             number = bad_line_number(each.id)
             found[each.failure] += number is not None and number < lines
         elif each.failure in UNMEASURED:
-            found[each.failure] += _question_of(each.id, several=several) in asked
+            found[each.failure] += question_of(each.id, several) in asked
     return +found
 
 
 def _samples(
-    reader: JournalReader, questions: Iterable[Question], groups: dict[str, str], *, several: bool
+    reader: JournalReader, questions: Iterable[Question], groups: dict[str, str], several: int
 ) -> Iterator[EvalSample]:
     """Samples of these questions; an earlier start with a larger limit may have written others.
 
@@ -204,11 +201,11 @@ def _samples(
         reader: Of the run's journal.
         questions: Those that were asked.
         groups: The group of each question.
-        several: Each question has several samples: their ids end in `#` and a number.
+        several: How many samples each question has.
     """
     asked = {question.id for question in questions}
     for entry in reader.ended():
-        question = _question_of(entry.id, several=several)
+        question = question_of(entry.id, several)
         if question not in asked:
             continue
         record = entry.record

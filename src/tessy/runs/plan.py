@@ -32,6 +32,16 @@ class Job:
     seed_key: str | None = None
 
 
+def question_of(sample_id: str, several: int) -> str:
+    """The id of a sample's question.
+
+    Args:
+        sample_id: The sample's id, as `jobs` makes it.
+        several: How many samples each question has.
+    """
+    return sample_id.rpartition("#")[0] if several > 1 else sample_id
+
+
 def jobs(questions: Iterable[Question], config: Config) -> Iterator[Job]:
     """All samples of some questions, ended or not.
 

@@ -29,6 +29,7 @@ from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder
 from tessy.runs.identity import read_settings
 from tessy.runs.missing import no_run
+from tessy.runs.plan import question_of
 from tessy.runs.reader import JournalReader
 from tessy.runs.records import run_in
 from tessy.runs.shard_reader import EndedSample
@@ -244,8 +245,7 @@ class _Sums:
         """Add a sample."""
         if entry.failure is Failure.BAD_QUESTION:
             return
-        several = self.samples_per_question > 1
-        row = self.asked.find(entry.id.rpartition("#")[0] if several else entry.id)
+        row = self.asked.find(question_of(entry.id, self.samples_per_question))
         if row is None:
             self.others += 1
             return

@@ -25,7 +25,7 @@ from tessy.runs.folder import RunFolder, ShardFolder, moved, refuse_lost
 from tessy.runs.journal import Journal
 from tessy.runs.keeper import ShardKeeper
 from tessy.runs.locks import held_if_free
-from tessy.runs.plan import Job, jobs
+from tessy.runs.plan import Job, jobs, question_of
 from tessy.runs.remote import RemoteRun, keeping
 from tessy.runs.rows import write_parts
 from tessy.runs.schema import Mark
@@ -93,14 +93,11 @@ class ShardPlan:
         if not self.questions.beyond:
             return 0, 0, 0
         several = self.config.samples_per_question
-
-        def question_of(sample_id: str) -> str:
-            return sample_id.rpartition("#")[0] if several > 1 else sample_id
-
         ended = await journal.ended_from(self.end)
         good = [name for name, reason in ended if reason is not Failure.BAD_QUESTION]
-        begun = {question_of(name) for name in await journal.unfinished()}
-        questions = {question_of(name) for name in good} | begun - self.questions.among(begun)
+        begun = {question_of(name, several) for name in await journal.unfinished()}
+        questions = {question_of(name, several) for name in good}
+        questions |= begun - self.questions.among(begun)
         bad = len(ended) - len(good)
         return len(ended), several * len(questions) + bad, len(questions) + bad
 
