@@ -185,19 +185,19 @@ def compare(
     with JournalReader(RunFolder(ours_at)) as journal:
         ended = {sample_id for sample_id, _ in journal.ids(-1)}
     bad = {number for each in ended if (number := bad_line_number(each)) is not None}
-    # A question that can't be verified ended as a bad line.
-    left = sum(
-        job.id not in ended and job.question.number not in bad for job in jobs(every, config)
-    )
-    asked = read(source, limit=limit, skip_bad=True, column=question_column)
-    ids = {job.id for job in jobs(asked, config)}
+    ids, left = set[str](), 0
+    for job in jobs(every, config):
+        if job.question.number < limit:
+            ids.add(job.id)
+        # A question that can't be verified ended as a bad line.
+        left += job.id not in ended and job.question.number not in bad
     ours, teachers = open_runs([ours_at, result.folder])
     return Canary(
         side_of(ours, ids),
         side_of(teachers, ids),
         result.folder,
         verified=config.verify is not None,
-        bad=sum(number < len(asked.row_hashes) for number in bad),
+        bad=sum(number < limit for number in bad),
         left=left,
     )
 
