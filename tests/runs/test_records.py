@@ -51,6 +51,20 @@ async def test_verify_names_what_the_run_itself_rejected(tmp_path):
     assert said in done.out
 
 
+async def test_verify_leaves_out_what_a_run_left_unverified(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    await write_run(run, [*SAMPLES, Written("free")])
+    done = await tessy("verify", run.path, "--with", "exact")
+    assert done.code == 0, done.err
+    assert "skipped: 1, which can't be verified and are not in the table" in done.out
+    write_dataset(run)
+    refused = await tessy("verify", run.dataset, "--with", "exact")
+    assert "1 of 7 can't be verified; nothing was started" in refused.err
+    await write_run(RunFolder(tmp_path / "none"), [Written("free")])
+    none = await tessy("verify", tmp_path / "none", "--with", "exact")
+    assert "1 of 1 can't be verified; nothing was started" in none.err
+
+
 async def test_verify_says_that_a_run_is_not_complete(tmp_path):
     run = RunFolder(tmp_path / "run")
     await write_run(run, SAMPLES)

@@ -25,7 +25,14 @@ from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
 from tessy.runs.records import lacking_in, run_in
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
-from tessy.verifiers.protocol import NoVerifierNamed, Row, Verdict, VerdictOutcome, Verifier
+from tessy.verifiers.protocol import (
+    MissingReference,
+    NoVerifierNamed,
+    Row,
+    Verdict,
+    VerdictOutcome,
+    Verifier,
+)
 from tessy.verifiers.registry import load
 from tessy.verifiers.responses import Response, read_responses
 
@@ -180,7 +187,8 @@ async def _verify(
 ) -> VerifyResult:
     async with aclosing(load(name, settings)) as verifier:
         checked = read_responses(source, limit=limit)
-        count, skipped = check_all(checked, verifier, skip_bad=skip_bad, group=group)
+        partly = run_in(source) is not None
+        count, skipped = check_all(checked, verifier, skip_bad=skip_bad, partly=partly, group=group)
         result = VerifyResult(skipped=skipped)
         said = time.monotonic()
         responses = (
@@ -207,6 +215,7 @@ def check_all(
     verifier: Verifier,
     *,
     skip_bad: bool = False,
+    partly: bool = False,
     group: str | None = None,
 ) -> tuple[int, dict[str, str]]:
     """Check that all responses can be verified.
@@ -215,16 +224,18 @@ def check_all(
         responses: The responses.
         verifier: The verifier.
         skip_bad: Return those that can't be instead of raising an error.
+        partly: Return those with nothing to verify by in any case, as a run leaves them unverified.
         group: A column that at least one of them must have.
 
     Returns:
-        How many can be; and with `skip_bad` why others can't, by file and line.
+        How many can be; and why others can't, by file and line.
 
     Raises:
         DataError: There is none, or some can't be; each is named, with the reason.
         ConfigError: None has the column to group by.
     """
     bad: dict[str, str] = {}
+    lacking: dict[str, str] = {}
     columns: dict[str, None] = {}
     hint, count = None, 0
     for count, response in enumerate(responses, 1):  # noqa: B007
@@ -234,11 +245,14 @@ def check_all(
             columns.update(dict.fromkeys(response.row))
             verifier.check(response.row)
         except InputError as error:
-            bad[response.where] = cut(str(error))
+            into = lacking if partly and isinstance(error, MissingReference) else bad
+            into[response.where] = cut(str(error))
             names = isinstance(error, NoVerifierNamed)  # its hint begins with the names that fit
             hint = hint or (f"--with {error.hint}" if names else error.hint)
     if not count:
         raise DataError("there is no response to verify")
+    if len(bad) + len(lacking) == count:
+        bad |= lacking
     if len(bad) == count or (bad and not skip_bad):
         head = f"{len(bad)} of {count} can't be verified; nothing was started"
         skip = f"{hint}; or skip them: --skip-bad" if hint else "--skip-bad skips them"
@@ -248,7 +262,8 @@ def check_all(
     if group is not None and group not in columns:
         hint = f"{meant(group, columns)}there are {', '.join(columns)}"
         raise ConfigError(f"no response has a column {group!r} to group by", hint=hint)
-    return count - len(bad), bad
+    skipped = bad | lacking
+    return count - len(skipped), skipped
 
 
 async def verify_all(
