@@ -147,6 +147,18 @@ def test_lengths_of_responses_and_spans(run, report):
     assert (student.mean, teacher.mean) == pytest.approx((7 / 4, 7 / 3))
 
 
+def test_lengths_are_of_shared_questions_spans_too(tmp_path):
+    first = write_run(tmp_path / "first", tessy_samples())
+    alone = write_run(tmp_path / "alone", student_samples()[:1], method="student-only")
+    found = make_report(ReportSettings([first, alone], bootstrap=Bootstrap(20, 1)))
+    whole = make_report(ReportSettings([first], bootstrap=Bootstrap(20, 1))).runs[0]
+    assert found.shared == 1
+    run = found.runs[0]
+    assert sum(run.responses.counts) == 1
+    for role in ("student", "teacher"):
+        assert 0 < sum(run.spans[role].counts) < sum(whole.spans[role].counts)
+
+
 # --- Similarity ---------------------------------------------------------------------------------
 
 

@@ -52,7 +52,7 @@ class RunReport:
         accounts: Of all samples that ended.
         accuracy: None if nothing was verified.
         responses: Tokens of the responses to the questions that are compared.
-        spans: Words of the spans of the thinking, by author.
+        spans: Words of the spans of the thinking of these responses, by author.
         style: Of all samples.
         finished: Finished samples to show.
         failed: Failures to show.
@@ -243,8 +243,9 @@ def build_report(
     by_label = {run.source.label: run for run in runs}
     responses = {label: run.lengths.responses_to(questions) for label, run in by_label.items()}
     response_width = round_width([length for each in responses.values() for length in each])
+    spans = {label: run.lengths.spans_of(questions) for label, run in by_label.items()}
     span_width = round_width(
-        np.concatenate([np.asarray(run.lengths.spans[role]) for run in runs for role in Role])
+        np.concatenate([found for each in spans.values() for found in each.values()])
     )
     words = numbers.words
     first, *others = by_label
@@ -256,7 +257,12 @@ def build_report(
         contrasts.append(Contrast(first, other, *found))
     return Report(
         runs=[
-            _run_report(run, bootstrap, histogram(responses[label], response_width), span_width)
+            _run_report(
+                run,
+                bootstrap,
+                histogram(responses[label], response_width),
+                {role: histogram(found, span_width) for role, found in spans[label].items()},
+            )
             for label, run in by_label.items()
         ],
         bootstrap=bootstrap,
@@ -302,7 +308,7 @@ def _method(run: RunCounters) -> str:
 
 
 def _run_report(
-    run: RunCounters, bootstrap: Bootstrap, responses: Histogram, span_width: int
+    run: RunCounters, bootstrap: Bootstrap, responses: Histogram, spans: Mapping[Role, Histogram]
 ) -> RunReport:
     about = run.source.settings.get("run", {})
     return RunReport(
@@ -320,7 +326,7 @@ def _run_report(
         accounts=run.accounts.accounts(bootstrap),
         accuracy=run.accuracy.accuracy(),
         responses=responses,
-        spans={role: histogram(found, span_width) for role, found in run.lengths.spans.items()},
+        spans=spans,
         style=run.style.style(),
         finished=run.excerpts.finished,
         failed=run.excerpts.failed,

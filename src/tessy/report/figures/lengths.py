@@ -47,11 +47,13 @@ class LengthCounter:
         responses: Tokens of each response.
         spans: Words of the thinking's spans, by author; a forced span counts with its neighbour
             of the same author.
+        owners: The number of each of these spans' response.
         questions: The key of each response's question.
     """
 
     responses: list[int] = field(default_factory=list)
     spans: dict[Role, array[int]] = field(default_factory=lambda: {r: array("q") for r in Role})
+    owners: dict[Role, array[int]] = field(default_factory=lambda: {r: array("q") for r in Role})
     questions: list[bytes] = field(default_factory=list)
 
     def add(self, sample: ReportSample) -> None:
@@ -61,6 +63,7 @@ class LengthCounter:
         thinking = (each for each in sample.texts if each.part is Part.THINKING)
         for role, texts in groupby(thinking, key=lambda each: each.role):
             self.spans[role].append(len("".join(each.text for each in texts).split()))
+            self.owners[role].append(len(self.responses) - 1)
 
     def responses_to(self, questions: set[bytes] | None) -> list[int]:
         """Tokens of the responses to some questions, or to all."""
@@ -69,8 +72,16 @@ class LengthCounter:
         pairs = zip(self.questions, self.responses, strict=True)
         return [length for key, length in pairs if key in questions]
 
+    def spans_of(self, questions: set[bytes] | None) -> dict[Role, NDArray[np.int64]]:
+        """Words of the spans in the responses to some questions, or to all, by author."""
+        found = {role: np.asarray(each, np.int64) for role, each in self.spans.items()}
+        if questions is None:
+            return found
+        shared = np.array([key in questions for key in self.questions], bool)
+        return {role: each[shared[np.asarray(self.owners[role])]] for role, each in found.items()}
 
-def histogram(lengths: Sequence[int], width: int) -> Histogram:
+
+def histogram(lengths: Sequence[int] | NDArray[np.int64], width: int) -> Histogram:
     """Count lengths.
 
     Args:
