@@ -189,6 +189,19 @@ class Crash(Exception):
     """Stands for the end of a process."""
 
 
+def test_an_export_that_is_asked_for_later_is_written(model, data, tmp_path):
+    train(data, settings(model, epochs=2), tmp_path / "out")
+    said = []
+    chosen = settings(model, epochs=2, export="gguf", export_dtype="f32")
+    result = train(data, chosen, tmp_path / "out", say=said.append)
+    assert [epoch.gguf.is_file() for epoch in result.epochs] == [True, True]
+    assert f"wrote {tmp_path / 'out' / 'epoch-1' / 'model.gguf'}" in said
+    assert said[-1] == "nothing was left to train"
+    again = []
+    train(data, chosen, tmp_path / "out", say=again.append)
+    assert not any("wrote" in line for line in again)
+
+
 def crash(*_, **__):
     raise Crash
 
@@ -340,6 +353,7 @@ def test_a_loss_that_is_no_number_ends_it(data, tmp_path):
     ("change", "said"),
     [
         ({"model": "./nowhere"}, "nowhere"),
+        ({"model": "lab:student"}, "lab:student is what a server serves"),
         ({"max_tokens": 10_000}, "has a context of 4096"),
         ({"micro_batch_size": 3}, "micro_batch_size = 3 does not divide 8"),
         ({"chat_template": "nothing.jinja"}, "nothing.jinja"),

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from tessy import lab
 from tessy.data.fetched import local_folder
 from tessy.errors import ConfigError
 from tessy.models.tokenizers import refuse_missing
@@ -82,6 +83,11 @@ def load_student(settings: SFTSettings) -> Student:
         ConfigError: There is no such model, its tokenizer does not fit it, or it can't be
             exported as asked.
     """
+    if (own := lab.own_folder(settings.model)) is not None:
+        raise ConfigError(
+            f"{settings.model} is what a server serves: training needs its folder",
+            hint=f"--model {own}",
+        )
     if "/" in settings.model:
         refuse_missing(settings.model)
     try:

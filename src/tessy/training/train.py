@@ -28,14 +28,14 @@ from tessy.runs.records import lacking_in
 from tessy.tracking.log import RunLog
 from tessy.training.card import CARD_FILE, card
 from tessy.training.dataset import digest_of, rejected_in
-from tessy.training.epochs import Epoch
+from tessy.training.epochs import Epoch, add_gguf
 from tessy.training.evaluator import EpochEvaluator
 from tessy.training.folder import SFTFolder
 from tessy.training.learning_curve import CurvePoint
 from tessy.training.losses import Losses, TrainState, read_state
 from tessy.training.plots import plot_losses
 from tessy.training.prepare import DataCounts, is_prepared, prepare, read_counts
-from tessy.training.settings import PATIENCE_S, SFTSettings
+from tessy.training.settings import PATIENCE_S, Export, SFTSettings
 
 if TYPE_CHECKING:
     from tessy.training.student import Student
@@ -127,6 +127,9 @@ def train(
         if state:
             log.step = state.step
             for epoch in _epochs(folder, state):
+                if main and settings.export is Export.GGUF and epoch.gguf is None:
+                    add_gguf(epoch.folder, settings.export_dtype)  # it was trained without
+                    say(f"wrote {epoch.gguf}")
                 finished(epoch)
         if state and state.is_done:
             say("nothing was left to train")

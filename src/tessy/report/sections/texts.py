@@ -169,10 +169,10 @@ def style(report: Report) -> Section:
     """The words at hand-overs, and what was discarded."""
     how = (
         "Of all samples that ended. The student should take over with words of style (wait, so, "
-        "okay), the teacher with words of the subject. Discarded text begins with a word that the "
-        "predictor called the other kind: look for words where it was wrong. Forced spans were kept against the "
-        "predictor, since otherwise the text would not have gone on. More than a few in a hundred "
-        "mean that the predictor does not fit these models."
+        "okay), the teacher with words of the subject. Discarded text begins with a word that the"
+        " predictor called the other kind: look for words where it was wrong. Forced spans were "
+        "kept against the predictor, since otherwise the text would not have gone on. More than a"
+        " few in a hundred mean that the predictor does not fit these models."
     )
     shown = [
         (place, run)
