@@ -40,3 +40,14 @@ def test_a_file_of_hugging_face(tmp_path, monkeypatch):
     assert said == ["fetching a/b.gguf of owner/repo from Hugging Face"]
     with pytest.raises(LocalModelError, match="can't be fetched: no such thing"):
         weights.fetch(parse("hf:owner/repo/c.gguf"))
+
+
+def test_a_folder_is_no_file_and_the_one_in_it_is_named(tmp_path):
+    address = parse(f"gguf:{tmp_path}")
+    with pytest.raises(LocalModelError, match="is a folder, and gguf: takes a file") as error:
+        weights.refuse_missing(address)
+    assert "--export gguf" in error.value.hint
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    with pytest.raises(LocalModelError) as error:
+        weights.refuse_missing(address)
+    assert error.value.hint == f"gguf:{tmp_path / 'model.gguf'}"

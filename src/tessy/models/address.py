@@ -96,7 +96,8 @@ def _meant_by(text: str) -> str:
     if _REPOSITORY.fullmatch(text):
         return (
             f"serve it, as with `vllm serve {text}`, and give the URL: http://localhost:8000/v1; "
-            "tessy serves GGUF files itself: hf:OWNER/REPO/FILE.gguf"
+            "tessy serves GGUF files itself: hf:OWNER/REPO/FILE.gguf, or gguf:FOLDER/model.gguf as "
+            "tessy sft --export gguf writes them"
         )
     return f"a model is {_HINT}"
 

@@ -55,6 +55,10 @@ def _download(place: str, say: Say) -> Path:
 
 
 def _checked(path: Path) -> Path:
+    if path.is_dir():
+        files = sorted(each.name for each in path.glob("*.gguf"))
+        hint = f"gguf:{path / files[0]}" if files else "tessy sft --export gguf writes such a file"
+        raise LocalModelError(f"{path} is a folder, and gguf: takes a file", hint=hint)
     if not path.is_file():
         near = meant(path.name, (each.name for each in path.parent.glob("*.gguf")))
         hint = f"{near}gguf: takes the path of a GGUF file"
