@@ -151,6 +151,17 @@ BAD = [
 ]
 
 
+@pytest.mark.parametrize("line", ['{"prompt": 3}', '{"prompt": "2 + 2?", "answer": "?"}'])
+def test_no_option_is_named_that_training_does_not_have(made, tmp_path, line):
+    questions = tmp_path / "q.jsonl"
+    questions.write_text('{"prompt": "1 + 1?", "answer": 2}\n' + line + "\n")
+    chosen = evaluated(made, questions=str(questions), verify="number")
+    with pytest.raises(DataError) as error:
+        train(made / "d.jsonl", chosen, tmp_path / "out")
+    assert f"{questions}:2" in str(error.value)
+    assert "--skip-bad" not in error.value.hint
+
+
 @pytest.mark.parametrize(("change", "error", "said"), BAD)
 def test_what_can_not_be_asked_is_refused_before_training(made, tmp_path, change, error, said):
     with pytest.raises(error, match=said):

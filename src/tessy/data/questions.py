@@ -249,12 +249,13 @@ def read(
     return found if skip_bad else refuse_bad(found)
 
 
-def refuse_bad(read: Questions, *, hint: str = "") -> Questions:
+def refuse_bad(read: Questions, *, hint: str = "", may_skip: bool = True) -> Questions:
     """Refuse questions of which some are bad.
 
     Args:
         read: The questions.
         hint: What else to say of how to fix them.
+        may_skip: The command has --skip-bad.
 
     Raises:
         DataError: Some are; the message names the first of them, each with the reason.
@@ -265,7 +266,8 @@ def refuse_bad(read: Questions, *, hint: str = "") -> Questions:
         raise _no_column(read)
     said = [f"{count_of(len(read.bad), 'bad line')}; nothing was started"]
     said += bad_rows((line.where, line.reason) for line in read.bad)
-    fix = "fix them" + ", or record them as failures: --skip-bad" * bool(read.count)
+    skip = may_skip and bool(read.count)
+    fix = "fix them" + ", or record them as failures: --skip-bad" * skip
     raise DataError("\n".join(said), hint=f"{fix}; {hint}" if hint else fix)
 
 

@@ -72,7 +72,7 @@ def read_verifiable(
         skip_bad: Questions that can't be verified, or name no teacher, become bad lines, too.
         column: The column of the question; None for the one that is there.
         config: The run's settings, by which questions may have to name a teacher, and may be left
-            unverified; without them all must be verifiable.
+            unverified; without them, as in `tessy sft --eval`, all must be verifiable.
         say: Called with lines about questions that are left unverified, and repeated ones.
 
     Raises:
@@ -108,7 +108,8 @@ def _checked(
     checks = _Checks(verifier, config, partly=partly)
     found = read(source, skip_bad=True, check=checks.check, **lines)
     if not skip_bad and not all(line.checked for line in found.bad):
-        refuse_bad(found, hint="; ".join(checks.hints if checks.refused else ()))
+        hint = "; ".join(checks.hints if checks.refused else ())
+        refuse_bad(found, hint=hint, may_skip=config is not None)
     unverified, such_as = checks.unverified_in(found)
     if unverified and unverified == found.count:
         raise DataError(
@@ -130,7 +131,8 @@ def _refused(found: Questions, checks: _Checks) -> DataError:
     bad = len(found.bad)
     head = f"{bad} of {found.count + bad} questions {', or '.join(checks.lacks)}:"
     hints = checks.hints
-    hints += ["--skip-bad records such questions as failures"] if found.count else []
+    if found.count and checks.config is not None:
+        hints += ["--skip-bad records such questions as failures"]
     return DataError("\n".join([head, *bad_rows(checks.refused.items())]), hint="; ".join(hints))
 
 
