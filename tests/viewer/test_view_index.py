@@ -202,7 +202,8 @@ async def test_pages_and_neighbours(folder):
 
 def judged(n: int) -> Written:
     """A sample of many kinds: by verdict, failure, share, length, calls."""
-    failure = {3: Failure.REPETITION, 5: Failure.REJECTED}.get(n % 7)
+    failures = {3: Failure.REPETITION, 5: Failure.REJECTED, 6: Failure.BAD_QUESTION}
+    failure = failures.get(n % 7)
     outcome = [None, "right", "wrong", "right", "no_answer", "error"][n % 6]
     if failure is not None:  # rejected samples of older versions have no verdict
         outcome = "no_answer" if failure is Failure.REJECTED and n % 2 else None
@@ -254,6 +255,7 @@ async def test_verdicts_are_listed_filtered_and_added_up(folder):
         assert getattr(totals, verdict) == len(expected) == search.totals(wanted).samples
     assert totals.samples == len(JUDGED)
     assert totals.failed == sum(sample.failure is not None for sample in JUDGED)
+    assert totals.bad == sum(sample.failure is Failure.BAD_QUESTION for sample in JUDGED) > 0
     finished = [sample for sample in JUDGED if sample.failure is None]
     assert totals.requests == 3 * len(finished)
     assert totals.tokens == sum(s.student_tokens + s.teacher_tokens for s in finished)

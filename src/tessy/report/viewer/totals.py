@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tessy.method.trajectory import UNMEASURED
+from tessy.method.trajectory import UNMEASURED, Failure
 from tessy.report.figures.intervals import Interval, QuestionSums, right_share, wilson
 
 _UNMEASURED = ", ".join(f"'{reason}'" for reason in UNMEASURED)
@@ -16,7 +16,8 @@ TOTALS = f"""
     sum(tokens) filter (where reason is null), sum(teacher) filter (where reason is null),
     sum(discarded) filter (where reason is null), sum(requests) filter (where reason is null),
     sum(seconds) filter (where reason is null),
-    sum(tokens + discarded) filter (where reason is not null)
+    sum(tokens + discarded) filter (where reason is not null),
+    sum(reason = '{Failure.BAD_QUESTION}')
 """
 """The fields of `SampleTotals` as SQL, in order, of the index's table of samples."""
 BY_QUESTION = f"""
@@ -52,6 +53,7 @@ class SampleTotals:
         requests: Calls to both models.
         seconds: From the first call of each sample to its end, added up.
         lost: Tokens generated for samples that failed.
+        bad: How many are bad lines, of which no model was asked; they failed, too.
         by_question: The right ones over questions; None if each has one sample.
         evaluation: They are of an evaluation: what the model failed is wrong.
     """
@@ -70,6 +72,7 @@ class SampleTotals:
     requests: int = 0
     seconds: float = 0.0
     lost: int = 0
+    bad: int = 0
     by_question: QuestionSums | None = None
     evaluation: bool = False
 
