@@ -38,8 +38,8 @@ def similarity(report: Report) -> Section:
         "Cosine similarity of TF-IDF vectors of "
         f"{'words' if report.unit == 'words' else 'tokens of ' + report.unit}, question by "
         "question, averaged. 1 means that both use the same words equally often. In the column of "
-        "the student alone, good data is well above Teacher-Only (paper, Fig. 14: gpt-oss 0.849 alone, "
-        "0.898 with TESSY; DeepSeek-R1 0.846 and 0.960; Qwen3-235B 0.899 and 0.971). In the "
+        "the student alone, good data is well above Teacher-Only (paper, Fig. 14: gpt-oss 0.849 "
+        "alone, 0.898 with TESSY; DeepSeek-R1 0.846 and 0.960; Qwen3-235B 0.899 and 0.971). In the "
         "picture, it lies near the student's own text (Fig. 8)."
     )
     title = "Similarity to the student"
