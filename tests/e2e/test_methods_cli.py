@@ -276,6 +276,24 @@ async def test_eval_counts_what_is_right_and_goes_on(tmp_path, tokenizers):
     assert "teacher" not in done.err
 
 
+async def test_groups_are_of_the_questions_that_are_not_skipped(tmp_path, tokenizers):
+    questions = tmp_path / "q.jsonl"
+    rows = [
+        {"prompt": "[[task 1]] ?", "answer": 1, "kind": "a"},
+        {"prompt": "[[task 2]] ?"},
+        {"prompt": "[[task 3]] ?", "answer": []},
+    ]
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    async with two_servers(tokenizers) as (servers, options):
+        named = ["--model", servers["student"].url, "--tokenizer", options[3]]
+        command = ["eval", questions, *named, "--out", tmp_path / "r", "--verify", "number"]
+        done = await tessy(*command, "--group", "kind", "--skip-bad")
+    assert done.code == 0, done.err
+    found = json.loads((tmp_path / "r" / "evaluation.json").read_text())
+    assert list(found["groups"]) == ["a"]
+    assert "skipped 2 bad questions" in done.err
+
+
 async def test_eval_counts_truncations_and_says_what_was_not_measured(tmp_path, tokenizers):
     questions = write_questions(tmp_path / "q.jsonl", 3)
     async with two_servers(tokenizers) as (servers, options):

@@ -6,6 +6,7 @@ the same client, scheduler and journal, so it is as fast, and a stopped one resu
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from tessy.config import Config
 from tessy.data.columns import bad_line_number
 from tessy.data.given import Given, as_source
 from tessy.data.outputs import upload
-from tessy.data.questions import Question, read
+from tessy.data.questions import Question, Questions
 from tessy.data.remote import RemotePath, is_url
 from tessy.errors import ConfigError, InputError, meant
 from tessy.evaluation.measure import (
@@ -39,6 +40,7 @@ from tessy.runs.progress import Progress
 from tessy.runs.reader import JournalReader
 from tessy.runs.shard_reader import EndedSample
 from tessy.synthesis.run import asynthesize
+from tessy.synthesis.verification import open_verifier, read_verifiable
 from tessy.verifiers.protocol import VerdictOutcome
 
 RESULTS = "evaluation.json"
@@ -113,8 +115,7 @@ def evaluate(
     """
     questions = as_source(questions)
     chosen = _config(config, {"student__model": model, **settings})
-    # The run refuses bad lines, those that can't be verified among them.
-    found = read(questions, limit=limit, skip_bad=True, column=question_column)
+    found = run_anywhere(_readable(questions, chosen, limit, question_column))
     lines, asked = len(found.row_hashes), list(found)
     groups = groups_of(asked, group)
     run = run_anywhere(
@@ -141,6 +142,22 @@ def evaluate(
     if is_url(out):
         upload(folder.path / RESULTS, RemotePath(f"{str(out).rstrip('/')}/{RESULTS}"))
     return EvalResult(scores, run, unmeasured)
+
+
+async def _readable(
+    questions: str | Path, config: Config, limit: int | None, column: str | None
+) -> Questions:
+    """The questions without those that the run refuses, or records as bad ones."""
+    async with open_verifier(config) as verifier:
+        return await asyncio.to_thread(
+            read_verifiable,
+            verifier,
+            questions,
+            limit=limit,
+            skip_bad=True,
+            column=column,
+            config=config,
+        )
 
 
 def _config(config: Config | str | Path | None, settings: dict[str, Any]) -> Config:
