@@ -130,7 +130,7 @@ async def test_servers_that_do_not_stream_have_no_pace(tmp_path, think_tokenizer
     assert told(assumed.out)["time"].startswith("not known: a server does not stream")
     assert told(sampled.out)["time"].startswith(("about", "a second", "1 s"))
     for done in (assumed, sampled):
-        assert told(done.out)["GPUs"] == "not known: the pace of a server is not known"
+        assert told(done.out)["GPUs"] == "not known: the pace of a server could not be told"
 
 
 async def test_samples_that_fail_are_counted_and_cost_something(tmp_path):

@@ -150,22 +150,27 @@ def _capped(trajectory: TrajectoryCost) -> str:
 
 def _paces(found: DryRun) -> list[tuple[str, str]]:
     return [
-        (f"{model}'s server", f"{_pace(finding.pace)}, alone (median of {STREAMS} streams)")
-        for model, finding in found.findings.items()
-        if finding.pace
+        line
+        for model, each in found.findings.items()
+        for line in _lines(f"{model}'s server", _pace(each.pace))
     ]
 
 
-def _pace(pace: ServerPace) -> str:
+def _pace(pace: ServerPace | None) -> str:
+    if pace is None:
+        return (
+            "its pace could not be told: it does not stream, sends its tokens together, or is busy "
+            "(then try again)"
+        )
     first, token = milliseconds(pace.first_token_s), milliseconds(pace.token_s)
-    return f"{first} to the first token, {token} a token"
+    return f"{first} to the first token, {token} a token, alone (median of {STREAMS} streams)"
 
 
 def _split(
     trajectory: TrajectoryCost, paces: Mapping[Role, ServerPace], gpus: int
 ) -> list[tuple[str, str]]:
     if len(paces) < len(trajectory.work):
-        return [("GPUs", "not known: the pace of a server is not known")]
+        return [("GPUs", "not known: the pace of a server could not be told")]
     busy = {role: work.seconds(paces[role]) for role, work in trajectory.work.items()}
     in_all = sum(busy.values()) or 1.0
     said = [
