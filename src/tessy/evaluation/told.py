@@ -222,8 +222,8 @@ def hand_over_lines(findings: Sequence[Finding]) -> list[str]:
     if lines:
         return [*lines, measured]
     unknown = [str(each.model) for each in findings if each.capabilities and each.pace is None]
-    if not unknown:
-        return []
+    if not unknown or any(each.capabilities is None for each in findings):
+        return []  # nothing more is known of a server that is down
     return [
         f"what a hand-over costs is not known: the {' and the '.join(unknown)} did not stream, "
         "wrote nothing, or sent tokens together (a fast model, or a busy machine: try again)"
