@@ -55,6 +55,7 @@ def test_doctor_says_what_a_thousand_words_cost():
     teacher = Finding(TEACHER, "", capabilities=Capabilities())
     (why,) = hand_over_lines([findings[0], teacher])
     assert why.startswith("what a hand-over costs is not known: the teacher did not stream")
+    assert hand_over_lines([Finding(STUDENT, ""), teacher]) == [], "the student's server is down"
 
 
 def test_a_run_by_hand():

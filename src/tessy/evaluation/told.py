@@ -222,8 +222,9 @@ def hand_over_lines(findings: Sequence[Finding]) -> list[str]:
     if lines:
         return [*lines, measured]
     unknown = [str(each.model) for each in findings if each.capabilities and each.pace is None]
-    if not unknown or any(each.capabilities is None for each in findings):
-        return []  # nothing more is known of a server that is down
+    is_down = any(not each.capabilities and not each.pace for each in findings)
+    if is_down or not unknown:
+        return []
     return [
         f"what a hand-over costs is not known: the {' and the '.join(unknown)} did not stream, "
         "wrote nothing, or sent tokens together (a fast model, or a busy machine: try again)"
