@@ -134,7 +134,7 @@ def test_show_says_how_many_samples_had_another_chance(tmp_path):
         async with journals_of(RunFolder(folder)) as journals:
             await journals.all[0].write_again([Failure.REJECTED], 9)
             with JournalReader(RunFolder(folder)) as reader:
-                assert reader.again() == 0, "it is still to do"
+                assert not reader.again(), "it is still to do"
             waiting = run("show", folder, **WIDE).out
             assert waiting.startswith("right: 1 of 2 verified: 50.0% (1 rejected)\n")
             assert "not complete: 1 failed sample still to be written again" in waiting
@@ -147,7 +147,7 @@ def test_show_says_how_many_samples_had_another_chance(tmp_path):
     said = "right: 2 of 2 verified: 100.0% (1 written again after a failure)\n"
     assert run("show", folder, **WIDE).out.startswith(said)
     with JournalReader(RunFolder(folder)) as reader:
-        assert (reader.again(), reader.totals().again) == (1, 1)
+        assert (reader.again(), reader.totals().again) == ({"q1"}, 1)
     text = as_markdown(make_report(ReportSettings([folder])))
     assert "| samples written again after a failure | 1 |" in text
     assert "was written again after a failure, the verifier chose among answers" in text

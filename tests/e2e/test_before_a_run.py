@@ -362,6 +362,12 @@ async def test_a_canary_counts_what_is_right(tmp_path, tokenizers):
         right = re.search(r"│ right +│ +4 of 6: 66.7% \(20.8–93.9%\) │ +4 of 6: 66.7%", done.out)
         assert right, done.out
         assert re.search(r"│ +rejected +│ +2 │ +2 │", done.out)
+        assert "written again" not in done.out
+        again = await tessy(
+            *command, "--canary", "50", "--samples-per-question", "2", "--retry-failed"
+        )
+        had_another = re.search(r"│ written again after a failure +│ +2 │ +0 │", again.out)
+        assert had_another, again.out
         options += ["--samples-per-question", "2", "--verify", EVEN]
         done = await tessy("synth", questions, *options, "--out", tmp_path / "b", "--canary", "3")
         assert "canary: the first 4 samples" in done.out, "whole questions"

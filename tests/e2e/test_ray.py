@@ -104,7 +104,7 @@ async def test_failures_are_written_again_on_a_cluster_too(tmp_path, tokenizers,
             said = " ".join(err.decode().split())
             assert "samples 4 = 0 finished + 4 failed" in said
             with JournalReader(RunFolder(run)) as reader:
-                assert (reader.again(), reader.lacking()) == (4 * again, None)
+                assert (len(reader.again()), reader.lacking()) == (4 * again, None)
     assert "0 samples ended" not in said, "those that failed did not end before"
     assert len(lines(run / "failures.jsonl")) == 4
 

@@ -224,7 +224,7 @@ async def test_failures_are_written_again_and_stay_until_they_are(tmp_path):
             with ShardReader(shard) as reader:
                 assert reader.counts() == (3, 0), "it is still as it was"
                 assert (reader.running(), reader.unfinished("", 9)) == ([], [])
-                assert (reader.waiting_ids(), reader.again()) == ({"s2"}, again - 1)
+                assert (reader.waiting_ids(), len(reader.again())) == ({"s2"}, again - 1)
                 assert reader.reasons()[Failure.REPETITION] == 1
             await journal.end(ending(2, Failure.REPETITION))
             assert not await journal.waiting(9)

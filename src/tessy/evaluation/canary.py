@@ -52,12 +52,14 @@ class CanarySide:
     Attributes:
         name: Its method.
         accounts: Of the canary's samples.
+        again: How many of the canary's samples were written again after a failure.
         failed: The share of failed ones among the canary's samples.
         accuracy: Of the canary's samples; None if none was verified.
     """
 
     name: str
     accounts: Accounts
+    again: int
     failed: Interval
     accuracy: Accuracy | None
 
@@ -218,7 +220,11 @@ def side_of(source: RunSource, ids: set[str]) -> CanarySide:
     each = zip(accounts.questions, accounts.failures, strict=True)
     lost = Counter(question for question, failure in each if failure is not None)
     failed = right_share(QuestionSums.over([lost[key] for key in ended], list(ended.values())))
-    return CanarySide(source.method, accounts.accounts(Bootstrap()), failed, accuracy.accuracy())
+    with JournalReader(source.folder) as reader:
+        again = len(reader.again() & ids)
+    return CanarySide(
+        source.method, accounts.accounts(Bootstrap()), again, failed, accuracy.accuracy()
+    )
 
 
 def table(found: Canary) -> Table:
@@ -242,6 +248,8 @@ def table(found: Canary) -> Table:
     made.add_row("failed", *map(_share, counts, ended, (side.failed for side in sides)))
     for reason in dict.fromkeys(reason for each in failed for reason in each):
         made.add_row(f"  {reason}", *(f"{each.get(reason, 0):,}" for each in failed))
+    if any(side.again for side in sides):  # they had another chance
+        made.add_row("written again after a failure", *(f"{side.again:,}" for side in sides))
     for name, title in _FIGURES.items():
         made.add_row(title, *(_figure(side.accounts, name) for side in sides))
     discarded = (side.accounts.finished.figures["discarded_share"] for side in sides)

@@ -210,7 +210,7 @@ def read_run(
     with JournalReader(source.folder) as reader:
         # Samples may have ended since: those that were not read count as not ended.
         run.lacking = reader.lacking(ended=run.style.samples)
-        run.under_way, run.again = len(reader.running()), reader.again()
+        run.under_way, run.again = len(reader.running()), len(reader.again())
         run.left_out = reader.left_out()
     return run
 

@@ -169,9 +169,9 @@ class JournalReader:
         """How many of its questions lack what an answer is verified by."""
         return max((shard.unverifiable() for shard in self._shards), default=0)
 
-    def again(self) -> int:
-        """How many samples were written again after a failure."""
-        return sum(shard.again() for shard in self._shards)
+    def again(self) -> set[str]:
+        """The ids of samples that were written again after a failure."""
+        return {sample_id for shard in self._shards for sample_id in shard.again()}
 
     def waiting(self) -> int:
         """How many failed samples are still to be written again."""

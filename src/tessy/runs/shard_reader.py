@@ -226,7 +226,7 @@ class ShardReader:
 
     def totals(self) -> EndedTotals:
         """What the samples that ended come to."""
-        found = EndedTotals(again=self.again(), waiting=len(self.waiting_ids()))
+        found = EndedTotals(again=len(self.again()), waiting=len(self.waiting_ids()))
         with contents.reading(f"{self.path}: what the samples come to"):
             for row in self._ask(_TOTALS):
                 reason, verdict, teacher, samples, *tokens, requests = row
@@ -262,10 +262,10 @@ class ShardReader:
         found = self.mark(mark)
         return int(found) if found is not None and found.isdecimal() else None
 
-    def again(self) -> int:
-        """How many samples were written again after a failure."""
-        (found,) = self._ask("select count(*) from attempts")
-        return contents.a_count(found[0], "attempts")
+    def again(self) -> set[str]:
+        """The ids of samples that were written again after a failure."""
+        with contents.reading(f"{self.path}: the table of attempts"):
+            return {contents.an(str, row[0], "id") for row in self._ask("select id from attempts")}
 
     def reasons(self) -> Counter[Failure | None]:
         """How many samples failed for each reason, and with None how many finished."""

@@ -368,7 +368,7 @@ class Index:
 
     def run_again(self) -> int:
         """How many samples were written again after a failure."""
-        return sum(reader.again() for reader in self._readers().values())
+        return sum(len(reader.again()) for reader in self._readers().values())
 
     def shards_left(self) -> int:
         """How many shards of the run were not begun."""
