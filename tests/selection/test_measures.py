@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evaluated import question_rows, write_evaluation, write_ratings, write_rows
-from tessy.errors import ConfigError, DataError, JournalError
+from tessy.errors import ConfigError, DataError
 from tessy.method.trajectory import UNMEASURED, Failure
 from tessy.selection.asked import read_asked
 from tessy.selection.measures import Missing, measured, named_runs
 
-ENDS = st.booleans() | st.sampled_from(Failure)
+ENDS = st.none() | st.booleans() | st.sampled_from(Failure)  # None: no reference
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def asked(tmp_path):
 
 def rate_of(ends):
     """The rate as docs/select.md says it; None if nothing is known."""
-    counted = [end for end in ends if end not in UNMEASURED]
+    counted = [end for end in ends if end is not None and end not in UNMEASURED]
     return sum(end is True for end in counted) / len(counted) if counted else None
 
 
@@ -160,7 +160,7 @@ def test_what_is_no_evaluation_is_refused(tmp_path, asked):
     with pytest.raises(ConfigError, match="with the method tessy, by two models"):
         measured("student", str(both), asked)
     unverified = write_evaluation(tmp_path / "unverified", rows, {"q0": ["It is 7."]})
-    with pytest.raises(JournalError, match="the verdict of 'q0'"):
+    with pytest.raises(DataError, match="has measured none of the questions"):
         measured("student", str(unverified), asked)
     for missing, said in (("nowhere", "no such folder"), (".", "has no shards with a journal")):
         with pytest.raises(DataError, match=said):

@@ -238,12 +238,14 @@ def _samples(
 
 
 def outcome_in(entry: EndedSample) -> EvalOutcome:
-    """How a sample of an evaluation ended.
+    """How a sample ended that one model wrote; a run may leave some without a verdict.
 
     Raises:
-        JournalError: It finished, and has no verdict.
+        JournalError: Its verdict can't be read.
     """
     if entry.failure is not None:
         return outcome_of(entry.failure)
+    if entry.record.get("verdict") is None:
+        return EvalOutcome.UNMEASURED
     with reading(f"the verdict of {entry.id!r}"):
         return _OUTCOMES[VerdictOutcome(entry.record["verdict"]["outcome"])]

@@ -55,7 +55,7 @@ class Missing(IntEnum):
     NOT_ENDED = 3
     """Not all of its samples have ended."""
     FAILED = 4
-    """No sample says anything: calls failed, or the judge gave no score."""
+    """No sample says anything: calls failed, the judge gave no score, or there is no reference."""
 
 
 _OF_ONE_MODEL = (STUDENT_ONLY, "teacher-only")
@@ -64,7 +64,7 @@ _WHY = {
     Missing.NOT_THERE: "not in {run}, or bad there",
     Missing.CHANGED: "another text than was measured in {run}",
     Missing.NOT_ENDED: "not all samples in {run} have ended",
-    Missing.FAILED: "no result in {run}: calls failed, or there is no score",
+    Missing.FAILED: "no result in {run}: calls failed, or there is no score or reference",
 }
 
 
