@@ -11,6 +11,7 @@ import pytest
 from tessy.config import load
 from tessy.data.files import write_atomically
 from tessy.errors import ConfigError, JournalError, RunLocked, RunMismatch
+from tessy.runs import folder as folder_module
 from tessy.runs.dataset import write_dataset
 from tessy.runs.folder import RunFolder
 from tessy.runs.identity import differences
@@ -324,3 +325,18 @@ def test_settings_that_can_not_be_written_are_named(tmp_path, monkeypatch, numbe
 def test_a_folder_whose_name_is_too_long_is_named(tmp_path):
     with pytest.raises(ConfigError, match="File name too long"):
         RunFolder(tmp_path / ("x" * 300)).locked().__enter__()
+
+
+def test_a_journal_that_another_start_removes_is_not_missed(tmp_path, monkeypatch):
+    """Shards that start at once remove the empty journals of a start that wrote nothing."""
+    run = RunFolder(tmp_path)
+    run.shard(0).path.mkdir(parents=True)
+    run.shard(0).journal.touch()
+
+    def seen(path):
+        path.unlink()
+        return True
+
+    monkeypatch.setattr(folder_module, "is_there", seen)
+    monkeypatch.setattr(folder_module, "refuse_lost", lambda *_: None)
+    run.refuse_lost_journal()

@@ -415,10 +415,7 @@ class RunFolder(DatasetFolder):
             RunMismatch: The data set holds more samples than the journals.
         """
         try:
-            if finished is None and any(
-                is_there(shard.journal) and shard.journal.stat().st_size
-                for shard in self.started_shards()
-            ):
+            if finished is None and any(_has_content(s.journal) for s in self.started_shards()):
                 return
         except JournalError:  # which is an OSError
             raise
@@ -464,6 +461,14 @@ class RunFolder(DatasetFolder):
         there = read_settings(self.settings)
         method, answers = str(there.get("method", "?")), there.get("answer_by", Role.STUDENT)
         return method if answers == Role.STUDENT else f"{method}, answer_by {answers}"
+
+
+def _has_content(path: Path) -> bool:
+    """Whether a file is there, with content; another start may remove an empty one meanwhile."""
+    try:
+        return is_there(path) and path.stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _changed(path: Path) -> float:
