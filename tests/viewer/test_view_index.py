@@ -345,6 +345,7 @@ async def test_a_run_that_no_process_writes_has_stopped(folder, monkeypatch):
     assert IndexState(ended=2, total=3).stopped
     assert not IndexState(ended=2, total=3, written=True).stopped
     assert IndexState(ended=2, shards_left=1).stopped
+    assert IndexState(ended=2, total=2, waiting=1).stopped
     monkeypatch.setattr("tessy.runs.folder.mode_for", lambda path: "truncate")
     assert folder.is_written(), "on a shared file system: a journal changed just now"
     os.utime(folder.shard(0).journal, (0, 0))

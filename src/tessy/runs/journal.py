@@ -208,7 +208,7 @@ class Journal:
         return Written.read(self.path, sample_id, (row[:3] for row in rows))
 
     async def write_again(self, reasons: Collection[Failure], end: int) -> None:
-        """Have failures written again with other seeds; each stays until its sample ends anew.
+        """Have failures written again with other seeds; each stays until its sample ends again.
 
         Args:
             reasons: Those with one of these reasons.

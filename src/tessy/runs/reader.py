@@ -173,12 +173,8 @@ class JournalReader:
         """The ids of samples that were written again after a failure."""
         return {sample_id for shard in self._shards for sample_id in shard.again()}
 
-    def waiting(self) -> int:
-        """How many failed samples are still to be written again."""
-        return len(self.waiting_ids())
-
     def waiting_ids(self) -> set[str]:
-        """Their ids."""
+        """The ids of failed samples that are still to be written again."""
         return {sample_id for shard in self._shards for sample_id in shard.waiting_ids()}
 
     def lacking(self, ended: int | None = None) -> str | None:
@@ -198,7 +194,7 @@ class JournalReader:
         if total is not None and left > 0:
             have = "has" if left == 1 else "have"
             found.append(f"{left:,} of {count_of(total, 'sample')} {have} not ended")
-        if waiting := self.waiting():
+        if waiting := len(self.waiting_ids()):
             found.append(f"{count_of(waiting, 'failed sample')} still to be written again")
         return "; ".join(found) or None
 

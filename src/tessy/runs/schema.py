@@ -63,7 +63,7 @@ WAITING = """
 ))
 """
 """Whether a failure is to be written again: it ended no later than a change and before a position,
-for one of some reasons, all of which `Mark.AGAIN` has. It is replaced when it ends anew. The
+for one of some reasons, all of which `Mark.AGAIN` has. It is replaced when it ends again. The
 comparison is one that SQLite finds by the index of reasons."""
 
 
