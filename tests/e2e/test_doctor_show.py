@@ -388,12 +388,14 @@ async def test_show_of_samples_under_way(tmp_path):
     await write_run(RunFolder(tmp_path), [], samples)
     with RunFolder(tmp_path).locked():
         listed = await tessy("show", tmp_path)
+        sample = await tessy("show", tmp_path, "q0", **WIDE)
+    assert "(under way)" in sample.out
     assert listed.out.splitlines() == ["q0  under way", "q1  under way"]
     done = await tessy("show", tmp_path, "--limit", "1")
     assert done.out.splitlines() == ["q0  stopped", "… and 1 more: --limit"]
     done = await tessy("show", tmp_path, "q1", **WIDE)
     assert done.code == 0, done.err
-    assert "(under way)" in done.out
+    assert "(stopped)" in done.out
     assert "okay 1" in untagged(done.out)
     done = await tessy("show", tmp_path, "q2")
     assert done.code == 2

@@ -26,6 +26,7 @@ from tessy.runs.reviews import Decision, Review, add, digest
 from tessy.runs.schema import Mark
 from tessy.settings.loading import load_settings
 from tessy.training.dataset import read_rows, rejected_in
+from tessy.verifiers.verify import verify
 from written import Written, journals_of, write_run
 
 
@@ -153,6 +154,67 @@ async def test_when_nothing_is_kept_the_hint_fits_the_filter(tmp_path, more, sai
     with pytest.raises(DataError, match="no sample is kept") as error:
         run(folder.path, tmp_path / "out", **more)
     assert said in error.value.hint
+
+
+WRONG = {"outcome": "wrong"}
+
+
+def test_verdicts_of_later_take_the_place_of_the_runs_own(tmp_path):
+    """As for a run that was written without a verifier, or with another one."""
+    columns = [{"gold": "7"}, {"gold": "8"}, {}]
+    records = [record(f"q{n}", verdict=WRONG, **row) for n, row in enumerate(columns)]
+    source = write_records(tmp_path / "dataset.jsonl", records)
+    verdicts = tmp_path / "verdicts.jsonl"
+    verify(source, "number:gold", out=verdicts, skip_bad=True)
+    counts = run(source, tmp_path / "out", right=True, verdicts=(str(verdicts),))
+    assert [row["id"] for row in lines(tmp_path / "out" / "train.jsonl")] == ["q0"]
+    dropped = {row["id"]: row["detail"] for row in lines(tmp_path / "out" / "dropped.jsonl")}
+    assert dropped == {"q1": "wrong", "q2": "not verified"}
+    assert counts.verified == 2
+
+
+def test_a_verdict_on_another_response_is_not_used(tmp_path):
+    """Two runs of the same questions have the same ids."""
+    one, two = (
+        write_records(tmp_path / f"{n}.jsonl", [record("q0", answer=answer, gold="7")])
+        for n, answer in enumerate(("It is 7", "That is 7"))
+    )
+    files = [str(tmp_path / name) for name in ("one-verdicts.jsonl", "two-verdicts.jsonl")]
+    verify(one, "number:gold", out=files[0])
+    said = []
+    run(two, tmp_path / "two", verdicts=(files[0],), say=said.append)
+    assert "1 sample not verified: the verdict with this id is on another response" in said
+    with pytest.raises(DataError, match="no sample is kept"):
+        run(two, tmp_path / "none", right=True, verdicts=(files[0],))
+    verify(two, "number:gold", out=files[1])
+    counts = run([one, two], tmp_path / "both", right=True, verdicts=tuple(files))
+    assert counts.kept["train"] == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('{"id": "q0"]', "verdicts.jsonl:1: "),
+        ("[1]", "a verdict is an object, not int"),
+        ('{"id": "q0", "text": "x"}', "outcome must be right, wrong, no_answer, error, not None"),
+        ('{"id": "q0", "text": "x", "outcome": ["right"]}', ", not ['right']"),
+        ('{"id": "q0", "outcome": "right"}', "a verdict has id and text"),
+        ('{"id": 3, "text": "x", "outcome": "right"}', "a verdict has id and text"),
+        (
+            '{"id": "q0", "text": "x", "outcome": "right"}\n'
+            '{"id": "q0", "text": "x", "outcome": "wrong"}',
+            "2: another verdict on q0",
+        ),
+    ],
+)
+def test_a_file_of_something_else_than_verdicts_is_refused(tmp_path, line, why):
+    source = write_records(tmp_path / "dataset.jsonl", [record("q0")])
+    (tmp_path / "verdicts.jsonl").write_text(line + "\n")
+    with pytest.raises(DataError) as error:
+        run(source, tmp_path / "out", verdicts=(str(tmp_path / "verdicts.jsonl"),))
+    assert why in str(error.value)
+    assert "tessy verify RUN --out" in error.value.hint
+    assert not (tmp_path / "out").exists()
 
 
 def test_where_only_unverified_ones_are_left_that_is_told():

@@ -71,9 +71,7 @@ def test_a_runs_folder_or_a_file(tmp_path):
     rows = [record(n, "2", answer=2) for n in range(3)]
     written(tmp_path / "dataset.jsonl", rows)
     found = list(read_responses(tmp_path))
-    assert found == [
-        Response(r.id, r.where, r.row, r.answer) for r in read_responses(tmp_path / "dataset.jsonl")
-    ]
+    assert found == list(read_responses(tmp_path / "dataset.jsonl"))
     assert (found[0].id, found[0].answer) == ("q0", "2")
     assert (found[0].row["prompt"], found[0].row["answer"]) == ("What is 0?", 2)
     assert len(list(read_responses(tmp_path, limit=2))) == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from tessy.cli.paint import named
+from tessy.cli.paint import named, unfinished
 from tessy.display import visible_line
 from tessy.report.viewer.filters import Filter, Status, VerdictFilter
 from tessy.runs.folder import RunFolder
@@ -20,7 +20,9 @@ from tessy.runs.shard_reader import ListedSample
 from tessy.verifiers.protocol import VerdictOutcome
 
 
-def paint_list(console: Console, run: Path, wanted: Filter, limit: int) -> None:
+def paint_list(
+    console: Console, run: Path, wanted: Filter, limit: int, *, remote: bool = False
+) -> None:
     """Print how many answers of a run are right, and its first samples and how each ended.
 
     Args:
@@ -28,6 +30,7 @@ def paint_list(console: Console, run: Path, wanted: Filter, limit: int) -> None:
         run: The run's folder.
         wanted: Which samples to list, by status and verdict.
         limit: The maximum number of samples to list.
+        remote: The folder is a copy of a run at a URL.
 
     Raises:
         JournalError: The folder contains no run.
@@ -48,13 +51,13 @@ def paint_list(console: Console, run: Path, wanted: Filter, limit: int) -> None:
         there = _kinds(reader.listed()) if is_empty and wanted.narrows else ""
     for sample in shown:
         console.print(Text.assemble(visible_line(sample.id), "  ", _end(sample)))
-    unfinished = running[: limit - len(shown)]
-    state = "under way" if unfinished and RunFolder(run).is_written() else "stopped"
-    for sample_id in unfinished:
+    running_shown = running[: limit - len(shown)]
+    state = unfinished(run, remote=remote) if running_shown else ""
+    for sample_id in running_shown:
         console.print(Text.assemble(visible_line(sample_id), "  ", (state, "yellow")))
     if lacking:
         console.print(Text(f"not complete: {lacking}", style="dim"))
-    if more := more + len(running) - len(unfinished):
+    if more := more + len(running) - len(running_shown):
         console.print(Text(f"… and {more:,} more: --limit", style="dim"))
     elif is_empty:
         no_such = f"no such sample; there are {there or 'none that has ended'}"

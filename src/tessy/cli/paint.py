@@ -40,8 +40,26 @@ def legend(*, tagged: bool, discarded: bool) -> Text:
     return text
 
 
+def unfinished(run: Path, *, remote: bool) -> str:
+    """What a sample that has not ended is called.
+
+    Args:
+        run: The run's folder.
+        remote: It is a copy of a run at a URL: whether that is being written is not known.
+    """
+    if remote:
+        return "not ended"
+    return "under way" if RunFolder(run).is_written() else "stopped"
+
+
 def paint_sample(
-    console: Console, run: Path, sample_id: str, *, discarded: bool, whole: bool
+    console: Console,
+    run: Path,
+    sample_id: str,
+    *,
+    discarded: bool,
+    whole: bool,
+    remote: bool = False,
 ) -> None:
     """Print one sample: question, who wrote which words, its verdict and its numbers.
 
@@ -51,6 +69,7 @@ def paint_sample(
         sample_id: Its id.
         discarded: Also print what was discarded.
         whole: Print the whole of a long question.
+        remote: The folder is a copy of a run at a URL.
 
     Raises:
         InputError: The run has no such sample.
@@ -68,7 +87,8 @@ def paint_sample(
     if alone := evaluated is not None:
         console.print(Text(f"evaluation of {visible_line(evaluated)}", style="bold"))
     if entry is None:
-        _paint_running(console, written.drafts[-1].trajectory, alone=alone)
+        state = unfinished(run, remote=remote)
+        _paint_unfinished(console, written.drafts[-1].trajectory, state, alone=alone)
     else:
         _paint_entry(console, entry, discarded=discarded, whole=whole, alone=alone)
 
@@ -131,13 +151,13 @@ def _paint_drafts(console: Console, drafts: list[dict[str, Any]], *, tagged: boo
         )
 
 
-def _paint_running(console: Console, trajectory: Trajectory, *, alone: bool) -> None:
+def _paint_unfinished(console: Console, trajectory: Trajectory, state: str, *, alone: bool) -> None:
     content = record.content(trajectory)
     tagged = console.color_system is None and not alone
     if not alone:
         console.print(legend(tagged=tagged, discarded=False))
     console.print(painted(content, record.spans(trajectory), [], tagged=tagged))
-    console.print(Text("(under way)", style="yellow"))
+    console.print(Text(f"({state})", style="yellow"))
 
 
 def painted(

@@ -37,12 +37,20 @@ def show(options: ShowOptions) -> None:
     """Show who wrote what in a sample; `--discarded` adds the text that was rolled back."""
     from tessy.cli.listing import paint_list
     from tessy.cli.paint import paint_sample
+    from tessy.data.remote import is_place_at_url
     from tessy.report.viewer.filters import Filter
     from tessy.runs.remote import reading
 
     wanted = Filter.parse({"status": options.status or "", "verdict": options.verdict or ""})
-    console, run = Console(), reading(options.run)
+    console, run, remote = Console(), reading(options.run), is_place_at_url(options.run)
     if options.sample is None:
-        paint_list(console, run, wanted, options.limit)
+        paint_list(console, run, wanted, options.limit, remote=remote)
     else:
-        paint_sample(console, run, options.sample, discarded=options.discarded, whole=options.whole)
+        paint_sample(
+            console,
+            run,
+            options.sample,
+            discarded=options.discarded,
+            whole=options.whole,
+            remote=remote,
+        )

@@ -9,6 +9,7 @@
     formats      what a format is; TRL, ShareGPT and Alpaca
     parquet      records as typed columns, and back; the format for everything else
     sources      reads the samples of runs and data sets
+    verdicts     what was verified afterwards
     huggingface  Parquet with a card, and its upload
     staging      a folder that is there whole or not at all
     job          the whole export: read, filter, split, format, write

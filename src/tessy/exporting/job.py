@@ -20,7 +20,7 @@ from tessy.data.messages import REASONING
 from tessy.data.outputs import written_to
 from tessy.data.remote import RemotePath, is_url, persistently
 from tessy.data.sources import check_name
-from tessy.display import Say
+from tessy.display import Say, count_of
 from tessy.errors import ConfigError, DataError
 from tessy.exporting.filters import Filters, by_review
 from tessy.exporting.formats import Alpaca, Format, ShareGpt, Trl, WriteRow, write_jsonl
@@ -32,6 +32,7 @@ from tessy.exporting.settings import ExportSettings, FormatName
 from tessy.exporting.sources import ExportSource, find_source
 from tessy.exporting.staging import LOCK, MANIFEST, files_in, refuse, refuse_again, staged
 from tessy.exporting.trial import TemplateTrial
+from tessy.exporting.verdicts import GivenVerdicts
 from tessy.runs.identity import read_settings, student_tokenizer
 from tessy.settings.loading import load_settings
 
@@ -112,8 +113,9 @@ def _export(
             each.reviews()
     format_ = _format(settings, found)
     filters = Filters(settings, say)
+    verdicts = GivenVerdicts(settings.verdicts) if settings.verdicts else None
     with staged(out, force=force) as folder:
-        counts = _write(found, filters, format_, folder, settings, say)
+        counts = _write(found, filters, format_, folder, settings, verdicts, say)
         if not counts.read:
             raise DataError(
                 "there is no sample to export",
@@ -141,6 +143,9 @@ def _export(
         say(line)
     if (wrong := counts.wrong()) is not None:
         say(f"{wrong} (--right leaves them out)")
+    if verdicts is not None and verdicts.others:
+        count = count_of(verdicts.others, "sample")
+        say(f"{count} not verified: the verdict with this id is on another response")
     for line in lacking:
         say(f"{line}, and short responses end first")
     for each in found:
@@ -164,8 +169,8 @@ def _hint(counts: ExportCounts) -> str:
     if counts.dropped[Reason.NOT_RIGHT] == counts.read and not counts.verified:
         return (
             "no sample that finished has a verdict: --verify was not given, or there is nothing to "
-            "verify them by (failures.jsonl has those it rejected). tessy verify tells which "
-            "are right; leave --right out"
+            "verify them by (failures.jsonl has those it rejected). Verify them: tessy verify RUN "
+            "--out verdicts.jsonl, and give --verdicts verdicts.jsonl"
         )
     if counts.dropped[Reason.NOT_ACCEPTED] == counts.read:
         return "accept some first: tessy view RUN, key a"
@@ -211,6 +216,7 @@ def _write(
     format_: Format,
     folder: Path,
     settings: ExportSettings,
+    verdicts: GivenVerdicts | None,
     say: Say,
 ) -> ExportCounts:
     """Write every sample into a split, or into dropped.jsonl."""
@@ -222,6 +228,8 @@ def _write(
         write_dropped = files.enter_context(write_jsonl(folder / DROPPED))
         for sample, unwanted in _samples(sources, settings):
             counts.read += 1
+            if verdicts is not None:
+                sample = verdicts.on(sample)
             counts.verified += sample.outcome is not None
             row = unwanted or _row(sample, filters, format_)
             if isinstance(row, Drop):

@@ -67,6 +67,9 @@ class ExportSettings(StrictSettings):
     """Only samples that a reader accepted in `tessy view`."""
     right: Annotated[bool, Option(panel=_FILTERS)] = False
     """Only samples whose answer the run's verifier found right."""
+    verdicts: Annotated[tuple[str, ...], Option(unset="the run's own", panel=_FILTERS)] = ()
+    """For `right`: the verdicts of this file, which `tessy verify RUN --out` wrote, in place of the
+    run's own."""
     method: Annotated[str | None, Option(unset="any", panel=_FILTERS)] = None
     """Only samples that this method wrote: what `tessy serve` kept may be of several."""
     min_teacher_share: Annotated[float | None, Option(unset="any", panel=_FILTERS)] = Field(

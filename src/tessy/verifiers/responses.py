@@ -25,6 +25,7 @@ class Response:
         where: File and line.
         row: All columns but the conversation, and the last question as `prompt`.
         answer: Its final answer part; empty if the thinking never ended.
+        content: The whole response.
         fault: Why the row is no response; None if it is one.
     """
 
@@ -32,6 +33,7 @@ class Response:
     where: str
     row: Row
     answer: str
+    content: str = ""
     fault: str | None = None
 
 
@@ -85,5 +87,7 @@ def _response(row: Any, number: int, where: str) -> Response:
     if asked:
         columns.setdefault("prompt", asked[-1])
     name = row.get("id")
-    answer = answer_of(messages[-1]["content"], row.get("spans"))
-    return Response(f"{number:06d}" if name is None else str(name), where, columns, answer)
+    content = messages[-1]["content"]
+    answer = answer_of(content, row.get("spans"))
+    named = f"{number:06d}" if name is None else str(name)
+    return Response(named, where, columns, answer, content)

@@ -24,6 +24,7 @@ from tessy.method.trajectory import Failure
 from tessy.runs.folder import RunFolder
 from tessy.runs.reader import JournalReader
 from tessy.runs.records import lacking_in, run_in
+from tessy.runs.reviews import digest
 from tessy.verifiers.limits import ProgramLimits, VerifierSettings
 from tessy.verifiers.protocol import (
     MissingReference,
@@ -324,6 +325,7 @@ def _line(response: Response, verdict: Verdict, verifier: str) -> bytes:
         "outcome": verdict.outcome.value,
         "score": verdict.score,
         "detail": verdict.detail,
+        "text": digest(response.content),
     }
     return orjson.dumps(line) + b"\n"
 

@@ -58,6 +58,11 @@ class IndexState:
         return self.journal >= 0
 
     @property
+    def begun(self) -> bool:
+        """Whether a sample was begun: not if a server was missing when the run started."""
+        return self.ended + self.running > 0
+
+    @property
     def changes(self) -> bool:
         """Whether it will change by itself: the run is written, or not all of it is listed."""
         return self.trouble is None and (self.written or self.listed < self.ended or not self.known)
