@@ -49,7 +49,7 @@ def plan_of(folder: Path):
     found, run = read(source), RunFolder(out)
     with run.locked(), ExitStack() as stack:
         begin(stack, run, config, source, found, None)
-        return ShardPlan(run, config, found, tuple(range(SHARDS)), SHARDS, run.identity())
+        return ShardPlan(run, config, found, tuple(range(SHARDS)), SHARDS, run.run_toml.identity())
 
 
 async def start(folder: Path) -> None:

@@ -441,7 +441,7 @@ class Config(StrictSettings):
 
         Concurrency, mode, timeouts and keys may change from one start to the next, and so may the
         URL of a model, since a server may move. The model that it serves must not change; that is
-        checked when models are opened (`RunFolder.same_models`).
+        checked when models are opened (`RunToml.same_models`).
         """
         settings = self.model_dump(mode="json")
         for key in ("concurrency", "workers", "shards", "upload_s", "rows_per_file", "mode"):

@@ -17,8 +17,8 @@ from studies.lab.members import Member
 from studies.lab.questions import Split, questions
 from studies.lab.segments import segments
 from studies.lab.settings import settings_for
+from tessy.data.files import write_atomically
 from tessy.errors import ConfigError, MissingExtra
-from tessy.runs.folder import write_atomically
 
 _SPLITS = [split.value for split in Split]
 _SETTINGS = {

@@ -34,9 +34,9 @@ from studies.lab.score import right_by_family
 from studies.lab.settings import LabSettings
 from studies.lab.vocabulary import TOKENIZER_FILES, write_vocabulary
 from tessy import lab
+from tessy.data.files import write_atomically
 from tessy.display import Say
 from tessy.errors import ConfigError
-from tessy.runs.folder import write_atomically
 from tessy.training.gguf import write_gguf
 
 TRAINING_FILE = "training.json"

@@ -13,9 +13,9 @@ from studies.study import plan
 from studies.study.jobs import write_questions
 from studies.study.plan import SETTINGS, StudyError, StudyJob
 from studies.study.settings import load
+from tessy.data.files import write_atomically
 from tessy.display import Say
 from tessy.errors import ConfigError
-from tessy.runs.folder import write_atomically
 
 _LOG = "job.log"
 _TAIL = 1500

@@ -35,12 +35,13 @@ from studies.study.settings import (
     split_arm,
 )
 from tessy.config import Config, HandOver, Limits, ModelSettings, OnWrong, Prompts, Sampling
+from tessy.data.files import write_atomically
 from tessy.errors import RunLocked
 from tessy.evaluation.evaluate import evaluate
 from tessy.evaluation.measure import EvalOutcome, ModelScores
 from tessy.evaluation.settings import load as load_evaluation
 from tessy.method.trajectory import Role
-from tessy.runs.folder import RunFolder, write_atomically
+from tessy.runs.folder import RunFolder
 from tessy.synthesis.run import synthesize
 
 _QUESTIONS, _TESTS = "questions.jsonl", "tests.jsonl"

@@ -14,9 +14,9 @@ from studies.study.expectations import PAPER, ahead, contest, expectations
 from studies.study.plots import draw
 from studies.study.results import Accuracy, Mean, MethodData, Results, read
 from studies.study.settings import SCORED, Condition
+from tessy.data.files import write_atomically
 from tessy.display import visible
 from tessy.errors import ConfigError
-from tessy.runs.folder import write_atomically
 
 _TEMPLATE = "study.md.jinja"
 _SAMPLE_CHARACTERS = 700

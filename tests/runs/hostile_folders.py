@@ -70,7 +70,7 @@ def identify(run: RunFolder) -> None:
     """Note in each journal of which run it is."""
     for shard in run.started_shards():
         with closing(sqlite3.connect(shard.journal)) as connection:
-            mark = (Mark.IDENTITY, run.identity())
+            mark = (Mark.IDENTITY, run.run_toml.identity())
             connection.execute("insert or replace into marks values (?, ?)", mark)
             connection.commit()
 
@@ -174,7 +174,7 @@ async def _resume(folder: Path) -> None:
     run = RunFolder(folder)
     with run.locked():
         assert is_begun(run)
-        identity = run.identity()
+        identity = run.run_toml.identity()
         with JournalReader(run) as reader:
             reader.refuse_others(identity)
             run.refuse_lost_journal(reader.reasons()[None])

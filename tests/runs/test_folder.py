@@ -24,8 +24,8 @@ def begin(path, digest="d", begun=True, **overrides):
     path.mkdir(exist_ok=True)
     folder, config = RunFolder(path), load(overrides=settings)
     if begun and folder.settings.exists():
-        return folder.refuse_other_run(config, "q.jsonl", digest)
-    return folder.begin(config, "q.jsonl", digest, "0.1", shards=1)
+        return folder.run_toml.refuse_other_run(config, "q.jsonl", digest)
+    return folder.run_toml.begin(config, "q.jsonl", digest, "0.1", shards=1)
 
 
 def test_a_resumed_run_has_the_date_of_its_first_start(tmp_path):
@@ -59,7 +59,7 @@ def test_the_settings_of_a_run_are_those_of_another_one(tmp_path, overrides):
     again = load(
         tmp_path / "run" / "run.toml", {k.replace("__", "."): v for k, v in models.items()}
     )
-    RunFolder(tmp_path / "again").refuse_other_run(again, "q.jsonl", "d")
+    RunFolder(tmp_path / "again").run_toml.refuse_other_run(again, "q.jsonl", "d")
 
 
 def test_the_settings_of_a_run_name_no_server(tmp_path):
@@ -72,10 +72,10 @@ def test_other_models_at_the_same_urls_are_refused(tmp_path):
     begin(tmp_path / "run", student__model="http://a/v1", teacher__model="http://b/v1")
     begin(tmp_path / "run", student__model="http://c/v1", teacher__model="http://d/v1")
     folder = RunFolder(tmp_path / "run")
-    folder.same_models({"student": "qwen", "teacher": "gpt"})
-    folder.same_models({"student": "qwen", "teacher": "gpt"})
+    folder.run_toml.same_models({"student": "qwen", "teacher": "gpt"})
+    folder.run_toml.same_models({"student": "qwen", "teacher": "gpt"})
     with pytest.raises(RunMismatch, match="teacher: 'gpt' then, 'glm' now"):
-        folder.same_models({"student": "qwen", "teacher": "glm"})
+        folder.run_toml.same_models({"student": "qwen", "teacher": "glm"})
     begin(tmp_path / "run", student__model="http://c/v1", teacher__model="http://d/v1")
 
 

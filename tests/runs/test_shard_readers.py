@@ -234,7 +234,7 @@ async def test_a_shard_that_is_only_just_begun_holds_nothing(tmp_path, content):
 async def complete(folder, shards: int = 4) -> RunFolder:
     """A run all of whose shards say that they are complete."""
     run = await write(folder, shards=shards, under_way=[])
-    identity = run.identity()
+    identity = run.run_toml.identity()
     async with journals_of(run, shards) as journals:
         for journal in journals.all:
             count = sum((await journal.reasons()).values())

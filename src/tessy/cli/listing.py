@@ -36,7 +36,7 @@ def paint_list(
         JournalError: The folder contains no run.
     """
     with JournalReader(RunFolder(run)) as reader:
-        if (evaluated := RunFolder(run).evaluated()) is not None:
+        if (evaluated := RunFolder(run).run_toml.evaluated()) is not None:
             console.print(Text(f"evaluation of {visible_line(evaluated)}", style="bold"))
         totals = reader.totals()
         if (right := right_of(totals)) is not None:

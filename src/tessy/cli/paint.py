@@ -83,7 +83,7 @@ def paint_sample(
         names = ", ".join(map(visible_line, some[:_NAMED])) + ", …" * (len(some) > _NAMED)
         has = f"it has {names}" if some else "no sample has ended yet"
         raise InputError(f"{run} has no sample {sample_id!r}", hint=has)
-    evaluated = RunFolder(run).evaluated()
+    evaluated = RunFolder(run).run_toml.evaluated()
     if alone := evaluated is not None:
         console.print(Text(f"evaluation of {visible_line(evaluated)}", style="bold"))
     if entry is None:

@@ -155,7 +155,7 @@ async def dry_run(
                 for model, found in findings.items()
                 if found.capabilities
             }
-            folder.refuse_other_models(folder.models() or names, names)
+            folder.run_toml.refuse_other_models(folder.run_toml.models() or names, names)
     trajectory, accounts = _assumed(config, findings), None
     if sample is not None and todo:
         questions = list({job.question.id: job.question for job in todo}.values())

@@ -17,6 +17,7 @@ import orjson
 
 from tessy.config import Config
 from tessy.data.columns import bad_line_number
+from tessy.data.files import write_atomically
 from tessy.data.given import Given, as_source
 from tessy.data.outputs import upload
 from tessy.data.questions import Question, Questions
@@ -34,7 +35,7 @@ from tessy.event_loop import run_anywhere
 from tessy.method.trajectory import UNMEASURED, Failure, Role
 from tessy.runs.contents import reading
 from tessy.runs.counters import RunResult
-from tessy.runs.folder import RunFolder, write_atomically
+from tessy.runs.folder import RunFolder
 from tessy.runs.plan import question_of
 from tessy.runs.progress import Progress
 from tessy.runs.reader import JournalReader
@@ -132,7 +133,7 @@ def evaluate(
         )
     )
     folder = RunFolder(run.folder)
-    name = folder.models().get("student", chosen.address_of(Role.STUDENT))
+    name = folder.run_toml.models().get("student", chosen.address_of(Role.STUDENT))
     several = chosen.samples_per_question
     with JournalReader(folder) as reader:
         scores = measure(name, _samples(reader, asked, groups, several))

@@ -37,7 +37,7 @@ class ExportSource:
     @property
     def is_evaluation(self) -> bool:
         """Whether `tessy eval` wrote it."""
-        return self.run is not None and self.run.evaluated() is not None
+        return self.run is not None and self.run.run_toml.evaluated() is not None
 
     def lacking(self) -> str | None:
         """What a run has not yet, or the data set in its folder, in a phrase; None if nothing.

@@ -118,7 +118,7 @@ async def _synthesize(run: ClusterRun, progress: Progress) -> RunResult:
         _, count = await asyncio.to_thread(partial(begin, *asked, shards=wanted, remote=remote))
         if remote is not None:
             await asyncio.to_thread(remote.publish)
-        identity = folder.identity()
+        identity = folder.run_toml.identity()
         await asyncio.to_thread(refuse_strangers, folder, identity)
         progress.say("checking the nodes of the cluster")
         seen = None if remote is not None else identity

@@ -139,7 +139,7 @@ def examine_node(out: str, identity: str | None) -> dict[str, Any]:
     seen = True
     if identity is not None:
         try:
-            seen = RunFolder(Path(out)).identity() == identity
+            seen = RunFolder(Path(out)).run_toml.identity() == identity
         except TessyError:
             seen = False
     return {"version": __version__, "seen": seen}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tessy.data.files import write_atomically
 from tessy.display import Say
 from tessy.errors import ConfigError, InputError
 from tessy.event_loop import run_loop
@@ -18,7 +19,6 @@ from tessy.report.report import Report, StudentScores, build_report, read_run, s
 from tessy.report.scoring import OpenScorer, score_runs
 from tessy.report.sections.totals import in_all_runs
 from tessy.report.source import open_runs
-from tessy.runs.folder import write_atomically
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """A run on disk: its folder, the journals of its shards, and its counts.
 
     folder        the paths of a run and of its shards, and whether it can be resumed
-    identity      the settings in a folder, which a run that goes on there must have
+    identity      the settings in a folder, which a run or a training that goes on there must have
+    run_toml      run.toml: the settings of a run, its questions and its models
     locks         who may write to a folder
     shards        a shard by its name, `I/N`
     database      opens SQLite files that may come from elsewhere

@@ -70,10 +70,10 @@ def merge(run: str | Path, *, partial: bool = False, rows_per_file: int | None =
     folder = RunFolder(reading(run))
     with JournalReader(folder) as reader:
         if folder.settings.exists():
-            reader.refuse_others(folder.identity())
+            reader.refuse_others(folder.run_toml.identity())
         reasons, left_out = reader.reasons(), reader.left_out()
     there = {shard.number: shard for shard in folder.started_shards()}
-    count = folder.shard_count() or 1
+    count = folder.run_toml.shard_count() or 1
     lacking = [
         said for number in range(count) if (said := _lacking(there.get(number), number)) is not None
     ]

@@ -77,7 +77,7 @@ class JournalReader:
         """Make sure that all shards are of a run.
 
         Args:
-            identity: What all shards of the run share; see `RunFolder.identity`.
+            identity: What all shards of the run share; see `RunToml.identity`.
 
         Raises:
             RunMismatch: One was written with other settings or other questions.
@@ -150,8 +150,8 @@ class JournalReader:
     def totals(self) -> EndedTotals:
         """What the samples that ended come to; it reads every record."""
         found = EndedTotals(
-            evaluation=self._folder.evaluated() is not None,
-            verifier=self._folder.verifier() is not None,
+            evaluation=self._folder.run_toml.evaluated() is not None,
+            verifier=self._folder.run_toml.verifier() is not None,
         )
         for shard in self._shards:
             found.add(shard.totals())
@@ -183,7 +183,7 @@ class JournalReader:
         Args:
             ended: How many samples ended, as far as the caller knows; by default as of now.
         """
-        shards = self._folder.shard_count() or len(self._shards)
+        shards = self._folder.run_toml.shard_count() or len(self._shards)
         if (others := shards - len(self._shards)) > 0:
             were = "was" if others == 1 else "were"
             return f"{others:,} of {count_of(shards, 'shard')} {were} not started"
@@ -230,7 +230,7 @@ def _refuse_too_many(folder: RunFolder, shards: list[ShardFolder]) -> None:
         JournalError: There is such a shard.
     """
     with suppress(RunMismatch):  # what the journals hold can be read without settings
-        count = folder.shard_count()
+        count = folder.run_toml.shard_count()
         if count is not None and shards and shards[-1].number >= count:
             raise JournalError(
                 f"{shards[-1].path}: the run has {count_of(count, 'shard')}, counted from 0",
@@ -280,6 +280,6 @@ def ended_in(
     with JournalReader(folder, still=True) as journal:
         waiting = journal.waiting_ids()
         ended = {name: why for name, why in journal.ids(-1) if name not in waiting}
-    folder.refuse_other_run(config, questions, digest)
+    folder.run_toml.refuse_other_run(config, questions, digest)
     folder.refuse_lost_journal(sum(reason is None for reason in ended.values()))
     return ended

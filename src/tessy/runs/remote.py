@@ -157,14 +157,14 @@ class RemoteRun:
         with tempfile.TemporaryDirectory() as name:
             other = RunFolder(Path(name))
             other.settings.write_bytes(theirs)
-            if other.identity() != self.folder.identity():
+            if other.run_toml.identity() != self.folder.run_toml.identity():
                 raise RunMismatch(
                     f"{self.there}: another process began a run there at the same time, with "
                     "other settings, other questions, or on another date",
                     hint="the same command joins it, if they are the same",
                 )
-            if known := other.models():
-                self.folder.refuse_other_models(known, self.folder.models())
+            if known := other.run_toml.models():
+                self.folder.run_toml.refuse_other_models(known, self.folder.run_toml.models())
 
     async def finish(
         self, numbers: Iterable[int], files: Iterable[Path], *, locked: bool = False
@@ -309,7 +309,7 @@ def reading(run: str | Path, *, say: Callable[[str], None] = lambda _: None) -> 
         )
     say(f"fetching what is new of {there}")
     create_folder(folder.path)
-    with folder.changing_settings():  # waits for another reader
+    with folder.run_toml.changing():  # waits for another reader
         write_atomically(folder.settings, settings)
 
         def fetch(name: str) -> None:

@@ -74,7 +74,7 @@ class Mark(StrEnum):
     """A random id, by which it is known whether this is the same journal as before."""
 
     IDENTITY = "identity"
-    """What all shards of a run share; see `RunFolder.identity`."""
+    """What all shards of a run share; see `RunToml.identity`."""
     SAMPLES = "samples"
     """How many samples the shard has, ended or not."""
     QUESTIONS = "questions"

@@ -171,7 +171,7 @@ def measured(name: str, run: str, asked: AskedQuestions) -> Measures:
         with JournalReader(folder) as reader:
             for entry in reader.ended():
                 table.add(entry)
-        model = next(iter(folder.models().values()), "")
+        model = next(iter(folder.run_toml.models().values()), "")
     return table.measures(model)
 
 

@@ -108,7 +108,7 @@ async def served_run(path: Path, config: Config) -> AsyncIterator[ServedRun]:
         journal = await asyncio.to_thread(Journal, shard, create=True)
         try:
             async with journal:
-                await journal.set_mark(Mark.IDENTITY, folder.identity())
+                await journal.set_mark(Mark.IDENTITY, folder.run_toml.identity())
                 positions = await journal.positions()
                 position = int(positions[-1]) + 1 if len(positions) else 0
                 run = ServedRun(folder, journal, date, position)
@@ -135,11 +135,11 @@ def _its_option() -> Iterator[None]:
 
 def _begin(folder: RunFolder, config: Config) -> datetime.date:
     """Begin the run, or make sure that it is this one; returns the date of its first start."""
-    with folder.changing_settings():
+    with folder.run_toml.changing():
         if is_begun(folder):
-            return folder.refuse_other_run(config, _QUESTIONS, _QUESTIONS)
+            return folder.run_toml.refuse_other_run(config, _QUESTIONS, _QUESTIONS)
         folder.remove_journals()
-        return folder.begin(config, _QUESTIONS, _QUESTIONS, __version__, shards=1)
+        return folder.run_toml.begin(config, _QUESTIONS, _QUESTIONS, __version__, shards=1)
 
 
 async def _end_unfinished(run: ServedRun) -> None:

@@ -147,7 +147,7 @@ async def serving(
         batcher = stack.enter_context(closing(PredictorBatcher(predictors)))
         context = RunContext.of(config, models, batcher, Counters(total=0), None)
         if run is not None:
-            await asyncio.to_thread(run.folder.same_models, context.served)
+            await asyncio.to_thread(run.folder.run_toml.same_models, context.served)
         admission = Admission(config.concurrency, settings.queue)
         metrics = ServerMetrics(context.counters, admission, lambda: context.gate.waiting)
         names = served_models(config, roles)

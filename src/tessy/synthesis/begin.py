@@ -54,7 +54,7 @@ def begin(
         RunLocked: Another process writes the shard.
         RemoteError: The run's URL can't be read.
     """
-    with folder.changing_settings():
+    with folder.run_toml.changing():
         if shard is not None:
             stack.enter_context(folder.shard(shard.number).locked())
         if remote is not None:
@@ -62,7 +62,7 @@ def begin(
         begun = is_begun(folder) or others_write(folder, -1 if shard is None else shard.number)
         begun = begun or (remote is not None and remote.is_begun())
         wanted = config.shards if shard is None else shard.count
-        known = folder.shard_count() if begun else None
+        known = folder.run_toml.shard_count() if begun else None
         if wanted is not None and known is not None and wanted != known:
             option = f"--shards {known}" if shard is None else f"--shard {shard.number}/{known}"
             raise RunMismatch(
@@ -71,12 +71,12 @@ def begin(
             )
         count = known or wanted or shards or default_shards(config)
         if begun:
-            return folder.refuse_other_run(config, name_of(source), read.digest), count
+            return folder.run_toml.refuse_other_run(config, name_of(source), read.digest), count
         date = _date_of_same(folder, config, read.digest, count)
         if date is None:
             folder.remove_journals()
         about = (name_of(source), read.digest, __version__)
-        return folder.begin(config, *about, shards=count, date=date), count
+        return folder.run_toml.begin(config, *about, shards=count, date=date), count
 
 
 def _date_of_same(
@@ -84,8 +84,8 @@ def _date_of_same(
 ) -> datetime.date | None:
     """The date of a start that wrote no sample, if it was of this run: a shard may have none."""
     with suppress(RunMismatch):
-        if folder.shard_count() == count:
-            return folder.refuse_other_run(config, "", digest)
+        if folder.run_toml.shard_count() == count:
+            return folder.run_toml.refuse_other_run(config, "", digest)
     return None
 
 
@@ -94,7 +94,7 @@ def refuse_strangers(folder: RunFolder, identity: str) -> None:
 
     Args:
         folder: The run's folder.
-        identity: What all shards of the run share; see `RunFolder.identity`.
+        identity: What all shards of the run share; see `RunToml.identity`.
 
     Raises:
         RunMismatch: The message says what is there.

@@ -187,7 +187,7 @@ async def asynthesize(
             begin, stack, folder, chosen, source, read, own, remote=remote
         )
         numbers = tuple(range(count)) if own is None else (own.number,)
-        identity = folder.identity()
+        identity = folder.run_toml.identity()
         plan = ShardPlan(folder, chosen, read, numbers, count, identity, own is not None, remote)
         reasons = WRITTEN_AGAIN if retry_failed is True else retry_failed or ()
         retry = [reason for reason in WRITTEN_AGAIN if reason in reasons]
@@ -210,7 +210,7 @@ async def asynthesize(
                 models, notes = await stack.enter_async_context(opening)
                 batcher = stack.enter_context(closing(PredictorBatcher(predictors)))
                 context = RunContext.of(chosen, models, batcher, counters, verifier)
-                await asyncio.to_thread(folder.same_models, context.served)
+                await asyncio.to_thread(folder.run_toml.same_models, context.served)
                 if remote is not None:
                     await asyncio.to_thread(remote.publish)
                 await asyncio.to_thread(

@@ -45,7 +45,7 @@ class ShardPlan:
         questions: All questions of the run.
         numbers: The shards that this process may write, in this order.
         count: The number of shards of the run.
-        identity: What all shards of the run share; see `RunFolder.identity`.
+        identity: What all shards of the run share; see `RunToml.identity`.
         locked: This process has the locks of all of them.
         remote: Keeps the run's URL up to date; None for a run in a folder.
     """

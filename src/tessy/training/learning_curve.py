@@ -15,12 +15,11 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter
 
-from tessy.data.files import read_bytes
+from tessy.data.files import read_bytes, write_atomically
 from tessy.display import count_of
 from tessy.errors import RunMismatch
 from tessy.evaluation.estimate import Estimate, Number
 from tessy.evaluation.measure import EvalOutcome, ModelScores
-from tessy.runs.folder import write_atomically
 
 CURVE_FILE = "evaluation.json"
 UNTRAINED = 0

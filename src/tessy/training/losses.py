@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from tessy.runs.folder import write_atomically
+from tessy.data.files import write_atomically
 
 LOSS_FILE = "loss.json"
 STATE_FILE = "trainer_state.json"

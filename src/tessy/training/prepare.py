@@ -17,11 +17,10 @@ from typing import Any
 import orjson
 import pyarrow
 
-from tessy.data.files import replacing
+from tessy.data.files import replacing, write_atomically
 from tessy.data.messages import cut
 from tessy.data.rows import row_bytes
 from tessy.errors import DataError, bad_rows
-from tessy.runs.folder import write_atomically
 from tessy.training.dataset import TrainSample, question_key, read_rows, sample_of
 from tessy.training.masks import LossPart, labels, token_weights
 from tessy.training.render import RenderedSample, Renderer

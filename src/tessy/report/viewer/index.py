@@ -380,7 +380,7 @@ class Index:
 
     def _shard_count(self) -> int:
         try:
-            return self._folder.shard_count() or 1
+            return self._folder.run_toml.shard_count() or 1
         except RunMismatch:  # run.toml can't be read
             return 1
 

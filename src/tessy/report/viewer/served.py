@@ -112,7 +112,7 @@ class ViewedRun:
         self.search = Search(
             self.updater.index_path,
             self.reviews,
-            several=self.folder.samples_per_question,
+            several=self.folder.run_toml.samples_per_question,
             evaluation=lambda: self.evaluated is not None,
         )
         self._totals: tuple[IndexState, SampleTotals] | None = None
@@ -120,12 +120,12 @@ class ViewedRun:
     @property
     def evaluated(self) -> str | None:
         """The model that it is an evaluation of; None for another run."""
-        return self.folder.evaluated()
+        return self.folder.run_toml.evaluated()
 
     @property
     def verifier(self) -> str | None:
         """The verifier that it names; None without one."""
-        return self.folder.verifier()
+        return self.folder.run_toml.verifier()
 
     @property
     def method(self) -> str | None:
@@ -133,7 +133,7 @@ class ViewedRun:
         if (model := self.evaluated) is not None:
             return f"evaluation of {model}"
         with suppress(RunMismatch):  # the samples can be shown without
-            return self.folder.method()
+            return self.folder.run_toml.method()
         return None
 
     @property
@@ -142,7 +142,7 @@ class ViewedRun:
         if (model := self.evaluated) is not None:
             return {"evaluated": model}
         with suppress(RunMismatch):
-            return {str(role): str(name) for role, name in self.folder.models().items()}
+            return {str(role): str(name) for role, name in self.folder.run_toml.models().items()}
         return {}
 
     def totals(self) -> SampleTotals:
