@@ -13,7 +13,8 @@ from scripted import FIXED, PLAIN, lines, two_servers, until, write_questions
 from tessy.config import Config, Mode
 from tessy.evaluation.dry_run import dry_run
 from tessy.method.trajectory import Role
-from tessy.runs.folder import RunFolder, read_settings
+from tessy.runs.folder import RunFolder
+from tessy.runs.identity import read_settings
 from tessy.runs.progress import Progress, Show
 from tessy.testing import Latency, LoopScript, ScriptedServer, SilentScript
 

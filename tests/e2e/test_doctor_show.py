@@ -189,6 +189,20 @@ async def test_doctor_shows_names_as_they_are(tokenizers):
     assert cells(done.out)["served name"] == [name, name]
 
 
+@pytest.mark.parametrize("option", ["--predictor", "--student-predictor", "--teacher-predictor"])
+async def test_doctor_of_a_predictor_that_is_not_there(option, tmp_path, tokenizers):
+    """Also if the file of settings names it: a run would not start."""
+    async with two_servers(tokenizers) as (_, options):
+        done = await tessy("doctor", *models(options), option, "englsh-2")
+        settings = tmp_path / "pair.toml"
+        settings.write_text(f'{option[2:].replace("-", "_")} = "window:nowhere"\n')
+        of_file = await tessy("doctor", *models(options), "--config", settings)
+    assert (done.code, done.out) == (2, "")
+    assert "error: 'englsh-2' is no predictor\nhint: did you mean english-2?" in done.err
+    assert (of_file.code, of_file.out) == (2, "")
+    assert "nowhere: no such folder" in of_file.err
+
+
 async def test_doctor_of_a_model_that_means_nothing():
     done = await tessy("doctor", "--student", "gpt", "--teacher", "gpt")
     assert done.code == 2

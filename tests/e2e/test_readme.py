@@ -15,7 +15,7 @@ import pytest
 from commands import tessy
 from scripted import PREDICTOR, lines, two_servers, write_questions
 from tessy.config import load
-from tessy.models.open import check
+from tessy.models.checks import check
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -13,6 +13,7 @@ import pytest
 
 from commands import start, tessy
 from scripted import lines
+from tessy.runs.reviews import digest
 
 
 def responses(path, *answers, **columns):
@@ -80,6 +81,7 @@ async def test_counts_groups_and_verdicts(tmp_path):
         "outcome": "wrong",
         "score": 0.0,
         "detail": "3, not 2",
+        "text": digest("<think>\nHm.\n</think>\n\nIt is 3."),
     }
 
 

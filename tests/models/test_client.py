@@ -21,8 +21,8 @@ from tessy.errors import (
 )
 from tessy.method.trajectory import Role
 from tessy.models import client as client_module
+from tessy.models.checks import check
 from tessy.models.client import Client, retry_after_s, wait_s
-from tessy.models.open import check
 from tessy.models.wire import Request
 from tessy.testing import EchoScript, Fault, Faults, Latency, ScriptedServer, SilentScript
 

@@ -14,7 +14,8 @@ from tessy.errors import ConfigError, LocalModelError, ModelError, Refused, Unre
 from tessy.evaluation.settings import load as load_evaluation
 from tessy.method.trajectory import Role
 from tessy.models import probe
-from tessy.models.open import check, check_formats, open_models
+from tessy.models.checks import check, check_formats
+from tessy.models.open import open_models
 from tessy.selection.settings import load_judge
 from tessy.testing import CooperativeScript, Latency, ScriptedServer
 

@@ -139,7 +139,7 @@ def _quick_view(folder: Path) -> None:
             pass
         while index.add_words(10):
             pass
-        index.run_counts()
+        index.journals.counts()
     for name in ("one", "two", "three", "four"):
         read_sample(run, name)
     with JournalReader(run) as reader:

@@ -375,12 +375,12 @@ async def test_a_shard_that_starts_while_the_index_is_open_is_read(folder):
         await journals.all[0].end(samples[0].ending(0))
         with closing(Index(folder)) as index:
             assert index.add(9) == 1
-            version = index.journal_version()
+            version = index.journals.version()
             async with journal_of(folder.shard(1)) as other:
                 await other.end(samples[1].ending(1))
-                assert index.journal_version() != version
+                assert index.journals.version() != version
                 assert index.add(9) == 1
-                assert index.run_counts() == (2, 0)
+                assert index.journals.counts() == (2, 0)
 
 
 @pytest.mark.parametrize("content", [b"garbage" * 1000, b""])
@@ -426,7 +426,7 @@ async def test_two_at_once_count_nothing_twice(folder):
     """Two views of one run keep one index."""
     await write_run(folder, [Written(f"s{n}") for n in range(9)])
     with closing(Index(folder)) as one, closing(Index(folder)) as other:
-        one.run_counts(), other.run_counts()
+        one.journals.counts(), other.journals.counts()
         assert one.add(9) == 9
         assert one.add_words(9) == 9
         assert other.add(9) == 0
@@ -441,7 +441,7 @@ async def test_the_journal_is_only_read(folder):
     before = journal.read_bytes()
     with closing(Index(folder)) as index:
         index.add(9)
-        (reader,) = index._readers().values()
+        (reader,) = index.journals.readers().values()
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             reader._connection.execute("delete from samples")
     assert journal.read_bytes() == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -18,7 +19,7 @@ from tessy.method.trajectory import Failure, Trajectory
 from tessy.report.viewer.compare import compared
 from tessy.report.viewer.files import FILES
 from tessy.report.viewer.filters import Filter
-from tessy.report.viewer.index import IndexRow, searchable
+from tessy.report.viewer.indexed import IndexRow, searchable
 from tessy.report.viewer.pages import render
 from tessy.report.viewer.sample import SampleView, ended, unfinished
 from tessy.report.viewer.search import Neighbours, SampleList
@@ -160,6 +161,24 @@ def test_of_a_run_that_was_not_read_yet_nothing_is_said():
     assert "being read" in page
     for said in (">complete", "not verified", ">0<"):
         assert said not in page
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ({}, "not begun, 2 to do"),
+        ({"ended": 1}, "stopped, 1 to do"),
+        ({"running": 1}, "stopped, 2 to do"),
+        ({"ended": 2}, "complete"),
+        ({"ended": 2, "waiting": 1}, "stopped, 1 failed to be written again"),
+        ({"written": True}, "under way"),
+    ],
+)
+def test_the_list_of_runs_says_how_far_each_is(state, said):
+    run = shown_run("x")
+    run.updater.state = IndexState(total=2, journal=7, **state)
+    page = render("runs", runs=[run], polls=True)
+    assert re.findall(r"<td><span class=\"status \w+\">([^<]*)</span></td>", page) == [said]
 
 
 def list_page(sample: Written) -> str:

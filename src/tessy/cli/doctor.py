@@ -13,6 +13,7 @@ from tessy.config import Config
 from tessy.settings.definitions import Option, StrictSettings
 
 _PARTS = ("model", "tokenizer", "format")
+_PREDICTORS = ("predictor", "student_predictor", "teacher_predictor")
 
 
 class DoctorOptions(StrictSettings):
@@ -22,13 +23,18 @@ class DoctorOptions(StrictSettings):
     """A TOML file with settings; options override it."""
 
 
-@command(only=[f"{role}.{part}" for role in ("student", "teacher") for part in _PARTS])
+@command(
+    only=[*(f"{role}.{part}" for role in ("student", "teacher") for part in _PARTS), *_PREDICTORS]
+)
 def doctor(options: DoctorOptions, config: Config) -> None:
     """Check what the models can do, and whether synthesis will work with them."""
+    from tessy.boundary.registry import load_all
     from tessy.evaluation.told import hand_over_lines
     from tessy.event_loop import run_loop
+    from tessy.method.trajectory import Role
     from tessy.models.doctor import examine, readiness, refusal, table
 
+    load_all({role: config.predictor_of(role) for role in Role})  # or say why it can't be used
     findings = run_loop(examine(config, lambda line: typer.echo(line, err=True)))
     Console().print(table(findings))
     for line in hand_over_lines(findings):

@@ -98,7 +98,7 @@ def annotate(options: AnnotateOptions, config: AnnotatorConfig) -> None:
     from tessy.data.outputs import check_outputs, written_to
     from tessy.event_loop import run_loop
     from tessy.method.trajectory import Role
-    from tessy.models.open import check, check_formats
+    from tessy.models.checks import check, check_formats
 
     predictor = load(options.annotator) if is_predictor(options.annotator) else None
     model = config.student.model_copy(update={"model": options.annotator})

@@ -70,7 +70,7 @@ def _student(options: ScoringOptions, own: str | None) -> Config:
     """The settings of the student's server; by default it has the run's tokenizer."""
     from tessy.config import load
     from tessy.method.trajectory import Role
-    from tessy.models.open import check, check_formats
+    from tessy.models.checks import check, check_formats
 
     overrides = {
         "student.model": options.student,

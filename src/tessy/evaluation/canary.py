@@ -20,7 +20,7 @@ from tessy.display import count_of, visible_line
 from tessy.errors import ConfigError
 from tessy.event_loop import run_anywhere
 from tessy.method.trajectory import Role
-from tessy.models.open import check, check_formats
+from tessy.models.checks import check, check_formats
 from tessy.report.document import decimal, percent
 from tessy.report.figures.accounts import Accounts, AccountsCounter
 from tessy.report.figures.accuracy import Accuracy, AccuracyCounter

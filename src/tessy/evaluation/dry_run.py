@@ -27,8 +27,8 @@ from tessy.errors import ConfigError, Outage, TessyError
 from tessy.evaluation import cost
 from tessy.evaluation.cost import ModelWork, RunCost, TrajectoryCost, run_cost
 from tessy.method.trajectory import Role
+from tessy.models.checks import check, check_formats, slots_of
 from tessy.models.doctor import Finding, examine
-from tessy.models.open import check, check_formats, slots_of
 from tessy.report.figures.accounts import Accounts, AccountsCounter
 from tessy.report.figures.intervals import Bootstrap
 from tessy.report.source import open_runs

@@ -17,6 +17,7 @@
     templates   chat formats: how a question and its thinking become a prompt
     prefix      the prompt of one model in one draft, append-only
     session     one model in one draft: it continues the text
+    checks      what settings say of models, before one is opened
     open        opens models: from settings to servers that are ready for calls
     pace        how fast a server answers, and what its KV cache holds
     doctor      the checks of `tessy doctor`

@@ -17,17 +17,15 @@ from tessy.display import Say, visible
 from tessy.errors import TessyError
 from tessy.method.trajectory import Role
 from tessy.models import pace
-from tessy.models.client import Client
-from tessy.models.open import (
-    ASK_DOCTOR,
-    OpenedModel,
+from tessy.models.checks import (
     UnknownFormat,
     check,
     check_formats,
     one_model,
-    open_one,
     short_contexts,
 )
+from tessy.models.client import Client
+from tessy.models.open import ASK_DOCTOR, OpenedModel, open_one
 from tessy.models.pace import ServerPace
 from tessy.models.probe import LONG_PROMPT, stops_early
 from tessy.models.tokenizers import fetch_tokenizer

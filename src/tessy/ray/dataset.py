@@ -13,7 +13,7 @@ from tessy.data.remote import absolute
 from tessy.data.rows import plain, row_bytes
 from tessy.errors import DataError
 from tessy.event_loop import run_loop
-from tessy.models.open import check, check_formats
+from tessy.models.checks import check, check_formats
 from tessy.ray.cluster import import_ray
 from tessy.runs.load import load as load_run
 from tessy.synthesis.methods import method_of

@@ -20,7 +20,7 @@ from tessy.data.remote import absolute, is_url
 from tessy.display import count_of
 from tessy.event_loop import run_loop
 from tessy.method.trajectory import Failure
-from tessy.models.open import check, check_formats
+from tessy.models.checks import check, check_formats
 from tessy.ray.cluster import check_nodes, connected, slots
 from tessy.ray.recovery import add_up
 from tessy.ray.task import ShardTask

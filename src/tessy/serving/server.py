@@ -22,8 +22,9 @@ from tessy.display import Say, count_of
 from tessy.errors import ConfigError, ServeError
 from tessy.event_loop import cancel_all, leave_closed_terminal, stopping_signals
 from tessy.method.trajectory import Role
+from tessy.models.checks import check, check_formats
 from tessy.models.client import key_in
-from tessy.models.open import check, check_formats, open_models
+from tessy.models.open import open_models
 from tessy.report.viewer.access import is_loopback
 from tessy.runs.counters import Counters
 from tessy.serving.admission import Admission

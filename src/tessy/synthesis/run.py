@@ -31,7 +31,8 @@ from tessy.errors import (
 )
 from tessy.event_loop import run_loop
 from tessy.method.trajectory import Failure, Role
-from tessy.models.open import check, check_formats, open_models
+from tessy.models.checks import check, check_formats
+from tessy.models.open import open_models
 from tessy.runs.counters import Counters, RunResult
 from tessy.runs.dataset import told, write_dataset, write_part
 from tessy.runs.folder import RunFolder, ShardFolder

@@ -2,7 +2,9 @@
 
     filters    which samples a list shows, from a query string and back
     totals     what samples come to: right ones, the teacher's share, tokens
-    index      a small file with what lists and filters need of each sample, and their words
+    indexed    what the index holds of a sample: its row in a list, and its words
+    journals   the journals of the run, also those of shards that begin later
+    index      a small file with the rows and words of all samples
     search     asks the index
     updates    keeps the index up to date while the run goes on
     sample     one sample, as its page shows it

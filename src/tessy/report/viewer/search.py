@@ -15,7 +15,7 @@ from tessy.errors import InputError, ViewError
 from tessy.method.trajectory import Failure
 from tessy.report.figures.intervals import QuestionSums
 from tessy.report.viewer.filters import Filter, ReviewFilter, Sort, Status, VerdictFilter
-from tessy.report.viewer.index import TOKENIZE, IndexRow
+from tessy.report.viewer.indexed import TOKENIZE, IndexRow
 from tessy.report.viewer.totals import BY_QUESTION, TOTALS, SampleTotals
 from tessy.runs.reviews import Review
 from tessy.verifiers.protocol import VerdictOutcome

@@ -167,20 +167,20 @@ class IndexUpdater:
 
     def _step(self) -> IndexState:
         """See whether the run wrote something, and add a few samples to the index."""
-        version = self._index.journal_version()
-        state = self.state
+        journals, state = self._index.journals, self.state
+        version = journals.version()
         if version != state.journal:
             self._behind = True
-            ended, running = self._index.run_counts()
+            ended, running = journals.counts()
             state = replace(
                 state,
                 ended=ended,
                 running=running,
-                total=self._index.run_total(),
-                shards_left=self._index.shards_left(),
-                left_out=self._index.run_left_out(),
-                again=self._index.run_again(),
-                waiting=self._index.run_waiting(),
+                total=journals.total(),
+                shards_left=journals.shards_left(),
+                left_out=journals.left_out(),
+                again=journals.again(),
+                waiting=journals.waiting(),
                 journal=version,
             )
         if self._behind:
