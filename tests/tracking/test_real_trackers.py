@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -88,6 +95,78 @@ def test_mlflow_has_one_run_of_both_starts(out, monkeypatch):
     assert run.data.metrics["eval/group/C__"] == 0.5
     history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "tokens")
     assert [each.step for each in history] == [1, 2, 2, 3]
+
+
+@contextmanager
+def mlflow_server(folder):
+    """A tracking server of MLflow on this machine; yields its address, and a way to kill it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    store = ("--backend-store-uri", f"sqlite:///{folder}/server.db", "--workers", "1")
+    serve = (sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port))
+    own = {
+        "env": os.environ | {"MLFLOW_TRACKING_URI": ""},
+        "start_new_session": True,
+        "cwd": folder,
+    }
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen([*serve, *store], stdout=log, stderr=log, **own)
+
+    def kill():
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            with suppress(OSError), urllib.request.urlopen(f"{url}/health", timeout=1):
+                break
+            assert process.poll() is None, (folder / "server.log").read_text()
+            time.sleep(0.1)
+        yield url, kill
+    finally:
+        if process.poll() is None:
+            kill()
+
+
+@pytest.fixture
+def server(out, monkeypatch):
+    pytest.importorskip("mlflow")
+    with mlflow_server(out.parent) as (url, kill):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+        yield url, kill
+
+
+def test_a_server_of_mlflow_has_one_run_of_both_starts(out, server):
+    import mlflow
+
+    url, _ = server
+    said = logged_twice(out, "mlflow:words")
+    assert said == [f"mlflow: run first in {url}"] * 2
+    mlflow.set_tracking_uri(url)
+    (run,) = mlflow.search_runs(experiment_names=["words"], output_format="list")
+    assert (run.info.run_name, run.info.status) == ("first", "FINISHED")
+    assert run.data.params["student.format"] == "plain"
+    history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "tokens")
+    assert [each.step for each in history] == [1, 2, 2, 3]
+
+
+def test_a_server_of_mlflow_that_is_killed_does_not_stop_a_run(out, server, monkeypatch):
+    monkeypatch.setattr("tessy.tracking.log.CLOSE_S", 1)
+    url, kill = server
+    said: list[str] = []
+    with RunLog("mlflow:words", said.append) as log:
+        log.open(out, out / "run.toml")
+        while not said:  # a process of its own opens it
+            time.sleep(0.1)
+        kill()
+        for step in range(3):
+            log.log({"tokens": step}, step)
+    first, *others = said
+    assert first == f"mlflow: run first in {url}"
+    assert others
+    assert all(line.startswith("mlflow: ") for line in others)
 
 
 def test_wandb_keeps_both_starts_under_one_id_without_a_server(out, monkeypatch):
