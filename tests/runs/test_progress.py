@@ -460,3 +460,9 @@ def test_calls_that_wait_for_a_server_are_told_while_they_wait():
     assert "1 call will be made again" in plain_line(whole)
     whole.over = True
     assert "made again" not in plain_line(whole)
+
+
+def test_failures_are_printed_as_they_are_written():
+    """`print(result.failed)` of the README."""
+    made = result(Counters(total=3, failed=Counter({Failure.REPETITION: 2})))
+    assert f"{made.failed}" == "{'repetition': 2}"

@@ -85,6 +85,10 @@ class Failure(StrEnum):
     CANCELLED = "cancelled"
     """Its client left before its end, or the server was stopped (only with `tessy serve`)."""
 
+    def __repr__(self) -> str:
+        """As it is written in files, also in a count of failures that is printed."""
+        return repr(self.value)
+
 
 UNMEASURED = (
     Failure.MODEL_ERROR,
