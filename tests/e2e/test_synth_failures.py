@@ -6,7 +6,9 @@ import pytest
 
 from commands import start, tessy
 from scripted import FIXED, PLAIN, PREDICTOR, faulty, lines, two_servers, until, write_questions
+from tessy.method.trajectory import Role
 from tessy.runs.folder import RunFolder
+from tessy.runs.reader import JournalReader
 from tessy.runs.shard_reader import ShardReader
 from tessy.testing import Faults, Latency, LoopScript, ScriptedServer, SilentScript
 from tessy.testing.faults import Fault
@@ -76,6 +78,12 @@ async def test_retried_failures_are_another_attempt_and_end_once(tmp_path, token
     assert [r["id"] for r in lines(out / "dataset.jsonl")] == ["q0", "q1", "q2"]
 
 
+def tokens(failed: list) -> int:
+    """All tokens that were generated for some failures."""
+    names = [f"{role}_{kind}" for role in Role for kind in ("tokens", "discarded_tokens")]
+    return sum(each["stats"][name] for each in failed for name in names)
+
+
 @pytest.mark.parametrize(
     ("script", "limits", "reason"),
     [
@@ -95,10 +103,18 @@ async def test_samples_that_cannot_be_written_fail_with_their_reason(
         assert done.code == 1, "nothing was finished"
         failed = lines(tmp_path / "run" / "failures.jsonl")
         assert [f["reason"] for f in failed] == [reason, reason]
-        again = await tessy(
-            *("synth", questions, "--out", tmp_path / "run", *options, *limits, "--retry-failed")
-        )
-    assert "2 failed samples are written again" in again.err
+        command = ("synth", questions, "--out", tmp_path / "run", *options, *limits)
+        spent = [tokens(failed)]
+        for _ in range(2):
+            again = await tessy(*command, "--retry-failed")
+            assert "2 failed samples are written again" in again.err
+            spent.append(tokens(lines(tmp_path / "run" / "failures.jsonl")))
+    with JournalReader(RunFolder(tmp_path / "run")) as reader:
+        ended = reader.totals()
+    assert (ended.lost, ended.replaced) == (spent[-1], sum(spent[:-1])), "every token is counted"
+    if ended.replaced:
+        said = f"{ended.replaced:,} in failures that were written again: 100.0% of all"
+        assert said in again.err
 
 
 async def test_a_context_that_is_too_short(tmp_path, tokenizers):

@@ -14,6 +14,7 @@ A word is a token. The runs share q0, q1 and q2.
 from __future__ import annotations
 
 import math
+import sqlite3
 
 import numpy as np
 import orjson
@@ -25,6 +26,9 @@ from tessy.report.figures.intervals import Bootstrap
 from tessy.report.formats import as_json, as_markdown
 from tessy.report.job import ReportSettings, make_report
 from tessy.report.report import Report
+from tessy.report.sections.totals import accounts
+from tessy.runs.folder import RunFolder
+from tessy.runs.schema import Mark
 
 MAIN, OTHER = "tessy (first)", "student-only (alone)"
 
@@ -104,6 +108,16 @@ def test_figures_of_failed_samples_and_of_all(run):
     assert everything["discarded_share"] == pytest.approx(5 / 25)
     assert everything["seconds_a_sample"] == pytest.approx(10 / 4)
     assert run.accounts.lost_share == pytest.approx(3 / 25)
+
+
+def test_tokens_of_failures_that_were_written_again_are_lost_too(tmp_path):
+    folder = write_run(tmp_path / "first", tessy_samples())
+    with sqlite3.connect(RunFolder(folder).shard(0).journal) as connection:
+        connection.execute("insert into marks values (?, '5')", (Mark.REPLACED_TOKENS.value,))
+    found = make_report(ReportSettings([folder], bootstrap=Bootstrap(200, 1)))
+    assert found.runs[0].accounts.lost_share == pytest.approx((3 + 5) / (25 + 5))
+    (note,) = (each for each in accounts(found).notes if "written again" in each)
+    assert "5 more tokens were generated" in note
 
 
 def test_side_by_side_is_about_the_shared_questions(report):

@@ -181,6 +181,14 @@ def test_the_list_of_runs_says_how_far_each_is(state, said):
     assert re.findall(r"<td><span class=\"status \w+\">([^<]*)</span></td>", page) == [said]
 
 
+def test_the_summary_counts_tokens_of_failures_that_were_written_again():
+    state = replace(STATE, replaced_tokens=4870)
+    asked = {"run": shown_run("x"), "method": "tessy", "wanted": Filter(), "reviews": {}}
+    listed = {"found": SampleList((), TOTALS), "under_way": [], "statuses": {}, "totals": TOTALS}
+    page = render("samples", state=state, page=1, pages=1, **asked, **listed)
+    assert "; 4,870 in failures written again</dd>" in page
+
+
 def list_page(sample: Written) -> str:
     ending = sample.ending(0)
     row = IndexRow.of(0, ending.id, ending.failure, 1.5, 3, ending.record)

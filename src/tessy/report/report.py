@@ -149,6 +149,7 @@ class RunCounters:
         under_way: Samples that were begun and have not ended.
         lacking: What the run has not yet, in a phrase; None if nothing.
         again: Samples that were written again after a failure.
+        replaced_tokens: Tokens of failures that were written again and ended.
         left_out: Questions that its limit left out.
         excerpts: Samples to show.
         words: Of finished samples.
@@ -166,6 +167,7 @@ class RunCounters:
     under_way: int = 0
     lacking: str | None = None
     again: int = 0
+    replaced_tokens: int = 0
     left_out: int = 0
     methods: Counter[str] = field(default_factory=Counter)
     models: Mapping[str, str] = field(default_factory=dict)
@@ -211,7 +213,7 @@ def read_run(
         # Samples may have ended since: those that were not read count as not ended.
         run.lacking = reader.lacking(ended=run.style.samples)
         run.under_way, run.again = len(reader.running()), len(reader.again())
-        run.left_out = reader.left_out()
+        run.left_out, run.replaced_tokens = reader.left_out(), reader.replaced_tokens()
     return run
 
 
@@ -323,7 +325,7 @@ def _run_report(
         models=_models(run, about.get("models", {})),
         under_way=run.under_way,
         lacking=run.lacking,
-        accounts=run.accounts.accounts(bootstrap),
+        accounts=run.accounts.accounts(bootstrap, run.replaced_tokens),
         accuracy=run.accuracy.accuracy(),
         responses=responses,
         spans=spans,

@@ -35,7 +35,15 @@ from tessy.runs import contents
 from tessy.runs.contents import pack
 from tessy.runs.database import BROKEN, connect, journal_error, mode_for
 from tessy.runs.folder import ShardFolder, moved
-from tessy.runs.schema import BEGUN, WAITING, Mark, check_journal, create_tables, last_change
+from tessy.runs.schema import (
+    BEGUN,
+    TOKENS,
+    WAITING,
+    Mark,
+    check_journal,
+    create_tables,
+    last_change,
+)
 from tessy.runs.written import Ending, Entry, Written
 
 _FIRST_MARK = "insert or ignore into marks values ('journal', lower(hex(randomblob(16))));"
@@ -359,6 +367,10 @@ class Journal:
             f"insert into attempts select id, 1, ? from samples where id = ? and {WAITING}"
             " on conflict (id) do update set failed = failed + 1, change = excluded.change",
             [(change, *each) for each in ids],
+            f"insert into marks select ?, {TOKENS} from samples where id = ? and {WAITING}"
+            " on conflict (name) do update"
+            " set value = cast(cast(value as integer) + excluded.value as text)",
+            [(Mark.REPLACED_TOKENS.value, *each) for each in ids],
             f"delete from samples where id = ? and {WAITING}",
             ids,
             "insert into samples values (?, ?, ?, ?, ?, ?, ?, ?)",

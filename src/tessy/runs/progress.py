@@ -237,9 +237,13 @@ def summary(result: RunResult) -> Table:
             line = f"{kept:,} tokens kept, {discarded:,} discarded"
             table.add_row(str(role), Text(line, style=TERMINAL[role]))
         table.add_row("", ", ".join(_shares(ended.tokens)))
-    if ended.lost:
-        share = percent(ended.lost_share)
-        table.add_row("lost", f"{ended.lost:,} tokens in failed samples: {share} of all")
+    if ended.lost or ended.replaced:
+        parts = [f"{ended.lost:,} tokens in failed samples"]
+        if ended.replaced:
+            parts.append(f"{ended.replaced:,} in failures that were written again")
+        parts[-1] += f": {percent(ended.lost_share)} of all"
+        for label, part in zip(("lost", ""), parts, strict=False):
+            table.add_row(label, part)
     for name, faults in counters.faults.items():
         met = ", ".join(f"{_FAULTS.get(kind, kind)} {n:,}" for kind, n in sorted(faults.items()))
         if met:

@@ -157,6 +157,10 @@ class JournalReader:
             found.add(shard.totals())
         return found
 
+    def replaced_tokens(self) -> int:
+        """Tokens of failures that were replaced; see `Mark.REPLACED_TOKENS`."""
+        return sum(shard.replaced_tokens() for shard in self._shards)
+
     def total(self) -> int | None:
         """How many samples its shards have, ended or not; None if one does not say it."""
         return total_of(self._shards)

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from tessy.errors import JournalError
+from tessy.method.trajectory import Role
 from tessy.runs.database import check_schema
 
 _VERSION = 3
@@ -67,6 +68,14 @@ for one of some reasons, all of which `Mark.AGAIN` has. It is replaced when it e
 comparison is one that SQLite finds by the index of reasons."""
 
 
+TOKENS = " + ".join(
+    f"coalesce(json_extract(cast(record as text), '$.stats.{role}_{kind}'), 0)"
+    for role in Role
+    for kind in ("tokens", "discarded_tokens")
+)
+"""All tokens generated for a sample that ended."""
+
+
 class Mark(StrEnum):
     """What a journal says about its shard."""
 
@@ -85,6 +94,8 @@ class Mark(StrEnum):
     """How many questions of the run lack what an answer is verified by."""
     AGAIN = "again"
     """Which failures are written again, as JSON; see `WAITING`."""
+    REPLACED_TOKENS = "replaced_tokens"
+    """Tokens generated for failures that were replaced: no record has them any more."""
     UPLOADED = "uploaded"
     """The change up to which the journal was uploaded."""
     PART = "part"

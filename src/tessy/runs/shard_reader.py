@@ -226,7 +226,11 @@ class ShardReader:
 
     def totals(self) -> EndedTotals:
         """What the samples that ended come to."""
-        found = EndedTotals(again=len(self.again()), waiting=len(self.waiting_ids()))
+        found = EndedTotals(
+            again=len(self.again()),
+            waiting=len(self.waiting_ids()),
+            replaced=self.replaced_tokens(),
+        )
         with contents.reading(f"{self.path}: what the samples come to"):
             for row in self._ask(_TOTALS):
                 reason, verdict, teacher, samples, *tokens, requests = row
@@ -257,6 +261,10 @@ class ShardReader:
     def unverifiable(self) -> int:
         """How many questions can't be verified; see `Mark.UNVERIFIABLE`."""
         return self._number(Mark.UNVERIFIABLE) or 0
+
+    def replaced_tokens(self) -> int:
+        """Tokens of failures that were replaced; see `Mark.REPLACED_TOKENS`."""
+        return self._number(Mark.REPLACED_TOKENS) or 0
 
     def _number(self, mark: Mark) -> int | None:
         found = self.mark(mark)

@@ -79,6 +79,7 @@ class EndedTotals:
         teachers: Finished samples by the name of their teacher; empty if there is only one.
         tokens: Tokens and calls of those that finished.
         lost: Tokens generated for those that failed.
+        replaced: Tokens generated for failures that were written again and ended.
         evaluation: They are of an evaluation.
         verifier: Their run has a verifier.
         again: Samples that were written again after a failure, so that they had another chance.
@@ -91,6 +92,7 @@ class EndedTotals:
     teachers: Counter[str] = field(default_factory=Counter)
     tokens: TokenTotals = field(default_factory=TokenTotals)
     lost: int = 0
+    replaced: int = 0
     evaluation: bool = False
     verifier: bool = False
     again: int = 0
@@ -119,8 +121,9 @@ class EndedTotals:
 
     @property
     def lost_share(self) -> float | None:
-        """The share of generated tokens that went into failed samples; None if there are none."""
-        return _ratio(self.lost, sum(self.tokens.generated.values()) + self.lost)
+        """The share of generated tokens that went into failures; None if there are none."""
+        lost = self.lost + self.replaced
+        return _ratio(lost, sum(self.tokens.generated.values()) + lost)
 
     def add(self, other: EndedTotals) -> None:
         """Add the samples of another shard."""
@@ -130,6 +133,7 @@ class EndedTotals:
         self.teachers += other.teachers
         self.tokens.add(other.tokens)
         self.lost += other.lost
+        self.replaced += other.replaced
         self.again += other.again
         self.waiting += other.waiting
 

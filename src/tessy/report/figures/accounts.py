@@ -88,7 +88,8 @@ class Accounts:
         finished: Totals of the finished samples.
         lost: Totals of the failed ones, but for bad lines, of which no model was asked.
         all: Totals of both.
-        lost_share: Share of all generated tokens that went into failed samples.
+        replaced: Tokens of failures that were written again and ended; `all` has none of them.
+        lost_share: Share of all generated tokens, these included, that went into failures.
         cut_off: Finished samples whose thinking was closed at its limit.
         rejected: Drafts that were written and rejected: by the reason of a failure, else by why.
         teachers: By name; empty if there is only one teacher.
@@ -99,6 +100,7 @@ class Accounts:
     finished: Totals
     lost: Totals
     all: Totals
+    replaced: int
     lost_share: float
     cut_off: int
     rejected: Mapping[str, int]
@@ -138,20 +140,27 @@ class AccountsCounter:
         self._rejected.update(draft.get("reason") or draft.get("why", "?") for draft in drafts)
         self._rejected_of.update(draft.get("teacher") for draft in drafts)
 
-    def accounts(self, bootstrap: Bootstrap) -> Accounts:
-        """The accounts of all samples."""
+    def accounts(self, bootstrap: Bootstrap, replaced: int = 0) -> Accounts:
+        """The accounts of all samples.
+
+        Args:
+            bootstrap: Draws the intervals.
+            replaced: Tokens of failures that were written again and ended.
+        """
         failed = np.array([failure is not None for failure in self.failures], bool)
         asked = np.array([failure is not Failure.BAD_QUESTION for failure in self.failures], bool)
         reasons = Counter(failure.value for failure in self.failures if failure)
         everything = self._totals(asked, bootstrap)
         lost = self._totals(asked & failed, bootstrap)
+        generated = everything.generated + replaced
         return Accounts(
             ended=len(self.failures),
             failed=dict(reasons.most_common()),
             finished=self._totals(~failed, bootstrap),
             lost=lost,
             all=everything,
-            lost_share=lost.generated / everything.generated if everything.generated else math.nan,
+            replaced=replaced,
+            lost_share=(lost.generated + replaced) / generated if generated else math.nan,
             cut_off=self._cut_off,
             rejected=dict(self._rejected.most_common()),
             teachers=self._by_teacher(failed, bootstrap),

@@ -230,7 +230,7 @@ def _ended(report: Report) -> Table:
         rows.append([f"failed: {reason}", *(whole(each.failed.get(reason, 0)) for each in found)])
     lost = [percent(Interval(each.lost_share)) for each in found]
     rows.append(["begun, not ended", *(whole(run.under_way) for run in report.runs)])
-    rows.append(["tokens lost with failed samples", *lost])
+    rows.append(["tokens lost with failures", *lost])
     return _by_run("Samples", report, rows)
 
 
@@ -281,6 +281,11 @@ def _notes(run: RunReport) -> list[str]:
         found.append(
             f"{run.label}: the thinking of {run.accounts.cut_off:,} finished samples "
             f"({share(run.accounts.cut_off, of)}) was closed at its limit."
+        )
+    if replaced := run.accounts.replaced:
+        found.append(
+            f"{run.label}: {replaced:,} more tokens were generated for failures that were written "
+            "again. They are in the share of tokens lost, and in no other number."
         )
     if run.accounts.rejected:
         drafts = ", ".join(f"{why} {count:,}" for why, count in run.accounts.rejected.items())

@@ -61,6 +61,10 @@ class Journals:
         """How many samples were written again after a failure."""
         return sum(len(reader.again()) for reader in self.readers().values())
 
+    def replaced_tokens(self) -> int:
+        """Tokens of failures that were replaced; see `Mark.REPLACED_TOKENS`."""
+        return sum(reader.replaced_tokens() for reader in self.readers().values())
+
     def shards_left(self) -> int:
         """How many shards of the run were not begun."""
         return max(0, self._shard_count() - len(self.readers()))

@@ -34,6 +34,7 @@ class IndexState:
         left_out: Lines of the questions that a limit left out.
         again: Samples that were written again after a failure.
         waiting: Failed samples that are still to be written again.
+        replaced_tokens: Tokens of failures that were written again and ended.
         written: A process is writing the run.
         journal: A number that changes whenever the run writes something.
         trouble: Why the index is no longer updated; None if it is.
@@ -48,6 +49,7 @@ class IndexState:
     left_out: int = 0
     again: int = 0
     waiting: int = 0
+    replaced_tokens: int = 0
     written: bool = False
     journal: int = -1
     trouble: str | None = None
@@ -181,6 +183,7 @@ class IndexUpdater:
                 left_out=journals.left_out(),
                 again=journals.again(),
                 waiting=journals.waiting(),
+                replaced_tokens=journals.replaced_tokens(),
                 journal=version,
             )
         if self._behind:
