@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import signal
 
@@ -103,6 +104,17 @@ async def test_without_a_sample_it_assumes_and_says_so_and_touches_no_run(tmp_pa
     assert rows["samples"] == "2 are left of 3 questions; 1 have ended in this --out"
     assert "GPUs" not in rows
     assert done.err == ""
+
+
+async def test_a_dry_run_says_how_many_of_all_questions_cannot_be_verified(tmp_path, tokenizers):
+    questions = tmp_path / "q.jsonl"
+    rows = [{"prompt": f"What is {n}?", **({"answer": n} if n < 3 else {})} for n in range(5)]
+    questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    async with two_servers(tokenizers) as (_, options):
+        command = ["synth", questions, "--out", tmp_path / "run", *options, "--verify", "number"]
+        done = await tessy(*command, "--dry-run")
+    assert done.code == 0, done.err
+    assert "2 of 5 questions are written and not verified, such as id '000003': " in done.err
 
 
 async def test_a_method_of_which_nothing_is_assumed_needs_a_sample(tmp_path, tokenizers):

@@ -34,7 +34,7 @@ class RunOptions(CommandOptions):
     question_column: Annotated[str | None, Option(unset="the one that is there")] = None
     """The column of the question: text, or a list of messages. Other columns are copied."""
     skip_bad: Annotated[bool, Option()] = False
-    """Record bad lines, and those that can't be verified, as failures instead of refusing to
+    """Record bad lines, and questions that the verifier refuses, as failures instead of refusing to
     start."""
 
 

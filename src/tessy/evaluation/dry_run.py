@@ -139,6 +139,7 @@ async def dry_run(
             skip_bad=skip_bad,
             column=question_column,
             config=config,
+            say=progress.say,
         )
     check_formats(config, roles)
     folder = RunFolder(await asyncio.to_thread(known_copy, out))
